@@ -1,0 +1,3 @@
+from deployctl.audit.models.entry import Entry
+
+__all__ = ["Entry"]

@@ -1,0 +1,45 @@
+"""One person's signature over the exact content of a deployment; never edited, never deleted."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from signoff.models.gate import Slot
+
+
+class Signature(models.Model):
+    """Who signed what, as whom, meaning what, when, how."""
+
+    slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="signatures")
+    signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="signatures")
+    printed_name = models.CharField(max_length=200)
+    role = models.CharField(max_length=20)
+    meaning = models.CharField(max_length=300)
+    signed_at = models.DateTimeField()
+    timezone = models.CharField(max_length=60)
+    method = models.CharField(max_length=60)
+    record = models.JSONField()
+    record_digest = models.CharField(max_length=64)
+    audit_sequence = models.BigIntegerField(unique=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.printed_name} for {self.slot}"
+
+
+class Staleness(models.Model):
+    """What changed under a signature, who changed it, and when: the signature no longer stands."""
+
+    signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="staleness")
+    at = models.DateTimeField(auto_now_add=True)
+    by_name = models.CharField(max_length=200)
+    change = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "stalenesses"
+
+    def __str__(self) -> str:
+        return f"{self.signature}: {self.change}"
