@@ -1,0 +1,197 @@
+"""What every test can ask for: databases, and the cast of people."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, connections
+from psycopg import sql
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.people import (  # noqa: F401 (fixtures)
+    administrator,
+    app_lead,
+    cto,
+    dba,
+    devops_lead,
+    outsider,
+    qa_lead,
+    signed_in,
+    viewer,
+)
+
+TEMPLATE = "deployctl_template"
+TEMPLATE_LOCK = 5_307_001
+
+
+def pytest_configure() -> None:
+    """Trade strength for speed where the test is not about it."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STORAGES["staticfiles"] = {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
+    }
+
+
+def _admin() -> psycopg.Connection[Any]:
+    return psycopg.connect(os.environ["TEST_DATABASE_URL"], autocommit=True)
+
+
+def _with_name(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{quote(name, safe='')}").geturl()
+
+
+def _create(name: str, template: str = "template0") -> None:
+    with _admin() as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+
+
+def _drop(name: str) -> None:
+    with _admin() as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _point_at(name: str) -> None:
+    """Let Django's default connection lead to this database."""
+    connections.close_all()
+    connection.settings_dict["NAME"] = name
+    settings.DATABASES["default"]["NAME"] = name
+    os.environ["DATABASE_URL"] = _with_name(os.environ["TEST_DATABASE_URL"], name)
+
+
+def _ensure_template() -> None:
+    """Migrate one database, once per session, whichever parallel worker comes first."""
+    with _admin() as admin:
+        admin.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
+        if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
+            return
+        building = f"{TEMPLATE}_building"
+        _create(building)
+        _point_at(building)
+        call_command("migrate", verbosity=0)
+        connections.close_all()
+        admin.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(building), sql.Identifier(TEMPLATE)
+            )
+        )
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A clone of the migrated template for this worker; tests run in transactions on it."""
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}_{uuid.uuid4().hex[:8]}"
+    with django_db_blocker.unblock():
+        _ensure_template()
+        _create(name, TEMPLATE)
+        _point_at(name)
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+        _drop(name)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A database in which things are really committed, for threads and other processes."""
+
+    name: str
+    url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment for a process of ours that works on it."""
+        return os.environ | {"DATABASE_URL": self.url, "DJANGO_SETTINGS_MODULE": "deployctl.settings"}
+
+
+@pytest.fixture
+def committed_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Committed]:
+    """A fresh clone of the migrated template, dropped afterwards."""
+    before = connection.settings_dict["NAME"]
+    name = f"test_committed_{uuid.uuid4().hex[:12]}"
+    with django_db_blocker.unblock():
+        _create(name, TEMPLATE)
+        _point_at(name)
+        try:
+            yield Committed(name, os.environ["DATABASE_URL"])
+        finally:
+            _point_at(before)
+            _drop(name)
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """The Redis database of this parallel worker."""
+    return os.environ["REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def postgres_superuser_url() -> str:
+    """The session's PostgreSQL, as superuser."""
+    return os.environ["TEST_SUPERUSER_URL"]
+
+
+@pytest.fixture
+def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
+    """A factory of target databases: `make_database(name=None) -> URL` of an unprivileged owner.
+
+    The owner may create databases and nothing else. Everything is dropped afterwards.
+    """
+    made: list[tuple[str, str]] = []
+
+    def make(name: str | None = None, *, create: bool = True) -> str:
+        suffix = uuid.uuid4().hex[:10]
+        name, role, password = name or f"target_{suffix}", f"owner_{suffix}", uuid.uuid4().hex
+        with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
+            admin.execute(
+                sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(
+                    sql.Identifier(role), sql.Literal(password)
+                )
+            )
+            if create:
+                admin.execute(
+                    sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(
+                        sql.Identifier(name), sql.Identifier(role)
+                    )
+                )
+        made.append((name, role))
+        parts = urlsplit(postgres_superuser_url)
+        return f"postgresql://{role}:{password}@{parts.hostname}:{parts.port}/{quote(name, safe='')}"
+
+    yield make
+    with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
+        for name, role in made:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            owned = admin.execute(
+                "SELECT datname FROM pg_database WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = %s)",
+                [role],
+            ).fetchall()
+            for (other,) in owned:
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(other)))
+            admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@pytest.fixture
+def secret_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Write a secret where the settings allow it: `secret_file(url) -> "file:…"`."""
+
+    def write(value: str) -> str:
+        folder = Path(os.environ["TEST_FOLDER"]) / "secrets"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / uuid.uuid4().hex
+        path.write_text(value)
+        path.chmod(0o600)
+        return f"file:{path}"
+
+    return write

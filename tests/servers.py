@@ -1,0 +1,76 @@
+"""One real PostgreSQL and one real Redis for a whole test session, shared by its parallel workers.
+
+Loaded by `-p tests.servers` (pyproject.toml), because pytest-django reads the settings before any
+conftest is imported, and the settings read the environment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+from cryptography.fernet import Fernet
+
+from deployctl.embedded.postgres import PostgresServer
+from deployctl.embedded.redis import RedisServer
+
+APPLICATION_ROLE = "deployctl_test"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests() -> Generator[None, None, None]:
+    """Start the servers (first process only) and say in the environment where they are."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        _start_servers()
+        worker = "gw0"
+    # Each parallel worker has a Redis database of its own (0 to 15).
+    os.environ["REDIS_URL"] = f"{os.environ['TEST_REDIS_URL']}/{int(worker.removeprefix('gw')) % 16}"
+    os.environ["DATABASE_URL"] = os.environ["TEST_DATABASE_URL"]
+    return (yield)
+
+
+def _start_servers() -> None:
+    # Not under the project folder: PostgreSQL may run as another user, who must be able to enter it.
+    folder = Path(tempfile.mkdtemp(prefix="deployctl-test-"))
+    folder.chmod(0o755)
+    # Tests may lose their data with the machine; they may not lose time to fsync.
+    postgres = PostgresServer(
+        folder / "postgres",
+        settings={"fsync": "off", "full_page_writes": "off", "max_connections": "200"},
+    )
+    redis = RedisServer(folder / "redis")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    postgres.start()
+    atexit.register(postgres.stop)
+    redis.start()
+    atexit.register(redis.stop)
+
+    password = secrets.token_urlsafe(18)
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(
+            psycopg.sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(
+                psycopg.sql.Identifier(APPLICATION_ROLE), psycopg.sql.Literal(password)
+            )
+        )
+    os.environ.update(
+        {
+            "TEST_SUPERUSER_URL": postgres.url(),
+            "TEST_DATABASE_URL": postgres.url("postgres", user=APPLICATION_ROLE, password=password),
+            "TEST_REDIS_URL": redis.url().rsplit("/", 1)[0],
+            "SECRET_KEY": secrets.token_urlsafe(40),
+            "DEPLOYCTL_FIELD_KEY": Fernet.generate_key().decode(),
+            "DEPLOYCTL_DATA": str(folder / "data"),
+            "DEPLOYCTL_PROJECT_ROOTS": f"{folder},{Path(__file__).resolve().parent.parent / 'examples'}",
+            "DEPLOYCTL_SECRET_ROOTS": str(folder),
+            "TEST_FOLDER": str(folder),
+            "LOG_LEVEL": "WARNING",
+        }
+    )
