@@ -1,0 +1,161 @@
+"""Template tags and filters that every page may use: icons, badges, times, sizes, durations, form fields."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import lru_cache
+from typing import Any
+
+from django import template
+from django.forms import BoundField
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from heroicons.templatetags.heroicons import heroicon_mini
+
+from deployctl.web.templatetags.statuses import appearance
+
+register = template.Library()
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+# A page of 170 items shows several hundred icons of some thirty kinds; drawing one takes about 50 µs.
+@lru_cache(maxsize=256)
+def _draw_icon(name: str, size: int) -> SafeString:
+    return SafeString(heroicon_mini(name, size=size, aria_hidden="true", focusable="false", **{"class": "icon"}))
+
+
+@register.simple_tag
+def icon(name: str, size: int = 16) -> SafeString:
+    """An icon for the eye only; put a word beside it, visible or `.visually-hidden`.
+
+    Args:
+        name: a heroicon of the mini style, such as `check`.
+        size: width and height in CSS pixels.
+    """
+    return _draw_icon(str(name), size)
+
+
+@register.inclusion_tag("web/_badge.html")
+def badge(status: str, label: str = "") -> dict[str, object]:
+    """A status with its icon, its word and its colour.
+
+    Args:
+        status: the stored value, such as `signed_off`.
+        label: another word than the usual one.
+    """
+    looks = appearance(str(status))
+    return {"status": status, "icon_name": looks.icon, "label": label or looks.word}
+
+
+@register.inclusion_tag("web/_nav_link.html", takes_context=True)
+def nav_link(context: template.Context, address: str, label: str, icon_name: str) -> dict[str, object]:
+    """A link of the main navigation that knows whether the page on screen lies below it."""
+    request: HttpRequest | None = context.get("request")
+    path = request.path if request else ""
+    below = path.startswith(address) if address != "/" else path == "/"
+    return {"address": address, "label": label, "icon_name": icon_name, "current": below}
+
+
+@register.inclusion_tag("web/_field.html")
+def field(bound_field: BoundField, label: str = "") -> dict[str, object]:
+    """A form field with label, help and errors, connected for screen readers.
+
+    Args:
+        bound_field: a field of a form, such as `form.email`.
+        label: another label than the form's own.
+    """
+    input_type = getattr(bound_field.field.widget, "input_type", "")
+    return {"field": bound_field, "label": label or bound_field.label, "is_checkbox": input_type == "checkbox"}
+
+
+@register.inclusion_tag("web/_time.html")
+def when(moment: dt.datetime | None, exact: bool = False) -> dict[str, Any]:
+    """A moment in words, in the viewer's zone, with the exact time on hover.
+
+    Args:
+        moment: aware date and time, or None for "not yet".
+        exact: show date and time even when it is near.
+    """
+    if moment is None:
+        return {"moment": None}
+    local = timezone.localtime(moment)
+    words = "" if exact else _relative(moment - timezone.now())
+    return {
+        "moment": local,
+        "iso": local.isoformat(timespec="seconds"),
+        "words": words or _absolute(local),
+        "is_relative": not exact,
+        "full": local.strftime("%A %-d %B %Y, %H:%M:%S %Z"),
+    }
+
+
+def _relative(distance: dt.timedelta) -> str:
+    """Words for a distance below a day, else "". The same ladder as in static/js/app.js."""
+    seconds = distance.total_seconds()
+    size = abs(seconds)
+    if size >= _DAY:
+        return ""
+    if size < 45:  # noqa: PLR2004
+        return "just now" if seconds <= 0 else "in a moment"
+    words = f"{max(1, round(size / _MINUTE))} min" if size < _HOUR else f"{size / _HOUR:.0f} h"
+    return f"{words} ago" if seconds < 0 else f"in {words}"
+
+
+def _absolute(local: dt.datetime) -> str:
+    this_year = local.year == timezone.localtime().year
+    return local.strftime("%-d %b, %H:%M" if this_year else "%-d %b %Y, %H:%M")
+
+
+@register.filter(name="bytes")
+def bytes_(size: float | None) -> str:
+    """A size in bytes as people say it, in PostgreSQL's own units: 1 kB is 1024 bytes (`pg_size_pretty`)."""
+    if size is None:
+        return "—"
+    number = float(size)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(number) < 1024 or unit == "TB":  # noqa: PLR2004
+            break
+        number /= 1024
+    digits = 0 if unit == "B" or abs(number) >= 100 else 1  # noqa: PLR2004
+    return f"{number:.{digits}f} {unit}"
+
+
+@register.filter
+def duration(length: dt.timedelta | float | None) -> str:
+    """A length of time as people say it, to two units at most.
+
+    Args:
+        length: seconds or a timedelta.
+    """
+    if length is None:
+        return "—"
+    seconds = length.total_seconds() if isinstance(length, dt.timedelta) else float(length)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: template.Context, **changes: object) -> str:
+    """The page's own query string with some parameters changed; an empty value removes one.
+
+    Used by filters and page numbers, so that the address keeps the whole view.
+    """
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value in ("", None):
+            query.pop(name, None)
+        else:
+            query[name] = str(value)
+    return "?" + query.urlencode()
