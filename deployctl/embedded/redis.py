@@ -1,0 +1,102 @@
+"""A Redis server of our own: loopback only, with a password, all files in one folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import redis
+
+from deployctl.embedded import tether
+from deployctl.embedded.binaries import find_redis
+from deployctl.embedded.errors import EmbeddedError
+from deployctl.embedded.files import remembered_password, write_private
+from deployctl.embedded.ports import LOOPBACK, remembered_port
+from deployctl.embedded.server import Server
+
+PROBE_TIMEOUT_S = 2
+
+# The password is in this file and not in an argument, where `ps` would show it. What Redis holds are hints that the
+# database can give again, so a snapshot every few minutes is enough.
+CONFIGURATION = """\
+bind {host}
+port {port}
+protected-mode yes
+requirepass "{password}"
+daemonize no
+dir "{folder}"
+dbfilename dump.rdb
+appendonly no
+save 300 1
+stop-writes-on-bgsave-error no
+logfile ""
+"""
+
+
+class RedisServer(Server):
+    """A Redis server in ``folder``.
+
+    Args:
+        folder: keeps the configuration, the password, the port and the snapshot.
+        port: on 127.0.0.1; by default chosen once and kept while free.
+        say: called with sentences meant for the user.
+    """
+
+    name = "Redis"
+    stop_signal = "TERM"
+
+    def __init__(
+        self, folder: Path, *, port: int | None = None, say: Callable[[str], None] | None = None
+    ) -> None:
+        super().__init__(folder, port=port, say=say)
+        self._port: int | None = None
+        self._password = ""
+        self._program = Path()
+
+    @property
+    def port(self) -> int:
+        """The TCP port on 127.0.0.1; known after ``prepare``."""
+        if self._port is None:
+            raise EmbeddedError("The Redis server has not been prepared yet.")
+        return self._port
+
+    def url(self, db: int = 0) -> str:
+        """Return the connection URL of one of the server's numbered databases."""
+        return f"redis://:{self._password}@{LOOPBACK}:{self.port}/{db}"
+
+    def command(self) -> list[str]:
+        """Return the argument list that runs the server in the foreground, tethered to its parent."""
+        argv = [str(self._program), str(self.folder / "redis.conf")]
+        return tether.command(argv, signal_name=self.stop_signal)
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the whole environment of the server."""
+        return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+    def is_ready(self) -> bool:
+        """Tell whether PING is answered; while loading its snapshot it is not."""
+        client = redis.Redis.from_url(
+            self.url(), socket_timeout=PROBE_TIMEOUT_S, socket_connect_timeout=PROBE_TIMEOUT_S
+        )
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+
+    def discard(self) -> None:
+        """Stop the server and delete everything it ever wrote."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        self._program = find_redis()
+        self._password = remembered_password(self.folder / "password")
+        self._port = remembered_port(self.folder / "port", wanted=self._wanted_port, what=self.name)
+        folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
+        write_private(
+            self.folder / "redis.conf",
+            CONFIGURATION.format(host=LOOPBACK, port=self._port, password=self._password, folder=folder),
+        )

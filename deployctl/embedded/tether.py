@@ -1,0 +1,59 @@
+"""Start a program that ends when its parent does, optionally under another account.
+
+Run as a script (``python -I -S tether.py SIGNAL USER -- PROGRAM ARGUMENT…``), it replaces itself by the
+program. Linux then sends SIGNAL to the program when the parent is gone, kill -9 included (prctl(2),
+PR_SET_PDEATHSIG). Where the system has no such thing, the next start ends what was left over.
+
+The account is changed here and not by whoever starts us, because the kernel forgets the wish when the
+account changes, and because the account may not be allowed to read our Python (under /root, say) although
+it may run the program. For the same reason everything is imported before the change.
+"""
+
+import ctypes
+import os
+import pwd
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def command(argv: list[str], *, signal_name: str, user: str = "") -> list[str]:
+    """Return the argument list that runs ``argv`` tethered.
+
+    Args:
+        argv: the program, by absolute path, and its arguments.
+        signal_name: sent when the parent ends, such as ``"TERM"``.
+        user: name of the account to run under; empty for the present one.
+    """
+    return [sys.executable, "-I", "-S", __file__, signal_name, user, "--", *argv]
+
+
+def end_with_parent(signal_number: int) -> None:
+    """Ask the kernel to signal this process when its parent ends; does nothing where that is unknown."""
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the kernel knew our wish
+        os.kill(os.getpid(), signal_number)
+
+
+def _become(user: str) -> None:
+    account = pwd.getpwnam(user)
+    os.setgroups(os.getgrouplist(user, account.pw_gid))
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+
+
+def main(arguments: list[str]) -> None:
+    """Become the program."""
+    signal_name, user, _, *argv = arguments
+    if user:
+        _become(user)
+    end_with_parent(signal.Signals[f"SIG{signal_name}"])
+    os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
