@@ -1,0 +1,16 @@
+"""What the machine can do to a database. Knows PostgreSQL; knows nothing of our own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deployctl.operations.base import Operation
+
+
+def catalogue() -> Mapping[str, type[Operation]]:
+    """Every operation by kind. Looked up late, for the operations themselves import from this package."""
+    from deployctl.operations import registry
+
+    return registry.catalogue()

@@ -1,0 +1,6 @@
+"""Secrets are referred to, never stored: `env:NAME` or `file:/path`."""
+
+from deployctl.secrets.base import Secret, SecretError, SecretSource
+from deployctl.secrets.references import check_reference, known_sources, resolve
+
+__all__ = ["Secret", "SecretError", "SecretSource", "check_reference", "known_sources", "resolve"]

@@ -1,0 +1,214 @@
+"""What an operation is, what it is given, and what it hands back.
+
+An operation is a class in a file of `kinds/`. It never touches the application's own database: everything
+it needs comes through a `Job`, so that tests drive it with `operations.testing.FakeJob`.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+import psycopg
+
+from deployctl.errors import DeployctlError
+from deployctl.operations.parameters import param, parse
+from deployctl.postgres.connection import ConnectionSpec
+from deployctl.postgres.process import Completed
+from deployctl.secrets import Secret
+from deployctl.storage import LocalFolder
+
+if TYPE_CHECKING:
+    from deployctl.operations.project import Project
+
+__all__ = [
+    "BackupArtefact",
+    "Cancelled",
+    "Job",
+    "Json",
+    "Operation",
+    "OperationFailed",
+    "Outcome",
+    "ProcessFailed",
+    "TargetFacts",
+    "param",
+]
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+
+
+class OperationFailed(DeployctlError):
+    """An operation could not do its work; the message says what state the target is in."""
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: somebody wished it
+    """The run was cancelled. Operations let it pass; the supervisor records it."""
+
+
+class ProcessFailed(OperationFailed):
+    """A program ended with a failure.
+
+    Args:
+        program: its name, without folder.
+        completed: how it ended.
+        last_words: the end of what it wrote to standard error.
+    """
+
+    def __init__(self, program: str, completed: Completed, last_words: str = "") -> None:
+        self.program = program
+        self.completed = completed
+        self.last_words = last_words.strip()
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        if self.completed.stopped is not None:
+            how = f"was stopped after {self.completed.duration_s:.0f} s ({self.completed.stopped})"
+        elif self.completed.signal is not None:
+            how = f"was ended by signal {self.completed.signal}"
+        else:
+            how = f"failed with exit status {self.completed.exit_status}"
+        return f"{self.program} {how}" + (f". It said: {self.last_words}" if self.last_words else ".")
+
+
+@dataclass(frozen=True)
+class BackupArtefact:
+    """A published backup. `counts` maps "schema.table" to rows, taken in the dump's own snapshot."""
+
+    name: str
+    path: Path
+    format: str
+    size_bytes: int
+    files: int
+    server_version: str
+    tool_version: str
+    snapshot_at: dt.datetime
+    manifest_sha256: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a succeeded operation reports.
+
+    Args:
+        summary: one sentence for people.
+        facts: figures for proofs, checks and scripts.
+        artefact: the backup that was made, if one was.
+    """
+
+    summary: str
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    artefact: BackupArtefact | None = None
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What an operation knows about the target. `connection` holds the password: never log it."""
+
+    name: str
+    environment: str
+    connection: ConnectionSpec
+    project: Project | None
+    backups: LocalFolder
+
+
+class Job(Protocol):
+    """What a run offers to its operation. Called from one thread, except `raise_if_cancelled` and `log`."""
+
+    run_id: int
+    token: int
+    application_name: str  # "deployctl:<run>:<token>", under which the run's sessions are found on the target
+    params: Any  # the operation's own Params
+    target: TargetFacts
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        """Write a line; level is info, warning or error."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """A numbered step of the run; an exception inside marks it failed and passes on."""
+
+    def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+        """Report progress: `total` is None where it is not known. Units: bytes, rows, tables, migrations."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raises Cancelled once somebody cancelled the run, or its lease was lost."""
+
+    def secret(self, name: str) -> Secret:
+        """A secret of the target by name. Raises SecretError where it is missing."""
+
+    def execute(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        connection: ConnectionSpec | None = None,
+        pass_url: bool = False,
+        on_output: Callable[[str, bytes], None] | None = None,
+        while_running: Callable[[], None] | None = None,
+    ) -> Completed:
+        """Run a program to its end; its output goes to the log.
+
+        Args:
+            argv: program and arguments.
+            env: added to the environment built for the program.
+            cwd: folder to run in.
+            connection: the database that libpq programs reach; no password in argv or environment.
+            pass_url: give the program `DATABASE_URL` with the password, for those that need it.
+            on_output: also called with "stdout" or "stderr" and each chunk of bytes.
+            while_running: called several times a second in this thread, for progress.
+
+        Raises:
+            ProcessFailed: it ended with anything but exit status 0.
+            Cancelled: the run was cancelled meanwhile; the program and its sessions are gone.
+        """
+
+    def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
+        """A session on the target, closed at the end of the run and ended by cancelling.
+
+        Args:
+            dbname: another database of the same server.
+            options: as `postgres.connection.connect` takes them.
+        """
+
+
+class Operation(abc.ABC):
+    """Something the machine does to a target.
+
+    Exactly one subclass per file of `kinds/`, the file named after `kind`. The web form, the command line,
+    the template language and the documentation are made from the class.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    help: ClassVar[str]
+    changes_target: ClassVar[bool]  # a worker lost in the middle leaves the run `unknown`
+    exclusive: ClassVar[bool]  # one at a time per target
+    time_limit_s: ClassVar[int]
+
+    @dataclass(frozen=True)
+    class Params:
+        """None, unless the operation declares its own."""
+
+    @classmethod
+    def parse_params(cls, values: Mapping[str, object]) -> Any:
+        """Make Params from a form, a command line or a template.
+
+        Raises:
+            InvalidInput: naming the parameter and what it takes.
+        """
+        return parse(cls.Params, values, subject=cls.kind)
+
+    @abc.abstractmethod
+    def perform(self, job: Job) -> Outcome:
+        """Do it. A return means: done, its result checked, its artefact read back.
+
+        Raises:
+            DeployctlError: it could not be done; the message says why and what state the target is in.
+            Cancelled: somebody cancelled the run.
+        """

@@ -1,0 +1,71 @@
+"""Running a program for an operation: the part that every implementation of `Job.execute` shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from deployctl.operations.base import Cancelled, ProcessFailed
+from deployctl.postgres import process
+from deployctl.postgres.connection import ConnectionSpec
+from deployctl.postgres.process import Completed
+
+LAST_WORDS_BYTES = 2000
+
+
+def execute(
+    argv: Sequence[str],
+    *,
+    application_name: str,
+    timeout_s: float,
+    should_stop: Callable[[], str | None],
+    on_output: Sequence[Callable[[str, bytes], None]] = (),
+    while_running: Callable[[], None] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    connection: ConnectionSpec | None = None,
+    pass_url: bool = False,
+) -> Completed:
+    """Run a program as `Job.execute` describes it.
+
+    Args:
+        should_stop: a reason when the run was cancelled or its lease was lost.
+        on_output: each is called with every chunk.
+        timeout_s: what is left of the run's time limit, in seconds.
+
+    Raises:
+        ProcessFailed, Cancelled, CannotStart.
+    """
+    tail = bytearray()
+
+    def receive(stream: str, chunk: bytes) -> None:
+        if stream == "stderr":
+            tail.extend(chunk)
+            del tail[:-LAST_WORDS_BYTES]
+        for receiver in on_output:
+            receiver(stream, chunk)
+
+    extra = dict(env or {})
+    if pass_url and connection is not None:
+        extra["DATABASE_URL"] = connection.url
+    with process.child_environment(connection, application_name=application_name, extra=extra) as environment:
+        completed = process.run(
+            argv,
+            env=environment,
+            cwd=cwd,
+            on_output=receive,
+            should_stop=should_stop,
+            while_running=while_running or (lambda: None),
+            timeout_s=timeout_s,
+        )
+    if completed.stopped is not None and completed.stopped != process.TIME_LIMIT:
+        raise Cancelled(completed.stopped)
+    if not completed.ok:
+        raise ProcessFailed(Path(argv[0]).name, completed, _last_lines(bytes(tail)))
+    return completed
+
+
+def _last_lines(tail: bytes) -> str:
+    """The last few lines as text; what the program sent can be anything."""
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in tail.decode("utf-8", errors="replace"))
+    return "\n".join(text.strip().splitlines()[-5:])

@@ -1,0 +1,156 @@
+"""A job for tests: real programs, real sessions, a record of what was reported."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from deployctl.operations import children
+from deployctl.operations.base import Cancelled, TargetFacts
+from deployctl.postgres import connection as postgres_connection
+from deployctl.postgres.connection import ConnectionSpec
+from deployctl.postgres.process import Completed
+from deployctl.secrets import Secret, SecretError
+from deployctl.storage import LocalFolder
+
+if TYPE_CHECKING:
+    from deployctl.operations.project import Project
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of progress."""
+
+    done: int
+    total: int | None
+    unit: str
+    phase: str
+
+
+@dataclass
+class FakeJob:
+    """Implements `operations.base.Job` without our own database.
+
+    Args:
+        connection: the target.
+        project: the application's project, where the operation needs one.
+        params: the operation's Params.
+        tmp_path: backups go below it.
+        secrets: by name.
+        time_limit_s: for every program.
+    """
+
+    connection: ConnectionSpec
+    project: Project | None = None
+    params: Any = None
+    tmp_path: Path | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    name: str = "shop"
+    environment: str = "staging"
+    run_id: int = 7
+    token: int = 1
+    time_limit_s: float = 60
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    output: bytearray = field(default_factory=bytearray)
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    cancel_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        self.application_name = f"deployctl:{self.run_id}:{self.token}"
+        folder = (self.tmp_path or Path("/nonexistent")) / "backups"
+        if self.tmp_path is not None:
+            folder.mkdir(exist_ok=True)
+        self.target = TargetFacts(
+            name=self.name,
+            environment=self.environment,
+            connection=self.connection,
+            project=self.project,
+            backups=LocalFolder(folder),
+        )
+        self._sessions: list[psycopg.Connection] = []
+        self._lock = threading.Lock()
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        self.lines.append((level, text))
+
+    @property
+    def text(self) -> str:
+        """Everything logged, one line each."""
+        return "\n".join(text for _, text in self.lines)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self.raise_if_cancelled()
+        try:
+            yield
+        except BaseException:
+            self.steps.append((name, "failed"))
+            raise
+        self.steps.append((name, "succeeded"))
+
+    def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+        self.progress.append(Progress(done, total, unit, phase))
+
+    def cancel(self, reason: str = "cancelled by a test") -> None:
+        """As a person would: from another thread, or from a callback."""
+        with self._lock:
+            self.cancel_reason = reason
+            for session in self._sessions:
+                with contextlib.suppress(psycopg.Error):
+                    session.cancel_safe()
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancel_reason is not None:
+            raise Cancelled(self.cancel_reason)
+
+    def secret(self, name: str) -> Secret:
+        if name not in self.secrets:
+            raise SecretError(f"The target has no secret {name}. Add it to the target.")
+        return Secret(self.secrets[name])
+
+    def execute(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        connection: ConnectionSpec | None = None,
+        pass_url: bool = False,
+        on_output: Callable[[str, bytes], None] | None = None,
+        while_running: Callable[[], None] | None = None,
+    ) -> Completed:
+        self.raise_if_cancelled()
+        return children.execute(
+            argv,
+            application_name=self.application_name,
+            timeout_s=self.time_limit_s,
+            should_stop=lambda: self.cancel_reason,
+            on_output=[lambda _stream, chunk: self.output.extend(chunk), *([on_output] if on_output else [])],
+            while_running=while_running,
+            env=env,
+            cwd=cwd,
+            connection=connection,
+            pass_url=pass_url,
+        )
+
+    def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
+        self.raise_if_cancelled()
+        spec = self.connection if dbname is None else self.connection.with_database(dbname)
+        session = postgres_connection.connect(spec, application_name=self.application_name, **options)
+        with self._lock:
+            self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        """End every session, as the end of a run does."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()

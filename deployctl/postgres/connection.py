@@ -1,0 +1,267 @@
+"""Where a database is, and the one place that opens sessions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import psycopg
+from psycopg import conninfo, pq
+
+from deployctl.errors import DeployctlError
+from deployctl.postgres.diagnosis import CannotConnect, Reason, diagnose
+from deployctl.postgres.queries import session
+
+__all__ = [
+    "CannotConnect",
+    "ConnectionSpec",
+    "InvalidConnectionURL",
+    "Reason",
+    "connect",
+    "parse_url",
+]
+
+DEFAULT_PORT = 5432
+CONNECT_TIMEOUT_S = 5
+
+# Parameters that Prisma puts into DATABASE_URL. libpq refuses them, so they stay out of the conninfo but
+# are kept for the tools that are given the URL.
+APPLICATION_PARAMETERS = frozenset(
+    {
+        "connection_limit",
+        "pgbouncer",
+        "pool_timeout",
+        "schema",
+        "socket_timeout",
+        "sslaccept",
+        "sslidentity",
+        "statement_cache_size",
+    }
+)
+# These would make libpq take host, user or password from somewhere else than the reference says.
+REFUSED_PARAMETERS = frozenset({"service", "servicefile", "passfile", "hostaddr", "application_name"})
+
+
+class InvalidConnectionURL(DeployctlError):
+    """A connection URL cannot be used; the message never repeats its password."""
+
+
+@dataclass(frozen=True)
+class ConnectionSpec:
+    """One database on one server, as one role.
+
+    `options` holds the URL's parameters: libpq's (`sslmode`, …) and the application's (`schema`, …).
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    dbname: str
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def with_database(self, name: str) -> ConnectionSpec:
+        """The same server and role, another database."""
+        return replace(self, dbname=name)
+
+    @property
+    def libpq_options(self) -> dict[str, str]:
+        """The parameters that libpq understands."""
+        known = environment_names()
+        return {key: value for key, value in self.options.items() if key in known}
+
+    def conninfo(self, **overrides: str | int) -> str:
+        """The connection string for libpq, every value quoted.
+
+        The single place that makes one: a name pasted into a connection string (`x host=evil`) would be
+        obeyed by libpq.
+
+        Args:
+            overrides: libpq parameters that replace or join those of this spec.
+        """
+        parameters: dict[str, str | int] = {
+            **self.libpq_options,
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "dbname": self.dbname,
+        }
+        if self.password:
+            parameters["password"] = self.password
+        return conninfo.make_conninfo("", **{**parameters, **overrides})
+
+    @property
+    def redacted(self) -> str:
+        """For display: everything but the password and the parameters."""
+        return f"postgresql://{quote(self.user, safe='')}@{self._place()}"
+
+    @property
+    def url(self) -> str:
+        """The full URL with the password, only for programs that need `DATABASE_URL` in their environment."""
+        credentials = quote(self.user, safe="")
+        if self.password:
+            credentials += ":" + quote(self.password, safe="")
+        parameters = dict(self.options)
+        if self.host.startswith("/"):
+            parameters["host"] = self.host  # how libpq and Prisma both write a socket folder
+        query = "?" + urlencode(parameters, quote_via=quote) if parameters else ""
+        return f"postgresql://{credentials}@{self._place()}{query}"
+
+    def _place(self) -> str:
+        """Host, port and database as a URL writes them."""
+        host = "localhost" if self.host.startswith("/") else self.host
+        host = f"[{host}]" if ":" in host else quote(host, safe="")
+        return f"{host}:{self.port}/{quote(self.dbname, safe='')}"
+
+
+@cache
+def environment_names() -> Mapping[str, str | None]:
+    """libpq's parameters and the environment variable of each, as this libpq reports them."""
+    return MappingProxyType(
+        {
+            option.keyword.decode(): option.envvar.decode() if option.envvar else None
+            for option in pq.Conninfo.get_defaults()
+        }
+    )
+
+
+def parse_url(url: str) -> ConnectionSpec:
+    """Read `postgresql://user:password@host:port/database?sslmode=require`.
+
+    Args:
+        url: as applications keep it in `DATABASE_URL`; `:@/?#%` inside a part are percent-encoded.
+
+    Raises:
+        InvalidConnectionURL: with the part that is wrong and how to write it.
+    """
+    text = url.strip()
+    if not text.startswith(("postgresql://", "postgres://")):
+        raise InvalidConnectionURL(
+            "The connection URL does not start with postgresql://. "
+            "Write it as postgresql://user:password@host:5432/database."
+        )
+    location, parameters = _split_query(text)
+    try:
+        parts = conninfo.conninfo_to_dict(location)
+    except psycopg.ProgrammingError:
+        # libpq's message can quote the password, so it is not passed on.
+        raise InvalidConnectionURL(
+            "The connection URL cannot be read. Percent-encode the characters : @ / ? # % and spaces "
+            "in user, password and database name."
+        ) from None
+    values: dict[str, str] = {key: str(value) for key, value in parts.items() if value is not None}
+    values |= {
+        key: parameters.pop(key)
+        for key in ("host", "port", "user", "password", "dbname")
+        if key in parameters
+    }
+    _check_parameters(parameters)
+    return ConnectionSpec(
+        host=_required(values, "host", "server"),
+        port=_port(values.get("port", "")),
+        user=_required(values, "user", "user"),
+        password=values.get("password", ""),
+        dbname=_required(values, "dbname", "database"),
+        options=MappingProxyType(parameters),
+    )
+
+
+def connect(
+    spec: ConnectionSpec,
+    *,
+    application_name: str,
+    statement_timeout_s: float | None = None,
+    lock_timeout_s: float | None = None,
+    read_only: bool = False,
+) -> psycopg.Connection:
+    """Open an autocommit session.
+
+    Args:
+        spec: where to.
+        application_name: shown in `pg_stat_activity`, cut at 63 bytes by the server.
+        statement_timeout_s: seconds a statement may take; None leaves the server's setting.
+        lock_timeout_s: seconds a statement may wait for a lock; None leaves the server's setting.
+        read_only: start every transaction of the session read only.
+
+    Raises:
+        CannotConnect: with the reason told apart.
+    """
+    # Keepalives: a server that vanished is noticed after about 30 s instead of the kernel's two hours.
+    defaults: dict[str, Any] = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    defaults |= {key: value for key, value in spec.libpq_options.items() if key in defaults}
+    try:
+        connection = psycopg.connect(
+            spec.conninfo(application_name=application_name, **defaults), autocommit=True
+        )
+    except psycopg.Error as error:
+        raise diagnose(error, spec.host, spec.port, spec.user, spec.dbname) from error
+    try:
+        session.configure(
+            connection,
+            statement_timeout_s=statement_timeout_s,
+            lock_timeout_s=lock_timeout_s,
+            read_only=read_only,
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _split_query(url: str) -> tuple[str, dict[str, str]]:
+    """Cut the parameters off as libpq finds them: a `?` may also stand in a password, before the `@`."""
+    start = url.index("://") + 3
+    ends = [position for position in (url.find("@", start), url.find("/", start)) if position >= 0]
+    location, _, query = url[min(ends, default=start) :].partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise InvalidConnectionURL(
+            "The part of the connection URL after ? cannot be read. Write it as name=value&name=value."
+        ) from None
+    return url[: min(ends, default=start)] + location, dict(pairs)
+
+
+def _check_parameters(parameters: Mapping[str, str]) -> None:
+    for key in parameters:
+        if key in REFUSED_PARAMETERS:
+            raise InvalidConnectionURL(
+                f"The connection URL may not set {key}; deployctl decides it. Remove it."
+            )
+        # A mistyped sslmode must not silently become an unencrypted connection.
+        if key not in environment_names() and key not in APPLICATION_PARAMETERS:
+            raise InvalidConnectionURL(
+                f"The connection URL has the unknown parameter {key}. Correct or remove it."
+            )
+
+
+def _required(values: Mapping[str, str], key: str, word: str) -> str:
+    value = values.get(key, "")
+    if not value:
+        raise InvalidConnectionURL(
+            f"The connection URL names no {word}. Write it as postgresql://user:password@host:5432/database."
+        )
+    if key == "host" and "," in value:
+        raise InvalidConnectionURL(
+            "The connection URL names several servers. Name the one that is to be changed and backed up."
+        )
+    return value
+
+
+def _port(text: str) -> int:
+    if not text:
+        return DEFAULT_PORT
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise InvalidConnectionURL(
+            f"The connection URL has the port {text!r}; it must be a number from 1 to 65535."
+        )
+    return int(text)

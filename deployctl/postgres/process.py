@@ -1,0 +1,281 @@
+"""Running a program without a shell, without leaving it behind, and without showing it more than it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from deployctl.errors import DeployctlError
+from deployctl.postgres.connection import CONNECT_TIMEOUT_S, ConnectionSpec, environment_names
+from deployctl.postgres.queries.session import CHECKS_CLIENT_FROM
+
+GUARD = Path(__file__).with_name("guard.py")
+CHUNK_BYTES = 65536
+TICK_S = 0.2
+# Cancelling promises an end within 5 s: 3 s for the program to end by itself leave time for the rest.
+GRACE_S = 3.0
+TIME_LIMIT = "time limit"
+PASSED_ON = ("PATH", "HOME", "TMPDIR")
+
+
+class CannotStart(DeployctlError):
+    """A program could not be started; nothing ran."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended.
+
+    Args:
+        exit_status: None when a signal ended it.
+        signal: the signal's number, None when it exited by itself.
+        duration_s: wall-clock seconds.
+        stopped: why we ended it (the caller's reason, or "time limit"), None when we did not.
+    """
+
+    exit_status: int | None
+    signal: int | None
+    duration_s: float
+    stopped: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Exit status 0, by itself."""
+        return self.exit_status == 0 and self.stopped is None
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    on_output: Callable[[str, bytes], None] = lambda _stream, _chunk: None,
+    should_stop: Callable[[], str | None] = lambda: None,
+    while_running: Callable[[], None] = lambda: None,
+    timeout_s: float,
+    stdin: IO[bytes] | None = None,
+) -> Completed:
+    """Run a program to its end, or end it with everything it started.
+
+    It runs in a session of its own under a guard process, so it dies within 2 s of this process, however
+    this process dies. All callbacks are called in the calling thread; if one raises, the program is ended
+    and the exception passes on.
+
+    Args:
+        argv: program and arguments, never a shell string.
+        env: the whole environment, see `child_environment`.
+        cwd: folder to run in.
+        on_output: called with "stdout" or "stderr" and a chunk of bytes, cut anywhere.
+        should_stop: asked several times a second; a reason ends the program.
+        while_running: called several times a second, for progress.
+        timeout_s: wall-clock limit in seconds.
+        stdin: an open file; nothing when None.
+
+    Raises:
+        CannotStart: the program or the folder does not exist or may not be used.
+    """
+    command = [_executable(argv[0], env, cwd), *argv[1:]]
+    if cwd is not None and not cwd.is_dir():
+        raise CannotStart(f"{argv[0]} was not started: the folder {cwd} does not exist.")
+    started = time.monotonic()
+    with _Guarded(command, env=env, cwd=cwd, stdin=stdin) as guarded:
+        stopped: str | None = None
+        while guarded.pump(on_output):
+            if stopped is None:
+                stopped = should_stop() or (TIME_LIMIT if time.monotonic() - started > timeout_s else None)
+                if stopped is not None:
+                    guarded.stop()
+            while_running()
+        exit_status, signal_number = guarded.result()
+    return Completed(exit_status, signal_number, time.monotonic() - started, stopped)
+
+
+class _Guarded:
+    """A guard process, the pipes to it, and the end of both."""
+
+    def __init__(
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, stdin: IO[bytes] | None
+    ) -> None:
+        lifeline_read, self._lifeline = os.pipe()
+        self._report, report_write = os.pipe()
+        inherited = (lifeline_read, report_write)
+        try:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(GUARD), *map(str, inherited), str(GRACE_S), *command],
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=inherited,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._lifeline)
+            os.close(self._report)
+            raise
+        finally:
+            for descriptor in inherited:
+                os.close(descriptor)
+        self._name = command[0]
+        self._events = b""
+        self._selector = selectors.DefaultSelector()
+        for pipe, stream in ((self._guard.stdout, "stdout"), (self._guard.stderr, "stderr")):
+            assert pipe is not None  # noqa: S101 - both are PIPE above
+            self._selector.register(pipe.fileno(), selectors.EVENT_READ, stream)
+        self._selector.register(self._report, selectors.EVENT_READ, "report")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Closing the lifeline ends whatever still runs: the way out also when a callback raised.
+        os.close(self._lifeline)
+        self._guard.wait()
+        self._selector.close()
+        os.close(self._report)
+        for pipe in (self._guard.stdout, self._guard.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def pump(self, on_output: Callable[[str, bytes], None]) -> bool:
+        """Wait a moment for output and pass it on; False when everything has been read."""
+        for key, _ in self._selector.select(timeout=TICK_S):
+            chunk = os.read(key.fd, CHUNK_BYTES)
+            if not chunk:
+                self._selector.unregister(key.fd)
+            elif key.data == "report":
+                self._events += chunk
+            else:
+                on_output(key.data, chunk)
+        return bool(self._selector.get_map())
+
+    def stop(self) -> None:
+        """Ask the guard to end the program."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._lifeline, b"s")
+
+    def result(self) -> tuple[int | None, int | None]:
+        """Exit status and signal of the program."""
+        events = [json.loads(line) for line in self._events.splitlines()]
+        last = events[-1] if events else {}
+        if "error" in last:
+            raise CannotStart(f"{self._name} could not be started: {last['error']}.")
+        if "exit" in last:
+            return last["exit"], last["signal"]
+        # The guard itself was killed; the kernel then killed the program (PR_SET_PDEATHSIG).
+        if events:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(events[0]["pid"], 9)
+        return None, 9
+
+
+@contextlib.contextmanager
+def child_environment(
+    spec: ConnectionSpec | None,
+    *,
+    application_name: str,
+    extra: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, str]]:
+    """The environment for one program, built from empty.
+
+    The password travels in a pass file that only we can read and that is removed at the end, never in the
+    environment (`/proc/<pid>/environ`) or in argv (`ps`).
+
+    Args:
+        spec: the database that libpq programs reach by it; None for programs that need none.
+        application_name: shown in `pg_stat_activity`.
+        extra: added last.
+
+    Yields:
+        The variables.
+    """
+    env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    env.setdefault("PATH", os.defpath)
+    # No .psqlrc of whoever runs the worker: it could change what a script does.
+    env |= {"LANG": "C.UTF-8", "PGAPPNAME": application_name, "PSQLRC": os.devnull}
+    with contextlib.ExitStack() as stack:
+        if spec is not None:
+            env |= connection_variables(spec)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deployctl-")))
+            env["PGPASSFILE"] = str(folder / "pgpass")
+            _write_private(folder / "pgpass", pass_file_line(spec))
+        yield env | dict(extra or {})
+
+
+def connection_variables(spec: ConnectionSpec) -> dict[str, str]:
+    """libpq's variables for a database, without its password.
+
+    Names travel here because libpq tools read a positional name such as `host=… dbname=…` as a connection
+    string.
+    """
+    env = {
+        "PGHOST": spec.host,
+        "PGPORT": str(spec.port),
+        "PGUSER": spec.user,
+        "PGDATABASE": spec.dbname,
+        "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT_S),
+    }
+    names = environment_names()
+    return env | {variable: value for key, value in spec.libpq_options.items() if (variable := names[key])}
+
+
+def session_options(spec: ConnectionSpec, server_version: int) -> dict[str, str]:
+    """`PGOPTIONS` that make a backend notice within a second that its program died.
+
+    Args:
+        server_version: as `server_version_num`; older servers than 14 refuse the setting, so they get none.
+    """
+    if server_version < CHECKS_CLIENT_FROM:
+        return {}
+    given = spec.options.get("options", "")
+    return {"PGOPTIONS": f"{given} -c client_connection_check_interval=1s".strip()}
+
+
+def pass_file_line(spec: ConnectionSpec) -> str:
+    r"""The line of a PostgreSQL password file for a spec; `:` and `\` are escaped as its documentation asks.
+
+    Raises:
+        CannotStart: the password holds a line break, which the file's format cannot express.
+    """
+    if any(character in spec.password for character in "\r\n\0"):
+        raise CannotStart(
+            "The password holds a line break, which PostgreSQL's password file cannot hold. Change it."
+        )
+    # A socket folder is matched under another name ("localhost"), and a line break cannot be written: any.
+    host = "*" if spec.host.startswith("/") else spec.host
+    fields = [host, str(spec.port), "*", spec.user]
+    fields = ["*" if any(c in field for c in "\r\n") else field for field in fields]
+    return ":".join(part if part == "*" else _escape(part) for part in [*fields, spec.password]) + "\n"
+
+
+def _escape(part: str) -> str:
+    return part.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _executable(name: str, env: Mapping[str, str], cwd: Path | None) -> str:
+    """The program's path, so that a missing one is told before anything starts."""
+    candidate = str(cwd / name) if cwd is not None and "/" in name and not name.startswith("/") else name
+    found = shutil.which(candidate, path=env.get("PATH", os.defpath))
+    if found is None:
+        raise CannotStart(
+            f"The program {name} was not found or may not be executed. Install it, or add its folder to PATH."
+        )
+    return found
