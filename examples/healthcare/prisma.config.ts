@@ -1,0 +1,19 @@
+import { fileURLToPath } from "node:url";
+
+import { PrismaPg } from "@prisma/adapter-pg";
+import { defineConfig } from "prisma/config";
+
+// The CLI talks to PostgreSQL through node-postgres and needs none of the engines it would otherwise download.
+// It still looks for them: the small program named here answers the one question it asks the schema engine, and
+// of the query engine it only wants to know that the file exists.
+const engine = fileURLToPath(new URL("scripts/schema-engine.mjs", import.meta.url));
+process.env.PRISMA_SCHEMA_ENGINE_BINARY ??= engine;
+process.env.PRISMA_QUERY_ENGINE_LIBRARY ??= engine;
+
+export default defineConfig({
+  experimental: { adapter: true },
+  engine: "js",
+  schema: "prisma/schema.prisma",
+  migrations: { path: "prisma/migrations" },
+  adapter: async () => new PrismaPg({ connectionString: process.env.DATABASE_URL }),
+});

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// Stands in for Prisma's schema engine binary, which this project does not download (see prisma.config.ts).
+// Prisma runs it for one thing only: `migrate resolve` asks whether the database can be reached.
+import pg from "pg";
+
+const [command, flag, url, question] = process.argv.slice(2);
+if (command !== "cli" || flag !== "--datasource" || question !== "can-connect-to-database") {
+  console.error(`This engine answers can-connect-to-database only; it was asked: ${question ?? command}.`);
+  process.exit(2);
+}
+const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+try {
+  await client.connect();
+} catch (error) {
+  console.error(`The database cannot be reached: ${error.message}`);
+  process.exitCode = 1;
+} finally {
+  await client.end().catch(() => {});
+}

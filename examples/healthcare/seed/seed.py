@@ -1,0 +1,90 @@
+"""The production seed without Node. It and seed.mjs run the same statements on the same data.json.
+
+The database is named by libpq's variables (PGHOST, …) where PGDATABASE is set, else by DATABASE_URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import psycopg
+
+HERE = Path(__file__).parent
+EXAMPLES = {"yoursecurepassword123!"}  # printed in guides, so known to everybody
+SHORTEST = 16
+# Parameters for Prisma alone; libpq refuses a URL that has them.
+PRISMA_ONLY = {"schema", "connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size"}
+
+
+def main() -> None:
+    """Add what is missing of the seed data, in one transaction."""
+    password = checked_password(os.environ.get("ADMIN_DEFAULT_PASSWORD", ""))
+    data = json.loads((HERE / "data.json").read_text("utf-8"))
+    try:
+        with psycopg.connect(connection_string()) as connection, psycopg.RawCursor(connection) as cursor:
+            for path in sorted((HERE / "statements").glob("[0-9]*_*.sql")):
+                key = re.sub(r"^\d+_", "", path.stem)
+                cursor.execute(path.read_bytes(), [json.dumps(data[key])])
+                say(f"{key}: {cursor.rowcount} added, {len(data[key])} in all")
+            admin = data["admin"]
+            statement = (HERE / "statements" / "admin.sql").read_bytes()
+            cursor.execute(statement, [admin["email"], admin["name"], hashed(password)])
+            how = (
+                "created, must change the password at first sign-in"
+                if cursor.rowcount
+                else "exists, unchanged"
+            )
+            say(f"admin {admin['email']}: {how}")
+    except psycopg.Error as error:
+        sys.exit(f"The seed failed and was rolled back: {error}")
+
+
+def checked_password(password: str) -> str:
+    """The password, or an exit that says why it is refused."""
+    if not password:
+        sys.exit("ADMIN_DEFAULT_PASSWORD is not set. Nothing was changed.")
+    if password.lower() in EXAMPLES:
+        sys.exit("ADMIN_DEFAULT_PASSWORD is the example from the guide. Nothing was changed.")
+    if len(password) < SHORTEST:
+        sys.exit(f"ADMIN_DEFAULT_PASSWORD is shorter than {SHORTEST} characters. Nothing was changed.")
+    return password
+
+
+def hashed(password: str) -> str:
+    """As the application's sign-in reads it: $scrypt$ln=15,r=8,p=3$salt$hash, OWASP's parameters of 2024."""
+    salt = secrets.token_bytes(16)
+    key = hashlib.scrypt(password.encode(), salt=salt, n=2**15, r=8, p=3, dklen=32, maxmem=64 * 1024 * 1024)
+    salt64, key64 = (base64.b64encode(part).decode().rstrip("=") for part in (salt, key))
+    return f"$scrypt$ln=15,r=8,p=3${salt64}${key64}"
+
+
+def connection_string() -> str:
+    """What psycopg needs to find the database; empty means libpq's own variables."""
+    if os.environ.get("PGDATABASE"):
+        return ""
+    parts = urlsplit(os.environ.get("DATABASE_URL", ""))
+    if not parts.scheme:
+        sys.exit("DATABASE_URL is not set. Nothing was changed.")
+    parameters = dict(parse_qsl(parts.query))
+    schema = parameters.get("schema")
+    kept = {key: value for key, value in parameters.items() if key not in PRISMA_ONLY}
+    if schema:
+        kept["options"] = f"-c search_path={schema}"
+    return parts._replace(query=urlencode(kept, quote_via=quote)).geturl()
+
+
+def say(line: str) -> None:
+    """A line of output, at once, so that whoever watches sees it live."""
+    print(line, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

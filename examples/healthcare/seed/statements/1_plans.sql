@@ -1,0 +1,7 @@
+-- $1: the list "plans" of data.json. What is there already keeps the values people gave it.
+INSERT INTO "Plan" ("slug", "name", "description", "priceMinor", "billing", "members")
+SELECT "slug", "name", "description", "priceMinor", "billing", "members"
+FROM jsonb_to_recordset($1::jsonb) AS plan(
+    "slug" text, "name" text, "description" text, "priceMinor" int, "billing" "BillingPeriod", "members" int
+)
+ON CONFLICT ("slug") DO NOTHING
