@@ -1,0 +1,58 @@
+"""What happens around every view: methods that forms lack, errors as answers, the viewer's time zone."""
+
+from __future__ import annotations
+
+import zoneinfo
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
+
+from deployctl.errors import DeployctlError
+from deployctl.web import errors
+
+OVERRIDES = frozenset({"PUT", "PATCH", "DELETE"})
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+
+
+class MethodOverride(MiddlewareMixin):
+    """Let a plain form say `_method=DELETE`: HTML forms know only GET and POST."""
+
+    def process_view(self, request: HttpRequest, *_: object) -> None:
+        """Take the method that the form names.
+
+        Here and not in `process_request`: Django's CSRF check, which stands before, has run by now. It looks
+        for its token in the form of a POST only.
+        """
+        if request.method != "POST" or request.content_type not in FORMS:
+            return
+        wanted = str(request.POST.get("_method", "")).upper()
+        if wanted in OVERRIDES:
+            request.method = wanted
+
+
+class ErrorsAsAnswers(MiddlewareMixin):
+    """Answer an error that has a sentence for the user with that sentence; everything else is a defect."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """The page or fragment for a `DeployctlError`."""
+        if isinstance(exception, DeployctlError):
+            return errors.answer(request, exception)
+        return None
+
+
+class ViewerTimezone(MiddlewareMixin):
+    """Show times in the zone that the viewer chose in their account."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Activate the zone for this request."""
+        name = getattr(getattr(request, "user", None), "timezone", "")
+        try:
+            timezone.activate(zoneinfo.ZoneInfo(name))
+        except (ValueError, zoneinfo.ZoneInfoNotFoundError):
+            timezone.deactivate()
+
+    def process_response(self, _request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Leave the thread as it was found."""
+        timezone.deactivate()
+        return response
