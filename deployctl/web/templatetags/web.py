@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
-from typing import Any
 
 from django import template
 from django.forms import BoundField
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags.heroicons import heroicon_mini
 
@@ -23,7 +23,9 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 # A page of 170 items shows several hundred icons of some thirty kinds; drawing one takes about 50 µs.
 @lru_cache(maxsize=256)
 def _draw_icon(name: str, size: int) -> SafeString:
-    return SafeString(heroicon_mini(name, size=size, aria_hidden="true", focusable="false", **{"class": "icon"}))
+    return SafeString(
+        heroicon_mini(name, size=size, aria_hidden="true", focusable="false", **{"class": "icon"})
+    )
 
 
 @register.simple_tag
@@ -37,8 +39,8 @@ def icon(name: str, size: int = 16) -> SafeString:
     return _draw_icon(str(name), size)
 
 
-@register.inclusion_tag("web/_badge.html")
-def badge(status: str, label: str = "") -> dict[str, object]:
+@register.simple_tag
+def badge(status: str, label: str = "") -> SafeString:
     """A status with its icon, its word and its colour.
 
     Args:
@@ -46,7 +48,12 @@ def badge(status: str, label: str = "") -> dict[str, object]:
         label: another word than the usual one.
     """
     looks = appearance(str(status))
-    return {"status": status, "icon_name": looks.icon, "label": label or looks.word}
+    return format_html(
+        '<span class="badge" data-status="{}">{}{}</span>',
+        status,
+        _draw_icon(looks.icon, 16),
+        label or looks.word,
+    )
 
 
 @register.inclusion_tag("web/_nav_link.html", takes_context=True)
@@ -67,11 +74,15 @@ def field(bound_field: BoundField, label: str = "") -> dict[str, object]:
         label: another label than the form's own.
     """
     input_type = getattr(bound_field.field.widget, "input_type", "")
-    return {"field": bound_field, "label": label or bound_field.label, "is_checkbox": input_type == "checkbox"}
+    return {
+        "field": bound_field,
+        "label": label or bound_field.label,
+        "is_checkbox": input_type == "checkbox",
+    }
 
 
-@register.inclusion_tag("web/_time.html")
-def when(moment: dt.datetime | None, exact: bool = False) -> dict[str, Any]:
+@register.simple_tag
+def when(moment: dt.datetime | None, exact: bool = False) -> SafeString:  # noqa: FBT001 - reads well in a template
     """A moment in words, in the viewer's zone, with the exact time on hover.
 
     Args:
@@ -79,16 +90,16 @@ def when(moment: dt.datetime | None, exact: bool = False) -> dict[str, Any]:
         exact: show date and time even when it is near.
     """
     if moment is None:
-        return {"moment": None}
+        return SafeString('<span class="muted">not yet</span>')
     local = timezone.localtime(moment)
     words = "" if exact else _relative(moment - timezone.now())
-    return {
-        "moment": local,
-        "iso": local.isoformat(timespec="seconds"),
-        "words": words or _absolute(local),
-        "is_relative": not exact,
-        "full": local.strftime("%A %-d %B %Y, %H:%M:%S %Z"),
-    }
+    return format_html(
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        local.isoformat(timespec="seconds"),
+        local.strftime("%A %-d %B %Y, %H:%M:%S %Z"),
+        "" if exact else SafeString(" data-relative"),  # static/js/app.js keeps it true
+        words or _absolute(local),
+    )
 
 
 def _relative(distance: dt.timedelta) -> str:
@@ -97,7 +108,7 @@ def _relative(distance: dt.timedelta) -> str:
     size = abs(seconds)
     if size >= _DAY:
         return ""
-    if size < 45:  # noqa: PLR2004
+    if size < 45:
         return "just now" if seconds <= 0 else "in a moment"
     words = f"{max(1, round(size / _MINUTE))} min" if size < _HOUR else f"{size / _HOUR:.0f} h"
     return f"{words} ago" if seconds < 0 else f"in {words}"
@@ -115,10 +126,10 @@ def bytes_(size: float | None) -> str:
         return "—"
     number = float(size)
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(number) < 1024 or unit == "TB":  # noqa: PLR2004
+        if abs(number) < 1024 or unit == "TB":
             break
         number /= 1024
-    digits = 0 if unit == "B" or abs(number) >= 100 else 1  # noqa: PLR2004
+    digits = 0 if unit == "B" or abs(number) >= 100 else 1
     return f"{number:.{digits}f} {unit}"
 
 
@@ -134,7 +145,7 @@ def duration(length: dt.timedelta | float | None) -> str:
     seconds = length.total_seconds() if isinstance(length, dt.timedelta) else float(length)
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:  # noqa: PLR2004
+    if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _MINUTE:
