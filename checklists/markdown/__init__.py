@@ -1,0 +1,59 @@
+"""The template language: checklists as Markdown task lists with annotations. No Django, no database."""
+
+from checklists.markdown.document import plain
+from checklists.markdown.due import due_at, format_due, parse_due
+from checklists.markdown.errors import Problem, TemplateErrors
+from checklists.markdown.html import block_html, inline_html
+from checklists.markdown.model import (
+    Block,
+    GateKey,
+    Kind,
+    ParsedCommands,
+    ParsedContact,
+    ParsedGate,
+    ParsedItem,
+    ParsedNote,
+    ParsedPhase,
+    ParsedSection,
+    ParsedSeverity,
+    ParsedSlot,
+    ParsedTemplate,
+    Routine,
+    Stage,
+)
+from checklists.markdown.parser import parse
+from checklists.markdown.reading import MAX_BYTES, decode, read_file
+from checklists.markdown.vocabulary import ROLE_LABELS
+from checklists.markdown.writer import render
+
+__all__ = [
+    "MAX_BYTES",
+    "ROLE_LABELS",
+    "Block",
+    "GateKey",
+    "Kind",
+    "ParsedCommands",
+    "ParsedContact",
+    "ParsedGate",
+    "ParsedItem",
+    "ParsedNote",
+    "ParsedPhase",
+    "ParsedSection",
+    "ParsedSeverity",
+    "ParsedSlot",
+    "ParsedTemplate",
+    "Problem",
+    "Routine",
+    "Stage",
+    "TemplateErrors",
+    "block_html",
+    "decode",
+    "due_at",
+    "format_due",
+    "inline_html",
+    "parse",
+    "parse_due",
+    "plain",
+    "read_file",
+    "render",
+]

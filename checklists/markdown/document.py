@@ -1,0 +1,139 @@
+"""Markdown as a tree of blocks: the one place that knows the CommonMark library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.front_matter import front_matter_plugin
+
+# Every list takes two levels. Deeper blocks would be dropped by the library without a word, so the limit is
+# far above the depth at which the parser of items complains.
+MAX_NESTING = 80
+
+OPEN_BOXES = ("[ ]", "[x]", "[X]")
+
+
+@dataclass
+class Node:
+    """One block and the blocks in it. Inline content stays a flat list of tokens."""
+
+    type: str
+    token: Token
+    children: list[Node] = field(default_factory=list)
+
+    @property
+    def line(self) -> int:
+        """The line on which the block begins, counted from 1."""
+        return self.token.map[0] + 1 if self.token.map else 0
+
+    @property
+    def inline(self) -> Token | None:
+        """The inline content of a paragraph, heading or table cell."""
+        return self.children[0].token if self.children and self.children[0].type == "inline" else None
+
+    @property
+    def text(self) -> str:
+        """The inline content as it was written."""
+        return self.inline.content if self.inline else ""
+
+    def walk(self) -> Iterator[Node]:
+        """This block, then everything in it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@cache
+def markdown() -> MarkdownIt:
+    """GitHub's dialect as far as structure goes: CommonMark with tables and strikethrough.
+
+    Reference definitions (`[label]: address`) stay visible text: an item must make sense on its own.
+    """
+    parser = MarkdownIt("commonmark", {"html": True, "maxNesting": MAX_NESTING})
+    return parser.enable(["table", "strikethrough"]).disable("reference").use(front_matter_plugin)
+
+
+def blocks(source: str) -> list[Node]:
+    """The top-level blocks of a document."""
+    return _tree(markdown().parse(source))
+
+
+def plain_text(tokens: Sequence[Token] | None) -> str:
+    """What inline content says without its markup."""
+    parts = []
+    for token in tokens or ():
+        if token.type in {"text", "code_inline", "image"}:
+            parts.append(token.content)
+        elif token.type in {"softbreak", "hardbreak"}:
+            parts.append(" ")
+    return " ".join("".join(parts).split())
+
+
+def plain(text: str) -> str:
+    """The same for inline Markdown that is not parsed yet."""
+    return plain_text(markdown().parseInline(text)[0].children)
+
+
+def one_line(text: str) -> str:
+    """Inline content on one line; a line break at its end would be a stray backslash there."""
+    lines = [line.strip() for line in text.split("\n")]
+    return " ".join([*(_without_hard_break(line) for line in lines[:-1]), lines[-1]]).strip()
+
+
+def is_task(node: Node) -> bool:
+    """Whether a list item carries a box to tick; `[]` and `[ ]text` are meant as one."""
+    return task_text(node) is not None
+
+
+def task_text(node: Node) -> str | None:
+    """What follows the box of a list item, or None where there is no box."""
+    if node.type != "list_item" or not node.children or node.children[0].type != "paragraph":
+        return None
+    return after_box(node.children[0].text)
+
+
+def after_box(text: str) -> str | None:
+    """What follows the box at the start of `text`, or None."""
+    for box in (*OPEN_BOXES, "[]"):
+        rest = text.removeprefix(box)
+        if rest == text:
+            continue
+        if not rest or rest[0].isspace() or (box == "[ ]" and rest[0] not in "([:"):
+            return rest.strip()
+    return None
+
+
+def contains_task(node: Node) -> bool:
+    """Whether there is an item to tick anywhere in this block."""
+    return any(is_task(inner) for inner in node.walk())
+
+
+def looks_like_item(line: str) -> bool:
+    """Whether a line of text was probably meant to be an item."""
+    body = line.strip()
+    for marker in ("- ", "* ", "+ "):
+        body = body.removeprefix(marker).lstrip()
+    return body.startswith(tuple(f"{box} " for box in OPEN_BOXES))
+
+
+def _without_hard_break(line: str) -> str:
+    backslashes = len(line) - len(line.rstrip("\\"))
+    return line[:-1].rstrip() if backslashes % 2 else line
+
+
+def _tree(tokens: Sequence[Token]) -> list[Node]:
+    root: list[Node] = []
+    open_nodes: list[Node] = []
+    for token in tokens:
+        if token.nesting < 0:
+            open_nodes.pop()
+            continue
+        node = Node(token.type.removesuffix("_open"), token)
+        (open_nodes[-1].children if open_nodes else root).append(node)
+        if token.nesting > 0:
+            open_nodes.append(node)
+    return root

@@ -1,0 +1,125 @@
+"""Text that is neither item nor command, written in one canonical way so that it survives any round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from checklists.markdown.document import Node, blocks, one_line
+from checklists.markdown.model import ParsedCommands, ParsedNote
+
+_ROUNDS = 4
+_SENTINEL = "end"
+
+
+def note(nodes: Sequence[Node], line: int) -> ParsedNote | ParsedCommands:
+    """One block as a note (several list items make one list).
+
+    What cannot be written so that it reads the same again (HTML that is never closed, for example) is kept
+    literally, as a block of text.
+    """
+    text = original = _list(nodes) if nodes[0].type == "list_item" else serialise(nodes[0])
+    for _ in range(_ROUNDS):
+        found = blocks(f"{text}\n\n{_SENTINEL}\n")
+        if len(found) != 2 or found[1].text != _SENTINEL or found[0].type in {"fence", "heading"}:
+            break
+        again = serialise(found[0])
+        if again == text:
+            return ParsedNote(text, line)
+        text = again
+    return ParsedCommands(original.strip("\n"), "markdown", line)
+
+
+def commands(node: Node) -> ParsedCommands:
+    """A fenced or indented block of code."""
+    language = node.token.info.strip() if node.type == "fence" else ""
+    return ParsedCommands(node.token.content.removesuffix("\n"), language, node.line)
+
+
+def fence(source: str, language: str) -> str:
+    """A fenced block that its own content cannot close."""
+    mark = "~" if "`" in language or language.startswith("~") else "`"
+    marks = mark * max(3, _longest_run(source, mark) + 1)
+    body = f"{source}\n" if source else ""
+    return f"{marks}{language}\n{body}{marks}"
+
+
+def indent(text: str, width: int) -> str:
+    """Move a block to the right; empty lines stay empty."""
+    margin = " " * width
+    return "\n".join(margin + line if line else line for line in text.split("\n"))
+
+
+def serialise(node: Node) -> str:
+    """A block as Markdown that begins at the left margin."""
+    match node.type:
+        case "paragraph":
+            return _paragraph(node.text)
+        case "heading":
+            return f"{'#' * int(node.token.tag[1:])} {heading_text(node.text)}"
+        case "bullet_list" | "ordered_list":
+            return _list(node.children)
+        case "blockquote":
+            return "\n".join(f"> {line}".rstrip() for line in _joined(node.children).split("\n"))
+        case "fence" | "code_block":
+            block = commands(node)
+            return fence(block.source, block.language)
+        case "table":
+            return _table(node)
+        case "hr":
+            return "___"
+        case _:
+            return node.token.content.rstrip().strip("\n")
+
+
+def heading_text(text: str) -> str:
+    """A heading on one line; hash signs at its end would be read as the end of the heading."""
+    line = one_line(text)
+    body = line.rstrip("#")
+    if body != line and (not body or body[-1] in " \t"):
+        return f"{body}\\{line[len(body) :]}"
+    return line
+
+
+def _paragraph(text: str) -> str:
+    lines = "\n".join(line.strip(" \t") for line in text.split("\n"))
+    found = blocks(lines)
+    if len(found) == 1 and found[0].type == "paragraph":
+        return lines
+    return one_line(text)  # a line that only its indentation kept from being a heading or a list
+
+
+def _list(items: Sequence[Node]) -> str:
+    inside = [child for item in items for child in item.children]
+    loose = any(child.type == "paragraph" and not child.token.hidden for child in inside)
+    number = int(items[0].token.info or 1) if items[0].token.markup in {".", ")"} else None
+    written = []
+    for offset, item in enumerate(items):
+        marker = item.token.markup if number is None else f"{number + offset}{item.token.markup}"
+        body = _joined(item.children, "\n\n" if loose else "\n")
+        written.append(f"{marker} {indent(body, len(marker) + 1).lstrip(' ')}".rstrip())
+    return ("\n\n" if loose else "\n").join(written)
+
+
+def _joined(nodes: Sequence[Node], separator: str = "\n\n") -> str:
+    return separator.join(serialise(node) for node in nodes)
+
+
+def _table(node: Node) -> str:
+    rows = [inner for inner in node.walk() if inner.type == "tr"]
+    lines = [_row([cell.text.replace("|", "\\|") for cell in row.children]) for row in rows]
+    rule = _row([_alignment(cell) for cell in rows[0].children])
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _alignment(cell: Node) -> str:
+    style = str(cell.token.attrs.get("style", ""))
+    return {"text-align:left": ":--", "text-align:right": "--:", "text-align:center": ":-:"}.get(style, "---")
+
+
+def _longest_run(text: str, mark: str) -> int:
+    return max((len(list(run)) for character, run in groupby(text) if character == mark), default=0)

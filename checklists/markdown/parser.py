@@ -1,0 +1,144 @@
+"""From Markdown to a checklist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from checklists.markdown import extras
+from checklists.markdown.document import blocks
+from checklists.markdown.errors import Collector
+from checklists.markdown.headings import Scope, scope_of
+from checklists.markdown.items import Reader
+from checklists.markdown.keys import Keys
+from checklists.markdown.model import (
+    ParsedCommands,
+    ParsedNote,
+    ParsedPhase,
+    ParsedSection,
+    ParsedTemplate,
+    Stage,
+)
+from checklists.markdown.outline import Chapter, Part, outline
+from checklists.markdown.reading import MAX_BYTES, check_characters, decode
+from checklists.markdown.vocabulary import Vocabulary
+
+
+def parse(
+    source: str,
+    *,
+    filename: str = "",
+    operations: Collection[str] = (),
+    checks: Collection[str] = (),
+) -> ParsedTemplate:
+    """Read a checklist written in Markdown.
+
+    Args:
+        source: the whole document, at most 1 MiB.
+        filename: names the file in messages, and the checklist if it has no title.
+        operations: the operations that annotations may name; a mapping also names each one's parameters.
+        checks: the same for checks.
+
+    Returns:
+        everything the document says, in its order.
+
+    Raises:
+        TemplateErrors: with every problem and its line, if there is any.
+    """
+    if len(source) > MAX_BYTES:  # characters; bytes only where it may matter
+        decode(source[: MAX_BYTES + 1].encode("utf-8", "replace"), filename=filename)
+    check_characters(source, filename=filename)
+    problems = Collector(filename)
+    parser = _Parser(Vocabulary(operations, checks), problems)
+    template = parser.template(source.removeprefix("\ufeff"), filename)
+    problems.raise_if_any()
+    return template
+
+
+class _Parser:
+    def __init__(self, vocabulary: Vocabulary, problems: Collector) -> None:
+        self.vocabulary = vocabulary
+        self.problems = problems
+        self.item_keys = Keys()
+        self.heading_keys = Keys()
+
+    def template(self, source: str, filename: str) -> ParsedTemplate:
+        document = outline(blocks(source), filename=filename, problems=self.problems)
+        preface = self._reader(("",), Scope(stage=Stage.REFERENCE)).read(document.preface)
+        phases = tuple(self._phase(chapter) for chapter in document.chapters)
+        template = ParsedTemplate(
+            title=document.title,
+            phases=phases,
+            notes=tuple(block for block in preface if isinstance(block, ParsedNote | ParsedCommands)),
+            contacts=extras.contacts(phases),
+            severities=extras.severities(phases),
+        )
+        if not template.slots and not any(template.walk_items()):
+            self.problems.add(
+                0,
+                "There is nothing to tick here; write each promise on a line of its own as `- [ ] text`.",
+            )
+        return template
+
+    def _phase(self, chapter: Chapter) -> ParsedPhase:
+        head = chapter.head
+        has_items = any(part.has_items for part in chapter.sections)
+        scope = self._scope(head, None, has_items=has_items)
+        sections = [self._section(head, part, scope) for part in chapter.sections]
+        if scope.gate and not any(section.slots for section in sections):
+            self._complain_about_empty_gate(head)
+        return ParsedPhase(
+            key=self.heading_keys.take(head.title),
+            title=head.title,
+            stage=scope.stage,
+            due=scope.due,
+            role=scope.role,
+            routine=scope.routine,
+            gate=scope.gate,
+            sections=tuple(section for section in sections if section.title or section.blocks),
+            line=head.line,
+        )
+
+    def _section(self, phase: Part, part: Part, around: Scope) -> ParsedSection:
+        scope = self._scope(part, around, has_items=part.has_items) if part.title else around
+        reader = self._reader((phase.title, part.title) if part.title else (phase.title,), scope)
+        section = ParsedSection(
+            key=self.heading_keys.take(phase.title, part.title),
+            title=part.title,
+            stage=scope.stage,
+            due=scope.due,
+            role=scope.role,
+            routine=scope.routine,
+            gate=scope.gate if part.title else None,
+            blocks=reader.read(part.nodes),
+            line=part.line,
+        )
+        if section.gate and not section.slots:
+            self._complain_about_empty_gate(part)
+        if section.items and section.stage is Stage.ONGOING and not section.routine:
+            self.problems.add(
+                part.line,
+                f"How often does “{part.title or phase.title}” recur? Add `routine: daily` "
+                "(or weekly, monthly, quarterly) to the heading.",
+            )
+        return section
+
+    def _scope(self, part: Part, parent: Scope | None, *, has_items: bool) -> Scope:
+        return scope_of(
+            part.title,
+            part.notes,
+            parent,
+            has_items=has_items,
+            line=part.line,
+            vocabulary=self.vocabulary,
+            problems=self.problems,
+        )
+
+    def _reader(self, path: tuple[str, ...], scope: Scope) -> Reader:
+        return Reader(path, scope, self.vocabulary, self.item_keys, self.problems)
+
+    def _complain_about_empty_gate(self, part: Part) -> None:
+        self.problems.add(
+            part.line,
+            f"The gate “{part.title}” has no signature lines; "
+            "add one such as `- [ ] Database Administrator: ____ <!-- sign: pre, role: dba -->`.",
+        )

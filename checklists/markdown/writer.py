@@ -1,0 +1,137 @@
+"""From a checklist back to Markdown. What is written here reads as the same checklist again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from checklists.markdown.annotations import Value, write
+from checklists.markdown.due import format_due
+from checklists.markdown.model import (
+    Block,
+    Kind,
+    ParsedCommands,
+    ParsedItem,
+    ParsedNote,
+    ParsedPhase,
+    ParsedSection,
+    ParsedSlot,
+    ParsedTemplate,
+)
+from checklists.markdown.notes import fence, indent
+
+# A comment without a word keeps two neighbouring lists apart; the parser drops it.
+_SEPARATOR = "<!-- -->"
+_SIGNATURE = "_________________ Date: _______"
+
+
+def render(template: ParsedTemplate) -> str:
+    """Write a template as Markdown with annotations.
+
+    Parsing the result gives an equal template, and rendering that gives the same text.
+    """
+    parts = [f"# {template.title}", *_blocks(template.notes, "", None)]
+    for phase in template.phases:
+        parts.append(f"## {phase.title}{write(_phase_says(phase))}")
+        for section in phase.sections:
+            if section.title:
+                parts.append(f"### {section.title}{write(_section_says(section, phase))}")
+            parts += _blocks(section.blocks, section.role, section.due)
+    return "\n\n".join(parts) + "\n"
+
+
+def _phase_says(phase: ParsedPhase) -> dict[str, Value]:
+    said: dict[str, Value] = {"stage": phase.stage.value}
+    return said | _heading_says(phase.due, phase.role, phase.routine, phase.gate)
+
+
+def _section_says(section: ParsedSection, phase: ParsedPhase) -> dict[str, Value]:
+    said: dict[str, Value] = {} if section.stage == phase.stage else {"stage": section.stage.value}
+    return said | _heading_says(
+        None if section.due == phase.due else section.due,
+        "" if section.role == phase.role else section.role,
+        None if section.routine == phase.routine else section.routine,
+        section.gate,
+    )
+
+
+def _heading_says(
+    due: timedelta | None, role: str, routine: str | None, gate: str | None
+) -> dict[str, Value]:
+    said: dict[str, Value] = {}
+    if due is not None:
+        said["due"] = format_due(due)
+    if role:
+        said["role"] = role
+    if routine:
+        said["routine"] = str(routine)
+    if gate:
+        said["gate"] = str(gate)
+    return said
+
+
+def _blocks(blocks: Sequence[Block], role: str, due: timedelta | None) -> list[str]:
+    """Each block as text; neighbouring items and signature lines make one tight list."""
+    written: list[str] = []
+    previous: Block | None = None
+    for block in blocks:
+        text = _block(block, role, due)
+        if _continues_list(previous, block):
+            written[-1] += f"\n{text}"
+        else:
+            if previous and _is_list(previous) and _is_list(block):
+                written.append(_SEPARATOR)
+            written.append(text)
+        previous = block
+    return written
+
+
+def _block(block: Block, role: str, due: timedelta | None) -> str:
+    match block:
+        case ParsedItem():
+            return _item(block, role, due)
+        case ParsedSlot():
+            said: dict[str, Value] = {"sign": block.gate.value, "role": block.role}
+            return f"- [ ] {block.label}: {_SIGNATURE}{write(said)}"
+        case ParsedCommands():
+            return fence(block.source, block.language)
+        case ParsedNote():
+            return block.text
+
+
+def _item(item: ParsedItem, role: str, due: timedelta | None) -> str:
+    text = f"- [ ] {item.text}{write(_item_says(item, role, due))}"
+    notes = _blocks(item.notes, item.role, item.due)
+    children = _blocks(item.children, item.role, item.due)
+    if notes:
+        if children and _is_list(item.notes[-1]):
+            notes.append(_SEPARATOR)
+        return "\n\n".join([text, *(indent(part, 2) for part in (*notes, *children))])
+    return "\n".join([text, *(indent(child, 2) for child in children)])
+
+
+def _item_says(item: ParsedItem, role: str, due: timedelta | None) -> dict[str, Value]:
+    said: dict[str, Value] = {}
+    if item.kind is Kind.OPERATION:
+        said["operation"] = item.operation
+    if item.kind is Kind.CHECK:
+        said["check"] = item.check
+    said |= item.params
+    if item.role != role:
+        said["role"] = item.role
+    if item.due != due and item.due is not None:
+        said["due"] = format_due(item.due)
+    if item.evidence:
+        said["evidence"] = True
+    return said
+
+
+def _continues_list(previous: Block | None, block: Block) -> bool:
+    both = isinstance(previous, ParsedItem | ParsedSlot) and isinstance(block, ParsedItem | ParsedSlot)
+    return both and not (isinstance(previous, ParsedItem) and previous.notes)
+
+
+def _is_list(block: Block) -> bool:
+    if isinstance(block, ParsedNote):
+        return block.text[:1].isdigit() or block.text[:1] in "-*+"
+    return isinstance(block, ParsedItem | ParsedSlot)
