@@ -1,7 +1,8 @@
 """Under which account PostgreSQL runs, and what that account can reach.
 
-PostgreSQL refuses to run as root, so root lends it another account. That account may be unable to enter the data
-folder or to run the packaged programs (a checkout under /root, which is 0700): then these go to SHARED_FOLDER.
+PostgreSQL refuses to run as root, so root lends it another account. That account may be unable to enter the
+data folder or to run the packaged programs (a checkout under /root, which is 0700): then these go to
+SHARED_FOLDER.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Account:
             os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
     def run(self, argv: list[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end under the account, in a neutral folder and with an environment from empty."""
+        """Run a program to its end under the account, in a neutral folder and a neutral environment."""
         return subprocess.run(
             argv,
             user=self.name or None,
@@ -88,14 +89,14 @@ def choose_account() -> Account:
         except KeyError:
             continue
     raise EmbeddedError(
-        "PostgreSQL refuses to run as root, and this machine has no account named "
-        f"{', '.join(CANDIDATES)}. Nothing was started. Create one with `useradd --system postgres`, or run deployctl "
-        "as an ordinary user."
+        f"PostgreSQL refuses to run as root, and this machine has no account named {', '.join(CANDIDATES)}. "
+        "Nothing was started. Create one with `useradd --system postgres`, or run deployctl as an ordinary "
+        "user."
     )
 
 
 def server_environment() -> dict[str, str]:
-    """Return the environment for PostgreSQL's programs: nothing of ours, no foreign libraries, messages in English."""
+    """Return an environment from empty: nothing of ours, no foreign libraries, messages in English."""
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "LC_MESSAGES": "C", "HOME": "/"}
 
 
@@ -107,7 +108,7 @@ def shared_place(folder: Path) -> Path:
 
 
 def reachable_binaries(binaries: PostgresBinaries, account: Account) -> PostgresBinaries:
-    """Return the programs where the account can run them; packaged ones are copied to SHARED_FOLDER if need be.
+    """Return the programs where the account can run them; packaged ones are copied there if need be.
 
     Raises:
         EmbeddedError: when system programs do not run, or the copy cannot be made.
@@ -116,8 +117,8 @@ def reachable_binaries(binaries: PostgresBinaries, account: Account) -> Postgres
         return binaries
     if not binaries.packaged:
         raise EmbeddedError(
-            f"The account {account.name or 'that runs deployctl'} cannot run {binaries['postgres']}. Nothing was "
-            "started. Check the permissions of that file and of the folders above it."
+            f"The account {account.name or 'that runs deployctl'} cannot run {binaries['postgres']}. Nothing "
+            "was started. Check the permissions of that file and of the folders above it."
         )
     installation = binaries.folder.parent
     package = installation.parent
@@ -129,8 +130,8 @@ def reachable_binaries(binaries: PostgresBinaries, account: Account) -> Postgres
     copied = PostgresBinaries(home / package.name / installation.name / "bin", binaries.major, packaged=True)
     if not account.can_run(copied["postgres"]):
         raise EmbeddedError(
-            f"PostgreSQL was copied to {home} for the account {account.name}, which cannot run it there either. "
-            "Check that the file system is not mounted noexec."
+            f"PostgreSQL was copied to {home} for the account {account.name}, which cannot run it there "
+            "either. Check that the file system is not mounted noexec."
         )
     return copied
 

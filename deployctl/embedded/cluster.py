@@ -1,4 +1,4 @@
-"""The folder of a PostgreSQL cluster: where it lies, how it is made, and what an earlier server left in it."""
+"""The folder of a PostgreSQL cluster: where it lies, how it is made, what an earlier server left in it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ def locate(folder: Path, account: Account, say: Callable[[str], None]) -> Path:
         aside = place.with_name(f"{place.name}.old-{int(time.time())}")
         place.rename(aside)
         say(
-            f"An earlier cluster whose data folder is gone was moved to {aside}; delete it if you do not need it."
+            f"An earlier cluster whose data folder is gone was moved to {aside}; delete it if you do not "
+            "need it."
         )
     place.mkdir(mode=0o711)
     write_private(note, f"{place / 'cluster'}\n")
     write_private(place / "belongs-to", f"{folder.resolve()}\n")
     say(
-        f"PostgreSQL runs as the account {account.name}, which cannot enter {folder}: its files are kept in {place}."
+        f"PostgreSQL runs as the account {account.name}, which cannot enter {folder}: its files are kept in "
+        f"{place}."
     )
     return place / "cluster"
 
@@ -103,8 +105,8 @@ def create(
     if result.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
         raise EmbeddedError(
-            f"PostgreSQL {binaries.major} could not create its data folder {cluster}; nothing was left behind. "
-            f"initdb says: {result.stderr.strip() or result.stdout.strip()}"
+            f"PostgreSQL {binaries.major} could not create its data folder {cluster}; nothing was left "
+            f"behind. initdb says: {result.stderr.strip() or result.stdout.strip()}"
         )
     partial.rename(cluster)
 
@@ -126,8 +128,8 @@ def clear_leftovers(cluster: Path) -> None:
         return  # PostgreSQL itself recognises a dead pid
     process = psutil.Process(pid)
     if not _serves(process, cluster):
-        # The number was given to another program, as happens after a reboot or in containers. PostgreSQL would only
-        # see that it is alive, and refuse to start.
+        # The number was given to another program, as happens after a reboot or in containers. PostgreSQL
+        # would only see that it is alive, and refuse to start.
         pid_file.unlink(missing_ok=True)
         return
     process.send_signal(signal.SIGINT)  # "fast": ends connections, writes a checkpoint
@@ -135,8 +137,8 @@ def clear_leftovers(cluster: Path) -> None:
         process.wait(LEFTOVER_TIMEOUT_S)
     except psutil.TimeoutExpired:
         raise EmbeddedError(
-            f"A PostgreSQL server left over from before (process {pid}) does not stop. It still serves {cluster}. "
-            f"Stop it with `kill -INT {pid}` and start again."
+            f"A PostgreSQL server left over from before (process {pid}) does not stop. It still serves "
+            f"{cluster}. Stop it with `kill -INT {pid}` and start again."
         ) from None
 
 

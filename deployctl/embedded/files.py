@@ -14,7 +14,7 @@ PASSWORD_BYTES = 24
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in one step, readable (0600) by the owner alone, and durable when this returns.
+    """Replace ``path`` by ``text`` in one step, readable (0600) by its owner alone, durable on return.
 
     Raises:
         OSError: when the folder cannot be written to.
@@ -63,8 +63,8 @@ class FolderLock:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
             raise FolderInUse(
-                f"The data folder {self._path.parent} is already in use by process {holder}. Nothing was changed. "
-                "Stop that one first, or choose another folder with DATA=…"
+                f"The data folder {self._path.parent} is already in use by process {holder}. Nothing was "
+                "changed. Stop that one first, or choose another folder with DATA=…"
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)

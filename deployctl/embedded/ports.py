@@ -12,8 +12,8 @@ from deployctl.embedded.files import write_private
 
 LOOPBACK = "127.0.0.1"
 
-# Below 32768, where Linux begins to hand out ports to outgoing connections (ip_local_port_range): a remembered
-# port is then not taken at random by somebody's client the next time.
+# Below 32768, where Linux begins to hand out ports to outgoing connections (ip_local_port_range): a
+# remembered port is then not taken at random by somebody's client the next time.
 FIRST_PORT, LAST_PORT = 20_000, 32_767
 ATTEMPTS = 50
 
@@ -39,8 +39,8 @@ def remembered_port(path: Path, *, wanted: int | None, what: str) -> int:
     if wanted is not None:
         if not is_free(wanted):
             raise PortTaken(
-                f"Port {wanted} on {LOOPBACK}, meant for {what}, is taken by another program. Nothing was started. "
-                "Stop that program or choose another port."
+                f"Port {wanted} on {LOOPBACK}, meant for {what}, is taken by another program. Nothing was "
+                "started. Stop that program or choose another port."
             )
         return wanted
     with suppress(FileNotFoundError, ValueError):
@@ -58,5 +58,6 @@ def _any_free_port(what: str) -> int:
         if is_free(port):
             return port
     raise EmbeddedError(
-        f"No free port for {what} was found between {FIRST_PORT} and {LAST_PORT} on {LOOPBACK}. Nothing was started."
+        f"No free port for {what} was found between {FIRST_PORT} and {LAST_PORT} on {LOOPBACK}. Nothing was "
+        "started."
     )

@@ -98,11 +98,9 @@ class PostgresServer(Server):
         argv = [str(self.binaries["postgres"]), "-D", str(self.cluster)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        return tether.command(argv, signal_name=self.stop_signal, user=self._account.name)
-
-    def environment(self) -> Mapping[str, str]:
-        """Return the whole environment of the server."""
-        return server_environment()
+        return tether.command(
+            argv, signal_name=self.stop_signal, user=self._account.name, environment=server_environment()
+        )
 
     def is_ready(self) -> bool:
         """Tell whether ``SELECT 1`` is answered; while recovering from a crash it is not."""
@@ -128,7 +126,7 @@ class PostgresServer(Server):
         )
 
     def ensure_database(self, dbname: str, *, owner: str, password: str) -> None:
-        """Create the ordinary role ``owner`` and its database where they are missing, and set the role's password."""
+        """Create the ordinary role ``owner`` and its database where missing, and set the role's password."""
         role, database = sql.Identifier(owner), sql.Identifier(dbname)
         with self.connect() as connection:
             if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [owner]).fetchone():
@@ -173,8 +171,9 @@ class PostgresServer(Server):
             return find_postgres(existing)
         except BinariesMissing:
             raise BinariesMissing(
-                f"The data in {self.cluster} was written by PostgreSQL {existing}, which is no longer on this machine. "
-                f"Nothing was changed. Install PostgreSQL {existing} again, or start with a fresh folder (DATA=…)."
+                f"The data in {self.cluster} was written by PostgreSQL {existing}, which is no longer on "
+                f"this machine. Nothing was changed. Install PostgreSQL {existing} again, or start with a "
+                "fresh folder (DATA=…)."
             ) from None
 
 

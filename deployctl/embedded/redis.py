@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
 
 from deployctl.embedded import tether
+from deployctl.embedded.account import server_environment
 from deployctl.embedded.binaries import find_redis
 from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.files import remembered_password, write_private
@@ -17,8 +18,8 @@ from deployctl.embedded.server import Server
 
 PROBE_TIMEOUT_S = 2
 
-# The password is in this file and not in an argument, where `ps` would show it. What Redis holds are hints that the
-# database can give again, so a snapshot every few minutes is enough.
+# The password is in this file and not in an argument, where `ps` would show it. What Redis holds are hints
+# that the database can give again, so a snapshot every few minutes is enough.
 CONFIGURATION = """\
 bind {host}
 port {port}
@@ -68,11 +69,7 @@ class RedisServer(Server):
     def command(self) -> list[str]:
         """Return the argument list that runs the server in the foreground, tethered to its parent."""
         argv = [str(self._program), str(self.folder / "redis.conf")]
-        return tether.command(argv, signal_name=self.stop_signal)
-
-    def environment(self) -> Mapping[str, str]:
-        """Return the whole environment of the server."""
-        return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+        return tether.command(argv, signal_name=self.stop_signal, environment=server_environment())
 
     def is_ready(self) -> bool:
         """Tell whether PING is answered; while loading its snapshot it is not."""

@@ -6,12 +6,11 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deployctl.embedded import tether
 from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.files import FolderLock
 
@@ -24,8 +23,9 @@ LOG_TAIL_LINES = 12
 class Server(ABC):
     """One server on the loopback address, with its files in ``folder``.
 
-    ``prepare`` makes everything the program needs; then either ``start`` runs it as a child of this process, or a
-    process manager runs ``command`` with ``environment``.
+    ``prepare`` makes everything the program needs; then either ``start`` runs it as a child of this process,
+    or a process manager runs ``command``. The server ends with the thread that started it, so start it from
+    one that lives long enough.
     """
 
     name: str  # for people
@@ -46,10 +46,6 @@ class Server(ABC):
     @abstractmethod
     def command(self) -> list[str]:
         """Return the argument list that runs the server in the foreground, tethered to its parent."""
-
-    @abstractmethod
-    def environment(self) -> Mapping[str, str]:
-        """Return the whole environment of the server."""
 
     @abstractmethod
     def is_ready(self) -> bool:
@@ -127,7 +123,8 @@ class Server(ABC):
                 raise EmbeddedError(f"{self.name} ended while starting. Its last words:\n{self._tail()}")
             if time.monotonic() > deadline:
                 raise EmbeddedError(
-                    f"{self.name} has not answered on port {self.port} within {timeout_s:g} s. Its last words:\n"
+                    f"{self.name} has not answered on port {self.port} within {timeout_s:g} s. Its last "
+                    "words:\n"
                     f"{self._tail()}"
                 )
             time.sleep(PROBE_INTERVAL_S)
@@ -144,7 +141,6 @@ class Server(ABC):
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(),
-                env=dict(self.environment()),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,

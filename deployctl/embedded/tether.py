@@ -1,7 +1,7 @@
 """Start a program that ends when its parent does, optionally under another account.
 
-Run as a script (``python -I -S tether.py SIGNAL USER -- PROGRAM ARGUMENT…``), it replaces itself by the
-program. Linux then sends SIGNAL to the program when the parent is gone, kill -9 included (prctl(2),
+Run as a script (``python -I -S tether.py SIGNAL USER NAME=VALUE… -- PROGRAM ARGUMENT…``), it replaces itself
+by the program. Linux then sends SIGNAL to the program when the parent is gone, kill -9 included (prctl(2),
 PR_SET_PDEATHSIG). Where the system has no such thing, the next start ends what was left over.
 
 The account is changed here and not by whoever starts us, because the kernel forgets the wish when the
@@ -14,19 +14,24 @@ import os
 import pwd
 import signal
 import sys
+from collections.abc import Mapping
 
 PR_SET_PDEATHSIG = 1
 
 
-def command(argv: list[str], *, signal_name: str, user: str = "") -> list[str]:
+def command(
+    argv: list[str], *, signal_name: str, user: str = "", environment: Mapping[str, str] | None = None
+) -> list[str]:
     """Return the argument list that runs ``argv`` tethered.
 
     Args:
         argv: the program, by absolute path, and its arguments.
         signal_name: sent when the parent ends, such as ``"TERM"``.
         user: name of the account to run under; empty for the present one.
+        environment: the program's whole environment. No secrets: arguments show in ``ps``. None: ours.
     """
-    return [sys.executable, "-I", "-S", __file__, signal_name, user, "--", *argv]
+    assignments = [f"{name}={value}" for name, value in (environment or {}).items()]
+    return [sys.executable, "-I", "-S", __file__, signal_name, user, *assignments, "--", *argv]
 
 
 def end_with_parent(signal_number: int) -> None:
@@ -48,11 +53,14 @@ def _become(user: str) -> None:
 
 def main(arguments: list[str]) -> None:
     """Become the program."""
-    signal_name, user, _, *argv = arguments
+    separator = arguments.index("--")
+    signal_name, user, *assignments = arguments[:separator]
+    argv = arguments[separator + 1 :]
+    environment = dict(one.split("=", 1) for one in assignments) or dict(os.environ)
     if user:
         _become(user)
     end_with_parent(signal.Signals[f"SIG{signal_name}"])
-    os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
+    os.execve(argv[0], argv, environment)  # noqa: S606 - no shell is the point
 
 
 if __name__ == "__main__":

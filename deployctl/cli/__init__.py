@@ -1,0 +1,60 @@
+"""The command line. Each command lives in a module of its own, which is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from deployctl.errors import DeployctlError
+
+# name: (where the click command is, the first sentence of its help). The sentence is repeated here so that
+# `deployctl --help` need not import what it lists; a test compares the two.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("deployctl.cli.up:up", "Start everything on this machine and keep it running."),
+    "completion": (
+        "deployctl.cli.completion:completion",
+        "Print the script that completes commands in a shell.",
+    ),
+}
+
+
+class Group(click.Group):
+    """A group that imports its commands when they are needed, and shows our errors as one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names, in the order in which help shows them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error meant for people becomes one sentence and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except DeployctlError as error:
+            raise click.ClickException(error.sentence) from error
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="deployctl", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Take a PostgreSQL database to production and prove that it was done properly."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; never returns."""
+    cli.main(args=list(arguments) if arguments is not None else None, prog_name="deployctl")

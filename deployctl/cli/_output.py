@@ -1,0 +1,83 @@
+"""What commands print: plain tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+from django.core.serializers.json import DjangoJSONEncoder
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+GAP = "  "
+
+
+def json_option(command: Command) -> Command:
+    """Give a command ``--json``, passed to it as ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON; times in ISO 8601, decimals and ids as text."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
+
+
+def print_rows(
+    rows: Iterable[Mapping[str, Any]], *, columns: Mapping[str, str], as_json: bool, empty: str
+) -> None:
+    """Print records as a table, or as a JSON list with all their fields.
+
+    Args:
+        rows: the records.
+        columns: the fields to show in the table, with their headings.
+        as_json: print JSON instead.
+        empty: the sentence to print instead of an empty table.
+    """
+    records = [dict(row) for row in rows]
+    if as_json:
+        print_json(records)
+    elif records:
+        print_table(
+            list(columns.values()), [[_text(record.get(field)) for field in columns] for record in records]
+        )
+    else:
+        click.echo(empty)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print aligned columns, separated by spaces."""
+    lines = [[heading.upper() for heading in headings], *rows]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(headings))]
+    for line in lines:
+        cells = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
+        click.echo(GAP.join(cells).rstrip())
+
+
+def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one record, a field a line, or as a JSON object."""
+    if as_json:
+        print_json(facts)
+        return
+    width = max((_width(name) for name in facts), default=0)
+    for name, value in facts.items():
+        click.echo(f"{name}{' ' * (width - _width(name))}{GAP}{_text(value)}".rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    # A name may hold anything; a line break or an escape sequence in it must not reach the terminal.
+    return "".join(one if unicodedata.category(one) != "Cc" else " " for one in str(value))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal the text takes (Unicode annex 11)."""
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
+        for one in text
+    )

@@ -1,0 +1,260 @@
+"""Everything that `deployctl up` starts: in which order, how each shows that it is ready, how it all ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+from deployctl.embedded import tether
+from deployctl.embedded.errors import EmbeddedError, PortTaken
+from deployctl.embedded.installation import Installation
+from deployctl.embedded.manager import ProcessManager, State
+from deployctl.embedded.ports import LOOPBACK, is_free
+from deployctl.embedded.programs import Program
+from deployctl.embedded.watch import Watch, tail
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+READY_WITHIN_S = 90.0
+PROBE_EVERY_S = 0.1
+LOOK_EVERY_S = 0.5
+WEB_TIMEOUT_S = 10
+
+# Of these, only what the data folder says counts: a DATABASE_URL left over in somebody's shell must not turn
+# the embedded installation against another database.
+OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEPLOYCTL_FIELD_KEY", "DEPLOYCTL_DEMO")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was asked for on the command line."""
+
+    port: int
+    demo: bool
+    workers: int
+    administrator: str
+
+
+class Running:
+    """One `deployctl up`.
+
+    Args:
+        data: the data folder.
+        choices: what was asked for.
+        say: called with text for the terminal.
+    """
+
+    def __init__(self, data: Path, choices: Choices, *, say: Callable[[str], None]) -> None:
+        self._choices = choices
+        self._say = say
+        self._installation = Installation(data, say=say)
+        self._manager: ProcessManager | None = None
+        self._watch: Watch | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the web pages are."""
+        return f"http://{LOOPBACK}:{self._choices.port}"
+
+    def start(self) -> None:
+        """Start everything and say how to sign in.
+
+        Raises:
+            EmbeddedError: with a sentence; call ``stop`` all the same.
+        """
+        here = self._installation
+        self._refuse_what_cannot_work()
+        here.prepare_servers()
+        self._manager = ProcessManager(self._programs(), run_folder=here.run, logs=here.logs, directory=ROOT)
+        self._watch = Watch(self._manager, logs=here.logs, say=self._say)
+        self._say(f"Starting in {here.folder} …")
+        self._manager.open(self._environment())
+
+        self._start("postgres", "redis")
+        self._wait("postgres", here.postgres.is_ready)
+        self._wait("redis", here.redis.is_ready)
+        here.ensure_database()
+        here.write_environment(self._settings())
+        words = self._prepare()
+
+        self._start("web", "worker", "beat")
+        self._wait("web", self._web_answers)
+        self._wait("worker", self._worker_answers)
+        self._wait("beat", self._beat_beats)
+        self._say(f"ready {self.url}")
+        self._say(words)
+
+    def keep(self) -> None:
+        """Watch over everything, for ever.
+
+        Raises:
+            GivenUp: when a program cannot be kept running.
+        """
+        while True:
+            self._look()
+            time.sleep(LOOK_EVERY_S)
+
+    def stop(self) -> None:
+        """Stop everything, last started first; returns when all is gone."""
+        if self._manager is not None:
+            self._manager.close()
+        self._installation.close()
+
+    def _refuse_what_cannot_work(self) -> None:
+        here = self._installation
+        if not here.folder.exists():
+            self._refuse_taken_port()  # before a folder is made
+        here.open()
+        if ProcessManager.end_leftover(here.run):
+            self._say("The deployctl before this one was killed; what it had left running was stopped.")
+        self._refuse_taken_port()
+        known = here.read_environment()
+        if self._choices.demo and known and known.get("DEPLOYCTL_DEMO") != "1":
+            raise EmbeddedError(
+                f"{here.folder} holds an installation that is not a demonstration, and sample people do not "
+                "belong there. Nothing was changed. Start it without --demo (`deployctl up`), or give the "
+                "demonstration a folder of its own (DATA=.deployctl-demo make run)."
+            )
+
+    def _refuse_taken_port(self) -> None:
+        port = self._choices.port
+        if not is_free(port):
+            raise PortTaken(
+                f"Port {port} on {LOOPBACK} is taken by another program. Nothing was started. Stop that "
+                f"program, or choose another port: PORT={port + 1 if port < 65535 else 8000} make run, or "
+                "deployctl up --port."
+            )
+
+    def _programs(self) -> list[Program]:
+        here, python = self._installation, sys.executable
+        web = [python, "-m", "uvicorn", "deployctl.asgi:application", "--host", LOOPBACK]
+        web += ["--port", str(self._choices.port), "--lifespan", "off", "--no-server-header"]
+        # Live pages never end by themselves; without this limit they would hold up the end.
+        web += ["--timeout-graceful-shutdown", "2"]
+        celery = [python, "-m", "celery", "--app", "deployctl.celery"]
+        # Gossip and mingling are for several workers, and cost a second at the start.
+        worker = [*celery, "worker", "--pool", "prefork", "--concurrency", str(self._choices.workers)]
+        worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+        beat = [*celery, "beat", "--loglevel", "INFO", "--pidfile", ""]
+        beat += ["--schedule", str(here.run / "beat-schedule")]
+        return [
+            Program("postgres", here.postgres.command(), here.postgres.stop_signal, 10, "postgres"),
+            Program("redis", here.redis.command(), here.redis.stop_signal, 5, "redis"),
+            Program("web", tether.command(web, signal_name="TERM"), "TERM", 5, "deployctl"),
+            # QUIT: give tasks the seconds of worker_soft_shutdown_timeout. TERM would wait for them without
+            # end.
+            Program("worker", tether.command(worker, signal_name="QUIT"), "QUIT", 8, "deployctl"),
+            Program("beat", tether.command(beat, signal_name="TERM"), "TERM", 5, "deployctl"),
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        """Return what our own programs inherit; the secrets are in the environment file, which they read."""
+        inherited = {
+            name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in OURS
+        }
+        return inherited | {
+            "DEPLOYCTL_DATA": str(self._installation.folder),
+            "DJANGO_SETTINGS_MODULE": "deployctl.settings",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _settings(self) -> dict[str, str]:
+        here = self._installation
+        known = here.read_environment()
+        roots = [str(here.folder / "projects")]
+        if self._choices.demo:
+            roots.append(str(ROOT / "examples"))
+        return {
+            "DEPLOYCTL_DEMO": "1" if self._choices.demo else known.get("DEPLOYCTL_DEMO", "0"),
+            "DEPLOYCTL_PROJECT_ROOTS": known.get("DEPLOYCTL_PROJECT_ROOTS", ",".join(roots)),
+            "DEPLOYCTL_SECRET_ROOTS": known.get("DEPLOYCTL_SECRET_ROOTS", str(here.secrets)),
+        }
+
+    def _prepare(self) -> str:
+        """Run `deployctl.cli.prepare` to its end, and return what it says about signing in."""
+        here = self._installation
+        choice = "--demo" if self._choices.demo else f"--administrator={self._choices.administrator}"
+        argv = [sys.executable, "-m", "deployctl.cli.prepare", choice]
+        # For the demonstration, which makes a database and a role of its own on this server.
+        environment = self._environment() | {"DEPLOYCTL_EMBEDDED_URL": here.postgres.url()}
+        log = here.logs / "prepare.log"
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                tether.command(argv, signal_name="TERM"),
+                env=environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                process_group=0,
+            )
+            try:
+                output, _ = process.communicate()
+            finally:
+                process.kill()
+                process.wait()
+        if process.returncode != 0:
+            raise EmbeddedError(
+                "The database could not be brought up to date, so everything was stopped. The end of "
+                f"{log}:\n" + "\n".join(f"  | {line}" for line in tail(log))
+            )
+        return output.decode("utf-8", "replace").rstrip()
+
+    def _start(self, *names: str) -> None:
+        for name in names:
+            self._running_manager.start(name)
+
+    def _wait(self, name: str, is_ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while True:
+            self._look()
+            if is_ready():
+                return
+            if time.monotonic() > deadline:
+                log = self._installation.logs / f"{name}.log"
+                raise EmbeddedError(
+                    f"{name} was not ready within {READY_WITHIN_S:g} s, so everything was stopped. The end "
+                    f"of {log}:\n" + "\n".join(f"  | {line}" for line in tail(log))
+                )
+            time.sleep(PROBE_EVERY_S)
+
+    def _look(self) -> None:
+        if self._watch is not None:
+            self._watch.look()
+
+    def _web_answers(self) -> bool:
+        # The first page leads to the sign-in page, which takes the database and a template to render.
+        try:
+            with urllib.request.urlopen(self.url, timeout=WEB_TIMEOUT_S) as answer:  # noqa: S310 - http only
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+    def _worker_answers(self) -> bool:
+        from celery import Celery
+
+        with Celery(broker=self._installation.redis.url(), set_as_current=False) as celery:
+            return bool(celery.control.ping(timeout=1.0, limit=1))
+
+    def _beat_beats(self) -> bool:
+        try:
+            said = int((self._installation.run / "beat.pid").read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return False
+        statuses = self._running_manager.statuses()
+        return any(
+            s.name == "beat" and s.pid == said and s.state in (State.STARTING, State.RUNNING)
+            for s in statuses
+        )
+
+    @property
+    def _running_manager(self) -> ProcessManager:
+        if self._manager is None:
+            raise EmbeddedError("Nothing has been started yet.")
+        return self._manager

@@ -1,0 +1,91 @@
+"""Brings database and static files up to date and makes the first people; a step of `deployctl up`.
+
+A process of its own, so that `up` stays small while it watches over the others. What it prints is what people
+need for signing in; `up` shows it when everything is ready.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import secrets
+import sys
+from pathlib import Path
+
+from deployctl.cli import _django
+from deployctl.errors import DeployctlError
+
+PASSWORD_BYTES = 15  # 20 characters
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare everything; ``--demo`` adds the demonstration, ``--administrator=…`` names the first person."""
+    try:
+        _django.setup()
+        _migrate()
+        _collect_static_files()
+        if "--demo" in arguments:
+            # By name, because the demonstration is the only part that may be absent.
+            lines = importlib.import_module("deployctl.demo").prepare()
+        else:
+            email = next(one.partition("=")[2] for one in arguments if one.startswith("--administrator="))
+            lines = _first_administrator(email)
+    except DeployctlError as error:
+        sys.stderr.write(f"{error.sentence}\n")
+        return 1
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def _migrate() -> None:
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    # Looking at the plan first is much quicker than `migrate` with nothing to do, which loads every model's
+    # state.
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def _collect_static_files() -> None:
+    """Collect and compress static files, unless they are what they were the last time."""
+    from django.conf import settings
+    from django.contrib.staticfiles.finders import get_finders
+    from django.core.management import call_command
+
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            status = Path(storage.path(path)).stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    note = Path(settings.DEPLOYCTL_DATA) / "static.collected"
+    if note.exists() and note.read_text(encoding="ascii") == digest.hexdigest():
+        return
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    note.write_text(digest.hexdigest(), encoding="ascii")
+
+
+def _first_administrator(email: str) -> list[str]:
+    from deployctl.accounts.models import Permission, User
+    from deployctl.audit.actors import Machine
+
+    if User.objects.exists():
+        return ["Sign in with your account. Lost it? `deployctl user --help` shows how to add one."]
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    User.objects.create_person(
+        email=email,
+        name="Administrator",
+        password=password,
+        permissions=[Permission.ADMINISTRATOR],
+        by=Machine("command line: deployctl up"),
+    )
+    return [
+        "Sign in as the first administrator; the password is shown this once and stored nowhere:",
+        f"  {email}  {password}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
