@@ -33,6 +33,7 @@ DEPLOYCTL_STEP_UP_SECONDS = 600
 # --- Application ----------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "deployctl",
     "deployctl.web",
     "deployctl.audit",
     "deployctl.accounts",

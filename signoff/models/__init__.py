@@ -1,4 +1,5 @@
-from signoff.models.gate import Gate, Slot
+from signoff.models.gate import Gate, GateState
 from signoff.models.signature import Signature, Staleness
+from signoff.models.slot import Slot
 
-__all__ = ["Gate", "Signature", "Slot", "Staleness"]
+__all__ = ["Gate", "GateState", "Signature", "Slot", "Staleness"]

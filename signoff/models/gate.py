@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 
-from checklists.models import Deployment
-from deployctl.accounts.roles import Role
+from checklists.models import Deployment, DeploymentState
+from deployctl import audit
+from deployctl.audit.actions import Action
+from deployctl.audit.actors import Actor
+from deployctl.errors import Refusal
+from deployctl.web import live
+from signoff import record as records
+
+if TYPE_CHECKING:
+    from checklists.markdown.model import ParsedGate
+
+MEANINGS = {
+    "pre": "I approve this deployment for production.",
+    "post": "I verified this deployment and accept its result.",
+}
 
 
 class GateState(models.TextChoices):
@@ -33,18 +48,104 @@ class Gate(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    @classmethod
+    def create_for(cls, deployment: Deployment, parsed: ParsedGate, *, position: int) -> Gate:
+        """Give a new deployment one of its template's gates, with a slot per signature line."""
+        from signoff.models.slot import Slot
 
-class Slot(models.Model):
-    """A role's place in a gate."""
+        gate = cls.objects.create(
+            deployment=deployment, key=parsed.key, title=parsed.title, position=position
+        )
+        for number, slot in enumerate(parsed.slots):
+            Slot.objects.create(gate=gate, position=number, role=slot.role, label=slot.label)
+        return gate
 
-    gate = models.ForeignKey(Gate, on_delete=models.PROTECT, related_name="slots")
-    position = models.PositiveIntegerField()
-    role = models.CharField(max_length=20, choices=Role.choices)
-    label = models.CharField(max_length=200)
+    @property
+    def meaning(self) -> str:
+        """What a signature here says, in the signer's words."""
+        return MEANINGS[self.key]
 
-    class Meta:
-        ordering = ["position"]
-        constraints = [models.UniqueConstraint(fields=["gate", "position"], name="slot_positions_unique")]
+    @property
+    def is_signed(self) -> bool:
+        """Whether every slot holds a signature that still stands."""
+        return self.state == GateState.SIGNED
 
-    def __str__(self) -> str:
-        return f"{self.gate}: {self.label}"
+    def record(self) -> records.Json:
+        """The record that a signature in this gate is given over, as it is now."""
+        return records.build(self.deployment, self.key)
+
+    def break_signatures(self, *, by: Actor, change: str) -> None:
+        """Mark every standing signature whose record is no longer the record, and reopen the gate.
+
+        Called inside the transaction that changed the content, so that no moment exists in which a
+        signature stands over content it does not cover.
+
+        Args:
+            by: who changed it.
+            change: what changed, as a sentence.
+        """
+        from signoff.models.signature import Signature, Staleness
+
+        standing = list(Signature.objects.standing().filter(slot__gate=self))
+        if not standing:
+            return
+        digest = records.digest(self.record())
+        broken = [signature for signature in standing if signature.record_digest != digest]
+        if not broken:
+            return
+        for signature in broken:
+            Staleness.objects.create(signature=signature, by_name=audit.actor_name(by), change=change)
+            audit.append(
+                Action.SIGNATURE_STALE,
+                by=by,
+                subject=signature,
+                deployment_id=self.deployment_id,
+                data={"gate": self.key, "role": signature.role, "change": change},
+            )
+        was_signed = (
+            Gate.objects.filter(pk=self.pk, state=GateState.SIGNED).update(state=GateState.OPEN) == 1
+        )
+        if was_signed:
+            self.state = GateState.OPEN
+            audit.append(
+                Action.GATE_REOPENED,
+                by=by,
+                subject=self,
+                deployment_id=self.deployment_id,
+                data={"gate": self.key, "change": change},
+            )
+            if self.key == "pre" and self.deployment.state == DeploymentState.APPROVED:
+                self.deployment.reopen(by=by, reason=change)
+        self.announce()
+
+    def close_if_full(self, *, by: Actor) -> bool:
+        """Move the gate to signed when its last slot was filled, and the deployment with it.
+
+        Returns:
+            Whether the gate is now signed.
+        """
+        from signoff.models.signature import Signature
+
+        filled = Signature.objects.standing().filter(slot__gate=self).values("slot").distinct().count()
+        if filled < self.slots.count():
+            return False
+        if Gate.objects.filter(pk=self.pk, state=GateState.OPEN).update(state=GateState.SIGNED) != 1:
+            raise Refusal(f"{self.title} was signed by somebody else a moment ago. Reload the page.")
+        self.state = GateState.SIGNED
+        audit.append(
+            Action.GATE_SIGNED,
+            by=by,
+            subject=self,
+            deployment_id=self.deployment_id,
+            data={"gate": self.key},
+        )
+        if self.key == "post":
+            self.deployment.sign_off(by=by)
+        elif self.deployment.state == DeploymentState.PLANNING:
+            # Otherwise the approval was renewed while the deployment was already under way.
+            self.deployment.approve(by=by)
+        return True
+
+    def announce(self) -> None:
+        """Tell every open page of the deployment that the gate's fragment changed."""
+        live.announce(f"deployment:{self.deployment_id}", f"gate-{self.pk}")

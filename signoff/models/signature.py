@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 
-from signoff.models.gate import Slot
+from signoff.models.slot import Slot
+
+
+class SignatureQuerySet(models.QuerySet["Signature"]):
+    """Signatures by whether they still stand."""
+
+    def standing(self) -> SignatureQuerySet:
+        """Those whose content has not changed since."""
+        return self.filter(staleness=None)
 
 
 class Signature(models.Model):
-    """Who signed what, as whom, meaning what, when, how."""
+    """Who signed what, as whom, meaning what, when, how. Made by `signoff.signing.sign`."""
 
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="signatures")
     signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="signatures")
@@ -23,11 +33,18 @@ class Signature(models.Model):
     record_digest = models.CharField(max_length=64)
     audit_sequence = models.BigIntegerField(unique=True)
 
+    objects: ClassVar[models.Manager[Signature]] = SignatureQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
         ordering = ["pk"]
 
     def __str__(self) -> str:
         return f"{self.printed_name} for {self.slot}"
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what it covers changed after it was given."""
+        return hasattr(self, "staleness")
 
 
 class Staleness(models.Model):

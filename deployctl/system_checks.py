@@ -1,0 +1,64 @@
+"""Misconfiguration, found at the start and said in a sentence with a way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.security)
+def field_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Second factors are encrypted with a key that must exist and be kept."""
+    keys = [key.strip() for key in settings.DEPLOYCTL_FIELD_KEY.split(",") if key.strip()]
+    if not keys:
+        return [
+            Error(
+                "DEPLOYCTL_FIELD_KEY is not set, so second factors cannot be kept.",
+                hint="Make one with `python -c 'from cryptography.fernet import Fernet; "
+                "print(Fernet.generate_key().decode())'` and keep it outside the database.",
+                id="deployctl.E001",
+            )
+        ]
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError:
+            return [
+                Error(
+                    "DEPLOYCTL_FIELD_KEY is not a Fernet key (32 bytes in URL-safe base64).",
+                    hint="Several keys, newest first, are separated by commas.",
+                    id="deployctl.E002",
+                )
+            ]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def served_over_https(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Passwords and codes must not travel in the clear."""
+    if settings.HTTPS:
+        return []
+    return [
+        Warning(
+            "HTTPS is off: cookies are not restricted to encrypted connections.",
+            hint="Set HTTPS=1 once a proxy in front speaks TLS.",
+            id="deployctl.W001",
+        )
+    ]
+
+
+@register()
+def projects_are_confined(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Commands run in project folders, so an administrator says where those may be."""
+    missing = [root for root in settings.DEPLOYCTL_PROJECT_ROOTS if not root.is_dir()]
+    return [
+        Warning(
+            f"DEPLOYCTL_PROJECT_ROOTS names {root}, which is not a folder.",
+            hint="Create it, or take it out of the list.",
+            id="deployctl.W002",
+        )
+        for root in missing
+    ]

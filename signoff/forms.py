@@ -1,0 +1,39 @@
+"""The form of a signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from signoff.models import Gate, Slot
+
+
+class SignatureForm(forms.Form):
+    """A place, the meaning confirmed, password and one-time code; nothing is remembered."""
+
+    slot = forms.ModelChoiceField(queryset=Slot.objects.none(), label="Sign as", empty_label=None)
+    digest = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    meaning = forms.BooleanField(
+        error_messages={"required": "Confirm what your signature means; without it nothing is signed."}
+    )
+    password = forms.CharField(
+        label="Your password",
+        strip=False,
+        max_length=200,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    code = forms.CharField(
+        label="One-time code",
+        max_length=10,
+        help_text="From your authenticator app. Each code works once; recovery codes cannot sign.",
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+
+    def __init__(self, *args: Any, gate: Gate, slots: list[Slot], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choice = self.fields["slot"]
+        assert isinstance(choice, forms.ModelChoiceField)
+        choice.queryset = gate.slots.filter(pk__in=[slot.pk for slot in slots])
+        choice.label_from_instance = lambda slot: slot.label  # type: ignore[method-assign,attr-defined]
+        self.fields["meaning"].label = gate.meaning

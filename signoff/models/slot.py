@@ -1,0 +1,135 @@
+"""A role's place in a gate, and the act of signing it."""
+
+from __future__ import annotations
+
+from django.db import models, transaction
+from django.db.models.functions import Now
+
+from checklists import readiness
+from checklists.models import Deployment, DeploymentState
+from deployctl import audit
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission, Role
+from deployctl.audit.actions import Action
+from deployctl.errors import NotAllowed, Refusal
+from signoff import record as records
+from signoff.models.gate import Gate
+
+# When a gate's signers may sign. The first gate is signed before anything begins; it is open later only
+# when a change broke its signatures, and then the approval has to be renewed.
+SIGNABLE_STATES = {
+    "pre": (
+        DeploymentState.PLANNING,
+        DeploymentState.DEPLOYING,
+        DeploymentState.VERIFYING,
+        DeploymentState.HALTED,
+    ),
+    "post": (DeploymentState.VERIFYING,),
+}
+
+
+class Slot(models.Model):
+    """A role's place in a gate."""
+
+    gate = models.ForeignKey(Gate, on_delete=models.PROTECT, related_name="slots")
+    position = models.PositiveIntegerField()
+    role = models.CharField(max_length=20, choices=Role.choices)
+    label = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["gate", "position"], name="slot_positions_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.gate}: {self.label}"
+
+    def refusal(self, by: User) -> str:
+        """Why this person may not sign here now, as a sentence; empty when they may."""
+        from signoff.models.signature import Signature
+
+        deployment = self.gate.deployment
+        if not by.may(Permission.APPROVER):
+            return "Signing needs the approver permission; ask an administrator for it."
+        if not deployment.team.filter(user=by, role=self.role).exists():
+            return f"You are not this deployment's {self.get_role_display()}."
+        states = SIGNABLE_STATES[self.gate.key]
+        if deployment.state not in states:
+            return (
+                f"This gate is signed while the deployment is {states[0].label.lower()}; "
+                f"it is {deployment.get_state_display().lower()}."
+            )
+        standing = Signature.objects.standing().filter(slot__gate=self.gate)
+        if existing := standing.filter(slot=self).first():
+            return f"{existing.printed_name} has already signed as {self.label}."
+        if mine := standing.filter(signer=by).select_related("slot").first():
+            return f"You already signed this gate as {mine.slot.label}; each place needs another person."
+        return ""
+
+    def sign(self, *, by: User, password: str, code: str, digest: str) -> None:
+        """Sign: this person, in this place, over the record with this digest.
+
+        The person proves who they are with password and one-time code each time (21 CFR 11.200(a)(1)).
+        Everything cheap is asked first, so that a code is not spent on what cannot succeed; the code is
+        then spent in a transaction of its own, so that a failed attempt counts even though nothing else
+        is kept; then everything is asked again under a lock on the deployment.
+
+        Args:
+            by: the signer.
+            password: the signer's password.
+            code: a current code of the signer's second factor; recovery codes cannot sign.
+            digest: the digest of the record that was shown to the signer.
+
+        Raises:
+            NotAllowed: role, permission, place or person does not fit.
+            Refusal: the record changed since it was shown, or is not ready to be signed.
+            WrongPassword, WrongCode, Throttled: see `User.reauthenticate`.
+        """
+        self._check(by, digest)
+        by.reauthenticate(password=password, code=code, purpose=f"sign {self.gate.title} as {self.label}")
+        with transaction.atomic():
+            # Serialises signers and everything that changes the deployment.
+            Deployment.objects.select_for_update().get(pk=self.gate.deployment_id)
+            slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
+            record = slot._check(User.objects.get(pk=by.pk), digest)
+            slot._record_signature(by, record, digest)
+
+    def _check(self, by: User, digest: str) -> records.Json:
+        if sentence := self.refusal(by):
+            raise NotAllowed(sentence)
+        record = self.gate.record()
+        if records.digest(record) != digest:
+            raise Refusal(
+                "The record changed after this page was loaded, so nothing was signed. "
+                "Reload the page, read what changed, and sign again."
+            )
+        if blockers := readiness.blockers(self.gate.deployment, self.gate.key):
+            count = f"{len(blockers)} things stand" if len(blockers) > 1 else "One thing stands"
+            raise Refusal(f"Not ready to be signed. {count} in the way, first: {blockers[0].sentence}")
+        return record
+
+    def _record_signature(self, by: User, record: records.Json, digest: str) -> None:
+        from signoff.models.signature import Signature
+
+        gate = self.gate
+        entry = audit.append(
+            Action.SIGNATURE_GIVEN,
+            by=by,
+            subject=self,
+            deployment_id=gate.deployment_id,
+            data={"gate": gate.key, "role": self.role, "meaning": gate.meaning, "digest": digest},
+        )
+        Signature.objects.create(
+            slot=self,
+            signer=by,
+            printed_name=by.name,
+            role=self.role,
+            meaning=gate.meaning,
+            signed_at=Now(),
+            timezone=by.timezone,
+            method="password and one-time code",
+            record=record,
+            record_digest=digest,
+            audit_sequence=entry.sequence,
+        )
+        gate.close_if_full(by=by)
+        gate.announce()

@@ -1,0 +1,19 @@
+"""Gates on a deployment's page; templates may look up a floor where Python may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from checklists.models import Deployment
+from signoff import presentation
+
+register = template.Library()
+
+
+@register.inclusion_tag("signoff/_gates.html", takes_context=True)
+def gates(context: template.Context, deployment: Deployment) -> dict[str, Any]:
+    """The deployment's gates with their signature lines, as the viewer sees them."""
+    viewer = context["request"].user
+    return {"views": presentation.gates_of(deployment, viewer), "deployment": deployment}

@@ -1,0 +1,115 @@
+"""Pages and answers of signing."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from checklists import readiness
+from checklists.models import Deployment
+from deployctl.accounts.policies import enrolled, member
+from deployctl.errors import DeployctlError
+from deployctl.web.http import see_other
+from signoff import presentation
+from signoff import record as records
+from signoff.forms import SignatureForm
+from signoff.models import Gate, Slot
+
+
+@member
+@require_GET
+def fragment(request: HttpRequest, pk: int) -> HttpResponse:
+    """One gate's fragment, for live pages."""
+    gate = get_object_or_404(Gate.objects.select_related("deployment"), pk=pk)
+    deployment = get_object_or_404(Deployment.objects.visible_to(request.user), pk=gate.deployment_id)
+    views = presentation.gates_of(deployment, request.user)
+    view = next(view for view in views if view.gate.pk == pk)
+    return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
+
+
+@member
+@require_GET
+def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
+    """What is being signed, in full, and the form to sign it with."""
+    gate = _gate(request, deployment_id, key)
+    slots = _open_slots(gate, request)
+    chosen = next((slot for slot in slots if str(slot.pk) == request.GET.get("slot")), None)
+    record = gate.record()
+    form = SignatureForm(gate=gate, slots=slots, initial={"slot": chosen})
+    return _sign_page(request, gate, form, slots, record)
+
+
+@enrolled
+@require_POST
+def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
+    """Sign."""
+    slot = get_object_or_404(
+        Slot.objects.select_related("gate__deployment__target"),
+        pk=_number(request.POST.get("slot")),
+        gate__deployment__in=Deployment.objects.visible_to(request.user).filter(pk=deployment_id),
+    )
+    form = SignatureForm(request.POST, gate=slot.gate, slots=[slot])
+    if form.is_valid():
+        try:
+            slot.sign(
+                by=request.user,
+                password=form.cleaned_data["password"],
+                code=form.cleaned_data["code"],
+                digest=form.cleaned_data["digest"],
+            )
+        except DeployctlError as error:
+            form.add_error(None, error.sentence)
+        else:
+            messages.success(request, f"Signed as {slot.label}.")
+            return see_other(request, reverse("checklists:deployment", args=[deployment_id]))
+    return _sign_page(request, slot.gate, form, _open_slots(slot.gate, request), slot.gate.record(), 422)
+
+
+def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
+    visible = Deployment.objects.visible_to(request.user)
+    return get_object_or_404(
+        Gate.objects.select_related("deployment__target", "deployment__template_version__template"),
+        deployment__in=visible.filter(pk=deployment_id),
+        key=key,
+    )
+
+
+def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
+    slots = list(gate.slots.select_related("gate__deployment"))
+    return [slot for slot in slots if not slot.refusal(request.user)]
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _sign_page(
+    request: HttpRequest,
+    gate: Gate,
+    form: SignatureForm,
+    slots: list[Slot],
+    record: records.Json,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "gate": gate,
+        "deployment": gate.deployment,
+        "view": next(
+            view
+            for view in presentation.gates_of(gate.deployment, request.user)
+            if view.gate.pk == gate.pk
+        ),
+        "record": record,
+        "sections": presentation.sections(record),
+        # Always of the record that this very page shows, also after a refusal.
+        "digest": records.digest(record),
+        "form": form,
+        "slots": slots,
+        "reasons": sorted({slot.refusal(request.user) for slot in gate.slots.all()} - {""}),
+        "blockers": readiness.blockers(gate.deployment, gate.key),
+        "changes": presentation.changed_since_last_signature(gate),
+    }
+    return render(request, "signoff/gate_sign.html", context, status=status)
