@@ -62,7 +62,7 @@ class ConnectionSpec:
     user: str
     password: str = field(repr=False)
     dbname: str
-    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    options: Mapping[str, str] = field(repr=False, default_factory=lambda: MappingProxyType({}))
 
     def with_database(self, name: str) -> ConnectionSpec:
         """The same server and role, another database."""

@@ -76,7 +76,7 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
 
 SENTENCES: dict[Reason, str] = {
     Reason.REFUSED: (
-        "Nothing accepts connections at {place}. Check host and port, and that PostgreSQL runs and listens there."
+        "Nothing accepts connections at {place}. Check host and port, and that PostgreSQL listens there."
     ),
     Reason.UNKNOWN_HOST: (
         "The host name {host} cannot be resolved. Check how it is written, and the name service."

@@ -1,0 +1,109 @@
+"""Everything that is found out, and may be refused, before a dump starts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+import psycopg
+
+from deployctl.operations.base import Job, OperationFailed
+from deployctl.operations.manifest import Source
+from deployctl.postgres.queries import databases, relations, server, snapshots
+from deployctl.postgres.queries.relations import Relation
+from deployctl.postgres.queries.snapshots import Snapshot
+from deployctl.postgres.tools import Tool, find_tool
+
+# gzip seldom makes rows smaller than a quarter of their table; with less room the dump cannot succeed.
+LEAST_SHARE = 4
+SPARE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was found out before the dump starts."""
+
+    name: str
+    dump_tool: Tool
+    list_tool: Tool
+    snapshot: Snapshot
+    tables: list[Relation]
+    source: Source
+
+
+def make_plan(job: Job, session: psycopg.Connection) -> Plan:
+    """Find the tool, the tables and the room; refuse here what could only fail later.
+
+    Args:
+        session: inside the snapshot's transaction afterwards; the snapshot lives as long as that.
+
+    Raises:
+        OperationFailed, ToolMissing: a backup cannot succeed; nothing was written.
+    """
+    about = server.facts(session)
+    dump_tool = find_tool("pg_dump", server_major=about.major)
+    list_tool = find_tool("pg_restore", server_major=dump_tool.major)
+    job.log(f"Server {about.version}, {dump_tool.path} {dump_tool.version}.")
+    relations.disable_row_security(session)
+    snapshot = snapshots.begin(session)
+    tables = relations.tables(session)
+    identity = server.identity(session)
+    database = databases.find(session, identity.database)
+    if database is None:
+        raise OperationFailed(
+            f"The server does not list its database {identity.database}. Nothing was written."
+        )
+    _check_readable(tables, job.target.connection.user)
+    _check_room(job, tables)
+    return Plan(
+        name=backup_name(job.target.name, snapshot.taken_at, job.run_id),
+        dump_tool=dump_tool,
+        list_tool=list_tool,
+        snapshot=snapshot,
+        tables=tables,
+        source=Source(
+            target=job.target.name,
+            database=identity.database,
+            database_oid=identity.database_oid,
+            system_identifier=identity.system_identifier,
+            server_version=about.version,
+            encoding=database.encoding,
+            collate=database.collate,
+            ctype=database.ctype,
+        ),
+    )
+
+
+def backup_name(target: str, taken_at: dt.datetime, run_id: int) -> str:
+    """A name that sorts by time and is safe as a folder: `shop-20260102T030405Z-run7`."""
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[:60] or "target"
+    return f"{slug}-{taken_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-run{run_id}"
+
+
+def _check_readable(tables: list[Relation], role: str) -> None:
+    unreadable = [table.key for table in tables if not table.readable]
+    if unreadable:
+        shown = ", ".join(unreadable[:5]) + (", …" if len(unreadable) > 5 else "")
+        raise OperationFailed(
+            f"Role {role} may not read {len(unreadable)} of {len(tables)} tables ({shown}), so a backup "
+            "would be incomplete. Nothing was written. Give it the right to read them (from PostgreSQL 14 on: "
+            f"GRANT pg_read_all_data TO {psycopg.sql.Identifier(role).as_string()};)."
+        )
+
+
+def _check_room(job: Job, tables: list[Relation]) -> None:
+    size = sum(table.size_bytes for table in tables)
+    free = job.target.backups.free_bytes()
+    least = size // LEAST_SHARE + SPARE_BYTES
+    job.log(f"{len(tables)} tables with {size:,} bytes; {free:,} bytes free for the backup.")
+    if free < least:
+        raise OperationFailed(
+            f"The backup folder {job.target.backups.root} has {free:,} bytes free; a backup of {size:,} "
+            f"bytes of tables needs at least {least:,}. Nothing was written. "
+            "Free some space, or give it another folder."
+        )
+    if free < size:
+        job.log(
+            "There may be too little room: the backup may become larger than what is free.", level="warning"
+        )

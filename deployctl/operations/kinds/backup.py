@@ -1,0 +1,251 @@
+"""Back the database up: dump, hash, read back, and only then let it be seen."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import psycopg
+
+from deployctl.operations import counting, dump, manifest
+from deployctl.operations.backup_plan import Plan, make_plan
+from deployctl.operations.base import (
+    BackupArtefact,
+    Job,
+    Operation,
+    OperationFailed,
+    Outcome,
+    ProcessFailed,
+    param,
+)
+from deployctl.operations.dump_progress import DumpProgress, describe
+from deployctl.operations.manifest import Manifest, TableCount
+from deployctl.postgres.process import session_options
+from deployctl.postgres.queries import snapshots
+from deployctl.storage.local import fsync_tree
+
+MONITOR_TIMEOUT_S = 5
+REPORT_EVERY_S = 0.25
+
+
+class Backup(Operation):
+    """Dump the target's database into a folder of its own."""
+
+    kind: ClassVar[str] = "backup"
+    title: ClassVar[str] = "Back up"
+    help: ClassVar[str] = (
+        "Dumps the database (directory format, parallel, compressed), counts every table in the same "
+        "snapshot, hashes every file and reads all of it back before the backup is listed."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 24 * 3600
+
+    @dataclass(frozen=True)
+    class Params:
+        jobs: int = param(
+            2, label="Parallel jobs", help="Tables dumped at the same time.", minimum=1, maximum=32
+        )
+
+    def perform(self, job: Job) -> Outcome:
+        started = time.monotonic()
+        with _disk_errors(job):
+            with job.step("Look at the database"):
+                session = job.connect()
+                plan = make_plan(job, session)
+            with job.target.backups.partial(plan.name) as partial:
+                with job.step("Dump"):
+                    counts = _dump(job, session, plan, partial.path)
+                with job.step("Check the table of contents"):
+                    _check_contents(job, plan, partial.path)
+                with job.step("Hash every file"):
+                    written = _write_manifest(job, plan, counts, partial.path)
+                with job.step("Read everything back"):
+                    digest = _read_back(job, partial.path, written)
+                with job.step("Publish"):
+                    job.raise_if_cancelled()
+                    path = partial.publish()
+        return _outcome(written, path, digest, time.monotonic() - started)
+
+
+def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> tuple[TableCount, ...]:
+    """Run pg_dump, and count in the same snapshot meanwhile."""
+    argv = dump.dump_argv(plan.dump_tool.path, into=folder, snapshot=plan.snapshot.id, jobs=job.params.jobs)
+    found: dict[int, int] = {}
+    progress = DumpProgress(
+        job,
+        job.connect(read_only=True, statement_timeout_s=MONITOR_TIMEOUT_S),
+        tables=plan.tables,
+        counts=found,
+        folder=folder,
+        jobs=job.params.jobs,
+    )
+    with counting.in_background(session, plan.tables, found) as counted:
+        try:
+            job.execute(
+                argv,
+                connection=job.target.connection,
+                env=session_options(job.target.connection, session.info.server_version),
+                on_output=progress.read,
+                while_running=progress.report,
+            )
+        except ProcessFailed as error:
+            raise _explained(job, error, progress) from error
+        progress.finish()
+        _wait(job, counted)
+    snapshots.end(session)
+    return tuple(TableCount(t.schema, t.name, found[t.oid]) for t in plan.tables)
+
+
+def _wait(job: Job, counted: Future[None]) -> None:
+    while not counted.done():
+        job.raise_if_cancelled()
+        with contextlib.suppress(TimeoutError):
+            counted.exception(timeout=0.2)
+    try:
+        counted.result()
+    except psycopg.Error as error:
+        job.raise_if_cancelled()
+        raise OperationFailed(
+            f"The tables could not be counted: {str(error).strip()}. Without counts a restored copy could "
+            "not be compared, so the half-made backup was removed. Earlier backups are untouched."
+        ) from error
+
+
+def _explained(job: Job, error: ProcessFailed, progress: DumpProgress) -> OperationFailed:
+    """Say more than pg_dump does, where it is known."""
+    after = "The half-made backup was removed; the database and earlier backups are untouched."
+    if "No space left on device" in error.last_words:
+        return OperationFailed(_disk_full(job))
+    if "lock timeout" in error.last_words:
+        holders = "; ".join(describe(blocker) for blocker in progress.blockers)
+        return OperationFailed(
+            f"A table was locked for more than {dump.LOCK_WAIT_S} s"
+            + (f" by {holders}" if holders else "")
+            + f". {after} Wait until that session has ended, or end it, then back up again."
+        )
+    return OperationFailed(f"{error} {after}")
+
+
+def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
+    """The dump says itself that it holds the rows of as many tables as were there."""
+    with tempfile.TemporaryDirectory(prefix="deployctl-") as scratch:
+        listing = Path(scratch) / "contents"
+        job.execute(dump.list_argv(plan.list_tool.path, folder=folder, into=listing))
+        dumped = dump.tables_with_data(listing.read_text(encoding="utf-8", errors="replace"))
+    job.log(f"The dump holds the rows of {dumped} tables.")
+    if dumped < len(plan.tables):
+        raise OperationFailed(
+            f"The dump holds the rows of {dumped} tables, but the database has {len(plan.tables)}. "
+            "It was removed. Was a table dropped meanwhile? Back up again."
+        )
+
+
+def _write_manifest(job: Job, plan: Plan, counts: tuple[TableCount, ...], folder: Path) -> Manifest:
+    size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
+    files = manifest.files_of(folder, advance=_reporter(job, size, "hash"))
+    written = Manifest(
+        name=plan.name,
+        format="directory",
+        compression=f"gzip:{dump.COMPRESSION_LEVEL}",
+        tool_version=plan.dump_tool.version,
+        snapshot_at=plan.snapshot.taken_at,
+        source=plan.source,
+        counts=counts,
+        files=files,
+    )
+    written.write(folder)
+    return written
+
+
+def _read_back(job: Job, folder: Path, written: Manifest) -> str:
+    """Compare what is on the medium with the manifest, and the manifest with what was meant.
+
+    Returns:
+        SHA-256 of the manifest.
+    """
+    fsync_tree(folder)
+    manifest.forget_cached(folder)
+    if manifest.read(folder) != written:
+        raise OperationFailed(
+            "The manifest was read back differently than it was written. The backup was removed."
+        )
+    manifest.check(folder, written, advance=_reporter(job, written.size_bytes, "read back"))
+    job.log(f"{len(written.files)} files with {written.size_bytes:,} bytes were read back and match.")
+    return manifest.sha256_of(folder / manifest.NAME)
+
+
+def _reporter(job: Job, total: int, phase: str) -> Callable[[int], None]:
+    """Progress of reading files, a few times a second, with a way out for cancelling."""
+    due = 0.0
+
+    def advance(done: int) -> None:
+        nonlocal due
+        job.raise_if_cancelled()
+        if done == total or time.monotonic() >= due:
+            due = time.monotonic() + REPORT_EVERY_S
+            job.advance(done, total, unit="bytes", phase=phase)
+
+    return advance
+
+
+@contextlib.contextmanager
+def _disk_errors(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise OperationFailed(_disk_full(job)) from error
+        raise OperationFailed(
+            f"The backup could not be written: {error.strerror or error}. "
+            "What was half made was removed; earlier backups are untouched."
+        ) from error
+
+
+def _disk_full(job: Job) -> str:
+    return (
+        f"The disk of the backup folder {job.target.backups.root} is full. The half-made backup was removed; "
+        "the database and earlier backups are untouched. Free some space, then back up again."
+    )
+
+
+def _outcome(written: Manifest, path: Path, digest: str, duration_s: float) -> Outcome:
+    rows = sum(count.rows for count in written.counts)
+    artefact = BackupArtefact(
+        name=written.name,
+        path=path,
+        format=written.format,
+        size_bytes=written.size_bytes,
+        files=len(written.files),
+        server_version=written.source.server_version,
+        tool_version=written.tool_version,
+        snapshot_at=written.snapshot_at,
+        manifest_sha256=digest,
+        counts={f"{count.schema}.{count.table}": count.rows for count in written.counts},
+    )
+    return Outcome(
+        summary=(
+            f"Backup {written.name}: {len(written.counts)} tables with {rows:,} rows in "
+            f"{artefact.size_bytes:,} bytes, every file read back."
+        ),
+        facts={
+            "name": written.name,
+            "size_bytes": artefact.size_bytes,
+            "files": artefact.files,
+            "tables": len(written.counts),
+            "rows": rows,
+            "snapshot_at": written.snapshot_at.isoformat(),
+            "server_version": artefact.server_version,
+            "tool_version": artefact.tool_version,
+            "manifest_sha256": digest,
+            "duration_s": round(duration_s, 3),
+        },
+        artefact=artefact,
+    )

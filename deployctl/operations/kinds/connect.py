@@ -1,0 +1,81 @@
+"""Connect and tell what is there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import ClassVar
+
+import psycopg
+
+from deployctl.operations.base import Job, Json, Operation, Outcome
+from deployctl.postgres.queries import activity, databases, server
+
+STATEMENT_TIMEOUT_S = 10
+
+
+class Connect(Operation):
+    """Open a session as the application's role would, and report what it finds."""
+
+    kind: ClassVar[str] = "connect"
+    title: ClassVar[str] = "Verify connection"
+    help: ClassVar[str] = (
+        "Connects to the database and reports server version, encryption, the role's rights, size and "
+        "latency. Changes nothing."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
+    time_limit_s: ClassVar[int] = 60
+
+    def perform(self, job: Job) -> Outcome:
+        with job.step("Connect"):
+            connection = job.connect(read_only=True, statement_timeout_s=STATEMENT_TIMEOUT_S)
+            job.log(f"Connected to {job.target.connection.redacted}.")
+        with job.step("Read what the server says"):
+            facts = gather(connection)
+        for name, value in facts.items():
+            job.log(f"{name}: {value}")
+        _warn(job, facts)
+        return Outcome(summary=_summary(facts), facts=facts)
+
+
+def gather(connection: psycopg.Connection) -> dict[str, Json]:
+    """Everything that the connection tells, by name."""
+    about = server.facts(connection)
+    tls = server.encryption(connection)
+    identity = server.identity(connection)
+    database = databases.find(connection, identity.database)
+    use = activity.connection_use(connection)
+    return {
+        "server_version": about.version,
+        "server_version_number": about.version_number,
+        "in_recovery": about.in_recovery,
+        "tls": tls.used,
+        "tls_protocol": tls.protocol,
+        "tls_cipher": tls.cipher,
+        "role": asdict(server.role(connection)),
+        "database": identity.database,
+        "database_oid": identity.database_oid,
+        "system_identifier": identity.system_identifier,
+        "owner": database.owner if database else None,
+        "encoding": database.encoding if database else None,
+        "collate": database.collate if database else None,
+        "size_bytes": server.database_size(connection),
+        "latency_ms": server.latency_ms(connection),
+        "connections_used": use.used,
+        "connections_available": use.available,
+        "max_connections": use.maximum,
+    }
+
+
+def _warn(job: Job, facts: dict[str, Json]) -> None:
+    if not facts["tls"]:
+        job.log("The connection is not encrypted.", level="warning")
+    if facts["in_recovery"]:
+        job.log("The server is a standby: nothing can be changed there.", level="warning")
+    if facts["system_identifier"] is None:
+        job.log("The role may not read the server's system identifier, so it is not known.", level="warning")
+
+
+def _summary(facts: dict[str, Json]) -> str:
+    encrypted = f"encrypted with {facts['tls_protocol']}" if facts["tls"] else "not encrypted"
+    return f"PostgreSQL {facts['server_version']} answers in {facts['latency_ms']} ms, {encrypted}."

@@ -1,0 +1,176 @@
+"""Create the target's database."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import psycopg
+from psycopg import errors
+
+from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.postgres.connection import CannotConnect, Reason
+from deployctl.postgres.queries import databases, server
+from deployctl.postgres.queries.databases import Database
+
+# "postgres" is there for such work; where it was dropped or closed, template1 is left.
+MAINTENANCE_DATABASES = ("postgres", "template1")
+LOCK_TIMEOUT_S = 30
+
+
+class CreateDatabase(Operation):
+    """Create the database that the target's connection names. An existing one is reported, never dropped."""
+
+    kind: ClassVar[str] = "createdb"
+    title: ClassVar[str] = "Create database"
+    help: ClassVar[str] = (
+        "Creates the target's database from template0 with owner, encoding and locale. "
+        "If it exists already, that is reported and nothing is changed."
+    )
+    changes_target: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 300
+
+    @dataclass(frozen=True)
+    class Params:
+        owner: str = param("", label="Owner", help="The role that owns it; empty for the role that connects.")
+        encoding: str = param(
+            "UTF8", label="Encoding", help="PostgreSQL's name of the character set.", minimum=1
+        )
+        locale: str = param(
+            "",
+            label="Locale",
+            help="Sorting and character classes, such as C.UTF-8; empty for the server's own.",
+        )
+
+    def perform(self, job: Job) -> Outcome:
+        name, params = job.target.connection.dbname, job.params
+        with job.step("Connect to a maintenance database"):
+            connection = _maintenance(job)
+            existing = databases.find(connection, name)
+        if existing is not None:
+            return _reported(job, existing)
+        with job.step("Check the rights"):
+            _check_rights(connection, params)
+        with job.step(f"Create {name}"):
+            job.raise_if_cancelled()
+            try:
+                _create(job, connection)
+            except errors.DuplicateDatabase:
+                existing = databases.find(connection, name)
+                if existing is not None:
+                    return _reported(job, existing)
+                raise
+        with job.step("Connect to the new database"):
+            created = _check_created(job, connection)
+        return Outcome(
+            summary=(
+                f"Database {name} was created: owner {created.owner}, encoding {created.encoding}, "
+                f"locale {created.collate}."
+            ),
+            facts={"created": True, **asdict(created)},
+        )
+
+
+def _maintenance(job: Job) -> psycopg.Connection:
+    """A session beside the database that may not exist yet."""
+    for name in MAINTENANCE_DATABASES:
+        try:
+            connection = job.connect(dbname=name, lock_timeout_s=LOCK_TIMEOUT_S)
+        except CannotConnect as error:
+            if error.reason not in {Reason.NO_SUCH_DATABASE, Reason.NOT_ALLOWED}:
+                raise
+            job.log(str(error), level="warning")
+        else:
+            job.log(f"Connected to the maintenance database {name}.")
+            return connection
+    raise OperationFailed(
+        f"Role {job.target.connection.user} may connect to neither {' nor '.join(MAINTENANCE_DATABASES)}, "
+        "from where a database is created. Nothing was changed. "
+        "Grant it: GRANT CONNECT ON DATABASE postgres TO …, and let pg_hba.conf admit it."
+    )
+
+
+def _reported(job: Job, existing: Database) -> Outcome:
+    params = job.params
+    wanted = {"owner": params.owner, "encoding": params.encoding, "collate": params.locale}
+    differences = [
+        f"{what} is {is_}, not {want}"
+        for what, want in wanted.items()
+        if want and not _same(is_ := str(getattr(existing, what)), want)
+    ]
+    for difference in differences:
+        job.log(f"The existing database differs: {difference}.", level="warning")
+    remark = f" It differs from what was asked: {'; '.join(differences)}." if differences else ""
+    return Outcome(
+        summary=(
+            f"Database {existing.name} exists already (owner {existing.owner}, encoding {existing.encoding}, "
+            f"locale {existing.collate}). Nothing was changed.{remark}"
+        ),
+        facts={"created": False, "differences": differences, **asdict(existing)},
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    """PostgreSQL takes UTF8, UTF-8 and utf8 for the same."""
+    return one.replace("-", "").lower() == other.replace("-", "").lower()
+
+
+def _check_rights(connection: psycopg.Connection, params: CreateDatabase.Params) -> None:
+    role = server.role(connection)
+    if not (role.create_database or role.superuser):
+        raise OperationFailed(
+            f"Role {role.name} may not create databases. Nothing was changed. "
+            f"A superuser gives the right with: ALTER ROLE {_quoted(connection, role.name)} CREATEDB;"
+        )
+    if not params.owner or params.owner == role.name:
+        return
+    if not databases.role_exists(connection, params.owner):
+        raise OperationFailed(
+            f"There is no role {params.owner} to own the database. Nothing was changed. "
+            f"Create it with: CREATE ROLE {_quoted(connection, params.owner)};"
+        )
+    if not databases.may_give_to(connection, params.owner):
+        raise OperationFailed(
+            f"Role {role.name} may not give a database to {params.owner}. Nothing was changed. "
+            "A superuser allows it with: "
+            f"GRANT {_quoted(connection, params.owner)} TO {_quoted(connection, role.name)};"
+        )
+
+
+def _create(job: Job, connection: psycopg.Connection) -> None:
+    name, params = job.target.connection.dbname, job.params
+    try:
+        databases.create(connection, name, owner=params.owner, encoding=params.encoding, locale=params.locale)
+    except errors.DuplicateDatabase:
+        raise
+    except psycopg.Error as error:
+        job.raise_if_cancelled()
+        said = error.diag.message_primary or str(error)
+        hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
+        raise OperationFailed(
+            f"The server refused to create {name}: {said}.{hint} Nothing was changed. "
+            "Correct owner, encoding or locale and try again."
+        ) from error
+
+
+def _check_created(job: Job, maintenance: psycopg.Connection) -> Database:
+    """The database is there, as asked, and lets us in."""
+    params = job.params
+    created = databases.find(maintenance, job.target.connection.dbname)
+    if created is None:
+        raise OperationFailed(
+            "The server said that it created the database, but it is not there. Look at its log."
+        )
+    if not _same(created.encoding, params.encoding) or (params.owner and created.owner != params.owner):
+        raise OperationFailed(
+            f"Database {created.name} was created, but with owner {created.owner} "
+            f"and encoding {created.encoding}."
+        )
+    server.identity(job.connect())
+    return created
+
+
+def _quoted(connection: psycopg.Connection, name: str) -> str:
+    """A name as it is written in SQL, for a command that is shown."""
+    return psycopg.sql.Identifier(name).as_string(connection)
