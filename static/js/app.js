@@ -44,10 +44,7 @@ function announce(silently) {
   }
 }
 announce(true);
-document.addEventListener("htmx:after:swap", () => {
-  announce(false);
-  ageTimes();
-});
+document.addEventListener("htmx:after:swap", () => announce(false));
 
 // --- Times: the same ladder as the template tag `when`; beyond a day the server's words stay -----------
 
@@ -56,12 +53,9 @@ function ageTimes() {
     const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
     const size = Math.abs(seconds);
     if (size >= 86400) continue;
-    if (size < 45) {
-      element.textContent = seconds <= 0 ? "just now" : "in a moment";
-      continue;
-    }
+    const near = seconds <= 0 ? "just now" : "in a moment";
     const words = size < 3600 ? `${Math.max(1, Math.round(size / 60))} min` : `${Math.round(size / 3600)} h`;
-    element.textContent = seconds < 0 ? `${words} ago` : `in ${words}`;
+    element.textContent = size < 45 ? near : seconds < 0 ? `${words} ago` : `in ${words}`;
   }
 }
 setInterval(ageTimes, 20_000);
@@ -83,7 +77,7 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// A filter form sends itself when a choice changes; its button is for browsers without JavaScript.
+// A filter form sends itself when a choice changes.
 document.addEventListener("change", (event) => {
   event.target.closest("form[data-autosubmit]")?.requestSubmit();
 });
@@ -94,9 +88,7 @@ const SWITCH = "deployctl.keyboard";
 const keyboardSwitch = $("#keyboard-enabled");
 if (keyboardSwitch) {
   keyboardSwitch.checked = localStorage.getItem(SWITCH) !== "off";
-  keyboardSwitch.addEventListener("change", () => {
-    localStorage.setItem(SWITCH, keyboardSwitch.checked ? "on" : "off");
-  });
+  keyboardSwitch.addEventListener("change", () => localStorage.setItem(SWITCH, keyboardSwitch.checked ? "on" : "off"));
 }
 
 function moveToItem(step) {

@@ -16,7 +16,6 @@ function followLog(box) {
     toggle?.setAttribute("aria-pressed", String(wanted));
     if (wanted) box.scrollTop = box.scrollHeight;
   }
-
   const matches = (line) => line.textContent.toLowerCase().includes(find?.value.trim().toLowerCase() ?? "");
 
   function append(lines) {
@@ -29,8 +28,7 @@ function followLog(box) {
       row.hidden = !matches(row);
       return row;
     });
-    if (!fresh.length) return;
-    last = Number(fresh.at(-1).dataset.number);
+    last = lines.at(-1)?.number ?? last;
     box.append(...fresh);
     while (box.childElementCount > KEEP_LINES) box.firstElementChild.remove();
     if (following) box.scrollTop = box.scrollHeight;

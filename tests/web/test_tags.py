@@ -1,0 +1,145 @@
+"""What pages write with the template tags of deployctl.web."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django import forms
+from django.template import Context, Template
+from django.test import RequestFactory
+from django.utils import timezone
+
+from deployctl.web.templatetags.statuses import APPEARANCES, appearance
+from deployctl.web.templatetags.web import _draw_icon
+
+
+def written(source: str, **context: Any) -> str:
+    return Template("{% load web %}" + source).render(Context(context)).strip()
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (None, "—"),
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 kB"),
+        (734003200, "700 MB"),
+        (1610612736, "1.5 GB"),
+        (5 * 1024**5, "5120 TB"),
+    ],
+)
+def test_sizes_are_written_in_postgresqls_units(size: int | None, words: str) -> None:
+    assert written("{{ size|bytes }}", size=size) == words
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        (None, "—"),
+        (0.0421, "42 ms"),
+        (3.21, "3.2 s"),
+        (59.4, "59 s"),
+        (64, "1 min 04 s"),
+        (dt.timedelta(hours=2, minutes=5), "2 h 05 min"),
+        (dt.timedelta(days=3, hours=7), "3 d 7 h"),
+    ],
+)
+def test_durations_are_written_to_two_units(length: float | dt.timedelta | None, words: str) -> None:
+    assert written("{{ length|duration }}", length=length) == words
+
+
+@pytest.mark.parametrize(
+    ("distance", "words"),
+    [
+        (dt.timedelta(seconds=-5), "just now"),
+        (dt.timedelta(seconds=20), "in a moment"),
+        (dt.timedelta(minutes=-12), "12 min ago"),
+        (dt.timedelta(hours=3, minutes=1), "in 3 h"),
+    ],
+)
+def test_a_near_moment_is_told_as_a_distance_and_says_so_to_the_script(
+    distance: dt.timedelta, words: str
+) -> None:
+    html = written("{% when moment %}", moment=timezone.now() + distance)
+    assert words in html
+    assert "data-relative" in html
+
+
+def test_a_far_moment_is_told_in_the_viewers_zone_with_the_exact_time_on_hover() -> None:
+    moment = dt.datetime(2021, 5, 12, 22, 30, 5, tzinfo=dt.UTC)
+    with timezone.override("Europe/Berlin"):
+        html = written("{% when moment %}", moment=moment)
+    assert ">13 May 2021, 00:30<" in html
+    assert 'title="Thursday 13 May 2021, 00:30:05 CEST"' in html
+    assert 'datetime="2021-05-13T00:30:05+02:00"' in html
+
+
+def test_an_exact_moment_is_never_told_as_a_distance() -> None:
+    html = written("{% when moment exact=True %}", moment=timezone.now())
+    assert "now" not in html
+    assert "data-relative" not in html
+
+
+def test_no_moment_is_told_as_not_yet() -> None:
+    assert "not yet" in written("{% when moment %}", moment=None)
+
+
+def test_a_badge_carries_icon_word_and_status() -> None:
+    html = written("{% badge state %}", state="signed_off")
+    assert 'data-status="signed_off"' in html
+    assert "<svg" in html
+    assert html.endswith("Signed off</span>")
+
+
+def test_a_badge_takes_another_word_and_escapes_it() -> None:
+    assert "&lt;b&gt;" in written("{% badge 'late' words %}", words="<b>")
+
+
+def test_a_status_nobody_foresaw_is_shown_by_its_own_name() -> None:
+    assert appearance("half_way").word == "Half way"
+
+
+@pytest.mark.parametrize("status", APPEARANCES)
+def test_every_status_has_an_icon_that_exists(status: str) -> None:
+    assert "<svg" in _draw_icon(APPEARANCES[status].icon, 16)
+
+
+class Choices(forms.Form):
+    email = forms.EmailField(help_text="Where notices go.")
+    note = forms.CharField(required=False)
+    agreed = forms.BooleanField(label="I have read it")
+
+
+def test_a_field_connects_label_help_and_error() -> None:
+    html = written("{% field form.email %}", form=Choices({"email": "nobody"}))
+    assert '<label for="id_email">' in html
+    assert 'aria-describedby="id_email_helptext id_email_error"' in html
+    assert 'aria-invalid="true"' in html
+    assert 'id="id_email_helptext"' in html
+    assert 'id="id_email_error"' in html
+
+
+def test_an_optional_field_says_so_and_a_required_one_does_not() -> None:
+    assert "(optional)" in written("{% field form.note %}", form=Choices())
+    assert "(optional)" not in written("{% field form.email %}", form=Choices())
+
+
+def test_a_checkbox_stands_before_its_label() -> None:
+    html = written("{% field form.agreed %}", form=Choices())
+    assert html.index("<input") < html.index("<label")
+
+
+def test_the_page_on_screen_is_marked_in_the_navigation() -> None:
+    request = RequestFactory().get("/targets/healthcare/")
+    here = written("{% nav_link '/targets/' 'Targets' 'circle-stack' %}", request=request)
+    home = written("{% nav_link '/' 'Home' 'home' %}", request=request)
+    assert 'aria-current="page"' in here
+    assert "aria-current" not in home
+
+
+def test_a_query_keeps_what_it_does_not_change() -> None:
+    request = RequestFactory().get("/history/", {"person": "cto", "page": "3", "state": "closed"})
+    assert written("{% with_query page=4 state='' as q %}{{ q }}", request=request) == "?person=cto&amp;page=4"
