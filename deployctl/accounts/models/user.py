@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.db import models
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models.functions import Lower
 
+from deployctl import audit
+from deployctl.accounts import attempts, timezones
+from deployctl.accounts.managers import UserManager
+from deployctl.accounts.models.grant import Grant
+from deployctl.accounts.models.totp_factor import TotpFactor
 from deployctl.accounts.roles import Permission
-
-
-class UserManager(BaseUserManager["User"]):
-    """People by e-mail address."""
-
-    def get_by_natural_key(self, email: str | None) -> User:
-        """The person with this address, whatever its case."""
-        return self.get(email__iexact=email)
+from deployctl.audit import Action, Actor
+from deployctl.errors import InvalidInput, Refusal
 
 
 class User(AbstractBaseUser):
-    """A person, known by e-mail address."""
+    """A person, known by e-mail address. Never deleted: what they signed and did keeps naming them."""
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=150)
     phone = models.CharField(max_length=40, blank=True)
-    timezone = models.CharField(max_length=60, default="UTC")
+    timezone = models.CharField(max_length=60, default="UTC", validators=[timezones.validate])
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -35,13 +36,159 @@ class User(AbstractBaseUser):
 
     class Meta:
         ordering = ["name", "email"]
+        constraints = [models.UniqueConstraint(Lower("email"), name="one_person_per_address")]
 
     def __str__(self) -> str:
         return self.name
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """Read the row again, and forget which permissions were held."""
+        self.__dict__.pop("_held", None)
+        super().refresh_from_db(*args, **kwargs)
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """The permissions given to the person, as they were when first asked of this instance."""
+        if "_held" not in self.__dict__:
+            self.__dict__["_held"] = frozenset(grant.permission for grant in self.grants.all())
+        held: frozenset[str] = self.__dict__["_held"]
+        return held
 
     def may(self, permission: Permission) -> bool:
         """Whether the person holds a permission; administrators hold them all, active people may view."""
         if not self.is_active:
             return False
-        held = {grant.permission for grant in self.grants.all()}
-        return permission == Permission.VIEWER or permission in held or Permission.ADMINISTRATOR in held
+        return (
+            permission == Permission.VIEWER
+            or permission in self.permissions
+            or Permission.ADMINISTRATOR in self.permissions
+        )
+
+    @property
+    def factor(self) -> TotpFactor | None:
+        """The second factor that counts, or None before enrolment."""
+        return TotpFactor.objects.filter(user=self, confirmed=True).first()
+
+    @property
+    def has_factor(self) -> bool:
+        """Whether a second factor is enrolled."""
+        # django-otp's middleware has loaded it where this session gave a code.
+        return getattr(self, "otp_device", None) is not None or self.factor is not None
+
+    def verify_code(self, code: str) -> None:
+        """Accept a one-time code of the person's authenticator, once ever; see `attempts.verify_code`."""
+        attempts.verify_code(self, code)
+
+    def verify_password_and_code(self, password: str, code: str) -> None:
+        """Accept both together, as a signature needs them; see `attempts.verify_password_and_code`."""
+        attempts.verify_password_and_code(self, password, code)
+
+    @transaction.atomic
+    def grant(self, permission: Permission, *, by: Actor) -> None:
+        """Give the person a permission; one that they hold already changes nothing."""
+        _, new = Grant.objects.get_or_create(
+            user=self, permission=permission, defaults={"granted_by_name": audit.actor_name(by)}
+        )
+        self.__dict__.pop("_held", None)
+        if new:
+            audit.append(Action.PERMISSION_GRANTED, by=by, subject=self, data={"permission": str(permission)})
+
+    @transaction.atomic
+    def revoke(self, permission: Permission, *, by: Actor) -> None:
+        """Take a permission from the person; one that they do not hold changes nothing.
+
+        Raises:
+            Refusal: nobody else could administer the site then.
+        """
+        if permission == Permission.ADMINISTRATOR:
+            self._require_another_administrator()
+        taken, _ = self.grants.filter(permission=permission).delete()
+        self.__dict__.pop("_held", None)
+        if taken:
+            audit.append(Action.PERMISSION_REVOKED, by=by, subject=self, data={"permission": str(permission)})
+
+    @transaction.atomic
+    def disable(self, *, by: Actor) -> None:
+        """Shut the person out at once; everything they did stays.
+
+        Raises:
+            Refusal: the person is disabled already, is the one who asks, or is the last administrator.
+        """
+        if audit.actor_user(by) == self:
+            raise Refusal("You cannot disable yourself. Ask another administrator.")
+        self._require_another_administrator()
+        if not User.objects.filter(pk=self.pk, is_active=True).update(is_active=False):
+            raise Refusal(f"{self.name} is disabled already. Nothing was changed.")
+        self.is_active = False
+        self.sign_ins.end_all("disabled")
+        audit.append(Action.PERSON_DISABLED, by=by, subject=self)
+
+    @transaction.atomic
+    def enable(self, *, by: Actor) -> None:
+        """Let the person in again.
+
+        Raises:
+            Refusal: the person is not disabled.
+        """
+        if not User.objects.filter(pk=self.pk, is_active=False).update(is_active=True):
+            raise Refusal(f"{self.name} is not disabled. Nothing was changed.")
+        self.is_active = True
+        audit.append(Action.PERSON_ENABLED, by=by, subject=self)
+
+    @transaction.atomic
+    def edit(self, *, by: Actor, **changes: str) -> None:
+        """Change name, phone or time zone.
+
+        Args:
+            by: who changes it.
+            changes: `name`, `phone`, `timezone`.
+
+        Raises:
+            InvalidInput: a value cannot be used.
+        """
+        if unknown := changes.keys() - {"name", "phone", "timezone"}:
+            raise TypeError(f"not to be edited here: {', '.join(sorted(unknown))}")
+        before = {field: getattr(self, field) for field in changes}
+        for field, value in changes.items():
+            setattr(self, field, value.strip())
+        try:
+            self.clean_fields(exclude={"password", "email"})
+        except ValidationError as error:
+            for field, value in before.items():
+                setattr(self, field, value)
+            raise InvalidInput(" ".join(error.messages)) from None
+        changed = {
+            name: [old, getattr(self, name)] for name, old in before.items() if old != getattr(self, name)
+        }
+        if changed:
+            self.save(update_fields=list(changed))
+            audit.append(Action.PERSON_EDITED, by=by, subject=self, data=changed)
+
+    @transaction.atomic
+    def change_password(self, password: str, *, by: Actor, keep: int | None = None) -> None:
+        """Set another password and end the person's sessions.
+
+        Args:
+            password: the new one, already checked against the site's rules.
+            by: who changes it.
+            keep: the `SignIn` of the session that stays.
+        """
+        self.set_password(password)
+        self.save(update_fields=["password"])
+        self.sign_ins.end_all("password changed", keep=keep)
+        audit.append(Action.PASSWORD_CHANGED, by=by, subject=self)
+
+    def _require_another_administrator(self) -> None:
+        """Keep the site administrable, also when two administrators take each other's permission at once."""
+        administrators = (
+            Grant.objects.select_for_update(of=("self",))
+            .filter(permission=Permission.ADMINISTRATOR, user__is_active=True)
+            .order_by("pk")
+            .values_list("user_id", flat=True)
+        )
+        holders = set(administrators)
+        if holders == {self.pk}:
+            raise Refusal(
+                f"{self.name} is the only administrator left. Nothing was changed."
+                " Make somebody else an administrator first."
+            )

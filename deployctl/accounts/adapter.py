@@ -1,0 +1,77 @@
+"""What django-allauth does differently here: no sign-up, a second step, and a record of it all."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.db import transaction
+from django.http import HttpRequest
+
+from deployctl import audit
+from deployctl.accounts.models import SignIn, User
+from deployctl.accounts.models.sign_in import SecondFactor
+from deployctl.audit import Action, Machine
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """The bridge between django-allauth's pages and our people."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": "The e-mail address or the password is wrong.",
+        "too_many_login_attempts": "Too many failed attempts. Wait a few minutes, then try again.",
+    }
+
+    def is_open_for_signup(self, _request: HttpRequest) -> bool:
+        """Nobody adds themselves; administrators add people."""
+        return False
+
+    def get_login_stages(self) -> list[str]:
+        """A code, where a second factor is enrolled, and nothing else."""
+        return ["deployctl.accounts.stages.CodeStage"]
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Sign in: a new session id, a row for the stay, a line in the audit log."""
+        second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
+        with transaction.atomic():
+            super().login(request, user)
+            request.sign_in = SignIn.objects.begin(request, user, second_factor)  # type: ignore[attr-defined]
+            audit.append(
+                Action.SESSION_STARTED,
+                by=user,
+                subject=user,
+                data={
+                    "how": SecondFactor(second_factor).label,
+                    "address": request.META.get("REMOTE_ADDR", ""),
+                },
+            )
+
+    def logout(self, request: HttpRequest) -> None:
+        """Sign out, and note the end of the stay."""
+        user, sign_in = cast("User", request.user), getattr(request, "sign_in", None)
+        with transaction.atomic():
+            if sign_in is not None:
+                sign_in.end("signed out")
+            audit.append(Action.SESSION_ENDED, by=user, subject=user)
+        super().logout(request)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Record a wrong password, by address and, where it is one of ours, by person.
+
+        What was typed as an e-mail address is not kept otherwise: now and then it is a password.
+        """
+        address = request.META.get("REMOTE_ADDR", "unknown address")
+        person = User.objects.filter(email__iexact=str(credentials.get("email", ""))).first()
+        with transaction.atomic():
+            audit.append(
+                Action.PASSWORD_REFUSED,
+                by=Machine(f"visitor from {address}"),
+                subject=person,
+                data={"at": "sign-in"},
+            )
+
+    def set_password(self, user: User, password: str) -> None:
+        """Change a password; every other session of the person ends."""
+        sign_in = getattr(self.request, "sign_in", None)
+        own = sign_in is not None and sign_in.user_id == user.pk
+        user.change_password(password, by=user, keep=sign_in.pk if own else None)

@@ -1,0 +1,106 @@
+"""Finding and adding people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, models, transaction
+
+from deployctl import audit
+from deployctl.accounts.roles import Permission
+from deployctl.audit import Action, Actor
+from deployctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from deployctl.accounts.models import User
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    """People by what they may do."""
+
+    def active(self) -> UserQuerySet:
+        """People who may sign in."""
+        return self.filter(is_active=True)
+
+    def holding(self, permission: Permission) -> UserQuerySet:
+        """Active people who hold a permission; administrators hold them all."""
+        if permission == Permission.VIEWER:
+            return self.active()
+        held = models.Q(grants__permission__in=[permission, Permission.ADMINISTRATOR])
+        return self.active().filter(held).distinct()
+
+
+class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
+    """People by e-mail address."""
+
+    def get_by_natural_key(self, email: str | None) -> User:
+        """The person with this address, whatever its case."""
+        person: User = self.get(email__iexact=email)
+        return person
+
+    @transaction.atomic
+    def create_person(
+        self,
+        email: str,
+        name: str,
+        password: str | None,
+        *,
+        permissions: Iterable[Permission] = (),
+        by: Actor,
+        phone: str = "",
+        timezone: str = "UTC",
+    ) -> User:
+        """Add a person who can sign in.
+
+        Args:
+            email: the address that they sign in with; kept in lower case.
+            name: as it is printed beside their signatures.
+            password: the first one; None for a person who is invited to choose one.
+            permissions: what they may do on the site besides viewing.
+            by: who adds them.
+            phone: for the emergency contacts.
+            timezone: a name of the time zone database.
+
+        Raises:
+            InvalidInput: the address is none or is taken, the name is missing, the password too weak.
+        """
+        person = self.model(email=email.strip().lower(), name=name.strip(), phone=phone, timezone=timezone)
+        _check(person, password)
+        person.set_password(password)
+        try:
+            with transaction.atomic():
+                person.save(force_insert=True)
+        except IntegrityError:
+            raise InvalidInput(f"There is a person with the address {person.email} already.") from None
+        granted = [Permission(permission) for permission in dict.fromkeys(permissions)]
+        audit.append(
+            Action.PERSON_CREATED, by=by, subject=person, data={"email": person.email, "name": person.name}
+        )
+        for permission in granted:
+            person.grant(permission, by=by)
+        return person
+
+
+def _check(person: User, password: str | None) -> None:
+    """Refuse what cannot be used, with a sentence.
+
+    Raises:
+        InvalidInput: see `create_person`.
+    """
+    if not person.name:
+        raise InvalidInput("A person needs a name: it is printed beside their signatures.")
+    try:
+        validate_email(person.email)
+    except ValidationError:
+        raise InvalidInput(f"{person.email!r} is not an e-mail address.") from None
+    try:
+        person.clean_fields(exclude={"password"})
+        if password is not None:
+            validate_password(password, person)
+    except ValidationError as error:
+        raise InvalidInput(" ".join(error.messages)) from None

@@ -1,0 +1,56 @@
+"""Sessions end: after idling, after their longest time, and when they were ended from elsewhere."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
+
+from deployctl.accounts.models import SignIn, User
+from deployctl.accounts.models.sign_in import SESSION_KEY
+
+
+class SessionLimits(MiddlewareMixin):
+    """Puts `request.sign_in` on every request of a person, and signs out whose stay is over.
+
+    A disabled person is nobody to Django's authentication already; their stays are ended as well.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        """End or extend the stay."""
+        request.sign_in = None  # type: ignore[attr-defined]
+        if not request.user.is_authenticated:
+            return
+        sign_in = _sign_in_of(request, cast("User", request.user))
+        because = sign_in.over_because()
+        if because:
+            sign_in.end(because)
+            logout(request)
+            request.session_ended_because = because  # type: ignore[attr-defined]
+            return
+        request.sign_in = sign_in  # type: ignore[attr-defined]
+        if _is_activity(request):
+            sign_in.seen()
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Keep pages of signed-in people out of caches, the browser's included."""
+        if getattr(request, "sign_in", None) is not None and "Cache-Control" not in response:
+            response["Cache-Control"] = "private, no-store"
+        return response
+
+
+def _sign_in_of(request: HttpRequest, user: User) -> SignIn:
+    """The stay that this session belongs to; a session from elsewhere than the sign-in page begins one now."""
+    number = request.session.get(SESSION_KEY)
+    found = SignIn.objects.filter(pk=number, user=user).first() if number else None
+    return found or SignIn.objects.begin(request, user)
+
+
+def _is_activity(request: HttpRequest) -> bool:
+    """Whether a person did this, rather than a page that keeps itself up to date."""
+    if request.method not in {"GET", "HEAD"}:
+        return True
+    is_page = "HX-Request" not in request.headers
+    return is_page and "text/event-stream" not in request.headers.get("Accept", "")

@@ -1,0 +1,127 @@
+"""One stay of a person on one browser, from signing in to its end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.http import HttpRequest
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from deployctl.accounts.models.user import User
+
+SESSION_KEY = "sign_in"
+# Being seen is written down at most this often, not at every request.
+SEEN_EVERY = dt.timedelta(minutes=1)
+
+
+class SecondFactor(models.TextChoices):
+    """What was given besides the password."""
+
+    NONE = "none", "Password only"
+    TOTP = "totp", "Password and one-time code"
+    RECOVERY_CODE = "recovery_code", "Password and recovery code"
+
+
+class SignInQuerySet(models.QuerySet["SignIn"]):
+    """Stays."""
+
+    def open(self) -> SignInQuerySet:
+        """Stays that go on: neither ended nor over their limits."""
+        now = timezone.now()
+        return self.filter(
+            ended_at=None,
+            seen_at__gt=now - dt.timedelta(seconds=settings.SESSION_IDLE_SECONDS),
+            started_at__gt=now - dt.timedelta(seconds=settings.SESSION_ABSOLUTE_SECONDS),
+        )
+
+    def begin(self, request: HttpRequest, user: User, second_factor: str = SecondFactor.NONE) -> SignIn:
+        """Note that this session is a new stay of the person."""
+        now = timezone.now()
+        sign_in = self.create(
+            user=user,
+            seen_at=now,
+            started_at=now,
+            second_factor=second_factor,
+            code_given_at=now if second_factor == SecondFactor.TOTP else None,
+            address=request.META.get("REMOTE_ADDR") or None,
+            browser=request.META.get("HTTP_USER_AGENT", "")[:300],
+        )
+        request.session[SESSION_KEY] = sign_in.pk
+        return sign_in
+
+    def end_all(self, because: str, *, keep: int | None = None) -> int:
+        """End the stays that go on, except one; takes effect with their next request.
+
+        Args:
+            because: a word or two for the list of sessions.
+            keep: the number of the one that stays.
+
+        Returns:
+            how many were ended.
+        """
+        return (
+            self.filter(ended_at=None).exclude(pk=keep).update(ended_at=timezone.now(), ended_because=because)
+        )
+
+
+class SignIn(models.Model):
+    """Who signed in where, how, until when."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sign_ins")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    second_factor = models.CharField(max_length=20, choices=SecondFactor.choices, default=SecondFactor.NONE)
+    # When a one-time code was last given in this session: privileged acts want it fresh.
+    code_given_at = models.DateTimeField(null=True)
+    address = models.GenericIPAddressField(null=True)
+    browser = models.CharField(max_length=300, blank=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_because = models.CharField(max_length=60, blank=True)
+
+    objects = SignInQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-seen_at"]
+        indexes = [models.Index(fields=["user", "ended_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.started_at:%Y-%m-%d %H:%M}"
+
+    def over_because(self) -> str:
+        """Why the stay may not go on, or "" while it may."""
+        now = timezone.now()
+        if self.ended_at:
+            return self.ended_because or "ended"
+        if now - self.seen_at > dt.timedelta(seconds=settings.SESSION_IDLE_SECONDS):
+            return "idle"
+        if now - self.started_at > dt.timedelta(seconds=settings.SESSION_ABSOLUTE_SECONDS):
+            return "too long"
+        return ""
+
+    def seen(self) -> None:
+        """Note that the person did something now."""
+        now = timezone.now()
+        if now - self.seen_at > SEEN_EVERY:
+            self.seen_at = now
+            self.save(update_fields=["seen_at"])
+
+    def end(self, because: str) -> None:
+        """End this stay; ended already, it keeps its first reason."""
+        SignIn.objects.filter(pk=self.pk, ended_at=None).update(
+            ended_at=timezone.now(), ended_because=because
+        )
+
+    def code_given(self) -> None:
+        """Note that a one-time code was just accepted in this session."""
+        self.second_factor, self.code_given_at = SecondFactor.TOTP, timezone.now()
+        self.save(update_fields=["second_factor", "code_given_at"])
+
+    @property
+    def code_is_fresh(self) -> bool:
+        """Whether a one-time code was given recently enough for acts that ask for it."""
+        limit = dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)
+        return self.code_given_at is not None and timezone.now() - self.code_given_at <= limit

@@ -1,0 +1,201 @@
+"""Who may call a view. Every view carries exactly one of these decorators.
+
+    @operator
+    @step_up
+    def drop_database(request): ...
+
+`public`, `member`, `enrolled`, `operator`, `approver` and `administrator` set `view.policy`; `step_up` goes below
+one of the last four. They work on sync and async views. Who is not signed in is sent to sign in and back, or told
+so in the way the caller understands (htmx, event stream); who may not is told why (`NotAllowed`, 403), and for
+what takes a permission the refusal is audited.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, resolve_url
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+
+from deployctl import audit
+from deployctl.accounts import safe_next
+from deployctl.accounts.models import SignIn, User
+from deployctl.accounts.models.sign_in import SecondFactor
+from deployctl.accounts.roles import Permission
+from deployctl.audit import Action
+from deployctl.errors import NotAllowed
+
+View = TypeVar("View", bound=Callable[..., Any])
+# What a policy says of a request: an answer instead of the view's, or None to go on.
+Check = Callable[[HttpRequest], HttpResponseBase | None]
+
+ENROL_FIRST = "This needs a second factor. Set it up now; it takes a minute, and brings you back afterwards."
+RECOVERED = (
+    "You signed in with a recovery code, which does not allow this."
+    " Give a code of your authenticator app, or set it up again."
+)
+ENDED = {
+    "idle": "You were signed out because nothing happened for a while. Sign in to go on.",
+    "too long": "You were signed out because the session reached its longest time. Sign in to go on.",
+}
+
+
+def public(view: View) -> View:
+    """Anybody, signed in or not."""
+    return _guard(view, "public", lambda _request: None)
+
+
+def member(view: View) -> View:
+    """Signed in, with the second factor given where one is enrolled."""
+    return _guard(view, "member", _require_member)
+
+
+def enrolled(view: View) -> View:
+    """Signed in with a one-time code; who has no second factor yet is sent to set it up, and back."""
+    return _guard(view, "enrolled", _require_enrolled)
+
+
+def operator(view: View) -> View:
+    """Enrolled, and may start operations."""
+    return _guard(view, "operator", _require(Permission.OPERATOR))
+
+
+def approver(view: View) -> View:
+    """Enrolled, and may approve and read the audit log."""
+    return _guard(view, "approver", _require(Permission.APPROVER))
+
+
+def administrator(view: View) -> View:
+    """Enrolled, and administers people and settings."""
+    return _guard(view, "administrator", _require(Permission.ADMINISTRATOR))
+
+
+def step_up(view: View) -> View:
+    """Below a policy: and a one-time code was given within the last `DEPLOYCTL_STEP_UP_SECONDS`.
+
+    Raises:
+        TypeError: placed above the policy, where it would be asked of people who may not at all.
+    """
+    if hasattr(view, "policy"):
+        raise TypeError(f"{view.__name__}: put @step_up below the policy, next to the view.")
+    guarded = _wrap(view, _require_fresh_code)
+    guarded.step_up = True  # type: ignore[attr-defined]
+    return guarded
+
+
+def _guard(view: View, name: str, check: Check) -> View:
+    if hasattr(view, "policy"):
+        raise TypeError(f"{view.__name__} has the policy {view.policy} already; a view carries exactly one.")
+    guarded = _wrap(view, check)
+    guarded.policy = name  # type: ignore[attr-defined]
+    return guarded
+
+
+def _wrap(view: View, check: Check) -> View:
+    if iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            answer = await sync_to_async(check, thread_sensitive=True)(request)
+            return answer or await cast("Callable[..., Awaitable[HttpResponseBase]]", view)(
+                request, *args, **kwargs
+            )
+
+        return cast("View", asynchronous)
+
+    @functools.wraps(view)
+    def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = check(request) or view(request, *args, **kwargs)
+        return cast("HttpResponseBase", answer)
+
+    return cast("View", synchronous)
+
+
+def _require_member(request: HttpRequest) -> HttpResponseBase | None:
+    user = request.user
+    if not user.is_authenticated:
+        return _send_to_sign_in(request)
+    if user.has_factor and not user.is_verified() and not _recovered(request):
+        return _send(request, reverse("accounts:step_up"))
+    return None
+
+
+def _require_enrolled(request: HttpRequest) -> HttpResponseBase | None:
+    answer = _require_member(request)
+    if answer is not None:
+        return answer
+    user = cast("User", request.user)
+    if not user.has_factor:
+        return _send(request, reverse("accounts:factor"), ENROL_FIRST)
+    if not user.is_verified():
+        return _send(request, reverse("accounts:step_up"), RECOVERED)
+    return None
+
+
+def _require(permission: Permission) -> Check:
+    def check(request: HttpRequest) -> HttpResponseBase | None:
+        user = request.user
+        # Before the second factor: nobody enrols only to be told that they may not.
+        if user.is_authenticated and not user.may(permission):
+            _audit_refusal(request, permission)
+            raise NotAllowed(
+                f"This takes the permission “{permission.label}”, which you do not have."
+                " Nothing was changed. An administrator can give it to you."
+            )
+        return _require_enrolled(request)
+
+    return check
+
+
+def _require_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+    sign_in = _sign_in(request)
+    if sign_in is not None and sign_in.code_is_fresh:
+        return None
+    minutes = settings.DEPLOYCTL_STEP_UP_SECONDS // 60
+    return _send(
+        request,
+        reverse("accounts:step_up"),
+        f"This asks for a code given within the last {minutes} minutes. Give one, then do it again.",
+    )
+
+
+def _send_to_sign_in(request: HttpRequest) -> HttpResponse:
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        # An event stream cannot follow to a page; the page around it will.
+        return HttpResponse("Sign in first.", status=401, content_type="text/plain")
+    ended = getattr(request, "session_ended_because", "")
+    return _send(request, resolve_url(settings.LOGIN_URL), ENDED.get(ended, ""))
+
+
+def _send(request: HttpRequest, url: str, sentence: str = "") -> HttpResponse:
+    """To another page and back to this one afterwards."""
+    if sentence:
+        messages.warning(request, sentence)
+    target = safe_next.with_next(url, safe_next.page_of(request))
+    return HttpResponseClientRedirect(target) if getattr(request, "htmx", False) else redirect(target)
+
+
+def _audit_refusal(request: HttpRequest, permission: Permission) -> None:
+    with transaction.atomic():
+        audit.append(
+            Action.ACCESS_REFUSED,
+            by=cast("User", request.user),
+            data={"method": request.method, "path": request.path, "permission": str(permission)},
+        )
+
+
+def _sign_in(request: HttpRequest) -> SignIn | None:
+    return cast("SignIn | None", getattr(request, "sign_in", None))
+
+
+def _recovered(request: HttpRequest) -> bool:
+    sign_in = _sign_in(request)
+    return sign_in is not None and sign_in.second_factor == SecondFactor.RECOVERY_CODE

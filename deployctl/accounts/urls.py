@@ -1,0 +1,5 @@
+"""Signing in, one's own account, people, the audit log."""
+
+from __future__ import annotations
+
+urlpatterns: list = []

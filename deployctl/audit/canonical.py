@@ -1,0 +1,66 @@
+"""The exact bytes of an entry, and its hash."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import rfc8785
+
+if TYPE_CHECKING:
+    from deployctl.audit.models import Entry
+
+# What the first entry follows.
+GENESIS = "0" * 64
+# The names of what is hashed; a chain that hashes something else gets another number.
+VERSION = 1
+# Integers beyond this are not the same number in every JSON reader (RFC 8785, 3.2.2.3; RFC 7493, 2.2).
+_LARGEST = 2**53 - 1
+
+
+def plain(value: Any) -> Any:
+    """The nearest value that survives PostgreSQL's `jsonb` and back unchanged, so that hashes can be recomputed.
+
+    Text loses NUL (which `jsonb` refuses) and lone surrogates; what JSON cannot say exactly, such as a date or
+    an integer beyond 2^53, becomes text.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) <= _LARGEST else str(int(value))
+    if isinstance(value, float):
+        return value if math.isfinite(value) and abs(value) <= _LARGEST else str(value)
+    if isinstance(value, Mapping):
+        return {plain(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(item) for item in value), key=str)
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    return str(value).replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def content(entry: Entry) -> dict[str, Any]:
+    """What is hashed of an entry: everything that it says, but not its hash."""
+    return {
+        "version": VERSION,
+        "sequence": entry.sequence,
+        "at": entry.at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
+        "actor": entry.actor_id,
+        "actor_name": entry.actor_name,
+        "action": entry.action,
+        "subject_type": entry.subject_type,
+        "subject_id": entry.subject_id,
+        "subject": entry.subject,
+        "deployment": entry.deployment_id,
+        "data": entry.data,
+    }
+
+
+def seal(entry: Entry) -> str:
+    """SHA-256 over the previous entry's hash (32 bytes) followed by this entry's canonical JSON (RFC 8785)."""
+    return hashlib.sha256(bytes.fromhex(entry.previous_hash) + rfc8785.dumps(content(entry))).hexdigest()
