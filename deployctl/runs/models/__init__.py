@@ -1,18 +1,24 @@
-from deployctl.runs.models.backup import Backup, BackupTrust
+from deployctl.runs.models.backup import Backup, BackupTrust, Trust
+from deployctl.runs.models.decision import Decision
 from deployctl.runs.models.log import LogLine
-from deployctl.runs.models.run import Run, RunState
-from deployctl.runs.models.step import RunStep
-from deployctl.runs.models.target import Environment, Target, TargetRole, TargetSecret
+from deployctl.runs.models.part import TargetRole, TargetSecret
+from deployctl.runs.models.run import LeaseLost, Run, RunState
+from deployctl.runs.models.step import RunStep, StepState
+from deployctl.runs.models.target import Environment, Target
 
 __all__ = [
     "Backup",
     "BackupTrust",
+    "Decision",
     "Environment",
+    "LeaseLost",
     "LogLine",
     "Run",
     "RunState",
     "RunStep",
+    "StepState",
     "Target",
     "TargetRole",
     "TargetSecret",
+    "Trust",
 ]

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.db import models
 
+from deployctl import audit
+from deployctl.audit.actions import Action
+from deployctl.operations.base import BackupArtefact
+from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
+from deployctl.runs.permissions import may_see
 
 
 class Trust(models.TextChoices):
@@ -15,6 +22,18 @@ class Trust(models.TextChoices):
     HASHED = "hashed", "Hashed"
     RESTORED = "restored", "Restored"
     PROVEN = "proven", "Proven"
+
+
+class BackupQuerySet(models.QuerySet["Backup"]):
+    """Backups, by who may see them."""
+
+    def visible_to(self, user: Any) -> BackupQuerySet:
+        """The backups that somebody may look at (`runs.permissions` decides)."""
+        return self.all() if may_see(user) else self.none()
+
+    def for_display(self) -> BackupQuerySet:
+        """With everything a list shows of them, in two queries."""
+        return self.select_related("target", "run").prefetch_related("trust_levels")
 
 
 class Backup(models.Model):
@@ -33,11 +52,56 @@ class Backup(models.Model):
     counts = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects: ClassVar[models.Manager[Backup]] = models.Manager.from_queryset(BackupQuerySet)()
+
     class Meta:
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def record(cls, run: Run, artefact: BackupArtefact) -> Backup:
+        """Record what a run made, in the transaction that ends it.
+
+        Args:
+            run: the run that made it.
+            artefact: published, and every byte read back: that is what `hashed` means.
+        """
+        backup = cls.objects.create(
+            target=run.target,
+            run=run,
+            name=artefact.name,
+            format=artefact.format,
+            size_bytes=artefact.size_bytes,
+            files=artefact.files,
+            server_version=artefact.server_version,
+            tool_version=artefact.tool_version,
+            snapshot_at=artefact.snapshot_at,
+            manifest_sha256=artefact.manifest_sha256,
+            counts=dict(artefact.counts),
+        )
+        for level in (Trust.WRITTEN, Trust.HASHED):
+            BackupTrust.objects.create(backup=backup, level=level, run=run)
+        audit.append(
+            Action.BACKUP_RECORDED,
+            by=WORKER,
+            subject=backup,
+            deployment_id=run.deployment_id,
+            data={"manifest_sha256": artefact.manifest_sha256, "size_bytes": artefact.size_bytes},
+        )
+        return backup
+
+    @property
+    def trust(self) -> Trust:
+        """The highest level reached."""
+        reached = {level.level for level in self.trust_levels.all()}
+        return [level for level in Trust if level in reached][-1]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all tables, as counted in the dump's own snapshot."""
+        return sum(self.counts.values())
 
 
 class BackupTrust(models.Model):

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 
 from deployctl.runs.models.run import Run
+
+
+class LogQuerySet(models.QuerySet["LogLine"]):
+    """The lines of a run."""
+
+    def after(self, number: int, *, at_most: int) -> LogQuerySet:
+        """The lines behind a number, for a reader who has everything up to it."""
+        return self.filter(number__gt=number).order_by("number")[:at_most]
+
+    def newest(self, at_most: int) -> list[LogLine]:
+        """The newest lines, oldest first."""
+        return list(self.order_by("-number")[:at_most])[::-1]
 
 
 class LogLine(models.Model):
@@ -15,6 +29,8 @@ class LogLine(models.Model):
     at = models.DateTimeField()
     level = models.CharField(max_length=10)
     text = models.TextField()
+
+    objects: ClassVar[models.Manager[LogLine]] = models.Manager.from_queryset(LogQuerySet)()
 
     class Meta:
         ordering = ["number"]

@@ -1,25 +1,26 @@
-"""One execution of an operation."""
+"""One execution of an operation: how it is asked for, taken, finished, cancelled and decided."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
 from django.conf import settings
-from django.db import models
+from django.db import IntegrityError, models, transaction
+from django.db.models.functions import Now
 
+from deployctl import audit
+from deployctl.audit import Actor, actor_name, actor_user
+from deployctl.audit.actions import Action
+from deployctl.errors import InvalidInput, Refusal
+from deployctl.operations.base import Operation
+from deployctl.operations.registry import operation
+from deployctl.runs import listeners, refusals
+from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
+from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
-
-
-class RunState(models.TextChoices):
-    """Where a run is. `unknown`: the worker was lost while it changed the target; a person decides."""
-
-    WAITING = "waiting", "Waiting for a second person"
-    QUEUED = "queued", "Queued"
-    RUNNING = "running", "Running"
-    SUCCEEDED = "succeeded", "Succeeded"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
-    INTERRUPTED = "interrupted", "Interrupted"
-    UNKNOWN = "unknown", "Unknown"
-
+from deployctl.runs.permissions import require_operator
+from deployctl.web.live import announce
 
 class Run(models.Model):
     """One execution of an operation on a target, with its progress and outcome."""
@@ -38,7 +39,7 @@ class Run(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="requested_runs"
     )
     requested_by_name = models.CharField(max_length=200)
-    requested_at = models.DateTimeField(auto_now_add=True)
+    requested_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -47,7 +48,6 @@ class Run(models.Model):
     lease_until = models.DateTimeField(null=True)
     worker_host = models.CharField(max_length=200, blank=True)
     worker_pid = models.IntegerField(null=True)
-    child_groups = models.JSONField(default=list)
 
     cancel_requested_at = models.DateTimeField(null=True)
     cancel_requested_by_name = models.CharField(max_length=200, blank=True)
@@ -56,21 +56,22 @@ class Run(models.Model):
     progress_done = models.BigIntegerField(null=True)
     progress_total = models.BigIntegerField(null=True)
     progress_unit = models.CharField(max_length=20, blank=True)
-    progress_since = models.DateTimeField(null=True)
+    # Units per second over the last moments, as the worker measured it.
+    progress_rate = models.FloatField(null=True)
 
     summary = models.TextField(blank=True)
     facts = models.JSONField(default=dict)
     log_bytes = models.BigIntegerField(default=0)
     log_lines_dropped = models.BigIntegerField(default=0)
 
+    objects: ClassVar[models.Manager[Run]] = models.Manager.from_queryset(RunQuerySet)()
+
     class Meta:
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(
                 fields=["target"],
-                condition=models.Q(
-                    exclusive=True, state__in=[RunState.QUEUED, RunState.RUNNING, RunState.UNKNOWN]
-                ),
+                condition=models.Q(exclusive=True, state__in=HOLDING),
                 name="one_exclusive_run_per_target",
             )
         ]
@@ -81,3 +82,273 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}: {self.kind} on {self.target}"
+
+    # --- Asking ---------------------------------------------------------------------------------------
+
+    @classmethod
+    @transaction.atomic
+    def request(
+        cls, *, target: Target, kind: str, params: Mapping[str, object], by: Actor, authority: str = ""
+    ) -> Run:
+        """Have an operation started on a target by the next free worker.
+
+        The row is the request. A worker is told on commit; should that fail, the dispatcher tells it later.
+
+        Args:
+            target: where.
+            kind: of the catalogue.
+            params: the operation's own, as texts or values.
+            by: an operator, or the command line.
+            authority: what permits it: "" or "deployment:<number>".
+
+        Raises:
+            NotAllowed: `by` is not an operator.
+            InvalidInput: no such operation, or parameters it cannot take.
+            Refusal: somebody else works on the target, or production may not be changed just so.
+        """
+        require_operator(by)
+        operation_class = operation(kind)
+        operation_class.parse_params(params)
+        refusals.refuse_unfit(target, operation_class, authority)
+        try:
+            with transaction.atomic():
+                run = cls.objects.create(
+                    kind=kind,
+                    target=target,
+                    params=dict(params),
+                    changes_target=operation_class.changes_target,
+                    exclusive=operation_class.exclusive,
+                    authority=authority,
+                    requested_by=cast("Any", actor_user(by)),
+                    requested_by_name=actor_name(by),
+                )
+        except IntegrityError:
+            busy = cls.objects.holding().filter(target=target).first()
+            raise Refusal(refusals.who_is_at_it(busy, target, operation_class)) from None
+        run._audit(Action.RUN_REQUESTED, by=by, data={"kind": kind, "params": dict(params)})
+        run.announce()
+        transaction.on_commit(run.publish)
+        return run
+
+    def publish(self) -> None:
+        """Hint a worker that this run is queued. Never raises: without a broker the dispatcher does it later."""
+        from deployctl.runs.publishing import hint  # the tasks import this model
+
+        if hint(self.pk):
+            Run.objects.filter(pk=self.pk).update(published_at=Now())
+
+    # --- Taking and holding -----------------------------------------------------------------------------
+
+    @transaction.atomic
+    def claim(self, *, host: str, pid: int) -> bool:
+        """queued → running, for one worker only.
+
+        Args:
+            host, pid: of the worker, so that a sweep can find what it left.
+
+        Returns:
+            False when somebody else has it, or it ended: then there is nothing to do.
+        """
+        claimed = Run.objects.filter(pk=self.pk, state=RunState.QUEUED).update(
+            state=RunState.RUNNING,
+            token=NextToken(),
+            lease_until=Now() + LEASE,
+            started_at=Now(),
+            worker_host=host,
+            worker_pid=pid,
+        )
+        if not claimed:
+            return False
+        self.refresh_from_db()
+        self._audit(Action.RUN_STARTED, by=WORKER, data={"host": host})
+        self.announce()
+        return True
+
+    @transaction.atomic
+    def take_over(self) -> bool:
+        """Take an abandoned run from its worker, whose later writes then match no row.
+
+        Returns:
+            False when the lease was renewed, the run ended, or another sweep was faster.
+        """
+        taken = Run.objects.abandoned().filter(pk=self.pk, token=self.token)
+        if taken.update(token=NextToken(), lease_until=Now() + LEASE) != 1:
+            return False
+        self.refresh_from_db()
+        return True
+
+    def write(self, **fields: Any) -> None:
+        """Write as the worker that holds the run.
+
+        Raises:
+            LeaseLost: it does not hold it any more.
+        """
+        if Run.objects.held(self).update(**fields) != 1:
+            raise LeaseLost(str(self))
+
+    def renew(self) -> bool:
+        """Prolong the lease by the database's clock.
+
+        Returns:
+            Whether somebody asked to cancel.
+
+        Raises:
+            LeaseLost: the run is not ours any more.
+        """
+        self.write(lease_until=Now() + LEASE)
+        return Run.objects.filter(pk=self.pk, cancel_requested_at__isnull=False).exists()
+
+    # --- Ending -----------------------------------------------------------------------------------------
+
+    def succeed(self, summary: str, facts: Mapping[str, Any], artefact: Any = None) -> None:
+        """running → succeeded; a backup it made is recorded in the same transaction.
+
+        Args:
+            summary: one sentence.
+            facts: figures for proofs.
+            artefact: an `operations.base.BackupArtefact` or None.
+
+        Raises:
+            LeaseLost: the run is not ours any more; nothing was recorded.
+        """
+        self._end(RunState.SUCCEEDED, summary, Action.RUN_SUCCEEDED, facts=dict(facts), artefact=artefact)
+
+    def fail(self, summary: str) -> None:
+        """running → failed. Raises LeaseLost as `succeed` does."""
+        self._end(RunState.FAILED, summary, Action.RUN_FAILED)
+
+    def confirm_cancelled(self, summary: str) -> None:
+        """running → cancelled, once its programs and sessions are gone. Raises LeaseLost as `succeed` does."""
+        self._end(RunState.CANCELLED, summary, Action.RUN_CANCELLED)
+
+    def lose(self, summary: str) -> None:
+        """running → unknown where it changed the target, else interrupted. Raises LeaseLost as `succeed` does."""
+        if self.changes_target:
+            self._end(RunState.UNKNOWN, summary, Action.RUN_UNKNOWN)
+        else:
+            self._end(RunState.INTERRUPTED, summary, Action.RUN_INTERRUPTED)
+
+    @transaction.atomic
+    def _end(
+        self,
+        state: RunState,
+        summary: str,
+        action: Action,
+        *,
+        facts: dict[str, Any] | None = None,
+        artefact: Any = None,
+    ) -> None:
+        from deployctl.runs.models.backup import Backup
+
+        self.write(
+            state=state,
+            summary=summary,
+            facts=facts or {},
+            finished_at=Now(),
+            lease_until=None,
+            phase="",
+            progress_rate=None,
+        )
+        self.refresh_from_db()
+        self.steps.end_with(state)
+        if artefact is not None:
+            Backup.record(self, artefact)
+        # The audit comes last: its chain is one lock for everybody, and listeners lock their own rows first.
+        listeners.tell_finished(self)
+        self._audit(action, by=WORKER, data={"summary": summary})
+        self.announce()
+
+    # --- Stopping and deciding --------------------------------------------------------------------------
+
+    @transaction.atomic
+    def cancel(self, *, by: Actor) -> None:
+        """queued → cancelled at once; a running one is asked to stop, which its worker does within 5 s.
+
+        Raises:
+            Refusal: it has ended, or is being cancelled already.
+            NotAllowed: `by` is not an operator.
+        """
+        require_operator(by)
+        who = {"cancel_requested_at": Now(), "cancel_requested_by_name": actor_name(by)}
+        asked = Run.objects.filter(pk=self.pk, cancel_requested_at=None)
+        waiting = asked.filter(state__in=[RunState.QUEUED, RunState.WAITING])
+        if waiting.update(
+            state=RunState.CANCELLED,
+            finished_at=Now(),
+            summary=f"Cancelled by {actor_name(by)} before it started. The target was not touched.",
+            **who,
+        ):
+            self.refresh_from_db()
+            listeners.tell_finished(self)
+            self._audit(Action.RUN_CANCELLED, by=by)
+        elif asked.filter(state=RunState.RUNNING).update(**who):
+            self.refresh_from_db()
+            self._audit(Action.RUN_CANCEL_REQUESTED, by=by)
+        else:
+            self.refresh_from_db()
+            raise Refusal(
+                f"Run {self.pk} is being cancelled already, since {self.cancel_requested_by_name} asked for it."
+                if self.state == RunState.RUNNING
+                else f"Run {self.pk} has ended: {self.get_state_display().lower()}. There is nothing to cancel."
+            )
+        self.announce()
+
+    @transaction.atomic
+    def decide(self, *, by: Actor, outcome: str, note: str) -> None:
+        """unknown → succeeded or failed, as a person found the target to be.
+
+        Args:
+            by: an operator.
+            outcome: "succeeded" or "failed".
+            note: what was looked at and seen.
+
+        Raises:
+            InvalidInput: another outcome, or no note.
+            Refusal: the run is not unknown (any more).
+            NotAllowed: `by` is not an operator.
+        """
+        from deployctl.runs.models.decision import Decision
+
+        require_operator(by)
+        if outcome not in {RunState.SUCCEEDED, RunState.FAILED}:
+            raise InvalidInput("Decide for succeeded or failed.")
+        if not note.strip():
+            raise InvalidInput("Say what you looked at on the target and what you saw; the record keeps it.")
+        if Run.objects.filter(pk=self.pk, state=RunState.UNKNOWN).update(state=outcome) != 1:
+            raise Refusal(f"Run {self.pk} is not unknown (any more). Reload the page to see what was decided.")
+        self.refresh_from_db()
+        Decision.objects.create(
+            run=self, outcome=outcome, note=note.strip(), by=cast("Any", actor_user(by)), by_name=actor_name(by)
+        )
+        listeners.tell_finished(self)
+        self._audit(Action.RUN_DECIDED, by=by, data={"outcome": outcome, "note": note.strip()})
+        self.announce()
+
+    # --- Telling ----------------------------------------------------------------------------------------
+
+    @property
+    def application_name(self) -> str:
+        """Under which the run's sessions and programs are found on servers and machines."""
+        return f"deployctl:{self.pk}:{self.token}"
+
+    @property
+    def operation(self) -> type[Operation]:
+        """The class that this run executes."""
+        return operation(self.kind)
+
+    @property
+    def deployment_id(self) -> int | None:
+        """The number of the deployment that the run rests on."""
+        kind, _, number = self.authority.partition(":")
+        return int(number) if kind == "deployment" and number.isdecimal() else None
+
+    def announce(self) -> None:
+        """Have open pages fetch everything they show of this run."""
+        announce(f"run:{self.pk}", f"run-{self.pk}", f"run-{self.pk}-steps", f"run-{self.pk}-progress")
+        announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
+        announce("home", "home-runs")
+        if self.deployment_id is not None:
+            announce(f"deployment:{self.deployment_id}", f"run-{self.pk}", "deployment-runs")
+
+    def _audit(self, action: Action, *, by: Actor, data: dict[str, Any] | None = None) -> None:
+        audit.append(action, by=by, subject=self, deployment_id=self.deployment_id, data=data or {})

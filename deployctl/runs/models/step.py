@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
+from django.db.models.functions import Now
 
 from deployctl.runs.models.run import Run
+from deployctl.runs.models.run_states import RunState
 
 
 class StepState(models.TextChoices):
@@ -17,6 +21,28 @@ class StepState(models.TextChoices):
     INTERRUPTED = "interrupted", "Interrupted"
 
 
+# How a step ends that was still under way when its run ended.
+ENDED_WITH = {
+    RunState.SUCCEEDED: StepState.SUCCEEDED,
+    RunState.FAILED: StepState.FAILED,
+    RunState.CANCELLED: StepState.CANCELLED,
+    RunState.INTERRUPTED: StepState.INTERRUPTED,
+    RunState.UNKNOWN: StepState.INTERRUPTED,
+}
+
+
+class StepQuerySet(models.QuerySet["RunStep"]):
+    """The steps of a run."""
+
+    def end_with(self, state: RunState) -> int:
+        """End whatever is still under way as its run ended.
+
+        Returns:
+            How many there were.
+        """
+        return self.filter(state=StepState.RUNNING).update(state=ENDED_WITH[state], finished_at=Now())
+
+
 class RunStep(models.Model):
     """A named part of a run, in order."""
 
@@ -24,9 +50,11 @@ class RunStep(models.Model):
     number = models.PositiveIntegerField()
     name = models.CharField(max_length=300)
     state = models.CharField(max_length=20, choices=StepState.choices, default=StepState.RUNNING)
-    started_at = models.DateTimeField()
+    started_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True)
     detail = models.TextField(blank=True)
+
+    objects: ClassVar[models.Manager[RunStep]] = models.Manager.from_queryset(StepQuerySet)()
 
     class Meta:
         ordering = ["number"]

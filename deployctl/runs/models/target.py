@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.db import models
-from django.db.models.functions import Lower
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.db.models.functions import Lower, Now
+
+from deployctl import audit
+from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
+from deployctl.audit import Actor, actor_name
+from deployctl.audit.actions import Action
+from deployctl.errors import InvalidInput, Refusal
+from deployctl.operations.project import Project
+from deployctl.postgres.connection import ConnectionSpec, parse_url
+from deployctl.runs import references
+from deployctl.runs.permissions import may_see, require_administrator
+from deployctl.secrets import Secret, SecretError
+from deployctl.storage import LocalFolder
+from deployctl.web.live import announce
+
+if TYPE_CHECKING:
+    from deployctl.runs.models.part import TargetRole
+
+# Part of addresses, folder names and file names.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+TAKEN_BY_ADDRESSES = frozenset({"new"})
 
 
 class Environment(models.TextChoices):
@@ -15,6 +38,30 @@ class Environment(models.TextChoices):
     DEVELOPMENT = "development", "Development"
     STAGING = "staging", "Staging"
     PRODUCTION = "production", "Production"
+
+
+class TargetQuerySet(models.QuerySet["Target"]):
+    """Targets, by who may see them and what they are for."""
+
+    def visible_to(self, user: Any) -> TargetQuerySet:
+        """The targets that somebody may look at (`runs.permissions` decides)."""
+        return self.all() if may_see(user) else self.none()
+
+    def current(self) -> TargetQuerySet:
+        """Without the archived ones."""
+        return self.filter(archived_at=None)
+
+    def called(self, name: str) -> Target:
+        """The current target of a name, whatever its case.
+
+        Raises:
+            InvalidInput: there is none; the message lists those there are.
+        """
+        try:
+            return self.current().get(name__iexact=name)
+        except Target.DoesNotExist:
+            known = ", ".join(self.current().values_list("name", flat=True)) or "none yet"
+            raise InvalidInput(f"There is no target {name!r}. There are: {known}.") from None
 
 
 class Target(models.Model):
@@ -32,6 +79,8 @@ class Target(models.Model):
     created_by_name = models.CharField(max_length=200)
     archived_at = models.DateTimeField(null=True, blank=True)
 
+    objects: ClassVar[models.Manager[Target]] = models.Manager.from_queryset(TargetQuerySet)()
+
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(Lower("name"), name="target_name_unique")]
@@ -39,32 +88,224 @@ class Target(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @classmethod
+    @transaction.atomic
+    def add(
+        cls,
+        *,
+        name: str,
+        environment: str,
+        connection_reference: str,
+        by: Actor,
+        description: str = "",
+        project_folder: str = "",
+    ) -> Target:
+        """Take a database under care. Nothing is read from it and no secret is read.
 
-class TargetRole(models.Model):
-    """A person's part for a target: its contacts, and who may sign for its deployments."""
+        Args:
+            name: small letters, digits, `-` and `_`; part of addresses and of backup names.
+            environment: one of `Environment`.
+            connection_reference: such as `env:DATABASE_URL`; never the URL itself.
+            by: an administrator, or the command line.
+            description: one line for people.
+            project_folder: the application's project, below an allowed folder; may be empty.
 
-    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="roles")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="target_roles")
-    role = models.CharField(max_length=20, choices=Role.choices)
+        Raises:
+            InvalidInput, SecretError: something cannot be used.
+            Refusal: the name is taken.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        if not NAME.fullmatch(name) or name in TAKEN_BY_ADDRESSES:
+            raise InvalidInput(
+                f"{name!r} cannot be the name of a target. Use up to 60 small letters, digits, - and _, "
+                f"starting with a letter or digit, and not: {', '.join(TAKEN_BY_ADDRESSES)}."
+            )
+        _check(environment, connection_reference, project_folder)
+        try:
+            with transaction.atomic():
+                target = cls.objects.create(
+                    name=name,
+                    environment=environment,
+                    description=description,
+                    connection_reference=connection_reference,
+                    project_folder=project_folder,
+                    created_by_name=actor_name(by),
+                )
+        except IntegrityError:
+            raise Refusal(
+                f"There is a target {name} already. Nothing was added. Choose another name."
+            ) from None
+        audit.append(Action.TARGET_ADDED, by=by, subject=target, data=target.facts())
+        target.announce()
+        return target
 
-    class Meta:
-        ordering = ["role", "user__name"]
-        constraints = [models.UniqueConstraint(fields=["target", "user", "role"], name="target_role_once")]
+    @transaction.atomic
+    def edit(
+        self, *, environment: str, connection_reference: str, by: Actor, description: str, project_folder: str
+    ) -> None:
+        """Change what a target says about itself; its name stays, for backups and history carry it.
 
-    def __str__(self) -> str:
-        return f"{self.target}: {self.user} is {self.get_role_display()}"
+        Raises:
+            InvalidInput, SecretError, NotAllowed: as for `add`.
+        """
+        require_administrator(by)
+        _check(environment, connection_reference, project_folder)
+        before = self.facts()
+        elsewhere = connection_reference != self.connection_reference
+        self.environment, self.description = environment, description
+        self.connection_reference, self.project_folder = connection_reference, project_folder
+        if elsewhere:  # another database may be behind it: its identity is taken anew at the next check
+            self.system_identifier, self.database_oid = "", None
+        self.save(
+            update_fields=[
+                "environment",
+                "description",
+                "connection_reference",
+                "project_folder",
+                "system_identifier",
+                "database_oid",
+            ]
+        )
+        audit.append(
+            Action.TARGET_EDITED, by=by, subject=self, data={"before": before, "after": self.facts()}
+        )
+        self.announce()
+
+    @transaction.atomic
+    def archive(self, by: Actor) -> None:
+        """Put a target away; its history stays.
+
+        Raises:
+            Refusal: it is archived already, or a run is under way on it.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        if busy := self.runs.unfinished().first():
+            raise Refusal(f"Run {busy.pk} on {self} has not ended. Nothing was changed. Wait for it or cancel it.")
+        if Target.objects.current().filter(pk=self.pk).update(archived_at=Now()) != 1:
+            raise Refusal(f"{self} is archived already.")
+        self.refresh_from_db(fields=["archived_at"])
+        audit.append(Action.TARGET_ARCHIVED, by=by, subject=self)
+        self.announce()
+
+    # --- People and secrets ---------------------------------------------------------------------------
+
+    @property
+    def people(self) -> models.QuerySet[TargetRole]:
+        """Who plays which part, with their names."""
+        return self.roles.select_related("user")
+
+    def role_holders(self, role: str) -> list[User]:
+        """The active people who hold a role for this target."""
+        return [held.user for held in self.people.filter(role=role, user__is_active=True)]
+
+    @transaction.atomic
+    def assign(self, user: User, role: str, *, by: Actor) -> None:
+        """Give a person a part for this target; the same part twice is one.
+
+        Raises:
+            InvalidInput: there is no such role.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        if role not in Role.values:
+            raise InvalidInput(f"There is no role {role!r}. There are: {', '.join(Role.values)}.")
+        _, is_new = self.roles.get_or_create(user=user, role=role)
+        if is_new:
+            audit.append(
+                Action.TARGET_ROLE_GIVEN, by=by, subject=self, data={"person": user.email, "role": role}
+            )
+            self.announce()
+
+    @transaction.atomic
+    def unassign(self, user: User, role: str, *, by: Actor) -> None:
+        """Take a part away; the audit keeps that it was held.
+
+        Raises:
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        removed, _ = self.roles.filter(user=user, role=role).delete()
+        if removed:
+            audit.append(
+                Action.TARGET_ROLE_TAKEN, by=by, subject=self, data={"person": user.email, "role": role}
+            )
+            self.announce()
+
+    @transaction.atomic
+    def refer(self, name: str, reference: str, *, by: Actor) -> None:
+        """Say where a secret is kept that operations need by name, such as `ADMIN_DEFAULT_PASSWORD`.
+
+        Args:
+            name: as the project calls it.
+            reference: such as `env:NAME`; empty to forget it.
+
+        Raises:
+            InvalidInput, SecretError, NotAllowed: as for `add`.
+        """
+        require_administrator(by)
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
+            raise InvalidInput(f"{name!r} cannot be the name of a secret. Use letters, digits and _.")
+        if reference:
+            references.check(reference)
+            self.secrets.update_or_create(name=name, defaults={"reference": reference})
+        else:
+            self.secrets.filter(name=name).delete()
+        data = {"name": name, "reference": reference}
+        audit.append(Action.TARGET_SECRET_REFERRED, by=by, subject=self, data=data)
+        self.announce()
+
+    def secret(self, name: str) -> Secret:
+        """Read one of this target's secrets.
+
+        Raises:
+            SecretError: it has none of that name, or its source does not have the value.
+        """
+        referred = self.secrets.filter(name=name).first()
+        if referred is None:
+            raise SecretError(
+                f"{self} has no secret {name}. Add where it is kept on the target's page, as env:… or file:…"
+            )
+        return references.resolve(referred.reference)
+
+    # --- The database ---------------------------------------------------------------------------------
+
+    def spec(self) -> ConnectionSpec:
+        """Where the database is, with its password: read now, kept nowhere.
+
+        Raises:
+            SecretError, InvalidInput, InvalidConnectionURL: with what to do.
+        """
+        return parse_url(references.resolve(self.connection_reference).reveal())
+
+    def project(self) -> Project | None:
+        """The application's project as its `deployctl.toml` describes it, None where the target has none.
+
+        Raises:
+            DeployctlError: naming file and key.
+        """
+        if not self.project_folder:
+            return None
+        return Project.load(Path(self.project_folder), settings.DEPLOYCTL_PROJECT_ROOTS)
+
+    def backup_folder(self) -> LocalFolder:
+        """Where backups of this target are written."""
+        return LocalFolder(settings.DEPLOYCTL_BACKUPS / self.name)
+
+    def facts(self) -> dict[str, str]:
+        """What the audit keeps; a reference is no secret."""
+        kept = ("name", "environment", "description", "connection_reference", "project_folder")
+        return {field: getattr(self, field) for field in kept}
+
+    def announce(self) -> None:
+        """Have open pages fetch what they show of this target."""
+        announce(f"target:{self.name}", f"target-{self.pk}")
+        announce("home", "home-targets")
 
 
-class TargetSecret(models.Model):
-    """A named secret that operations on a target need, by reference (`ADMIN_DEFAULT_PASSWORD`)."""
-
-    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="secrets")
-    name = models.CharField(max_length=100)
-    reference = models.CharField(max_length=300)
-
-    class Meta:
-        ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["target", "name"], name="target_secret_once")]
-
-    def __str__(self) -> str:
-        return f"{self.target}: {self.name}"
+def _check(environment: str, connection_reference: str, project_folder: str) -> None:
+    if environment not in Environment.values:
+        raise InvalidInput(f"{environment!r} is no environment. Use one of {', '.join(Environment.values)}.")
+    references.check(connection_reference)
+    references.check_project_folder(project_folder)

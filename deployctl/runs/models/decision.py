@@ -1,0 +1,22 @@
+"""What a person found out about a run whose worker was lost while it changed the target."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from deployctl.runs.models.run import Run
+
+
+class Decision(models.Model):
+    """Who decided what became of an unknown run, when, and what they saw."""
+
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="decision")
+    outcome = models.CharField(max_length=20)
+    note = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.run}: {self.outcome}"

@@ -1,0 +1,69 @@
+"""Where a run can be, and the questions about runs that have names."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models.functions import Now
+
+from deployctl.runs.permissions import may_see
+
+if TYPE_CHECKING:
+    from deployctl.runs.models.run import Run
+
+# A hint that the broker lost is given again after this long, and later on less often: a queue that is
+# merely long would otherwise fill with copies of one message.
+REPEAT_AFTER = dt.timedelta(seconds=10)
+REPEAT_OLD_AFTER = dt.timedelta(seconds=60)
+
+
+class RunState(models.TextChoices):
+    """Where a run is. `unknown`: the worker was lost while it changed the target; a person decides."""
+
+    WAITING = "waiting", "Waiting for a second person"
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    INTERRUPTED = "interrupted", "Interrupted"
+    UNKNOWN = "unknown", "Unknown"
+
+
+# Nobody else may touch the target exclusively while a run is in one of these.
+HOLDING = (RunState.QUEUED, RunState.RUNNING, RunState.UNKNOWN)
+UNFINISHED = (RunState.WAITING, RunState.QUEUED, RunState.RUNNING)
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Runs, by who may see them and what is to be done about them."""
+
+    def visible_to(self, user: Any) -> RunQuerySet:
+        """The runs that somebody may look at (`runs.permissions` decides)."""
+        return self.all() if may_see(user) else self.none()
+
+    def unfinished(self) -> RunQuerySet:
+        """Waiting, queued or running."""
+        return self.filter(state__in=UNFINISHED)
+
+    def holding(self) -> RunQuerySet:
+        """Exclusive runs that keep their target to themselves."""
+        return self.filter(exclusive=True, state__in=HOLDING)
+
+    def held(self, run: Run) -> RunQuerySet:
+        """The row of a run as long as its worker's claim stands; every write of a worker goes through here."""
+        return self.filter(pk=run.pk, state=RunState.RUNNING, token=run.token)
+
+    def abandoned(self) -> RunQuerySet:
+        """Running, but nobody renewed the lease in time, by the database's clock."""
+        return self.filter(state=RunState.RUNNING, lease_until__lt=Now())
+
+    def unheard(self) -> RunQuerySet:
+        """Queued for a while: the broker may never have had the message, or lost it."""
+        silent = models.Q(published_at=None) | models.Q(published_at__lt=Now() - REPEAT_AFTER)
+        silent_long = models.Q(published_at=None) | models.Q(published_at__lt=Now() - REPEAT_OLD_AFTER)
+        return self.filter(state=RunState.QUEUED, requested_at__lt=Now() - REPEAT_AFTER).filter(
+            models.Q(silent, requested_at__gt=Now() - REPEAT_OLD_AFTER) | silent_long
+        )

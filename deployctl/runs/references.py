@@ -1,0 +1,66 @@
+"""References to secrets, within the folders that this installation allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from deployctl import secrets
+from deployctl.errors import InvalidInput
+
+
+def check(reference: str) -> None:
+    """Look at a reference without reading the secret.
+
+    Raises:
+        SecretError: it is not a reference.
+        InvalidInput: it names a file outside the allowed folders.
+    """
+    secrets.check_reference(reference)
+    scheme, _, rest = reference.partition(":")
+    if scheme == "file" and not within(Path(rest), settings.DEPLOYCTL_SECRET_ROOTS):
+        raise InvalidInput(
+            f"{rest} does not lie in a folder for secrets. Allowed: {_listed(settings.DEPLOYCTL_SECRET_ROOTS)}. "
+            "Put the file there, or have an administrator add its folder to DEPLOYCTL_SECRET_ROOTS."
+        )
+
+
+def resolve(reference: str) -> secrets.Secret:
+    """Read the secret; where it lies is checked again, for links can be moved.
+
+    Raises:
+        SecretError, InvalidInput: with what to do.
+    """
+    check(reference)
+    return secrets.resolve(reference)
+
+
+def check_project_folder(folder: str) -> None:
+    """Look at a project folder; empty means that the target has none.
+
+    Raises:
+        InvalidInput: it is not a folder, or lies outside the allowed ones.
+    """
+    if not folder:
+        return
+    path = Path(folder)
+    if not within(path, settings.DEPLOYCTL_PROJECT_ROOTS):
+        raise InvalidInput(
+            f"{folder} does not lie in a folder for projects. Allowed: {_listed(settings.DEPLOYCTL_PROJECT_ROOTS)}. "
+            "Put the project there, or have an administrator add its folder to DEPLOYCTL_PROJECT_ROOTS."
+        )
+    if not path.is_dir():
+        raise InvalidInput(f"{folder} is not a folder on this machine. Check the path.")
+
+
+def within(path: Path, roots: list[Path]) -> bool:
+    """Whether a path lies below one of the folders, links followed."""
+    if "\0" in str(path) or not path.is_absolute():
+        return False
+    real = path.resolve()
+    return any(real.is_relative_to(root.resolve()) for root in roots)
+
+
+def _listed(roots: list[Path]) -> str:
+    return ", ".join(map(str, roots)) or "none"

@@ -1,0 +1,39 @@
+"""Why a run is not started, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployctl.errors import Refusal
+from deployctl.operations.base import Operation
+from deployctl.runs.models.run_states import RunState
+from deployctl.runs.models.target import Environment, Target
+
+if TYPE_CHECKING:
+    from deployctl.runs.models.run import Run
+
+
+def refuse_unfit(target: Target, operation_class: type[Operation], authority: str) -> None:
+    """Refuse what may never start on a target.
+
+    Raises:
+        Refusal: the target is archived, or it is production and nothing permits changing it.
+    """
+    if target.archived_at is not None:
+        raise Refusal(f"{target} is archived. Nothing was started.")
+    if operation_class.changes_target and target.environment == Environment.PRODUCTION and not authority:
+        raise Refusal(
+            f"“{operation_class.title}” changes {target}, which is production. Nothing was started. "
+            "Start it from a deployment whose first gate is signed."
+        )
+
+
+def who_is_at_it(busy: Run | None, target: Target, operation_class: type[Operation]) -> str:
+    """Who keeps others from a target, and what to do about it."""
+    if busy is None:
+        return f"Somebody else was working on {target} just now. Nothing was started. Try again."
+    told = f"“{operation_class.title}” was not started: {busy.requested_by_name} started "
+    told += f"“{busy.operation.title}” on {target} (run {busy.pk}), which is {busy.get_state_display().lower()}. "
+    if busy.state == RunState.UNKNOWN:
+        return told + "Its worker was lost. Look at the target and decide on the run's page what became of it."
+    return told + "Wait until it has ended, or cancel it."

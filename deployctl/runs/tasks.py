@@ -1,0 +1,25 @@
+"""What workers are asked to do: load, call, done. Arguments are ids."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from deployctl.runs.execution import dispatcher, reaper, supervisor
+
+
+@shared_task(name="deployctl.runs.tasks.execute")
+def execute(run_id: int) -> None:
+    """Execute a queued run, if nobody else does."""
+    supervisor.execute(run_id)
+
+
+@shared_task(name="deployctl.runs.tasks.dispatch")
+def dispatch() -> None:
+    """Tell workers about queued runs that nobody took."""
+    dispatcher.dispatch()
+
+
+@shared_task(name="deployctl.runs.tasks.reap")
+def reap() -> None:
+    """Clean up after workers that were lost."""
+    reaper.reap()
