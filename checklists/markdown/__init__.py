@@ -23,6 +23,7 @@ from checklists.markdown.model import (
 )
 from checklists.markdown.parser import parse
 from checklists.markdown.reading import MAX_BYTES, decode, read_file
+from checklists.markdown.remarks import remarks
 from checklists.markdown.vocabulary import ROLE_LABELS
 from checklists.markdown.writer import render
 
@@ -55,5 +56,6 @@ __all__ = [
     "parse_due",
     "plain",
     "read_file",
+    "remarks",
     "render",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from checklists.markdown.document import Node, blocks, one_line
+from checklists.markdown.document import Node, blocks, contains_task, one_line
 from checklists.markdown.model import ParsedCommands, ParsedNote
 
 _ROUNDS = 4
@@ -21,7 +21,7 @@ def note(nodes: Sequence[Node], line: int) -> ParsedNote | ParsedCommands:
     text = original = _list(nodes) if nodes[0].type == "list_item" else serialise(nodes[0])
     for _ in range(_ROUNDS):
         found = blocks(f"{text}\n\n{_SENTINEL}\n")
-        if len(found) != 2 or found[1].text != _SENTINEL or found[0].type in {"fence", "heading"}:
+        if len(found) != 2 or found[1].text != _SENTINEL or not _is_note(found[0]):
             break
         again = serialise(found[0])
         if again == text:
@@ -30,16 +30,26 @@ def note(nodes: Sequence[Node], line: int) -> ParsedNote | ParsedCommands:
     return ParsedCommands(original.strip("\n"), "markdown", line)
 
 
+def _is_note(node: Node) -> bool:
+    """Whether a block reads as a note, rather than as items, a heading, commands or nothing."""
+    if node.type == "html_block":
+        return not node.token.content.lstrip().startswith("<!--")
+    return node.type not in {"fence", "code_block", "heading", "hr", "front_matter"} and not contains_task(
+        node
+    )
+
+
 def commands(node: Node) -> ParsedCommands:
     """A fenced or indented block of code."""
-    language = node.token.info.strip() if node.type == "fence" else ""
+    words = node.token.info.split() if node.type == "fence" else []
+    language = words[0] if words and all(c.isalnum() or c in "+-#._" for c in words[0]) else ""
     return ParsedCommands(node.token.content.removesuffix("\n"), language, node.line)
 
 
 def fence(source: str, language: str) -> str:
     """A fenced block that its own content cannot close."""
-    mark = "~" if "`" in language or language.startswith("~") else "`"
-    marks = mark * max(3, _longest_run(source, mark) + 1)
+    longest = max((len(list(run)) for character, run in groupby(source) if character == "`"), default=0)
+    marks = "`" * max(3, longest + 1)
     body = f"{source}\n" if source else ""
     return f"{marks}{language}\n{body}{marks}"
 
@@ -119,7 +129,3 @@ def _row(cells: Sequence[str]) -> str:
 def _alignment(cell: Node) -> str:
     style = str(cell.token.attrs.get("style", ""))
     return {"text-align:left": ":--", "text-align:right": "--:", "text-align:center": ":-:"}.get(style, "---")
-
-
-def _longest_run(text: str, mark: str) -> int:
-    return max((len(list(run)) for character, run in groupby(text) if character == mark), default=0)

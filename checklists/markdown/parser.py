@@ -19,7 +19,7 @@ from checklists.markdown.model import (
     Stage,
 )
 from checklists.markdown.outline import Chapter, Part, outline
-from checklists.markdown.reading import MAX_BYTES, check_characters, decode
+from checklists.markdown.reading import MAX_BYTES, check_characters, decode, plain_spaces
 from checklists.markdown.vocabulary import Vocabulary
 
 
@@ -49,7 +49,7 @@ def parse(
     check_characters(source, filename=filename)
     problems = Collector(filename)
     parser = _Parser(Vocabulary(operations, checks), problems)
-    template = parser.template(source.removeprefix("\ufeff"), filename)
+    template = parser.template(plain_spaces(source.removeprefix("\ufeff")), filename)
     problems.raise_if_any()
     return template
 

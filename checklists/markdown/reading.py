@@ -50,6 +50,11 @@ def decode(content: bytes, *, filename: str = "") -> str:
     return text
 
 
+def plain_spaces(text: str) -> str:
+    """Make spaces of every kind the ordinary one: Markdown libraries disagree about the others."""
+    return "".join(" " if unicodedata.category(c) in {"Zs", "Zl", "Zp"} else c for c in text)
+
+
 def check_characters(text: str, *, filename: str = "") -> None:
     """Refuse control characters: they are invisible, and PostgreSQL cannot store NUL.
 

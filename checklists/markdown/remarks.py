@@ -1,0 +1,35 @@
+"""What is allowed in a template but perhaps not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checklists.markdown.model import GateKey, ParsedTemplate, Stage
+
+_COVERED = {GateKey.PRE: {Stage.PRE}, GateKey.POST: {Stage.DEPLOY, Stage.POST}}
+
+
+def remarks(template: ParsedTemplate) -> tuple[str, ...]:
+    """Sentences for the author; none of them keeps the template from being used."""
+    return tuple(_remarks(template))
+
+
+def _remarks(template: ParsedTemplate) -> Iterator[str]:
+    signed = {gate.key for gate in template.gates}
+    stages = {section.stage for section in template.sections if section.items}
+    if not signed:
+        yield (
+            "There are no signature lines, so nobody signs this checklist; add lines such as "
+            "`- [ ] Database Administrator: ____ <!-- sign: pre, role: dba -->`."
+        )
+    for gate in signed:
+        if not stages & _COVERED[gate]:
+            covered = " or ".join(sorted(_COVERED[gate]))
+            yield f"The gate “{gate}” covers no items: none is in the stage {covered}."
+    if signed and GateKey.PRE not in signed:
+        yield "There is no signature before the deployment; add lines with `sign: pre` if somebody must approve it."
+    if signed and GateKey.POST not in signed:
+        yield "There is no signature after the deployment; add lines with `sign: post` if somebody must accept it."
+    for phase in template.phases:
+        if not any(section.blocks for section in phase.sections):
+            yield f"There is nothing below “{phase.title}” (line {phase.line})."
