@@ -1,0 +1,72 @@
+"""Prisma's records against Prisma's files: what both Prisma tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from deployctl.operations.base import Job
+from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Failed, Migrator, Status
+from deployctl.operations.migrators.files import Migration, matches, prisma_migrations
+from deployctl.postgres.queries import prisma
+
+STATUS_TIMEOUT_S = 30
+DEFAULT_SCHEMA = "public"
+
+
+class PrismaHistory(Migrator):
+    """A migrator of a Prisma project."""
+
+    default_folder = "prisma/migrations"
+
+    def open(self, job: Job, *, read_only: bool = False) -> psycopg.Connection:
+        """A session in the schema that the connection's `?schema=` names, as Prisma's own are."""
+        connection = job.connect(
+            lock_timeout_s=LOCK_TIMEOUT_S,
+            read_only=read_only,
+            statement_timeout_s=STATUS_TIMEOUT_S if read_only else None,
+        )
+        prisma.use_schema(connection, self.schema(job))
+        return connection
+
+    @staticmethod
+    def schema(job: Job) -> str:
+        """The schema that Prisma works in."""
+        return job.target.connection.options.get("schema", DEFAULT_SCHEMA)
+
+    def migrations(self) -> Sequence[Migration]:
+        """Those of the project, in order."""
+        return prisma_migrations(self.folder)
+
+    def recorded_status(self, connection: psycopg.Connection) -> Status:
+        """What the records say, compared with the files."""
+        records = prisma.records(connection) if prisma.has_records(connection) else []
+        return compare(self.migrations(), records)
+
+
+def compare(migrations: Sequence[Migration], records: Sequence[prisma.Record]) -> Status:
+    """Where a database stands.
+
+    A row that was rolled back counts for nothing; one that is neither finished nor rolled back has failed.
+    Both rules are Prisma's (schema engine, `apply_migrations` and `diagnose_migration_history`).
+    """
+    standing = [record for record in records if record.rolled_back_at is None]
+    applied = {record.migration_name: record for record in standing if record.finished_at is not None}
+    failed = [record for record in standing if record.finished_at is None]
+    by_name = {migration.name: migration for migration in migrations}
+    recorded = {record.migration_name for record in standing}
+    return Status(
+        total=len(migrations),
+        applied=tuple(applied),
+        pending=tuple(name for name in by_name if name not in recorded),
+        failed=tuple(
+            Failed(record.migration_name, record.started_at, record.logs or "") for record in failed
+        ),
+        edited=tuple(
+            name
+            for name, record in applied.items()
+            if name in by_name and not matches(by_name[name].script(), record.checksum)
+        ),
+        unknown=tuple(name for name in applied if name not in by_name),
+    )
