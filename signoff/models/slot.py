@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.functions import Now
 
 from checklists import readiness
-from checklists.models import Deployment, DeploymentState
+from checklists.models import DeploymentState
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
@@ -82,13 +82,12 @@ class Slot(models.Model):
         Raises:
             NotAllowed: role, permission, place or person does not fit.
             Refusal: the record changed since it was shown, or is not ready to be signed.
-            WrongPassword, WrongCode, Throttled: see `User.reauthenticate`.
+            WrongPassword, WrongCode, Throttled, NoFactor: see `User.verify_password_and_code`.
         """
         self._check(by, digest)
-        by.reauthenticate(password=password, code=code, purpose=f"sign {self.gate.title} as {self.label}")
-        with transaction.atomic():
-            # Serialises signers and everything that changes the deployment.
-            Deployment.objects.select_for_update().get(pk=self.gate.deployment_id)
+        by.verify_password_and_code(password, code)
+        # Serialises signers, and them with everything that changes the deployment.
+        with self.gate.deployment.changing():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
             record = slot._check(User.objects.get(pk=by.pk), digest)
             slot._record_signature(by, record, digest)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from checklists import readiness
 from checklists.models import Deployment
-from deployctl.accounts.policies import enrolled, member
+from deployctl.accounts.policies import approver, member
 from deployctl.errors import DeployctlError
 from deployctl.web.http import see_other
 from signoff import presentation
@@ -42,7 +42,7 @@ def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
     return _sign_page(request, gate, form, slots, record)
 
 
-@enrolled
+@approver
 @require_POST
 def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Sign."""
