@@ -14,7 +14,7 @@ from checklists.markdown.errors import Collector
 Value = str | int | bool
 
 HEADING_KEYS = ("stage", "due", "role", "routine", "gate")
-ITEM_KEYS = ("operation", "check", "role", "due", "evidence", "sign")
+ITEM_KEYS = ("operation", "check", "role", "due", "stage", "evidence", "sign")
 KNOWN_KEYS = (*dict.fromkeys((*HEADING_KEYS, *ITEM_KEYS)),)
 
 _BARE = frozenset(" ._/+:@%-")

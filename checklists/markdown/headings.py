@@ -52,8 +52,8 @@ def scope_of(
             problems.add(line, f"“{key}” belongs to an item; move it to the end of the item's line.")
         else:
             problems.add(line, unknown_key(key, HEADING_KEYS, "headings"))
-    stage = _choice(Stage, notes, "stage", line, problems)
-    routine = _choice(Routine, notes, "routine", line, problems)
+    stage = read_choice(Stage, notes, "stage", line, problems)
+    routine = read_choice(Routine, notes, "routine", line, problems)
     around = parent or Scope()
     if routine and not stage:
         stage = Stage.ONGOING
@@ -69,7 +69,7 @@ def scope_of(
         due=None if resolved is Stage.ONGOING else read_due(notes, line, problems, around.due),
         role=read_role(notes, line, vocabulary, problems) or around.role,
         routine=routine if resolved is Stage.ONGOING else None,
-        gate=_choice(GateKey, notes, "gate", line, problems),
+        gate=read_choice(GateKey, notes, "gate", line, problems),
         stated=bool(stage) or around.stated,
     )
 
@@ -96,9 +96,10 @@ def read_role(notes: Mapping[str, Value], line: int, vocabulary: Vocabulary, pro
     return role
 
 
-def _choice(
+def read_choice(
     kind: type[Choice], notes: Mapping[str, Value], key: str, line: int, problems: Collector
 ) -> Choice | None:
+    """One of a few words, or nothing."""
     if key not in notes:
         return None
     try:

@@ -17,7 +17,7 @@ from checklists.markdown.document import (
     task_text,
 )
 from checklists.markdown.errors import Collector
-from checklists.markdown.headings import Scope, read_due, read_role
+from checklists.markdown.headings import Scope, read_choice, read_due, read_role
 from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
     Block,
@@ -101,6 +101,7 @@ class Reader:
         key = self.keys.take(*self.path, plain(text))
         scope = replace(
             self.scope,
+            stage=self._stage(said, line),
             role=read_role(said, line, self.vocabulary, self.problems) or self.scope.role,
             due=read_due(said, line, self.problems, self.scope.due),
         )
@@ -112,6 +113,7 @@ class Reader:
         return ParsedItem(
             key=key,
             text=text,
+            stage=scope.stage,
             line=line,
             kind=kind,
             operation=name if kind is Kind.OPERATION else "",
@@ -123,6 +125,16 @@ class Reader:
             notes=tuple(block for block in below if isinstance(block, ParsedNote | ParsedCommands)),
             children=children,
         )
+
+    def _stage(self, said: Mapping[str, Value], line: int) -> Stage:
+        stage = read_choice(Stage, said, "stage", line, self.problems)
+        if stage and self.depth > 1:
+            self.problems.add(line, "A sub-item has the stage of the item above it; move `stage` there.")
+        if stage is Stage.ONGOING and self.scope.stage is not Stage.ONGOING:
+            self.problems.add(
+                line, "Recurring items need a heading that says how often; move the item below one."
+            )
+        return stage or self.scope.stage
 
     def _slot(self, text: str, said: Mapping[str, Value], rest: Sequence[Node], line: int) -> list[Block]:
         for key in said.keys() - {"sign", "role"}:

@@ -68,12 +68,13 @@ class ParsedCommands:
 class ParsedItem:
     """One promise. `text` is one line of inline Markdown without its annotation.
 
-    `role` and `due` are resolved: what the item does not say itself comes from the item, section or phase
-    around it. `due` counts from the start of the window where negative, from its end otherwise.
+    `stage`, `role` and `due` are resolved: what the item does not say itself comes from the item, section or
+    phase around it. `due` counts from the start of the window where negative, from its end otherwise.
     """
 
     key: str
     text: str
+    stage: Stage = Stage.DEPLOY
     line: int = field(default=0, compare=False)
     kind: Kind = Kind.MANUAL
     operation: str = ""
@@ -107,7 +108,11 @@ Block = ParsedItem | ParsedSlot | ParsedCommands | ParsedNote
 
 @dataclass(frozen=True)
 class ParsedSection:
-    """A part of a phase. The one that stands directly under the phase's heading has no title."""
+    """A part of a phase. The one that stands directly under the phase's heading has no title.
+
+    All its items have its stage: where an item states another one, the section is divided, and the further
+    parts are marked as `continued`; they have the same title.
+    """
 
     key: str
     title: str
@@ -116,6 +121,7 @@ class ParsedSection:
     role: str = ""
     routine: Routine | None = None
     gate: GateKey | None = None
+    continued: bool = False
     blocks: tuple[Block, ...] = ()
     line: int = field(default=0, compare=False)
 

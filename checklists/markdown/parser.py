@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 
 from checklists.markdown import extras
 from checklists.markdown.document import blocks
@@ -11,10 +11,13 @@ from checklists.markdown.headings import Scope, scope_of
 from checklists.markdown.items import Reader
 from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
+    Block,
     ParsedCommands,
+    ParsedItem,
     ParsedNote,
     ParsedPhase,
     ParsedSection,
+    ParsedSlot,
     ParsedTemplate,
     Stage,
 )
@@ -83,7 +86,7 @@ class _Parser:
         head = chapter.head
         has_items = any(part.has_items for part in chapter.sections)
         scope = self._scope(head, None, has_items=has_items)
-        sections = [self._section(head, part, scope) for part in chapter.sections]
+        sections = [section for part in chapter.sections for section in self._sections(head, part, scope)]
         if scope.gate and not any(section.slots for section in sections):
             self._complain_about_empty_gate(head)
         return ParsedPhase(
@@ -98,29 +101,37 @@ class _Parser:
             line=head.line,
         )
 
-    def _section(self, phase: Part, part: Part, around: Scope) -> ParsedSection:
+    def _sections(self, phase: Part, part: Part, around: Scope) -> Iterator[ParsedSection]:
+        """A heading's section, and its further parts where items state another stage."""
         scope = self._scope(part, around, has_items=part.has_items) if part.title else around
         reader = self._reader((phase.title, part.title) if part.title else (phase.title,), scope)
-        section = ParsedSection(
-            key=self.heading_keys.take(phase.title, part.title),
-            title=part.title,
-            stage=scope.stage,
-            due=scope.due,
-            role=scope.role,
-            routine=scope.routine,
-            gate=scope.gate if part.title else None,
-            blocks=reader.read(part.nodes),
-            line=part.line,
-        )
-        if section.gate and not section.slots:
+        blocks = reader.read(part.nodes)
+        gate = scope.gate if part.title else None
+        if gate and not any(isinstance(block, ParsedSlot) for block in blocks):
             self._complain_about_empty_gate(part)
+        for number, (stage, some) in enumerate(_by_stage(blocks, scope.stage)):
+            section = ParsedSection(
+                key=self.heading_keys.take(phase.title, part.title),
+                title=part.title,
+                stage=stage,
+                due=scope.due,
+                role=scope.role,
+                routine=scope.routine if stage is Stage.ONGOING else None,
+                gate=None if number else gate,
+                continued=number > 0,
+                blocks=some,
+                line=part.line,
+            )
+            self._complain_about_frequency(phase, part, section)
+            yield section
+
+    def _complain_about_frequency(self, phase: Part, part: Part, section: ParsedSection) -> None:
         if section.items and section.stage is Stage.ONGOING and not section.routine:
             self.problems.add(
                 part.line,
                 f"How often does “{part.title or phase.title}” recur? Add `routine: daily` "
                 "(or weekly, monthly, quarterly) to the heading.",
             )
-        return section
 
     def _scope(self, part: Part, parent: Scope | None, *, has_items: bool) -> Scope:
         return scope_of(
@@ -142,3 +153,13 @@ class _Parser:
             f"The gate “{part.title}” has no signature lines; "
             "add one such as `- [ ] Database Administrator: ____ <!-- sign: pre, role: dba -->`.",
         )
+
+
+def _by_stage(blocks: Sequence[Block], stage: Stage) -> list[tuple[Stage, tuple[Block, ...]]]:
+    """Divide a section before each item whose stage is another than that of what stands above it."""
+    parts: list[tuple[Stage, list[Block]]] = [(stage, [])]
+    for block in blocks:
+        if isinstance(block, ParsedItem) and block.stage != parts[-1][0]:
+            parts.append((block.stage, []))
+        parts[-1][1].append(block)
+    return [(found, tuple(some)) for found, some in parts]

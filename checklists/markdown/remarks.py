@@ -27,9 +27,9 @@ def _remarks(template: ParsedTemplate) -> Iterator[str]:
             covered = " or ".join(sorted(_COVERED[gate]))
             yield f"The gate “{gate}” covers no items: none is in the stage {covered}."
     if signed and GateKey.PRE not in signed:
-        yield "There is no signature before the deployment; add lines with `sign: pre` if somebody must approve it."
+        yield "Nobody signs before the deployment; add lines with `sign: pre` if it must be approved."
     if signed and GateKey.POST not in signed:
-        yield "There is no signature after the deployment; add lines with `sign: post` if somebody must accept it."
+        yield "Nobody signs after the deployment; add lines with `sign: post` if it must be accepted."
     for phase in template.phases:
         if not any(section.blocks for section in phase.sections):
             yield f"There is nothing below “{phase.title}” (line {phase.line})."

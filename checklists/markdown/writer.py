@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from checklists.markdown.annotations import Value, write
@@ -17,6 +18,7 @@ from checklists.markdown.model import (
     ParsedSection,
     ParsedSlot,
     ParsedTemplate,
+    Stage,
 )
 from checklists.markdown.notes import fence, indent
 
@@ -25,19 +27,42 @@ _SEPARATOR = "<!-- -->"
 _SIGNATURE = "_________________ Date: _______"
 
 
+@dataclass(frozen=True)
+class _Around:
+    """What holds where a block stands; a block says only what differs."""
+
+    stage: Stage
+    role: str
+    due: timedelta | None
+
+
 def render(template: ParsedTemplate) -> str:
     """Write a template as Markdown with annotations.
 
     Parsing the result gives an equal template, and rendering that gives the same text.
     """
-    parts = [f"# {template.title}", *_blocks(template.notes, "", None)]
+    parts = [f"# {template.title}", *_blocks(template.notes, _Around(Stage.REFERENCE, "", None))]
     for phase in template.phases:
         parts.append(f"## {phase.title}{write(_phase_says(phase))}")
-        for section in phase.sections:
-            if section.title:
-                parts.append(f"### {section.title}{write(_section_says(section, phase))}")
-            parts += _blocks(section.blocks, section.role, section.due)
+        for sections in _under_one_heading(phase.sections):
+            head = sections[0]
+            if head.title:
+                parts.append(f"### {head.title}{write(_section_says(head, phase))}")
+            blocks = [block for section in sections for block in section.blocks]
+            # a first part without a heading may have been empty, and then is not there
+            stage = phase.stage if not head.title else head.stage
+            parts += _blocks(blocks, _Around(stage, head.role, head.due))
     return "\n\n".join(parts) + "\n"
+
+
+def _under_one_heading(sections: Sequence[ParsedSection]) -> list[list[ParsedSection]]:
+    groups: list[list[ParsedSection]] = []
+    for section in sections:
+        if section.continued and groups:
+            groups[-1].append(section)
+        else:
+            groups.append([section])
+    return groups
 
 
 def _phase_says(phase: ParsedPhase) -> dict[str, Value]:
@@ -70,12 +95,12 @@ def _heading_says(
     return said
 
 
-def _blocks(blocks: Sequence[Block], role: str, due: timedelta | None) -> list[str]:
+def _blocks(blocks: Sequence[Block], around: _Around) -> list[str]:
     """Each block as text; neighbouring items and signature lines make one tight list."""
     written: list[str] = []
     previous: Block | None = None
     for block in blocks:
-        text = _block(block, role, due)
+        text = _block(block, around)
         if _continues_list(previous, block):
             written[-1] += f"\n{text}"
         else:
@@ -86,10 +111,10 @@ def _blocks(blocks: Sequence[Block], role: str, due: timedelta | None) -> list[s
     return written
 
 
-def _block(block: Block, role: str, due: timedelta | None) -> str:
+def _block(block: Block, around: _Around) -> str:
     match block:
         case ParsedItem():
-            return _item(block, role, due)
+            return _item(block, around)
         case ParsedSlot():
             said: dict[str, Value] = {"sign": block.gate.value, "role": block.role}
             return f"- [ ] {block.label}: {_SIGNATURE}{write(said)}"
@@ -99,10 +124,10 @@ def _block(block: Block, role: str, due: timedelta | None) -> str:
             return block.text
 
 
-def _item(item: ParsedItem, role: str, due: timedelta | None) -> str:
-    text = f"- [ ] {item.text}{write(_item_says(item, role, due))}"
-    notes = _blocks(item.notes, item.role, item.due)
-    children = _blocks(item.children, item.role, item.due)
+def _item(item: ParsedItem, around: _Around) -> str:
+    text = f"- [ ] {item.text}{write(_item_says(item, around))}"
+    inside = _Around(item.stage, item.role, item.due)
+    notes, children = _blocks(item.notes, inside), _blocks(item.children, inside)
     if notes:
         if children and _is_list(item.notes[-1]):
             notes.append(_SEPARATOR)
@@ -110,16 +135,18 @@ def _item(item: ParsedItem, role: str, due: timedelta | None) -> str:
     return "\n".join([text, *(indent(child, 2) for child in children)])
 
 
-def _item_says(item: ParsedItem, role: str, due: timedelta | None) -> dict[str, Value]:
+def _item_says(item: ParsedItem, around: _Around) -> dict[str, Value]:
     said: dict[str, Value] = {}
     if item.kind is Kind.OPERATION:
         said["operation"] = item.operation
     if item.kind is Kind.CHECK:
         said["check"] = item.check
     said |= item.params
-    if item.role != role:
+    if item.stage != around.stage:
+        said["stage"] = item.stage.value
+    if item.role != around.role:
         said["role"] = item.role
-    if item.due != due and item.due is not None:
+    if item.due != around.due and item.due is not None:
         said["due"] = format_due(item.due)
     if item.evidence:
         said["evidence"] = True

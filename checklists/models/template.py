@@ -200,9 +200,7 @@ def _require_slug(slug: str) -> None:
         validate_slug(slug)
     except ValidationError:
         raise InvalidInput(
-            f"“{slug}” cannot be a short name; use letters, digits, hyphens and underscores. Nothing was imported."
+            f"“{slug}” is no short name: use letters, digits, - and _ only. Nothing was imported."
         ) from None
     if len(slug) > 60 or slug in RESERVED_SLUGS:
-        raise InvalidInput(
-            f"“{slug}” is too long or reserved. Nothing was imported; choose another short name."
-        )
+        raise InvalidInput(f"“{slug}” is too long or reserved. Nothing was imported; choose another name.")
