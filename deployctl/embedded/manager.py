@@ -51,7 +51,6 @@ class Status:
     name: str
     state: State
     pid: int  # 0 when it does not run
-    exit_status: int  # of the last end; -1 when a signal ended it
 
 
 class ProcessManager:
@@ -123,12 +122,7 @@ class ProcessManager:
     def statuses(self) -> list[Status]:
         """Return the status of every program."""
         return [
-            Status(
-                name=info["name"],
-                state=State(info["state"]),
-                pid=info["pid"],
-                exit_status=info["exitstatus"],
-            )
+            Status(name=info["name"], state=State(info["state"]), pid=info["pid"])
             for info in self._call("getAllProcessInfo")
         ]
 
@@ -193,7 +187,7 @@ class ProcessManager:
 
     def _call(self, method: str, *arguments: object) -> Any:
         # A connection each: supervisord drops idle ones, and a call is rare and cheap.
-        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")  # type: ignore[no-untyped-call]
         try:
             with ServerProxy("http://127.0.0.1", transport=transport) as server:
                 return getattr(server.supervisor, method)(*arguments)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deployctl.embedded import tether
 from deployctl.embedded.account import server_environment
@@ -74,7 +76,10 @@ class RedisServer(Server):
     def is_ready(self) -> bool:
         """Tell whether PING is answered; while loading its snapshot it is not."""
         client = redis.Redis.from_url(
-            self.url(), socket_timeout=PROBE_TIMEOUT_S, socket_connect_timeout=PROBE_TIMEOUT_S
+            self.url(),
+            socket_timeout=PROBE_TIMEOUT_S,
+            socket_connect_timeout=PROBE_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # the caller asks again, and sooner
         )
         try:
             return bool(client.ping())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -67,14 +68,23 @@ class Watch:
             raise GivenUp(self._hopeless(status))
         ends.append(now)
         self._say(
-            f"{status.name} ended unexpectedly{_how(status)} and is started again. {self._where(status.name)}"
+            f"{status.name} ended unexpectedly{self._how(status.name)} and is started again. "
+            f"{self._where(status.name)}"
         )
 
     def _hopeless(self, status: Status) -> str:
         return (
-            f"{status.name} keeps ending{_how(status)} and could not be kept running, so everything was "
-            f"stopped. {self._where(status.name)}"
+            f"{status.name} keeps ending{self._how(status.name)} and could not be kept running, so "
+            f"everything was stopped. {self._where(status.name)}"
         )
+
+    def _how(self, name: str) -> str:
+        # supervisord tells how a program ended nowhere but in its log: "exited: web (exit status 7; not
+        # expected)".
+        for line in reversed(tail(self._logs / "supervisord.log", lines=50)):
+            if found := re.search(rf"exited: {re.escape(name)} \(([^;)]+)", line):
+                return f" ({found.group(1)})"
+        return ""
 
     def _where(self, name: str) -> str:
         path = self._logs / f"{name}.log"
@@ -94,10 +104,3 @@ def tail(path: Path, lines: int = TAIL_LINES) -> list[str]:
     except FileNotFoundError:
         return []
     return [line for line in text.splitlines() if line.strip()][-lines:]
-
-
-def _how(status: Status) -> str:
-    # Once it runs again, supervisord has forgotten how the last one ended.
-    if status.state not in {State.BACKOFF, State.EXITED, State.FATAL}:
-        return ""
-    return " (killed by a signal)" if status.exit_status == -1 else f" (exit status {status.exit_status})"

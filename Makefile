@@ -1,0 +1,67 @@
+# What one needs day by day. `make help` lists it.
+
+PORT ?= 8000
+DATA ?= .deployctl
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run up test lint format lock clean
+
+help: ## List these targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(INSTALLED) ## Start a demonstration on http://127.0.0.1:8000 (PORT=8001 and DATA=folder change it)
+	@exec $(BIN)/deployctl up --demo --port "$(PORT)" --data "$(DATA)"
+
+up: $(INSTALLED) ## Start an installation of your own in DATA
+	@exec $(BIN)/deployctl up --port "$(PORT)" --data "$(DATA)"
+
+test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cli -x" runs some)
+	@DEPLOYCTL_CHROMIUM="$$(sh scripts/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
+	exec $(BIN)/python -m pytest --numprocesses auto $(TESTS)
+
+lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates and migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy deployctl checklists signoff monitoring tests
+	$(BIN)/lint-imports
+	$(BIN)/djlint --quiet --check templates
+	$(BIN)/djlint --quiet --lint templates
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(INSTALLED_DEV) ## Bring Python files and templates into form
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/djlint --quiet --reformat templates
+
+lock: $(VENV)/.created ## Resolve requirements*.in anew, with hashes
+	$(PIP) install uv
+	for name in requirements requirements-dev; do \
+		UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+			--no-emit-index-url --python-version 3.11 $$name.in --output-file $$name.txt || exit 1; \
+	done
+
+clean: ## Remove the virtual environment and caches; the data folder stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache test-results *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp for each step, so that a second run does nothing.
+$(VENV)/.created:
+	@sh scripts/make-venv $(VENV)
+	@touch $@
+
+$(INSTALLED): requirements.txt pyproject.toml $(VENV)/.created
+	@echo "Installing what deployctl needs into $(VENV) …"
+	@$(PIP) install --require-hashes --requirement requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
+	@echo "Installing what tests need into $(VENV) …"
+	@$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,217 @@
+"""The process manager and the watch over it, with programs of a test's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deployctl.embedded import tether
+from deployctl.embedded.errors import EmbeddedError
+from deployctl.embedded.manager import ProcessManager, State
+from deployctl.embedded.programs import Program, configuration
+from deployctl.embedded.watch import GivenUp, Watch, tail
+
+# Writes when it starts and when it is asked to end, so that the order can be read afterwards.
+DIARIST = """
+import signal, sys, time
+from pathlib import Path
+def write(word):
+    with Path(sys.argv[1]).open("a") as diary:
+        diary.write(f"{word} {sys.argv[2]}\\n")
+def end(*_):
+    time.sleep(0.2)
+    write("end")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+write("begin")
+print("hello from", sys.argv[2], flush=True)
+time.sleep(600)
+"""
+FAILING = "print('cannot go on: no disk') or exit(7)"
+
+MANAGE = """
+import sys, time
+from pathlib import Path
+from deployctl.embedded.manager import ProcessManager
+from deployctl.embedded.programs import Program
+folder = Path(sys.argv[1])
+manager = ProcessManager([Program("sleeper", sys.argv[2:], "TERM", 5, "one")],
+                         run_folder=folder, logs=folder, directory=folder)
+manager.open({"PATH": "/usr/bin:/bin"})
+manager.start("sleeper")
+while not (pid := manager.statuses()[0].pid):
+    time.sleep(0.05)
+print(pid, manager._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 15) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+Open = Callable[..., ProcessManager]
+
+
+@pytest.fixture
+def open_manager(folder: Path) -> Iterator[Open]:
+    """Open a process manager over some programs."""
+    managers: list[ProcessManager] = []
+
+    def make(*programs: Program, run_folder: Path = folder) -> ProcessManager:
+        manager = ProcessManager(programs, run_folder=run_folder, logs=folder, directory=folder)
+        managers.append(manager)
+        manager.open({"PATH": os.environ["PATH"]})
+        for program in programs:
+            manager.start(program.name)
+        return manager
+
+    yield make
+    for manager in managers:
+        manager.close()
+
+
+def diarist(folder: Path, name: str, group: str) -> Program:
+    script = folder / "diarist.py"
+    script.write_text(DIARIST)
+    argv = tether.command([sys.executable, str(script), str(folder / "diary"), name], signal_name="TERM")
+    return Program(name, argv, "TERM", 5, group)
+
+
+def begun(folder: Path, *names: str) -> Callable[[], bool]:
+    diary = folder / "diary"
+    return lambda: diary.exists() and all(f"begin {name}\n" in diary.read_text() for name in names)
+
+
+def test_programs_stop_in_the_reverse_order_of_their_groups(open_manager: Open, folder: Path) -> None:
+    manager = open_manager(
+        diarist(folder, "database", "one"), diarist(folder, "web", "two"), diarist(folder, "worker", "two")
+    )
+    assert eventually(begun(folder, "database", "web", "worker"))
+    manager.close()
+    ends = [line for line in (folder / "diary").read_text().splitlines() if line.startswith("end")]
+    assert ends[2] == "end database"
+    assert set(ends[:2]) == {"end web", "end worker"}
+
+
+def test_a_program_that_is_killed_is_started_again_and_reported_once(
+    open_manager: Open, folder: Path
+) -> None:
+    manager = open_manager(diarist(folder, "web", "one"))
+    said: list[str] = []
+    watch = Watch(manager, logs=folder, say=said.append)
+
+    def runs() -> bool:
+        watch.look()
+        return manager.statuses()[0].state is State.RUNNING
+
+    assert eventually(runs)
+    first = manager.statuses()[0].pid
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: runs() and manager.statuses()[0].pid != first)
+    watch.look()
+    assert len(said) == 1
+    assert said[0].startswith("web ended unexpectedly (terminated by SIGKILL) and is started again")
+    assert "hello from web" in said[0]
+
+
+def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
+    open_manager: Open, folder: Path
+) -> None:
+    manager = open_manager(
+        Program("web", tether.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one")
+    )
+    said: list[str] = []
+    watch = Watch(manager, logs=folder, say=said.append)
+    with pytest.raises(GivenUp, match=r"web keeps ending \(exit status 7\)(.|\n)*cannot go on: no disk"):
+        eventually(lambda: bool(watch.look()), within_s=40)
+    assert said
+
+
+def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: Open, folder: Path) -> None:
+    manager = open_manager(diarist(folder, "web", "one"))
+    assert eventually(begun(folder, "web"))
+    pid = manager.statuses()[0].pid
+    supervisord = int((folder / "supervisord.pid").read_text())
+    os.kill(supervisord, signal.SIGKILL)
+    assert eventually(lambda: is_gone(pid))
+    with pytest.raises(GivenUp, match="process manager ended unexpectedly"):
+        eventually(lambda: bool(Watch(manager, logs=folder, say=print).look()))
+
+
+def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
+    sleeper = tether.command(["/bin/sleep", "600"], signal_name="TERM")
+    parent = subprocess.Popen(
+        [sys.executable, "-c", MANAGE, str(folder), *sleeper], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    with parent.stdout as output:
+        pids = [int(word) for word in output.readline().split()]
+    assert len(pids) == 2
+    parent.kill()
+    parent.wait()
+    assert eventually(lambda: all(is_gone(pid) for pid in pids))
+
+
+def test_a_process_manager_left_over_is_ended(open_manager: Open, folder: Path) -> None:
+    manager = open_manager(diarist(folder, "web", "one"))
+    assert eventually(begun(folder, "web"))
+    pid = manager.statuses()[0].pid
+    assert ProcessManager.end_leftover(folder)
+    assert is_gone(pid)
+    assert not ProcessManager.end_leftover(folder)
+
+
+def test_a_folder_with_a_very_long_name_works(open_manager: Open, folder: Path) -> None:
+    deep = folder / ("long" * 30)
+    deep.mkdir()
+    manager = open_manager(diarist(folder, "web", "one"), run_folder=deep)
+    assert eventually(begun(folder, "web"))
+    assert manager.is_running
+
+
+def test_only_the_owner_may_speak_to_the_process_manager(open_manager: Open, folder: Path) -> None:
+    open_manager(diarist(folder, "web", "one"))
+    assert (folder / "supervisor.sock").stat().st_mode & 0o777 == 0o600
+    assert (folder / "supervisord.conf").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["100% mine", "quote'd", "back\\slash", 'double"d', "#1"])
+def test_unusual_folder_names_reach_the_program_unchanged(
+    open_manager: Open, folder: Path, name: str
+) -> None:
+    odd = folder / name
+    odd.mkdir()
+    open_manager(diarist(odd, "web", "one"))
+    assert eventually(begun(odd, "web"))
+
+
+def test_a_folder_name_that_cannot_be_expressed_is_refused(folder: Path) -> None:
+    program = replace(diarist(folder, "web", "one"), argv=["/bin/echo", "number #1"])
+    with pytest.raises(EmbeddedError, match="Nothing was started"):
+        configuration([program], socket=folder, pid_file=folder, logs=folder, directory=folder)
+
+
+def test_the_end_of_a_log_is_bounded_and_of_a_missing_one_empty(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    assert tail(log) == []
+    log.write_bytes(b"x" * 100_000 + "\nén\n\nlast\n".encode())
+    assert tail(log, 2) == ["én", "last"]

