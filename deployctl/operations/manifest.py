@@ -104,7 +104,7 @@ class Manifest:
                 "format": self.format,
                 "compression": self.compression,
                 "tool_version": self.tool_version,
-                "snapshot_at": self.snapshot_at.isoformat(),
+                "snapshot_at": self.snapshot_at.astimezone(dt.UTC).isoformat(),
             },
             "source": vars(self.source),
             "counts": [vars(count) for count in self.counts],

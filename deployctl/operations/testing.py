@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,7 @@ class FakeJob:
         )
         self._sessions: list[psycopg.Connection] = []
         self._lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._sessions)
 
     def log(self, text: str, *, level: str = "info") -> None:
         self.lines.append((level, text))
@@ -150,7 +152,10 @@ class FakeJob:
         return session
 
     def close(self) -> None:
-        """End every session, as the end of a run does."""
-        with self._lock:
-            for session in self._sessions:
-                session.close()
+        """End every session, as the end of a run does. Also happens when the job is forgotten."""
+        _close_all(self._sessions)
+
+
+def _close_all(sessions: list[psycopg.Connection]) -> None:
+    for session in sessions:
+        session.close()

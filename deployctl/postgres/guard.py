@@ -30,10 +30,11 @@ POLL_S = 0.05
 
 def main(lifeline: int, report: int, grace_s: float, argv: list[str]) -> None:
     """Run the program to its end, or end it."""
-    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop_flag.append("terminated"))
     stop_flag: list[str] = []
+    # Handlers, for the program would inherit "ignored".
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: stop_flag.append("terminated"))
     adopt_orphans()
     try:
         child = subprocess.Popen(argv, start_new_session=True, preexec_fn=die_with_parent)

@@ -7,6 +7,7 @@ import json
 import os
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -155,6 +156,8 @@ class _Guarded:
             chunk = os.read(key.fd, CHUNK_BYTES)
             if not chunk:
                 self._selector.unregister(key.fd)
+                if key.data == "report":
+                    self._end_what_a_lost_guard_left()
             elif key.data == "report":
                 self._events += chunk
             else:
@@ -174,11 +177,14 @@ class _Guarded:
             raise CannotStart(f"{self._name} could not be started: {last['error']}.")
         if "exit" in last:
             return last["exit"], last["signal"]
-        # The guard itself was killed; the kernel then killed the program (PR_SET_PDEATHSIG).
-        if events:
+        return None, signal.SIGKILL.value  # the guard was killed, and what it guarded with it
+
+    def _end_what_a_lost_guard_left(self) -> None:
+        """The guard itself was killed: the kernel ended the program (PR_SET_PDEATHSIG), not its children."""
+        events = [json.loads(line) for line in self._events.splitlines()]
+        if len(events) == 1 and "pid" in events[0]:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(events[0]["pid"], 9)
-        return None, 9
+                os.killpg(events[0]["pid"], signal.SIGKILL)
 
 
 @contextlib.contextmanager

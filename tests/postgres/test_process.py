@@ -1,0 +1,326 @@
+"""Running programs: what they see, how they end, and that none is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from deployctl.postgres import process
+from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
+from deployctl.postgres.process import CannotStart, Completed, child_environment, pass_file_line
+from deployctl.postgres.queries import activity
+from deployctl.postgres.tools import find_tool
+
+SPEC = ConnectionSpec(host="db.example", port=5432, user="app", password="s3cret", dbname="shop")
+PATH = {"PATH": os.defpath}
+
+
+def wait_until(holds: Callable[[], object], within_s: float = 10.0) -> float:
+    """Wait for something; returns the seconds it took."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < within_s, "waited in vain"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def run(
+    script: str, *arguments: str, timeout_s: float = 20, **options: object
+) -> tuple[Completed, bytes, bytes]:
+    received: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+
+    def on_output(stream: str, chunk: bytes) -> None:
+        received[stream] += chunk
+
+    completed = process.run(
+        ["sh", "-c", script, "sh", *arguments],
+        env=PATH,
+        on_output=on_output,
+        timeout_s=timeout_s,
+        **options,  # type: ignore[arg-type]
+    )
+    return completed, received["stdout"], received["stderr"]
+
+
+def test_output_and_exit_status_come_back() -> None:
+    completed, out, err = run("printf 'out\\0\\377'; printf err >&2; exit 3")
+
+    assert (completed.exit_status, completed.signal, completed.ok) == (3, None, False)
+    assert (out, err) == (b"out\0\xff", b"err")
+
+
+def test_arguments_are_never_read_by_a_shell() -> None:
+    arguments = ["$(touch /tmp/never)", "a b", "", "--", "'\""]
+
+    _, out, _ = run('printf "%s\\n" "$@"', *arguments)
+
+    assert out.decode().split("\n")[:-1] == arguments
+
+
+def test_ten_megabytes_arrive_in_pieces_and_complete() -> None:
+    sizes: list[int] = []
+
+    process.run(
+        ["head", "-c", "10000000", "/dev/zero"],
+        env=PATH,
+        on_output=lambda _, chunk: sizes.append(len(chunk)),
+        timeout_s=20,
+    )
+
+    assert sum(sizes) == 10_000_000
+    assert max(sizes) <= process.CHUNK_BYTES
+
+
+def test_a_signal_is_told_apart_from_an_exit_status() -> None:
+    completed, _, _ = run("kill -9 $$")
+
+    assert (completed.exit_status, completed.signal) == (None, signal.SIGKILL)
+
+
+def test_a_missing_program_and_a_missing_folder_are_sentences(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="no-such-program was not found"):
+        process.run(["no-such-program"], env=PATH, timeout_s=5)
+    with pytest.raises(CannotStart, match="does not exist"):
+        process.run(["true"], env=PATH, cwd=tmp_path / "gone", timeout_s=5)
+
+
+def test_a_file_that_is_no_program_is_a_sentence(tmp_path: Path) -> None:
+    script = tmp_path / "broken"
+    script.write_bytes(b"\x7fELF nonsense")
+    script.chmod(0o755)
+
+    with pytest.raises(CannotStart, match="could not be started"):
+        process.run([str(script)], env=PATH, timeout_s=5)
+
+
+def test_a_program_that_takes_too_long_is_ended() -> None:
+    completed, _, _ = run("sleep 60", timeout_s=0.3)
+
+    assert completed.stopped == process.TIME_LIMIT
+    assert completed.duration_s < 3
+
+
+def test_a_program_that_ignores_term_is_killed_within_five_seconds_of_cancelling() -> None:
+    ready: list[bytes] = []
+
+    completed = process.run(
+        ["sh", "-c", "trap '' TERM; echo ready; while true; do sleep 0.1; done"],
+        env=PATH,
+        on_output=lambda _, chunk: ready.append(chunk),
+        should_stop=lambda: "cancelled by Dana Baker" if ready else None,
+        timeout_s=20,
+    )
+
+    assert completed.stopped == "cancelled by Dana Baker"
+    assert completed.signal == signal.SIGKILL
+    assert completed.duration_s < 5
+
+
+def test_an_exception_in_a_callback_ends_the_program_and_passes_on() -> None:
+    seen: list[int] = []
+
+    def on_output(_: str, chunk: bytes) -> None:
+        seen.append(int(chunk))
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        process.run(["sh", "-c", "echo $$; sleep 60"], env=PATH, on_output=on_output, timeout_s=20)
+    assert not psutil.pid_exists(seen[0])
+
+
+def test_what_a_program_leaves_behind_ends_with_it() -> None:
+    # In a session of its own and with its output elsewhere: neither group nor pipe leads to it.
+    _, out, _ = run("setsid sh -c 'echo $$; exec sleep 300 >/dev/null 2>&1' & sleep 0.3")
+
+    assert not psutil.pid_exists(int(out))
+
+
+def test_nothing_of_ours_is_inherited_by_the_program() -> None:
+    with Path("/etc/hostname").open() as ours:
+        os.set_inheritable(ours.fileno(), True)
+        _, out, _ = run("ls /proc/self/fd")
+
+    # 0, 1, 2 and the one that ls itself opens.
+    assert len(out.split()) == 4
+
+
+def test_the_environment_is_built_from_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "of-somebody-else")
+    monkeypatch.setenv("SECRET_KEY", "of-the-application")
+
+    with child_environment(SPEC, application_name="deployctl:7:1", extra={"EXTRA": "1"}) as env:
+        shown = dict(env)
+        pass_file = Path(env["PGPASSFILE"])
+        mode = stat.S_IMODE(pass_file.stat().st_mode)
+        content = pass_file.read_text()
+
+    assert set(shown) <= {
+        *(
+            "PATH",
+            "HOME",
+            "TMPDIR",
+            "LANG",
+            "PGAPPNAME",
+            "PSQLRC",
+            "PGHOST",
+            "PGPORT",
+            "PGUSER",
+            "PGDATABASE",
+        ),
+        *("PGCONNECT_TIMEOUT", "PGPASSFILE", "EXTRA"),
+    }
+    assert shown["PGDATABASE"] == "shop"
+    assert shown["PGAPPNAME"] == "deployctl:7:1"
+    assert shown["PSQLRC"] == "/dev/null"
+    assert not any("s3cret" in value for value in shown.values())
+    assert (mode, content) == (0o600, "db.example:5432:*:app:s3cret\n")
+    assert not pass_file.exists()
+
+
+def test_connection_parameters_travel_as_libpqs_own_variables() -> None:
+    spec = replace(SPEC, options={"sslmode": "verify-full", "sslrootcert": "/ca.pem", "schema": "public"})
+
+    with child_environment(spec, application_name="x") as env:
+        assert (env["PGSSLMODE"], env["PGSSLROOTCERT"]) == ("verify-full", "/ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"password": r"a:b\c"}, "db.example:5432:*:app:a\\:b\\\\c\n"),
+        ({"host": "::1"}, "\\:\\:1:5432:*:app:s3cret\n"),
+        ({"host": "/tmp"}, "*:5432:*:app:s3cret\n"),
+        ({"user": "line\nbreak"}, "db.example:5432:*:*:s3cret\n"),
+    ],
+)
+def test_the_pass_file_is_escaped(changes: dict[str, str], line: str) -> None:
+    assert pass_file_line(replace(SPEC, **changes)) == line  # type: ignore[arg-type]
+
+
+def test_a_password_with_a_line_break_is_refused() -> None:
+    with pytest.raises(CannotStart, match="line break"):
+        pass_file_line(replace(SPEC, password="a\nb"))
+
+
+def test_a_real_program_connects_with_a_difficult_password(
+    make_database: Callable[..., str], postgres_superuser_url: str
+) -> None:
+    spec = replace(parse_url(make_database()), password=r"it's: a \ %40 $(x)")
+    with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
+        admin.execute(
+            psycopg.sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                psycopg.sql.Identifier(spec.user), psycopg.sql.Literal(spec.password)
+            )
+        )
+    tool = find_tool("pg_dump", server_major=1)
+    with child_environment(spec, application_name="x") as env:
+        completed = process.run([str(tool.path), "--no-password", "--schema-only"], env=env, timeout_s=20)
+
+    assert completed.ok
+
+
+def test_older_servers_are_not_given_a_setting_they_refuse() -> None:
+    assert process.session_options(SPEC, 130011) == {}
+    assert process.session_options(SPEC, 140000) == {"PGOPTIONS": "-c client_connection_check_interval=1s"}
+
+
+WORKER = """
+    import json, os, sys
+    from deployctl.postgres import process
+    from deployctl.postgres.connection import parse_url
+
+    spec = parse_url(os.environ["URL"])
+    with process.child_environment(spec, application_name="deployctl:7:1") as env:
+        process.run(json.loads(sys.argv[1]), env=env, timeout_s=60)
+"""
+
+
+def fill(spec: ConnectionSpec) -> None:
+    with connect(spec, application_name="fill") as session:
+        for name in ("one", "two"):
+            session.execute(
+                psycopg.sql.SQL(
+                    "CREATE TABLE {} AS SELECT n, md5(n::text) || md5((n + 1)::text) AS noise"
+                    " FROM generate_series(1, 700000) AS n"
+                ).format(psycopg.sql.Identifier(name))
+            )
+
+
+def test_kill_9_takes_a_parallel_dump_and_its_sessions_down_within_two_seconds(
+    make_database: Callable[..., str], tmp_path: Path
+) -> None:
+
+    url = make_database()
+    spec = parse_url(url)
+    fill(spec)
+    tool = find_tool("pg_dump", server_major=connect_major(spec))
+    # The strongest compression makes it slow enough to be caught in the middle.
+    argv = [str(tool.path), "-Fd", "-j2", "-Z9", f"--file={tmp_path / 'dump'}"]
+    worker = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(WORKER), json.dumps(argv)], env={**os.environ, "URL": url}
+    )
+    try:
+        with connect(spec, application_name="watch") as watch:
+            # The leader, and two that copy.
+            wait_until(lambda: len(activity.pids_named(watch, "deployctl:7:")) == 3)
+            tree = psutil.Process(worker.pid).children(recursive=True)
+            assert len(tree) >= 4  # guard, leader, two workers
+
+            worker.kill()
+            took = wait_until(lambda: not any(alive(member) for member in tree))
+            took += wait_until(lambda: not activity.pids_named(watch, "deployctl:7:"))
+    finally:
+        worker.kill()
+        worker.wait()
+
+    assert took < 2
+
+
+def test_killing_the_guard_itself_takes_the_program_down(tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def kill_guard() -> None:
+        if pids:
+            return
+        # The server of these tests may be a child of this process too.
+        guards = [child for child in psutil.Process().children() if str(process.GUARD) in child.cmdline()]
+        tree = [member for guard in guards for member in guard.children(recursive=True)]
+        if len(tree) == 2:
+            pids.extend(member.pid for member in tree)
+            guards[0].kill()
+
+    completed = process.run(["sh", "-c", "sleep 300; true"], env=PATH, while_running=kill_guard, timeout_s=20)
+
+    assert completed.signal == signal.SIGKILL
+    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), within_s=2)
+
+
+def connect_major(spec: ConnectionSpec) -> int:
+    with connect(spec, application_name="version") as session:
+        return session.info.server_version // 10000
+
+
+def alive(member: psutil.Process) -> bool:
+    try:
+        return member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_program_hears_the_signals_that_the_guard_ignores() -> None:
+    completed, _, _ = run("kill -INT $$; sleep 5")
+
+    assert completed.signal == signal.SIGINT

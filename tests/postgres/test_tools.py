@@ -1,0 +1,53 @@
+"""Choosing the version of PostgreSQL's programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployctl.postgres import tools
+from deployctl.postgres.tools import Tool, ToolMissing, choose, find_tool
+
+
+def tool(major: int, folder: str = "/usr/lib") -> Tool:
+    return Tool(Path(folder) / f"pg_dump-{major}", major, f"{major}.3")
+
+
+def test_the_nearest_version_that_is_not_older_is_chosen() -> None:
+    found = [tool(18), tool(14), tool(16)]
+
+    assert choose("pg_dump", found, 15).major == 16
+    assert choose("pg_dump", found, 14).major == 14
+    assert choose("pg_dump", found, 9).major == 14
+
+
+def test_the_first_folder_wins_among_equals() -> None:
+    assert choose("pg_dump", [tool(16, "/system"), tool(16, "/packaged")], 16).path.parent == Path("/system")
+
+
+def test_only_older_tools_are_refused_naming_both_versions() -> None:
+    with pytest.raises(ToolMissing, match=r"server is PostgreSQL 17.*older: 15\.3, 16\.3"):
+        choose("pg_dump", [tool(16), tool(15)], 17)
+
+
+def test_no_tool_at_all_is_a_sentence() -> None:
+    with pytest.raises(ToolMissing, match=r"pg_dump was not found\. Install"):
+        choose("pg_dump", [], 17)
+
+
+def test_a_tool_of_this_machine_runs_and_tells_its_version() -> None:
+    found = find_tool("pg_restore", server_major=1)
+
+    assert found.path.is_file()
+    assert found.version.startswith(str(found.major))
+
+
+def test_a_program_of_that_name_that_is_not_postgresqls_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pg_dump").write_text("#!/bin/sh\necho something else 99.1\n")
+    (tmp_path / "pg_dump").chmod(0o755)
+    monkeypatch.setattr(tools, "folders", lambda: [tmp_path])
+
+    assert list(tools.available("pg_dump")) == []
