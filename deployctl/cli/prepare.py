@@ -19,7 +19,15 @@ PASSWORD_BYTES = 15  # 20 characters
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare everything; ``--demo`` adds the demonstration, ``--administrator=…`` names the first person."""
+    """Prepare everything.
+
+    Args:
+        arguments: ``--demo`` adds the demonstration; ``--administrator=EMAIL`` adds the first person where there
+            is none yet; with neither, nobody is added.
+
+    Returns:
+        The exit status.
+    """
     try:
         _django.setup()
         _migrate()
@@ -28,8 +36,8 @@ def main(arguments: list[str]) -> int:
             # By name, because the demonstration is the only part that may be absent.
             lines = importlib.import_module("deployctl.demo").prepare()
         else:
-            email = next(one.partition("=")[2] for one in arguments if one.startswith("--administrator="))
-            lines = _first_administrator(email)
+            emails = [one.partition("=")[2] for one in arguments if one.startswith("--administrator=")]
+            lines = _first_administrator(emails[0]) if emails else []
     except DeployctlError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return 1

@@ -1,0 +1,205 @@
+"""`deployctl template`: checklists in Markdown, from files and to files, checked and published."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from checklists import builtin
+from checklists.catalogue import read
+from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, remarks, render
+from checklists.markdown.plain import as_dict
+from deployctl.cli import _django, _output
+from deployctl.errors import DeployctlError
+
+if TYPE_CHECKING:
+    from checklists.models import TemplateVersion
+
+SOURCE = click.argument("source", metavar="FILE|SLUG")
+
+
+@click.group()
+def template() -> None:
+    """Read, check, keep and publish checklists written in Markdown."""
+
+
+@template.command()
+@SOURCE
+@_output.json_option
+def show(source: str, *, as_json: bool) -> None:
+    """Show what a template says.
+
+    FILE|SLUG is a Markdown file, a built-in template or one that was imported (its newest version).
+    """
+    parsed = _parsed(source)
+    if as_json:
+        _output.print_json(as_dict(parsed))
+    else:
+        _print_outline(parsed)
+
+
+@template.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_output.json_option
+def lint(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """Check Markdown files and list every problem with its line. Needs no database.
+
+    The exit status is 1 if a file cannot be used; remarks alone leave it 0.
+    """
+    findings: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            found = remarks(read(read_file(file), str(file)))
+            findings += [{"file": str(file), "line": 0, "level": "remark", "message": text} for text in found]
+        except TemplateErrors as errors:
+            findings += [
+                {"file": str(file), "line": problem.line, "level": "error", "message": problem.message}
+                for problem in errors.problems
+            ]
+    if as_json:
+        _output.print_json(findings)
+    else:
+        _print_findings(findings, len(files))
+    if any(finding["level"] == "error" for finding in findings):
+        raise SystemExit(1)
+
+
+@template.command(name="export")
+@SOURCE
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option("--version", "number", type=click.IntRange(1), help="Version of an imported template.")
+def export_(source: str, output: Path | None, number: int | None) -> None:
+    """Write a template as Markdown; importing it gives the same template again."""
+    text = render(_stored(source, number).parsed() if number else _parsed(source))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DeployctlError(f"{output} could not be written: {error.strerror}.") from error
+    click.echo(f"Wrote {output}.")
+
+
+@template.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--slug", help="Short name; by default made from the name of the file.")
+@click.option("--name", default="", help="What people call it; by default its title.")
+@click.option("--publish", is_flag=True, help="Publish it at once, so that deployments can use it.")
+@_output.json_option
+def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: bool) -> None:
+    """Keep a Markdown file as the next version of a template, as a draft."""
+    from checklists.markdown.keys import slug as slug_of
+
+    source = read_file(file)
+    read(source, str(file))  # problems name the file, and need no database
+    _django.setup()
+    from django.db import transaction
+
+    from checklists.models import Template
+
+    with transaction.atomic():
+        version = Template.import_source(slug=slug or slug_of(file.stem), name=name, source=source, by=_me())
+        if publish:
+            version.publish(by=_me())
+    _print_version(version, as_json=as_json)
+
+
+@template.command()
+@click.argument("slug")
+@click.option("--version", "number", type=click.IntRange(1), help="By default the newest one.")
+@_output.json_option
+def publish(slug: str, *, number: int | None, as_json: bool) -> None:
+    """Publish a draft, so that deployments can use it. It never changes afterwards."""
+    version = _stored(slug, number)
+    version.publish(by=_me())
+    _print_version(version, as_json=as_json)
+
+
+@template.command(name="list")
+@_output.json_option
+def list_(*, as_json: bool) -> None:
+    """List the templates that were imported, with their versions."""
+    _django.setup()
+    from checklists.models import Template
+
+    rows = [
+        {
+            "slug": one.slug,
+            "name": one.name,
+            "newest": one.latest.number if one.latest else None,
+            "state": one.latest.state if one.latest else None,
+            "published": one.current.number if one.current else None,
+        }
+        for one in Template.objects.with_versions()
+    ]
+    headings = {
+        "slug": "slug",
+        "name": "name",
+        "newest": "newest",
+        "state": "state",
+        "published": "published",
+    }
+    empty = f"No template was imported yet. Built in, ready to import: {', '.join(builtin.slugs())}."
+    _output.print_rows(rows, columns=headings, as_json=as_json, empty=empty)
+
+
+def _parsed(source: str) -> ParsedTemplate:
+    """A file, else a built-in template, else an imported one; only the last needs the database."""
+    path = Path(source)
+    if path.is_file() or path.suffix == ".md" or path.name != source:
+        return read(read_file(path), source)
+    if source in builtin.slugs():
+        return read(builtin.source(source), source)
+    return _stored(source, None).parsed()
+
+
+def _stored(slug: str, number: int | None) -> TemplateVersion:
+    _django.setup()
+    from checklists.models import TemplateVersion
+
+    versions = TemplateVersion.objects.select_related("template").filter(template__slug=slug)
+    version = (versions.filter(number=number) if number else versions).first()
+    if version is None:
+        which = f"version {number} of a template" if number else "template, no file and no built-in template"
+        raise DeployctlError(
+            f"There is no {which} named “{slug}”. `deployctl template list` shows what there is."
+        )
+    return version
+
+
+def _me() -> Any:
+    from deployctl.audit import Machine
+
+    return Machine(f"command line: {getpass.getuser()}")
+
+
+def _print_version(version: TemplateVersion, *, as_json: bool) -> None:
+    if as_json:
+        _output.print_json(version.facts | {"state": version.state})
+    else:
+        click.echo(f"{version} is {version.get_state_display().lower()}.")
+
+
+def _print_findings(findings: list[dict[str, Any]], files: int) -> None:
+    for finding in findings:
+        line = f":{finding['line']}" if finding["line"] else ""
+        click.echo(f"{finding['file']}{line}: {finding['level']}: {finding['message']}")
+    if not findings:
+        click.echo("The file is a good template." if files == 1 else f"All {files} files are good templates.")
+
+
+def _print_outline(parsed: ParsedTemplate) -> None:
+    items = sum(1 for _ in parsed.walk_items())
+    click.echo(f"{parsed.title}: {items} items, {len(parsed.slots)} signature lines")
+    for phase in parsed.phases:
+        click.echo(f"\n{phase.title} ({phase.stage})")
+        for section in phase.sections:
+            title = section.title or "(directly below the heading)"
+            stage = "" if section.stage == phase.stage else f", {section.stage}"
+            count = sum(1 for _ in section.walk_items())
+            slots = f", {len(section.slots)} signature lines" if section.slots else ""
+            click.echo(f"  {title}: {count} items{slots}{stage}")

@@ -1,0 +1,75 @@
+"""The command line itself: quick, helpful, and consistent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from deployctl.cli import COMMANDS, _output, cli
+from deployctl.errors import Refusal
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_command_says(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert COMMANDS[name][1].rstrip(".") == command.get_short_help_str(limit=200).rstrip(".")
+
+
+def test_help_imports_neither_django_nor_any_command() -> None:
+    code = (
+        "import sys\n"
+        "from deployctl.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in sys.modules if m == 'django' or m.startswith('deployctl.cli.')])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "Start everything on this machine" in shown
+    assert shown.endswith("[]\n")
+
+
+def test_an_error_is_one_sentence_and_a_status() -> None:
+    @click.command()
+    def refuse() -> None:
+        raise Refusal("The database healthcare_db exists already. Nothing was changed.")
+
+    root = type(cli)("root", commands={})
+    root.get_command = lambda ctx, name: refuse  # type: ignore[method-assign]
+    result = CliRunner().invoke(root, ["refuse"])
+    assert result.exit_code == 1
+    assert result.stderr == "Error: The database healthcare_db exists already. Nothing was changed.\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(shell: str) -> None:
+    result = CliRunner().invoke(cli, ["completion", shell])
+    assert result.exit_code == 0
+    assert "_DEPLOYCTL_COMPLETE" in result.stdout
+
+
+def test_completion_knows_the_commands() -> None:
+    environment = {"COMP_WORDS": "deployctl u", "COMP_CWORD": "1", "_DEPLOYCTL_COMPLETE": "bash_complete"}
+    result = CliRunner().invoke(cli, [], prog_name="deployctl", env=environment)
+    assert "plain,up" in result.stdout
+
+
+def test_tables_align_whatever_the_letters(capsys: pytest.CaptureFixture[str]) -> None:
+    _output.print_table(["name", "state"], [["数据", "done"], ["plain", "open"]])
+    assert capsys.readouterr().out == "NAME   STATE\n数据   done\nplain  open\n"
+
+
+def test_rows_are_a_table_for_people_and_json_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": 7, "name": "nightly\x1b[2J", "done": True, "note": None}]
+    columns = {"name": "name", "done": "done", "note": "note"}
+    _output.print_rows(rows, columns=columns, as_json=False, empty="There are none.")
+    assert capsys.readouterr().out == "NAME         DONE  NOTE\nnightly [2J  yes   -\n"
+    _output.print_rows(rows, columns=columns, as_json=True, empty="There are none.")
+    assert json.loads(capsys.readouterr().out) == rows
+    _output.print_rows([], columns=columns, as_json=False, empty="There are none.")
+    assert capsys.readouterr().out == "There are none.\n"
