@@ -28,7 +28,7 @@ _Check = Callable[[TotpFactor], DeployctlError | None]
 
 
 def verify_code(user: User, code: str) -> None:
-    """Accept a one-time code, once ever, under any number of concurrent requests. Recovery codes do not count.
+    """Accept a one-time code, once ever, under any number of concurrent requests; never a recovery code.
 
     Args:
         user: whose code it should be.
@@ -81,10 +81,49 @@ def use_recovery_code(user: User, code: str) -> int:
     return user.recovery_codes.unused().count()
 
 
-def _attempt(user: User, check: _Check) -> None:
+def enrol(user: User, code: str, *, password: str | None = None, keep: int | None = None) -> list[str]:
+    """Confirm the factor that the person is enrolling: from now on it counts, and an earlier one does not.
+
+    Args:
+        user: whose factor it is.
+        code: what the authenticator app shows for the new key.
+        password: checked first unless None.
+        keep: the `SignIn` of the session that stays; all others end.
+
+    Returns:
+        new recovery codes, to show this once.
+
+    Raises:
+        NoFactor: none is being enrolled.
+        WrongPassword, Throttled, WrongCode, RuntimeError: as in `verify_password_and_code`.
+    """
+    codes: list[str] = []
+
+    def check(factor: TotpFactor) -> DeployctlError | None:
+        if password is not None and not user.check_password(password):
+            return _refuse_password(user, factor)
+        error = _check_code(user, factor, code)
+        if error is None:
+            codes.extend(_put_in_force(user, factor, keep))
+        return error
+
+    _attempt(user, check, confirmed=False)
+    return codes
+
+
+def _put_in_force(user: User, factor: TotpFactor, keep: int | None) -> list[str]:
+    replaced, _ = TotpFactor.objects.filter(user=user, confirmed=True).delete()
+    TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True)
+    codes = RecoveryCode.objects.renew(user)
+    user.sign_ins.end_all("second factor changed", keep=keep)
+    _append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user)
+    return codes
+
+
+def _attempt(user: User, check: _Check, *, confirmed: bool = True) -> None:
     """Run one check under the factor's lock, and commit what it noted before telling the caller."""
     with transaction.atomic(durable=True):
-        factor = TotpFactor.objects.select_for_update().filter(user=user, confirmed=True).first()
+        factor = TotpFactor.objects.select_for_update().filter(user=user, confirmed=confirmed).first()
         if factor is None:
             raise NoFactor("You have no second factor yet. Set one up under My account first.")
         _refuse_while_throttled(factor)

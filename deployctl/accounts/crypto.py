@@ -24,8 +24,8 @@ def encrypt(text: str, *, context: str) -> str:
 
     Args:
         text: what to keep secret.
-        context: what the secret belongs to, such as `totp:7`. It cannot be read back under another context, so
-            that a row copied over another person's is useless.
+        context: what the secret belongs to, such as `totp:7`. It cannot be read back under another context,
+            so that a row copied over another person's is useless.
 
     Raises:
         django.core.exceptions.ImproperlyConfigured: there is no key, or too short a one.

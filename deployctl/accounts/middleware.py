@@ -42,7 +42,7 @@ class SessionLimits(MiddlewareMixin):
 
 
 def _sign_in_of(request: HttpRequest, user: User) -> SignIn:
-    """The stay that this session belongs to; a session from elsewhere than the sign-in page begins one now."""
+    """The stay that this session belongs to; a session that did not come by our sign-in begins one now."""
     number = request.session.get(SESSION_KEY)
     found = SignIn.objects.filter(pk=number, user=user).first() if number else None
     return found or SignIn.objects.begin(request, user)

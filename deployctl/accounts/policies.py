@@ -4,10 +4,10 @@
     @step_up
     def drop_database(request): ...
 
-`public`, `member`, `enrolled`, `operator`, `approver` and `administrator` set `view.policy`; `step_up` goes below
-one of the last four. They work on sync and async views. Who is not signed in is sent to sign in and back, or told
-so in the way the caller understands (htmx, event stream); who may not is told why (`NotAllowed`, 403), and for
-what takes a permission the refusal is audited.
+`public`, `identified`, `member`, `enrolled`, `operator`, `approver` and `administrator` set `view.policy`;
+`step_up` goes below one of the last four. They work on sync and async views. Who is not signed in is sent to sign
+in and back, or told so in the way the caller understands (htmx, event stream); who may not is told why
+(`NotAllowed`, 403), and for what takes a permission the refusal is audited.
 """
 
 from __future__ import annotations
@@ -51,6 +51,11 @@ ENDED = {
 def public(view: View) -> View:
     """Anybody, signed in or not."""
     return _guard(view, "public", lambda _request: None)
+
+
+def identified(view: View) -> View:
+    """Signed in with the password at least: for the pages that ask for the code."""
+    return _guard(view, "identified", _require_identified)
 
 
 def member(view: View) -> View:
@@ -119,10 +124,15 @@ def _wrap(view: View, check: Check) -> View:
     return cast("View", synchronous)
 
 
+def _require_identified(request: HttpRequest) -> HttpResponseBase | None:
+    return None if request.user.is_authenticated else _send_to_sign_in(request)
+
+
 def _require_member(request: HttpRequest) -> HttpResponseBase | None:
-    user = request.user
-    if not user.is_authenticated:
-        return _send_to_sign_in(request)
+    answer = _require_identified(request)
+    if answer is not None:
+        return answer
+    user = cast("User", request.user)
     if user.has_factor and not user.is_verified() and not _recovered(request):
         return _send(request, reverse("accounts:step_up"))
     return None

@@ -31,7 +31,7 @@ def destination(request: HttpRequest) -> str:
 
 
 def page_of(request: HttpRequest) -> str:
-    """The page that the person was on: for a press of a button the page with the button, not the button's address."""
+    """The page that the person was on: for a press of a button the page that holds it, not its address."""
     if not getattr(request, "htmx", False) and request.method in SAFE_METHODS:
         return request.get_full_path()
     origin = request.headers.get("HX-Current-URL") or request.headers.get("Referer") or ""

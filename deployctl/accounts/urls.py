@@ -1,5 +1,60 @@
-"""Signing in, one's own account, people, the audit log."""
+"""Signing in, one's own account, people, the audit log.
+
+Of django-allauth's pages only those that are needed here are included, each under a policy of ours. They keep
+their names, by which django-allauth finds them.
+"""
 
 from __future__ import annotations
 
-urlpatterns: list = []
+from allauth.account import views as allauth
+from django.urls import include, path, re_path
+
+from deployctl.accounts.policies import identified, member, public
+from deployctl.accounts.views import account, audit, factor, people, sign_in
+
+signing_in = [
+    path("login/", public(allauth.login), name="account_login"),
+    path("logout/", identified(allauth.logout), name="account_logout"),
+    path("inactive/", public(allauth.account_inactive), name="account_inactive"),
+    path("password/change/", member(allauth.password_change), name="account_change_password"),
+    path("password/reset/", public(allauth.password_reset), name="account_reset_password"),
+    path("password/reset/done/", public(allauth.password_reset_done), name="account_reset_password_done"),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        public(allauth.password_reset_from_key),
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "password/reset/key/done/",
+        public(allauth.password_reset_from_key_done),
+        name="account_reset_password_from_key_done",
+    ),
+]
+
+accounts = [
+    path("account/", account.account, name="account"),
+    path("account/login/code/", sign_in.sign_in_code, name="sign_in_code"),
+    path("account/factor/", factor.factor, name="factor"),
+    path("account/code/", factor.give_code, name="step_up"),
+    path("account/recovery-codes/", factor.recovery_codes, name="recovery_codes"),
+    path("account/sessions/", account.other_sessions, name="other_sessions"),
+    path("account/sessions/<int:number>/", account.session, name="session"),
+    path("people/", people.people, name="people"),
+    path("people/new/", people.new_person, name="new_person"),
+    path("people/<int:number>/", people.person, name="person"),
+    path("people/<int:number>/permissions/", people.permissions, name="permissions"),
+    path("people/<int:number>/suspension/", people.suspension, name="suspension"),
+    path("people/<int:number>/invitation/", people.invitation, name="invitation"),
+    path("people/<int:number>/factor/", people.person_factor, name="person_factor"),
+]
+
+audit_log = [
+    path("audit/", audit.entries, name="entries"),
+    path("audit/verification/", audit.verification, name="verification"),
+]
+
+urlpatterns = [
+    path("account/", include(signing_in)),
+    path("", include((accounts, "accounts"))),
+    path("", include((audit_log, "audit"))),
+]

@@ -72,3 +72,5 @@ class Action(StrEnum):
     TARGET_ROLE_GIVEN = "target.role_given"
     TARGET_ROLE_TAKEN = "target.role_taken"
     TARGET_SECRET_REFERRED = "target.secret_referred"
+    TEMPLATE_IMPORTED = "template.imported"
+    TEMPLATE_PUBLISHED = "template.published"

@@ -22,10 +22,10 @@ _LARGEST = 2**53 - 1
 
 
 def plain(value: Any) -> Any:
-    """The nearest value that survives PostgreSQL's `jsonb` and back unchanged, so that hashes can be recomputed.
+    """The nearest value that comes back unchanged from PostgreSQL's `jsonb`, so that hashes can be recomputed.
 
-    Text loses NUL (which `jsonb` refuses) and lone surrogates; what JSON cannot say exactly, such as a date or
-    an integer beyond 2^53, becomes text.
+    Text loses NUL (which `jsonb` refuses) and lone surrogates; what JSON cannot say exactly, such as a date
+    or an integer beyond 2^53, becomes text.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -62,5 +62,5 @@ def content(entry: Entry) -> dict[str, Any]:
 
 
 def seal(entry: Entry) -> str:
-    """SHA-256 over the previous entry's hash (32 bytes) followed by this entry's canonical JSON (RFC 8785)."""
+    """SHA-256 over the previous entry's hash (32 bytes), then this entry's canonical JSON (RFC 8785)."""
     return hashlib.sha256(bytes.fromhex(entry.previous_hash) + rfc8785.dumps(content(entry))).hexdigest()

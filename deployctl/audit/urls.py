@@ -1,4 +1,4 @@
-"""No addresses here: the page of the audit log carries a policy, and policies live one floor up, in `accounts`."""
+"""No addresses here: the audit log's page carries a policy, and policies live one floor up, in `accounts`."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deployctl.audit.canonical import GENESIS, seal
-from deployctl.audit.models import Entry
+from deployctl.audit.models.entry import Entry
 
 CHUNK = 2000
 
@@ -66,8 +66,8 @@ def verify(expected_head: Head | None = None) -> VerificationResult:
             if expected_head and expected_head.sequence == head.sequence and expected_head.hash != head.hash:
                 raise _Broken(
                     head.sequence,
-                    f"Entry {head.sequence} is not the one that was noted as the head: the chain was rewritten"
-                    " up to there.",
+                    f"Entry {head.sequence} is not the one that was noted as the head: the chain was"
+                    " rewritten up to there.",
                 )
         if expected_head and expected_head.sequence > head.sequence:
             raise _Broken(

@@ -6,6 +6,7 @@ import base64
 import re
 import secrets
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import models
@@ -24,8 +25,8 @@ DIGITS = 6
 # good for at most 90 seconds (RFC 6238, 5.2, recommends no more).
 TOLERANCE_STEPS = 1
 KEY_BYTES = 20  # as long as the hash (RFC 4226, 4, requirement R6)
-# Waiting doubles with every failure, 1 s, 2 s, 4 s …, up to this. Three codes of a million are good at a time:
-# at 96 attempts a day a guesser needs ten years for even odds, and the owner never waits longer than this.
+# Waiting doubles with every failure, 1 s, 2 s, 4 s …, up to this. Three codes of a million are good at a
+# time: at 96 attempts a day a guesser needs six years for even odds, and the owner never waits longer.
 LONGEST_DELAY_S = 900
 # Beyond this nothing changes any more; it keeps 2^n within what a float holds.
 MOST_FAILURES = 500
@@ -88,6 +89,16 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
         text = base64.b32encode(self.key).decode().rstrip("=")
         return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
 
+    @property
+    def config_url(self) -> str:
+        """What the QR code says (the "Key Uri Format" that authenticator apps share)."""
+        issuer = settings.OTP_TOTP_ISSUER.replace(":", "")
+        secret = self.text_secret.replace(" ", "")
+        label = quote(f"{issuer}:{self.user.email}")
+        return (
+            f"otpauth://totp/{label}?secret={secret}&issuer={quote(issuer)}&digits={DIGITS}&period={STEP_S}"
+        )
+
     def totp(self) -> TOTP:
         """The generator of codes, at this moment."""
         generator = TOTP(self.key, STEP_S, 0, DIGITS)
@@ -131,7 +142,7 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
             and generator.t() <= self.last_t
         )
 
-    def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001, FBT002 (django-otp's signature)
+    def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001 (django-otp's signature)
         """Count a failure: the next attempt counts only after a pause."""
         self.throttling_failure_timestamp = timezone.now()
         self.throttling_failure_count = min(self.throttling_failure_count + 1, MOST_FAILURES)
@@ -139,7 +150,7 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
             self.save(update_fields=["throttling_failure_count", "throttling_failure_timestamp"])
 
     def get_throttle_factor(self) -> float:
-        """Seconds that django-otp multiplies by 2^(failures - 1), so that the product stays within the limit."""
+        """What django-otp multiplies by 2^(failures - 1) seconds, so that the product stays in the limit."""
         doublings = max(self.throttling_failure_count - 1, 0)
         return float(min(1.0, LONGEST_DELAY_S / 2**doublings))
 

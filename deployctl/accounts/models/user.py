@@ -8,11 +8,13 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models.functions import Lower
+from django_otp.models import Device
 
 from deployctl import audit
 from deployctl.accounts import attempts, timezones
 from deployctl.accounts.managers import UserManager
 from deployctl.accounts.models.grant import Grant
+from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.totp_factor import TotpFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action, Actor
@@ -30,6 +32,7 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[UserManager] = UserManager()
+    otp_device: Device | None
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["name"]
@@ -72,8 +75,11 @@ class User(AbstractBaseUser):
     @property
     def has_factor(self) -> bool:
         """Whether a second factor is enrolled."""
-        # django-otp's middleware has loaded it where this session gave a code.
-        return getattr(self, "otp_device", None) is not None or self.factor is not None
+        return self.is_verified() or self.factor is not None
+
+    def is_verified(self) -> bool:
+        """Whether this session gave a one-time code; django-otp's middleware loads `otp_device`."""
+        return getattr(self, "otp_device", None) is not None
 
     def verify_code(self, code: str) -> None:
         """Accept a one-time code of the person's authenticator, once ever; see `attempts.verify_code`."""
@@ -177,6 +183,54 @@ class User(AbstractBaseUser):
         self.save(update_fields=["password"])
         self.sign_ins.end_all("password changed", keep=keep)
         audit.append(Action.PASSWORD_CHANGED, by=by, subject=self)
+
+    @transaction.atomic
+    def renew_recovery_codes(self, *, by: Actor) -> list[str]:
+        """Replace the unused recovery codes.
+
+        Returns:
+            the new ones, to show this once.
+        """
+        codes = RecoveryCode.objects.renew(self)
+        audit.append(Action.RECOVERY_CODES_RENEWED, by=by, subject=self)
+        return codes
+
+    @transaction.atomic
+    def remove_factor(self, *, by: Actor, reason: str) -> None:
+        """Take away a second factor that the person has lost; they enrol another after signing in.
+
+        Args:
+            by: the administrator.
+            reason: how they made sure that it is the person who asks.
+
+        Raises:
+            InvalidInput: no reason is given.
+            Refusal: the person has none.
+        """
+        if not reason.strip():
+            raise InvalidInput("Say how you made sure that it is really this person who asks.")
+        removed, _ = TotpFactor.objects.filter(user=self).delete()
+        if not removed:
+            raise Refusal(f"{self.name} has no second factor. Nothing was changed.")
+        self.recovery_codes.unused().delete()
+        self.sign_ins.end_all("second factor removed")
+        audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data={"reason": reason.strip()})
+
+    @transaction.atomic
+    def end_sessions(self, *, by: Actor, keep: int | None = None) -> int:
+        """Sign the person out everywhere.
+
+        Args:
+            by: who asks for it.
+            keep: the `SignIn` of the session that stays.
+
+        Returns:
+            how many sessions were ended.
+        """
+        ended = self.sign_ins.open().end_all("signed out from elsewhere", keep=keep)
+        if ended:
+            audit.append(Action.SESSIONS_ENDED, by=by, subject=self, data={"ended": ended})
+        return ended
 
     def _require_another_administrator(self) -> None:
         """Keep the site administrable, also when two administrators take each other's permission at once."""

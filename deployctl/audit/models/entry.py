@@ -60,7 +60,7 @@ class EntryManager(models.Manager.from_queryset(EntryQuerySet)):  # type: ignore
             by: who did it; the name is kept as it is now.
             subject: what it happened to; its `str()` is kept as it is now.
             deployment_id: the deployment that this belongs to.
-            data: further facts for the reader, as JSON; earlier and later values, reasons, numbers. No secrets.
+            data: further facts for the reader, as JSON: earlier and later values, reasons. No secrets.
 
         Raises:
             django.db.transaction.TransactionManagementError: there is no transaction.

@@ -1,0 +1,144 @@
+"""What people type: codes, their own facts, other people's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from deployctl.accounts import timezones
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission
+
+
+class CodeForm(forms.Form):
+    """A one-time code of the authenticator app."""
+
+    code = forms.CharField(
+        label="One-time code",
+        max_length=12,
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "one-time-code",
+                "inputmode": "numeric",
+                "pattern": "[0-9 ]*",
+                "autofocus": True,
+                "class": "mono",
+            }
+        ),
+    )
+
+
+class EnrolForm(CodeForm):
+    """The first code of a new factor, and the password where signing in was a while ago."""
+
+    password = forms.CharField(
+        label="Password",
+        help_text="Once more, because you signed in a while ago.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    field_order = ["password", "code"]
+
+    def __init__(self, *args: Any, ask_password: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not ask_password:
+            del self.fields["password"]
+
+
+class RecoveryCodeForm(forms.Form):
+    """A recovery code, however it is typed."""
+
+    code = forms.CharField(
+        label="Recovery code",
+        max_length=40,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "class": "mono"}
+        ),
+    )
+
+
+class ProfileForm(forms.Form):
+    """A person's facts, for the person and for administrators."""
+
+    name = forms.CharField(max_length=150, help_text="As it is printed beside signatures.")
+    phone = forms.CharField(
+        max_length=40,
+        required=False,
+        help_text="For the emergency contacts of your deployments.",
+        widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "tel"}),
+    )
+    timezone = forms.ChoiceField(label="Time zone", help_text="Times are shown in it.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [(name, name.replace("_", " ")) for name in timezones.names()]
+        stored = self.initial.get("timezone")
+        if stored and stored not in timezones.names():
+            choices.append((stored, stored))
+        self.fields["timezone"] = forms.ChoiceField(
+            label="Time zone", choices=choices, help_text="Times are shown in it."
+        )
+
+    @classmethod
+    def of(cls, user: User, data: Any = None) -> ProfileForm:
+        """The form with the facts of a person."""
+        return cls(data, initial={"name": user.name, "phone": user.phone, "timezone": user.timezone})
+
+
+class PermissionsForm(forms.Form):
+    """What a person may do on the site besides viewing."""
+
+    permissions = forms.MultipleChoiceField(
+        required=False,
+        choices=[(choice.value, choice.label) for choice in Permission if choice != Permission.VIEWER],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Everybody may view what their deployments and targets let them see.",
+    )
+
+
+class NewPersonForm(PermissionsForm):
+    """A person to add."""
+
+    email = forms.EmailField(label="E-mail address", help_text="They sign in with it.")
+    name = forms.CharField(max_length=150, help_text="As it is printed beside signatures.")
+    phone = forms.CharField(max_length=40, required=False, widget=forms.TextInput(attrs={"type": "tel"}))
+    invite = forms.BooleanField(
+        label="Send an invitation by e-mail",
+        required=False,
+        help_text="They choose their own password. Otherwise a random one is shown to you once.",
+    )
+    field_order = ["email", "name", "phone", "permissions", "invite"]
+
+    def __init__(self, *args: Any, may_invite: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not may_invite:
+            del self.fields["invite"]
+
+
+class ReasonForm(forms.Form):
+    """Why something is done, for the record."""
+
+    reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class EntryFilterForm(forms.Form):
+    """Which entries of the audit log to show."""
+
+    action = forms.ChoiceField(required=False)
+    person = forms.ModelChoiceField(User.objects.all(), required=False, empty_label="Anybody")
+    subject = forms.CharField(required=False, max_length=100, help_text="A part of its name.")
+    deployment = forms.IntegerField(required=False, min_value=1, label="Deployment number")
+    since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, *args: Any, actions: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        nouns = sorted({action.partition(".")[0] for action in actions})
+        self.fields["action"] = forms.ChoiceField(
+            required=False,
+            choices=[
+                ("", "Anything"),
+                ("By kind", [(f"{noun}.", noun.replace("_", " ").capitalize()) for noun in nouns]),
+                ("Exactly", [(action, action) for action in sorted(actions)]),
+            ],
+        )

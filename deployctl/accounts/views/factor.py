@@ -1,0 +1,118 @@
+"""The second factor: setting it up, replacing it, giving a fresh code, paper codes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import cast
+
+import django_otp
+import segno
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from deployctl.accounts import attempts, safe_next
+from deployctl.accounts.forms import CodeForm, EnrolForm
+from deployctl.accounts.models import SignIn, TotpFactor, User
+from deployctl.accounts.models.sign_in import SecondFactor
+from deployctl.accounts.policies import enrolled, identified, member, step_up
+from deployctl.errors import DeployctlError
+
+
+@member
+@never_cache
+@sensitive_post_parameters("code", "password")
+@require_http_methods(["GET", "POST"])
+def factor(request: HttpRequest) -> HttpResponse:
+    """Show the key of a new factor, and put it in force once its first code is right."""
+    user, sign_in = cast("User", request.user), _sign_in(request)
+    replaces = user.has_factor
+    if replaces and not (sign_in.code_is_fresh or sign_in.second_factor == SecondFactor.RECOVERY_CODE):
+        return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
+    ask_password = not replaces and not _is_recent(sign_in)
+    form = EnrolForm(request.POST or None, ask_password=ask_password)
+    if form.is_valid():
+        try:
+            codes = attempts.enrol(
+                user, form.cleaned_data["code"], password=form.cleaned_data.get("password"), keep=sign_in.pk
+            )
+        except DeployctlError as error:
+            form.add_error(None, error.sentence)
+        else:
+            _raise_session(request)
+            return _show_codes(request, codes)
+    # Made by the first look at the page: it counts for nothing before a code has confirmed it.
+    new = TotpFactor.objects.start(user)
+    context = {
+        "form": form,
+        "replaces": replaces,
+        "qr": segno.make(new.config_url, error="m").svg_data_uri(scale=5, border=4, light="white"),
+        "text_secret": new.text_secret,
+        "next": safe_next.requested(request),
+    }
+    return render(request, "accounts/factor.html", context, status=422 if form.errors else 200)
+
+
+@identified
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "POST"])
+def give_code(request: HttpRequest) -> HttpResponse:
+    """Ask for a fresh code, for acts that want one, and go back."""
+    user = cast("User", request.user)
+    if not user.has_factor:
+        return redirect(safe_next.with_next(reverse("accounts:factor"), safe_next.requested(request)))
+    form = CodeForm(request.POST or None)
+    if form.is_valid():
+        try:
+            user.verify_code(form.cleaned_data["code"])
+        except DeployctlError as error:
+            form.add_error("code", error.sentence)
+        else:
+            _raise_session(request)
+            return redirect(safe_next.destination(request))
+    context = {
+        "form": form,
+        "next": safe_next.requested(request),
+        "recovered": _sign_in(request).second_factor == SecondFactor.RECOVERY_CODE,
+    }
+    return render(request, "accounts/give_code.html", context, status=422 if form.errors else 200)
+
+
+@enrolled
+@step_up
+@never_cache
+@require_POST
+def recovery_codes(request: HttpRequest) -> HttpResponse:
+    """Make new recovery codes; the old ones are void."""
+    user = cast("User", request.user)
+    return _show_codes(request, user.renew_recovery_codes(by=user))
+
+
+def _raise_session(request: HttpRequest) -> None:
+    """A code was accepted: this session is worth more now, so it gets another id."""
+    user = cast("User", request.user)
+    django_otp.login(request, user.factor)
+    request.session.cycle_key()
+    _sign_in(request).code_given()
+
+
+def _show_codes(request: HttpRequest, codes: list[str]) -> HttpResponse:
+    """Answer with the codes themselves rather than with a redirect: they exist nowhere else."""
+    messages.success(request, "From now on the earlier recovery codes are void.")
+    context = {"codes": codes, "next": safe_next.requested(request) or reverse("accounts:account")}
+    return render(request, "accounts/recovery_codes.html", context)
+
+
+def _is_recent(sign_in: SignIn) -> bool:
+    return timezone.now() - sign_in.started_at <= dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)
+
+
+def _sign_in(request: HttpRequest) -> SignIn:
+    return cast("SignIn", request.sign_in)  # type: ignore[attr-defined]

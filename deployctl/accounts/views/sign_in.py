@@ -1,0 +1,67 @@
+"""The second step of signing in: a code, before anything else is shown."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from allauth.account.stages import LoginStageController
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from deployctl.accounts import attempts, safe_next
+from deployctl.accounts.forms import CodeForm, RecoveryCodeForm
+from deployctl.accounts.models import User
+from deployctl.accounts.models.recovery_code import FEW
+from deployctl.accounts.models.sign_in import SecondFactor
+from deployctl.accounts.policies import public
+from deployctl.accounts.stages import CodeStage
+from deployctl.errors import DeployctlError
+
+
+@public
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "POST"])
+def sign_in_code(request: HttpRequest) -> HttpResponseBase:
+    """Ask for the one-time code, or take a recovery code instead (`?with=recovery`)."""
+    stage = LoginStageController.enter(request, CodeStage.key)
+    if request.user.is_authenticated:
+        return redirect(safe_next.destination(request))
+    if stage is None or stage.login.user is None:
+        return redirect("account_login")
+    by_recovery = request.GET.get("with") == "recovery"
+    form = (RecoveryCodeForm if by_recovery else CodeForm)(request.POST or None)
+    if form.is_valid():
+        user = cast("User", stage.login.user)
+        try:
+            _accept(request, user, form.cleaned_data["code"], by_recovery=by_recovery)
+        except DeployctlError as error:
+            form.add_error("code", error.sentence)
+        else:
+            return cast("HttpResponseBase", stage.exit())
+    context = {"form": form, "by_recovery": by_recovery}
+    return render(request, "accounts/sign_in_code.html", context, status=422 if form.errors else 200)
+
+
+def _accept(request: Any, user: User, code: str, *, by_recovery: bool) -> None:
+    """Have the code accepted, and tell the adapter, which signs in, how it went.
+
+    Raises:
+        deployctl.errors.DeployctlError: it is not accepted.
+    """
+    if not by_recovery:
+        attempts.verify_code(user, code)
+        user.otp_device = user.factor  # type: ignore[attr-defined]  # django-otp keeps it in the session at login
+        request.second_factor_given = SecondFactor.TOTP
+        return
+    left = attempts.use_recovery_code(user, code)
+    request.second_factor_given = SecondFactor.RECOVERY_CODE
+    messages.warning(
+        request,
+        f"You signed in with a recovery code; {left} are left."
+        + (" Set up your authenticator app again under My account." if left <= FEW else ""),
+    )
