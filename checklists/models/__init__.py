@@ -1,15 +1,12 @@
-from checklists.models.checklist import Checklist, Section, Stage
-from checklists.models.deployment import Deployment, DeploymentState, StateChange, TeamMember
-from checklists.models.item import (
-    Completion,
-    Item,
-    ItemKind,
-    ItemState,
-    Proof,
-    ProofKind,
-    ProofOutcome,
-    Waiver,
-)
+from checklists.models.checklist import Checklist, Section
+from checklists.models.deployment import Deployment
+from checklists.models.item import Item
+from checklists.models.item_states import ItemKind, ItemState
+from checklists.models.keeping import Completion, Waiver
+from checklists.models.proof import Proof, ProofKind, ProofOutcome
+from checklists.models.stage import Stage
+from checklists.models.state import DeploymentState, StateChange
+from checklists.models.team import TeamMember
 from checklists.models.template import Template, TemplateVersion, VersionState
 
 __all__ = [

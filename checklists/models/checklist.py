@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from django.db import models
+from django.db.models import F, Value
 
+from checklists.markdown import ParsedCommands, ParsedItem, ParsedNote, ParsedSection, ParsedTemplate, due_at
 from checklists.models.deployment import Deployment
+from checklists.models.item import Item
+from checklists.models.item_states import ItemState
+from checklists.models.stage import Stage
+from checklists.rights import Rights
+from checklists.texts import checked_note
+from checklists.window import Window
+from deployctl.audit import Actor
+from deployctl.errors import Refusal
 
-
-class Stage(models.TextChoices):
-    """When a section's promises are due, and which gate covers them."""
-
-    PRE = "pre", "Before approval"
-    DEPLOY = "deploy", "Deployment"
-    POST = "post", "After deployment"
-    WEEK = "week", "First week"
-    ONGOING = "ongoing", "Ongoing"
-    REFERENCE = "reference", "Reference"
+NO_TIME = timedelta()
 
 
 class Checklist(models.Model):
@@ -25,6 +29,40 @@ class Checklist(models.Model):
 
     def __str__(self) -> str:
         return f"Checklist of {self.deployment}"
+
+    @classmethod
+    def from_template(cls, deployment: Deployment, parsed: ParsedTemplate) -> Checklist:
+        """Write down every promise of a template, due relative to the deployment's window."""
+        checklist = cls.objects.create(deployment=deployment)
+        number = 0
+        for phase_number, phase in enumerate(parsed.phases):
+            for parsed_section in phase.sections:
+                # Signature lines belong to the gates; a section of nothing else has nothing to show here.
+                if not (parsed_section.items or parsed_section.notes or parsed_section.commands):
+                    continue
+                section = Section.objects.create(
+                    checklist=checklist,
+                    position=number,
+                    phase=phase.title,
+                    phase_position=phase_number,
+                    title=parsed_section.title,
+                    stage=parsed_section.stage.value,
+                    routine=parsed_section.routine or "",
+                    blocks=[
+                        _plain_block(block)
+                        for block in parsed_section.blocks
+                        if isinstance(block, (ParsedNote, ParsedCommands))
+                    ],
+                )
+                section.write_items(parsed_section, deployment.window)
+                number += 1
+        return checklist
+
+    def follow_window(self, window: Window) -> None:
+        """Move every due time along with the window that it is relative to."""
+        items = Item.objects.filter(section__checklist=self)
+        items.filter(due_offset__lt=NO_TIME).update(due_at=Value(window.start) + F("due_offset"))
+        items.filter(due_offset__gte=NO_TIME).update(due_at=Value(window.end) + F("due_offset"))
 
 
 class Section(models.Model):
@@ -37,8 +75,8 @@ class Section(models.Model):
     title = models.CharField(max_length=300)
     stage = models.CharField(max_length=20, choices=Stage.choices)
     routine = models.CharField(max_length=20, blank=True)
-    commands = models.JSONField(default=list)
-    notes = models.TextField(blank=True)
+    # Text and commands between the items: [{"kind": "note" | "commands", "text": …, "language": …}].
+    blocks = models.JSONField(default=list)
 
     class Meta:
         ordering = ["position"]
@@ -48,3 +86,69 @@ class Section(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.phase
+
+    def write_items(self, parsed: ParsedSection, window: Window) -> None:
+        """Write down the promises of a template's section, sub-items after the item they belong to."""
+        position = 0
+
+        def write(promises: tuple[ParsedItem, ...], parent: Item | None) -> None:
+            nonlocal position
+            for promise in promises:
+                item = self._item(promise, position, parent, window)
+                item.save(force_insert=True)
+                position += 1
+                write(promise.children, item)
+
+        write(parsed.items, None)
+
+    def complete_open(self, by: Actor, note: str) -> list[Item]:
+        """Tick every open item of the section that a person keeps by hand, with one shared note.
+
+        Left out: items that a check or an operation proves, those that ask for evidence of their own, those
+        that follow their sub-items, and those that `by` may not keep.
+
+        Returns:
+            The items that were ticked.
+
+        Raises:
+            InvalidInput: no note.
+            Refusal: there is none to tick.
+        """
+        note = checked_note(note)
+        deployment = self.checklist.deployment
+        with deployment.changing() as current:
+            rights = Rights.of(by, current)
+            ticked = [item for item in self.items.for_bulk() if rights.may_keep(item)]
+            if not ticked:
+                raise Refusal(
+                    f"In “{self}” there is no open item left that you may tick together with others. "
+                    "Nothing was changed; what is open there is proven one by one."
+                )
+            for item in ticked:
+                item.complete(by, note)
+        return ticked
+
+    def _item(self, promise: ParsedItem, position: int, parent: Item | None, window: Window) -> Item:
+        return Item(
+            section=self,
+            parent=parent,
+            position=position,
+            key=promise.key,
+            text=promise.text,
+            kind=promise.kind.value,
+            operation=promise.operation,
+            check_name=promise.check,
+            params=dict(promise.params),
+            role=promise.role,
+            evidence_required=promise.evidence,
+            due_offset=promise.due,
+            due_at=None if promise.due is None else due_at(promise.due, window.start, window.end),
+            blocks=[_plain_block(block) for block in promise.notes],
+            state=ItemState.OPEN,
+        )
+
+
+def _plain_block(block: ParsedNote | ParsedCommands) -> dict[str, Any]:
+    if isinstance(block, ParsedNote):
+        return {"kind": "note", "text": block.text}
+    return {"kind": "commands", "text": block.source, "language": block.language}

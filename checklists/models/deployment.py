@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Unpack
+
 from django.conf import settings
-from django.db import models
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import RangeOperators
+from django.db import IntegrityError, models, transaction
+from django.db.models import F, Func, Q, Value
+from django.urls import reverse
 
-from checklists.models.template import TemplateVersion
-from deployctl.accounts.roles import Role
+from checklists import listeners
+from checklists.actors import user_of
+from checklists.models import editing
+from checklists.models.editing import Changes
+from checklists.models.journey import Journey
+from checklists.models.queries import DeploymentQuerySet
+from checklists.models.state import HOLDS_WINDOW, StateChange
+from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
+from checklists.models.template import TemplateVersion, VersionState
+from checklists.rights import Rights, require_creator
+from checklists.texts import checked_note, checked_plan, checked_title
+from checklists.window import Window
+from deployctl.audit import Action, Actor, actor_name
+from deployctl.errors import Refusal
 from deployctl.runs.models import Target
+from deployctl.web.live import announce
+
+if TYPE_CHECKING:
+    from checklists.models.checklist import Checklist
 
 
-class DeploymentState(models.TextChoices):
-    """Where a deployment is; see the architecture's table of states."""
-
-    PLANNING = "planning", "Planning"
-    APPROVED = "approved", "Approved"
-    DEPLOYING = "deploying", "Deploying"
-    VERIFYING = "verifying", "Verifying"
-    SIGNED_OFF = "signed_off", "Signed off"
-    CLOSED = "closed", "Closed"
-    HALTED = "halted", "Halted"
-    ROLLING_BACK = "rolling_back", "Rolling back"
-    ROLLED_BACK = "rolled_back", "Rolled back"
-    CANCELLED = "cancelled", "Cancelled"
-
-
-class Deployment(models.Model):
-    """A deployment of a target, with its window, team and rollback plan."""
+class Deployment(Journey):
+    """A deployment of a target, with its window, team and rollback plan. Only its verbs move it."""
 
     title = models.CharField(max_length=200)
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="deployments")
     template_version = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, related_name="deployments")
-    state = models.CharField(max_length=20, choices=DeploymentState.choices, default=DeploymentState.PLANNING)
-    # Where a halted deployment returns to.
-    state_before_halt = models.CharField(max_length=20, choices=DeploymentState.choices, blank=True)
-    window_start = models.DateTimeField()
-    window_end = models.DateTimeField()
     rollback_plan = models.TextField()
     notes = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -44,45 +48,140 @@ class Deployment(models.Model):
     )
     created_by_name = models.CharField(max_length=200)
 
+    objects: ClassVar[models.Manager[Deployment]] = models.Manager.from_queryset(DeploymentQuerySet)()
+
+    checklist: Checklist
+
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.CheckConstraint(
-                condition=models.Q(window_end__gt=models.F("window_start")), name="window_ends_after_start"
-            )
+            models.CheckConstraint(condition=Q(window_end__gt=F("window_start")), name="window_ends_after_start"),
+            # A range that holds one number stands for “=”, which GiST knows only with an extension.
+            ExclusionConstraint(
+                name="one_deployment_per_target_and_time",
+                expressions=[
+                    (Func(F("target"), F("target"), Value("[]"), function="int8range"), RangeOperators.OVERLAPS),
+                    (Func(F("window_start"), F("window_end"), function="tstzrange"), RangeOperators.OVERLAPS),
+                ],
+                condition=Q(state__in=[state.value for state in HOLDS_WINDOW]),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.title
 
+    def get_absolute_url(self) -> str:
+        """The deployment's page."""
+        return reverse("checklists:deployment", args=[self.pk])
 
-class StateChange(models.Model):
-    """A deployment's move from one state to another: who, when, why."""
+    # --- What it is -----------------------------------------------------------------------------------
 
-    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="state_changes")
-    from_state = models.CharField(max_length=20, choices=DeploymentState.choices, blank=True)
-    to_state = models.CharField(max_length=20, choices=DeploymentState.choices)
-    at = models.DateTimeField(auto_now_add=True)
-    by_name = models.CharField(max_length=200)
-    reason = models.TextField(blank=True)
+    @property
+    def window(self) -> Window:
+        """Start and end."""
+        return Window(self.window_start, self.window_end)
 
-    class Meta:
-        ordering = ["pk"]
+    # --- Planning -------------------------------------------------------------------------------------
 
-    def __str__(self) -> str:
-        return f"{self.deployment}: {self.from_state} → {self.to_state}"
+    @classmethod
+    def create(
+        cls,
+        *,
+        target: Target,
+        template_version: TemplateVersion,
+        title: str,
+        window_start: datetime,
+        window_end: datetime,
+        team: Iterable[Seat],
+        rollback_plan: str,
+        by: Actor,
+        notes: str = "",
+    ) -> Deployment:
+        """Plan a deployment: its checklist is made from the template, its due times from the window.
 
+        Args:
+            window_start, window_end: with time zone; the window must not be over yet.
+            team: people with the value of their role; a person may hold several.
+            rollback_plan: what is done when it goes wrong; the first gate approves it.
 
-class TeamMember(models.Model):
-    """A person's part in a deployment."""
+        Raises:
+            NotAllowed: by somebody who is not an operator.
+            InvalidInput: an empty title, plan or team, a bad window, an unknown role.
+            Refusal: the target is archived, the template's version is a draft, or another deployment of the
+                target holds an overlapping window.
+        """
+        require_creator(by)
+        window, seats = Window.checked(window_start, window_end), checked_team(team)
+        title, rollback_plan = checked_title(title), checked_plan(rollback_plan)
+        if target.archived_at:
+            raise Refusal(f"Target {target} is archived. Nothing was created; choose one that is in use.")
+        if template_version.state != VersionState.PUBLISHED:
+            raise Refusal(f"{template_version} is a draft. Nothing was created; publish it, or choose another.")
+        parsed = template_version.parsed()
+        with transaction.atomic():
+            deployment = cls(
+                title=title,
+                target=target,
+                template_version=template_version,
+                window_start=window.start,
+                window_end=window.end,
+                rollback_plan=rollback_plan,
+                notes=checked_note(notes),
+                created_by=user_of(by),
+                created_by_name=actor_name(by),
+            )
+            deployment.write_window(window)
+            deployment.team.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in seats)
+            # A checklist knows its deployment, so that module cannot be imported above.
+            from checklists.models.checklist import Checklist
 
-    deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="team")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="deployment_roles")
-    role = models.CharField(max_length=20, choices=Role.choices)
+            Checklist.from_template(deployment, parsed)
+            StateChange.objects.create(deployment=deployment, to_state=deployment.state, by_name=actor_name(by))
+            listeners.on_created.tell(deployment, parsed, by)
+            deployment.record(
+                Action.DEPLOYMENT_CREATED,
+                by,
+                target=target.name,
+                template=str(template_version),
+                window=[window.start.isoformat(), window.end.isoformat()],
+                team=team_in_words(seats),
+            )
+            announce("home", "home-next", "home-waiting")
+        return deployment
 
-    class Meta:
-        ordering = ["pk"]
-        constraints = [models.UniqueConstraint(fields=["deployment", "user", "role"], name="team_member_once")]
+    def edit(self, by: Actor, **changes: Unpack[Changes]) -> list[str]:
+        """Change title, window, team, rollback plan or notes; what the first gate covers reopens it.
 
-    def __str__(self) -> str:
-        return f"{self.user}: {self.get_role_display()}"
+        Args:
+            changes: any of `title`, `window_start`, `window_end`, `team`, `rollback_plan`, `notes`, with the
+                meaning they have in `create`.
+
+        Returns:
+            What changed, as phrases; empty when everything was so already.
+
+        Raises:
+            NotAllowed: by somebody who does not lead.
+            InvalidInput: as `create`.
+            Refusal: it is final; or it has begun, and title, start or plan would change; or the new window
+                overlaps with another deployment's.
+        """
+        with self.changing() as current:
+            Rights.of(by, current).require_lead()
+            changed = editing.edit(current, by, changes)
+        self.refresh_from_db()
+        return changed
+
+    def write_window(self, window: Window) -> None:
+        """Save with this window, unless another deployment of the target is in the way."""
+        self.window_start, self.window_end = window.start, window.end
+        try:
+            with transaction.atomic():
+                self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])
+        except IntegrityError as error:
+            other = Deployment.objects.in_the_way(self.target, window).exclude(pk=self.pk).first()
+            if other is None:
+                raise
+            raise Refusal(
+                f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the same "
+                "target at the same time. Nothing was changed; choose another window, or cancel the other one."
+            ) from error

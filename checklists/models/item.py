@@ -1,36 +1,45 @@
-"""One promise of a checklist, and the rows that say who kept it."""
+"""One promise of a checklist, and the verbs that keep it."""
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.db import models
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
 
-from checklists.models.checklist import Section
+from django.core.files import File
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from checklists import listeners
+from checklists.actors import user_of
+from checklists.markdown import plain
+from checklists.models.item_queries import ItemQuerySet
+from checklists.models.item_refusals import how_it_stands, refuse_busy_target, refuse_parent
+from checklists.models.item_states import ItemKind, ItemState
+from checklists.models.keeping import Completion, Waiver
+from checklists.models.proof import BACKS, Proof, ProofKind, ProofOutcome, file_proof, link_proof, note_proof
+from checklists.models.turns import why_frozen, why_not_run
+from checklists.rights import Rights
+from checklists.texts import checked_note, checked_reason
+from deployctl import audit
 from deployctl.accounts.roles import Role
+from deployctl.audit import Action, Actor, actor_name
+from deployctl.errors import InvalidInput, Refusal
+from deployctl.operations import catalogue
 from deployctl.runs.models import Run
 
-
-class ItemState(models.TextChoices):
-    """Where an item is."""
-
-    OPEN = "open", "Open"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
-    WAIVED = "waived", "Waived"
-
-
-class ItemKind(models.TextChoices):
-    """How an item is fulfilled."""
-
-    MANUAL = "manual", "By a person"
-    CHECK = "check", "By a check"
-    OPERATION = "operation", "By an operation"
+if TYPE_CHECKING:
+    from checklists.models.checklist import Section
+    from checklists.models.deployment import Deployment
 
 
 class Item(models.Model):
-    """A promise. Its state is moved only by its verbs."""
+    """A promise. Its state is moved only by its verbs; an item with sub-items follows them."""
 
-    section = models.ForeignKey(Section, on_delete=models.PROTECT, related_name="items")
+    section: models.ForeignKey[Section, Section] = models.ForeignKey(
+        "checklists.Section", on_delete=models.PROTECT, related_name="items"
+    )
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
     position = models.PositiveIntegerField()
     key = models.CharField(max_length=200)
@@ -42,111 +51,266 @@ class Item(models.Model):
     params = models.JSONField(default=dict)
     role = models.CharField(max_length=20, choices=Role.choices, blank=True)
     evidence_required = models.BooleanField(default=False)
+    # Relative to the window: to its start where negative, else to its end. Kept, so that due times follow it.
+    due_offset = models.DurationField(null=True)
     due_at = models.DateTimeField(null=True)
+    # Text and commands below the item, as in a section.
+    blocks = models.JSONField(default=list)
     state = models.CharField(max_length=20, choices=ItemState.choices, default=ItemState.OPEN)
+
+    objects: ClassVar[models.Manager[Item]] = models.Manager.from_queryset(ItemQuerySet)()
 
     class Meta:
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["section", "position"], name="item_positions_unique")]
+        indexes = [models.Index(fields=["state", "due_at"], name="item_state_and_due")]
 
     def __str__(self) -> str:
-        return self.text
+        return plain(self.text)
 
+    def get_absolute_url(self) -> str:
+        """The item's page."""
+        return reverse("checklists:item", args=[self.pk])
 
-class Completion(models.Model):
-    """Who ticked an item and when; undone, not deleted."""
+    @property
+    def deployment(self) -> Deployment:
+        """What the promise belongs to."""
+        return self.section.checklist.deployment
 
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="completions")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
-    by_name = models.CharField(max_length=200)
-    at = models.DateTimeField(auto_now_add=True)
-    note = models.TextField(blank=True)
-    undone_at = models.DateTimeField(null=True)
-    undone_by_name = models.CharField(max_length=200, blank=True)
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether its operation must be alone on the target."""
+        known = catalogue().get(self.operation)
+        return known is not None and known.exclusive
 
-    class Meta:
-        ordering = ["pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["item"], condition=models.Q(undone_at=None), name="one_standing_completion"
+    # --- A person keeps it ----------------------------------------------------------------------------
+
+    def complete(self, by: Actor, note: str = "") -> None:
+        """Tick it.
+
+        Args:
+            note: asked for where an operation should prove the item and somebody ticks it by hand instead.
+
+        Raises:
+            NotAllowed: it is not theirs to tick.
+            Refusal: it is done or waived already, follows its sub-items, or lacks the evidence it asks for.
+            InvalidInput: it lacks the note it asks for.
+        """
+        note = checked_note(note)
+        with self._changing(by):
+            refuse_parent(self)
+            if self.evidence_required and not self.proofs.filter(outcome__in=BACKS).exists():
+                raise Refusal(
+                    f"“{self}” asks for evidence. It was not ticked; add a note, a link or a file to it first."
+                )
+            if self.kind == ItemKind.OPERATION and self.state != ItemState.DONE and not note:
+                raise InvalidInput(
+                    f"“{self}” is proven by the operation “{self.operation}”. It was not ticked; run it, "
+                    "or say in the note how you know that it is done."
+                )
+            self._move(ItemState.DONE, ItemState.OPEN, ItemState.FAILED)
+            self._complete(by, note)
+            self._tell(by, Action.ITEM_COMPLETED, "ticked", note=note)
+
+    def undo(self, by: Actor) -> None:
+        """Open it again, whether it was ticked, proven or failed.
+
+        Raises:
+            NotAllowed, Refusal: as for `complete`.
+        """
+        with self._changing(by):
+            refuse_parent(self)
+            before = self.state
+            self._move(ItemState.OPEN, ItemState.DONE, ItemState.FAILED)
+            self._withdraw_completion(by)
+            self._tell(by, Action.ITEM_UNDONE, "opened again", before=before)
+
+    def waive(self, by: Actor, reason: str) -> None:
+        """Declare that it does not apply; with sub-items, all of them that are still open.
+
+        Raises:
+            InvalidInput: no reason.
+            NotAllowed, Refusal: as for `complete`.
+        """
+        reason = checked_reason(reason)
+        with self._changing(by):
+            children = list(self.children.all())
+            if children:
+                open_ones = [c for c in children if c.state in {ItemState.OPEN, ItemState.FAILED}]
+                if not open_ones:
+                    raise Refusal(f"No sub-item of “{self}” is open, so there is nothing to waive.")
+                for child in open_ones:
+                    child.waive(by, reason)
+                return
+            self._move(ItemState.WAIVED, ItemState.OPEN, ItemState.FAILED)
+            Waiver.objects.create(item=self, by=user_of(by), by_name=actor_name(by), reason=reason)
+            self._tell(by, Action.ITEM_WAIVED, "waived", reason=reason)
+
+    def unwaive(self, by: Actor) -> None:
+        """Withdraw the waiver: the promise counts again.
+
+        Raises:
+            NotAllowed, Refusal: as for `complete`.
+        """
+        with self._changing(by):
+            refuse_parent(self)
+            self._move(ItemState.OPEN, ItemState.WAIVED)
+            self.waivers.filter(withdrawn_at=None).update(
+                withdrawn_at=timezone.now(), withdrawn_by_name=actor_name(by)
             )
-        ]
+            self._tell(by, Action.ITEM_UNWAIVED, "no longer waived")
 
-    def __str__(self) -> str:
-        return f"{self.item} by {self.by_name}"
+    def add_proof(
+        self, by: Actor, kind: str, *, text: str = "", url: str = "", file: File[bytes] | None = None
+    ) -> Proof:
+        """Put a note, a link or a file beside the item.
 
+        Args:
+            kind: `note`, `link` or `file`; runs and checks write their proofs themselves.
+            text: the note, or words about the link or file.
 
-class Waiver(models.Model):
-    """Who declared an item not applicable, and why; withdrawn, not deleted."""
+        Raises:
+            InvalidInput: something that cannot be kept.
+            NotAllowed, Refusal: as for `complete`.
+        """
+        match kind:
+            case ProofKind.NOTE:
+                proof = note_proof(text)
+            case ProofKind.LINK:
+                proof = link_proof(url, text)
+            case ProofKind.FILE:
+                proof = file_proof(file, text)
+            case _:
+                raise InvalidInput(f"A person adds a note, a link or a file, not “{kind}”. Nothing was added.")
+        try:
+            with self._changing(by):
+                proof.item, proof.by, proof.by_name = self, user_of(by), actor_name(by)
+                proof.save(force_insert=True)
+                facts = {"kind": proof.kind, "url": proof.url, "file": proof.file_name, "sha256": proof.file_sha256}
+                self._tell(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
+        except BaseException:
+            proof.forget_file()
+            raise
+        return proof
 
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="waivers")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
-    by_name = models.CharField(max_length=200)
-    at = models.DateTimeField(auto_now_add=True)
-    reason = models.TextField()
-    withdrawn_at = models.DateTimeField(null=True)
-    withdrawn_by_name = models.CharField(max_length=200, blank=True)
+    # --- The machine proves it ------------------------------------------------------------------------
 
-    class Meta:
-        ordering = ["pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["item"], condition=models.Q(withdrawn_at=None), name="one_standing_waiver"
+    def start(self, by: Actor, params: Mapping[str, object] | None = None) -> Run:
+        """Run the operation that proves the item.
+
+        Args:
+            params: override those of the template.
+
+        Returns:
+            The run, queued; its proof is pending until it ends.
+
+        Raises:
+            Refusal: before the first gate is signed (unless that gate covers the item), while the deployment
+                is halted or over, while the item is waived, or while something else works on the target.
+            NotAllowed: not theirs, or not an operator.
+            InvalidInput: parameters that the operation cannot take.
+        """
+        with self._changing(by) as deployment:
+            refuse_parent(self)
+            if self.kind != ItemKind.OPERATION:
+                raise Refusal(f"“{self}” has no operation to run; it is kept by a person.")
+            if reason := why_not_run(deployment.state, self.section.stage):
+                raise Refusal(f"“{self}” was not started. {reason}")
+            if self.state == ItemState.WAIVED:
+                raise Refusal(f"“{self}” is waived, so nothing was started. Withdraw the waiver first.")
+            refuse_busy_target(self, deployment)
+            run = Run.request(
+                target=deployment.target,
+                kind=self.operation,
+                params={**self.params, **(params or {})},
+                by=by,
+                authority=deployment.authority,
             )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.item} waived by {self.by_name}"
-
-
-class ProofKind(models.TextChoices):
-    """What a proof is made of."""
-
-    NOTE = "note", "Note"
-    LINK = "link", "Link"
-    FILE = "file", "File"
-    RUN = "run", "Run"
-    CHECK = "check", "Check"
-
-
-class ProofOutcome(models.TextChoices):
-    """What a proof says; people's notes, links and files say nothing by themselves."""
-
-    NONE = "", "—"
-    PENDING = "pending", "Pending"
-    PASS = "pass", "Pass"
-    FAIL = "fail", "Fail"
-    NOT_MEASURABLE = "not_measurable", "Not measurable"
-    ERROR = "error", "Error"
-
-
-class Proof(models.Model):
-    """A row that backs an item: a run, a check's result, a file, a link or a note."""
-
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="proofs")
-    kind = models.CharField(max_length=20, choices=ProofKind.choices)
-    outcome = models.CharField(
-        max_length=20, choices=ProofOutcome.choices, blank=True, default=ProofOutcome.NONE
-    )
-    text = models.TextField(blank=True)
-    url = models.URLField(max_length=1000, blank=True)
-    file = models.FileField(upload_to="proofs/", blank=True)
-    file_name = models.CharField(max_length=255, blank=True)
-    file_size = models.BigIntegerField(null=True)
-    file_sha256 = models.CharField(max_length=64, blank=True)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="proofs")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
-    by_name = models.CharField(max_length=200)
-    at = models.DateTimeField(auto_now_add=True)
-    valid_until = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["item", "run"], condition=models.Q(run__isnull=False), name="one_proof_per_item_and_run"
+            Proof.objects.create(
+                item=self,
+                kind=ProofKind.RUN,
+                outcome=ProofOutcome.PENDING,
+                run=run,
+                by=user_of(by),
+                by_name=actor_name(by),
             )
-        ]
+            self._tell(by, Action.ITEM_RUN_REQUESTED, f"run {run.pk} requested", run=run.pk)
+        return run
 
-    def __str__(self) -> str:
-        return f"{self.item}: {self.kind}"
+    def prove(self, proof: Proof, outcome: ProofOutcome, *, by: Actor, summary: str) -> None:
+        """Take over what a run found: pass → done, fail → failed; anything else leaves the item as it is.
+
+        Args:
+            proof: the pending proof of the run; one that is settled already is left alone.
+            by: who asked for the run.
+            summary: the run's own words.
+        """
+        with self.deployment.changing():
+            self.refresh_from_db(fields=["state"])
+            pending = Proof.objects.filter(pk=proof.pk, outcome=ProofOutcome.PENDING)
+            if pending.update(outcome=outcome, text=summary) != 1:
+                return
+            action, what = Action.ITEM_UNPROVEN, f"not proven by {proof.title}"
+            if outcome == ProofOutcome.PASS:
+                action, what = Action.ITEM_PROVEN, f"proven by {proof.title}"
+                if self.state in {ItemState.OPEN, ItemState.FAILED}:
+                    self._move(ItemState.DONE, self.state)
+                    self._complete(by, summary)
+            elif outcome == ProofOutcome.FAIL:
+                action, what = Action.ITEM_FAILED, f"failed by {proof.title}"
+                if self.state in {ItemState.OPEN, ItemState.DONE}:
+                    self._move(ItemState.FAILED, self.state)
+                    self._withdraw_completion(by)
+            self._tell(by, action, what, run=proof.run_id, outcome=outcome.value)
+
+    # --- How verbs work -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self, by: Actor) -> Iterator[Deployment]:
+        """Hold the deployment, with the item as it is now, for somebody who may keep it."""
+        with self.deployment.changing() as deployment:
+            self.refresh_from_db(fields=["state"])
+            Rights.of(by, deployment).require_keep(self)
+            if reason := why_frozen(deployment.state, self.section.stage):
+                raise Refusal(f"“{self}” was not changed. {reason}")
+            yield deployment
+
+    def _move(self, to: ItemState, *sources: str) -> None:
+        if Item.objects.filter(pk=self.pk, state__in=sources).update(state=to) != 1:
+            raise Refusal(how_it_stands(self))
+        self.state = to
+
+    def _complete(self, by: Actor, note: str) -> None:
+        Completion.objects.create(item=self, by=user_of(by), by_name=actor_name(by), note=note)
+
+    def _withdraw_completion(self, by: Actor) -> None:
+        self.completions.filter(undone_at=None).update(undone_at=timezone.now(), undone_by_name=actor_name(by))
+
+    def _tell(self, by: Actor, action: Action, what: str, **data: object) -> None:
+        """Let parents follow, tell listeners, append the audit entry, announce what pages show of it."""
+        followed = self._lead_parents()
+        stage = self.section.stage
+        listeners.on_record_change.tell(self.deployment, by, f"“{self}” {what}", stage)
+        self._audit(action, by, {key: value for key, value in data.items() if value != ""})
+        for parent in followed:
+            parent._audit(Action.ITEM_FOLLOWED, by, {"state": parent.state, "after": str(self)})
+        ids = [f"item-{item.pk}" for item in (self, *followed)]
+        phase = f"phase-{self.deployment.pk}-{self.section.phase_position}"
+        self.deployment.announce(*ids, f"section-{self.section_id}", phase)
+
+    def _lead_parents(self) -> list[Item]:
+        """Set the item above to what its sub-items say together, and so on upwards; those that moved."""
+        moved: list[Item] = []
+        child = self
+        while child.parent_id is not None:
+            parent = Item.objects.get(pk=child.parent_id)
+            state = ItemState.of_children(parent.children.values_list("state", flat=True))
+            if state == parent.state:
+                break
+            parent._move(state, parent.state)
+            moved.append(parent)
+            child = parent
+        return moved
+
+    def _audit(self, action: Action, by: Actor, data: dict[str, object]) -> None:
+        audit.append(action, by=by, subject=self, deployment_id=self.section.checklist.deployment_id, data=data)

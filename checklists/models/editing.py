@@ -1,0 +1,141 @@
+"""Changing what was planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
+
+from checklists import listeners
+from checklists.models.state import NOT_BEGUN
+from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
+from checklists.texts import checked_plan, checked_title, unified
+from checklists.window import Window
+from deployctl.audit import Action, Actor
+from deployctl.errors import Refusal
+
+if TYPE_CHECKING:
+    from checklists.models.deployment import Deployment
+
+
+class Changes(TypedDict, total=False):
+    """What an edit may name; what is left out, or None, stays as it is."""
+
+    title: str | None
+    window_start: datetime | None
+    window_end: datetime | None
+    team: Iterable[Seat] | None
+    rollback_plan: str | None
+    notes: str | None
+
+
+class Change(NamedTuple):
+    """One thing that became another."""
+
+    field: str
+    what: str
+    before: str
+    after: str
+
+
+def edit(deployment: Deployment, by: Actor, changes: Changes) -> list[str]:
+    """Apply changes to a deployment that the caller holds (`deployment.changing()`).
+
+    Returns:
+        A phrase for each thing that changed.
+    """
+    if deployment.is_final:
+        raise Refusal(f"“{deployment}” is {deployment.now_in} and no longer changes. Nothing was changed.")
+    done = [change for step in STEPS for change in step(deployment, changes)]
+    if not done:
+        return []
+    covered = [change.what for change in done if change.field != "notes"]
+    if covered:
+        stage = "pre" if deployment.state in NOT_BEGUN else "deploy"
+        listeners.on_record_change.tell(deployment, by, "; ".join(covered), stage)
+    deployment.record(
+        Action.DEPLOYMENT_EDITED,
+        by,
+        **{change.field: {"before": change.before, "after": change.after} for change in done},
+    )
+    deployment.announce()
+    return [change.what for change in done]
+
+
+def _edit_title(deployment: Deployment, changes: Changes) -> Iterator[Change]:
+    title = changes.get("title")
+    if title is None or (title := checked_title(title)) == deployment.title:
+        return
+    _refuse_begun(deployment, "title")
+    before, deployment.title = deployment.title, title
+    deployment.save(update_fields=["title"])
+    yield Change("title", f"title changed from “{before}” to “{title}”", before, title)
+
+
+def _edit_window(deployment: Deployment, changes: Changes) -> Iterator[Change]:
+    before = deployment.window
+    start, end = changes.get("window_start") or before.start, changes.get("window_end") or before.end
+    if (start, end) == (before.start, before.end):
+        return
+    window = Window.checked(start, end)
+    if window.start != before.start:
+        _refuse_begun(deployment, "start of the window")
+    deployment.write_window(window)
+    deployment.checklist.follow_window(window)
+    yield Change("window", f"window moved from {before} to {window}", str(before), str(window))
+
+
+def _edit_team(deployment: Deployment, changes: Changes) -> Iterator[Change]:
+    wanted = changes.get("team")
+    if wanted is None:
+        return
+    seats = checked_team(wanted)
+    members = list(deployment.team.select_related("user"))
+    present: list[Seat] = [(member.user, member.role) for member in members]
+    gone = [seat for seat in present if seat not in seats]
+    new = [seat for seat in seats if seat not in present]
+    if not gone and not new:
+        return
+    # The team is a list, not a record: who was in it is kept by the audit entry of this edit.
+    deployment.team.filter(pk__in=[m.pk for m in members if (m.user, m.role) in gone]).delete()
+    TeamMember.objects.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in new)
+    parts = [f"without {team_in_words(gone)}"] if gone else []
+    parts += [f"with {team_in_words(new)}"] if new else []
+    yield Change("team", f"team changed: now {' and '.join(parts)}", team_in_words(present), team_in_words(seats))
+
+
+def _edit_plan(deployment: Deployment, changes: Changes) -> Iterator[Change]:
+    plan = changes.get("rollback_plan")
+    if plan is None or (plan := checked_plan(plan)) == deployment.rollback_plan:
+        return
+    _refuse_begun(deployment, "rollback plan")
+    before, deployment.rollback_plan = deployment.rollback_plan, plan
+    deployment.save(update_fields=["rollback_plan"])
+    yield Change("rollback_plan", "rollback plan rewritten", before, plan)
+
+
+def _edit_notes(deployment: Deployment, changes: Changes) -> Iterator[Change]:
+    notes = changes.get("notes")
+    if notes is None or (notes := unified(notes)) == deployment.notes:
+        return
+    before, deployment.notes = deployment.notes, notes
+    deployment.save(update_fields=["notes"])
+    yield Change("notes", "notes rewritten", before, notes)
+
+
+STEPS: tuple[Callable[[Deployment, Changes], Iterator[Change]], ...] = (
+    _edit_title,
+    _edit_window,
+    _edit_team,
+    _edit_plan,
+    _edit_notes,
+)
+
+
+def _refuse_begun(deployment: Deployment, what: str) -> None:
+    """What the first gate approved is what is carried out: it no longer changes once that has begun."""
+    if deployment.has_begun:
+        raise Refusal(
+            f"“{deployment}” is {deployment.now_in}: its {what} was approved and no longer changes. Nothing was "
+            "changed; the end of the window, the team and the notes still may."
+        )

@@ -1,0 +1,66 @@
+"""Questions about items, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from checklists.models.item_states import UNKEPT, ItemKind, ItemState
+from checklists.models.team import TeamMember
+from checklists.models.turns import COVERED_BY, NEXT_GATE
+from deployctl.accounts.models import User
+
+if TYPE_CHECKING:
+    from checklists.models.item import Item  # noqa: F401 (named in a string below)
+
+
+class ItemQuerySet(models.QuerySet["Item"]):
+    """Items."""
+
+    def of_deployment(self, deployment_id: int) -> ItemQuerySet:
+        """All promises of a deployment, in the order of its template."""
+        return self.filter(section__checklist__deployment=deployment_id).order_by(
+            "section__position", "position"
+        )
+
+    def leaves(self) -> ItemQuerySet:
+        """Without those that follow their sub-items."""
+        return self.filter(children=None)
+
+    def unkept(self) -> ItemQuerySet:
+        """Open or failed."""
+        return self.filter(state__in=UNKEPT)
+
+    def covered_by(self, gate_key: str) -> ItemQuerySet:
+        """Those of the stages that a gate (or `closure`) covers."""
+        return self.filter(section__stage__in=COVERED_BY[gate_key])
+
+    def for_bulk(self) -> ItemQuerySet:
+        """Open, kept by hand, and asking for nothing of their own."""
+        return self.leaves().filter(state=ItemState.OPEN, kind=ItemKind.MANUAL, evidence_required=False)
+
+    def having_their_turn(self) -> ItemQuerySet:
+        """Those whose stage is what their deployment is on the way to now."""
+        turns = Q(pk__in=[])
+        for state, gate_key in NEXT_GATE.items():
+            turns |= Q(section__checklist__deployment__state=state, section__stage__in=COVERED_BY[gate_key])
+        return self.filter(turns)
+
+    def waiting_on(self, user: User) -> ItemQuerySet:
+        """What a person's part in a team asks of them now: unkept leaves, the ones due first first.
+
+        Items without a role wait on everybody in the team; nothing waits on somebody who is in none.
+        """
+        seats = TeamMember.objects.filter(
+            user=user, deployment=OuterRef("section__checklist__deployment")
+        )
+        return (
+            self.leaves()
+            .unkept()
+            .having_their_turn()
+            .filter(Q(role="") & Exists(seats) | Exists(seats.filter(role=OuterRef("role"))))
+            .select_related("section__checklist__deployment__target")
+            .order_by(models.F("due_at").asc(nulls_last=True), "section__position", "position")
+        )

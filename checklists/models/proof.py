@@ -1,0 +1,174 @@
+"""What backs an item: a run, a check's result, a file, a link or a note."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import uuid
+from pathlib import PurePosixPath
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files import File
+from django.core.validators import URLValidator
+from django.db import models
+
+from checklists.texts import checked_note
+from deployctl.errors import InvalidInput
+from deployctl.runs.models import Run
+
+LARGEST_FILE = 10 * 1024 * 1024  # bytes
+LONGEST_NAME = 200
+FOLDER = "proofs/"
+LONGEST_URL = 1000
+
+
+class ProofKind(models.TextChoices):
+    """What a proof is made of."""
+
+    NOTE = "note", "Note"
+    LINK = "link", "Link"
+    FILE = "file", "File"
+    RUN = "run", "Run"
+    CHECK = "check", "Check"
+
+
+class ProofOutcome(models.TextChoices):
+    """What a proof says; people's notes, links and files say nothing by themselves."""
+
+    NONE = "", "—"
+    PENDING = "pending", "Pending"
+    PASS = "pass", "Pass"
+    FAIL = "fail", "Fail"
+    NOT_MEASURABLE = "not_measurable", "Not measurable"
+    ERROR = "error", "Error"
+
+
+# What counts as evidence where an item asks for some.
+BACKS = (ProofOutcome.NONE, ProofOutcome.PASS)
+
+
+def stored_name(_proof: Proof, _name: str) -> str:
+    """Where an uploaded file is kept: under a name of ours, because theirs may be anything."""
+    return f"{FOLDER}{uuid.uuid4().hex}"
+
+
+class Proof(models.Model):
+    """A row that backs an item; never edited, never deleted."""
+
+    item = models.ForeignKey("checklists.Item", on_delete=models.PROTECT, related_name="proofs")
+    kind = models.CharField(max_length=20, choices=ProofKind.choices)
+    outcome = models.CharField(
+        max_length=20, choices=ProofOutcome.choices, blank=True, default=ProofOutcome.NONE
+    )
+    text = models.TextField(blank=True)
+    url = models.URLField(max_length=LONGEST_URL, blank=True)
+    file = models.FileField(upload_to=stored_name, blank=True)
+    file_name = models.CharField(max_length=255, blank=True)
+    file_size = models.BigIntegerField(null=True)
+    file_sha256 = models.CharField(max_length=64, blank=True)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="proofs")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+    valid_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["item", "run"], condition=models.Q(run__isnull=False), name="one_proof_per_item_and_run"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.get_kind_display()}"
+
+    @property
+    def title(self) -> str:
+        """What to call it in a sentence."""
+        match self.kind:
+            case ProofKind.FILE:
+                return f"file “{self.file_name}”"
+            case ProofKind.LINK:
+                return f"link {self.url}"
+            case ProofKind.RUN:
+                return f"run {self.run_id}"
+            case _:
+                return self.get_kind_display().lower()
+
+    def forget_file(self) -> None:
+        """Remove the file of a proof whose row was not kept: it does not go with the transaction."""
+        name = self.file.name or ""
+        if name.startswith(FOLDER):
+            self.file.storage.delete(name)
+
+
+def note_proof(text: str) -> Proof:
+    """A note, not yet saved.
+
+    Raises:
+        InvalidInput: empty or too long.
+    """
+    text = checked_note(text)
+    if not text:
+        raise InvalidInput("The note is empty. Nothing was added; write what you saw.")
+    return Proof(kind=ProofKind.NOTE, text=text)
+
+
+def link_proof(url: str, text: str) -> Proof:
+    """A link to a page of the web, not yet saved.
+
+    Raises:
+        InvalidInput: not an address that begins with http:// or https://, or too long.
+    """
+    url = url.strip()
+    try:
+        URLValidator(schemes=["http", "https"])(url)
+    except ValidationError:
+        url = ""
+    if not url or len(url) > LONGEST_URL:
+        raise InvalidInput(
+            "The link cannot be used. Nothing was added; give an address that begins with https:// or http://, "
+            f"at most {LONGEST_URL} characters long."
+        )
+    return Proof(kind=ProofKind.LINK, url=url, text=checked_note(text))
+
+
+def file_proof(upload: File[bytes] | None, text: str) -> Proof:
+    """A file with its size and digest, not yet saved.
+
+    Args:
+        upload: at most 10 MB; its name is kept for people and never used as a path.
+
+    Raises:
+        InvalidInput: no file, an empty one, or one that is too large.
+    """
+    if upload is None:
+        raise InvalidInput("No file was given. Nothing was added; choose one.")
+    if not upload.size:
+        raise InvalidInput(f"The file “{_shown_name(upload)}” is empty. Nothing was added.")
+    if upload.size > LARGEST_FILE:
+        raise InvalidInput(
+            f"The file “{_shown_name(upload)}” has {upload.size / 1024**2:.1f} MB; the most is "
+            f"{LARGEST_FILE // 1024**2} MB. Nothing was added; attach a part of it, or a link."
+        )
+    digest = hashlib.sha256()
+    for chunk in upload.chunks():
+        digest.update(chunk)
+    upload.seek(0)
+    return Proof(
+        kind=ProofKind.FILE,
+        text=checked_note(text),
+        file=upload,
+        file_name=_shown_name(upload),
+        file_size=upload.size,
+        file_sha256=digest.hexdigest(),
+    )
+
+
+def _shown_name(upload: File[bytes]) -> str:
+    """The name a person gave, without folders and without characters that cannot be seen."""
+    name = PurePosixPath((upload.name or "").replace("\\", "/")).name
+    name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip(" .")
+    return name[:LONGEST_NAME] or "file"

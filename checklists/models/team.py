@@ -1,0 +1,56 @@
+"""Who takes part in a deployment, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import models
+
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Role
+from deployctl.errors import InvalidInput
+
+Seat = tuple[User, str]
+
+
+class TeamMember(models.Model):
+    """A person's part in a deployment."""
+
+    deployment = models.ForeignKey("checklists.Deployment", on_delete=models.PROTECT, related_name="team")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="deployment_roles")
+    role = models.CharField(max_length=20, choices=Role.choices)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["deployment", "user", "role"], name="team_member_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_role_display()}"
+
+
+def checked_team(seats: Iterable[Seat]) -> list[Seat]:
+    """A team that can do the work, each seat once, in the order given.
+
+    Args:
+        seats: people with the value of their role, such as `dba`; a person may hold several.
+
+    Raises:
+        InvalidInput: nobody at all, an unknown role, or somebody whose account is disabled.
+    """
+    team = list(dict.fromkeys((user, str(role)) for user, role in seats))
+    if not team:
+        raise InvalidInput("A deployment needs a team. Nothing was changed; name at least one person with a role.")
+    for user, role in team:
+        if role not in Role.values:
+            raise InvalidInput(
+                f"“{role}” is not a role. Nothing was changed; the roles are {', '.join(Role.values)}."
+            )
+        if not user.is_active:
+            raise InvalidInput(f"{user}'s account is disabled. Nothing was changed; name somebody else.")
+    return team
+
+
+def team_in_words(seats: Iterable[Seat]) -> str:
+    """Names with their roles, in one phrase."""
+    return ", ".join(f"{user} ({Role(role).label})" for user, role in seats) or "nobody"

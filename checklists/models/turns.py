@@ -1,0 +1,84 @@
+"""Which stage of a checklist has its turn in which state of the deployment: the rules, once.
+
+| stage | its operations run while | what it records may change |
+|---|---|---|
+| pre | planning, approved | until the deployment begins |
+| deploy, post | deploying, verifying | until the deployment has ended |
+| week, ongoing, reference | deploying, verifying, signed off | until the deployment has ended |
+
+Before the first gate only the stage that this gate covers has operations: its signers need their proof.
+Changing what a signed gate covers is allowed, and reopens that gate.
+"""
+
+from __future__ import annotations
+
+from checklists.models.stage import Stage
+from checklists.models.state import FINAL, NOT_BEGUN, UNDER_WAY, DeploymentState
+
+RUNS_WHILE: dict[str, tuple[DeploymentState, ...]] = {
+    Stage.PRE: NOT_BEGUN,
+    Stage.DEPLOY: UNDER_WAY,
+    Stage.POST: UNDER_WAY,
+    Stage.WEEK: (*UNDER_WAY, DeploymentState.SIGNED_OFF),
+    Stage.ONGOING: (*UNDER_WAY, DeploymentState.SIGNED_OFF),
+    Stage.REFERENCE: (*UNDER_WAY, DeploymentState.SIGNED_OFF),
+}
+
+COVERED_BY: dict[str, tuple[Stage, ...]] = {
+    "pre": (Stage.PRE,),
+    "post": (Stage.DEPLOY, Stage.POST),
+    "closure": (Stage.WEEK,),
+}
+"""The stages that the two gates cover, and those that closing waits for."""
+
+NEXT_GATE: dict[str, str] = {
+    DeploymentState.PLANNING: "pre",
+    DeploymentState.APPROVED: "pre",
+    DeploymentState.DEPLOYING: "post",
+    DeploymentState.VERIFYING: "post",
+    DeploymentState.HALTED: "post",
+    DeploymentState.SIGNED_OFF: "closure",
+}
+"""What a deployment is on its way to; the final states and a rollback are on the way to none."""
+
+
+def stages_now(state: str) -> tuple[Stage, ...]:
+    """The stages whose open items wait for somebody in this state."""
+    return COVERED_BY.get(NEXT_GATE.get(state, ""), ())
+
+
+def why_not_run(state: str, stage: str) -> str:
+    """Why an operation of a stage may not start now, as a sentence; empty when it may."""
+    now = DeploymentState(state)
+    if now in RUNS_WHILE[stage]:
+        return ""
+    if now in FINAL:
+        return f"The deployment is {now.label.lower()}; nothing of it starts any more."
+    if now == DeploymentState.PLANNING:
+        return "Operations wait for the first gate. Have it signed, then begin the deployment."
+    if now == DeploymentState.APPROVED:
+        return "The deployment is approved and has not begun. Begin it first."
+    if now in {DeploymentState.HALTED, DeploymentState.ROLLING_BACK}:
+        return f"The deployment is {now.label.lower()}: nothing new starts."
+    if stage == Stage.PRE:
+        return "What the first gate approved does not change once the deployment has begun."
+    return "The second gate is signed; this part of the work is over."
+
+
+def why_frozen(state: str, stage: str) -> str:
+    """Why an item of a stage no longer changes, as a sentence; empty when it may."""
+    now = DeploymentState(state)
+    if now in FINAL:
+        return f"The deployment is {now.label.lower()} and no longer changes."
+    if stage == Stage.PRE and now not in NOT_BEGUN:
+        return (
+            "What the first gate approved does not change once the deployment has begun; "
+            "write what you found into the deployment's notes."
+        )
+    return ""
+
+
+def is_signed(state: str, stage: str) -> bool:
+    """Whether a signed gate covers the stage now, so that a change would withdraw its signatures."""
+    signed = {DeploymentState.APPROVED: "pre", DeploymentState.SIGNED_OFF: "post"}.get(DeploymentState(state), "")
+    return stage in COVERED_BY.get(signed, ())

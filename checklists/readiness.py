@@ -1,0 +1,124 @@
+"""GO or NO-GO: what stands between a deployment and its next gate, each thing a sentence with a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from checklists.models import Deployment, Item, ItemState
+from checklists.models.turns import COVERED_BY, NEXT_GATE
+from deployctl.accounts.models import User
+from deployctl.runs.models import Run, RunState
+
+CLOSURE = "closure"
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """One thing in the way: a sentence, and where to do something about it."""
+
+    sentence: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One thing that waits on somebody: a sentence, and where they do it."""
+
+    sentence: str
+    url: str
+
+
+Source = Callable[[Deployment, str], Iterable[Blocker]]
+WaitingSource = Callable[[User], Iterable[Waiting]]
+_sources: list[Source] = []
+_waiting: list[WaitingSource] = []
+
+
+def register(source: Source) -> Source:
+    """Have another floor add blockers of its own; called with the deployment and the gate's key.
+
+    May be used as a decorator. The key is `pre`, `post` or `closure` (what closing waits for).
+    """
+    if source not in _sources:
+        _sources.append(source)
+    return source
+
+
+def register_waiting(source: WaitingSource) -> WaitingSource:
+    """Have another floor say what waits on a person, such as a signature. May be used as a decorator."""
+    if source not in _waiting:
+        _waiting.append(source)
+    return source
+
+
+def waiting_on(user: User) -> list[Waiting]:
+    """What waits on a person besides items: everything that the registered sources name."""
+    return [waiting for source in _waiting for waiting in source(user)]
+
+
+def blockers(deployment: Deployment, gate_key: str) -> list[Blocker]:
+    """Everything that is in the way of a gate, fresh from the database.
+
+    Args:
+        gate_key: `pre`, `post`, or `closure` for what closing waits for.
+    """
+    return blockers_of([deployment], {deployment.pk: gate_key})[deployment.pk]
+
+
+def verdicts(deployments: Iterable[Deployment]) -> dict[int, list[Blocker]]:
+    """The blockers of several deployments, each before what it is on the way to, by number."""
+    listed = list(deployments)
+    return blockers_of(listed, {d.pk: NEXT_GATE[d.state] for d in listed if d.state in NEXT_GATE})
+
+
+def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> dict[int, list[Blocker]]:
+    """The blockers of several deployments, in as many questions as one of them needs.
+
+    Args:
+        gates: by the deployment's number, the key of the gate; without one nothing is in the way.
+    """
+    asked = [deployment for deployment in deployments if deployment.pk in gates]
+    found: dict[int, list[Blocker]] = {deployment.pk: [] for deployment in deployments}
+    if not asked:
+        return found
+    unkept = Item.objects.leaves().unkept().filter(section__checklist__deployment__in=asked)
+    proving = _runs_in_progress(asked)
+    for item in unkept.select_related("section__checklist").order_by("section__position", "position"):
+        number = item.section.checklist.deployment_id
+        if item.section.stage in COVERED_BY[gates[number]]:
+            found[number].append(_of_item(item, proving.get(item.pk)))
+    for run in Run.objects.filter(target__in={d.target_id for d in asked}, state=RunState.UNKNOWN):
+        for deployment in asked:
+            if deployment.target_id == run.target_id:
+                found[deployment.pk].append(_of_unknown_run(run))
+    for deployment in asked:
+        for source in _sources:
+            found[deployment.pk] += source(deployment, gates[deployment.pk])
+    return found
+
+
+def _runs_in_progress(deployments: Iterable[Deployment]) -> dict[int, Run]:
+    """Unfinished runs by the item they are to prove."""
+    unfinished = [RunState.WAITING, RunState.QUEUED, RunState.RUNNING]
+    runs = Run.objects.filter(authority__in=[d.authority for d in deployments], state__in=unfinished)
+    return {proof.item_id: run for run in runs.prefetch_related("proofs") for proof in run.proofs.all()}
+
+
+def _of_item(item: Item, run: Run | None) -> Blocker:
+    if run is not None:
+        sentence = f"“{item}” is being proven by run {run.pk}, which is {run.get_state_display().lower()}."
+    elif item.state == ItemState.FAILED:
+        sentence = f"“{item}” has failed."
+    else:
+        sentence = f"“{item}” is open."
+    return Blocker(sentence, item.get_absolute_url())
+
+
+def _of_unknown_run(run: Run) -> Blocker:
+    return Blocker(
+        f"Run {run.pk} ({run.kind}) was lost while it changed the target; somebody decides what became of it.",
+        reverse("runs:run", args=[run.pk]),
+    )
