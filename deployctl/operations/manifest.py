@@ -177,7 +177,10 @@ def check(folder: Path, manifest: Manifest, *, advance: Callable[[int], None] = 
         if path not in present:
             raise Damaged(path, f"{path} is missing from {folder.name}.")
         _check_size(folder, file)
-        digest = sha256_of(folder / path, advance=_after(done, advance))
+        try:
+            digest = sha256_of(folder / path, advance=_after(done, advance))
+        except OSError as error:  # a worn medium, or a link in the file's place
+            raise Damaged(path, f"{path} of {folder.name} cannot be read: {error.strerror}.") from error
         if digest != file.sha256:
             other = owners.get(digest)
             what = f"has the content of {other}" if other else "was changed after the backup was written"

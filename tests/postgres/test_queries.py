@@ -124,7 +124,7 @@ def orders(session: psycopg.Connection) -> psycopg.Connection:
         CREATE TABLE "Customer" (region text, id int, PRIMARY KEY (region, id));
         CREATE TABLE "Order" (id int PRIMARY KEY, region text, "customerId" int);
         INSERT INTO "Customer" VALUES ('north', 1);
-        INSERT INTO "Order" VALUES (1, 'north', 1), (2, 'south', 9), (3, 'south', 9), 
+        INSERT INTO "Order" VALUES (1, 'north', 1), (2, 'south', 9), (3, 'south', 9),
             (4, NULL, 9), (5, 'x', 7);
         ALTER TABLE "Order" ADD CONSTRAINT order_customer
             FOREIGN KEY (region, "customerId") REFERENCES "Customer" (region, id) NOT VALID;
