@@ -1,4 +1,4 @@
-"""The audit chain: who did what to what, when; append-only, each entry sealed with the hash of the one before.
+"""The audit chain: who did what to what, when; append-only, each entry sealed with the hash of the last.
 
 from deployctl import audit
 audit.append(audit.Action.ITEM_COMPLETED, by=user, subject=item, deployment_id=7, data={"note": note})

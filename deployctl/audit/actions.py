@@ -1,5 +1,6 @@
 """Everything that can be said to have happened, in one list. A value is never renamed: entries keep it."""
 
+# ruff: noqa: S105 (names of events, not passwords)
 from __future__ import annotations
 
 from enum import StrEnum
@@ -40,8 +41,8 @@ class Action(StrEnum):
     ITEM_UNPROVEN = "item.unproven"
     ITEM_UNWAIVED = "item.unwaived"
     ITEM_WAIVED = "item.waived"
-    PASSWORD_CHANGED = "password.changed"  # noqa: S105 (the name of an event)
-    PASSWORD_REFUSED = "password.refused"  # noqa: S105
+    PASSWORD_CHANGED = "password.changed"
+    PASSWORD_REFUSED = "password.refused"
     PERMISSION_GRANTED = "permission.granted"
     PERMISSION_REVOKED = "permission.revoked"
     PERSON_CREATED = "person.created"

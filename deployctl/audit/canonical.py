@@ -22,7 +22,7 @@ _LARGEST = 2**53 - 1
 
 
 def plain(value: Any) -> Any:
-    """The nearest value that comes back unchanged from PostgreSQL's `jsonb`, so that hashes can be recomputed.
+    """The nearest value that comes back unchanged from PostgreSQL's `jsonb`, so that hashes can be checked.
 
     Text loses NUL (which `jsonb` refuses) and lone surrogates; what JSON cannot say exactly, such as a date
     or an integer beyond 2^53, becomes text.
