@@ -33,7 +33,7 @@ def who_is_at_it(busy: Run | None, target: Target, operation_class: type[Operati
     if busy is None:
         return f"Somebody else was working on {target} just now. Nothing was started. Try again."
     told = f"“{operation_class.title}” was not started: {busy.requested_by_name} started "
-    told += f"“{busy.operation.title}” on {target} (run {busy.pk}), which is {busy.get_state_display().lower()}. "
+    told += f"“{busy.title}” on {target} (run {busy.pk}), which is {busy.get_state_display().lower()}. "
     if busy.state == RunState.UNKNOWN:
         return told + "Its worker was lost. Look at the target and decide on the run's page what became of it."
     return told + "Wait until it has ended, or cancel it."

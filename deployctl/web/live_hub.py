@@ -144,7 +144,8 @@ class Hub:
         fragments = tuple(json.loads(data))
         if len(self._recent) == self._recent.maxlen:
             self._complete_since = max(self._complete_since, self._recent[0][0])
-        self._recent.append((time.time(), channel, fragments))
+        if fragments:  # a hint without names (new log lines) is nothing to catch up with
+            self._recent.append((time.time(), channel, fragments))
         for subscription in self._subscriptions:
             if channel in subscription.channels:
                 subscription.add(fragments)

@@ -13,6 +13,7 @@ from deployctl import audit
 from deployctl.audit import Actor, actor_name, actor_user
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
+from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
 from deployctl.operations.registry import operation
 from deployctl.runs import listeners, refusals
@@ -130,12 +131,18 @@ class Run(models.Model):
         transaction.on_commit(run.publish)
         return run
 
-    def publish(self) -> None:
-        """Hint a worker that this run is queued. Never raises: without a broker the dispatcher does it later."""
+    def publish(self) -> bool:
+        """Hint a worker that this run is queued. Never raises: without a broker the dispatcher does it later.
+
+        Returns:
+            Whether the broker took the message.
+        """
         from deployctl.runs.publishing import hint  # the tasks import this model
 
-        if hint(self.pk):
-            Run.objects.filter(pk=self.pk).update(published_at=Now())
+        if not hint(self.pk):
+            return False
+        Run.objects.filter(pk=self.pk).update(published_at=Now())
+        return True
 
     # --- Taking and holding -----------------------------------------------------------------------------
 
@@ -184,19 +191,18 @@ class Run(models.Model):
             LeaseLost: it does not hold it any more.
         """
         if Run.objects.held(self).update(**fields) != 1:
-            raise LeaseLost(str(self))
+            raise LeaseLost(str(self.pk))
 
-    def renew(self) -> bool:
-        """Prolong the lease by the database's clock.
-
-        Returns:
-            Whether somebody asked to cancel.
-
-        Raises:
-            LeaseLost: the run is not ours any more.
-        """
+    def renew(self) -> None:
+        """Prolong the lease by the database's clock. Raises LeaseLost as `write` does."""
         self.write(lease_until=Now() + LEASE)
-        return Run.objects.filter(pk=self.pk, cancel_requested_at__isnull=False).exists()
+
+    def is_to_be_cancelled(self) -> bool:
+        """Whether somebody asked to cancel. Raises LeaseLost as `write` does."""
+        asked = Run.objects.held(self).values_list("cancel_requested_at", flat=True).first()
+        if asked is None and not Run.objects.held(self).exists():
+            raise LeaseLost(str(self.pk))
+        return asked is not None
 
     # --- Ending -----------------------------------------------------------------------------------------
 
@@ -330,6 +336,12 @@ class Run(models.Model):
     def application_name(self) -> str:
         """Under which the run's sessions and programs are found on servers and machines."""
         return f"deployctl:{self.pk}:{self.token}"
+
+    @property
+    def title(self) -> str:
+        """What the operation is called; its kind where this deployctl no longer knows it."""
+        known = catalogue().get(self.kind)
+        return known.title if known else self.kind
 
     @property
     def operation(self) -> type[Operation]:

@@ -1,0 +1,174 @@
+"""What a run offers to its operation: `operations.base.Job` over our own tables."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import transaction
+from django.db.models.functions import Now
+
+from deployctl.errors import DeployctlError
+from deployctl.operations import children
+from deployctl.operations.base import Cancelled, TargetFacts
+from deployctl.postgres.connection import ConnectionSpec
+from deployctl.postgres.process import Completed
+from deployctl.runs.execution.log import Log
+from deployctl.runs.execution.masking import Masker
+from deployctl.runs.execution.patience import patiently
+from deployctl.runs.execution.progress import Progress
+from deployctl.runs.execution.sessions import Sessions
+from deployctl.runs.execution.stopping import Reason, Stop
+from deployctl.runs.models import LeaseLost, Run, RunStep, StepState
+from deployctl.secrets import Secret
+from deployctl.web.live import announce
+
+
+class RunJob:
+    """Implements `operations.base.Job`.
+
+    Args:
+        run: claimed.
+        target: with the connection resolved.
+        log, masker, sessions, stop: of this execution.
+        deadline: when the run's time is up, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        target: TargetFacts,
+        log: Log,
+        masker: Masker,
+        sessions: Sessions,
+        stop: Stop,
+        deadline: float,
+    ) -> None:
+        assert run.token is not None  # noqa: S101 - a claimed run has one
+        self.run_id, self.token = run.pk, run.token
+        self.application_name = run.application_name
+        self.params = run.operation.parse_params(run.params)
+        self.target = target
+        self._run, self._log, self._masker = run, log, masker
+        self._sessions, self._stop, self._deadline = sessions, stop, deadline
+        self._progress = Progress()
+        self._steps = 0
+
+    def log(self, text: str, *, level: str = "info") -> None:
+        """Write a line."""
+        self._log.write(text, level)
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A numbered step."""
+        self.raise_if_cancelled()
+        step = self._patiently(lambda: self._begin_step(self._masker.mask(name)))
+        try:
+            yield
+        except BaseException as error:
+            # The first cause stands: what cannot be recorded any more is settled when the run ends.
+            with contextlib.suppress(LeaseLost, Cancelled):
+                self._end_step(step, *self._how_it_failed(error))
+            raise
+        self._end_step(step, StepState.SUCCEEDED, "")
+
+    def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+        """Report progress."""
+        worth_writing = self._progress.report(done, total, unit=unit, phase=self._masker.mask(phase))
+        if worth_writing is not None:
+            self._patiently(lambda: self._write_progress(worth_writing))
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` once the run is to stop."""
+        self._stop.raise_if_asked()
+
+    def secret(self, name: str) -> Secret:
+        """A secret of the target, masked from now on."""
+        found = self._patiently(lambda: self._run.target.secret(name))
+        self._masker.add(found.reveal())
+        return found
+
+    def execute(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        connection: ConnectionSpec | None = None,
+        pass_url: bool = False,
+        on_output: Callable[[str, bytes], None] | None = None,
+        while_running: Callable[[], None] | None = None,
+    ) -> Completed:
+        """Run a program to its end; its output goes to the log."""
+        self.raise_if_cancelled()
+        with self._log.program() as to_log:
+            return children.execute(
+                argv,
+                application_name=self.application_name,
+                timeout_s=max(self._deadline - time.monotonic(), 1),
+                should_stop=lambda: self._stop.reason,
+                on_output=[to_log, on_output] if on_output else [to_log],
+                while_running=while_running,
+                env=env,
+                cwd=cwd,
+                connection=connection,
+                pass_url=pass_url,
+            )
+
+    def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
+        """A session on the target that ends with the run."""
+        self.raise_if_cancelled()
+        return self._sessions.connect(dbname=dbname, **options)
+
+    # --- Writing ----------------------------------------------------------------------------------------
+
+    def _patiently(self, write: Callable[[], Any]) -> Any:
+        try:
+            return patiently(write, while_=lambda: self._stop.reason != Reason.LEASE_LOST)
+        except LeaseLost:
+            self._stop.ask(Reason.LEASE_LOST)
+            raise
+
+    @transaction.atomic
+    def _begin_step(self, name: str) -> RunStep:
+        number = self._steps + 1
+        # Progress belongs to a step: the next one starts without.
+        self._run.write(
+            phase=name[:200], progress_done=None, progress_total=None, progress_unit="", progress_rate=None
+        )
+        step = RunStep.objects.create(run=self._run, number=number, name=name[:300])
+        self._announce("steps", "progress")
+        transaction.on_commit(lambda: setattr(self, "_steps", number))
+        return step
+
+    def _end_step(self, step: RunStep, state: StepState, detail: str) -> None:
+        self._patiently(lambda: self._record_end(step, state, self._masker.mask(detail)))
+
+    @transaction.atomic
+    def _record_end(self, step: RunStep, state: StepState, detail: str) -> None:
+        self._run.write(phase="")
+        self._run.steps.filter(pk=step.pk).update(state=state, detail=detail, finished_at=Now())
+        self._announce("steps")
+
+    @transaction.atomic
+    def _write_progress(self, columns: Mapping[str, Any]) -> None:
+        self._run.write(**columns)
+        self._announce("progress")
+
+    def _announce(self, *parts: str) -> None:
+        fragments = [f"run-{self.run_id}-{part}" for part in parts]
+        announce(f"run:{self.run_id}", *fragments)
+        if self._run.deployment_id is not None:
+            announce(f"deployment:{self._run.deployment_id}", *fragments)
+
+    def _how_it_failed(self, error: BaseException) -> tuple[StepState, str]:
+        if self._stop.reason == Reason.CANCELLED:
+            return StepState.CANCELLED, ""
+        if self._stop:
+            return StepState.INTERRUPTED, ""
+        return StepState.FAILED, error.sentence if isinstance(error, DeployctlError) else ""

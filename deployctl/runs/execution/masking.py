@@ -1,0 +1,170 @@
+"""Keeps secrets out of everything that is shown or stored, however they are written and wherever output is cut."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shlex
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "•••"
+# Shorter than this is no secret: masking every "a" would hide the log, not the password.
+SHORTEST = 4
+
+
+class Masker:
+    """The secrets of one run in all their spellings. May be used from several threads."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._spellings: tuple[str, ...] = ()
+        self._pattern: re.Pattern[str] | None = None
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Mask this from now on, too."""
+        with self._lock:
+            found = {*self._spellings, *spellings(secret)}
+            # Longest first: of two that start alike, the longer one is meant.
+            self._spellings = tuple(sorted(found, key=len, reverse=True))
+            if self._spellings:
+                # Within a lookahead, so that overlapping ones are all found.
+                self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, self._spellings))}))")
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets stand in a text, overlapping ones joined."""
+        spellings_now, pattern = self._spellings, self._pattern
+        # Plain search is many times faster than the pattern, and there is nothing to find in most text.
+        if pattern is None or not any(spelling in text for spelling in spellings_now):
+            return []
+        joined: list[tuple[int, int]] = []
+        for match in pattern.finditer(text):
+            start, end = match.span(1)
+            if joined and start < joined[-1][1]:
+                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            else:
+                joined.append((start, end))
+        return joined
+
+    def mask(self, text: str) -> str:
+        """A whole text without its secrets."""
+        return _cut_out(text, self.spans(text))
+
+    def mask_json(self, value: Any) -> Any:
+        """A value of JSON without secrets, in names as well."""
+        if isinstance(value, str):
+            return self.mask(value)
+        if isinstance(value, Mapping):
+            return {self.mask(str(name)): self.mask_json(item) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.mask_json(item) for item in value]
+        return value
+
+    def beginning_at(self, text: str) -> int:
+        """Where at the end of a text a secret may have begun; the text's length if nowhere."""
+        earliest = len(text)
+        for spelling in self._spellings:
+            for length in range(min(len(spelling) - 1, len(text)), 0, -1):
+                if text.endswith(spelling[:length]):
+                    earliest = min(earliest, len(text) - length)
+                    break
+        return earliest
+
+
+class MaskedStream:
+    """Masks a text that arrives in pieces; holds back only what may be the beginning of a secret."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self._held = ""
+        # This many characters of what is held belong to a mask that was given out already.
+        self._covered = 0
+
+    def feed(self, text: str) -> str:
+        """What can be shown after this piece."""
+        return self._give(text, final=False)
+
+    def close(self) -> str:
+        """The rest."""
+        return self._give("", final=True)
+
+    def _give(self, text: str, *, final: bool) -> str:
+        text = self._held + text
+        cut = len(text) if final else self._masker.beginning_at(text)
+        spans = _joined([(0, self._covered)] if self._covered else [], self._masker.spans(text))
+        shown = _cut_out(text[:cut], [(start, min(end, cut)) for start, end in spans if start < cut])
+        if self._covered and cut:
+            shown = shown.removeprefix(MASK)
+        # A span of which a mask was shown, now or before, and which reaches into what is held.
+        begun = [end for start, end in spans if start < cut or (start == 0 and self._covered)]
+        self._covered = max([0, *(end - cut for end in begun)])
+        self._held = text[cut:]
+        return shown
+
+
+def spellings(secret: str) -> set[str]:
+    """A secret as it may appear: raw, percent-encoded, quoted for SQL, shell, JSON and libpq, and in base64."""
+    if len(secret) < SHORTEST:
+        return set()
+    backslashed = secret.replace("\\", "\\\\")
+    found = {
+        secret,
+        quote(secret, safe=""),
+        quote(secret, safe="").replace("%", "%25"),
+        quote(secret),
+        quote_plus(secret),
+        re.sub(r"%[0-9A-F]{2}", lambda code: code[0].lower(), quote(secret, safe="")),
+        secret.replace("'", "''"),
+        secret.replace('"', '""'),
+        backslashed,
+        backslashed.replace("'", "\\'"),
+        backslashed.replace('"', '\\"'),
+        backslashed.replace(":", "\\:"),
+        shlex.quote(secret).strip("'"),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        # The log drops control characters before it masks.
+        "".join(character for character in secret if character.isprintable()),
+        *_base64(secret.encode()),
+    }
+    return {spelling for spelling in found if len(spelling) >= SHORTEST}
+
+
+def _base64(secret: bytes) -> set[str]:
+    """What stays the same of a secret's base64 wherever in a longer text it stands.
+
+    Three bytes make four characters, so there are three positions; characters that mix in neighbouring
+    bytes are left out, except where the secret stands alone.
+    """
+    found = set()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        found.add(encode(secret).decode().rstrip("="))
+        for before in range(3):
+            text = encode(b"\0" * before + secret).decode().rstrip("=")
+            first = (0, 2, 3)[before]
+            complete = (before + len(secret)) * 8 // 6
+            # Eight characters: fewer would turn up by chance.
+            if complete - first >= 8:  # noqa: PLR2004
+                found.add(text[first:complete])
+    return found
+
+
+def _joined(first: list[tuple[int, int]], rest: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans behind one that starts before them all; the first of them may overlap it."""
+    if first and rest and rest[0][0] < first[0][1]:
+        return [(first[0][0], max(first[0][1], rest[0][1])), *rest[1:]]
+    return first + rest
+
+
+def _cut_out(text: str, spans: list[tuple[int, int]]) -> str:
+    parts, position = [], 0
+    for start, end in spans:
+        parts += [text[position:start], MASK]
+        position = end
+    return "".join(parts) + text[position:]

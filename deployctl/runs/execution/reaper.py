@@ -1,0 +1,103 @@
+"""Cleans up after workers that were lost: ends what they left running, then says honestly what is known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import socket
+import time
+
+import psutil
+import psycopg
+from django.db import transaction
+
+from deployctl.errors import DeployctlError
+from deployctl.runs.execution import words
+from deployctl.runs.execution.log import add_line
+from deployctl.runs.execution.sessions import end_sessions
+from deployctl.runs.models import LeaseLost, Run
+
+logger = logging.getLogger(__name__)
+
+KILLED_WITHIN_S = 5.0
+
+
+def reap() -> int:
+    """Settle every run whose lease ran out.
+
+    Returns:
+        How many there were.
+    """
+    settled = 0
+    for run in Run.objects.abandoned().select_related("target"):
+        if not run.take_over():
+            continue
+        try:
+            settle(run)
+        except LeaseLost:  # our own lease ran out over it: the next sweep goes on
+            continue
+        settled += 1
+    return settled
+
+
+def settle(run: Run) -> None:
+    """End what a lost worker left of a run, wait until it is gone, and record the outcome.
+
+    Args:
+        run: taken over.
+
+    Raises:
+        LeaseLost: another sweep took it over in turn.
+    """
+    # Every process and session of the run carries this, whichever worker started it.
+    mark = f"deployctl:{run.pk}:"
+    if run.worker_host == socket.gethostname():
+        end_processes(mark)
+    left = _end_sessions(run, mark)
+    if run.exclusive:
+        # While we hold the run nobody else writes backups of this target.
+        run.target.backup_folder().remove_partials(dt.timedelta(0))
+    sentence = words.lost(run, left)
+    logger.warning("Run %s: %s", run.pk, sentence)
+    with transaction.atomic():
+        add_line(run, sentence, "error")
+        run.lose(sentence)
+
+
+def end_processes(mark: str) -> None:
+    """Kill the processes of a run on this machine, and wait until they are gone.
+
+    Known by the environment they were given, never by a remembered number: numbers are used again.
+
+    Args:
+        mark: the beginning of `PGAPPNAME`, such as `deployctl:12:`.
+    """
+    deadline = time.monotonic() + KILLED_WITHIN_S
+    while found := [process for process in psutil.process_iter() if _carries(process, mark)]:
+        for process in found:
+            _kill(process)
+        psutil.wait_procs(found, timeout=1)
+        if time.monotonic() > deadline:
+            logger.error("Processes of %s do not end: %s", mark, [process.pid for process in found])
+            return
+
+
+def _carries(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get("PGAPPNAME", "").startswith(mark)
+    except (psutil.Error, OSError):  # gone, a zombie, or another user's
+        return False
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()  # psutil compares the start time first
+    except psutil.Error as error:
+        logger.warning("A process of a lost run could not be ended: %s", error)
+
+
+def _end_sessions(run: Run, mark: str) -> str:
+    try:
+        return words.still_there(run, end_sessions(run.target.spec(), mark))
+    except (DeployctlError, psycopg.Error) as error:
+        return words.cannot_look(run, error)

@@ -1,0 +1,171 @@
+"""One execution of a run, from the claim to the recorded end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+
+import psycopg
+from django.conf import settings
+
+from deployctl.errors import DeployctlError
+from deployctl.operations import catalogue
+from deployctl.operations.base import Outcome, TargetFacts
+from deployctl.postgres.connection import CannotConnect
+from deployctl.runs import guards
+from deployctl.runs.execution import words
+from deployctl.runs.execution.heartbeat import Heartbeat
+from deployctl.runs.execution.job import RunJob
+from deployctl.runs.execution.log import Log
+from deployctl.runs.execution.masking import Masker
+from deployctl.runs.execution.patience import patiently
+from deployctl.runs.execution.sessions import Sessions, end_sessions
+from deployctl.runs.execution.stopping import Reason, Stop
+from deployctl.runs.models import LeaseLost, Run
+
+logger = logging.getLogger(__name__)
+
+# Writes the end of a run; raises LeaseLost when it is not ours to write.
+Ending = Callable[[], None]
+
+
+def execute(run_id: int) -> None:
+    """Execute a queued run. Whoever comes second, with the same message or another, finds nothing to do."""
+    run = Run.objects.select_related("target").filter(pk=run_id).first()
+    if run is None or not run.claim(host=socket.gethostname(), pid=os.getpid()):
+        return
+    if run.kind not in catalogue():
+        run.fail(f"This deployctl no longer knows the operation {run.kind}. Nothing was done.")
+        return
+    Supervisor(run).supervise()
+
+
+class Supervisor:
+    """Executes one claimed run.
+
+    Args:
+        run: claimed by this process.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._stop = Stop()
+        self._masker = Masker()
+        self._sessions: Sessions | None = None
+
+    def supervise(self) -> None:
+        """Perform the operation and record how it ended, unless the run was taken from us meanwhile."""
+        limit = self._run.operation.time_limit_s
+        heartbeat = Heartbeat(
+            self._run, self._stop, time_limit_s=limit, while_stopping=self._cancel_sessions
+        )
+        with self._stop.on_terminate(), heartbeat:
+            try:
+                with Log(self._run, self._masker, self._stop) as log:
+                    ending = self._perform(log, deadline=time.monotonic() + limit)
+                # The log is complete by now: whoever reads the outcome can read why.
+                patiently(ending, while_=lambda: self._stop.reason != Reason.LEASE_LOST)
+            except LeaseLost:
+                logger.warning("Run %s was taken from this worker; it leaves", self._run.pk)
+
+    def _perform(self, log: Log, *, deadline: float) -> Ending:
+        try:
+            guards.check_claim(self._run)
+            outcome = self._operate(log, deadline)
+        except LeaseLost:
+            raise
+        except BaseException as error:
+            ending = self._ending_of(error, log)
+            if not isinstance(error, Exception):
+                # Somebody ends this process (SystemExit and the like): settle the run, then let them.
+                ending()
+                raise
+            return ending
+        finally:
+            if self._sessions is not None:
+                self._sessions.close()
+        return lambda: self._run.succeed(
+            self._masker.mask(outcome.summary), self._masker.mask_json(dict(outcome.facts)), outcome.artefact
+        )
+
+    def _operate(self, log: Log, deadline: float) -> Outcome:
+        run, target = self._run, self._run.target
+        spec = target.spec()
+        self._masker.add(spec.password)
+        facts = TargetFacts(
+            name=target.name,
+            environment=target.environment,
+            connection=spec,
+            project=target.project(),
+            backups=target.backup_folder(),
+        )
+        self._sessions = Sessions(spec, run.application_name)
+        job = RunJob(
+            run,
+            target=facts,
+            log=log,
+            masker=self._masker,
+            sessions=self._sessions,
+            stop=self._stop,
+            deadline=deadline,
+        )
+        operation = run.operation()
+        if not run.exclusive:
+            return operation.perform(job)
+        with self._sessions.exclusive():
+            return operation.perform(job)
+
+    def _cancel_sessions(self) -> None:
+        if self._sessions is None:
+            return
+        try:
+            self._sessions.cancel()
+        except (CannotConnect, psycopg.Error) as error:
+            logger.warning("Sessions of run %s cannot be ended: %s", self._run.pk, error)
+
+    # --- How it ended -----------------------------------------------------------------------------------
+
+    def _ending_of(self, error: BaseException, log: Log) -> Ending:
+        run = self._run
+        reason = self._stop.reason or (Reason.SHUTDOWN if not isinstance(error, Exception) else None)
+        if reason == Reason.LEASE_LOST:
+            raise LeaseLost(str(run.pk))
+        if reason is not None:
+            return self._stopped(reason, log)
+        sentence = self._masker.mask(self._sentence(error))
+        log.write(sentence, "error")
+        return lambda: run.fail(sentence)
+
+    def _stopped(self, reason: Reason, log: Log) -> Ending:
+        run = self._run
+        left = self._end_sessions()
+        run.refresh_from_db(fields=["cancel_requested_by_name"])
+        sentence = words.stopped(run, reason, left)
+        log.write(sentence, "warning")
+        ending = {Reason.CANCELLED: run.confirm_cancelled, Reason.TIME_LIMIT: run.fail}.get(reason, run.lose)
+        return lambda: ending(sentence)
+
+    def _end_sessions(self) -> str:
+        """End what is left of us on the target; says so where that cannot be told or done."""
+        if self._sessions is None:
+            return ""
+        self._sessions.close()
+        try:
+            left = end_sessions(self._run.target.spec(), self._run.application_name)
+        except (DeployctlError, psycopg.Error) as error:
+            return words.cannot_look(self._run, error)
+        return words.still_there(self._run, left)
+
+    def _sentence(self, error: BaseException) -> str:
+        if isinstance(error, DeployctlError):
+            return error.sentence
+        if isinstance(error, psycopg.Error):
+            return words.postgres_failed(self._run, error)
+        # A defect of ours. Its traceback may show values, so it is masked like everything else.
+        trace = "".join(traceback.format_exception(error))
+        logger.error("Run %s met a defect:\n%s", self._run.pk, self._masker.mask(trace))
+        return words.defect(self._run, error, debug=settings.DEBUG)

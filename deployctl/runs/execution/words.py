@@ -1,0 +1,86 @@
+"""What is said about a run that did not end by itself: what happened, what state things are in, what next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from deployctl.runs.execution.stopping import Reason
+from deployctl.runs.models import Run, StepState
+
+
+def stopped(run: Run, reason: Reason, left: str = "") -> str:
+    """A run was stopped in order: its programs and sessions are gone.
+
+    Args:
+        run: the run.
+        reason: why.
+        left: what is still there of it, in a sentence, or "".
+    """
+    minutes = run.operation.time_limit_s // 60
+    why = {
+        Reason.CANCELLED: f"Cancelled by {run.cancel_requested_by_name}.",
+        Reason.TIME_LIMIT: f"Stopped: it took longer than its time limit of {minutes} minutes.",
+        Reason.SHUTDOWN: "Stopped: its worker was told to end before it was done.",
+    }[reason]
+    return _joined(why, left, state_of_target(run))
+
+
+def lost(run: Run, left: str = "") -> str:
+    """A run's worker died or was cut off; the reaper cleaned up."""
+    return _joined(f"Its worker on {run.worker_host} was lost.", left, state_of_target(run))
+
+
+def state_of_target(run: Run) -> str:
+    """What can be said about the target after a run that was cut off, and what to do next."""
+    if not run.changes_target:
+        return f"“{run.title}” only reads {run.target}; nothing on it was changed. Start it again."
+    done = list(run.steps.filter(state=StepState.SUCCEEDED).values_list("name", flat=True))
+    broken_off = list(run.steps.exclude(state=StepState.SUCCEEDED).values_list("name", flat=True))
+    if not done and not broken_off:
+        return f"It had not begun to change {run.target}."
+    return _joined(
+        f"Done on {run.target} before: {'; '.join(done)}." if done else "No step was completed.",
+        f"Cut off in: {'; '.join(broken_off)}." if broken_off else "",
+        "PostgreSQL undoes a transaction that is cut off, but not what was committed before. "
+        "Look at the target before anything else is done to it: “Migration status” shows which migrations "
+        "are applied.",
+    )
+
+
+def cannot_look(run: Run, error: Exception) -> str:
+    """The target could not be asked whether anything of the run is still there."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return (
+        f"{run.target} could not be asked whether sessions of this run are still open ({reason}). "
+        f"Look for the application name {run.application_name} there."
+    )
+
+
+def still_there(run: Run, pids: Sequence[int]) -> str:
+    """Sessions that did not go."""
+    if not pids:
+        return ""
+    listed = ", ".join(map(str, pids))
+    return f"These of its sessions on {run.target} did not end: {listed}. End them before going on."
+
+
+def postgres_failed(run: Run, error: psycopg.Error) -> str:
+    """PostgreSQL refused something that the operation did not expect."""
+    told = (error.diag.message_primary or str(error)).strip().rstrip(".")
+    return f"PostgreSQL said: {told}. " + state_of_target(run)
+
+
+def defect(run: Run, error: BaseException, *, debug: bool) -> str:
+    """A mistake in deployctl itself; the worker's log has the details."""
+    detail = f" ({type(error).__name__}: {error})" if debug else f" ({type(error).__name__})"
+    return _joined(
+        f"deployctl met a defect of its own{detail}.",
+        "The worker's log tells more.",
+        state_of_target(run),
+    )
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
