@@ -80,8 +80,8 @@ class PrismaFiles(PrismaHistory):
             shown = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
             raise OperationFailed(
                 f"Nothing was applied: the schema {schema} has {len(tables)} tables ({shown}) but no "
-                "records of Prisma (its error P3005). Is this the right database? If so, record what is there "
-                "already as applied (prisma migrate resolve --applied, “baselining”)."
+                "records of Prisma (its error P3005). Is this the right database? If so, record what is "
+                "there already as applied (prisma migrate resolve --applied, “baselining”)."
             )
         prisma.create_table(ledger)
 
@@ -136,8 +136,8 @@ class _Application:
         if session.closed or session.broken:
             raise OperationFailed(
                 f"The connection was lost while the migration {name} ran ({message_of(error)}). "
-                "Whether it was applied is not known: Prisma's record of it is unfinished. Look at the schema and at the "
-                f"migration status before anything else. {progress_so_far(self.done)}"
+                "Whether it was applied is not known: Prisma's record of it is unfinished. Look at the "
+                f"schema and at the migration status before anything else. {progress_so_far(self.done)}"
             ) from error
         session.rollback()
         undone = not OWN_TRANSACTION.search(script)

@@ -29,10 +29,15 @@ const here = (name) => new URL(name, import.meta.url);
 const data = JSON.parse(readFileSync(here("data.json"), "utf8"));
 const statement = (name) => readFileSync(here(`statements/${name}`), "utf8");
 
-const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
+const url = process.env.DATABASE_URL;
+if (!url) refuse("DATABASE_URL is not set.");
+const schema = new URL(url).searchParams.get("schema") ?? "public";
+
+const client = new pg.Client({ connectionString: url });
 await client.connect();
 try {
   await client.query("BEGIN");
+  await client.query("SELECT set_config('search_path', quote_ident($1), false)", [schema]);
   for (const name of readdirSync(here("statements")).sort()) {
     const list = /^\d+_(\w+)\.sql$/.exec(name)?.[1];
     if (!list) continue;

@@ -1,6 +1,6 @@
 """The production seed without Node. It and seed.mjs run the same statements on the same data.json.
 
-The database is named by libpq's variables (PGHOST, …) where PGDATABASE is set, else by DATABASE_URL.
+The database is named by DATABASE_URL, or by libpq's variables (PGHOST, PGDATABASE, …) where it is not set.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import psycopg
 HERE = Path(__file__).parent
 EXAMPLES = {"yoursecurepassword123!"}  # printed in guides, so known to everybody
 SHORTEST = 16
+USE_SCHEMA = "SELECT set_config('search_path', quote_ident($1), false)"
 # Parameters for Prisma alone; libpq refuses a URL that has them.
 PRISMA_ONLY = {"schema", "connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size"}
 
@@ -28,8 +29,10 @@ def main() -> None:
     """Add what is missing of the seed data, in one transaction."""
     password = checked_password(os.environ.get("ADMIN_DEFAULT_PASSWORD", ""))
     data = json.loads((HERE / "data.json").read_text("utf-8"))
+    url, schema = database()
     try:
-        with psycopg.connect(connection_string()) as connection, psycopg.RawCursor(connection) as cursor:
+        with psycopg.connect(url) as connection, psycopg.RawCursor(connection) as cursor:
+            cursor.execute(USE_SCHEMA, [schema])
             for path in sorted((HERE / "statements").glob("[0-9]*_*.sql")):
                 key = re.sub(r"^\d+_", "", path.stem)
                 cursor.execute(path.read_bytes(), [json.dumps(data[key])])
@@ -66,19 +69,18 @@ def hashed(password: str) -> str:
     return f"$scrypt$ln=15,r=8,p=3${salt64}${key64}"
 
 
-def connection_string() -> str:
-    """What psycopg needs to find the database; empty means libpq's own variables."""
-    if os.environ.get("PGDATABASE"):
-        return ""
-    parts = urlsplit(os.environ.get("DATABASE_URL", ""))
-    if not parts.scheme:
+def database() -> tuple[str, str]:
+    """What psycopg needs to find the database, and the schema to work in.
+
+    The first is empty where libpq's own variables say it.
+    """
+    url = os.environ.get("DATABASE_URL", "")
+    if not url and not os.environ.get("PGDATABASE"):
         sys.exit("DATABASE_URL is not set. Nothing was changed.")
+    parts = urlsplit(url)
     parameters = dict(parse_qsl(parts.query))
-    schema = parameters.get("schema")
     kept = {key: value for key, value in parameters.items() if key not in PRISMA_ONLY}
-    if schema:
-        kept["options"] = f"-c search_path={schema}"
-    return parts._replace(query=urlencode(kept, quote_via=quote)).geturl()
+    return parts._replace(query=urlencode(kept, quote_via=quote)).geturl(), parameters.get("schema", "public")
 
 
 def say(line: str) -> None:

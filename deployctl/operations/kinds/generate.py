@@ -1,0 +1,48 @@
+"""Generate the application's client from its schema."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from deployctl.operations.applications import described, project_of
+from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
+
+
+class Generate(Operation):
+    """Runs the project's own generation; no database is involved."""
+
+    kind: ClassVar[str] = "generate"
+    title: ClassVar[str] = "Generate client"
+    help: ClassVar[str] = (
+        "Runs the command that generates the application's database client, and checks that it wrote the "
+        "files that the project expects."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
+    time_limit_s: ClassVar[int] = 900
+
+    def perform(self, job: Job) -> Outcome:
+        """Run the command, then look at what it wrote."""
+        project = project_of(job)
+        argv = project.command("generate")
+        # File systems keep times more coarsely than the clock: 2 s is the coarsest in use (FAT).
+        started = time.time() - 2
+        with job.step(f"Run {described(argv)}"):
+            completed = job.execute(argv, cwd=project.folder)
+        written = list(project.expect.generated)
+        if written:
+            with job.step("Look at what was generated"):
+                for name in written:
+                    path = project.folder / name
+                    if not path.exists():
+                        raise OperationFailed(
+                            f"The command succeeded, but {name} does not exist in {project.folder}."
+                        )
+                    if path.stat().st_mtime < started:
+                        raise OperationFailed(f"The command succeeded, but it did not write {name} anew.")
+        return Outcome(
+            summary=f"Generated in {completed.duration_s:.1f} s"
+            + (f": {', '.join(written)}." if written else "."),
+            facts={"command": list(argv), "duration_s": round(completed.duration_s, 3), "generated": written},
+        )

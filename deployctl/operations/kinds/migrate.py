@@ -1,0 +1,56 @@
+"""Apply the pending migrations."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+from deployctl.operations.applications import project_of
+from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.migrators import migrator_for
+
+
+class Migrate(Operation):
+    """Brings the schema to where the project's migrations say, and reads it back."""
+
+    kind: ClassVar[str] = "migrate"
+    title: ClassVar[str] = "Migrate"
+    help: ClassVar[str] = (
+        "Applies the pending migrations in order. A migration that waits more than 5 s for a lock fails and "
+        "names the session that holds it."
+    )
+    changes_target: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 4 * 3600
+
+    def perform(self, job: Job) -> Outcome:
+        """Apply, then read the status back: nothing may be pending."""
+        migrator = migrator_for(project_of(job))
+        started = time.monotonic()
+        applied = migrator.apply(job)
+        duration = time.monotonic() - started
+        with job.step("Read the status back"):
+            status = migrator.status(job)
+            if status.pending or status.failed:
+                raise OperationFailed(
+                    f"{len(applied)} migrations were applied, but the database is not up to date. "
+                    + " ".join(status.findings)
+                )
+            for finding in status.findings:
+                job.log(finding, level="warning")
+        return Outcome(
+            summary=_summary(len(applied), status.total, duration),
+            facts={
+                "tool": migrator.tool,
+                "newly_applied": list(applied),
+                "duration_s": round(duration, 3),
+                **status.facts,
+            },
+        )
+
+
+def _summary(applied: int, total: int, duration_s: float) -> str:
+    if not applied:
+        return f"Nothing to apply: all {total} migrations were there already."
+    noun = "migration" if applied == 1 else "migrations"
+    return f"Applied {applied} {noun} in {duration_s:.1f} s; all {total} are applied."

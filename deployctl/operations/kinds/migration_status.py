@@ -1,0 +1,40 @@
+"""Tell where a database stands against its migrations."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from deployctl.operations.applications import project_of
+from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.migrators import migrator_for
+
+
+class MigrationStatus(Operation):
+    """Fails where anything is pending, failed, edited or unknown, and names it."""
+
+    kind: ClassVar[str] = "migration_status"
+    title: ClassVar[str] = "Migration status"
+    help: ClassVar[str] = (
+        "Compares the project's migrations with the database: applied, pending, failed, edited after they "
+        "were applied. Succeeds only when nothing is left to do."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
+    time_limit_s: ClassVar[int] = 300
+
+    def perform(self, job: Job) -> Outcome:
+        """Read the status."""
+        migrator = migrator_for(project_of(job))
+        with job.step(f"Read the status ({migrator.title})"):
+            status = migrator.status(job)
+            job.log(
+                f"{len(status.applied)} applied, {len(status.pending)} pending, {len(status.failed)} failed"
+            )
+            for finding in status.findings:
+                job.log(finding, level="warning")
+            if not status.up_to_date:
+                raise OperationFailed(f"The database is not up to date. {' '.join(status.findings)}")
+        return Outcome(
+            summary=f"Up to date: all {status.total} migrations are applied.",
+            facts={"tool": migrator.tool, **status.facts},
+        )

@@ -1,0 +1,55 @@
+"""Put the production data in that an application cannot start without."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from deployctl.operations.applications import count_admins, counted, described, project_of, reading_session
+from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
+
+ADMIN_PASSWORD = "ADMIN_DEFAULT_PASSWORD"  # noqa: S105 - the secret's name, not its value
+
+
+class Seed(Operation):
+    """Runs the project's own seed; its password reaches that program alone."""
+
+    kind: ClassVar[str] = "seed"
+    title: ClassVar[str] = "Seed"
+    help: ClassVar[str] = (
+        "Runs the application's production seed with the target's secret ADMIN_DEFAULT_PASSWORD, then counts "
+        "what is there."
+    )
+    changes_target: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 1800
+
+    def perform(self, job: Job) -> Outcome:
+        """Run the seed; the expected rows must be there afterwards."""
+        project = project_of(job)
+        argv = project.command("seed")
+        with job.step(f"Read the secret {ADMIN_PASSWORD}"):
+            password = job.secret(ADMIN_PASSWORD)
+        with job.step(f"Run {described(argv)}"):
+            job.execute(
+                argv,
+                cwd=project.folder,
+                env={ADMIN_PASSWORD: password.reveal()},
+                connection=job.target.connection,
+                pass_url=True,
+            )
+        with job.step("Count what is there"), reading_session(job) as connection:
+            found, wrong = counted(connection, project.expect.counts)
+            admins: Json = None
+            if project.expect.admin is not None:
+                admins, too_few = count_admins(connection, project.expect.admin)
+                wrong += too_few
+            for table, rows in found.items():
+                job.log(f"{table}: {rows} rows")
+            if wrong:
+                raise OperationFailed(f"The seed ended without an error, but {' '.join(wrong)}")
+        return Outcome(
+            summary="Seeded: "
+            + (", ".join(f"{rows} {table}" for table, rows in found.items()) or "done")
+            + ".",
+            facts={"counts": found, "admins": admins},
+        )

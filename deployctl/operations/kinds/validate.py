@@ -1,0 +1,182 @@
+"""Is the database what its application expects, and is it sound?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import psycopg
+
+from deployctl.operations.applications import count_admins, counted, project_of, reading_session
+from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.migrators import migrator_for
+from deployctl.operations.project import Project
+from deployctl.postgres.queries import activity, constraints, indexes
+from deployctl.postgres.queries.orphans import Orphans, orphans_of
+
+# The first of the five limits of the operator's checklist: "Connection pool > 80%".
+CONNECTIONS_LIMIT = 0.8
+
+Findings = list[str]
+Examination = tuple[Mapping[str, Json], Findings]
+
+
+class Validate(Operation):
+    """Looks at everything before it judges, so that one run names every finding."""
+
+    kind: ClassVar[str] = "validate"
+    title: ClassVar[str] = "Validate"
+    help: ClassVar[str] = (
+        "Checks expected row counts, the administrator, migrations, indexes, constraints, orphaned rows and "
+        "connections in use. Reads only; names every finding."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
+    time_limit_s: ClassVar[int] = 3600
+
+    def perform(self, job: Job) -> Outcome:
+        """Run every examination, then fail if any of them found something."""
+        project = project_of(job)
+        facts: dict[str, Json] = {}
+        findings: Findings = []
+        with reading_session(job) as connection:
+            examinations: dict[str, Callable[[], Examination]] = {
+                "Migrations": lambda: _migrations(job, project),
+                "Expected row counts": lambda: _counts(connection, project),
+                "Administrator": lambda: _admin(connection, project),
+                "Indexes": lambda: _indexes(connection),
+                "Constraints": lambda: _constraints(connection),
+                "Orphaned rows": lambda: _orphans(job, connection),
+                "Connections in use": lambda: _connections(connection),
+            }
+            for name, examine in examinations.items():
+                _examine(job, name, examine, facts, findings)
+        if findings:
+            noun = "finding" if len(findings) == 1 else "findings"
+            raise OperationFailed(f"{len(findings)} {noun}. {' '.join(findings)} Nothing was changed.")
+        return Outcome(summary=_summary(facts), facts=facts)
+
+
+class _Finding(OperationFailed):
+    """Marks the step as failed; the next ones still run."""
+
+
+def _examine(
+    job: Job, name: str, examine: Callable[[], Examination], facts: dict[str, Json], findings: Findings
+) -> None:
+    """One examination as one step. What it cannot look at is a finding, too: not seen is not sound."""
+    try:
+        with job.step(name):
+            try:
+                seen, wrong = examine()
+            except psycopg.Error as error:
+                job.raise_if_cancelled()
+                raise _Finding(
+                    f"{name} could not be examined: {error.diag.message_primary or error}."
+                ) from error
+            facts.update(seen)
+            for key, value in seen.items():
+                job.log(f"{key}: {value}")
+            if wrong:
+                raise _Finding(" ".join(wrong))
+    except OperationFailed as finding:
+        job.log(finding.sentence, level="error")
+        findings.append(finding.sentence)
+
+
+def _migrations(job: Job, project: Project) -> Examination:
+    status = migrator_for(project).status(job)
+    facts: dict[str, Json] = {
+        "migrations_applied": len(status.applied),
+        "migrations_pending": list(status.pending),
+        "migrations_failed": [failure.name for failure in status.failed],
+        "migrations_edited": list(status.edited),
+    }
+    return facts, status.findings
+
+
+def _counts(connection: psycopg.Connection, project: Project) -> Examination:
+    found, wrong = counted(connection, project.expect.counts)
+    return {"counts": found}, wrong
+
+
+def _admin(connection: psycopg.Connection, project: Project) -> Examination:
+    if project.expect.admin is None:
+        return {"admins": None}, []
+    found, wrong = count_admins(connection, project.expect.admin)
+    return {"admins": found}, wrong
+
+
+def _indexes(connection: psycopg.Connection) -> Examination:
+    every = indexes.indexes(connection)
+    invalid = [f"{index.schema}.{index.name}" for index in every if not (index.valid and index.ready)]
+    wrong = (
+        [f"Invalid indexes: {', '.join(invalid)}. Rebuild them (REINDEX INDEX CONCURRENTLY) or drop them."]
+        if invalid
+        else []
+    )
+    return {"indexes": len(every), "invalid_indexes": invalid}, wrong
+
+
+def _constraints(connection: psycopg.Connection) -> Examination:
+    every = constraints.constraints(connection)
+    unchecked = [f"{c.schema}.{c.table}.{c.name}" for c in every if not c.validated]
+    wrong = (
+        [f"Constraints never checked against older rows: {', '.join(unchecked)}. Run VALIDATE CONSTRAINT."]
+        if unchecked
+        else []
+    )
+    return {"constraints": len(every), "unvalidated_constraints": unchecked}, wrong
+
+
+def _orphans(job: Job, connection: psycopg.Connection) -> Examination:
+    """Every foreign key, the validated ones too: replication and disabled triggers bypass them."""
+    keys = constraints.foreign_keys(connection)
+    broken: list[Orphans] = []
+    for done, key in enumerate(keys):
+        job.raise_if_cancelled()
+        job.advance(done, len(keys), unit="foreign keys", phase="Orphaned rows")
+        orphans = orphans_of(connection, key)
+        if orphans.count:
+            broken.append(orphans)
+    job.advance(len(keys), len(keys), unit="foreign keys", phase="Orphaned rows")
+    facts: dict[str, Json] = {
+        "foreign_keys": len(keys),
+        "orphans": [
+            {
+                "table": f"{found.foreign_key.schema}.{found.foreign_key.table}",
+                "constraint": found.foreign_key.name,
+                "count": found.count,
+                "sample": list(found.sample),
+            }
+            for found in broken
+        ],
+    }
+    return facts, [_orphan_sentence(found) for found in broken]
+
+
+def _orphan_sentence(found: Orphans) -> str:
+    key = found.foreign_key
+    more = " and more" if found.count > len(found.sample) else ""
+    return (
+        f"{key.table}.{', '.join(key.columns)}: {found.count} rows refer to no row of {key.referenced_table} "
+        f"({key.name}), such as {', '.join(found.sample)}{more}."
+    )
+
+
+def _connections(connection: psycopg.Connection) -> Examination:
+    use = activity.connection_use(connection)
+    facts = {"connections_used": use.used, "connections_available": use.available}
+    if use.used <= CONNECTIONS_LIMIT * use.available:
+        return facts, []
+    return facts, [
+        f"{use.used} of {use.available} connections are in use, more than {CONNECTIONS_LIMIT:.0%}."
+    ]
+
+
+def _summary(facts: Mapping[str, Json]) -> str:
+    return (
+        f"Sound: {facts['migrations_applied']} migrations applied, {facts['indexes']} indexes valid, "
+        f"{facts['constraints']} constraints checked, no orphans in {facts['foreign_keys']} foreign keys, "
+        f"{facts['connections_used']} of {facts['connections_available']} connections in use."
+    )

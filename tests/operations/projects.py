@@ -1,0 +1,55 @@
+"""Projects for tests: the sample application copied, or a few files written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from deployctl.operations.project import Project
+from deployctl.operations.testing import FakeJob
+from deployctl.postgres.connection import parse_url
+
+HEALTHCARE = Path(__file__).resolve().parents[2] / "examples" / "healthcare"
+ADMIN_PASSWORD = "correct horse battery staple"
+PRISMA_FILES = '[migrations]\ntool = "prisma_files"\n'
+
+
+def healthcare(folder: Path, *, tool: str = "prisma_files") -> Project:
+    """A copy of the sample application that a test may change."""
+    copy = folder / "healthcare"
+    shutil.copytree(HEALTHCARE, copy, ignore=shutil.ignore_patterns("node_modules", "generated"))
+    file = copy / "deployctl.toml"
+    file.write_text(file.read_text().replace('tool = "prisma_files"', f'tool = "{tool}"'))
+    return Project.load(copy, [folder])
+
+
+def write_project(folder: Path, toml: str, files: Mapping[str, str] | None = None) -> Project:
+    """A project of these files; names are paths inside it."""
+    for name, content in {"deployctl.toml": toml, **(files or {})}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return Project.load(folder, [folder])
+
+
+def prisma_project(folder: Path, migrations: Mapping[str, str]) -> Project:
+    """A Prisma project of these migrations, by name."""
+    (folder / "prisma" / "migrations").mkdir(parents=True, exist_ok=True)
+    files = {f"prisma/migrations/{name}/migration.sql": script for name, script in migrations.items()}
+    return write_project(folder, PRISMA_FILES, files)
+
+
+def job_for(project: Project | None, url: str, **more: Any) -> FakeJob:
+    """A job on a database."""
+    return FakeJob(parse_url(url), project, **more)
+
+
+def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement in a session of its own; the rows it gives, none if it gives none."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []

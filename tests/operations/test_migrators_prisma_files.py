@@ -1,0 +1,278 @@
+"""Prisma's files without Node: the same records, and an honest word when something is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deployctl.operations.base import Cancelled, OperationFailed
+from deployctl.operations.migrators import migrator_for
+from deployctl.operations.testing import FakeJob
+from tests.operations.projects import healthcare, job_for, prisma_project, rows
+
+Database = Callable[..., str]
+
+ONE = {"1_one": "CREATE TABLE one (id int);"}
+TWO = ONE | {"2_two": "CREATE TABLE two (id int); INSERT INTO one VALUES (1);"}
+
+
+def apply(job: FakeJob) -> list[str]:
+    assert job.target.project is not None
+    return list(migrator_for(job.target.project).apply(job))
+
+
+def test_the_sample_application_is_migrated_one_step_each(tmp_path: Path, make_database: Database) -> None:
+    job = job_for(healthcare(tmp_path), make_database())
+
+    applied = apply(job)
+
+    assert len(applied) == 6
+    assert job.steps == [(f"Apply {name}", "succeeded") for name in applied]
+    assert [(p.done, p.total) for p in job.progress] == [(n, 6) for n in range(7)]
+    assert migrator_for(job.target.project).status(job).up_to_date  # type: ignore[arg-type]
+    assert apply(job) == []
+
+
+def test_its_records_are_those_of_the_cli(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    apply(job_for(prisma_project(tmp_path, ONE), url))
+
+    ((identity, checksum, finished, name, logs, rolled_back, started, steps),) = rows(
+        url, "SELECT * FROM _prisma_migrations"
+    )
+    assert len(str(identity)) == 36
+    assert checksum == hashlib.sha256(ONE["1_one"].encode()).hexdigest()
+    assert (name, logs, rolled_back, steps) == ("1_one", None, None, 1)
+    assert started <= finished  # type: ignore[operator]
+
+
+def test_a_failed_migration_is_undone_recorded_and_blocks(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    project = prisma_project(
+        tmp_path, ONE | {"2_two": "CREATE TABLE two (id int);\nSELEC 1;", "3_three": "SELECT 1"}
+    )
+    job = job_for(project, url)
+
+    with pytest.raises(OperationFailed) as caught:
+        apply(job)
+
+    assert (
+        'The migration 2_two failed: syntax error at or near "SELEC" (42601). It was undone entirely.'
+        in str(caught.value)
+    )
+    assert "Applied before by this run, and staying: 1_one." in str(caught.value)
+    assert job.steps == [("Apply 1_one", "succeeded"), ("Apply 2_two", "failed")]
+    assert rows(url, "SELECT to_regclass('two')") == [(None,)]
+    ((finished, rolled_back, steps, logs),) = rows(
+        url,
+        "SELECT finished_at, rolled_back_at, applied_steps_count, logs FROM _prisma_migrations"
+        " WHERE migration_name = '2_two'",
+    )
+    assert (finished, rolled_back, steps) == (None, None, 0)
+    assert "Database error code: 42601" in str(logs)
+    with pytest.raises(
+        OperationFailed, match=r"Nothing was applied\. The migration 2_two failed at .*syntax error"
+    ):
+        apply(job_for(project, url))
+    status = migrator_for(project).status(job)
+    assert (status.applied, status.pending) == (("1_one",), ("3_three",))
+
+
+def test_a_resolved_migration_runs_again(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    with pytest.raises(OperationFailed):
+        apply(job_for(prisma_project(tmp_path, ONE | {"2_two": "SELEC 1"}), url))
+    rows(url, "UPDATE _prisma_migrations SET rolled_back_at = now() WHERE finished_at IS NULL")
+
+    assert apply(job_for(prisma_project(tmp_path, TWO), url)) == ["2_two"]
+
+
+def test_a_file_edited_after_it_was_applied_stops_the_next_ones(
+    tmp_path: Path, make_database: Database
+) -> None:
+    url = make_database()
+    apply(job_for(prisma_project(tmp_path, ONE), url))
+    edited = prisma_project(tmp_path, TWO | {"1_one": "CREATE TABLE one (id bigint);"})
+
+    with pytest.raises(OperationFailed, match=r"Nothing was applied\. Edited after they were applied: 1_one"):
+        apply(job_for(edited, url))
+    assert rows(url, "SELECT to_regclass('two')") == [(None,)]
+
+
+def test_other_line_endings_are_no_edit(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    script = "CREATE TABLE one (\nid int\n);\n"
+    project = prisma_project(tmp_path, {"1_one": script})
+    apply(job_for(project, url))
+    (tmp_path / "prisma/migrations/1_one/migration.sql").write_bytes(script.replace("\n", "\r\n").encode())
+
+    assert migrator_for(project).status(job_for(project, url)).up_to_date
+
+
+def test_a_schema_with_tables_of_somebody_else_is_refused(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    rows(url, "CREATE TABLE customers ()")
+
+    with pytest.raises(OperationFailed, match=r"has 1 tables \(customers\) but no records of Prisma"):
+        apply(job_for(prisma_project(tmp_path, ONE), url))
+    assert rows(url, "SELECT to_regclass('_prisma_migrations')") == [(None,)]
+
+
+def test_bodies_with_semicolons_and_percent_signs_run_as_they_are(
+    tmp_path: Path, make_database: Database
+) -> None:
+    url = make_database()
+    body = "CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS $$ BEGIN; RETURN '100 %s'; END; $$;"
+    script = body.replace("BEGIN;", "BEGIN") + " -- 100 %"
+    apply(job_for(prisma_project(tmp_path, {"1_one": script}), url))
+
+    assert rows(url, "SELECT f()") == [("100 %s",)]
+
+
+def test_a_blocked_migration_names_the_session_and_can_be_run_again(
+    tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 2)
+    url = make_database()
+    apply(job_for(prisma_project(tmp_path, ONE), url))
+    project = prisma_project(tmp_path, ONE | {"2_two": "ALTER TABLE one ADD COLUMN name text;"})
+    job = job_for(project, url)
+
+    with psycopg.connect(url, application_name="forgotten editor") as blocker:
+        blocker.execute("SELECT count(*) FROM one")
+        with pytest.raises(OperationFailed) as caught:
+            apply(job)
+        holder = blocker.info.backend_pid
+
+    sentence = str(caught.value)
+    assert f"session {holder}" in sentence
+    assert "forgotten editor" in sentence
+    assert "idle in transaction" in sentence
+    assert "SELECT count(*) FROM one" in sentence
+    assert "It was undone entirely." in sentence
+    assert "Waiting for a lock held by session" in job.text
+    assert apply(job_for(project, url)) == ["2_two"]
+
+
+def test_two_at_once_take_turns(
+    tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 1)
+    url = make_database()
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(72707369)")
+        with pytest.raises(OperationFailed, match="another migration of this database is running"):
+            apply(job_for(prisma_project(tmp_path, ONE), url))
+
+    assert rows(url, "SELECT to_regclass('one')") == [(None,)]
+
+
+def test_cancelling_undoes_the_migration_and_says_so_in_the_records(
+    tmp_path: Path, make_database: Database
+) -> None:
+    url = make_database()
+    project = prisma_project(tmp_path, ONE | {"2_two": "CREATE TABLE two (); SELECT pg_sleep(60);"})
+    job = job_for(project, url)
+
+    def cancel_when_it_runs() -> None:
+        while not rows(
+            url,
+            "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
+            " AND pid <> pg_backend_pid()",
+        ):
+            time.sleep(0.05)
+        job.cancel()
+
+    canceller = threading.Thread(target=cancel_when_it_runs)
+    canceller.start()
+    with pytest.raises(Cancelled):
+        apply(job)
+    canceller.join()
+
+    assert rows(url, "SELECT to_regclass('two')") == [(None,)]
+    assert migrator_for(project).status(job_for(project, url)).pending == ("2_two",)
+
+
+def test_a_lost_connection_claims_nothing(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    project = prisma_project(tmp_path, {"1_one": "SELECT pg_terminate_backend(pg_backend_pid());"})
+
+    with pytest.raises(OperationFailed, match="connection was lost.*Whether it was applied is not known"):
+        apply(job_for(project, url))
+    assert [failure.name for failure in migrator_for(project).status(job_for(project, url)).failed] == [
+        "1_one"
+    ]
+
+
+def test_a_script_with_its_own_transactions_is_not_called_undone(
+    tmp_path: Path, make_database: Database
+) -> None:
+    url = make_database()
+    project = prisma_project(tmp_path, {"1_one": "BEGIN;\nCREATE TABLE one ();\nCOMMIT;\nSELECT 1/0;"})
+
+    with pytest.raises(OperationFailed, match="division by zero.*parts of it may remain"):
+        apply(job_for(project, url))
+    assert rows(url, "SELECT to_regclass('one') IS NULL") == [(False,)]
+
+
+def test_a_script_that_leaves_a_transaction_open_fails(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    project = prisma_project(tmp_path, {"1_one": "BEGIN; CREATE TABLE one ();"})
+
+    with pytest.raises(OperationFailed, match="leaves a transaction open"):
+        apply(job_for(project, url))
+    assert rows(url, "SELECT to_regclass('one')") == [(None,)]
+
+
+def test_the_schema_of_the_url_is_used(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    project = prisma_project(tmp_path, ONE)
+    job = job_for(project, f"{url}?schema=Clinic%20A")
+    apply(job)
+
+    tables = "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+    assert rows(
+        url,
+        f"{tables} WHERE relkind = 'r' AND nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 2",
+    ) == [
+        ("Clinic A", "_prisma_migrations"),
+        ("Clinic A", "one"),
+    ]
+    assert migrator_for(project).status(job).up_to_date
+
+
+def test_a_migration_folder_without_its_file_is_named(tmp_path: Path, make_database: Database) -> None:
+    project = prisma_project(tmp_path, ONE)
+    (tmp_path / "prisma/migrations/2_two").mkdir()
+
+    with pytest.raises(OperationFailed, match=r"2_two has no migration\.sql"):
+        apply(job_for(project, make_database()))
+
+
+def test_a_migrations_folder_that_leads_out_of_the_project_is_refused(
+    tmp_path: Path, make_database: Database
+) -> None:
+    project = prisma_project(tmp_path / "project", {})
+    (tmp_path / "project/prisma/migrations").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "project/prisma/migrations").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(OperationFailed, match="leads out of the project"):
+        apply(job_for(project, make_database()))
+
+
+def test_a_database_ahead_of_the_project_is_told(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    apply(job_for(prisma_project(tmp_path / "new", TWO), url))
+    older = prisma_project(tmp_path / "old", ONE)
+
+    status = migrator_for(older).status(job_for(older, url))
+
+    assert status.unknown == ("2_two",)
+    assert not status.up_to_date

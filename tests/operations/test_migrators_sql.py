@@ -1,0 +1,109 @@
+"""Plain numbered .sql files: one transaction each, together with its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deployctl.operations.base import OperationFailed
+from deployctl.operations.migrators import migrator_for
+from deployctl.operations.project import Project
+from tests.operations.projects import job_for, rows, write_project
+
+Database = Callable[..., str]
+TOML = '[migrations]\ntool = "sql"\n'
+FILES = {
+    "migrations/2_second.sql": "ALTER TABLE first ADD COLUMN name text;",
+    "migrations/10_tenth.sql": "INSERT INTO first (name) VALUES ('100 %');",
+    "migrations/001_first.sql": "CREATE TABLE first (id int);",
+    "migrations/README.md": "not a migration",
+}
+
+
+def apply(project: Project, url: str) -> list[str]:
+    return list(migrator_for(project).apply(job_for(project, url)))
+
+
+def test_files_are_applied_by_number_and_once(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    project = write_project(tmp_path, TOML, FILES)
+    migrator, job = migrator_for(project), job_for(project, url)
+
+    assert migrator.status(job).pending == ("001_first.sql", "2_second.sql", "10_tenth.sql")
+    assert apply(project, url) == ["001_first.sql", "2_second.sql", "10_tenth.sql"]
+    assert apply(project, url) == []
+    assert migrator.status(job).up_to_date
+    assert rows(url, "SELECT name FROM first") == [("100 %",)]
+
+
+def test_a_failed_file_is_undone_with_its_record_and_can_be_corrected(
+    tmp_path: Path, make_database: Database
+) -> None:
+    url = make_database()
+    broken = FILES | {"migrations/2_second.sql": "CREATE TABLE second (); SELECT 1/0;"}
+
+    with pytest.raises(
+        OperationFailed, match=r"2_second\.sql failed: division by zero.*staying: 001_first\.sql"
+    ):
+        apply(write_project(tmp_path, TOML, broken), url)
+    assert rows(url, "SELECT to_regclass('second')") == [(None,)]
+    assert apply(write_project(tmp_path, TOML, FILES), url) == ["2_second.sql", "10_tenth.sql"]
+
+
+def test_an_edited_file_is_refused(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    apply(write_project(tmp_path, TOML, FILES), url)
+    edited = write_project(tmp_path, TOML, {"migrations/001_first.sql": "CREATE TABLE first (id bigint);"})
+
+    with pytest.raises(OperationFailed, match=r"Edited after they were applied: 001_first\.sql"):
+        apply(edited, url)
+
+
+def test_a_file_that_commits_by_itself_is_told(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    project = write_project(
+        tmp_path, TOML, {"migrations/1_a.sql": "CREATE TABLE a (); COMMIT; BEGIN; SELECT 1;"}
+    )
+
+    with pytest.raises(OperationFailed, match="ends its own transaction"):
+        apply(project, url)
+    assert migrator_for(project).status(job_for(project, url)).pending == ("1_a.sql",)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("migrations/1_again.sql", "have the same number"),
+        ("migrations/later.sql", "does not begin with a number"),
+    ],
+)
+def test_files_whose_order_is_not_certain_are_refused(
+    tmp_path: Path, make_database: Database, name: str, words: str
+) -> None:
+    project = write_project(tmp_path, TOML, FILES | {name: "SELECT 1"})
+
+    with pytest.raises(OperationFailed, match=words):
+        apply(project, make_database())
+
+
+def test_a_blocked_file_names_the_session(
+    tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployctl.operations.migrators.sql.LOCK_TIMEOUT_S", 2)
+    url = make_database()
+    apply(write_project(tmp_path, TOML, {"migrations/001_first.sql": FILES["migrations/001_first.sql"]}), url)
+
+    with psycopg.connect(url, application_name="report") as blocker:
+        blocker.execute("SELECT count(*) FROM first")
+        with pytest.raises(OperationFailed, match=f"session {blocker.info.backend_pid} .*report"):
+            apply(write_project(tmp_path, TOML, FILES), url)
+
+
+def test_a_project_without_the_folder_is_told_where_it_is_named(
+    tmp_path: Path, make_database: Database
+) -> None:
+    with pytest.raises(OperationFailed, match=r"has no folder migrations\. Name the right one"):
+        apply(write_project(tmp_path, TOML), make_database())
