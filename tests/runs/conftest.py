@@ -1,0 +1,63 @@
+"""A target with a real database, and small operations beside the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from deployctl.audit import Machine
+from deployctl.runs.execution import supervisor
+from deployctl.runs.models import Run, Target
+from tests.runs import operations
+
+SYSTEM = Machine("test")
+
+
+@pytest.fixture
+def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    operations.install(monkeypatch.setattr)
+
+
+@pytest.fixture
+def add_target(make_database: Callable[..., str], secret_file: Callable[[str], str]) -> Callable[..., Target]:
+    """`add_target(name, environment="staging")`: a target on a database of its own. Ask for a database first."""
+
+    def add(name: str = "shop", environment: str = "staging", **database: Any) -> Target:
+        return Target.add(
+            name=name,
+            environment=environment,
+            connection_reference=secret_file(make_database(**database)),
+            by=SYSTEM,
+        )
+
+    return add
+
+
+@pytest.fixture
+def target(db: Any, kinds: None, add_target: Callable[..., Target]) -> Target:
+    """For tests in a transaction: nothing is executed."""
+    return add_target()
+
+
+@pytest.fixture
+def real_target(committed_db: Any, kinds: None, add_target: Callable[..., Target]) -> Target:
+    """For tests with threads and workers."""
+    return add_target()
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """`executed(target, kind, **params)`: requested, and executed in this process as a worker would."""
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+
+    def execute(target: Target, kind: str, **params: Any) -> Run:
+        run = Run.request(target=target, kind=kind, params=params, by=SYSTEM)
+        supervisor.execute(run.pk)
+        run.refresh_from_db()
+        return run
+
+    return execute
+
+

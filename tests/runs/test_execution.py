@@ -1,0 +1,319 @@
+"""Executing a run in a worker: how it ends, what it leaves, and that it happens once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission
+from deployctl.audit import Machine
+from deployctl.errors import Refusal
+from deployctl.postgres.connection import connect
+from deployctl.postgres.queries import activity, advisory
+from deployctl.runs import guards, listeners
+from deployctl.runs.execution import dispatcher, reaper, supervisor
+from deployctl.runs.execution.masking import MASK
+from deployctl.runs.models import LeaseLost, Run, RunState, StepState, Target
+from tests.people import person
+
+SYSTEM = Machine("test")
+Executed = Callable[..., Run]
+
+
+@contextmanager
+def in_background(run: Run) -> Iterator[threading.Thread]:
+    """Execute a run in a thread and wait for its end."""
+
+    def work() -> None:
+        try:
+            supervisor.execute(run.pk)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield thread
+    thread.join(30)
+    assert not thread.is_alive()
+    run.refresh_from_db()
+
+
+def until(condition: Callable[[], bool], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def says(run: Run, text: str) -> Callable[[], bool]:
+    return lambda: run.lines.filter(text__contains=text).exists()
+
+
+def sessions_of(target: Target, run: Run) -> list[int]:
+    with connect(target.spec(), application_name="test") as session:
+        return activity.pids_named(session, f"deployctl:{run.pk}:")
+
+
+def effects(target: Target) -> int:
+    with psycopg.connect(target.spec().conninfo()) as session:
+        row = session.execute("SELECT count(*) FROM effects").fetchone()
+    return row[0] if row else 0
+
+
+def request(target: Target, kind: str, **params: Any) -> Run:
+    return Run.request(target=target, kind=kind, params=params, by=SYSTEM)
+
+
+@pytest.fixture(autouse=True)
+def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+
+
+def test_a_run_succeeds_with_steps_facts_and_log(real_target: Target, executed: Executed) -> None:
+    run = executed(real_target, "look")
+
+    assert (run.state, run.summary) == (RunState.SUCCEEDED, "Looked.")
+    assert run.facts == {"database": real_target.spec().dbname}
+    assert run.finished_at is not None
+    assert run.lease_until is None
+    assert [(step.name, step.state) for step in run.steps.all()] == [("look", StepState.SUCCEEDED)]
+    assert [(line.number, line.text) for line in run.lines.all()] == [(1, "looked")]
+
+
+def test_a_run_that_fails_says_why(real_target: Target, executed: Executed) -> None:
+    run = executed(real_target, "break", how="failed")
+
+    assert (run.state, run.summary) == (RunState.FAILED, "It broke. Mend it.")
+    step = run.steps.get()
+    assert (step.state, step.detail) == (StepState.FAILED, "It broke. Mend it.")
+    assert run.lines.get(level="error").text == "It broke. Mend it."
+
+
+def test_a_refused_statement_is_told_in_postgresqls_words(real_target: Target, executed: Executed) -> None:
+    run = executed(real_target, "break", how="sql")
+
+    assert run.state == RunState.FAILED
+    assert 'PostgreSQL said: relation "nowhere" does not exist.' in run.summary
+
+
+def test_a_defect_is_told_without_its_values(real_target: Target, executed: Executed, caplog: Any) -> None:
+    run = executed(real_target, "break", how="defect")
+
+    assert run.state == RunState.FAILED
+    assert "a defect of its own (ZeroDivisionError)" in run.summary
+    assert "ZeroDivisionError" in caplog.text
+    assert real_target.spec().password not in caplog.text
+
+
+def test_a_worker_that_is_ended_settles_its_run_first(real_target: Target) -> None:
+    run = request(real_target, "break", how="exit")
+    with pytest.raises(SystemExit):
+        supervisor.execute(run.pk)
+
+    run.refresh_from_db()
+    assert run.state == RunState.INTERRUPTED
+    assert "nothing on it was changed" in run.summary
+
+
+def test_a_secret_is_nowhere(real_target: Target, executed: Executed) -> None:
+    run = executed(real_target, "chatter", lines=50)
+
+    assert run.state == RunState.SUCCEEDED
+    told = [run.summary, str(run.facts), *run.steps.values_list("name", flat=True)]
+    told += run.lines.values_list("text", flat=True)
+    assert len(told) > 50
+    assert not any(real_target.spec().password in text for text in told)
+    assert run.summary == f"Said {MASK}."
+    assert f"0 <script>  {MASK}" in told
+
+
+def test_a_target_that_cannot_be_reached_fails_the_run(
+    committed_db: Any, kinds: None, secret_file: Callable[[str], str], executed: Executed
+) -> None:
+    target = Target.add(
+        name="gone",
+        environment="staging",
+        connection_reference=secret_file("postgresql://nobody:secret@127.0.0.1:1/nothing"),
+        by=SYSTEM,
+    )
+    run = executed(target, "sleep")
+
+    assert run.state == RunState.FAILED
+    assert "127.0.0.1" in run.summary
+
+
+def test_the_same_message_twenty_times_is_executed_once(real_target: Target) -> None:
+    run = request(real_target, "change")
+
+    def deliver(_: int) -> None:
+        try:
+            supervisor.execute(run.pk)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(deliver, range(20)))
+
+    run.refresh_from_db()
+    assert run.state == RunState.SUCCEEDED
+    assert effects(real_target) == 2
+
+
+@pytest.mark.parametrize("where", ["program", "session"])
+def test_cancelling_ends_programs_and_sessions_within_five_seconds(real_target: Target, where: str) -> None:
+    dba = person("Dana Baker", Permission.OPERATOR)
+    run = request(real_target, "sleep", where=where)
+    with in_background(run):
+        until(says(run, "sleeping" if where == "session" else "asleep"))
+        run.cancel(by=dba)
+        asked = time.monotonic()
+
+    assert time.monotonic() - asked < 5
+    assert run.state == RunState.CANCELLED
+    assert run.summary.startswith("Cancelled by Dana Baker.")
+    assert "nothing on it was changed" in run.summary
+    assert run.steps.get().state == StepState.CANCELLED
+    assert sessions_of(real_target, run) == []
+
+
+def test_cancelling_a_change_says_what_was_done(real_target: Target) -> None:
+    run = request(real_target, "change", seconds=30)
+    with in_background(run):
+        until(lambda: run.steps.count() == 2)
+        run.cancel(by=SYSTEM)
+
+    assert run.state == RunState.CANCELLED
+    assert "Done on shop before: first row." in run.summary
+    assert "Cut off in: second row." in run.summary
+    assert effects(real_target) == 1
+
+
+def test_a_worker_whose_lease_was_taken_leaves_without_a_word(real_target: Target) -> None:
+    run = request(real_target, "sleep")
+    with in_background(run):
+        until(says(run, "asleep"))
+        Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+        assert reaper.reap() == 1
+
+    assert run.state == RunState.INTERRUPTED
+    assert "was lost" in run.summary
+    assert sessions_of(real_target, run) == []
+    assert run.steps.get().state == StepState.INTERRUPTED
+
+
+def test_late_writes_of_a_fenced_worker_match_no_row(real_target: Target) -> None:
+    run = request(real_target, "change")
+    run.claim(host="elsewhere", pid=1)
+    stale = Run.objects.get(pk=run.pk)
+    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+    assert reaper.reap() == 1
+
+    for write in (stale.renew, lambda: stale.succeed("Done.", {}), stale.is_to_be_cancelled):
+        with pytest.raises(LeaseLost):
+            write()
+    stale.refresh_from_db()
+    assert stale.state == RunState.UNKNOWN
+
+
+def test_a_lease_that_was_renewed_is_not_reaped(real_target: Target) -> None:
+    run = request(real_target, "change")
+    run.claim(host="elsewhere", pid=1)
+
+    assert reaper.reap() == 0
+
+
+def test_two_sweeps_settle_a_run_once(real_target: Target) -> None:
+    run = request(real_target, "change")
+    run.claim(host="elsewhere", pid=1)
+    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+    first, second = Run.objects.get(pk=run.pk), Run.objects.get(pk=run.pk)
+
+    assert (first.take_over(), second.take_over()) == (True, False)
+
+
+def test_another_installation_on_the_same_database_is_respected(
+    real_target: Target, executed: Executed
+) -> None:
+    spec = real_target.spec()
+    with connect(spec.with_database("postgres"), application_name="deployctl:99:1") as other:
+        assert advisory.try_lock(other, spec.dbname)
+        run = executed(real_target, "change")
+
+    assert run.state == RunState.FAILED
+    assert "Another deployctl works on" in run.summary
+    assert "deployctl:99:1" in run.summary
+
+
+def test_permission_is_asked_for_again_when_a_worker_takes_the_run(real_target: Target) -> None:
+    dba = person("Dana Baker", Permission.OPERATOR)
+    run = Run.request(target=real_target, kind="look", params={}, by=dba)
+    dba.grants.all().delete()
+    supervisor.execute(run.pk)
+
+    run.refresh_from_db()
+    assert run.state == RunState.FAILED
+    assert "Dana Baker may no longer start operations" in run.summary
+
+
+def test_a_guard_of_a_higher_floor_may_refuse(
+    real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_run: Run) -> None:
+        raise Refusal("The deployment was halted meanwhile.")
+
+    monkeypatch.setattr(guards, "_on_claim", [refuse])
+
+    assert executed(real_target, "look").summary == "The deployment was halted meanwhile."
+
+
+def test_listeners_hear_of_the_end_and_cannot_prevent_it(
+    real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    def stumble(_run: Run) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(listeners, "_on_finish", [stumble, lambda run: heard.append(run.state)])
+
+    assert executed(real_target, "look").state == RunState.SUCCEEDED
+    assert heard == [RunState.SUCCEEDED]
+
+
+def test_a_queued_run_that_nobody_heard_of_is_told_again(
+    real_target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda run_id: told.append(run_id) is None)
+    old, new = request(real_target, "look"), request(real_target, "look")
+    before = timezone.now() - timezone.timedelta(seconds=11)
+    Run.objects.filter(pk=old.pk).update(requested_at=before, published_at=before)
+    told.clear()
+
+    assert dispatcher.dispatch() == 1
+    assert told == [old.pk]
+    assert dispatcher.dispatch() == 0, "it was told just now"
+    assert new.state == RunState.QUEUED
+
+
+def test_a_flood_of_lines_is_stored_as_head_and_tail(
+    real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in {"HEAD_BYTES": 20_000, "TAIL_BYTES": 20_000, "TRIM_BYTES": 5_000, "PENDING_BYTES": 4_000}.items():
+        monkeypatch.setattr(f"deployctl.runs.execution.log.{name}", size)
+    run = executed(real_target, "chatter", lines=8_000)
+
+    numbers = list(run.lines.values_list("number", flat=True))
+    assert (numbers[0], numbers[-1]) == (1, 8_000)
+    assert run.log_lines_dropped == 8_000 - len(numbers) > 4_000
+    assert run.log_bytes > 100_000
