@@ -76,14 +76,17 @@ def prepare() -> list[str]:
     Raises:
         DeployctlError: with a sentence, when something cannot be made.
     """
-    if Target.objects.filter(name=PRODUCTION).exists():
+    if Deployment.objects.filter(target__name=PRODUCTION).exists():
         return ["Sign in as one of the sample people; their passwords were shown at the first start."]
     passwords = {member.email: secrets.token_urlsafe(12) for member in TEAM}
     people = {member: _person(member, passwords[member.email]) for member in TEAM}
     url = _owner_url()
     staging = _target(STAGING, Environment.STAGING, url, "Sample application, staging: migrated and seeded")
     production = _target(
-        PRODUCTION, Environment.PRODUCTION, url, "Sample application, production: waits for its first deployment"
+        PRODUCTION,
+        Environment.PRODUCTION,
+        url,
+        "Sample application, production: waits for its first deployment",
     )
     for target in (staging, production):
         for member, user in people.items():

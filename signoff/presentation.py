@@ -82,6 +82,15 @@ def _stale_reason(signature: Signature | None) -> str:
     return f"{signature.staleness.change} ({signature.staleness.by_name})"
 
 
+def shown_record(gate: Gate) -> records.Json:
+    """What a page shows of a gate: what was signed, or what would be signed now."""
+    if gate.is_signed:
+        standing = Signature.objects.standing().filter(slot__gate=gate).order_by("-pk").first()
+        if standing is not None:
+            return standing.record
+    return gate.record()
+
+
 def changed_since_last_signature(gate: Gate) -> list[differences.Difference]:
     """What changed between the last signature that went stale and now; empty when none did."""
     last = Signature.objects.filter(slot__gate=gate).exclude(staleness=None).order_by("-pk").first()
@@ -91,6 +100,4 @@ def changed_since_last_signature(gate: Gate) -> list[differences.Difference]:
 def sections(record: records.Json) -> list[tuple[str, list[records.Json]]]:
     """The record's items by the headings they stand under, in order."""
     grouped = groupby(record["items"], key=lambda item: (item["phase"], item["section"]))
-    return [
-        (" · ".join(part for part in heading if part), list(items)) for heading, items in grouped
-    ]
+    return [(" · ".join(part for part in heading if part), list(items)) for heading, items in grouped]

@@ -7,8 +7,10 @@ from django.urls import reverse
 from checklists import listeners, readiness
 from checklists.markdown.model import ParsedTemplate
 from checklists.models import Deployment
-from deployctl.audit.actors import Actor
+from deployctl.audit import Actor
+from deployctl.errors import Refusal
 from signoff.models import Gate
+from signoff.models.gate import MEANINGS
 from signoff.waiting import signatures_waiting_for
 
 
@@ -21,19 +23,28 @@ def register() -> None:
 
 
 def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) -> None:  # noqa: ARG001
-    """Give a new deployment the gates of its template."""
+    """Give a new deployment the gates of its template.
+
+    Raises:
+        Refusal: the template lacks the signature lines of a gate, so nobody could ever approve it.
+    """
+    present = {parsed.key.value for parsed in template.gates if parsed.slots}
+    if missing := [key for key in MEANINGS if key not in present]:
+        raise Refusal(
+            f"{deployment.template_version} has no signature line for the gate “{missing[0]}”, so the deployment "
+            "could never be signed. Nothing was created. Add a line such as "
+            f"“- [ ] DBA: ____ Date: ____ <!-- sign: {missing[0]}, role: dba -->” to the template and publish it."
+        )
     for position, parsed in enumerate(template.gates):
         Gate.create_for(deployment, parsed, position=position)
 
 
-def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -> None:  # noqa: ARG001
-    """Mark the signatures that covered what changed as stale, in the transaction of the change.
-
-    Digests decide what was covered, not the stage: a later gate covers the earlier one's signatures,
-    so breaking those breaks it, too.
-    """
+def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -> None:
+    """Mark the signatures that covered what changed as stale, in the transaction of the change."""
     for gate in deployment.gates.order_by("position"):
-        gate.break_signatures(by=by, change=what)
+        if gate.covers(stage):
+            gate.deployment = deployment
+            gate.break_signatures(by=by, change=what)
 
 
 def earlier_gate_is_open(deployment: Deployment, gate_key: str) -> list[readiness.Blocker]:
@@ -49,4 +60,3 @@ def earlier_gate_is_open(deployment: Deployment, gate_key: str) -> list[readines
         for gate in gates
         if gate.position < this.position and not gate.is_signed
     ]
-

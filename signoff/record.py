@@ -13,15 +13,10 @@ from typing import Any
 
 import rfc8785
 
-from checklists.models import Completion, Deployment, Item, Proof, Stage, Waiver
+from checklists.models import Completion, Deployment, Item, Proof, Waiver
+from checklists.models.turns import COVERED_BY
 
 SCHEMA = "deployctl.record/1"
-
-# What each gate covers besides the plan: the promises that must be kept before it.
-COVERED_STAGES: dict[str, tuple[Stage, ...]] = {
-    "pre": (Stage.PRE,),
-    "post": (Stage.DEPLOY, Stage.POST),
-}
 
 Json = dict[str, Any]
 
@@ -75,7 +70,7 @@ def digest(record: Json) -> str:
 def _covered_items(deployment: Deployment, gate_key: str) -> Iterable[Item]:
     return (
         Item.objects.filter(
-            section__checklist__deployment=deployment, section__stage__in=COVERED_STAGES[gate_key]
+            section__checklist__deployment=deployment, section__stage__in=COVERED_BY[gate_key]
         )
         .select_related("section")
         .prefetch_related("completions", "waivers", "proofs__run")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 from checklists.models import Deployment, DeploymentState
+from checklists.models.turns import COVERED_BY
 from deployctl import audit
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor
@@ -21,6 +22,8 @@ MEANINGS = {
     "pre": "I approve this deployment for production.",
     "post": "I verified this deployment and accept its result.",
 }
+# Where the deployment is once the gate is signed, and until it goes on.
+SIGNED_STATE = {"pre": DeploymentState.APPROVED, "post": DeploymentState.SIGNED_OFF}
 
 
 class GateState(models.TextChoices):
@@ -74,6 +77,10 @@ class Gate(models.Model):
         """The record that a signature in this gate is given over, as it is now."""
         return records.build(self.deployment, self.key)
 
+    def covers(self, stage: str) -> bool:
+        """Whether this gate's signers signed what stands in a stage."""
+        return stage in COVERED_BY[self.key]
+
     def break_signatures(self, *, by: Actor, change: str) -> None:
         """Mark every standing signature whose record is no longer the record, and reopen the gate.
 
@@ -102,9 +109,7 @@ class Gate(models.Model):
                 deployment_id=self.deployment_id,
                 data={"gate": self.key, "role": signature.role, "change": change},
             )
-        was_signed = (
-            Gate.objects.filter(pk=self.pk, state=GateState.SIGNED).update(state=GateState.OPEN) == 1
-        )
+        was_signed = Gate.objects.filter(pk=self.pk, state=GateState.SIGNED).update(state=GateState.OPEN) == 1
         if was_signed:
             self.state = GateState.OPEN
             audit.append(
@@ -114,7 +119,7 @@ class Gate(models.Model):
                 deployment_id=self.deployment_id,
                 data={"gate": self.key, "change": change},
             )
-            if self.key == "pre" and self.deployment.state == DeploymentState.APPROVED:
+            if self.deployment.state == SIGNED_STATE[self.key]:
                 self.deployment.reopen(by=by, reason=change)
         self.announce()
 
@@ -139,11 +144,10 @@ class Gate(models.Model):
             deployment_id=self.deployment_id,
             data={"gate": self.key},
         )
-        if self.key == "post":
-            self.deployment.sign_off(by=by)
-        elif self.deployment.state == DeploymentState.PLANNING:
-            # Otherwise the approval was renewed while the deployment was already under way.
+        if self.key == "pre":
             self.deployment.approve(by=by)
+        else:
+            self.deployment.sign_off(by=by)
         return True
 
     def announce(self) -> None:

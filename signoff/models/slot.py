@@ -15,17 +15,8 @@ from deployctl.errors import NotAllowed, Refusal
 from signoff import record as records
 from signoff.models.gate import Gate
 
-# When a gate's signers may sign. The first gate is signed before anything begins; it is open later only
-# when a change broke its signatures, and then the approval has to be renewed.
-SIGNABLE_STATES = {
-    "pre": (
-        DeploymentState.PLANNING,
-        DeploymentState.DEPLOYING,
-        DeploymentState.VERIFYING,
-        DeploymentState.HALTED,
-    ),
-    "post": (DeploymentState.VERIFYING,),
-}
+# When a gate's signers may sign.
+SIGNABLE_STATE = {"pre": DeploymentState.PLANNING, "post": DeploymentState.VERIFYING}
 
 
 class Slot(models.Model):
@@ -52,10 +43,10 @@ class Slot(models.Model):
             return "Signing needs the approver permission; ask an administrator for it."
         if not deployment.team.filter(user=by, role=self.role).exists():
             return f"You are not this deployment's {self.get_role_display()}."
-        states = SIGNABLE_STATES[self.gate.key]
-        if deployment.state not in states:
+        expected = SIGNABLE_STATE[self.gate.key]
+        if deployment.state != expected:
             return (
-                f"This gate is signed while the deployment is {states[0].label.lower()}; "
+                f"This gate is signed while the deployment is {expected.label.lower()}; "
                 f"it is {deployment.get_state_display().lower()}."
             )
         standing = Signature.objects.standing().filter(slot__gate=self.gate)

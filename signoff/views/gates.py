@@ -37,7 +37,7 @@ def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
     gate = _gate(request, deployment_id, key)
     slots = _open_slots(gate, request)
     chosen = next((slot for slot in slots if str(slot.pk) == request.GET.get("slot")), None)
-    record = gate.record()
+    record = presentation.shown_record(gate)
     form = SignatureForm(gate=gate, slots=slots, initial={"slot": chosen})
     return _sign_page(request, gate, form, slots, record)
 
@@ -65,7 +65,9 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
         else:
             messages.success(request, f"Signed as {slot.label}.")
             return see_other(request, reverse("checklists:deployment", args=[deployment_id]))
-    return _sign_page(request, slot.gate, form, _open_slots(slot.gate, request), slot.gate.record(), 422)
+    return _sign_page(
+        request, slot.gate, form, _open_slots(slot.gate, request), presentation.shown_record(slot.gate), 422
+    )
 
 
 def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
@@ -98,9 +100,7 @@ def _sign_page(
         "gate": gate,
         "deployment": gate.deployment,
         "view": next(
-            view
-            for view in presentation.gates_of(gate.deployment, request.user)
-            if view.gate.pk == gate.pk
+            view for view in presentation.gates_of(gate.deployment, request.user) if view.gate.pk == gate.pk
         ),
         "record": record,
         "sections": presentation.sections(record),

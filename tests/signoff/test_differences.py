@@ -37,7 +37,12 @@ def test_a_nested_value_is_named_by_its_place() -> None:
 
 
 def test_an_item_is_named_by_its_text() -> None:
-    ticked = {"key": "a", "text": "Notify", "state": "done", "completion": {"by": "Quinn", "note": "by phone"}}
+    ticked = {
+        "key": "a",
+        "text": "Notify",
+        "state": "done",
+        "completion": {"by": "Quinn", "note": "by phone"},
+    }
     found = differences.between(RECORD, _with(items=[ticked, RECORD["items"][1]]))
     assert found == [
         Difference("Item “Notify”, state", "open", "done"),

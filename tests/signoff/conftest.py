@@ -1,0 +1,19 @@
+"""A deployment that is ready for its first signatures."""
+
+from __future__ import annotations
+
+import pytest
+
+from checklists.models import Deployment
+from deployctl.accounts.models import User
+from tests.checklists import deployments
+from tests.signoff.signing import keep_everything
+
+
+@pytest.fixture
+def deployment(dba: User, devops_lead: User, qa_lead: User) -> Deployment:
+    planned = deployments.plan(
+        deployments.a_target(), deployments.published(), deployments.team_of(dba, devops_lead, qa_lead)
+    )
+    keep_everything(planned, "pre")
+    return planned

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from checklists.models import Deployment, DeploymentState
+from deployctl.accounts.errors import WrongCode, WrongPassword
+from deployctl.accounts.models import RecoveryCode, User
+from deployctl.accounts.roles import Permission, Role
+from deployctl.accounts.testing import current_code, enrol
+from deployctl.audit.models import Entry
+from deployctl.errors import NotAllowed, Refusal
+from signoff import record as records
+from signoff.models import GateState, Signature
+from tests.checklists import deployments
+from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign, slot_of
+
+
+def test_the_last_signature_of_the_first_gate_approves_the_deployment(
+    deployment: Deployment, dba: User, devops_lead: User
+) -> None:
+    sign(deployment, dba, Role.DBA)
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.PLANNING
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.APPROVED
+    assert gate_of(deployment).state == GateState.SIGNED
+
+
+def test_a_signature_holds_name_role_meaning_time_method_digest_and_place_in_the_chain(
+    deployment: Deployment, dba: User
+) -> None:
+    digest = records.digest(gate_of(deployment).record())
+    signature = sign(deployment, dba, Role.DBA)
+    signature.refresh_from_db()
+    assert signature.printed_name == dba.name
+    assert signature.role == Role.DBA
+    assert signature.meaning == "I approve this deployment for production."
+    assert signature.signed_at.tzinfo is not None
+    assert signature.timezone == dba.timezone
+    assert signature.method == "password and one-time code"
+    assert signature.record_digest == digest == records.digest(signature.record)
+    entry = Entry.objects.get(sequence=signature.audit_sequence)
+    assert entry.data["digest"] == digest
+    assert entry.actor == dba
+
+
+def test_a_wrong_code_signs_nothing_and_is_counted(deployment: Deployment, dba: User) -> None:
+    enrol(dba)
+    with pytest.raises(WrongCode):
+        sign(deployment, dba, Role.DBA, code="000000" if current_code(dba) != "000000" else "111111")
+    assert not Signature.objects.exists()
+    assert Entry.objects.filter(action="factor.refused", actor=dba).exists()
+    assert dba.factor is not None
+    assert dba.factor.throttling_failure_count == 1
+
+
+def test_a_wrong_password_signs_nothing(deployment: Deployment, dba: User) -> None:
+    with pytest.raises(WrongPassword):
+        sign(deployment, dba, Role.DBA, password="guessed")
+    assert not Signature.objects.exists()
+
+
+def test_a_code_signs_once(deployment: Deployment, dba: User, devops_lead: User) -> None:
+    enrol(dba)
+    code = current_code(dba)
+    dba.verify_code(code)
+    with pytest.raises(WrongCode, match="used already"):
+        sign(deployment, dba, Role.DBA, code=code)
+
+
+def test_a_recovery_code_cannot_sign(deployment: Deployment, dba: User) -> None:
+    enrol(dba)
+    code = RecoveryCode.objects.renew(dba)[0]
+    with pytest.raises(WrongCode):
+        sign(deployment, dba, Role.DBA, code=code)
+
+
+def test_nobody_signs_in_two_places_of_a_gate(deployment: Deployment, dba: User) -> None:
+    deployment.edit(MACHINE, team=[*_team(deployment), (dba, Role.DEVOPS_LEAD)])
+    sign(deployment, dba, Role.DBA)
+    with pytest.raises(NotAllowed, match="each place needs another person"):
+        sign(deployment, dba, Role.DEVOPS_LEAD)
+
+
+def test_only_somebody_with_the_role_signs(deployment: Deployment, cto: User) -> None:
+    with pytest.raises(NotAllowed, match="You are not this deployment's Database Administrator"):
+        sign(deployment, cto, Role.DBA)
+
+
+def test_signing_needs_the_approver_permission(deployment: Deployment, dba: User) -> None:
+    dba.revoke(Permission.APPROVER, by=MACHINE)
+    with pytest.raises(NotAllowed, match="approver permission"):
+        sign(deployment, dba, Role.DBA)
+
+
+def test_a_place_is_signed_once(deployment: Deployment, dba: User) -> None:
+    sign(deployment, dba, Role.DBA)
+    with pytest.raises(NotAllowed, match="has already signed"):
+        sign(deployment, dba, Role.DBA)
+
+
+def test_a_record_that_changed_since_it_was_shown_is_not_signed(deployment: Deployment, dba: User) -> None:
+    shown = records.digest(gate_of(deployment).record())
+    deployment.edit(MACHINE, rollback_plan="Restore, then call everybody.")
+    with pytest.raises(Refusal, match="record changed"):
+        sign(deployment, dba, Role.DBA, digest=shown)
+    assert not Signature.objects.exists()
+
+
+def test_a_gate_with_something_in_the_way_is_not_signed(deployment: Deployment, dba: User) -> None:
+    deployments.item(deployment, "Server is there").undo(MACHINE)
+    with pytest.raises(Refusal, match="Server is there"):
+        sign(deployment, dba, Role.DBA)
+
+
+def test_the_second_gate_waits_for_verification(deployment: Deployment, qa_lead: User) -> None:
+    with pytest.raises(NotAllowed, match="while the deployment is verifying; it is planning"):
+        sign(deployment, qa_lead, Role.QA_LEAD, "post")
+
+
+def test_a_change_breaks_the_signatures_and_returns_the_deployment_to_planning(
+    deployment: Deployment, dba: User, devops_lead: User
+) -> None:
+    first = sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    deployment.refresh_from_db()
+    deployments.item(deployment, "Server is there").undo(dba)
+    deployment.refresh_from_db()
+    first.refresh_from_db()
+    assert deployment.state == DeploymentState.PLANNING
+    assert gate_of(deployment).state == GateState.OPEN
+    assert first.is_stale
+    assert "Server is there" in first.staleness.change
+    assert first.staleness.by_name == dba.name
+
+
+def test_one_signature_of_two_goes_stale_as_well(deployment: Deployment, dba: User) -> None:
+    signature = sign(deployment, dba, Role.DBA)
+    deployment.edit(MACHINE, rollback_plan="Another plan.")
+    signature.refresh_from_db()
+    assert signature.is_stale
+    again = sign(deployment, dba, Role.DBA)
+    assert not again.is_stale
+
+
+def test_what_no_gate_covers_breaks_nothing(deployment: Deployment, dba: User) -> None:
+    signature = sign(deployment, dba, Role.DBA)
+    deployments.item(deployment, "Reviewed the logs").complete(MACHINE)
+    signature.refresh_from_db()
+    assert not signature.is_stale
+
+
+def test_two_gates_lead_to_sign_off(
+    deployment: Deployment, dba: User, devops_lead: User, qa_lead: User
+) -> None:
+    sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    deployment.refresh_from_db()
+    deployment.begin(dba)
+    keep_everything(deployment, "deploy", "post")
+    deployment.start_verification(dba)
+    signature = sign(deployment, qa_lead, Role.QA_LEAD, "post")
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.SIGNED_OFF
+    earlier = signature.record["earlier_signatures"]
+    assert [each["name"] for each in earlier] == [dba.name, devops_lead.name]
+    deployments.item(deployment, "Users can sign in").undo(qa_lead)
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.VERIFYING
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE signoff_signature SET printed_name = 'Somebody else'",
+        "DELETE FROM signoff_signature",
+        "TRUNCATE signoff_signature CASCADE",
+    ],
+)
+def test_the_database_refuses_to_change_a_signature(
+    deployment: Deployment, dba: User, statement: str
+) -> None:
+    sign(deployment, dba, Role.DBA)
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_a_template_without_signature_lines_makes_no_deployment(dba: User) -> None:
+    version = deployments.published("# Short\n\n## Day\n- [ ] Something\n", slug="short")
+    with pytest.raises(Refusal, match="could never be signed"):
+        deployments.plan(deployments.a_target(), version, [(dba, Role.DBA)])
+    assert not Deployment.objects.exists()
+
+
+def _team(deployment: Deployment) -> list[tuple[User, str]]:
+    return [(member.user, member.role) for member in deployment.team.select_related("user")]
+
+
+def test_slots_are_the_templates_signature_lines(deployment: Deployment) -> None:
+    assert slot_of(deployment, Role.DBA).label == "Database Administrator"
+    assert [slot.role for slot in gate_of(deployment).slots.all()] == [Role.DBA, Role.DEVOPS_LEAD]
