@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 
+# Stands for a value that is not there at all, which is something else than an empty one.
+ABSENT = object()
+
 _LABELS = {
     "rollback_plan": "Rollback plan",
     "completion": "completion",
@@ -64,7 +67,7 @@ def _walk(place: str, before: Any, after: Any) -> Iterator[Difference]:
         return
     if isinstance(before, dict) and isinstance(after, dict):
         for key in {**before, **after}:
-            yield from _walk(_inside(place, key), before.get(key), after.get(key))
+            yield from _walk(_inside(place, key), before.get(key, ABSENT), after.get(key, ABSENT))
     else:
         yield Difference(place, _shown(before), _shown(after))
 
@@ -75,6 +78,8 @@ def _inside(place: str, key: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    if value is ABSENT:
+        return "(absent)"
     if value is None or value in ("", [], {}):
         return "—"
     if isinstance(value, dict):

@@ -31,9 +31,10 @@ def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) ->
     present = {parsed.key.value for parsed in template.gates if parsed.slots}
     if missing := [key for key in MEANINGS if key not in present]:
         raise Refusal(
-            f"{deployment.template_version} has no signature line for the gate “{missing[0]}”, so the deployment "
-            "could never be signed. Nothing was created. Add a line such as "
-            f"“- [ ] DBA: ____ Date: ____ <!-- sign: {missing[0]}, role: dba -->” to the template and publish it."
+            f"{deployment.template_version} has no signature line for the gate “{missing[0]}”, so the "
+            "deployment could never be signed. Nothing was created. Add a line such as "
+            f"“- [ ] DBA: ____ Date: ____ <!-- sign: {missing[0]}, role: dba -->” to the template and "
+            "publish it."
         )
     for position, parsed in enumerate(template.gates):
         Gate.create_for(deployment, parsed, position=position)

@@ -174,8 +174,7 @@ def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
         for name, role in made:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             owned = admin.execute(
-                "SELECT datname FROM pg_database WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = %s)",
-                [role],
+                "SELECT datname FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE rolname = %s", [role]
             ).fetchall()
             for (other,) in owned:
                 admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(other)))
