@@ -15,6 +15,8 @@ from deployctl.accounts.views import account, audit, factor, people, sign_in
 signing_in = [
     path("login/", public(allauth.login), name="account_login"),
     path("logout/", identified(allauth.logout), name="account_logout"),
+    # Closed by the adapter; django-allauth wants the address to exist.
+    path("signup/", public(allauth.signup), name="account_signup"),
     path("inactive/", public(allauth.account_inactive), name="account_inactive"),
     path("password/change/", member(allauth.password_change), name="account_change_password"),
     path("password/reset/", public(allauth.password_reset), name="account_reset_password"),

@@ -1,0 +1,294 @@
+"""Setting a second factor up, replacing it, giving codes, and what failures cost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+from django_otp.oath import hotp
+
+from deployctl.accounts import attempts, crypto
+from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
+from deployctl.accounts.models import RecoveryCode, SignIn, TotpFactor, User
+from deployctl.accounts.models.totp_factor import LONGEST_DELAY_S, MOST_FAILURES
+from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.audit.models import Entry
+from tests.people import PASSWORD, person
+
+pytestmark = pytest.mark.urls("tests.accounts.pages")
+
+
+def rest(user: User) -> None:
+    """What waiting does: the last failure is long ago."""
+    TotpFactor.objects.filter(user=user).update(throttling_failure_timestamp=timezone.now() - dt.timedelta(days=1))
+
+
+def code_at(user: User, steps: int) -> str:
+    factor = TotpFactor.objects.get(user=user)
+    return f"{hotp(factor.key, factor.totp().t() + steps):06d}"
+
+
+def test_the_factor_is_set_up_with_its_first_code_and_leads_back(client: Client, dba: User) -> None:
+    sign_in(client, dba, second_factor=False)
+    page = client.get("/account/factor/?next=/operator/").content.decode()
+    factor = TotpFactor.objects.get(user=dba)
+    assert "data:image/svg+xml" in page
+    assert factor.text_secret in page
+    assert not dba.has_factor
+    answer = client.post("/account/factor/?next=/operator/", {"code": current_code(dba)})
+    body = answer.content.decode()
+    assert 'href="/operator/"' in body
+    assert body.count("<li>") >= 10
+    assert dba.has_factor
+    assert client.get("/operator/").status_code == 200
+    assert client.get("/fresh/").status_code == 200
+    assert Entry.objects.first().action == "factor.enrolled"
+
+
+def test_a_wrong_first_code_puts_nothing_in_force(client: Client, dba: User) -> None:
+    sign_in(client, dba, second_factor=False)
+    client.get("/account/factor/")
+    answer = client.post("/account/factor/", {"code": "000000"})
+    assert answer.status_code == 422
+    assert "The code is wrong" in answer.content.decode()
+    assert not dba.has_factor
+
+
+def test_long_after_signing_in_the_password_is_asked_for_as_well(client: Client, dba: User) -> None:
+    sign_in(client, dba, second_factor=False)
+    SignIn.objects.update(started_at=timezone.now() - dt.timedelta(hours=1))
+    assert "Once more" in client.get("/account/factor/").content.decode()
+    answer = client.post("/account/factor/", {"code": current_code(dba), "password": "wrong"})
+    assert "The password is wrong" in answer.content.decode()
+    rest(dba)
+    client.post("/account/factor/", {"code": current_code(dba), "password": PASSWORD})
+    assert dba.has_factor
+
+
+def test_replacing_asks_for_a_fresh_code_and_ends_the_other_sessions(client: Client, dba: User) -> None:
+    other = Client()
+    sign_in(other, dba)
+    sign_in(client, dba, code=False)
+    assert client.get("/account/factor/")["Location"].startswith("/account/code/")
+    old = dba.factor
+    client.post("/account/code/?next=/account/factor/", {"code": current_code(dba)})
+    client.get("/account/factor/")
+    new = TotpFactor.objects.get(user=dba, confirmed=False)
+    code = f"{hotp(new.key, new.totp().t()):06d}"
+    assert client.post("/account/factor/", {"code": code}).status_code == 200
+    assert dba.factor == new
+    assert not TotpFactor.objects.filter(pk=old.pk).exists()  # type: ignore[union-attr]
+    assert client.get("/operator/").status_code == 200
+    assert other.get("/member/").status_code == 302
+    assert Entry.objects.first().action == "factor.replaced"
+
+
+def test_the_key_is_unreadable_in_the_database_and_useless_in_another_row(dba: User, cto: User) -> None:
+    mine, theirs = enrol(dba), enrol(cto)
+    assert mine.key.hex() not in mine.key_encrypted
+    theirs.key_encrypted = mine.key_encrypted
+    with pytest.raises(crypto.CannotDecrypt):
+        _ = theirs.key
+
+
+def test_keys_are_rotated_by_putting_a_new_one_in_front(dba: User, settings: Any) -> None:
+    factor = enrol(dba)
+    key = factor.key
+    settings.DEPLOYCTL_FIELD_KEY = f"{'n' * 40},{settings.DEPLOYCTL_FIELD_KEY}"
+    assert TotpFactor.objects.get(pk=factor.pk).key == key
+    settings.DEPLOYCTL_FIELD_KEY = "n" * 40
+    with pytest.raises(crypto.CannotDecrypt, match="Put the earlier key back"):
+        _ = factor.key
+
+
+@pytest.mark.parametrize("steps", [-1, 0, 1])
+def test_a_code_of_the_neighbouring_half_minute_counts(dba: User, steps: int) -> None:
+    enrol(dba)
+    dba.verify_code(code_at(dba, steps))
+
+
+@pytest.mark.parametrize("steps", [-2, 2])
+def test_a_code_further_away_does_not(dba: User, steps: int) -> None:
+    enrol(dba)
+    with pytest.raises(WrongCode):
+        dba.verify_code(code_at(dba, steps))
+
+
+@pytest.mark.parametrize("code", ["", "12345", "1234567", "-12345", "١٢٣٤٥٦", "abcdef", "1e5"])
+def test_what_is_not_six_digits_is_wrong(dba: User, code: str) -> None:
+    enrol(dba)
+    with pytest.raises(WrongCode):
+        dba.verify_code(code)
+
+
+def test_a_code_is_typed_with_or_without_spaces(dba: User) -> None:
+    enrol(dba)
+    code = current_code(dba)
+    dba.verify_code(f" {code[:3]} {code[3:]} ")
+
+
+def test_a_code_counts_once(dba: User) -> None:
+    enrol(dba)
+    code = current_code(dba)
+    dba.verify_code(code)
+    with pytest.raises(WrongCode, match="used already"):
+        dba.verify_code(code)
+
+
+def test_an_older_code_does_not_count_after_a_newer_one(dba: User) -> None:
+    enrol(dba)
+    older = code_at(dba, -1)
+    dba.verify_code(code_at(dba, 0))
+    with pytest.raises(WrongCode, match="used already"):
+        dba.verify_code(older)
+
+
+def test_a_recovery_code_is_no_one_time_code(dba: User) -> None:
+    enrol(dba)
+    with transaction.atomic():
+        [code, *_] = RecoveryCode.objects.renew(dba)
+    with pytest.raises(WrongCode):
+        dba.verify_code(code)
+
+
+def test_somebody_elses_code_is_wrong(dba: User, cto: User) -> None:
+    enrol(dba)
+    enrol(cto)
+    with pytest.raises(WrongCode):
+        dba.verify_code(current_code(cto))
+
+
+def test_without_a_factor_there_is_nothing_to_ask(viewer: User) -> None:
+    with pytest.raises(NoFactor):
+        viewer.verify_code("123456")
+
+
+def test_every_failure_doubles_the_wait_up_to_a_limit(dba: User) -> None:
+    factor = enrol(dba)
+    waits = []
+    for failures in (1, 2, 3, 10, 11, 12, MOST_FAILURES):
+        factor.throttling_failure_count, factor.throttling_failure_timestamp = failures, timezone.now()
+        _, details = factor.verify_is_allowed()
+        waits.append(round((details["locked_until"] - factor.throttling_failure_timestamp).total_seconds()))
+    assert waits == [1, 2, 4, 512, LONGEST_DELAY_S, LONGEST_DELAY_S, LONGEST_DELAY_S]
+
+
+def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_wait(dba: User) -> None:
+    enrol(dba)
+    for _ in range(20):
+        with pytest.raises(WrongCode):
+            dba.verify_code("000000")
+        with pytest.raises(Throttled, match="was not looked at"):
+            dba.verify_code(current_code(dba))
+        rest(dba)
+    assert Entry.objects.filter(action="factor.refused").count() == 20
+    assert Entry.objects.first().data["failures"] == 20
+    dba.verify_code(current_code(dba))
+    dba.factor.refresh_from_db()  # type: ignore[union-attr]
+    assert dba.factor.throttling_failure_count == 0  # type: ignore[union-attr]
+
+
+def test_a_wrong_password_counts_as_a_failure_and_uses_no_code_up(dba: User) -> None:
+    enrol(dba)
+    code = current_code(dba)
+    with pytest.raises(WrongPassword):
+        dba.verify_password_and_code("wrong", code)
+    assert Entry.objects.first().action == "password.refused"
+    with pytest.raises(Throttled):
+        dba.verify_password_and_code(PASSWORD, code)
+    rest(dba)
+    dba.verify_password_and_code(PASSWORD, code)
+
+
+def test_an_attempt_within_a_transaction_is_refused_because_its_count_could_be_undone(committed_db: Any) -> None:
+    user = person("Dana Baker")
+    enrol(user)
+    with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+        user.verify_code("000000")
+
+
+def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> None:
+    user = person("Dana Baker")
+    enrol(user)
+
+    def sign() -> None:
+        user.verify_code("000000")
+        with transaction.atomic():
+            raise AssertionError("the act itself is never reached")
+
+    with pytest.raises(WrongCode):
+        sign()
+    assert user.factor.throttling_failure_count == 1  # type: ignore[union-attr]
+    assert Entry.objects.first().action == "factor.refused"
+
+
+@pytest.mark.parametrize("kind", ["one-time code", "recovery code"])
+def test_one_code_in_ten_threads_at_once_is_accepted_once(committed_db: Any, kind: str) -> None:
+    user = person("Dana Baker")
+    enrol(user)
+    code = current_code(user)
+    with transaction.atomic():
+        recovery = RecoveryCode.objects.renew(user)[0]
+    start, outcomes = threading.Barrier(10), Counter[str]()
+
+    def give() -> None:
+        mine = User.objects.get(pk=user.pk)
+        start.wait()
+        try:
+            if kind == "one-time code":
+                mine.verify_code(code)
+            else:
+                attempts.use_recovery_code(mine, recovery)
+            outcomes["accepted"] += 1
+        except (WrongCode, Throttled):
+            outcomes["refused"] += 1
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=give) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == {"accepted": 1, "refused": 9}
+
+
+def test_new_recovery_codes_void_the_old_ones(client: Client, dba: User) -> None:
+    sign_in(client, dba)
+    with transaction.atomic():
+        [old, *_] = RecoveryCode.objects.renew(dba)
+    body = client.post("/account/recovery-codes/").content.decode()
+    assert body.count("<li>") >= 10
+    with pytest.raises(WrongCode):
+        attempts.use_recovery_code(dba, old)
+    assert dba.recovery_codes.unused().count() == 10
+
+
+def test_recovery_codes_are_kept_as_hashes(dba: User) -> None:
+    with transaction.atomic():
+        codes = RecoveryCode.objects.renew(dba)
+    stored = set(RecoveryCode.objects.values_list("hash", flat=True))
+    assert len(stored) == len(set(codes)) == 10
+    assert not stored & set(codes)
+
+
+def test_a_fresh_code_leads_back_under_a_new_session_id(client: Client, dba: User) -> None:
+    sign_in(client, dba, code=False)
+    before = client.session.session_key
+    assert client.get("/fresh/")["Location"] == "/account/code/?next=%2Ffresh%2F"
+    answer = client.post("/account/code/?next=/fresh/", {"code": current_code(dba)})
+    assert answer["Location"] == "/fresh/"
+    assert client.get("/fresh/").status_code == 200
+    assert client.session.session_key != before
+
+
+def test_a_fresh_code_never_leads_to_another_site(client: Client, dba: User) -> None:
+    sign_in(client, dba, code=False)
+    answer = client.post("/account/code/?next=https://evil.example/", {"code": current_code(dba)})
+    assert answer["Location"] == "/"
