@@ -142,4 +142,19 @@ def test_the_page_on_screen_is_marked_in_the_navigation() -> None:
 
 def test_a_query_keeps_what_it_does_not_change() -> None:
     request = RequestFactory().get("/history/", {"person": "cto", "page": "3", "state": "closed"})
-    assert written("{% with_query page=4 state='' as q %}{{ q }}", request=request) == "?person=cto&amp;page=4"
+    assert (
+        written("{% with_query page=4 state='' as q %}{{ q }}", request=request) == "?person=cto&amp;page=4"
+    )
+
+
+class Rights(forms.Form):
+    rights = forms.MultipleChoiceField(
+        choices=[("a", "One"), ("b", "Two")], widget=forms.CheckboxSelectMultiple
+    )
+
+
+def test_several_checkboxes_are_a_group_with_a_legend() -> None:
+    html = written("{% field form.rights %}", form=Rights())
+    assert "<fieldset" in html
+    assert "<legend>Rights</legend>" in html
+    assert "field--check" not in html

@@ -73,11 +73,13 @@ def field(bound_field: BoundField, label: str = "") -> dict[str, object]:
         bound_field: a field of a form, such as `form.email`.
         label: another label than the form's own.
     """
-    input_type = getattr(bound_field.field.widget, "input_type", "")
+    single = (
+        not bound_field.use_fieldset and getattr(bound_field.field.widget, "input_type", "") == "checkbox"
+    )
     return {
         "field": bound_field,
         "label": label or bound_field.label,
-        "is_checkbox": input_type == "checkbox",
+        "is_checkbox": single,
     }
 
 
