@@ -66,8 +66,10 @@ def plain_text(tokens: Sequence[Token] | None) -> str:
     """What inline content says without its markup."""
     parts = []
     for token in tokens or ():
-        if token.type in {"text", "code_inline", "image"}:
+        if token.type in {"text", "code_inline"}:
             parts.append(token.content)
+        elif token.type == "image":
+            parts.append(plain_text(token.children))
         elif token.type in {"softbreak", "hardbreak"}:
             parts.append(" ")
     return " ".join("".join(parts).split())

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from checklists.markdown.annotations import HEADING_KEYS, ITEM_KEYS, Value, suggestion, unknown_key
+from checklists.markdown.comments import HEADING_KEYS, ITEM_KEYS, Value, suggestion, unknown_key
 from checklists.markdown.due import parse_due
 from checklists.markdown.errors import Collector
 from checklists.markdown.keys import slug

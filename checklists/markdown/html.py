@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from markdown_it.token import Token
 
-from checklists.markdown.annotations import is_comment
-from checklists.markdown.document import markdown
+from checklists.markdown.comments import is_comment
+from checklists.markdown.document import markdown, plain_text
 
 ALLOWED = ("http://", "https://", "mailto:")
 
@@ -39,7 +39,7 @@ def _tame(token: Token) -> None:
             token.type = "text"
         case "image":
             # it would be fetched from somebody else's server by everyone who opens the page
-            token.type = "text"
+            token.content, token.type = plain_text(token.children), "text"
         case "heading_open" | "heading_close":
             token.type, token.tag = "paragraph", "strong"
         case "td_open" | "th_open" | "fence" | "code_block":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from checklists.markdown import annotations
-from checklists.markdown.annotations import ITEM_KEYS, Value, suggestion, unknown_key
+from checklists.markdown import comments
+from checklists.markdown.comments import ITEM_KEYS, Value, suggestion, unknown_key
 from checklists.markdown.document import (
     Node,
     after_box,
@@ -86,7 +86,7 @@ class Reader:
         head, *rest = entry.children
         line = head.line
         self._complain_about_lost_items(head.text.split("\n")[1:], line + 1)
-        text, said = annotations.split(head.inline or head.token, line, self.problems)
+        text, said = comments.split(head.inline or head.token, line, self.problems)
         if task_text(entry) is not None:
             text = after_box(text) or ""
         if not text:
@@ -132,7 +132,7 @@ class Reader:
             self.problems.add(line, "A sub-item has the stage of the item above it; move `stage` there.")
         if stage is Stage.ONGOING and self.scope.stage is not Stage.ONGOING:
             self.problems.add(
-                line, "Recurring items need a heading that says how often; move the item below one."
+                line, "Recurring items stand below a heading that says how often; move it there."
             )
         return stage or self.scope.stage
 
@@ -200,7 +200,7 @@ class Reader:
             if "-->" not in node.token.content:
                 self.problems.add(node.line, "A comment is opened with <!-- and not closed; end it with -->.")
                 return []
-            if annotations.is_comment(node.token.content, node.type):
+            if comments.is_comment(node.token.content, node.type):
                 self._complain_about_stray_annotation(node.token.content, node.line)
                 return []
         if node.type == "fence":
@@ -215,13 +215,13 @@ class Reader:
         for paragraph in (inner for node in nodes for inner in node.walk()):
             if inline := paragraph.inline:
                 self._complain_about_lost_items(inline.content.split("\n"), paragraph.line)
-                annotations.complain_about_open_comment(inline, paragraph.line, self.problems)
+                comments.complain_about_open_comment(inline, paragraph.line, self.problems)
                 for token in inline.children or ():
-                    if annotations.is_comment(token.content, token.type):
+                    if comments.is_comment(token.content, token.type):
                         self._complain_about_stray_annotation(token.content, paragraph.line)
 
     def _complain_about_stray_annotation(self, comment: str, line: int) -> None:
-        if annotations.is_annotation(comment):
+        if comments.is_annotation(comment):
             self.problems.add(
                 line,
                 f"{one_line(comment)} belongs to nothing; put it at the end of a heading or of an item "

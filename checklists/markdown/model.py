@@ -254,9 +254,10 @@ class ParsedTemplate:
 
     def _gate_title(self, key: GateKey) -> str:
         for phase in self.phases:
-            for heading in (*phase.sections, phase):
-                if heading.gate == key:
-                    return heading.title or phase.title
+            titles = [section.title for section in phase.sections if section.gate == key]
+            titles += [phase.title] if phase.gate == key else []
+            if titles:
+                return titles[0]
         for phase in self.phases:
             for section in phase.sections:
                 if any(slot.gate == key for slot in section.slots):

@@ -97,7 +97,7 @@ class _Parser:
             role=scope.role,
             routine=scope.routine,
             gate=scope.gate,
-            sections=tuple(section for section in sections if section.title or section.blocks),
+            sections=tuple(sections),
             line=head.line,
         )
 
@@ -110,6 +110,8 @@ class _Parser:
         if gate and not any(isinstance(block, ParsedSlot) for block in blocks):
             self._complain_about_empty_gate(part)
         for number, (stage, some) in enumerate(_by_stage(blocks, scope.stage)):
+            if not (part.title or some):
+                continue  # nothing stands directly below the phase's heading
             section = ParsedSection(
                 key=self.heading_keys.take(phase.title, part.title),
                 title=part.title,

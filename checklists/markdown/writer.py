@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from checklists.markdown.annotations import Value, write
+from checklists.markdown.comments import Value, write
 from checklists.markdown.due import format_due
 from checklists.markdown.model import (
     Block,

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import models, transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from checklists import builtin
@@ -153,6 +154,10 @@ class TemplateVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.template} v{self.number}"
+
+    def get_absolute_url(self) -> str:
+        """The page that shows what this version says."""
+        return reverse("checklists:template_version", args=[self.template.slug, self.number])
 
     @property
     def is_published(self) -> bool:

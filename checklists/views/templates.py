@@ -1,0 +1,110 @@
+"""Templates: what there is, what each version says, import, publish, export."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from checklists import builtin
+from checklists.forms.templates import TemplateForm
+from checklists.markdown import ParsedTemplate, TemplateErrors, remarks
+from checklists.models import Template, TemplateVersion
+from deployctl.accounts.models import User
+from deployctl.accounts.policies import approver, member, operator
+from deployctl.accounts.roles import Permission
+from deployctl.web.http import see_other
+
+
+@require_GET
+@member
+def template_list(request: HttpRequest) -> HttpResponse:
+    """Every template with its newest and its published version."""
+    context = {
+        "templates": Template.objects.with_versions(),
+        "may_import": _may(request, Permission.OPERATOR),
+    }
+    return render(request, "checklists/template_list.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@operator
+def template_new(request: HttpRequest) -> HttpResponse:
+    """Take a checklist in: a new template, or a new version of one."""
+    form = TemplateForm(request.POST or None, request.FILES or None, initial=_initial(request))
+    if form.is_bound and form.is_valid():
+        version = form.import_source(by=_person(request))
+        if version:
+            messages.success(request, f"{version} was imported as a draft. Read it, then publish it.")
+            return see_other(request, version.get_absolute_url())
+    return render(request, "checklists/template_new.html", {"form": form}, status=form.status)
+
+
+@require_GET
+@member
+def template_detail(request: HttpRequest, slug: str, number: int | None = None) -> HttpResponse:
+    """One version of a template, by default the newest: its structure, and the other versions."""
+    template = get_object_or_404(Template.objects.with_versions(), slug=slug)
+    version = _version(slug, number or (template.latest.number if template.latest else 0))
+    context = {"template": template, "version": version, "may_import": _may(request, Permission.OPERATOR)}
+    try:
+        parsed = version.parsed()
+        context |= {"parsed": parsed, "totals": _totals(parsed), "remarks": remarks(parsed)}
+    except TemplateErrors as errors:
+        context["problems"] = errors.problems
+    context["may_publish"] = _may(request, Permission.APPROVER) and not version.is_published
+    return render(request, "checklists/template_detail.html", context)
+
+
+@require_POST
+@approver
+def template_publication(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Publish a draft."""
+    version = _version(slug, number)
+    version.publish(by=_person(request))
+    messages.success(request, f"{version} is published. New deployments can be created from it.")
+    return see_other(request, version.get_absolute_url())
+
+
+@require_GET
+@member
+def template_export(request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa: ARG001
+    """The version as a Markdown file."""
+    text = _version(slug, number).exported()
+    response = HttpResponse(text, content_type="text/markdown; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{slug}-v{number}.md"'
+    return response
+
+
+def _version(slug: str, number: int) -> TemplateVersion:
+    versions = TemplateVersion.objects.select_related("template")
+    return get_object_or_404(versions, template__slug=slug, number=number)
+
+
+def _initial(request: HttpRequest) -> dict[str, str]:
+    """What the form begins with: the text of a template to be revised, or a built-in one."""
+    slug = request.GET.get("slug", "")
+    latest = TemplateVersion.objects.select_related("template").filter(template__slug=slug).first()
+    if latest:
+        return {"slug": slug, "name": latest.template.name, "text": latest.source}
+    return {"slug": slug, "text": builtin.source(slug)} if slug in builtin.slugs() else {}
+
+
+def _totals(parsed: ParsedTemplate) -> dict[str, int]:
+    items = list(parsed.walk_items())
+    return {
+        "phases": len(parsed.phases),
+        "items": len(items),
+        "automated": sum(1 for item in items if item.operation or item.check),
+        "signatures": len(parsed.slots),
+    }
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - the policy has seen to it
+    return request.user
+
+
+def _may(request: HttpRequest, permission: Permission) -> bool:
+    return _person(request).may(permission)

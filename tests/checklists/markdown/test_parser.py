@@ -1,0 +1,260 @@
+"""What documents of many habits say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from textwrap import dedent
+
+import pytest
+
+from checklists.markdown import Kind, ParsedTemplate, Routine, Stage, parse
+
+OPERATIONS = {"migrate": ("lock_timeout_s",), "backup": ()}
+
+
+def read(source: str, filename: str = "") -> ParsedTemplate:
+    return parse(dedent(source).lstrip("\n"), filename=filename, operations=OPERATIONS)
+
+
+def texts(template: ParsedTemplate) -> list[str]:
+    return [item.text for item in template.walk_items()]
+
+
+def outline(template: ParsedTemplate) -> list[tuple[str, list[str]]]:
+    return [(phase.title, [section.title for section in phase.sections]) for phase in template.phases]
+
+
+def test_headings_make_phases_and_sections() -> None:
+    found = read("# Title\n\n## A\n- [ ] a\n### B\n- [ ] b\n## C\n### D\n- [ ] d\n")
+    assert found.title == "Title"
+    assert outline(found) == [("A", ["", "B"]), ("C", ["D"])]
+
+
+@pytest.mark.parametrize("marker", ["- [ ]", "* [ ]", "+ [x]", "1. [X]", "7) [ ]"])
+def test_every_kind_of_list_holds_items(marker: str) -> None:
+    assert texts(read(f"{marker} one\n")) == ["one"]
+
+
+def test_nested_items_are_sub_items() -> None:
+    (item,) = read("- [ ] a\n  - [ ] b\n    - [ ] c\n  - [ ] d\n").sections[0].items
+    assert [child.text for child in item.children] == ["b", "d"]
+    assert item.children[0].children[0].text == "c"
+
+
+def test_a_list_entry_without_a_box_groups_the_items_below_it() -> None:
+    (item,) = read("1. Security\n   - [ ] a\n   - [ ] b\n").sections[0].items
+    assert item.text == "Security"
+    assert [child.text for child in item.children] == ["a", "b"]
+
+
+def test_items_in_a_quotation_are_items() -> None:
+    assert texts(read("> **Note**\n>\n> - [ ] a\n")) == ["a"]
+
+
+def test_items_between_plain_entries_keep_their_order() -> None:
+    (section,) = read("- plain\n- [ ] a\n- more\n- [ ] b\n").sections
+    assert [type(block).__name__ for block in section.blocks] == [
+        "ParsedNote",
+        "ParsedItem",
+        "ParsedNote",
+        "ParsedItem",
+    ]
+
+
+def test_a_box_that_was_written_carelessly_is_meant_as_a_box() -> None:
+    assert texts(read("- [] a\n- [ ]b\n- [ ](https://example.org) is a link\n- [ ] c\n")) == ["a", "b", "c"]
+
+
+def test_a_document_without_headings_has_one_phase_and_the_name_of_its_file() -> None:
+    found = read("- [ ] a\n", filename="docs/go_live-list.md")
+    assert found.title == "go live list"
+    assert outline(found) == [("Checklist", [""])]
+
+
+def test_items_below_the_only_title_stand_in_a_phase_of_their_own() -> None:
+    found = read("# Go live\n\nRead this.\n\n- [ ] a\n\n## Later\n\n- [ ] b\n")
+    assert found.title == "Go live"
+    assert outline(found) == [("Checklist", [""]), ("Later", [""])]
+
+
+def test_several_first_level_headings_are_phases() -> None:
+    assert outline(read("# A\n- [ ] a\n## B\n- [ ] b\n# C\n- [ ] c\n")) == [("A", ["", "B"]), ("C", [""])]
+
+
+def test_levels_that_are_not_used_do_not_matter() -> None:
+    assert outline(read("# T\n#### A\n- [ ] a\n###### B\n- [ ] b\n")) == [("A", ["", "B"])]
+
+
+def test_deeper_headings_are_sections_named_after_their_parents() -> None:
+    found = read("# T\n## A\n### B\n#### C\n- [ ] c\n#### D\n- [ ] d\n### E\ntext\n#### F\n- [ ] f\n")
+    assert outline(found) == [("A", ["B › C", "B › D", "E", "E › F"])]
+
+
+def test_underlined_headings_and_front_matter_are_understood() -> None:
+    found = read("---\ntitle: x\n---\n\nGo\nlive\n=======\n\nA #\n---\n\n- [ ] a\n")
+    assert found.title == "Go live"
+    assert found.phases[0].title == "A \\#"
+
+
+def test_fenced_and_indented_code_are_commands_and_the_rest_is_notes() -> None:
+    (section,) = read(
+        "## A\n\nRead.\n\n```bash\nls -l\n```\n\n    make\n\n| a |\n|---|\n| b |\n\n- [ ] a\n"
+    ).sections
+    assert [(block.language, block.source) for block in section.commands] == [("bash", "ls -l"), ("", "make")]
+    assert [note.text for note in section.notes] == ["Read.", "| a |\n| --- |\n| b |"]
+
+
+def test_what_stands_below_an_item_belongs_to_it() -> None:
+    (item,) = read("- [ ] a\n\n  Because.\n\n  ```sql\n  SELECT 1;\n  ```\n  - [ ] b\n").sections[0].items
+    assert len(item.notes) == 2
+    assert [child.text for child in item.children] == ["b"]
+
+
+def test_text_over_several_lines_becomes_one_line() -> None:
+    assert texts(read("- [ ] a\n  b\\\n  c\n")) == ["a b c"]
+
+
+def test_items_inherit_role_and_due_from_the_headings_and_items_above() -> None:
+    found = read(
+        """
+        ## A <!-- due: -1w, role: dba -->
+        - [ ] a
+        ### B <!-- role: cto -->
+        - [ ] b <!-- due: +90m -->
+          - [ ] c
+          - [ ] d <!-- role: qa_lead -->
+        """
+    )
+    assert [(item.text, item.role, item.due) for item in found.walk_items()] == [
+        ("a", "dba", timedelta(weeks=-1)),
+        ("b", "cto", timedelta(minutes=90)),
+        ("c", "cto", timedelta(minutes=90)),
+        ("d", "qa_lead", timedelta(minutes=90)),
+    ]
+
+
+def test_an_item_may_be_due_at_the_end_of_the_window_though_its_heading_says_otherwise() -> None:
+    found = read("## A <!-- due: -2h -->\n- [ ] a <!-- due: +0h -->\n")
+    assert [item.due for item in found.walk_items()] == [timedelta()]
+
+
+def test_an_operation_takes_its_parameters() -> None:
+    (item,) = read("- [ ] a <!-- operation: migrate, lock_timeout_s: 5, evidence: true -->\n").walk_items()
+    assert (item.kind, item.operation, item.params) == (Kind.OPERATION, "migrate", {"lock_timeout_s": 5})
+    assert item.evidence
+
+
+def test_values_may_be_quoted_and_annotations_may_be_split() -> None:
+    source = '- [ ] a <!-- operation: op, x: "a, \\"b\\": c", n: 7, s: "7", f: 007 --> <!-- role: dba -->\n'
+    (item,) = parse(source, operations={"op"}).walk_items()
+    assert item.params == {"x": 'a, "b": c', "n": 7, "s": "7", "f": "007"}
+    assert item.role == "dba"
+
+
+def test_comments_that_are_no_annotations_are_nobodys_business() -> None:
+    found = read("<!-- toc -->\n## A <!-- omit in toc -->\n- [ ] a <!-- see https://example.org -->\n")
+    assert outline(found) == [("A", [""])]
+    assert texts(found) == ["a"]
+
+
+def test_a_section_is_divided_where_an_item_states_another_stage() -> None:
+    found = read("## A <!-- stage: post -->\n- [ ] a\n- [ ] b <!-- stage: week -->\n- [ ] c\n")
+    assert [(section.stage, section.continued) for section in found.sections] == [
+        (Stage.POST, False),
+        (Stage.WEEK, True),
+        (Stage.POST, True),
+    ]
+
+
+def test_routines_come_from_the_annotation_or_the_title() -> None:
+    found = read(
+        """
+        ## Later <!-- stage: ongoing -->
+        ### Daily
+        - [ ] a
+        ### Each Friday <!-- routine: weekly -->
+        - [ ] b
+        """
+    )
+    assert list(found.routines) == [Routine.DAILY, Routine.WEEKLY]
+
+
+def test_headings_without_annotations_are_placed_by_their_words() -> None:
+    found = read(
+        """
+        ## Pre-flight, before we start
+        - [ ] a
+        ## Deployment
+        - [ ] b
+        ### After it
+        - [ ] c
+        ## Week 1 post release
+        ### Daily checks
+        - [ ] d
+        ## Ongoing
+        ### Monthly
+        - [ ] e
+        ## Rollback
+        Text.
+        """
+    )
+    assert [section.stage for section in found.sections] == [
+        Stage.PRE,
+        Stage.DEPLOY,
+        Stage.POST,
+        Stage.WEEK,
+        Stage.ONGOING,
+        Stage.REFERENCE,
+    ]
+
+
+def test_a_stated_stage_holds_for_all_sections_whatever_their_words() -> None:
+    found = read("## A <!-- stage: week -->\n### Pre-deployment\n- [ ] a\n")
+    assert found.sections[0].stage is Stage.WEEK
+
+
+def test_signature_lines_are_slots_and_not_items() -> None:
+    found = read(
+        """
+        ## Sign-off
+        ### Approval <!-- gate: pre -->
+        - [ ] Database Administrator: ____ Date: ____ <!-- sign: pre, role: dba -->
+        - [ ] ____ <!-- sign: pre, role: cto -->
+        ## Done
+        - [x] Quality <!-- sign: post, role: qa_lead -->
+        """
+    )
+    assert [(gate.key, gate.title, [slot.label for slot in gate.slots]) for gate in found.gates] == [
+        ("pre", "Approval", ["Database Administrator", "CTO/Tech Lead"]),
+        ("post", "Done", ["Quality"]),
+    ]
+    assert texts(found) == []
+
+
+def test_keys_are_slugs_that_are_never_given_twice() -> None:
+    found = read("## A b\n### C!\n- [ ] Same `text`\n- [ ] same text\n- [ ] Größe: 5 > 3\n- [ ] !!\n")
+    assert [item.key for item in found.walk_items()] == [
+        "a-b/c/same-text",
+        "a-b/c/same-text-2",
+        "a-b/c/größe-5-3",
+        "a-b/c/untitled",
+    ]
+
+
+def test_keys_stay_below_the_length_that_the_database_keeps() -> None:
+    long = "word " * 500
+    found = read(f"## {long[:290]}\n### {long[:290]}\n- [ ] {long}\n- [ ] {long}\n")
+    assert max(len(item.key) for item in found.walk_items()) < 200
+
+
+def test_line_numbers_are_those_of_the_file() -> None:
+    found = read("# T\n\n## A\n\n- [ ] a\n\n  text\n\n  - [ ] b\n")
+    assert [(item.text, item.line) for item in found.walk_items()] == [("a", 5), ("b", 9)]
+
+
+def test_spaces_of_every_kind_are_one_kind() -> None:
+    assert texts(read("-\u00a0[ ]\u00a0a\u2028b\n- [ ] c\n")) == ["a b", "c"]
+
+
+def test_windows_line_ends_are_understood() -> None:
+    assert texts(parse("## A\r\n- [ ] a\r\n- [ ] b\r\n")) == ["a", "b"]
