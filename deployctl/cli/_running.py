@@ -9,20 +9,21 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 
 from deployctl.embedded import tether
 from deployctl.embedded.errors import EmbeddedError, PortTaken
 from deployctl.embedded.installation import Installation
-from deployctl.embedded.manager import ProcessManager, State
+from deployctl.embedded.manager import ProcessManager
 from deployctl.embedded.ports import LOOPBACK, is_free
 from deployctl.embedded.programs import Program
 from deployctl.embedded.watch import Watch, tail
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN_S = 90.0
-PROBE_EVERY_S = 0.1
+PROBE_EVERY_S = 0.2
 LOOK_EVERY_S = 0.5
 WEB_TIMEOUT_S = 10
 
@@ -71,7 +72,7 @@ class Running:
         here = self._installation
         self._refuse_what_cannot_work()
         here.prepare_servers()
-        self._manager = ProcessManager(self._programs(), run_folder=here.run, logs=here.logs, directory=ROOT)
+        self._manager = ProcessManager(self._programs(), run_folder=here.run, logs=here.logs)
         self._watch = Watch(self._manager, logs=here.logs, say=self._say)
         self._say(f"Starting in {here.folder} …")
         self._manager.open(self._environment())
@@ -82,13 +83,11 @@ class Running:
         here.ensure_database()
         here.write_environment(self._settings())
         words = self._prepare()
-
-        self._start("web", "worker", "beat")
-        self._wait("web", self._web_answers)
-        self._wait("worker", self._worker_answers)
-        self._wait("beat", self._beat_beats)
-        self._say(f"ready {self.url}")
-        self._say(words)
+        try:
+            self._start_application()
+            self._say(f"ready {self.url}")
+        finally:
+            self._say(words)  # also when that failed: a first password is told no second time
 
     def keep(self) -> None:
         """Watch over everything, for ever.
@@ -105,6 +104,12 @@ class Running:
         if self._manager is not None:
             self._manager.close()
         self._installation.close()
+
+    def _start_application(self) -> None:
+        self._start("web", "worker", "beat")
+        self._wait("web", self._web_answers)
+        self._wait("worker", lambda: self._says_ready("worker"))
+        self._wait("beat", lambda: self._says_ready("beat"))
 
     def _refuse_what_cannot_work(self) -> None:
         here = self._installation
@@ -137,20 +142,28 @@ class Running:
         web += ["--port", str(self._choices.port), "--lifespan", "off", "--no-server-header"]
         # Live pages never end by themselves; without this limit they would hold up the end.
         web += ["--timeout-graceful-shutdown", "2"]
-        celery = [python, "-m", "celery", "--app", "deployctl.celery"]
+        celery = [python, "-m", "celery", "--app"]
         # Gossip and mingling are for several workers, and cost a second at the start.
-        worker = [*celery, "worker", "--pool", "prefork", "--concurrency", str(self._choices.workers)]
+        worker = [
+            *celery,
+            "deployctl.celery:app",
+            "worker",
+            "--pool",
+            "prefork",
+            "--concurrency",
+            str(self._choices.workers),
+        ]
         worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-        beat = [*celery, "beat", "--loglevel", "INFO", "--pidfile", ""]
+        beat = [*celery, "deployctl.celery:beat", "beat", "--loglevel", "INFO", "--pidfile", ""]
         beat += ["--schedule", str(here.run / "beat-schedule")]
         return [
             Program("postgres", here.postgres.command(), here.postgres.stop_signal, 10, "postgres"),
             Program("redis", here.redis.command(), here.redis.stop_signal, 5, "redis"),
-            Program("web", tether.command(web, signal_name="TERM"), "TERM", 5, "deployctl"),
+            Program("web", tether.command(web, signal_name="TERM"), "TERM", 5, "deployctl", ROOT),
             # QUIT: give tasks the seconds of worker_soft_shutdown_timeout. TERM would wait for them without
             # end.
-            Program("worker", tether.command(worker, signal_name="QUIT"), "QUIT", 8, "deployctl"),
-            Program("beat", tether.command(beat, signal_name="TERM"), "TERM", 5, "deployctl"),
+            Program("worker", tether.command(worker, signal_name="QUIT"), "QUIT", 8, "deployctl", ROOT),
+            Program("beat", tether.command(beat, signal_name="TERM"), "TERM", 5, "deployctl", ROOT),
         ]
 
     def _environment(self) -> dict[str, str]:
@@ -158,6 +171,8 @@ class Running:
         inherited = {
             name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in OURS
         }
+        # Three processes that compile everything anew at every start take three times as long.
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         return inherited | {
             "DEPLOYCTL_DATA": str(self._installation.folder),
             "DJANGO_SETTINGS_MODULE": "deployctl.settings",
@@ -232,26 +247,21 @@ class Running:
         # The first page leads to the sign-in page, which takes the database and a template to render.
         try:
             with urllib.request.urlopen(self.url, timeout=WEB_TIMEOUT_S) as answer:  # noqa: S310 - http only
-                return bool(answer.status == 200)
-        except (URLError, OSError):
+                return bool(answer.status < HTTPStatus.INTERNAL_SERVER_ERROR)
+        except HTTPError as error:
+            with error:
+                return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+        except OSError:
             return False
 
-    def _worker_answers(self) -> bool:
-        from celery import Celery
-
-        with Celery(broker=self._installation.redis.url(), set_as_current=False) as celery:
-            return bool(celery.control.ping(timeout=1.0, limit=1))
-
-    def _beat_beats(self) -> bool:
+    def _says_ready(self, name: str) -> bool:
+        # Neither has a port to ask at. They leave their process id when they are connected
+        # (deployctl.celery).
         try:
-            said = int((self._installation.run / "beat.pid").read_text(encoding="ascii"))
+            said = int((self._installation.run / f"{name}.ready").read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             return False
-        statuses = self._running_manager.statuses()
-        return any(
-            s.name == "beat" and s.pid == said and s.state in (State.STARTING, State.RUNNING)
-            for s in statuses
-        )
+        return any(status.name == name and status.pid == said for status in self._running_manager.statuses())
 
     @property
     def _running_manager(self) -> ProcessManager:

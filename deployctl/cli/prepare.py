@@ -22,8 +22,8 @@ def main(arguments: list[str]) -> int:
     """Prepare everything.
 
     Args:
-        arguments: ``--demo`` adds the demonstration; ``--administrator=EMAIL`` adds the first person where there
-            is none yet; with neither, nobody is added.
+        arguments: ``--demo`` adds the demonstration; ``--administrator=EMAIL`` adds the first person where
+            there is none yet; with neither, nobody is added.
 
     Returns:
         The exit status.
@@ -76,7 +76,8 @@ def _collect_static_files() -> None:
 
 
 def _first_administrator(email: str) -> list[str]:
-    from deployctl.accounts.models import Permission, User
+    from deployctl.accounts.models import User
+    from deployctl.accounts.roles import Permission
     from deployctl.audit.actors import Machine
 
     if User.objects.exists():

@@ -60,14 +60,12 @@ class ProcessManager:
         programs: in the order in which their groups start.
         run_folder: keeps the configuration, the pid file and the socket.
         logs: folder of the logs.
-        directory: where the programs run.
     """
 
-    def __init__(self, programs: Sequence[Program], *, run_folder: Path, logs: Path, directory: Path) -> None:
+    def __init__(self, programs: Sequence[Program], *, run_folder: Path, logs: Path) -> None:
         self._programs = {program.name: program for program in programs}
         self._folder = run_folder
         self._logs = logs
-        self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = run_folder / "supervisor.sock"
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -96,7 +94,6 @@ class ProcessManager:
             socket=self._socket,
             pid_file=pid_file,
             logs=self._logs,
-            directory=self._directory,
         )
         write_private(path, text)
         argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]

@@ -30,6 +30,7 @@ class Program:
         stop_signal: asks it to end in an orderly way, such as ``"TERM"``.
         stop_wait_s: seconds until it is killed with everything it started.
         group: programs of one group are stopped together; the groups one after the other, last one first.
+        directory: where it runs.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Program:
     stop_signal: str
     stop_wait_s: int
     group: str
+    directory: Path = Path("/")
 
     @property
     def address(self) -> str:
@@ -44,9 +46,7 @@ class Program:
         return f"{self.group}:{self.name}"
 
 
-def configuration(
-    programs: Sequence[Program], *, socket: Path, pid_file: Path, logs: Path, directory: Path
-) -> str:
+def configuration(programs: Sequence[Program], *, socket: Path, pid_file: Path, logs: Path) -> str:
     """Return the process manager's configuration: nothing starts by itself, everything restarts by itself.
 
     Args:
@@ -54,7 +54,6 @@ def configuration(
         socket: for control, readable by the owner alone.
         pid_file: names the process manager's own process.
         logs: folder of the logs, which are rotated.
-        directory: where the programs run.
 
     Raises:
         EmbeddedError: when a path cannot be expressed.
@@ -69,7 +68,6 @@ def configuration(
             "logfile_backups": str(LOG_BACKUPS),
             "pidfile": str(pid_file),
             "childlogdir": str(logs),
-            "directory": str(directory),
             "minfds": "256",
             "minprocs": "64",
             # Logs may quote what a program was asked to do.
@@ -91,6 +89,7 @@ def configuration(
 def _program_section(program: Program, logs: Path) -> dict[str, str]:
     return {
         "command": shlex.join(program.argv),
+        "directory": str(program.directory),
         "autostart": "false",
         "autorestart": "true",
         "startsecs": str(SETTLED_AFTER_S),

@@ -38,6 +38,7 @@ class Watch:
         self._logs = logs
         self._say = say
         self._seen: dict[str, int] = {}
+        self._shown: dict[str, list[str]] = {}
         self._ends: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=MOST_ENDS))
 
     def look(self) -> None:
@@ -91,6 +92,9 @@ class Watch:
         lines = tail(path)
         if not lines:
             return f"Its log {path} is empty."
+        if lines == self._shown.get(name):
+            return f"{path} ends as before."
+        self._shown[name] = lines
         return f"The end of {path}:\n" + "\n".join(f"  | {line}" for line in lines)
 
 

@@ -45,7 +45,7 @@ from deployctl.embedded.manager import ProcessManager
 from deployctl.embedded.programs import Program
 folder = Path(sys.argv[1])
 manager = ProcessManager([Program("sleeper", sys.argv[2:], "TERM", 5, "one")],
-                         run_folder=folder, logs=folder, directory=folder)
+                         run_folder=folder, logs=folder)
 manager.open({"PATH": "/usr/bin:/bin"})
 manager.start("sleeper")
 while not (pid := manager.statuses()[0].pid):
@@ -77,7 +77,7 @@ def open_manager(folder: Path) -> Iterator[Open]:
     managers: list[ProcessManager] = []
 
     def make(*programs: Program, run_folder: Path = folder) -> ProcessManager:
-        manager = ProcessManager(programs, run_folder=run_folder, logs=folder, directory=folder)
+        manager = ProcessManager(programs, run_folder=run_folder, logs=folder)
         managers.append(manager)
         manager.open({"PATH": os.environ["PATH"]})
         for program in programs:
@@ -207,7 +207,7 @@ def test_unusual_folder_names_reach_the_program_unchanged(
 def test_a_folder_name_that_cannot_be_expressed_is_refused(folder: Path) -> None:
     program = replace(diarist(folder, "web", "one"), argv=["/bin/echo", "number #1"])
     with pytest.raises(EmbeddedError, match="Nothing was started"):
-        configuration([program], socket=folder, pid_file=folder, logs=folder, directory=folder)
+        configuration([program], socket=folder, pid_file=folder, logs=folder)
 
 
 def test_the_end_of_a_log_is_bounded_and_of_a_missing_one_empty(tmp_path: Path) -> None:

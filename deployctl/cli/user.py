@@ -1,0 +1,169 @@
+"""`deployctl user`: people who may sign in."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.cli import _django
+from deployctl.cli._output import json_option, print_facts, print_rows
+from deployctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from deployctl.accounts.models import User
+    from deployctl.audit import Machine
+
+PERMISSIONS = ("viewer", "operator", "approver", "administrator")
+PASSWORD_BYTES = 15
+
+
+@click.group()
+def user() -> None:
+    """Add, list, enable and disable people."""
+
+
+@user.command()
+@click.argument("email")
+@click.option("--name", required=True, help="As it is printed beside signatures.")
+@click.option(
+    "--permission",
+    "permissions",
+    type=click.Choice(PERMISSIONS),
+    multiple=True,
+    help="What they may do on the site; may be given several times. Everybody may view.",
+)
+@click.option("--phone", default="", help="For the emergency contacts.")
+@click.option("--timezone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@json_option
+def add(
+    email: str,
+    name: str,
+    permissions: tuple[str, ...],
+    phone: str,
+    timezone: str,
+    password_stdin: bool,
+    as_json: bool,
+) -> None:
+    """Add a person; a random password is printed once and stored nowhere."""
+    _django.setup()
+    from deployctl.accounts.models import User
+    from deployctl.accounts.roles import Permission
+
+    password = _read_password() if password_stdin else secrets.token_urlsafe(PASSWORD_BYTES)
+    person = User.objects.create_person(
+        email,
+        name,
+        password,
+        permissions=[Permission(permission) for permission in permissions],
+        phone=phone,
+        timezone=timezone,
+        by=_command_line(),
+    )
+    facts: dict[str, object] = {"email": person.email, "name": person.name, "permissions": _permissions(person)}
+    if not password_stdin:
+        facts["password"] = password
+    if not as_json:
+        facts["permissions"] = ", ".join(_permissions(person))
+    print_facts(facts, as_json=as_json)
+
+
+@user.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List people with their permissions."""
+    _django.setup()
+    from deployctl.accounts.models import TotpFactor, User
+
+    enrolled = set(TotpFactor.objects.filter(confirmed=True).values_list("user_id", flat=True))
+    rows = [
+        {
+            "email": person.email,
+            "name": person.name,
+            "permissions": _permissions(person) if as_json else ", ".join(_permissions(person)),
+            "second_factor": person.pk in enrolled,
+            "active": person.is_active,
+            "last_sign_in": person.last_login if as_json else _minute(person),
+        }
+        for person in User.objects.prefetch_related("grants")
+    ]
+    columns = {
+        "email": "e-mail",
+        "name": "name",
+        "permissions": "permissions",
+        "second_factor": "second factor",
+        "active": "active",
+        "last_sign_in": "last sign-in",
+    }
+    empty = "There is nobody yet. Add a person with: deployctl user add EMAIL --name NAME"
+    print_rows(rows, columns=columns, as_json=as_json, empty=empty)
+
+
+@user.command()
+@click.argument("email")
+def disable(email: str) -> None:
+    """Shut a person out at once and sign them out everywhere; what they did stays."""
+    person = _find(email)
+    person.disable(by=_command_line())
+    click.echo(f"{person.name} ({person.email}) is disabled and signed out everywhere.")
+
+
+@user.command()
+@click.argument("email")
+def enable(email: str) -> None:
+    """Let a disabled person in again."""
+    person = _find(email)
+    person.enable(by=_command_line())
+    click.echo(f"{person.name} ({person.email}) may sign in again.")
+
+
+@user.command()
+@click.argument("email")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def password(email: str, password_stdin: bool) -> None:
+    """Set another password for a person who lost theirs; a random one is printed once."""
+    from django.contrib.auth.password_validation import validate_password
+    from django.core.exceptions import ValidationError
+
+    person = _find(email)
+    new = _read_password() if password_stdin else secrets.token_urlsafe(PASSWORD_BYTES)
+    try:
+        validate_password(new, person)
+    except ValidationError as error:
+        raise InvalidInput(" ".join(error.messages)) from None
+    person.change_password(new, by=_command_line())
+    click.echo(f"{person.name} ({person.email}) has another password and is signed out everywhere.")
+    if not password_stdin:
+        click.echo(new)
+
+
+def _find(email: str) -> User:
+    _django.setup()
+    from deployctl.accounts.models import User
+
+    person: User | None = User.objects.filter(email__iexact=email.strip()).first()
+    if person is None:
+        raise InvalidInput(f"There is nobody with the address {email}. See: deployctl user list")
+    return person
+
+
+def _read_password() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _permissions(person: User) -> list[str]:
+    return sorted(person.permissions) or ["viewer"]
+
+
+def _minute(person: User) -> str | None:
+    return f"{person.last_login:%Y-%m-%d %H:%M} UTC" if person.last_login else None
+
+
+def _command_line() -> Machine:
+    from deployctl.audit import Machine
+
+    return Machine(f"command line: {getpass.getuser()}")

@@ -1,0 +1,188 @@
+"""`deployctl up`, with every real process."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deployctl.embedded.ports import remembered_port
+
+READY_WITHIN_S = 60
+GONE_WITHIN_S = 15
+ALL = {"postgres", "redis", "web", "worker", "beat"}
+
+
+class Up:
+    """A `deployctl up` in a process of its own."""
+
+    def __init__(self, data: Path, port: int, output: Path, *options: str, **environment: str) -> None:
+        self.port, self.output = port, output
+        # Of this test run's own servers nothing may leak in.
+        ours = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEPLOYCTL_", "TEST_", "PYTEST_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        argv = [sys.executable, "-c", "from deployctl.cli import main; main()", "up"]
+        argv += ["--data", str(data), "--port", str(port), "--workers", "1", *options]
+        with output.open("wb") as stream:
+            self.process = psutil.Popen(
+                argv, env=inherited | environment, stdout=stream, stderr=subprocess.STDOUT
+            )
+
+    def says(self, pattern: str, within_s: float = READY_WITHIN_S) -> re.Match[str]:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
+            text = self.output.read_text()
+            if found := re.search(pattern, text, re.MULTILINE):
+                return found
+            if ended:
+                break
+            time.sleep(0.1)
+        raise AssertionError(f"{pattern!r} is not in:\n{text}")
+
+    def family(self) -> list[psutil.Process]:
+        return self.process.children(recursive=True)
+
+    def one(self, program: str) -> psutil.Process:
+        signs = {"web": "uvicorn", "worker": "deployctl.celery:app", "postgres": "bin/postgres"}
+        (supervisord,) = self.process.children()
+        (found,) = (one for one in supervisord.children() if signs[program] in " ".join(one.cmdline()))
+        return found
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5):
+                return True
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code < 500
+        except OSError:
+            return False
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return int(self.process.wait(GONE_WITHIN_S + 15))
+
+
+StartUp = Callable[..., Up]
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A data folder that does not exist yet, below one that every account can enter."""
+    above = Path(tempfile.mkdtemp(prefix="deployctl-up-"))
+    above.chmod(0o755)
+    yield above / "data"
+    shutil.rmtree(above, ignore_errors=True)
+
+
+@pytest.fixture
+def up(data: Path) -> Iterator[StartUp]:
+    """Start `deployctl up`, on a free port unless told otherwise; everything is stopped afterwards."""
+    started: list[Up] = []
+
+    def start(*options: str, port: int | None = None, folder: Path = data, **environment: str) -> Up:
+        chosen = port or remembered_port(data.parent / "web-port", wanted=None, what="a test")
+        one = Up(folder, chosen, data.parent / f"output-{len(started)}", *options, **environment)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        if one.process.is_running():
+            one.end()
+
+
+def gone(processes: list[psutil.Process], within_s: float = GONE_WITHIN_S) -> bool:
+    return not psutil.wait_procs(processes, timeout=within_s)[1]
+
+
+def test_it_starts_says_how_to_sign_in_and_stops_everything(up: StartUp, data: Path) -> None:
+    running = up(DATABASE_URL="postgresql://somebody@elsewhere.invalid/other")
+    assert running.says(r"^ready http://127\.0\.0\.1:(\d+)$").group(1) == str(running.port)
+    password = running.says(r"^  admin@localhost  (\S{20})$").group(1)
+    assert running.answers()
+    assert (data / "environment").stat().st_mode & 0o777 == 0o600
+
+    family = running.family()
+    secrets = {password, *re.findall(r"(?:KEY=|:)([A-Za-z0-9_=-]{32,})", (data / "environment").read_text())}
+    assert len(secrets) == 5, "two keys, two server passwords, and the person's"
+    shown = "".join("\0".join(one.cmdline()) + repr(one.environ()) for one in family)
+    logs = "".join(path.read_text(errors="replace") for path in (data / "logs").iterdir())
+    assert not [secret for secret in secrets if secret in shown or secret in logs]
+
+    assert running.end(signal.SIGTERM) == 0
+    assert gone(family, within_s=0)
+    order = re.findall(r"stopped: (\w+)", (data / "logs" / "supervisord.log").read_text())
+    assert set(order) == ALL
+    assert order[-2:] == ["redis", "postgres"]
+
+    again = up()
+    again.says(r"^Sign in with your account")
+    assert again.answers()
+    again.process.send_signal(signal.SIGINT)
+    again.process.send_signal(signal.SIGINT)
+    assert again.process.wait(GONE_WITHIN_S) == 0
+
+
+def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Path) -> None:
+    running = up()
+    running.says("^ready ")
+    second = up(port=running.port + 1)
+    second.says(
+        rf"data folder {data} is already in use by process {running.process.pid}\. Nothing was changed"
+    )
+    assert second.process.wait(10) == 1
+    other = data.parent / "other"
+    third = up(port=running.port, folder=other)
+    third.says(rf"Port {running.port} on 127\.0\.0\.1 is taken.* PORT={running.port + 1} make run")
+    assert third.process.wait(10) == 1
+    assert not other.exists()
+    assert running.answers(), "it was not disturbed"
+    running.end()
+    up("--demo").says("is not a demonstration.* Nothing was changed")
+
+
+def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp, data: Path) -> None:
+    running = up()
+    running.says("^ready ")
+    for program in ("web", "postgres"):
+        running.one(program).kill()
+        running.says(rf"^{program} ended unexpectedly \(terminated by SIGKILL\) and is started again")
+        deadline = time.monotonic() + 30
+        while not running.answers():
+            assert time.monotonic() < deadline, f"without {program} for too long"
+            time.sleep(0.2)
+
+    family = running.family()
+    assert len(family) > len(ALL)
+    running.process.kill()
+    assert gone(family)
+    up().says("^ready ")
+
+
+def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp, data: Path) -> None:
+    data.mkdir(mode=0o711)
+    (data / "environment").write_text("LOG_LEVEL=nonsense\n")
+    broken = up()
+    broken.says("could not be brought up to date, so everything was stopped")
+    assert broken.process.wait(10) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(up: StartUp, data: Path) -> None:
+    data.write_text("a file is in the way")
+    refused = up(folder=data / "below")
+    refused.says("cannot be used: Not a directory. Nothing was started")
+    assert refused.process.wait(10) == 1

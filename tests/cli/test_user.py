@@ -1,0 +1,91 @@
+"""`deployctl user`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission
+from deployctl.audit.models import Entry
+from deployctl.cli.user import user
+from deployctl.errors import DeployctlError
+
+
+def call(*arguments: str, stdin: str = "") -> str:
+    result = CliRunner().invoke(user, arguments, input=stdin, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments: str, stdin: str = "") -> str:
+    result = CliRunner().invoke(user, arguments, input=stdin)
+    assert isinstance(result.exception, DeployctlError), result.output
+    return str(result.exception)
+
+
+ADD = ("add", "Nell@Example.org", "--name", "Nell New")
+
+
+def test_a_person_is_added_with_a_password_that_is_printed_once(db: Any) -> None:
+    shown = json.loads(call(*ADD, "--permission", "operator", "--permission", "approver", "--json"))
+    added = User.objects.get()
+    assert (added.email, added.name) == ("nell@example.org", "Nell New")
+    assert added.check_password(shown["password"])
+    assert added.may(Permission.OPERATOR)
+    assert not added.may(Permission.ADMINISTRATOR)
+    assert Entry.objects.last().actor_name.startswith("command line: ")
+
+
+def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> None:
+    output = call(*ADD, "--password-stdin", stdin="correct horse battery staple\n")
+    assert "horse" not in output
+    assert User.objects.get().check_password("correct horse battery staple")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (("add", "nobody", "--name", "X"), "", "not an e-mail address"),
+        (("add", "a@example.org", "--name", " "), "", "needs a name"),
+        ((*ADD, "--password-stdin"), "short\n", "too short"),
+        ((*ADD, "--timezone", "Mars/Olympus"), "", "not a time zone"),
+        (("disable", "nobody@example.org"), "", "There is nobody"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_words(
+    db: Any, arguments: tuple[str, ...], stdin: str, words: str
+) -> None:
+    assert words in refused(*arguments, stdin=stdin)
+    assert not User.objects.exists()
+
+
+def test_an_address_is_taken_once_in_whatever_case(db: Any) -> None:
+    call(*ADD)
+    assert "already" in refused("add", "NELL@example.ORG", "--name", "Other")
+
+
+def test_people_are_listed(dba: User) -> None:
+    assert "Dana Baker" in call("list")
+    [row] = json.loads(call("list", "--json"))
+    assert row["permissions"] == ["approver", "operator"]
+    assert row["active"] is True
+
+
+def test_a_person_is_disabled_and_enabled(dba: User) -> None:
+    call("disable", dba.email)
+    dba.refresh_from_db()
+    assert not dba.is_active
+    assert "disabled already" in refused("disable", dba.email)
+    call("enable", dba.email)
+    dba.refresh_from_db()
+    assert dba.is_active
+
+
+def test_a_lost_password_is_replaced(dba: User) -> None:
+    new = call("password", dba.email).splitlines()[-1]
+    dba.refresh_from_db()
+    assert dba.check_password(new)
