@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 
+from deployctl.operations import dump
 from deployctl.operations.base import Job, OperationFailed
+from deployctl.operations.dump_progress import describe
 from deployctl.operations.manifest import Source
-from deployctl.postgres.queries import databases, relations, server, snapshots
+from deployctl.postgres.queries import activity, databases, relations, server, snapshots
+from deployctl.postgres.queries.activity import Blocker
 from deployctl.postgres.queries.relations import Relation
 from deployctl.postgres.queries.snapshots import Snapshot
 from deployctl.postgres.tools import Tool, find_tool
@@ -18,6 +23,7 @@ from deployctl.postgres.tools import Tool, find_tool
 # gzip seldom makes rows smaller than a quarter of their table; with less room the dump cannot succeed.
 LEAST_SHARE = 4
 SPARE_BYTES = 16 << 20
+POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,15 +52,14 @@ def make_plan(job: Job, session: psycopg.Connection) -> Plan:
     list_tool = find_tool("pg_restore", server_major=dump_tool.major)
     job.log(f"Server {about.version}, {dump_tool.path} {dump_tool.version}.")
     relations.disable_row_security(session)
-    snapshot = snapshots.begin(session)
-    tables = relations.tables(session)
+    _check_readable(relations.tables(session, sizes=False), job.target.connection.user)
+    snapshot, tables = _freeze(job, session)
     identity = server.identity(session)
     database = databases.find(session, identity.database)
     if database is None:
         raise OperationFailed(
             f"The server does not list its database {identity.database}. Nothing was written."
         )
-    _check_readable(tables, job.target.connection.user)
     _check_room(job, tables)
     return Plan(
         name=backup_name(job.target.name, snapshot.taken_at, job.run_id),
@@ -81,14 +86,50 @@ def backup_name(target: str, taken_at: dt.datetime, run_id: int) -> str:
     return f"{slug}-{taken_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-run{run_id}"
 
 
+def _freeze(job: Job, session: psycopg.Connection) -> tuple[Snapshot, list[Relation]]:
+    """Wait until every table can be read, then fix the moment that is backed up."""
+    deadline = time.monotonic() + dump.LOCK_WAIT_S
+    told: list[Blocker] = []
+    while holders := activity.exclusive_holders(session):
+        if holders != told:
+            told = holders
+            for holder in holders:
+                job.log(f"Waiting for {describe(holder)}.", level="warning")
+        if time.monotonic() > deadline:
+            raise locked(told)
+        job.raise_if_cancelled()
+        time.sleep(POLL_S)
+    listed = relations.tables(session, sizes=False)
+    try:
+        snapshot = snapshots.begin(session, [table.identifier for table in listed])
+    except psycopg.errors.LockNotAvailable as error:
+        raise locked(told) from error
+    except psycopg.errors.UndefinedTable as error:
+        raise OperationFailed(
+            "A table was dropped while the backup was about to start. Nothing was written. Back up again."
+        ) from error
+    return snapshot, relations.tables(session)
+
+
+def locked(holders: Sequence[Blocker]) -> OperationFailed:
+    """Why a backup gave up waiting for a lock, and what to do."""
+    named = "; ".join(describe(holder) for holder in holders)
+    return OperationFailed(
+        f"A table was locked for more than {dump.LOCK_WAIT_S} s"
+        + (f" by {named}" if named else "")
+        + ". There is no new backup; the database and earlier backups are untouched. "
+        "Wait until that session has ended, or end it, then back up again."
+    )
+
+
 def _check_readable(tables: list[Relation], role: str) -> None:
     unreadable = [table.key for table in tables if not table.readable]
     if unreadable:
         shown = ", ".join(unreadable[:5]) + (", …" if len(unreadable) > 5 else "")
         raise OperationFailed(
             f"Role {role} may not read {len(unreadable)} of {len(tables)} tables ({shown}), so a backup "
-            "would be incomplete. Nothing was written. Give it the right to read them (from PostgreSQL 14 on: "
-            f"GRANT pg_read_all_data TO {psycopg.sql.Identifier(role).as_string()};)."
+            "would be incomplete. Nothing was written. Give it the right to read them (from PostgreSQL 14 "
+            f"on: GRANT pg_read_all_data TO {psycopg.sql.Identifier(role).as_string()};)."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from deployctl.postgres import process
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 
-LAST_WORDS_BYTES = 2000
+LAST_WORDS_BYTES = 4000
+SHOWN = 6
+ERROR_WORD = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 
 
 def execute(
@@ -66,6 +69,11 @@ def execute(
 
 
 def _last_lines(tail: bytes) -> str:
-    """The last few lines as text; what the program sent can be anything."""
+    """What went wrong, as text: from the first line about an error on, else the last few.
+
+    What the program sent can be anything, so only printable characters stay.
+    """
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in tail.decode("utf-8", errors="replace"))
-    return "\n".join(text.strip().splitlines()[-5:])
+    lines = text.strip().splitlines()
+    first = next((number for number, line in enumerate(lines) if ERROR_WORD.search(line)), len(lines) - SHOWN)
+    return "\n".join(lines[max(first, 0) :][:SHOWN])

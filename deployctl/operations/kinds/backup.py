@@ -7,7 +7,7 @@ import errno
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +15,7 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.operations import counting, dump, manifest
-from deployctl.operations.backup_plan import Plan, make_plan
+from deployctl.operations.backup_plan import Plan, locked, make_plan
 from deployctl.operations.base import (
     BackupArtefact,
     Job,
@@ -25,7 +25,7 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
-from deployctl.operations.dump_progress import DumpProgress, describe
+from deployctl.operations.dump_progress import DumpProgress
 from deployctl.operations.manifest import Manifest, TableCount
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import snapshots
@@ -33,6 +33,7 @@ from deployctl.storage.local import fsync_tree
 
 MONITOR_TIMEOUT_S = 5
 REPORT_EVERY_S = 0.25
+WAIT_S = 0.2
 
 
 class Backup(Operation):
@@ -58,7 +59,7 @@ class Backup(Operation):
         started = time.monotonic()
         with _disk_errors(job):
             with job.step("Look at the database"):
-                session = job.connect()
+                session = job.connect(lock_timeout_s=dump.LOCK_WAIT_S)
                 plan = make_plan(job, session)
             with job.target.backups.partial(plan.name) as partial:
                 with job.step("Dump"):
@@ -88,30 +89,36 @@ def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> tu
         jobs=job.params.jobs,
     )
     with counting.in_background(session, plan.tables, found) as counted:
+
+        def look() -> None:
+            _raise_if_uncounted(job, counted)
+            progress.report()
+
         try:
             job.execute(
                 argv,
                 connection=job.target.connection,
                 env=session_options(job.target.connection, session.info.server_version),
                 on_output=progress.read,
-                while_running=progress.report,
+                while_running=look,
             )
         except ProcessFailed as error:
+            # Without the session that counts, there is no snapshot for pg_dump: tell the cause.
+            _raise_if_uncounted(job, counted)
             raise _explained(job, error, progress) from error
         progress.finish()
-        _wait(job, counted)
+        while not counted.done():
+            job.raise_if_cancelled()
+            wait([counted], timeout=WAIT_S)
+        _raise_if_uncounted(job, counted)
     snapshots.end(session)
     return tuple(TableCount(t.schema, t.name, found[t.oid]) for t in plan.tables)
 
 
-def _wait(job: Job, counted: Future[None]) -> None:
-    while not counted.done():
-        job.raise_if_cancelled()
-        with contextlib.suppress(TimeoutError):
-            counted.exception(timeout=0.2)
-    try:
-        counted.result()
-    except psycopg.Error as error:
+def _raise_if_uncounted(job: Job, counted: Future[None]) -> None:
+    """Fail once counting has failed; a cancelled run's counting ends with an error too."""
+    error = counted.exception() if counted.done() else None
+    if error is not None:
         job.raise_if_cancelled()
         raise OperationFailed(
             f"The tables could not be counted: {str(error).strip()}. Without counts a restored copy could "
@@ -124,13 +131,9 @@ def _explained(job: Job, error: ProcessFailed, progress: DumpProgress) -> Operat
     after = "The half-made backup was removed; the database and earlier backups are untouched."
     if "No space left on device" in error.last_words:
         return OperationFailed(_disk_full(job))
-    if "lock timeout" in error.last_words:
-        holders = "; ".join(describe(blocker) for blocker in progress.blockers)
-        return OperationFailed(
-            f"A table was locked for more than {dump.LOCK_WAIT_S} s"
-            + (f" by {holders}" if holders else "")
-            + f". {after} Wait until that session has ended, or end it, then back up again."
-        )
+    # pg_dump's --lock-wait-timeout is a statement timeout on the server while it locks its tables.
+    if "timeout" in error.last_words and "LOCK TABLE" in error.last_words:
+        return locked(progress.blockers)
     return OperationFailed(f"{error} {after}")
 
 

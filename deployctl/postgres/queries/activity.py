@@ -118,6 +118,29 @@ def blockers_of_named(connection: psycopg.Connection, prefix: str) -> list[Block
     return _blockers(connection, "starts_with(waiting.application_name, %s)", prefix)
 
 
+def exclusive_holders(connection: psycopg.Connection) -> list[Blocker]:
+    """Sessions that keep everybody else from reading a table of this database. Waits for nothing.
+
+    Tables of transactions that are not committed do not show: nobody can wait for them.
+    """
+    with connection.cursor(row_factory=class_row(Blocker)) as cursor:
+        return cursor.execute(
+            """
+            SELECT pg_backend_pid() AS waiting_pid, holder.pid, holder.usename::text AS role,
+                   holder.application_name, holder.state,
+                   nullif(holder.query, '<insufficient privilege>') AS query,
+                   holder.xact_start AS transaction_since, c.oid::regclass::text AS relation, held.mode
+            FROM pg_locks held
+            JOIN pg_class c ON c.oid = held.relation
+            JOIN pg_stat_activity holder ON holder.pid = held.pid
+            WHERE held.granted AND held.mode = 'AccessExclusiveLock' AND held.pid <> pg_backend_pid()
+              AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+            ORDER BY holder.xact_start NULLS LAST, holder.pid, relation
+            """
+        ).fetchall()
+
+
 def _blockers(connection: psycopg.Connection, condition: str, value: int | str) -> list[Blocker]:
     # `condition` is one of the two literals above, never anything from outside.
     statement = f"""

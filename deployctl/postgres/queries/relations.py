@@ -39,7 +39,9 @@ class Relation:
         return sql.Identifier(self.schema, self.name)
 
 
-def tables(connection: psycopg.Connection, *, schema: str | None = None) -> list[Relation]:
+def tables(
+    connection: psycopg.Connection, *, schema: str | None = None, sizes: bool = True
+) -> list[Relation]:
     """The tables that hold an application's rows, largest first.
 
     Partitions count, their parents do not, so that nothing counts twice. Left out as pg_dump leaves their
@@ -47,12 +49,15 @@ def tables(connection: psycopg.Connection, *, schema: str | None = None) -> list
 
     Args:
         schema: only this one.
+        sizes: False leaves them 0. PostgreSQL locks a table to read its size, so that a table which somebody
+            has locked would be waited for.
     """
     with connection.cursor(row_factory=class_row(Relation)) as cursor:
         return cursor.execute(
             """
             SELECT n.nspname AS schema, c.relname AS name, c.oid::bigint AS oid,
-                   pg_table_size(c.oid) AS size_bytes, c.reltuples::bigint AS estimated_rows,
+                   CASE WHEN %(sizes)s THEN pg_table_size(c.oid) ELSE 0 END AS size_bytes,
+                   c.reltuples::bigint AS estimated_rows,
                    has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AS readable
             FROM pg_class c
             JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -63,7 +68,7 @@ def tables(connection: psycopg.Connection, *, schema: str | None = None) -> list
                               WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
             ORDER BY size_bytes DESC, n.nspname, c.relname
             """,
-            {"schema": schema},
+            {"schema": schema, "sizes": sizes},
         ).fetchall()
 
 
