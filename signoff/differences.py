@@ -39,11 +39,10 @@ def between(before: Json, after: Json) -> list[Difference]:
     Returns:
         One entry per changed value; an empty list when both say the same.
     """
-    found = [
+    return [
         *_walk("", _without_items(before), _without_items(after)),
         *_items(before.get("items", []), after.get("items", [])),
     ]
-    return found
 
 
 def _without_items(record: Json) -> Json:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
 from signoff.models import Gate, Slot
 
 
+class SlotChoice(forms.ModelChoiceField):
+    """A choice of places, by the words of their signature lines."""
+
+    def label_from_instance(self, obj: Slot) -> str:
+        """The place's label."""
+        return obj.label
+
+
 class SignatureForm(forms.Form):
     """A place, the meaning confirmed, password and one-time code; nothing is remembered."""
 
-    slot = forms.ModelChoiceField(queryset=Slot.objects.none(), label="Sign as", empty_label=None)
+    slot = SlotChoice(queryset=Slot.objects.none(), label="Sign as", empty_label=None)
     digest = forms.CharField(widget=forms.HiddenInput, max_length=64)
     meaning = forms.BooleanField(
         error_messages={"required": "Confirm what your signature means; without it nothing is signed."}
@@ -32,8 +40,6 @@ class SignatureForm(forms.Form):
 
     def __init__(self, *args: Any, gate: Gate, slots: list[Slot], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choice = self.fields["slot"]
-        assert isinstance(choice, forms.ModelChoiceField)
+        choice = cast("SlotChoice", self.fields["slot"])
         choice.queryset = gate.slots.filter(pk__in=[slot.pk for slot in slots])
-        choice.label_from_instance = lambda slot: slot.label  # type: ignore[method-assign,attr-defined]
         self.fields["meaning"].label = gate.meaning
