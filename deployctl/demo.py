@@ -100,11 +100,11 @@ def prepare() -> list[str]:
 
 
 def _person(member: Member, password: str) -> User:
-    found = User.objects.filter(email=member.email).first()
+    found: User | None = User.objects.filter(email=member.email).first()
     if found is not None:  # an earlier start was interrupted: the password it made was never shown
         found.change_password(password, by=DEMONSTRATION)
         return found
-    return User.objects.create_person(
+    person: User = User.objects.create_person(
         email=member.email,
         name=member.name,
         password=password,
@@ -112,6 +112,7 @@ def _person(member: Member, password: str) -> User:
         phone=member.phone,
         by=DEMONSTRATION,
     )
+    return person
 
 
 def _owner_url() -> str:

@@ -9,7 +9,7 @@ from django import forms
 from signoff.models import Gate, Slot
 
 
-class SlotChoice(forms.ModelChoiceField):
+class SlotChoice(forms.ModelChoiceField[Slot]):
     """A choice of places, by the words of their signature lines."""
 
     def label_from_instance(self, obj: Slot) -> str:

@@ -87,7 +87,8 @@ def shown_record(gate: Gate) -> records.Json:
     if gate.is_signed:
         standing = Signature.objects.standing().filter(slot__gate=gate).order_by("-pk").first()
         if standing is not None:
-            return standing.record
+            signed: records.Json = standing.record
+            return signed
     return gate.record()
 
 

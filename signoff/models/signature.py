@@ -33,7 +33,7 @@ class Signature(models.Model):
     record_digest = models.CharField(max_length=64)
     audit_sequence = models.BigIntegerField(unique=True)
 
-    objects: ClassVar[models.Manager[Signature]] = SignatureQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager[Signature]] = models.Manager.from_queryset(SignatureQuerySet)()
 
     class Meta:
         ordering = ["pk"]

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from checklists import readiness
 from checklists.models import Deployment
 from deployctl.accounts.policies import approver, member
+from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.web.http import see_other
 from signoff import presentation
@@ -24,8 +25,8 @@ from signoff.models import Gate, Slot
 def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
     gate = get_object_or_404(Gate.objects.select_related("deployment"), pk=pk)
-    deployment = get_object_or_404(Deployment.objects.visible_to(request.user), pk=gate.deployment_id)
-    views = presentation.gates_of(deployment, request.user)
+    deployment = get_object_or_404(Deployment.objects.visible_to(person(request)), pk=gate.deployment_id)
+    views = presentation.gates_of(deployment, person(request))
     view = next(view for view in views if view.gate.pk == pk)
     return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
 
@@ -49,13 +50,13 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
     slot = get_object_or_404(
         Slot.objects.select_related("gate__deployment__target"),
         pk=_number(request.POST.get("slot")),
-        gate__deployment__in=Deployment.objects.visible_to(request.user).filter(pk=deployment_id),
+        gate__deployment__in=Deployment.objects.visible_to(person(request)).filter(pk=deployment_id),
     )
     form = SignatureForm(request.POST, gate=slot.gate, slots=[slot])
     if form.is_valid():
         try:
             slot.sign(
-                by=request.user,
+                by=person(request),
                 password=form.cleaned_data["password"],
                 code=form.cleaned_data["code"],
                 digest=form.cleaned_data["digest"],
@@ -71,7 +72,7 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
 
 
 def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
-    visible = Deployment.objects.visible_to(request.user)
+    visible = Deployment.objects.visible_to(person(request))
     return get_object_or_404(
         Gate.objects.select_related("deployment__target", "deployment__template_version__template"),
         deployment__in=visible.filter(pk=deployment_id),
@@ -81,7 +82,7 @@ def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
 
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
     slots = list(gate.slots.select_related("gate__deployment"))
-    return [slot for slot in slots if not slot.refusal(request.user)]
+    return [slot for slot in slots if not slot.refusal(person(request))]
 
 
 def _number(text: str | None) -> int:
@@ -100,7 +101,7 @@ def _sign_page(
         "gate": gate,
         "deployment": gate.deployment,
         "view": next(
-            view for view in presentation.gates_of(gate.deployment, request.user) if view.gate.pk == gate.pk
+            view for view in presentation.gates_of(gate.deployment, person(request)) if view.gate.pk == gate.pk
         ),
         "record": record,
         "sections": presentation.sections(record),
@@ -108,7 +109,7 @@ def _sign_page(
         "digest": records.digest(record),
         "form": form,
         "slots": slots,
-        "reasons": sorted({slot.refusal(request.user) for slot in gate.slots.all()} - {""}),
+        "reasons": sorted({slot.refusal(person(request)) for slot in gate.slots.all()} - {""}),
         "blockers": readiness.blockers(gate.deployment, gate.key),
         "changes": presentation.changed_since_last_signature(gate),
     }
