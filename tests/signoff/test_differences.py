@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signoff import differences
 from signoff.differences import Difference
 
-RECORD = {
+RECORD: dict[str, Any] = {
     "gate": "pre",
     "window": {"start": "2026-01-01T00:00:00+00:00"},
     "rollback_plan": "Restore",
@@ -17,7 +19,7 @@ RECORD = {
 }
 
 
-def _with(**changes: object) -> dict[str, object]:
+def _with(**changes: Any) -> dict[str, Any]:
     return {**RECORD, **changes}
 
 
@@ -68,5 +70,7 @@ _records = st.dictionaries(st.sampled_from(["gate", "window", "team", "plan"]), 
 
 
 @given(_records, _records)
-def test_something_is_said_exactly_when_the_records_differ(before: dict, after: dict) -> None:
+def test_something_is_said_exactly_when_the_records_differ(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
     assert bool(differences.between(before, after)) == (before != after)

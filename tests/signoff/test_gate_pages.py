@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+from django.test import Client
+from django.urls import reverse
+
+from checklists.models import Deployment, DeploymentState
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Role
+from deployctl.accounts.testing import current_code
+from signoff import record as records
+from signoff.models import Signature
+from tests.checklists import deployments
+from tests.people import PASSWORD
+from tests.signoff.signing import MACHINE, gate_of, sign, slot_of
+
+SignedIn = Callable[..., Client]
+
+
+def _page(deployment: Deployment, key: str = "pre") -> str:
+    return reverse("signoff:gate", args=[deployment.pk, key])
+
+
+def _post(client: Client, deployment: Deployment, user: User, role: str, **changes: str) -> tuple[int, str]:
+    given = {
+        "slot": str(slot_of(deployment, role).pk),
+        "digest": records.digest(gate_of(deployment).record()),
+        "meaning": "on",
+        "password": PASSWORD,
+        "code": changes.get("code") or current_code(user),
+    }
+    answer = client.post(reverse("signoff:signatures", args=[deployment.pk]), given | changes)
+    return answer.status_code, html.unescape(answer.content.decode())
+
+
+def test_the_page_shows_what_is_signed_and_its_digest(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    page = signed_in(dba).get(_page(deployment)).content.decode()
+    assert records.digest(gate_of(deployment).record()) in page
+    assert "Restore the backup." in page
+    assert "I approve this deployment for production." in page
+
+
+def test_signing_brings_back_to_the_deployment(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    status, _ = _post(signed_in(dba), deployment, dba, Role.DBA)
+    assert status in {302, 303}
+    assert Signature.objects.get().signer == dba
+
+
+def test_without_the_meaning_nothing_is_signed(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    status, page = _post(signed_in(dba), deployment, dba, Role.DBA, meaning="")
+    assert status == 422
+    assert "Confirm what your signature means" in page
+    assert not Signature.objects.exists()
+
+
+def test_a_wrong_code_is_told_on_the_page_and_no_secret_is_given_back(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    status, page = _post(signed_in(dba), deployment, dba, Role.DBA, code="000000")
+    assert status == 422
+    assert "code is wrong" in page
+    assert PASSWORD not in page
+
+
+def test_a_record_that_changed_meanwhile_is_shown_anew(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    shown = records.digest(gate_of(deployment).record())
+    deployment.edit(MACHINE, rollback_plan="Another plan.")
+    status, page = _post(signed_in(dba), deployment, dba, Role.DBA, digest=shown)
+    assert status == 422
+    assert "record changed" in page
+    assert f'value="{records.digest(gate_of(deployment).record())}"' in page
+
+
+def test_who_may_not_sign_reads_why(deployment: Deployment, app_lead: User, signed_in: SignedIn) -> None:
+    page = html.unescape(signed_in(app_lead).get(_page(deployment)).content.decode())
+    assert "You are not this deployment's Database Administrator." in page
+    assert 'name="password"' not in page
+
+
+def test_somebody_elses_place_cannot_be_signed_by_its_number(
+    deployment: Deployment, cto: User, signed_in: SignedIn
+) -> None:
+    status, page = _post(signed_in(cto), deployment, cto, Role.DBA)
+    assert status == 422
+    assert "You are not this deployment's Database Administrator." in page
+
+
+def test_a_place_of_another_deployment_is_not_found(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    other = reverse("signoff:signatures", args=[deployment.pk + 1])
+    assert signed_in(dba).post(other, {"slot": slot_of(deployment, Role.DBA).pk}).status_code == 404
+
+
+def test_a_viewer_reads_and_is_refused_to_sign(
+    deployment: Deployment, viewer: User, signed_in: SignedIn
+) -> None:
+    client = signed_in(viewer)
+    assert client.get(_page(deployment)).status_code == 200
+    assert _post(client, deployment, viewer, Role.DBA)[0] == 403
+
+
+def test_blockers_are_listed_with_links(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
+    item = deployments.item(deployment, "Server is there")
+    item.undo(MACHINE)
+    page = signed_in(dba).get(_page(deployment)).content.decode()
+    assert item.get_absolute_url() in page
+
+
+def test_what_changed_since_the_last_signature_is_told(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    sign(deployment, dba, Role.DBA)
+    deployment.edit(MACHINE, rollback_plan="Another plan.")
+    page = signed_in(dba).get(_page(deployment)).content.decode()
+    assert "What changed since the last signature" in page
+    assert "Another plan." in page
+
+
+def test_a_signed_gate_shows_what_was_signed(
+    deployment: Deployment, dba: User, devops_lead: User, signed_in: SignedIn
+) -> None:
+    digest = records.digest(gate_of(deployment).record())
+    sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.APPROVED
+    page = signed_in(dba).get(_page(deployment)).content.decode()
+    assert digest in page
+    assert dba.name in page
