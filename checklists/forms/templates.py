@@ -51,7 +51,7 @@ class TemplateForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        upload: UploadedFile | None = cleaned.get("file")
+        upload: UploadedFile[Any] | None = cleaned.get("file")
         pasted: str = cleaned.get("text", "")
         if bool(upload) == bool(pasted.strip()):
             raise forms.ValidationError("Choose a file or paste the text, not both. Nothing was imported.")
@@ -85,11 +85,10 @@ class TemplateForm(forms.Form):
 
     def _show_again(self, source: str) -> None:
         """Browsers never send a file twice by themselves: offer its text, which can be mended in place."""
-        self.data = self.data.copy()
-        self.data["text"] = source
+        self.data = {**{name: self.data.get(name) for name in self.data}, "text": source}
 
 
-def _uploaded(upload: UploadedFile) -> str:
+def _uploaded(upload: UploadedFile[Any]) -> str:
     if (upload.size or 0) > MAX_BYTES:
         return decode(b" " * (MAX_BYTES + 1), filename=upload.name or "")  # says so, without reading it
     return decode(upload.read(), filename=upload.name or "")

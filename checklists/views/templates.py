@@ -32,8 +32,11 @@ def template_list(request: HttpRequest) -> HttpResponse:
 @operator
 def template_new(request: HttpRequest) -> HttpResponse:
     """Take a checklist in: a new template, or a new version of one."""
-    form = TemplateForm(request.POST or None, request.FILES or None, initial=_initial(request))
-    if form.is_bound and form.is_valid():
+    sent = request.method == "POST"
+    form = TemplateForm(
+        request.POST if sent else None, request.FILES if sent else None, initial=_initial(request)
+    )
+    if form.is_valid():
         version = form.import_source(by=_person(request))
         if version:
             messages.success(request, f"{version} was imported as a draft. Read it, then publish it.")

@@ -14,6 +14,10 @@ from deployctl.errors import DeployctlError
 # `deployctl --help` need not import what it lists; a test compares the two.
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("deployctl.cli.up:up", "Start everything on this machine and keep it running."),
+    "template": (
+        "deployctl.cli.template:template",
+        "Read, check, keep and publish checklists written in Markdown.",
+    ),
     "completion": (
         "deployctl.cli.completion:completion",
         "Print the script that completes commands in a shell.",

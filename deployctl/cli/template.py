@@ -194,12 +194,16 @@ def _print_findings(findings: list[dict[str, Any]], files: int) -> None:
 
 def _print_outline(parsed: ParsedTemplate) -> None:
     items = sum(1 for _ in parsed.walk_items())
-    click.echo(f"{parsed.title}: {items} items, {len(parsed.slots)} signature lines")
+    click.echo(f"{parsed.title}: {_count(items, 'item')}, {_count(len(parsed.slots), 'signature line')}")
     for phase in parsed.phases:
         click.echo(f"\n{phase.title} ({phase.stage})")
         for section in phase.sections:
             title = section.title or "(directly below the heading)"
             stage = "" if section.stage == phase.stage else f", {section.stage}"
-            count = sum(1 for _ in section.walk_items())
-            slots = f", {len(section.slots)} signature lines" if section.slots else ""
-            click.echo(f"  {title}: {count} items{slots}{stage}")
+            counts = [_count(sum(1 for _ in section.walk_items()), "item")]
+            counts += [_count(len(section.slots), "signature line")] if section.slots else []
+            click.echo(f"  {title}: {', '.join(counts)}{stage}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
