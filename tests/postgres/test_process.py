@@ -225,7 +225,7 @@ def test_a_real_program_connects_with_a_difficult_password(
                 psycopg.sql.Identifier(spec.user), psycopg.sql.Literal(spec.password)
             )
         )
-    tool = find_tool("pg_dump", server_major=1)
+    tool = find_tool("pg_dump", server_major=connect_major(spec))
     with child_environment(spec, application_name="x") as env:
         completed = process.run([str(tool.path), "--no-password", "--schema-only"], env=env, timeout_s=20)
 
