@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 
+from celery import current_app
 from kombu.exceptions import KombuError
 from redis import RedisError
 
 logger = logging.getLogger(__name__)
+
+# kombu would otherwise try for many seconds while somebody waits for the page.
+ONCE = {"max_retries": 0, "socket_connect_timeout": 1.0, "socket_timeout": 2.0}
 
 
 def hint(run_id: int) -> bool:
@@ -18,8 +22,10 @@ def hint(run_id: int) -> bool:
     """
     from deployctl.runs.tasks import execute
 
+    options = {**current_app.conf.broker_transport_options, **ONCE}
     try:
-        execute.apply_async((run_id,), retry=False)
+        with current_app.connection_for_write(transport_options=options) as connection:
+            execute.apply_async((run_id,), connection=connection, retry=False)
     except (KombuError, RedisError, OSError) as error:
         logger.warning("The broker did not take run %s, the dispatcher will try again: %s", run_id, error)
         return False

@@ -13,27 +13,36 @@ if TYPE_CHECKING:
     from deployctl.runs.models.run import Run
 
 
-def refuse_unfit(target: Target, operation_class: type[Operation], authority: str) -> None:
-    """Refuse what may never start on a target.
+def why_not(target: Target, operation: type[Operation], *, authority: str) -> str:
+    """Why an operation may never start on a target as things are; "" when it may.
 
-    Raises:
-        Refusal: the target is archived, or it is production and nothing permits changing it.
+    Args:
+        authority: what permits it, see `Run.request`.
     """
     if target.archived_at is not None:
-        raise Refusal(f"{target} is archived. Nothing was started.")
-    if operation_class.changes_target and target.environment == Environment.PRODUCTION and not authority:
-        raise Refusal(
-            f"“{operation_class.title}” changes {target}, which is production. Nothing was started. "
+        return f"{target} is archived."
+    if operation.changes_target and target.environment == Environment.PRODUCTION and not authority:
+        return (
+            f"“{operation.title}” changes {target}, which is production. "
             "Start it from a deployment whose first gate is signed."
         )
+    return ""
 
 
-def who_is_at_it(busy: Run | None, target: Target, operation_class: type[Operation]) -> str:
+def refuse_unfit(target: Target, operation: type[Operation], authority: str) -> None:
+    """Raise `Refusal` with what `why_not` says."""
+    if reason := why_not(target, operation, authority=authority):
+        raise Refusal(f"Nothing was started. {reason}")
+
+
+def who_is_at_it(busy: Run | None, target: Target, operation: type[Operation]) -> str:
     """Who keeps others from a target, and what to do about it."""
     if busy is None:
         return f"Somebody else was working on {target} just now. Nothing was started. Try again."
-    told = f"“{operation_class.title}” was not started: {busy.requested_by_name} started "
+    told = f"“{operation.title}” was not started: {busy.requested_by_name} started "
     told += f"“{busy.title}” on {target} (run {busy.pk}), which is {busy.get_state_display().lower()}. "
     if busy.state == RunState.UNKNOWN:
-        return told + "Its worker was lost. Look at the target and decide on the run's page what became of it."
+        return (
+            told + "Its worker was lost. Look at the target and decide on the run's page what became of it."
+        )
     return told + "Wait until it has ended, or cancel it."

@@ -1,2 +1,38 @@
-urlpatterns = []
+"""Addresses of targets, runs and backups, and of the stream of changes."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from deployctl.accounts.policies import member
+from deployctl.runs.views import runs, stream, targets
+from deployctl.web.live import live
+
 app_name = "runs"
+
+urlpatterns = [
+    # Here because the floor of `web` knows no policies.
+    path("live/", member(live), name="live"),
+    path("targets/", targets.target_list, name="targets"),
+    path("targets/new", targets.target_new, name="target_new"),
+    path("targets/<slug:name>/", targets.target_detail, name="target"),
+    path("targets/<slug:name>/recent", targets.target_recent, name="target_recent"),
+    path("targets/<slug:name>/settings", targets.target_settings, name="target_settings"),
+    path("targets/<slug:name>/roles", targets.target_roles, name="target_roles"),
+    path("targets/<slug:name>/roles/<int:number>", targets.target_role, name="target_role"),
+    path("targets/<slug:name>/secrets", targets.target_secrets, name="target_secrets"),
+    path("targets/<slug:name>/secrets/<slug:secret>", targets.target_secret, name="target_secret"),
+    path("targets/<slug:name>/archival", targets.target_archival, name="target_archival"),
+    path("targets/<slug:name>/connection", targets.target_connection, name="target_connection"),
+    path("targets/<slug:name>/runs", targets.target_runs, name="target_runs"),
+    path("targets/<slug:name>/backups/", runs.backup_list, name="target_backups"),
+    path("runs/", runs.run_list, name="runs"),
+    path("runs/<int:number>/", runs.run_detail, name="run"),
+    path("runs/<int:number>/parts/<slug:part>", runs.run_part, name="run_part"),
+    path("runs/<int:number>/log", runs.run_log, name="run_log"),
+    path("runs/<int:number>/log.txt", stream.run_log_text, name="run_log_text"),
+    path("runs/<int:number>/stream", stream.run_stream, name="run_stream"),
+    path("runs/<int:number>/cancellation", runs.run_cancellation, name="run_cancellation"),
+    path("runs/<int:number>/decision", runs.run_decision, name="run_decision"),
+    path("backups/", runs.backup_list, name="backups"),
+]

@@ -60,9 +60,7 @@ class Supervisor:
     def supervise(self) -> None:
         """Perform the operation and record how it ended, unless the run was taken from us meanwhile."""
         limit = self._run.operation.time_limit_s
-        heartbeat = Heartbeat(
-            self._run, self._stop, time_limit_s=limit, while_stopping=self._cancel_sessions
-        )
+        heartbeat = Heartbeat(self._run, self._stop, time_limit_s=limit, while_stopping=self._cancel_sessions)
         with self._stop.on_terminate(), heartbeat:
             try:
                 with Log(self._run, self._masker, self._stop) as log:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from deployctl import audit
 from deployctl.audit import Actor, actor_name, actor_user
@@ -18,10 +19,11 @@ from deployctl.operations.base import Operation
 from deployctl.operations.registry import operation
 from deployctl.runs import listeners, refusals
 from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
-from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
+from deployctl.runs.models.run_states import HOLDING, UNFINISHED, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_operator
 from deployctl.web.live import announce
+
 
 class Run(models.Model):
     """One execution of an operation on a target, with its progress and outcome."""
@@ -321,10 +323,16 @@ class Run(models.Model):
         if not note.strip():
             raise InvalidInput("Say what you looked at on the target and what you saw; the record keeps it.")
         if Run.objects.filter(pk=self.pk, state=RunState.UNKNOWN).update(state=outcome) != 1:
-            raise Refusal(f"Run {self.pk} is not unknown (any more). Reload the page to see what was decided.")
+            raise Refusal(
+                f"Run {self.pk} is not unknown (any more). Reload the page to see what was decided."
+            )
         self.refresh_from_db()
         Decision.objects.create(
-            run=self, outcome=outcome, note=note.strip(), by=cast("Any", actor_user(by)), by_name=actor_name(by)
+            run=self,
+            outcome=outcome,
+            note=note.strip(),
+            by=cast("Any", actor_user(by)),
+            by_name=actor_name(by),
         )
         listeners.tell_finished(self)
         self._audit(Action.RUN_DECIDED, by=by, data={"outcome": outcome, "note": note.strip()})
@@ -347,6 +355,25 @@ class Run(models.Model):
     def operation(self) -> type[Operation]:
         """The class that this run executes."""
         return operation(self.kind)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Waiting, queued or running."""
+        return self.state in UNFINISHED
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds it took, or takes so far; None before it started."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left at the present rate; None where nobody can know."""
+        if not self.progress_rate or self.progress_total is None or self.progress_done is None:
+            return None
+        return max(self.progress_total - self.progress_done, 0) / self.progress_rate
 
     @property
     def deployment_id(self) -> int | None:

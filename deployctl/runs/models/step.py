@@ -62,3 +62,8 @@ class RunStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}.{self.number} {self.name}"
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds it took; None while it is under way."""
+        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None

@@ -51,6 +51,15 @@ class TargetQuerySet(models.QuerySet["Target"]):
         """Without the archived ones."""
         return self.filter(archived_at=None)
 
+    def with_newest(self) -> TargetQuerySet:
+        """Each with its newest run and backup, as `newest_runs` and `newest_backups` of at most one."""
+        return self.prefetch_related(
+            *(
+                models.Prefetch(related, to_attr=f"newest_{related}", queryset=_newest(self.model, related))
+                for related in ("runs", "backups")
+            )
+        )
+
     def called(self, name: str) -> Target:
         """The current target of a name, whatever its case.
 
@@ -182,7 +191,9 @@ class Target(models.Model):
         """
         require_administrator(by)
         if busy := self.runs.unfinished().first():
-            raise Refusal(f"Run {busy.pk} on {self} has not ended. Nothing was changed. Wait for it or cancel it.")
+            raise Refusal(
+                f"Run {busy.pk} on {self} has not ended. Nothing was changed. Wait for it or cancel it."
+            )
         if Target.objects.current().filter(pk=self.pk).update(archived_at=Now()) != 1:
             raise Refusal(f"{self} is archived already.")
         self.refresh_from_db(fields=["archived_at"])
@@ -293,6 +304,18 @@ class Target(models.Model):
         """Where backups of this target are written."""
         return LocalFolder(settings.DEPLOYCTL_BACKUPS / self.name)
 
+    def recognise(self, system_identifier: str, database_oid: int) -> bool:
+        """Whether a database is the one that was seen first; the first one seen is remembered.
+
+        Args:
+            system_identifier: of the cluster; "" where the role may not read it.
+            database_oid: within the cluster.
+        """
+        found = {"system_identifier": system_identifier, "database_oid": database_oid}
+        Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
+        self.refresh_from_db(fields=list(found))
+        return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
+
     def facts(self) -> dict[str, str]:
         """What the audit keeps; a reference is no secret."""
         kept = ("name", "environment", "description", "connection_reference", "project_folder")
@@ -302,6 +325,12 @@ class Target(models.Model):
         """Have open pages fetch what they show of this target."""
         announce(f"target:{self.name}", f"target-{self.pk}")
         announce("home", "home-targets")
+
+
+def _newest(model: type[models.Model], related: str) -> models.QuerySet[Any]:
+    """The newest related row of each target; Django makes a window function of the slice (4.2 and later)."""
+    rows: models.QuerySet[Any] = model._meta.get_field(related).related_model._default_manager.order_by("-pk")
+    return rows[:1]
 
 
 def _check(environment: str, connection_reference: str, project_folder: str) -> None:

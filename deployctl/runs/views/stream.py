@@ -1,0 +1,111 @@
+"""A run's log while it is written, as server-sent events, and as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.views.decorators.http import require_GET
+
+from deployctl.accounts.policies import member
+from deployctl.runs.models import LogLine, Run
+from deployctl.runs.models.run_states import UNFINISHED
+from deployctl.web.live import PING_S, event, event_stream
+from deployctl.web.live_hub import Hub
+
+LINES_AT_ONCE = 500
+# A burst of lines is fetched as one batch; twice the writer's own 100 ms.
+GATHER_S = 0.2
+# Should a hint get lost with the broker, the database is asked anyway.
+ASK_EVERY_S = 5.0
+
+# Reading a few lines takes milliseconds; a handful of threads serves every reader of this process, and
+# none keeps a database session between two batches.
+_readers = ThreadPoolExecutor(4, thread_name_prefix="log")
+
+
+class Batch(NamedTuple):
+    """Some lines, and whether more may come."""
+
+    lines: list[LogLine]
+    state: str
+    is_finished: bool
+
+
+@member
+@require_GET
+async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse:
+    """The lines behind `Last-Event-ID` (or `?after=`), then every new one, then the end."""
+    if not await sync_to_async(_may_read)(request, number):
+        raise Http404
+    after = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
+    return event_stream(_events(number, int(after) if after.isdecimal() else 0))
+
+
+@member
+@require_GET
+async def run_log_text(request: HttpRequest, number: int) -> StreamingHttpResponse:
+    """The whole log as a text file."""
+    if not await sync_to_async(_may_read)(request, number):
+        raise Http404
+    response = StreamingHttpResponse(_text(number), content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="run-{number}.log"'
+    return response
+
+
+def _may_read(request: HttpRequest, number: int) -> bool:
+    return Run.objects.visible_to(request.user).filter(pk=number).exists()
+
+
+async def _events(number: int, after: int) -> AsyncIterator[str]:
+    with Hub.of_this_loop().subscribe([f"log:{number}", f"run:{number}"], since=time.time()) as changes:
+        quiet_since = time.monotonic()
+        while True:
+            batch = await _read(number, after)
+            if batch.lines:
+                after = batch.lines[-1].number
+                quiet_since = time.monotonic()
+                yield event("lines", [_line(line) for line in batch.lines], identifier=str(after))
+            if len(batch.lines) == LINES_AT_ONCE:
+                continue
+            if batch.is_finished:
+                yield event("end", {"state": batch.state})
+                return
+            await changes.take(wait_s=ASK_EVERY_S, gather_s=GATHER_S)
+            if time.monotonic() - quiet_since > PING_S:
+                quiet_since = time.monotonic()
+                yield ": ping\n\n"
+
+
+async def _text(number: int) -> AsyncIterator[str]:
+    after = 0
+    while lines := (await _read(number, after)).lines:
+        if lines[0].number > after + 1:
+            yield f"[{lines[0].number - after - 1:,} lines were dropped here: the log grew too long]\n"
+        yield "".join(f"{line.at:%Y-%m-%d %H:%M:%S.%f}Z {line.level:7} {line.text}\n" for line in lines)
+        after = lines[-1].number
+
+
+async def _read(number: int, after: int) -> Batch:
+    return await asyncio.get_running_loop().run_in_executor(_readers, partial(_read_now, number, after))
+
+
+def _read_now(number: int, after: int) -> Batch:
+    try:
+        # The state first: what it says is finished has no lines to come that we would not read now.
+        state = Run.objects.values_list("state", flat=True).get(pk=number)
+        lines = list(LogLine.objects.filter(run_id=number).after(after, at_most=LINES_AT_ONCE))
+        return Batch(lines, state, state not in UNFINISHED)
+    finally:
+        connection.close()
+
+
+def _line(line: LogLine) -> dict[str, Any]:
+    return {"number": line.number, "at": line.at.isoformat(), "level": line.level, "text": line.text}
