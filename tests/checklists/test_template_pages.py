@@ -163,7 +163,7 @@ def test_a_version_for_operations_that_are_gone_says_so(signed_in: Any, viewer: 
     assert "There is no operation “gone”" in answer.content.decode()
 
 
-@pytest.mark.parametrize("address", ["/templates/none/", "/templates/go-live/versions/9/"])
+@pytest.mark.parametrize("address", ["/templates/none/", "/templates/go-live/9/"])
 def test_what_does_not_exist_is_not_found(
     signed_in: Any, viewer: User, draft: TemplateVersion, address: str
 ) -> None:
