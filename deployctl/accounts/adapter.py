@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -14,7 +15,7 @@ from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.audit import Action, Machine
 
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+class AccountAdapter(DefaultAccountAdapter):
     """The bridge between django-allauth's pages and our people."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
@@ -30,16 +31,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """A code, where a second factor is enrolled, and nothing else."""
         return ["deployctl.accounts.stages.CodeStage"]
 
-    def login(self, request: HttpRequest, user: User) -> None:
+    def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Sign in: a new session id, a row for the stay, a line in the audit log."""
+        person = cast("User", user)
         second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
         with transaction.atomic():
             super().login(request, user)
-            request.sign_in = SignIn.objects.begin(request, user, second_factor)  # type: ignore[attr-defined]
+            request.sign_in = SignIn.objects.begin(request, person, second_factor)  # type: ignore[attr-defined]
             audit.append(
                 Action.SESSION_STARTED,
-                by=user,
-                subject=user,
+                by=person,
+                subject=person,
                 data={
                     "how": SecondFactor(second_factor).label,
                     "address": request.META.get("REMOTE_ADDR", ""),
@@ -70,8 +72,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 data={"at": "sign-in"},
             )
 
-    def set_password(self, user: User, password: str) -> None:
+    def set_password(self, user: AbstractBaseUser, password: str) -> None:
         """Change a password; every other session of the person ends."""
-        sign_in = getattr(self.request, "sign_in", None)
-        own = sign_in is not None and sign_in.user_id == user.pk
-        user.change_password(password, by=user, keep=sign_in.pk if own else None)
+        person = cast("User", user)
+        sign_in: SignIn | None = getattr(self.request, "sign_in", None)
+        keep = sign_in.pk if sign_in is not None and sign_in.user_id == person.pk else None
+        person.change_password(password, by=person, keep=keep)

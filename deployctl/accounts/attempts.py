@@ -133,7 +133,7 @@ def _attempt(user: User, check: _Check, *, confirmed: bool = True) -> None:
 
 
 def _refuse_while_throttled(factor: TotpFactor) -> None:
-    allowed, details = factor.verify_is_allowed()
+    allowed, details = factor.verify_is_allowed()  # type: ignore[no-untyped-call]
     if not allowed:
         until = details["locked_until"]
         seconds = max(1, round((until - timezone.now()).total_seconds()))
@@ -145,7 +145,7 @@ def _refuse_while_throttled(factor: TotpFactor) -> None:
 
 def _check_code(user: User, factor: TotpFactor, code: str) -> DeployctlError | None:
     used_before = factor.was_used(code)
-    if django_otp.verify_token(user, factor.persistent_id, code):
+    if django_otp.verify_token(user, factor.persistent_id, code):  # type: ignore[no-untyped-call]
         return None
     factor.refresh_from_db()
     reason = "code used before" if used_before else "wrong code"

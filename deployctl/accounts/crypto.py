@@ -15,7 +15,7 @@ from deployctl.errors import DeployctlError
 SHORTEST_KEY = 32
 
 
-class CannotDecrypt(DeployctlError):
+class DecryptionError(DeployctlError):
     """A stored secret cannot be read with the configured key."""
 
 
@@ -37,12 +37,12 @@ def decrypt(token: str, *, context: str) -> str:
     """Read back what `encrypt` wrote under the same context, with any of the keys.
 
     Raises:
-        CannotDecrypt: none of the keys fits, or the context is another.
+        DecryptionError: none of the keys fits, or the context is another.
     """
     try:
         return _fernet(context).decrypt(token.encode()).decode()
     except InvalidToken:
-        raise CannotDecrypt(
+        raise DecryptionError(
             "A stored second factor cannot be read: DEPLOYCTL_FIELD_KEY is not the key it was written with."
             " Nothing was changed. Put the earlier key back, after a comma behind the new one."
         ) from None

@@ -69,7 +69,9 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         Raises:
             InvalidInput: the address is none or is taken, the name is missing, the password too weak.
         """
-        person = self.model(email=email.strip().lower(), name=name.strip(), phone=phone, timezone=timezone)
+        person: User = self.model(
+            email=email.strip().lower(), name=name.strip(), phone=phone, timezone=timezone
+        )
         _check(person, password)
         person.set_password(password)
         try:

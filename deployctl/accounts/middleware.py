@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
@@ -23,7 +21,7 @@ class SessionLimits(MiddlewareMixin):
         request.sign_in = None  # type: ignore[attr-defined]
         if not request.user.is_authenticated:
             return
-        sign_in = _sign_in_of(request, cast("User", request.user))
+        sign_in = _sign_in_of(request, request.user)
         because = sign_in.over_because()
         if because:
             sign_in.end(because)

@@ -5,8 +5,8 @@
     def drop_database(request): ...
 
 `public`, `identified`, `member`, `enrolled`, `operator`, `approver` and `administrator` set `view.policy`;
-`step_up` goes below one of the last four. They work on sync and async views. Who is not signed in is sent to sign
-in and back, or told so in the way the caller understands (htmx, event stream); who may not is told why
+`step_up` goes below one of the last four. They work on sync and async views. Who is not signed in is sent to
+sign in and back, or told so in the way the caller understands (htmx, event stream); who may not is told why
 (`NotAllowed`, 403), and for what takes a permission the refusal is audited.
 """
 

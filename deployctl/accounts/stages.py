@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from deployctl.accounts.models import User
 
 
-class CodeStage(LoginStage):  # type: ignore[misc]
+class CodeStage(LoginStage):
     """Ask for a code before anybody with a second factor is signed in."""
 
     key = "deployctl_code"

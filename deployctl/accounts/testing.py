@@ -30,19 +30,19 @@ def enrol(user: User) -> TotpFactor:
 def current_code(user: User) -> str:
     """A code that the person's factor accepts now, though others were used within the same half minute.
 
-    The oldest acceptable code is taken. When all three are used up, the factor is made to forget that,
-    which is what half a minute of waiting would do.
+    The code of this half minute or, once that is used up, of the next. When that is used up as well, the
+    factor is made to forget it, which is what waiting would do.
     """
     factor = TotpFactor.objects.filter(user=user).order_by("-confirmed").first()
     if factor is None:
         factor = enrol(user)
     generator = factor.totp()
     now = generator.t()
-    step = max(now - TOLERANCE_STEPS, factor.last_t + 1)
+    step = max(now, factor.last_t + 1)
     if step > now + TOLERANCE_STEPS:
         step = now
         TotpFactor.objects.filter(pk=factor.pk).update(last_t=step - 1)
-    return f"{hotp(factor.key, step, DIGITS):0{DIGITS}d}"
+    return f"{hotp(factor.key, step, DIGITS):0{DIGITS}d}"  # type: ignore[no-untyped-call]
 
 
 def sign_in(client: Client, user: User, *, code: bool = True, second_factor: bool = True) -> SignIn:

@@ -26,7 +26,7 @@ def audit() -> None:
     help="A head noted earlier; shows whether entries after it are missing or all were rewritten.",
 )
 @json_option
-def verify(expect_head: str | None, as_json: bool) -> None:
+def verify(*, expect_head: str | None, as_json: bool) -> None:
     """Verify the whole chain; exit status 1 names the first broken entry."""
     _django.setup()
     from deployctl.audit import Machine
@@ -51,7 +51,9 @@ def verify(expect_head: str | None, as_json: bool) -> None:
     elif found.ok:
         click.echo(f"The chain is intact: {found.checked} entries, head {found.checked}:{found.head_hash}")
     else:
-        click.echo(f"The chain is broken. {found.reason} The {found.checked} entries before are intact.", err=True)
+        click.echo(
+            f"The chain is broken. {found.reason} The {found.checked} entries before are intact.", err=True
+        )
     if not found.ok:
         raise SystemExit(1)
 
@@ -60,9 +62,11 @@ def verify(expect_head: str | None, as_json: bool) -> None:
 @click.option("--action", default="", help="An action such as item.waived, or its beginning, such as item.")
 @click.option("--person", default="", help="A part of the name of who did it.")
 @click.option("--deployment", type=click.IntRange(min=1), help="The number of a deployment.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many, newest first.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many, newest first."
+)
 @json_option
-def list_(action: str, person: str, deployment: int | None, limit: int, as_json: bool) -> None:
+def list_(*, action: str, person: str, deployment: int | None, limit: int, as_json: bool) -> None:
     """List entries, newest first."""
     _django.setup()
     from deployctl.audit.models import Entry
@@ -82,5 +86,7 @@ def list_(action: str, person: str, deployment: int | None, limit: int, as_json:
 def _parse_head(text: str) -> tuple[int, str]:
     number, _, digest = text.strip().partition(":")
     if not number.isdecimal() or len(digest) != HASH_LENGTH:
-        raise InvalidInput(f"{text!r} is not a head; it reads NUMBER:HASH, as `deployctl audit verify` prints it.")
+        raise InvalidInput(
+            f"{text!r} is not a head; it reads NUMBER:HASH, as `deployctl audit verify` prints it."
+        )
     return int(number), digest.lower()

@@ -41,6 +41,7 @@ def user() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @json_option
 def add(
+    *,
     email: str,
     name: str,
     permissions: tuple[str, ...],
@@ -64,7 +65,11 @@ def add(
         timezone=timezone,
         by=_command_line(),
     )
-    facts: dict[str, object] = {"email": person.email, "name": person.name, "permissions": _permissions(person)}
+    facts: dict[str, object] = {
+        "email": person.email,
+        "name": person.name,
+        "permissions": _permissions(person),
+    }
     if not password_stdin:
         facts["password"] = password
     if not as_json:
@@ -74,7 +79,7 @@ def add(
 
 @user.command("list")
 @json_option
-def list_(as_json: bool) -> None:
+def list_(*, as_json: bool) -> None:
     """List people with their permissions."""
     _django.setup()
     from deployctl.accounts.models import TotpFactor, User
@@ -124,7 +129,7 @@ def enable(email: str) -> None:
 @user.command()
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def password(email: str, password_stdin: bool) -> None:
+def password(email: str, *, password_stdin: bool) -> None:
     """Set another password for a person who lost theirs; a random one is printed once."""
     from django.contrib.auth.password_validation import validate_password
     from django.core.exceptions import ValidationError

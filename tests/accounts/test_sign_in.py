@@ -105,7 +105,7 @@ def test_the_id_of_the_session_changes_at_signing_in(client: Client, viewer: Use
     session["seen"] = True
     session.save()
     before = session.session_key
-    client.cookies["deployctl_session"] = before
+    client.cookies["deployctl_session"] = str(before)
     give_password(client, viewer)
     assert client.session.session_key != before
 

@@ -39,9 +39,9 @@ def test_the_first_entry_follows_nothing_and_each_other_the_one_before(db: Any) 
 
 def test_what_is_undone_leaves_no_gap(db: Any) -> None:
     audit.append(Action.PERSON_EDITED, by=TEST)
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic():
         audit.append(Action.PERSON_EDITED, by=TEST)
-        raise RuntimeError
+        transaction.set_rollback(True)
     assert audit.append(Action.PERSON_EDITED, by=TEST).sequence == 2
     assert audit.verify().ok
 
@@ -111,7 +111,20 @@ def test_whatever_is_recorded_survives_json_unchanged(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [2**80, -(2**60), 1e300, 1.5, -0.0, 1e-7, float("nan"), "a\0b", "\ud800", "é\u2028", {"ä": [1, None]}, [1e15]],
+    [
+        2**80,
+        -(2**60),
+        1e300,
+        1.5,
+        -0.0,
+        1e-7,
+        float("nan"),
+        "a\0b",
+        "\ud800",
+        "é\u2028",
+        {"ä": [1, None]},
+        [1e15],
+    ],
 )
 def test_what_jsonb_would_change_is_sealed_as_it_is_stored(db: Any, value: Any) -> None:
     audit.append(Action.PERSON_EDITED, by=TEST, data={"value": value})

@@ -77,7 +77,7 @@ def test_an_empty_chain_is_intact(db: Any) -> None:
 )
 def test_an_edited_entry_is_named(chain: list[Entry], change: str) -> None:
     with triggers_off() as cursor:
-        cursor.execute(f"UPDATE audit_entry SET {change} WHERE sequence = 3")
+        cursor.execute(f"UPDATE audit_entry SET {change} WHERE sequence = 3")  # noqa: S608
     result = audit.verify()
     assert (result.ok, result.checked, result.first_broken_sequence) == (False, 2, 3)
     assert "Entry 3 was changed" in result.reason

@@ -63,9 +63,10 @@ class SignInQuerySet(models.QuerySet["SignIn"]):
         Returns:
             how many were ended.
         """
-        return (
-            self.filter(ended_at=None).exclude(pk=keep).update(ended_at=timezone.now(), ended_because=because)
-        )
+        going_on = self.filter(ended_at=None)
+        if keep is not None:
+            going_on = going_on.exclude(pk=keep)
+        return going_on.update(ended_at=timezone.now(), ended_because=because)
 
 
 class SignIn(models.Model):

@@ -33,7 +33,7 @@ MOST_FAILURES = 500
 _CODE = re.compile(rf"[0-9]{{{DIGITS}}}", re.ASCII)
 
 
-class TotpFactorManager(DeviceManager):  # type: ignore[misc]
+class TotpFactorManager(DeviceManager):
     """Second factors."""
 
     def start(self, user: User) -> TotpFactor:
@@ -51,7 +51,7 @@ class TotpFactorManager(DeviceManager):  # type: ignore[misc]
         return factor
 
 
-class TotpFactor(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
+class TotpFactor(TimestampMixin, ThrottlingMixin, Device):
     """Time-based one-time codes (RFC 6238) from a key that only this row and the person's phone hold."""
 
     # django-otp would delete the factor with the person; nothing of ours is deleted that way.
@@ -79,7 +79,7 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
         """The shared key, decrypted.
 
         Raises:
-            deployctl.accounts.crypto.CannotDecrypt: the site's key has changed.
+            deployctl.accounts.crypto.DecryptionError: the site's key has changed.
         """
         return bytes.fromhex(crypto.decrypt(self.key_encrypted, context=_context(self.user_id)))
 
@@ -101,25 +101,25 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
 
     def totp(self) -> TOTP:
         """The generator of codes, at this moment."""
-        generator = TOTP(self.key, STEP_S, 0, DIGITS)
+        generator = TOTP(self.key, STEP_S, 0, DIGITS)  # type: ignore[no-untyped-call]
         # Two looks at a running clock could fall into two steps.
         generator.time = timezone.now().timestamp()
         return generator
 
     def verify_token(self, token: str) -> bool:
         """Accept a code once: part of django-otp's protocol, to be called with the row locked."""
-        allowed, _ = self.verify_is_allowed()
+        allowed, _ = self.verify_is_allowed()  # type: ignore[no-untyped-call]
         if not allowed:
             return False
         digits = token.replace(" ", "")
         generator = self.totp()
-        accepted = bool(_CODE.fullmatch(digits)) and generator.verify(
+        accepted = bool(_CODE.fullmatch(digits)) and generator.verify(  # type: ignore[no-untyped-call]
             int(digits), TOLERANCE_STEPS, self.last_t + 1
         )
         if accepted:
-            self.last_t = generator.t()
-            self.throttle_reset(commit=False)
-            self.set_last_used_timestamp(commit=False)
+            self.last_t = generator.t()  # type: ignore[no-untyped-call]
+            self.throttle_reset(commit=False)  # type: ignore[no-untyped-call]
+            self.set_last_used_timestamp(commit=False)  # type: ignore[no-untyped-call]
             self.save(
                 update_fields=[
                     "last_t",
@@ -138,8 +138,8 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
         generator = self.totp()
         return bool(
             _CODE.fullmatch(digits)
-            and generator.verify(int(digits), TOLERANCE_STEPS)
-            and generator.t() <= self.last_t
+            and generator.verify(int(digits), TOLERANCE_STEPS)  # type: ignore[no-untyped-call]
+            and generator.t() <= self.last_t  # type: ignore[no-untyped-call]
         )
 
     def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001 (django-otp's signature)

@@ -234,13 +234,10 @@ class User(AbstractBaseUser):
 
     def _require_another_administrator(self) -> None:
         """Keep the site administrable, also when two administrators take each other's permission at once."""
-        administrators = (
-            Grant.objects.select_for_update(of=("self",))
-            .filter(permission=Permission.ADMINISTRATOR, user__is_active=True)
-            .order_by("pk")
-            .values_list("user_id", flat=True)
-        )
-        holders = set(administrators)
+        list(Grant.objects.select_for_update().filter(permission=Permission.ADMINISTRATOR).order_by("pk"))
+        # A statement of its own: it sees what was committed while we waited for the locks.
+        active = User.objects.active().filter(grants__permission=Permission.ADMINISTRATOR)
+        holders = set(active.values_list("pk", flat=True))
         if holders == {self.pk}:
             raise Refusal(
                 f"{self.name} is the only administrator left. Nothing was changed."

@@ -98,7 +98,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 def _raise_session(request: HttpRequest) -> None:
     """A code was accepted: this session is worth more now, so it gets another id."""
     user = cast("User", request.user)
-    django_otp.login(request, user.factor)
+    django_otp.login(request, user.factor)  # type: ignore[no-untyped-call]
     request.session.cycle_key()
     _sign_in(request).code_given()
 

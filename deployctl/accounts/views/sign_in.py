@@ -55,7 +55,7 @@ def _accept(request: Any, user: User, code: str, *, by_recovery: bool) -> None:
     """
     if not by_recovery:
         attempts.verify_code(user, code)
-        user.otp_device = user.factor  # type: ignore[attr-defined]  # django-otp keeps it in the session at login
+        user.otp_device = user.factor  # django-otp keeps it in the session at login
         request.second_factor_given = SecondFactor.TOTP
         return
     left = attempts.use_recovery_code(user, code)

@@ -70,7 +70,7 @@ class EntryManager(models.Manager.from_queryset(EntryQuerySet)):  # type: ignore
                 "An audit entry must be part of the transaction whose change it records."
             )
         person = actor_user(by)
-        entry = self.model(
+        entry: Entry = self.model(
             actor_id=person.pk if person else None,
             actor_name=plain(actor_name(by)),
             action=str(action),

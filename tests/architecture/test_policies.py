@@ -1,0 +1,68 @@
+"""Every address of the product says who may call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+POLICIES = {"public", "identified", "member", "enrolled", "operator", "approver", "administrator"}
+
+# What anybody may call without signing in, by name. Whoever adds to this list has thought about it.
+PUBLIC = {
+    "account_inactive",
+    "account_login",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+    "account_signup",  # closed; it says so
+    "accounts:sign_in_code",  # between password and code; checks by itself that a password was given
+}
+
+
+def addresses(
+    patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "", namespace: str = ""
+) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    """Every address with its full name and its view."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        route = f"{prefix}{pattern.pattern}"
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from addresses(pattern.url_patterns, route, inner)
+        else:
+            yield route, f"{namespace}{pattern.name or route}", pattern.callback
+
+
+ADDRESSES = list(addresses())
+
+
+def test_there_are_addresses() -> None:
+    assert len(ADDRESSES) > 20
+
+
+@pytest.mark.parametrize(("route", "view"), [(route, view) for route, _, view in ADDRESSES])
+def test_the_view_carries_one_policy(route: str, view: Callable[..., Any]) -> None:
+    policy = getattr(view, "policy", None)
+    assert policy in POLICIES, f"{route}: {view.__module__}.{view.__name__} carries no policy"
+
+
+def test_only_what_was_thought_about_is_public() -> None:
+    public = {name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "public"}
+    assert public <= PUBLIC, f"public, but not on the list: {sorted(public - PUBLIC)}"
+
+
+def test_nothing_is_asked_for_a_fresh_code_without_a_permission_or_a_factor() -> None:
+    weak = [
+        name
+        for _, name, view in ADDRESSES
+        if getattr(view, "step_up", False) and view.policy in {"public", "identified", "member"}  # type: ignore[attr-defined]
+    ]
+    assert weak == []
+
+
+def test_names_are_unique() -> None:
+    names = [name for _, name, _ in ADDRESSES]
+    assert len(names) == len(set(names))
