@@ -108,7 +108,7 @@ SENTENCES: dict[Reason, str] = {
 def reason_of(message: str) -> Reason:
     """Tell the reason from what libpq wrote."""
     text = message.lower()
-    if "does not exist" in text:
+    if "does not exist" in text and "fatal:" in text:  # without FATAL it is a file on our side, of TLS
         # `database "…" does not exist` against `role "…" does not exist`; names are the user's, so the
         # word that follows FATAL decides.
         return Reason.NO_SUCH_ROLE if "fatal:  role" in text else Reason.NO_SUCH_DATABASE

@@ -222,3 +222,9 @@ def test_a_strange_database_name_leads_nowhere_else(make_database: Callable[...,
 
     with connect(spec, application_name="test") as session:
         assert session.execute("SELECT current_database()").fetchone() == (name,)
+
+
+def test_a_missing_certificate_file_is_not_taken_for_a_missing_database() -> None:
+    spec = spec_with(host="127.0.0.1", options={"sslmode": "verify-full", "sslrootcert": "/no/such/ca.pem"})
+    with answering(b"S") as port:
+        assert reason_for(replace(spec, port=port))[0] is Reason.TLS
