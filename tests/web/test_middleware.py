@@ -1,0 +1,110 @@
+"""Around every view: methods that forms lack, errors as answers, the viewer's time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware, get_token
+from django.test import RequestFactory
+from django.utils import timezone
+from django_htmx.middleware import HtmxDetails
+
+from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
+from deployctl.web.middleware import ErrorsAsAnswers, MethodOverride, ViewerTimezone
+
+rf = RequestFactory()
+
+
+def answer(_: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok")
+
+
+def as_htmx(request: HttpRequest) -> HttpRequest:
+    request.htmx = HtmxDetails(request)  # type: ignore[attr-defined]
+    return request
+
+
+@pytest.mark.parametrize(
+    ("method", "wanted", "becomes"),
+    [
+        ("post", "DELETE", "DELETE"),
+        ("post", "put", "PUT"),
+        ("post", "TRACE", "POST"),
+        ("post", "", "POST"),
+        ("get", "DELETE", "GET"),
+    ],
+)
+def test_a_form_may_name_a_method_that_forms_lack(method: str, wanted: str, becomes: str) -> None:
+    request = getattr(rf, method)("/", {"_method": wanted})
+    MethodOverride(answer).process_view(request)
+
+    assert request.method == becomes
+
+
+def test_json_names_no_method() -> None:
+    request = rf.post("/", '{"_method": "DELETE"}', content_type="application/json")
+    MethodOverride(answer).process_view(request)
+
+    assert request.method == "POST"
+
+
+def test_a_plain_form_that_deletes_is_checked_for_forgery_like_any_other() -> None:
+    check = CsrfViewMiddleware(answer)
+    bare = rf.get("/")
+    token = get_token(bare)
+    good, bad = (rf.post("/", {"_method": "DELETE", "csrfmiddlewaretoken": it}) for it in (token, "x" * 64))
+    for request in (good, bad):
+        request.COOKIES["deployctl_csrf"] = bare.META["CSRF_COOKIE"]
+        check.process_request(request)
+
+    assert check.process_view(good, answer, (), {}) is None
+    refused = check.process_view(bad, answer, (), {})
+    assert refused is not None
+    assert refused.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Refusal, 409), (InvalidInput, 422), (NotAllowed, 403), (DeployctlError, 409)]
+)
+def test_an_error_with_a_sentence_is_answered_with_it(error: type[DeployctlError], status: int) -> None:
+    request = as_htmx(rf.get("/", headers={"HX-Request": "true"}))
+    response = ErrorsAsAnswers(answer).process_exception(request, error("Dana runs <b>it</b>."))
+
+    assert response is not None
+    assert response.status_code == status
+    assert "Dana runs &lt;b&gt;it&lt;/b&gt;." in response.text
+    assert "<html" not in response.text
+
+
+def test_a_defect_stays_a_defect() -> None:
+    assert ErrorsAsAnswers(answer).process_exception(rf.get("/"), ZeroDivisionError()) is None
+
+
+@pytest.fixture
+def _own_zone() -> Iterator[None]:
+    yield
+    timezone.deactivate()
+
+
+@pytest.mark.usefixtures("_own_zone")
+@pytest.mark.parametrize(("chosen", "name"), [("Europe/Vienna", "Europe/Vienna"), ("Nowhere/Town", "UTC"), ("", "UTC")])
+def test_times_are_shown_in_the_viewers_zone(chosen: str, name: str) -> None:
+    seen: list[str] = []
+
+    def view(_: HttpRequest) -> HttpResponse:
+        seen.append(timezone.get_current_timezone_name())
+        return HttpResponse()
+
+    request: Any = rf.get("/")
+    request.user = type("Viewer", (), {"timezone": chosen})()
+    ViewerTimezone(view)(request)
+    assert seen == [name]
+    assert timezone.get_current_timezone_name() == "UTC"
+
+    request.user = AnonymousUser()
+    ViewerTimezone(view)(request)
+    assert seen[-1] == "UTC"
