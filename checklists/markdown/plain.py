@@ -50,7 +50,8 @@ def _section(section: ParsedSection) -> dict[str, Any]:
         "commands": [_block(commands) for commands in section.commands],
         "notes": [_block(note) for note in section.notes],
     }
-    return _heading(section) | {name: some for name, some in blocks.items() if some or name == "items"}
+    facts = _heading(section) | {"continued": section.continued}
+    return facts | {name: some for name, some in blocks.items() if some or name == "items"}
 
 
 def _heading(heading: ParsedPhase | ParsedSection) -> dict[str, Any]:
