@@ -20,6 +20,7 @@ PRISMA_FILES = '[migrations]\ntool = "prisma_files"\n'
 
 def healthcare(folder: Path, *, tool: str = "prisma_files") -> Project:
     """A copy of the sample application that a test may change."""
+    folder.mkdir(parents=True, exist_ok=True)
     copy = folder / "healthcare"
     shutil.copytree(HEALTHCARE, copy, ignore=shutil.ignore_patterns("node_modules", "generated"))
     file = copy / "deployctl.toml"

@@ -16,7 +16,8 @@ WRITES = "import pathlib, os; pathlib.Path('client').write_text(repr(dict(os.env
 
 
 def toml(code: str, generated: str = "client") -> str:
-    return f'{PRISMA_FILES}[commands]\ngenerate = ["{{python}}", "-c", "{code}"]\n[expect]\ngenerated = ["{generated}"]'
+    command = f'[commands]\ngenerate = ["{{python}}", "-c", "{code}"]\n'
+    return f'{PRISMA_FILES}{command}[expect]\ngenerated = ["{generated}"]'
 
 
 def test_the_sample_application_is_generated_without_a_database(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_a_file_that_was_not_written_fails_although_the_command_succeeded(tmp_pa
 
 
 def test_a_failing_command_says_what_it_said(tmp_path: Path) -> None:
-    with pytest.raises(ProcessFailed, match="exit status 1. It said: no schema here"):
+    with pytest.raises(ProcessFailed, match=r"exit status 1\. It said: no schema here"):
         Generate().perform(
             job_for(write_project(tmp_path, toml("import sys; sys.exit('no schema here')")), NOWHERE)
         )

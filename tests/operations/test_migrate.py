@@ -31,7 +31,7 @@ def test_status_fails_naming_what_is_pending_and_succeeds_when_nothing_is(
 ) -> None:
     job = job_for(healthcare(tmp_path), make_database())
 
-    with pytest.raises(OperationFailed, match="not up to date. Not yet applied: 20250106090000_init, "):
+    with pytest.raises(OperationFailed, match=r"not up to date\. Not yet applied: 20250106090000_init, "):
         MigrationStatus().perform(job)
     Migrate().perform(job)
     assert MigrationStatus().perform(job).facts["pending"] == []

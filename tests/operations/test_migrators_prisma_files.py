@@ -197,13 +197,14 @@ def test_cancelling_undoes_the_migration_and_says_so_in_the_records(
 
     assert rows(url, "SELECT to_regclass('two')") == [(None,)]
     assert migrator_for(project).status(job_for(project, url)).pending == ("2_two",)
+    assert rows(url, "SELECT migration_name FROM _prisma_migrations") == [("1_one",)]
 
 
 def test_a_lost_connection_claims_nothing(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     project = prisma_project(tmp_path, {"1_one": "SELECT pg_terminate_backend(pg_backend_pid());"})
 
-    with pytest.raises(OperationFailed, match="connection was lost.*Whether it was applied is not known"):
+    with pytest.raises(OperationFailed, match=r"connection was lost.*Whether it was applied is not known"):
         apply(job_for(project, url))
     assert [failure.name for failure in migrator_for(project).status(job_for(project, url)).failed] == [
         "1_one"
@@ -216,7 +217,7 @@ def test_a_script_with_its_own_transactions_is_not_called_undone(
     url = make_database()
     project = prisma_project(tmp_path, {"1_one": "BEGIN;\nCREATE TABLE one ();\nCOMMIT;\nSELECT 1/0;"})
 
-    with pytest.raises(OperationFailed, match="division by zero.*parts of it may remain"):
+    with pytest.raises(OperationFailed, match=r"division by zero.*parts of it may remain"):
         apply(job_for(project, url))
     assert rows(url, "SELECT to_regclass('one') IS NULL") == [(False,)]
 

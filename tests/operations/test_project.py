@@ -20,7 +20,7 @@ def test_the_sample_application_is_read() -> None:
     assert project.expect.counts == {"Plan": 6, "HealthPackage": 5, "DiagnosticTest": 5}
     assert project.expect.admin is not None
     assert project.expect.admin.where == {"role": "ADMIN"}
-    assert [endpoint.path for endpoint in project.application.endpoints][0] == "/api/v1/auth/register"
+    assert project.application.endpoints[0].path == "/api/v1/auth/register"
     assert project.command("seed") == [sys.executable, "seed/seed.py"]
 
 
@@ -90,5 +90,5 @@ def test_a_folder_that_is_not_there_and_one_without_a_file_are_told_apart(tmp_pa
 def test_a_command_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     project = write_project(tmp_path, PRISMA_FILES)
 
-    with pytest.raises(OperationFailed, match="names no command for seed. Nothing was run"):
+    with pytest.raises(OperationFailed, match=r"names no command for seed\. Nothing was run"):
         project.command("seed")

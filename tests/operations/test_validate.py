@@ -92,8 +92,8 @@ def test_orphans_are_counted_with_samples(project: Project, url: str, postgres_s
     sentence, _ = finding(project, url)
 
     assert (
-        "1 finding. PackageTest.packageId: 2 rows refer to no row of HealthPackage (PackageTest_packageId_fkey), "
-        "such as 900, 901." in sentence
+        "1 finding. PackageTest.packageId: 2 rows refer to no row of HealthPackage "
+        "(PackageTest_packageId_fkey), such as 900, 901." in sentence
     )
 
 

@@ -41,8 +41,12 @@ class PrismaHistory(Migrator):
 
     def recorded_status(self, connection: psycopg.Connection) -> Status:
         """What the records say, compared with the files."""
-        records = prisma.records(connection) if prisma.has_records(connection) else []
-        return compare(self.migrations(), records)
+        return compare(self.migrations(), self.records(connection))
+
+    @staticmethod
+    def records(connection: psycopg.Connection) -> list[prisma.Record]:
+        """Prisma's records; none where it never worked in this schema."""
+        return prisma.records(connection) if prisma.has_records(connection) else []
 
 
 def compare(migrations: Sequence[Migration], records: Sequence[prisma.Record]) -> Status:

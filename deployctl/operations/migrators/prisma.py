@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +19,7 @@ from deployctl.operations.migrators.base import (
     progress_so_far,
     refuse_unless_ready,
 )
-from deployctl.operations.migrators.history import PrismaHistory
+from deployctl.operations.migrators.history import PrismaHistory, compare
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.queries import prisma
@@ -70,19 +70,10 @@ class PrismaCli(PrismaHistory):
         """
         said = self._cli_status(job)
         with self.open(job, read_only=True) as connection:
-            status = self.recorded_status(connection)
-        # The CLI names the pending ones only where nothing failed.
-        recorded_failures = [failure.name for failure in status.failed]
-        agree = set(said.failed) == set(recorded_failures) and (
-            bool(said.failed) or set(said.pending) == set(status.pending)
-        )
-        if not agree:
-            raise OperationFailed(
-                "Prisma's CLI and the records in the database disagree, so neither is believed. "
-                f"Pending: the CLI says {_listed(said.pending)}, the records {_listed(status.pending)}. "
-                f"Failed: the CLI says {_listed(said.failed)}, the records {_listed(recorded_failures)}. "
-                "Does the project override DATABASE_URL (prisma.config.ts, .env)?"
-            )
+            records = self.records(connection)
+        status = compare(self.migrations(), records)
+        rolled_back = {record.migration_name for record in records if record.rolled_back_at is not None}
+        _refuse_disagreement(said, status, rolled_back)
         return status
 
     def apply(self, job: Job) -> Sequence[str]:
@@ -193,6 +184,29 @@ class PrismaCli(PrismaHistory):
                 f"Run npm ci there, {ALTERNATIVE}"
             )
         return cli
+
+
+def _refuse_disagreement(said: CliStatus, status: Status, rolled_back: Collection[str]) -> None:
+    """Believe CLI and records only together: the CLI may have looked at another database.
+
+    Raises:
+        OperationFailed: they disagree.
+    """
+    failed = [failure.name for failure in status.failed]
+    # `migrate status` says nothing of what is pending once something failed, and never counts a migration
+    # that was resolved as rolled back, although `migrate deploy` will apply it (both seen with 6.19).
+    silent = set(status.pending) - set(said.pending)
+    pending_agree = bool(failed) or (
+        set(said.pending) <= set(status.pending) and silent.issubset(rolled_back)
+    )
+    if set(said.failed) == set(failed) and pending_agree:
+        return
+    raise OperationFailed(
+        "Prisma's CLI and the records in the database disagree, so neither is believed. "
+        f"Pending: the CLI says {_listed(said.pending)}, the records {_listed(status.pending)}. "
+        f"Failed: the CLI says {_listed(said.failed)}, the records {_listed(failed)}. "
+        "Does the project override DATABASE_URL (prisma.config.ts, .env)?"
+    )
 
 
 def session_limits(job: Job) -> ConnectionSpec:

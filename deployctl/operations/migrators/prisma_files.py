@@ -2,8 +2,8 @@
 
 What it does follows Prisma's schema engine step by step, so that `prisma migrate status` agrees afterwards
 and either can continue the other's work. It differs in two things: a migration whose file was edited after it
-was applied stops the next ones, and one that provably left nothing behind (lock timeout, cancelled) is
-recorded as rolled back, so that it can simply be run again.
+was applied stops the next ones, and of one that provably left nothing behind (lock timeout, cancelled) no
+record is kept, so that it is pending again for both.
 """
 
 from __future__ import annotations
@@ -144,9 +144,11 @@ class _Application:
         harmless = undone and isinstance(error, errors.LockNotAvailable | errors.QueryCanceled)
         reason = self._reason(error)
         with contextlib.suppress(psycopg.OperationalError):  # a cancelled run may have lost this session, too
-            (prisma.roll_back if harmless else prisma.fail)(
-                self.ledger, record, logs_for(name, error, reason)
-            )
+            if harmless:
+                # Not marked as rolled back: `prisma migrate status` would take it for applied then.
+                prisma.forget(self.ledger, record)
+            else:
+                prisma.fail(self.ledger, record, logs_for(name, error, reason))
         self.job.raise_if_cancelled()
         what_of_it = (
             "It was undone entirely."

@@ -149,18 +149,10 @@ def fail(connection: psycopg.Connection, record: str, logs: str) -> None:
     connection.execute("UPDATE _prisma_migrations SET logs = %s WHERE id = %s", (logs, record))
 
 
-def roll_back(connection: psycopg.Connection, record: str, logs: str) -> None:
-    """Record that a migration left nothing behind, as `prisma migrate resolve --rolled-back` does.
+def forget(connection: psycopg.Connection, record: str) -> None:
+    """Remove the record of a migration that left nothing behind: it is pending again.
 
     Args:
         record: the id from `begin`.
-        logs: for people.
     """
-    connection.execute(
-        """
-        UPDATE _prisma_migrations
-        SET logs = %s, rolled_back_at = date_trunc('milliseconds', clock_timestamp())
-        WHERE id = %s
-        """,
-        (logs, record),
-    )
+    connection.execute("DELETE FROM _prisma_migrations WHERE id = %s AND finished_at IS NULL", (record,))
