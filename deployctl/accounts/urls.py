@@ -11,19 +11,20 @@ from django.urls import include, path, re_path
 
 from deployctl.accounts.policies import identified, member, public
 from deployctl.accounts.views import account, audit, factor, people, sign_in
+from deployctl.accounts.views.sign_in import counted
 
 signing_in = [
-    path("login/", public(allauth.login), name="account_login"),
+    path("login/", public(counted(allauth.login)), name="account_login"),
     path("logout/", identified(allauth.logout), name="account_logout"),
     # Closed by the adapter; django-allauth wants the address to exist.
     path("signup/", public(allauth.signup), name="account_signup"),
     path("inactive/", public(allauth.account_inactive), name="account_inactive"),
-    path("password/change/", member(allauth.password_change), name="account_change_password"),
-    path("password/reset/", public(allauth.password_reset), name="account_reset_password"),
+    path("password/change/", member(counted(allauth.password_change)), name="account_change_password"),
+    path("password/reset/", public(counted(allauth.password_reset)), name="account_reset_password"),
     path("password/reset/done/", public(allauth.password_reset_done), name="account_reset_password_done"),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-        public(allauth.password_reset_from_key),
+        public(counted(allauth.password_reset_from_key)),
         name="account_reset_password_from_key",
     ),
     path(

@@ -91,7 +91,7 @@ def test_facts_are_edited_with_their_earlier_values_on_record(dba: User) -> None
     dba.edit(by=dba, phone=" +49 30 1 ", name=dba.name)
     dba.refresh_from_db()
     assert dba.phone == "+49 30 1"
-    assert Entry.objects.first().data == {"phone": ["", "+49 30 1"]}
+    assert Entry.objects.first().facts == [("phone", "— → +49 30 1")]
 
 
 @pytest.mark.parametrize("changes", [{"timezone": "Mars/Olympus"}, {"name": "  "}, {"phone": "1" * 41}])

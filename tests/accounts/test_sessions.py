@@ -105,3 +105,19 @@ def test_a_request_costs_few_queries(client: Client, dba: User, django_assert_ma
     client.get("/operator/")
     with django_assert_max_num_queries(5):
         client.get("/operator/")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36", "Chrome on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Version/19.0 Safari/604.1",
+            "Safari on iPhone",
+        ),
+        ("curl/8", "unknown"),
+    ],
+)
+def test_a_browser_is_told_in_two_words(said: str, name: str) -> None:
+    assert SignIn(browser=said).browser_name == name

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from redis.exceptions import RedisError
 
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.testing import current_code, enrol
@@ -169,3 +170,16 @@ def test_a_changed_password_ends_the_other_sessions(client: Client, viewer: User
     assert client.get("/member/").status_code == 200
     assert other.get("/member/").status_code == 302
     assert Entry.objects.filter(action="password.changed").exists()
+
+
+def test_while_attempts_cannot_be_counted_passwords_are_not_looked_at(
+    client: Client, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise RedisError
+
+    monkeypatch.setattr("django.core.cache.backends.redis.RedisCacheClient.get", unreachable)
+    monkeypatch.setattr("django.core.cache.backends.redis.RedisCacheClient.add", unreachable)
+    answer = give_password(client, viewer)
+    assert answer.status_code == 503
+    assert "Redis cannot be reached" in answer.content.decode()

@@ -17,6 +17,17 @@ SESSION_KEY = "sign_in"
 # Being seen is written down at most this often, not at every request.
 SEEN_EVERY = dt.timedelta(minutes=1)
 
+# What browsers say of themselves, the tell-tale before what others imitate.
+BROWSERS = {"Edg": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrom": "Chrome", "Safari/": "Safari"}
+SYSTEMS = {
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Windows": "Windows",
+    "Mac OS": "macOS",
+    "Linux": "Linux",
+}
+
 
 class SecondFactor(models.TextChoices):
     """What was given besides the password."""
@@ -92,6 +103,14 @@ class SignIn(models.Model):
     def __str__(self) -> str:
         return f"{self.user} since {self.started_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def browser_name(self) -> str:
+        """The browser and its system in a word each, as far as it tells."""
+        return (
+            " on ".join(filter(None, [_first_in(self.browser, BROWSERS), _first_in(self.browser, SYSTEMS)]))
+            or "unknown"
+        )
+
     def over_because(self) -> str:
         """Why the stay may not go on, or "" while it may."""
         now = timezone.now()
@@ -126,3 +145,7 @@ class SignIn(models.Model):
         """Whether a one-time code was given recently enough for acts that ask for it."""
         limit = dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)
         return self.code_given_at is not None and timezone.now() - self.code_given_at <= limit
+
+
+def _first_in(text: str, names: dict[str, str]) -> str:
+    return next((name for sign, name in names.items() if sign in text), "")

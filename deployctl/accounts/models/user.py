@@ -163,12 +163,10 @@ class User(AbstractBaseUser):
             for field, value in before.items():
                 setattr(self, field, value)
             raise InvalidInput(" ".join(error.messages)) from None
-        changed = {
-            name: [old, getattr(self, name)] for name, old in before.items() if old != getattr(self, name)
-        }
-        if changed:
-            self.save(update_fields=list(changed))
-            audit.append(Action.PERSON_EDITED, by=by, subject=self, data=changed)
+        after = {field: getattr(self, field) for field in changes}
+        if after != before:
+            self.save(update_fields=list(changes))
+            audit.append(Action.PERSON_EDITED, by=by, subject=self, data={"before": before, "after": after})
 
     @transaction.atomic
     def change_password(self, password: str, *, by: Actor, keep: int | None = None) -> None:

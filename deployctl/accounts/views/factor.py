@@ -8,7 +8,6 @@ from typing import cast
 import django_otp
 import segno
 from django.conf import settings
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -46,7 +45,7 @@ def factor(request: HttpRequest) -> HttpResponse:
             form.add_error(None, error.sentence)
         else:
             _raise_session(request)
-            return _show_codes(request, codes)
+            return _show_codes(request, codes, voids=replaces)
     # Made by the first look at the page: it counts for nothing before a code has confirmed it.
     new = TotpFactor.objects.start(user)
     context = {
@@ -92,7 +91,7 @@ def give_code(request: HttpRequest) -> HttpResponse:
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Make new recovery codes; the old ones are void."""
     user = cast("User", request.user)
-    return _show_codes(request, user.renew_recovery_codes(by=user))
+    return _show_codes(request, user.renew_recovery_codes(by=user), voids=True)
 
 
 def _raise_session(request: HttpRequest) -> None:
@@ -103,10 +102,10 @@ def _raise_session(request: HttpRequest) -> None:
     _sign_in(request).code_given()
 
 
-def _show_codes(request: HttpRequest, codes: list[str]) -> HttpResponse:
+def _show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:
     """Answer with the codes themselves rather than with a redirect: they exist nowhere else."""
-    messages.success(request, "From now on the earlier recovery codes are void.")
-    context = {"codes": codes, "next": safe_next.requested(request) or reverse("accounts:account")}
+    following = safe_next.requested(request) or reverse("accounts:account")
+    context = {"codes": codes, "voids": voids, "next": following}
     return render(request, "accounts/recovery_codes.html", context)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, cast
 
 from allauth.account.stages import LoginStageController
@@ -11,6 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
+from redis.exceptions import RedisError
 
 from deployctl.accounts import attempts, safe_next
 from deployctl.accounts.forms import CodeForm, RecoveryCodeForm
@@ -20,6 +23,25 @@ from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
 from deployctl.accounts.stages import CodeStage
 from deployctl.errors import DeployctlError
+from deployctl.web.errors import problem
+
+CANNOT_COUNT = (
+    "Attempts cannot be counted at the moment, so passwords are not looked at: Redis cannot be reached."
+    " Whoever is signed in can go on working. Try again in a minute."
+)
+
+
+def counted(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Around a page of django-allauth that limits attempts: say so when the counters are out of reach."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except RedisError:
+            return problem(request, CANNOT_COUNT, status=503)
+
+    return guarded
 
 
 @public

@@ -11,6 +11,7 @@ from django.db import connection, models, transaction
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name, actor_user
 from deployctl.audit.canonical import GENESIS, plain, seal
+from deployctl.audit.wording import facts
 
 # "audit" in ASCII: no other advisory lock of the product uses this number.
 CHAIN_LOCK = 0x6175646974
@@ -125,6 +126,11 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.action} {self.subject}".rstrip()
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """The further facts as names and words."""
+        return facts(self.data)
 
 
 def _next_place() -> tuple[int, str, dt.datetime]:
