@@ -21,7 +21,6 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from deployctl.web.errors import problem
 from deployctl.web.live_hub import PREFIX, Hub, Subscription
 
 logger = logging.getLogger(__name__)
@@ -29,6 +28,8 @@ logger = logging.getLogger(__name__)
 PING_S = 15.0
 # Changes that come together are told together: a bulk tick is one message, and 200 ms stay the promise.
 GATHER_S = 0.03
+# Cut off from Redis nobody tells us of changes: pages then fetch what they show this often.
+RESYNC_DEAF_S = 5.0
 CHANNELS_AT_MOST = 20
 # A broker that hangs must not hold up every request: after a failure we stay silent this long.
 SILENT_AFTER_FAILURE_S = 5.0
@@ -92,7 +93,8 @@ async def live(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     channels = request.GET.getlist("channel")[:CHANNELS_AT_MOST]
     user: AbstractBaseUser = await request.auser()  # type: ignore[assignment]
     if not await sync_to_async(_may_watch_all)(user, channels):
-        return await sync_to_async(problem)(request, "You may not watch this page live.", status=403)
+        # Read by a script, which needs no page around it.
+        return HttpResponse("You may not watch this.", status=403, content_type="text/plain")
     return event_stream(_changes(channels, _seconds(request.GET.get("since"))))
 
 
@@ -139,12 +141,13 @@ async def _changes(channels: list[str], since: float) -> AsyncIterator[str]:
         # Sent at once, so that the browser knows that the stream is open.
         yield ": open\n\n"
         while True:
-            yield await _next(subscription)
+            yield await _next(hub, subscription)
 
 
-async def _next(subscription: Subscription) -> str:
-    changes = await subscription.take(wait_s=PING_S, gather_s=GATHER_S)
-    if changes is None:
+async def _next(hub: Hub, subscription: Subscription) -> str:
+    wait_s = PING_S if hub.is_listening else RESYNC_DEAF_S
+    changes = await subscription.take(wait_s=wait_s, gather_s=GATHER_S)
+    if changes is None or not (changes or hub.is_listening):
         return event("resync", {})
     if not changes:
         return ": ping\n\n"

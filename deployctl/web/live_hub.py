@@ -90,6 +90,11 @@ class Hub:
             cls._hubs[loop] = cls()
         return cls._hubs[loop]  # type: ignore[return-value]
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether changes reach us; without Redis they do not."""
+        return self._complete_since < float("inf")
+
     @contextmanager
     def subscribe(self, channels: Sequence[str], *, since: float) -> Iterator[Subscription]:
         """Watch channels.
@@ -101,9 +106,9 @@ class Hub:
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen())
         subscription = Subscription(channels)
-        if since < self._complete_since:
+        if self.is_listening and since < self._complete_since:
             subscription.resync()
-        else:
+        else:  # where we do not listen yet, everybody resyncs when we do
             for at, channel, fragments in self._recent:
                 if at >= since and channel in subscription.channels:
                     subscription.add(fragments)

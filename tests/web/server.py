@@ -1,0 +1,90 @@
+"""A real ASGI server process, and a reader of server-sent events."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+READY_WITHIN_S = 30
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: Any
+    identifier: str
+
+
+class Stream:
+    """An open stream. Use as a context manager."""
+
+    def __init__(self, port: int, path: str, headers: Mapping[str, str], *, timeout_s: float = 15) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+        self._connection.request("GET", path, headers=dict(headers))
+        self.response = self._connection.getresponse()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def line(self) -> str:
+        """The next line; empty at the end."""
+        return self.response.readline().decode().rstrip("\n")
+
+    def events(self) -> Iterator[Event]:
+        """Events as they come, comments left out."""
+        fields: dict[str, str] = {}
+        while raw := self.response.readline():
+            line = raw.decode().rstrip("\n")
+            if line and not line.startswith(":"):
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            elif not line and "event" in fields:
+                yield Event(fields["event"], json.loads(fields["data"]), fields.get("id", ""))
+                fields = {}
+
+    def next(self, name: str) -> Event:
+        """The next event of a name."""
+        return next(event for event in self.events() if event.name == name)
+
+
+@contextmanager
+def running(environment: Mapping[str, str], *, application: str = "deployctl.asgi:application") -> Iterator[int]:
+    """uvicorn on a free port, which is yielded."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--lifespan", "off"]
+    argv += ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]
+    process = subprocess.Popen(argv, env=dict(environment))
+    try:
+        _wait_until_ready(process, port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "uvicorn ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("uvicorn did not start")

@@ -1,0 +1,213 @@
+"""Live pages, against a real ASGI server, Redis and database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import transaction
+from django.test import Client
+
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission
+from deployctl.audit import Machine
+from deployctl.runs.execution.log import Line, LineStore, add_line
+from deployctl.runs.models import Run, Target
+from deployctl.web import live
+from deployctl.web.live import announce
+from tests.conftest import Committed
+from tests.people import person
+from tests.web.server import Stream, running
+
+SYSTEM = Machine("test")
+
+
+@pytest.fixture
+def server(committed_db: Committed) -> Iterator[int]:
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    # Without collected static files; the pages themselves are not looked at here.
+    with running(committed_db.environment | {"DEBUG": "1"}) as port:
+        yield port
+
+
+@pytest.fixture
+def viewer_of_pages(committed_db: Committed) -> User:
+    return person("Vi Ewing", Permission.VIEWER)
+
+
+@pytest.fixture
+def cookie(viewer_of_pages: User, signed_in: Callable[..., Client]) -> dict[str, str]:
+    session = signed_in(viewer_of_pages).cookies[settings.SESSION_COOKIE_NAME]
+    return {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session.value}"}
+
+
+@pytest.fixture
+def run(committed_db: Committed, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    reference = secret_file("postgresql://nobody:word@127.0.0.1:1/nothing")
+    target = Target.add(name="shop", environment="staging", connection_reference=reference, by=SYSTEM)
+    run = Run.request(target=target, kind="connect", params={}, by=SYSTEM)
+    run.claim(host="here", pid=1)
+    return run
+
+
+def open_page(port: int, cookie: dict[str, str], *channels: str, since: float | None = None) -> Stream:
+    query = "&".join(f"channel={channel}" for channel in channels)
+    return Stream(port, f"/live/?{query}&since={time.time() if since is None else since}", cookie)
+
+
+def warmed(port: int, cookie: dict[str, str]) -> None:
+    """The first stream of a process starts its listening; pages before that resync."""
+    with open_page(port, cookie, "home") as stream:
+        stream.next("resync")
+
+
+def test_a_change_reaches_an_open_page_within_200_ms(server: int, cookie: dict[str, str], run: Run) -> None:
+    warmed(server, cookie)
+    with open_page(server, cookie, f"run:{run.pk}", "home") as stream:
+        assert stream.line() == ": open"
+        took = []
+        for number in range(10):
+            time.sleep(0.05)
+            asked = time.monotonic()
+            announce(f"run:{run.pk}", f"run-{run.pk}-{number}")
+            assert stream.next("changed").data == {"fragments": [f"run-{run.pk}-{number}"]}
+            took.append(time.monotonic() - asked)
+    assert sorted(took)[5] < 0.2
+
+
+def test_nothing_is_told_before_the_commit_and_all_of_it_at_once(
+    server: int, cookie: dict[str, str], run: Run
+) -> None:
+    warmed(server, cookie)
+    with open_page(server, cookie, "home", f"run:{run.pk}") as stream:
+        stream.line()
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            announce("home", "never")
+            raise ZeroDivisionError
+        with transaction.atomic():
+            announce("home", "a", "b")
+            announce(f"run:{run.pk}", "b", "c")
+
+        assert stream.next("changed").data == {"fragments": ["a", "b", "c"]}
+
+
+def test_what_changed_between_page_and_stream_is_told(server: int, cookie: dict[str, str]) -> None:
+    warmed(server, cookie)
+    made = time.time()
+    announce("home", "missed")
+    time.sleep(0.3)
+
+    with open_page(server, cookie, "home", since=made) as stream:
+        assert stream.next("changed").data == {"fragments": ["missed"]}
+
+
+def test_a_flood_becomes_one_resync(server: int, cookie: dict[str, str]) -> None:
+    warmed(server, cookie)
+    with open_page(server, cookie, "home") as stream:
+        stream.line()
+        announce("home", *[f"item-{number}" for number in range(500)])
+
+        stream.next("resync")
+
+
+def test_strangers_and_unknown_channels_are_refused(server: int, cookie: dict[str, str]) -> None:
+    with Stream(server, "/live/?channel=home", {}) as stranger:
+        assert stranger.response.status in {302, 401, 403}
+    for channel in ("everything", "run:999", "run:x", "target:nowhere"):
+        with open_page(server, cookie, "home", channel) as stream:
+            assert stream.response.status == 403
+
+
+def test_open_streams_hold_no_database_session(
+    server: int, cookie: dict[str, str], run: Run, committed_db: Committed
+) -> None:
+    with ExitStack() as stack, psycopg.connect(committed_db.url) as watcher:
+        for _ in range(10):
+            stack.enter_context(open_page(server, cookie, "home")).line()
+            stack.enter_context(Stream(server, f"/runs/{run.pk}/stream", cookie))
+        deadline = time.monotonic() + 5
+        while True:
+            row = watcher.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND application_name = 'deployctl' AND state = 'idle' AND state_change < now() - interval '0.3 s'"
+                " AND client_port <> %s",
+                [_own_port()],
+            ).fetchone()
+            if row == (0,):
+                break
+            assert time.monotonic() < deadline, row
+            time.sleep(0.1)
+
+
+def _own_port() -> int:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT client_port FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run: Run) -> None:
+    for text in ("one", "two"):
+        add_line(run, text, "info")
+    path = f"/runs/{run.pk}/stream"
+    with Stream(server, path, cookie) as stream:
+        first = stream.next("lines")
+        assert [(line["number"], line["text"]) for line in first.data] == [(1, "one"), (2, "two")]
+        asked = time.monotonic()
+        add_line(run, "three <script>", "error")
+        assert stream.next("lines").data[0]["text"] == "three <script>"
+        assert time.monotonic() - asked < 1
+
+    add_line(run, "four", "info")
+    with Stream(server, path, {**cookie, "Last-Event-ID": first.identifier}) as again:
+        assert [line["text"] for line in again.next("lines").data] == ["three <script>", "four"]
+        run.fail("It broke.")
+        assert again.next("end").data == {"state": "failed"}
+        assert again.line() == "", "the server closes"
+    with Stream(server, f"{path}?after=3", cookie) as late:
+        assert [line["number"] for line in late.next("lines").data] == [4]
+
+
+def test_a_long_log_arrives_in_order_and_downloads_whole(server: int, cookie: dict[str, str], run: Run) -> None:
+    from django.utils import timezone
+
+    LineStore(run).append([Line(timezone.now(), "output", f"line {number}") for number in range(1, 2_501)])
+    run.fail("It broke.")
+    numbers: list[int] = []
+    with Stream(server, f"/runs/{run.pk}/stream", cookie) as stream:
+        for event in stream.events():
+            numbers += [line["number"] for line in event.data] if event.name == "lines" else []
+    with Stream(server, f"/runs/{run.pk}/log.txt", cookie) as download:
+        text = download.response.read().decode()
+
+    assert numbers == list(range(1, 2_501))
+    assert text.count("\n") == 2_500
+    assert text.splitlines()[-1].endswith("line 2500")
+
+
+def test_a_log_is_for_who_may_read_it(server: int, cookie: dict[str, str], run: Run) -> None:
+    with Stream(server, f"/runs/{run.pk}/stream", {}) as stranger:
+        assert stranger.response.status in {302, 401, 403}
+    with Stream(server, "/runs/999/stream", cookie) as missing:
+        assert missing.response.status == 404
+
+
+def test_without_redis_nothing_breaks(db: Any, settings: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    live.broker.cache_clear()
+    monkeypatch.setattr(live, "_silent_until", 0.0)
+    try:
+        live.publish("home", '["a"]')
+        live.publish("home", '["b"]')
+    finally:
+        live.broker.cache_clear()
+
+    assert caplog.text.count("Open pages were not told") == 1, "after a failure it is silent for a while"
