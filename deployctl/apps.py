@@ -1,4 +1,4 @@
-"""The project itself as an app: only its system checks live here."""
+"""The project itself as an app: its system checks, and the Celery application that tasks are sent through."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from django.apps import AppConfig
 
 
 class DeployctlConfig(AppConfig):
-    """Registers the system checks."""
+    """Registers the system checks and the Celery application."""
 
     name = "deployctl"
 
     def ready(self) -> None:
-        """Make `manage.py check` and every start look at the configuration."""
-        from deployctl import system_checks  # noqa: F401 (registers by being imported)
+        """Make `manage.py check` and every start look at the configuration; make tasks know their broker."""
+        from deployctl import celery, system_checks  # noqa: F401 (both register by being imported)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 
 from signoff.models import Gate, Slot
 
+if TYPE_CHECKING:
+    _ChoiceOfSlots = forms.ModelChoiceField[Slot]
+else:  # generic for the type checker only
+    _ChoiceOfSlots = forms.ModelChoiceField
 
-class SlotChoice(forms.ModelChoiceField[Slot]):
+
+class SlotChoice(_ChoiceOfSlots):
     """A choice of places, by the words of their signature lines."""
 
     def label_from_instance(self, obj: Slot) -> str:

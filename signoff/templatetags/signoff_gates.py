@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 
 from checklists.models import Deployment
+from deployctl.accounts.roles import Role
 from signoff import presentation
 
 register = template.Library()
@@ -17,3 +18,9 @@ def gates(context: template.Context, deployment: Deployment) -> dict[str, Any]:
     """The deployment's gates with their signature lines, as the viewer sees them."""
     viewer = context["request"].user
     return {"views": presentation.gates_of(deployment, viewer), "deployment": deployment}
+
+
+@register.filter
+def role_name(role: str) -> str:
+    """A role's name as people say it; a word that is no role stays as it is."""
+    return str(dict(Role.choices).get(role, role))
