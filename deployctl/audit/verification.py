@@ -42,7 +42,7 @@ class VerificationResult:
     head: Head
 
 
-class _Broken(Exception):  # noqa: N818 (never leaves this module)
+class _Broken(Exception):
     def __init__(self, sequence: int, reason: str) -> None:
         super().__init__(reason)
         self.sequence = sequence

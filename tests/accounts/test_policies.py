@@ -6,7 +6,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from deployctl.accounts import policies
@@ -107,6 +108,16 @@ def test_an_asynchronous_view_is_guarded_alike(dba: User, viewer: User) -> None:
     assert browser(dba).get("/async/").content == b"async seen"
     assert browser(viewer).get("/async/").status_code == 403
     assert Client().get("/async/").status_code == 302
+
+
+def test_the_same_holds_on_an_asynchronous_server(dba: User) -> None:
+    asynchronous = AsyncClient()
+    get = async_to_sync(asynchronous.get)
+    assert get("/async/").status_code == 302
+    asynchronous.cookies = browser(dba).cookies
+    assert get("/async/").content == b"async seen"
+    SignIn.objects.update(ended_at=timezone.now())
+    assert get("/async/").status_code == 302
 
 
 def test_a_code_that_is_not_fresh_is_asked_for_again(dba: User, settings: Any) -> None:
