@@ -28,14 +28,15 @@ def apply(job: FakeJob) -> list[str]:
 
 
 def test_the_sample_application_is_migrated_one_step_each(tmp_path: Path, make_database: Database) -> None:
-    job = job_for(healthcare(tmp_path), make_database())
+    project = healthcare(tmp_path)
+    job = job_for(project, make_database())
 
     applied = apply(job)
 
     assert len(applied) == 6
     assert job.steps == [(f"Apply {name}", "succeeded") for name in applied]
     assert [(p.done, p.total) for p in job.progress] == [(n, 6) for n in range(7)]
-    assert migrator_for(job.target.project).status(job).up_to_date  # type: ignore[arg-type]
+    assert migrator_for(project).status(job).up_to_date
     assert apply(job) == []
 
 
@@ -277,3 +278,25 @@ def test_a_database_ahead_of_the_project_is_told(tmp_path: Path, make_database: 
 
     assert status.unknown == ("2_two",)
     assert not status.up_to_date
+
+
+def test_a_role_without_rights_is_told_what_it_lacks(tmp_path: Path, make_database: Database) -> None:
+    url = make_database()
+    # A role of another database: it may connect here, and since PostgreSQL 15 no more than that.
+    stranger = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
+    rows(url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+
+    with pytest.raises(OperationFailed, match=r"Nothing was applied: permission denied for schema public"):
+        apply(job_for(prisma_project(tmp_path, ONE), stranger))
+
+
+def test_a_role_without_rights_on_the_database_may_migrate_its_schema(
+    tmp_path: Path, make_database: Database
+) -> None:
+    url = make_database()
+    stranger = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
+    role = stranger.split("//")[1].split(":")[0]
+    rows(url, "CREATE SCHEMA clinic")
+    rows(url, f"GRANT ALL ON SCHEMA clinic TO {role}")
+
+    assert apply(job_for(prisma_project(tmp_path, ONE), f"{stranger}?schema=clinic")) == ["1_one"]

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from deployctl.operations.applications import count_admins, counted, described, project_of, reading_session
 from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.sentences import told
 
 ADMIN_PASSWORD = "ADMIN_DEFAULT_PASSWORD"  # noqa: S105 - the secret's name, not its value
 
@@ -37,7 +38,11 @@ class Seed(Operation):
                 connection=job.target.connection,
                 pass_url=True,
             )
-        with job.step("Count what is there"), reading_session(job) as connection:
+        with (
+            job.step("Count what is there"),
+            told(job, "The seed ended without an error, but its rows could not be counted"),
+            reading_session(job) as connection,
+        ):
             found, wrong = counted(connection, project.expect.counts)
             admins: Json = None
             if project.expect.admin is not None:

@@ -11,6 +11,7 @@ from deployctl.operations.applications import count_admins, counted, project_of,
 from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
 from deployctl.operations.migrators import migrator_for
 from deployctl.operations.project import Project
+from deployctl.operations.sentences import message_of
 from deployctl.postgres.queries import activity, constraints, indexes
 from deployctl.postgres.queries.orphans import Orphans, orphans_of
 
@@ -71,9 +72,7 @@ def _examine(
                 seen, wrong = examine()
             except psycopg.Error as error:
                 job.raise_if_cancelled()
-                raise _Finding(
-                    f"{name} could not be examined: {error.diag.message_primary or error}."
-                ) from error
+                raise _Finding(f"{name} could not be examined: {message_of(error)}.") from error
             facts.update(seen)
             for key, value in seen.items():
                 job.log(f"{key}: {value}")

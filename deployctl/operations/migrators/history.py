@@ -12,6 +12,7 @@ from deployctl.operations.migrators.files import Migration, matches, prisma_migr
 from deployctl.postgres.queries import prisma
 
 STATUS_TIMEOUT_S = 30
+UNREADABLE = "The migration status could not be read"
 DEFAULT_SCHEMA = "public"
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+import psycopg
 
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.migrators.base import (
@@ -19,8 +23,9 @@ from deployctl.operations.migrators.base import (
     progress_so_far,
     refuse_unless_ready,
 )
-from deployctl.operations.migrators.history import PrismaHistory, compare
-from deployctl.operations.migrators.locks import LockWatch
+from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory, compare
+from deployctl.operations.migrators.locks import LOOK_EVERY_S, LockWatch
+from deployctl.operations.sentences import told
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.queries import prisma
 from deployctl.postgres.queries.session import CHECKS_CLIENT_FROM
@@ -69,7 +74,7 @@ class PrismaCli(PrismaHistory):
             OperationFailed: the CLI is missing or failed, its words are not known, or the two disagree.
         """
         said = self._cli_status(job)
-        with self.open(job, read_only=True) as connection:
+        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
             records = self.records(connection)
         status = compare(self.migrations(), records)
         rolled_back = {record.migration_name for record in records if record.rolled_back_at is not None}
@@ -91,7 +96,7 @@ class PrismaCli(PrismaHistory):
         return self._newly_applied(job, before)
 
     def _newly_applied(self, job: Job, before: Status) -> list[str]:
-        with self.open(job, read_only=True) as connection:
+        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
             records = {r.migration_name: r for r in prisma.records(connection) if r.finished_at is not None}
         names = [name for name in before.pending if name in records]
         for name in names:
@@ -104,14 +109,19 @@ class PrismaCli(PrismaHistory):
     def _progress(self, job: Job, before: Status) -> Callable[[], None]:
         """Reports how many are recorded as applied, as long as the CLI runs."""
         connection = self.open(job, read_only=True)
-        reported = -1
+        reported, next_look = -1, 0.0
 
         def look() -> None:
-            nonlocal reported
-            count = 0
-            if prisma.has_records(connection):
-                applied = {r.migration_name for r in prisma.records(connection) if r.finished_at is not None}
-                count = len(applied.intersection(before.pending))
+            nonlocal reported, next_look
+            if time.monotonic() < next_look:
+                return
+            next_look = time.monotonic() + LOOK_EVERY_S
+            try:
+                applied = {r.migration_name for r in self.records(connection) if r.finished_at is not None}
+            except psycopg.Error:
+                next_look = math.inf  # progress is no reason to stop a migration
+                return
+            count = len(applied.intersection(before.pending))
             if count != reported:
                 reported = count
                 job.advance(count, len(before.pending), unit="migrations")
@@ -120,7 +130,7 @@ class PrismaCli(PrismaHistory):
 
     def _what_failed(self, job: Job, before: Status, failure: ProcessFailed, watch: LockWatch) -> str:
         """The failure in a sentence: from the records where they tell it, else from the CLI's last words."""
-        with self.open(job, read_only=True) as connection:
+        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
             after = self.recorded_status(connection)
         done = [name for name in before.pending if name in after.applied]
         if not after.failed:

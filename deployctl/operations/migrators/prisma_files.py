@@ -21,8 +21,9 @@ from psycopg.pq import TransactionStatus
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Status, progress_so_far, refuse_unless_ready
 from deployctl.operations.migrators.files import Migration, checksum
-from deployctl.operations.migrators.history import PrismaHistory
+from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory
 from deployctl.operations.migrators.locks import LockWatch
+from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.queries import migrations as scripts
 from deployctl.postgres.queries import prisma
 
@@ -40,7 +41,7 @@ class PrismaFiles(PrismaHistory):
 
     def status(self, job: Job) -> Status:
         """Read the records and compare them with the files."""
-        with self.open(job, read_only=True) as connection:
+        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
             return self.recorded_status(connection)
 
     def apply(self, job: Job) -> Sequence[str]:
@@ -50,8 +51,9 @@ class PrismaFiles(PrismaHistory):
         # The session that holds the lock also keeps the records; each script gets a session of its own, so
         # that what one sets does not reach the next.
         with LockWatch(job) as watch, self.open(job) as ledger:
-            self._prepare(job, ledger, watch)
-            status = self.recorded_status(ledger)
+            with told(job, "Nothing was applied"):
+                self._prepare(job, ledger, watch)
+                status = self.recorded_status(ledger)
             refuse_unless_ready(status)
             job.advance(0, len(status.pending), unit="migrations")
             for name in status.pending:
@@ -107,8 +109,9 @@ class _Application:
         """Record the start, run the script, record the end."""
         script = migration.script()
         started = time.monotonic()
-        record = prisma.begin(self.ledger, name=migration.name, checksum=checksum(script))
         with self.history.open(self.job) as session:
+            with told(self.job, f"{migration.name} was not begun. {progress_so_far(self.done)} The reason"):
+                record = prisma.begin(self.ledger, name=migration.name, checksum=checksum(script))
             try:
                 scripts.run_script(session, script)
             except psycopg.Error as error:
@@ -120,7 +123,8 @@ class _Application:
                 raise OperationFailed(
                     f"The migration {migration.name} failed: {reason}. {self._state(blocks=True)}"
                 )
-        prisma.finish(self.ledger, record)
+        with told(self.job, f"{migration.name} was applied, but Prisma's record of it could not be finished"):
+            prisma.finish(self.ledger, record)
         self.job.log(f"Applied {migration.name} in {time.monotonic() - started:.1f} s")
 
     def _failed(
@@ -172,17 +176,6 @@ class _Application:
             else "Run the migrations again when the way is free."
         )
         return f"{progress_so_far(self.done)} {what_next}"
-
-
-def message_of(error: psycopg.Error) -> str:
-    """The server's message with its position, on one line."""
-    parts = [
-        error.diag.message_primary or str(error).strip(),
-        error.diag.message_detail,
-        error.diag.message_hint,
-    ]
-    text = " ".join(part.strip().rstrip(".") + "." for part in parts if part).rstrip(".")
-    return f"{text} ({error.sqlstate})" if error.sqlstate else text
 
 
 def logs_for(name: str, error: psycopg.Error, reason: str) -> str:

@@ -18,8 +18,9 @@ from deployctl.operations.migrators.base import (
     refuse_unless_ready,
 )
 from deployctl.operations.migrators.files import Migration, checksum, matches, numbered_scripts
+from deployctl.operations.migrators.history import UNREADABLE
 from deployctl.operations.migrators.locks import LockWatch
-from deployctl.operations.migrators.prisma_files import message_of
+from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.queries import migrations as queries
 
 STATUS_TIMEOUT_S = 30
@@ -34,7 +35,8 @@ class SqlFiles(Migrator):
 
     def status(self, job: Job) -> Status:
         """Read the records and compare them with the files."""
-        with job.connect(read_only=True, statement_timeout_s=STATUS_TIMEOUT_S) as connection:
+        session = job.connect(read_only=True, statement_timeout_s=STATUS_TIMEOUT_S)
+        with told(job, UNREADABLE), session as connection:
             return self._status(connection)
 
     def apply(self, job: Job) -> Sequence[str]:
@@ -42,9 +44,11 @@ class SqlFiles(Migrator):
         migrations = {migration.name: migration for migration in numbered_scripts(self.folder)}
         done: list[str] = []
         with LockWatch(job) as watch, job.connect(lock_timeout_s=LOCK_TIMEOUT_S) as holder:
-            _take_turn(holder, watch)
-            queries.create_table(holder)
-            status = self._status(holder)
+            with told(job, "Nothing was applied"):
+                _take_turn(holder, watch)
+                if not queries.has_records(holder):
+                    queries.create_table(holder)
+                status = self._status(holder)
             refuse_unless_ready(status)
             job.advance(0, len(status.pending), unit="migrations")
             for name in status.pending:

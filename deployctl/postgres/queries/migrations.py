@@ -35,10 +35,10 @@ def has_records(connection: psycopg.Connection) -> bool:
 
 
 def create_table(connection: psycopg.Connection) -> None:
-    """Create the records' table where there is none."""
+    """Create the records' table."""
     connection.execute(
         """
-        CREATE TABLE IF NOT EXISTS deployctl_migrations (
+        CREATE TABLE deployctl_migrations (
             name        text PRIMARY KEY,
             checksum    text NOT NULL,
             applied_at  timestamptz NOT NULL DEFAULT clock_timestamp()

@@ -49,8 +49,13 @@ def use_schema(connection: psycopg.Connection, schema: str) -> None:
 
 
 def create_schema(connection: psycopg.Connection, schema: str) -> None:
-    """Create a schema where there is none."""
-    connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+    """Create a schema where there is none.
+
+    Looked for first: IF NOT EXISTS asks for the right to create schemas even where it does nothing.
+    """
+    found = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
+    if found is None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
 
 
 def has_records(connection: psycopg.Connection) -> bool:
