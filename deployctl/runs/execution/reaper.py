@@ -73,13 +73,18 @@ def end_processes(mark: str) -> None:
         mark: the beginning of `PGAPPNAME`, such as `deployctl:12:`.
     """
     deadline = time.monotonic() + KILLED_WITHIN_S
-    while found := [process for process in psutil.process_iter() if _carries(process, mark)]:
+    while found := processes_of(mark):
         for process in found:
             _kill(process)
         psutil.wait_procs(found, timeout=1)
         if time.monotonic() > deadline:
             logger.error("Processes of %s do not end: %s", mark, [process.pid for process in found])
             return
+
+
+def processes_of(mark: str) -> list[psutil.Process]:
+    """The processes on this machine that were given a mark, see `end_processes`."""
+    return [process for process in psutil.process_iter() if _carries(process, mark)]
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:
