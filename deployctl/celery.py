@@ -13,10 +13,10 @@ from deployctl.embedded.tether import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deployctl.settings")
 
-SETTINGS = {"obj": "django.conf:settings", "namespace": "CELERY"}
+SETTINGS, PREFIX = "django.conf:settings", "CELERY"
 
 app = Celery("deployctl")
-app.config_from_object(**SETTINGS)
+app.config_from_object(SETTINGS, namespace=PREFIX)
 # On QUIT, running tasks get this many seconds before they are cut short; what becomes of a run is then
 # settled by its row.
 app.conf.worker_soft_shutdown_timeout = 4.0
@@ -25,7 +25,7 @@ app.autodiscover_tasks()
 # Beat sends the names of tasks at their times. Without the Django fixup it loads neither apps nor models,
 # which makes it start in a third of the time and need a third of the memory.
 beat = Celery("deployctl", fixups=[], set_as_current=False)
-beat.config_from_object(**SETTINGS)
+beat.config_from_object(SETTINGS, namespace=PREFIX)
 
 
 @worker_process_init.connect
