@@ -1,0 +1,167 @@
+"""`deployctl run KIND`: start an operation on a target; one command per operation, made from its class."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployctl.cli import _django
+from deployctl.cli._output import json_option, print_facts
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.operations import catalogue
+from deployctl.operations.base import Operation
+from deployctl.operations.parameters import Parameter, parameters_of
+
+if TYPE_CHECKING:
+    from deployctl.runs.models import Run
+
+FAILED, UNUSABLE, REFUSED, OTHERWISE = 1, 2, 3, 4
+EXIT_STATUS = {"succeeded": 0, "failed": FAILED}  # every other end is OTHERWISE
+LOOK_EVERY_S = 0.3
+STATUSES = """\b
+Exit status:
+  0  succeeded; without --wait: accepted
+  1  failed
+  2  the command cannot be used so
+  3  refused: somebody else is at it, or it is not permitted
+  4  cancelled, interrupted, or nobody knows (a person decides)"""
+
+
+class Kinds(click.Group):
+    """One command per operation of the catalogue."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The kinds."""
+        return list(catalogue())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Make the command of a kind."""
+        operation = catalogue().get(cmd_name)
+        return None if operation is None else command_for(operation)
+
+
+@click.group(cls=Kinds, epilog=STATUSES)
+def run() -> None:
+    """Start an operation on a target."""
+
+
+def command_for(operation: type[Operation]) -> click.Command:
+    """The command that starts an operation, with one option per parameter."""
+
+    def start(*, target: str, wait: bool, as_json: bool, **params: Any) -> None:
+        given = {name: value for name, value in params.items() if value is not None}
+        requested = _request(operation.kind, target, given)
+        if not wait:
+            _print(requested, as_json=as_json)
+            return
+        raise SystemExit(_wait(requested, as_json=as_json))
+
+    command = click.command(operation.kind, help=operation.help, epilog=STATUSES)(json_option(start))
+    command.params[:0] = [
+        click.Option(["--target"], required=True, metavar="NAME", help="The target."),
+        *(option_for(parameter) for parameter in parameters_of(operation.Params)),
+        click.Option(["--wait"], is_flag=True, help="Show the log and wait for the end."),
+    ]
+    return command
+
+
+def option_for(parameter: Parameter) -> click.Option:
+    """The option of one parameter."""
+    flag = "--" + parameter.name.replace("_", "-")
+    names = [f"{flag}/--no-{flag[2:]}" if parameter.type is bool else flag, parameter.name]
+    return click.Option(
+        names,
+        type=_type_of(parameter),
+        required=parameter.required,
+        # None when it is not given, so that the operation's own default is taken.
+        default=None,
+        help=parameter.help if parameter.default in {None, ""} else f"{parameter.help} [default: {parameter.default}]",
+    )
+
+
+def _type_of(parameter: Parameter) -> click.ParamType:
+    if parameter.type is bool:
+        return click.BOOL
+    if parameter.type is int:
+        return click.IntRange(parameter.minimum, parameter.maximum)
+    return click.Choice(parameter.choices) if parameter.choices else click.STRING
+
+
+def _request(kind: str, target: str, params: dict[str, Any]) -> Run:
+    _django.setup()
+    from deployctl.audit import Machine
+    from deployctl.runs.models import Run, Target
+
+    try:
+        return Run.request(
+            target=Target.objects.called(target),
+            kind=kind,
+            params=params,
+            by=Machine(f"command line: {getpass.getuser()}"),
+        )
+    except (Refusal, NotAllowed) as error:
+        raise _ended(error.sentence, REFUSED) from error
+    except InvalidInput as error:
+        raise _ended(error.sentence, UNUSABLE) from error
+
+
+def _ended(sentence: str, status: int) -> click.ClickException:
+    exception = click.ClickException(sentence)
+    exception.exit_code = status
+    return exception
+
+
+def _wait(run: Run, *, as_json: bool) -> int:
+    """Show the log until the run has ended; with JSON on standard error, so that standard output is JSON."""
+    try:
+        for line in _lines(run):
+            click.echo(line, err=as_json)
+    except KeyboardInterrupt:
+        # The run is not ours to end: it is in the worker's hands and on everybody's page.
+        click.echo(f"\nNot waiting any longer. Run {run.pk} goes on; cancel it on its page.", err=True)
+        return OTHERWISE
+    _print(run, as_json=as_json)
+    return EXIT_STATUS.get(run.state, OTHERWISE)
+
+
+def _lines(run: Run) -> Iterator[str]:
+    """The log as it is written, until the end."""
+    last, told = 0, ""
+    while True:
+        run.refresh_from_db()
+        ended = not run.is_unfinished  # asked before the lines: afterwards there are none to come
+        if run.state != told and not ended:
+            told = run.state
+            yield f"Run {run.pk} is {run.get_state_display().lower()}" + (
+                " and waits for a free worker." if told == "queued" else "."
+            )
+        for line in run.lines.filter(number__gt=last).order_by("number").iterator():
+            last = line.number
+            yield line.text
+        if ended:
+            return
+        time.sleep(LOOK_EVERY_S)
+
+
+def _print(run: Run, *, as_json: bool) -> None:
+    facts: dict[str, Any] = {
+        "run": run.pk,
+        "kind": run.kind,
+        "target": run.target.name,
+        "state": run.state,
+        "summary": run.summary or None,
+    }
+    if as_json:
+        facts |= {
+            "params": run.params,
+            "facts": run.facts,
+            "requested_at": run.requested_at,
+            "started_at": run.started_at,
+            "finished_at": run.finished_at,
+            "duration_s": run.duration_s,
+        }
+    print_facts(facts, as_json=as_json)

@@ -1,0 +1,154 @@
+"""`deployctl target`: the databases under care."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployctl.cli import _django
+from deployctl.cli._output import json_option, print_facts, print_rows
+from deployctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from deployctl.audit import Machine
+    from deployctl.runs.models import Target
+
+ENVIRONMENTS = ("development", "staging", "production")
+ROLES = ("dba", "devops_lead", "cto", "app_team_lead", "qa_lead", "on_call")
+
+
+@click.group()
+def target() -> None:
+    """Add, list, show and check databases under care."""
+
+
+@target.command()
+@click.argument("name")
+@click.option("--environment", type=click.Choice(ENVIRONMENTS), required=True, help="What it is used for.")
+@click.option(
+    "--connection",
+    "reference",
+    required=True,
+    metavar="REFERENCE",
+    help="Where the connection URL is kept: env:NAME or file:/path. Never the URL itself.",
+)
+@click.option("--project", default="", metavar="FOLDER", help="The application's folder, with deployctl.toml.")
+@click.option("--description", default="", help="One line for people.")
+@json_option
+def add(
+    *, name: str, environment: str, reference: str, project: str, description: str, as_json: bool
+) -> None:
+    """Take a database under care. Nothing is read from it yet; `target check` does that."""
+    _django.setup()
+    from deployctl.runs.models import Target
+
+    added = Target.add(
+        name=name,
+        environment=environment,
+        connection_reference=reference,
+        project_folder=project,
+        description=description,
+        by=_command_line(),
+    )
+    print_facts(_facts(added), as_json=as_json)
+
+
+@target.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """List the databases under care."""
+    _django.setup()
+    from deployctl.runs.models import Target
+
+    print_rows(
+        [_facts(one) for one in Target.objects.current()],
+        columns={"name": "name", "environment": "environment", "description": "description"},
+        as_json=as_json,
+        empty="No database is under care yet. Add one with `deployctl target add`.",
+    )
+
+
+@target.command()
+@click.argument("name")
+@json_option
+def show(*, name: str, as_json: bool) -> None:
+    """Show what is known of a target, without connecting to it."""
+    found = _found(name)
+    facts: dict[str, Any] = _facts(found)
+    people = [
+        {"name": held.user.name, "email": held.user.email, "role": held.role} for held in found.people
+    ]
+    secrets = {secret.name: secret.reference for secret in found.secrets.all()}
+    newest_run, newest_backup = found.runs.first(), found.backups.first()
+    facts |= {
+        "cluster": found.system_identifier or None,
+        "database_oid": found.database_oid,
+        "people": people if as_json else ", ".join(f"{one['name']} ({one['role']})" for one in people) or None,
+        "secrets": secrets if as_json else ", ".join(secrets) or None,
+        "newest_run": f"{newest_run.kind}, {newest_run.state}" if newest_run else None,
+        "newest_backup": newest_backup.name if newest_backup else None,
+    }
+    print_facts(facts, as_json=as_json)
+
+
+@target.command()
+@click.argument("name")
+@json_option
+def check(*, name: str, as_json: bool) -> None:
+    """Connect to a target and tell what answers. Exit status 1 when it cannot be reached."""
+    found = _found(name)
+    from deployctl.runs import connection
+
+    facts = connection.check(found)
+    print_facts(dataclasses.asdict(facts), as_json=as_json)
+    if facts.identity_differs:
+        raise click.ClickException(
+            f"This is another database than the one that was seen first as {found}. Check where its URL leads."
+        )
+
+
+@target.command()
+@click.argument("name")
+@click.argument("email")
+@click.argument("role", type=click.Choice(ROLES))
+def assign(*, name: str, email: str, role: str) -> None:
+    """Give a person a part for a target: its contacts, and who may sign for its deployments."""
+    found = _found(name)
+    from deployctl.accounts.models import User
+
+    person = User.objects.filter(email__iexact=email, is_active=True).first()
+    if person is None:
+        raise InvalidInput(f"There is no active person {email}. Add them with `deployctl user add`.")
+    found.assign(person, role, by=_command_line())
+    click.echo(f"{person.name} is {role} for {found}.")
+
+
+@target.command()
+@click.argument("name")
+@click.argument("secret")
+@click.argument("reference")
+def secret(*, name: str, secret: str, reference: str) -> None:
+    """Say where a secret is kept that operations need by name, as env:NAME or file:/path."""
+    found = _found(name)
+    found.refer(secret, reference, by=_command_line())
+    click.echo(f"{found} finds {secret} at {reference}.")
+
+
+def _found(name: str) -> Target:
+    _django.setup()
+    from deployctl.runs.models import Target
+
+    return Target.objects.called(name)
+
+
+def _facts(target: Target) -> dict[str, Any]:
+    return {**target.facts(), "created_at": target.created_at, "created_by": target.created_by_name}
+
+
+def _command_line() -> Machine:
+    from deployctl.audit import Machine
+
+    return Machine(f"command line: {getpass.getuser()}")

@@ -1,0 +1,168 @@
+"""`deployctl run`, `deployctl target` and `deployctl backup`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from django.db import connections
+
+from deployctl.audit import Machine
+from deployctl.cli.backup import backup
+from deployctl.cli.run import run
+from deployctl.cli.target import target as target_command
+from deployctl.operations import catalogue
+from deployctl.runs.execution import supervisor
+from deployctl.runs.models import Backup, Run, RunState, Target
+from tests.runs.conftest import add_target, kinds, real_target, target  # noqa: F401 (fixtures)
+
+SYSTEM = Machine("test")
+
+
+@pytest.fixture(autouse=True)
+def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+
+
+def invoke(command: Any, *arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, prog_name="deployctl")
+
+
+def execute_next() -> threading.Thread:
+    """A worker that executes the next request."""
+
+    def work() -> None:
+        try:
+            deadline = time.monotonic() + 10
+            while not (queued := Run.objects.filter(state=RunState.QUEUED).first()):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            with contextlib.suppress(SystemExit):
+                supervisor.execute(queued.pk)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_every_operation_has_a_command_with_its_parameters() -> None:
+    shown = invoke(run, "--help")
+    assert shown.exit_code == 0
+    for kind, operation in catalogue().items():
+        assert kind in shown.output
+        helped = invoke(run, kind, "--help").output
+        assert "Exit status:" in helped
+        for field in operation.Params.__dataclass_fields__:
+            assert f"--{field.replace('_', '-')}" in helped
+
+
+def test_without_waiting_it_is_accepted(target: Target) -> None:  # noqa: F811
+    result = invoke(run, "sleep", "--target", "shop", "--seconds", "5", "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["state"] == "queued"
+    assert Run.objects.get().params == {"seconds": 5}
+    assert Run.objects.get().requested_by_name.startswith("command line: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("sleep",), 2),
+        (("sleep", "--target", "shop", "--seconds", "-1"), 2),
+        (("sleep", "--target", "shop", "--where", "nowhere"), 2),
+        (("sleep", "--target", "nowhere"), 2),
+        (("nothing", "--target", "shop"), 2),
+    ],
+)
+def test_what_cannot_be_used_has_status_2(target: Target, arguments: tuple[str, ...], status: int) -> None:  # noqa: F811
+    result = invoke(run, *arguments)
+
+    assert result.exit_code == status
+    assert "Traceback" not in result.output
+    assert not Run.objects.exists()
+
+
+def test_a_refusal_has_status_3(target: Target) -> None:  # noqa: F811
+    invoke(run, "sleep", "--target", "shop")
+    result = invoke(run, "change", "--target", "shop")
+
+    assert result.exit_code == 3
+    assert "started “Sleep” on shop" in result.stderr
+
+
+def test_production_is_refused_from_the_command_line_too(
+    db: Any, kinds: None, add_target: Callable[..., Target]  # noqa: F811
+) -> None:
+    add_target("live", "production")
+
+    assert invoke(run, "change", "--target", "live").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "status", "state"),
+    [("look", (), 0, "succeeded"), ("break", ("--how", "failed"), 1, "failed"), ("break", ("--how", "exit"), 4, "interrupted")],
+)
+def test_waiting_shows_the_log_and_ends_with_the_outcome(
+    real_target: Target, kind: str, option: tuple[str, ...], status: int, state: str  # noqa: F811
+) -> None:
+    worker = execute_next()
+    result = invoke(run, kind, "--target", "shop", *option, "--wait", "--json")
+    worker.join(10)
+
+    assert result.exit_code == status
+    assert json.loads(result.stdout)["state"] == state
+    assert "Run 1 is queued and waits for a free worker." in result.stderr
+    if kind == "look":
+        assert "looked" in result.stderr
+
+
+def test_targets_are_added_listed_shown_and_checked(
+    db: Any, make_database: Callable[..., str], secret_file: Callable[[str], str]
+) -> None:
+    url = make_database()
+    reference = secret_file(url)
+    pasted = invoke(target_command, "add", "shop", "--environment", "staging", "--connection", url)
+    added = invoke(target_command, "add", "shop", "--environment", "staging", "--connection", reference)
+    assert (pasted.exit_code, added.exit_code) == (1, 0)
+    assert url not in str(pasted.exception)
+
+    assert [one["name"] for one in json.loads(invoke(target_command, "list", "--json").stdout)] == ["shop"]
+    checked = json.loads(invoke(target_command, "check", "shop", "--json").stdout)
+    assert checked["is_superuser"] is False
+    assert invoke(target_command, "secret", "shop", "ADMIN_WORD", "env:ADMIN_WORD").exit_code == 0
+    shown = json.loads(invoke(target_command, "show", "shop", "--json").stdout)
+    assert shown["secrets"] == {"ADMIN_WORD": "env:ADMIN_WORD"}
+    assert shown["database_oid"] is not None
+    assert url.split(":")[2].partition("@")[0] not in str(shown)
+
+
+def test_a_target_that_does_not_answer_has_status_1(db: Any, secret_file: Callable[[str], str]) -> None:
+    reference = secret_file("postgresql://nobody:secret-word@127.0.0.1:1/nothing")
+    Target.add(name="gone", environment="staging", connection_reference=reference, by=SYSTEM)
+    result = invoke(target_command, "check", "gone")
+
+    assert result.exit_code == 1
+    assert "127.0.0.1" in str(result.exception)
+    assert "secret-word" not in str(result.exception)
+
+
+def test_backups_are_made_and_listed(real_target: Target) -> None:  # noqa: F811
+    assert "There is no backup yet" in invoke(backup, "list").output
+    worker = execute_next()
+    made = invoke(run, "backup", "--target", "shop", "--wait")
+    worker.join(10)
+
+    assert made.exit_code == 0, made.output
+    (listed,) = json.loads(invoke(backup, "list", "--json", "--target", "shop").stdout)
+    assert listed["trust"] == "hashed"
+    assert listed["name"] == Backup.objects.get().name
+    assert listed["name"] in invoke(backup, "list").output
