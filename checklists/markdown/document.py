@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 
@@ -14,7 +15,19 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 # far above the depth at which the parser of items complains.
 MAX_NESTING = 80
 
+# Characters of one paragraph, heading or table cell. The library's time for unclosed brackets grows with the
+# square of their number: 0.03 s for this many, minutes for a file full of them.
+MAX_INLINE = 5000
+
 OPEN_BOXES = ("[ ]", "[x]", "[X]")
+
+
+class TooLong(ValueError):
+    """A paragraph is too long to be read in reasonable time."""
+
+    def __init__(self, line: int) -> None:
+        self.line = line
+        super().__init__(f"This paragraph is longer than {MAX_INLINE} characters; divide it by empty lines.")
 
 
 @dataclass
@@ -54,11 +67,17 @@ def markdown() -> MarkdownIt:
     Reference definitions (`[label]: address`) stay visible text: an item must make sense on its own.
     """
     parser = MarkdownIt("commonmark", {"html": True, "maxNesting": MAX_NESTING})
-    return parser.enable(["table", "strikethrough"]).disable("reference").use(front_matter_plugin)
+    parser.enable(["table", "strikethrough"]).disable("reference").use(front_matter_plugin)
+    parser.core.ruler.after("block", "limit", _limit)
+    return parser
 
 
 def blocks(source: str) -> list[Node]:
-    """The top-level blocks of a document."""
+    """The top-level blocks of a document.
+
+    Raises:
+        TooLong: a paragraph has more than `MAX_INLINE` characters.
+    """
     return _tree(markdown().parse(source))
 
 
@@ -120,6 +139,12 @@ def looks_like_item(line: str) -> bool:
     for marker in ("- ", "* ", "+ "):
         body = body.removeprefix(marker).lstrip()
     return body.startswith(tuple(f"{box} " for box in OPEN_BOXES))
+
+
+def _limit(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > MAX_INLINE:
+            raise TooLong(token.map[0] + 1 if token.map else 0)
 
 
 def _without_hard_break(line: str) -> str:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markdown_it.common.utils import escapeHtml
 from markdown_it.token import Token
 
 from checklists.markdown.comments import is_comment
-from checklists.markdown.document import markdown, plain_text
+from checklists.markdown.document import TooLong, markdown, plain_text
 
 ALLOWED = ("http://", "https://", "mailto:")
 
 
 def inline_html(text: str) -> str:
     """One line of Markdown, such as an item's text, as HTML without a surrounding paragraph."""
-    return _render(markdown().parseInline(text))
+    try:
+        return _render(markdown().parseInline(text))
+    except TooLong:
+        return escapeHtml(text)
 
 
 def block_html(text: str) -> str:
     """A note as HTML. Headings in it become bold paragraphs, so that they never disturb the page's own."""
-    return _render(markdown().parse(text))
+    try:
+        return _render(markdown().parse(text))
+    except TooLong:
+        return f"<p>{escapeHtml(text)}</p>"
 
 
 def _render(tokens: Sequence[Token]) -> str:

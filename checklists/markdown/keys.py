@@ -12,15 +12,17 @@ class Keys:
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
+        self._last: dict[str, int] = {}  # the number given last, so that a thousand equal items stay cheap
 
     def take(self, *parts: str) -> str:
         """A key from the slugs of `parts`, joined by slashes."""
         wanted = "/".join(slug(part) for part in parts)
-        key, number = wanted, 1
+        key, number = wanted, self._last.get(wanted, 1)
         while key in self._taken:
             number += 1
             key = f"{wanted}-{number}"
         self._taken.add(key)
+        self._last[wanted] = number
         return key
 
 

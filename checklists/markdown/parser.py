@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from checklists.markdown import extras
-from checklists.markdown.document import blocks
-from checklists.markdown.errors import Collector
+from checklists.markdown.document import TooLong, blocks
+from checklists.markdown.errors import Collector, Problem, TemplateErrors
 from checklists.markdown.headings import Scope, scope_of
 from checklists.markdown.items import Reader
 from checklists.markdown.keys import Keys
@@ -24,6 +24,8 @@ from checklists.markdown.model import (
 from checklists.markdown.outline import Chapter, Part, outline
 from checklists.markdown.reading import MAX_BYTES, check_characters, decode, plain_spaces
 from checklists.markdown.vocabulary import Vocabulary
+
+MAX_ITEMS = 2000  # ten times what people keep an eye on; each becomes rows of every deployment
 
 
 def parse(
@@ -65,7 +67,11 @@ class _Parser:
         self.heading_keys = Keys()
 
     def template(self, source: str, filename: str) -> ParsedTemplate:
-        document = outline(blocks(source), filename=filename, problems=self.problems)
+        try:
+            nodes = blocks(source)
+        except TooLong as error:
+            raise TemplateErrors([Problem(error.line, str(error), filename)]) from None
+        document = outline(nodes, filename=filename, problems=self.problems)
         preface = self._reader(("",), Scope(stage=Stage.REFERENCE)).read(document.preface)
         phases = tuple(self._phase(chapter) for chapter in document.chapters)
         template = ParsedTemplate(
@@ -75,7 +81,10 @@ class _Parser:
             contacts=extras.contacts(phases),
             severities=extras.severities(phases),
         )
-        if not template.slots and not any(template.walk_items()):
+        count = sum(1 for _ in template.walk_items())
+        if count > MAX_ITEMS:
+            self.problems.add(0, f"There are {count} items; a checklist has at most {MAX_ITEMS}. Divide it.")
+        if not template.slots and not count:
             self.problems.add(
                 0,
                 "There is nothing to tick here; write each promise on a line of its own as `- [ ] text`.",

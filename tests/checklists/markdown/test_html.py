@@ -60,3 +60,8 @@ def test_blocks_use_no_inline_style_and_no_headings() -> None:
     assert "style" not in shown
     assert "<h1" not in shown
     assert "<strong>Big</strong>" in shown
+
+
+def test_endless_text_is_shown_without_being_read_as_markdown() -> None:
+    assert inline_html("<" * 6000) == "&lt;" * 6000
+    assert block_html("[" * 6000) == f"<p>{'[' * 6000}</p>"

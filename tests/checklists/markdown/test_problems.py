@@ -146,6 +146,15 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         read_file(tmp_path)
 
 
+def test_more_items_than_anybody_keeps_are_refused() -> None:
+    assert "There are 2001 items" in problems("- [ ] a\n" * 2001)[0][1]
+
+
+def test_a_paragraph_that_never_ends_is_refused_with_its_line() -> None:
+    found = problems(f"- [ ] a\n\n{'[' * 200_000}\n")
+    assert found == [(3, "This paragraph is longer than 5000 characters; divide it by empty lines.")]
+
+
 def test_a_hostile_document_is_read_in_reasonable_time() -> None:
     for piece in ["[", "*a **b ", "`", "<!-- ", "> ", "- ", "|a|\n|-|\n", "![["]:
-        parse(f"- [ ] a\n\n# b\n\n{piece * 3000}\n\nend -->\n")
+        parse(f"- [ ] a\n\n# b\n\n{piece * (1500 // len(piece))}\n\nend -->\n")
