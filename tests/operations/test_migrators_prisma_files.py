@@ -50,7 +50,7 @@ def test_its_records_are_those_of_the_cli(tmp_path: Path, make_database: Databas
     assert len(str(identity)) == 36
     assert checksum == hashlib.sha256(ONE["1_one"].encode()).hexdigest()
     assert (name, logs, rolled_back, steps) == ("1_one", None, None, 1)
-    assert started <= finished  # type: ignore[operator]
+    assert started <= finished
 
 
 def test_a_failed_migration_is_undone_recorded_and_blocks(tmp_path: Path, make_database: Database) -> None:
