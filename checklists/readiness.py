@@ -80,23 +80,51 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
     Args:
         gates: by the deployment's number, the key of the gate; without one nothing is in the way.
     """
-    asked = [deployment for deployment in deployments if deployment.pk in gates]
-    found: dict[int, list[Blocker]] = {deployment.pk: [] for deployment in deployments}
+    listed = list(deployments)
+    found: dict[int, list[Blocker]] = {deployment.pk: [] for deployment in listed}
+    asked = [deployment for deployment in listed if deployment.pk in gates]
     if not asked:
         return found
-    unkept = Item.objects.leaves().unkept().filter(section__checklist__deployment__in=asked)
-    proving = _runs_in_progress(asked)
-    for item in unkept.select_related("section__checklist").order_by("section__position", "position"):
-        number = item.section.checklist.deployment_id
-        if item.section.stage in COVERED_BY[gates[number]]:
-            found[number].append(_of_item(item, proving.get(item.pk)))
-    for run in Run.objects.filter(target__in={d.target_id for d in asked}, state=RunState.UNKNOWN):
-        for deployment in asked:
-            if deployment.target_id == run.target_id:
-                found[deployment.pk].append(_of_unknown_run(run))
+    unkept: dict[int, list[Item]] = {}
+    items = Item.objects.leaves().unkept().filter(section__checklist__deployment__in=asked)
+    for item in items.select_related("section__checklist").order_by("section__position", "position"):
+        unkept.setdefault(item.section.checklist.deployment_id, []).append(item)
+    running = _runs_in_progress(asked)
+    targets = {deployment.target_id for deployment in asked}
+    unknown = list(Run.objects.filter(target__in=targets, state=RunState.UNKNOWN))
     for deployment in asked:
-        for source in _sources:
-            found[deployment.pk] += source(deployment, gates[deployment.pk])
+        found[deployment.pk] = judge(
+            deployment,
+            gates[deployment.pk],
+            unkept.get(deployment.pk, []),
+            running,
+            [run for run in unknown if run.target_id == deployment.target_id],
+        )
+    return found
+
+
+def judge(
+    deployment: Deployment,
+    gate_key: str,
+    unkept: Iterable[Item],
+    running: Mapping[int, Run],
+    unknown: Iterable[Run],
+) -> list[Blocker]:
+    """The blockers of a deployment of which the facts are known already.
+
+    Args:
+        unkept: its open and failed items, without those that follow sub-items.
+        running: unfinished runs by the number of the item they are to prove.
+        unknown: runs on its target whose outcome nobody knows.
+    """
+    found = [
+        _of_item(deployment, item, running.get(item.pk))
+        for item in unkept
+        if item.section.stage in COVERED_BY[gate_key]
+    ]
+    found += [_of_unknown_run(run) for run in unknown]
+    for source in _sources:
+        found += source(deployment, gate_key)
     return found
 
 
@@ -107,18 +135,19 @@ def _runs_in_progress(deployments: Iterable[Deployment]) -> dict[int, Run]:
     return {proof.item_id: run for run in runs.prefetch_related("proofs") for proof in run.proofs.all()}
 
 
-def _of_item(item: Item, run: Run | None) -> Blocker:
+def _of_item(deployment: Deployment, item: Item, run: Run | None) -> Blocker:
     if run is not None:
         sentence = f"“{item}” is being proven by run {run.pk}, which is {run.get_state_display().lower()}."
     elif item.state == ItemState.FAILED:
         sentence = f"“{item}” has failed."
     else:
         sentence = f"“{item}” is open."
-    return Blocker(sentence, item.get_absolute_url())
+    return Blocker(sentence, f"{deployment.get_absolute_url()}#item-{item.pk}")
 
 
 def _of_unknown_run(run: Run) -> Blocker:
     return Blocker(
-        f"Run {run.pk} ({run.kind}) was lost while it changed the target; somebody decides what became of it.",
+        f"Run {run.pk} ({run.kind}) was lost while it changed {run.target}; somebody has to decide what became "
+        "of it.",
         reverse("runs:run", args=[run.pk]),
     )

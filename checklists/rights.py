@@ -74,7 +74,9 @@ class Rights:
             NotAllowed: says whose item it is.
         """
         if not self.may_keep(item):
-            whose = f"the team's {item.get_role_display()}" if item.role else "people in the deployment's team"
+            whose = (
+                f"the team's {item.get_role_display()}" if item.role else "people in the deployment's team"
+            )
             raise NotAllowed(
                 f"This item is for {whose}, for operators and for administrators. Nothing was changed; "
                 "the team is named on the deployment's page."

@@ -16,9 +16,13 @@ def checked_title(title: str) -> str:
     """
     title = " ".join(title.split())
     if not title:
-        raise InvalidInput("A deployment needs a title. Nothing was changed; say in a few words what it brings.")
+        raise InvalidInput(
+            "A deployment needs a title. Nothing was changed; say in a few words what it brings."
+        )
     if len(title) > TITLE_LENGTH:
-        raise InvalidInput(f"The title is longer than {TITLE_LENGTH} characters. Nothing was changed; shorten it.")
+        raise InvalidInput(
+            f"The title is longer than {TITLE_LENGTH} characters. Nothing was changed; shorten it."
+        )
     return title
 
 

@@ -17,8 +17,18 @@ urlpatterns = [
     path("deployments/<int:number>/", deployments.deployment, name="deployment"),
     path("deployments/<int:number>/plan", plans.deployment_edit, name="deployment_edit"),
     path("deployments/<int:number>/state", deployments.part, {"name": "state"}, name="deployment_state"),
-    path("deployments/<int:number>/progress", deployments.part, {"name": "progress"}, name="deployment_progress"),
-    path("deployments/<int:number>/timeline", deployments.part, {"name": "timeline"}, name="deployment_timeline"),
+    path(
+        "deployments/<int:number>/progress",
+        deployments.part,
+        {"name": "progress"},
+        name="deployment_progress",
+    ),
+    path(
+        "deployments/<int:number>/timeline",
+        deployments.part,
+        {"name": "timeline"},
+        name="deployment_timeline",
+    ),
     path("deployments/<int:number>/phases/<int:position>", deployments.phase, name="phase"),
     # What moves them on
     path("deployments/<int:number>/launch", moves.launch, name="launch"),
@@ -27,7 +37,9 @@ urlpatterns = [
     path("deployments/<int:number>/cancellation", moves.cancellation, name="cancellation"),
     path("deployments/<int:number>/halt", moves.halt, name="halt"),
     path("deployments/<int:number>/rollback", moves.rollback, name="rollback"),
-    path("deployments/<int:number>/rollback/completion", moves.rollback_completion, name="rollback_completion"),
+    path(
+        "deployments/<int:number>/rollback/completion", moves.rollback_completion, name="rollback_completion"
+    ),
     # Their promises
     path("sections/<int:number>/", sections.section, name="section"),
     path("sections/<int:number>/completions", sections.completions, name="section_completions"),
@@ -46,7 +58,9 @@ urlpatterns = [
     path("templates/<slug:slug>/", templates.template_detail, name="template"),
     path("templates/<slug:slug>/<int:number>/", templates.template_detail, name="template_version"),
     path(
-        "templates/<slug:slug>/<int:number>/publication", templates.template_publication, name="template_publication"
+        "templates/<slug:slug>/<int:number>/publication",
+        templates.template_publication,
+        name="template_publication",
     ),
     path("templates/<slug:slug>/<int:number>.md", templates.template_export, name="template_export"),
 ]

@@ -34,9 +34,13 @@ class Window:
             )
         window = cls(start, end)
         if end <= start:
-            raise InvalidInput(f"The window ends before it starts ({window}). Nothing was changed; swap the times.")
+            raise InvalidInput(
+                f"The window ends before it starts ({window}). Nothing was changed; swap the times."
+            )
         if end <= timezone.now():
-            raise InvalidInput(f"The window is over already ({window}). Nothing was changed; give a later one.")
+            raise InvalidInput(
+                f"The window is over already ({window}). Nothing was changed; give a later one."
+            )
         if end - start > LONGEST:
             raise InvalidInput(
                 f"The window is longer than {LONGEST.days} days ({window}), which looks like a slip. "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -39,7 +39,9 @@ class Deployment(Journey):
 
     title = models.CharField(max_length=200)
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="deployments")
-    template_version = models.ForeignKey(TemplateVersion, on_delete=models.PROTECT, related_name="deployments")
+    template_version = models.ForeignKey(
+        TemplateVersion, on_delete=models.PROTECT, related_name="deployments"
+    )
     rollback_plan = models.TextField()
     notes = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -51,16 +53,26 @@ class Deployment(Journey):
     objects: ClassVar[models.Manager[Deployment]] = models.Manager.from_queryset(DeploymentQuerySet)()
 
     checklist: Checklist
+    # Brought along by `for_page()`: runs on the target whose outcome nobody knows, by number and kind.
+    lost_runs: list[dict[str, Any]]
+    # Brought along by `with_times()`.
+    began_at: datetime | None
+    ended_at: datetime | None
 
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(window_end__gt=F("window_start")), name="window_ends_after_start"),
+            models.CheckConstraint(
+                condition=Q(window_end__gt=F("window_start")), name="window_ends_after_start"
+            ),
             # A range that holds one number stands for “=”, which GiST knows only with an extension.
             ExclusionConstraint(
                 name="one_deployment_per_target_and_time",
                 expressions=[
-                    (Func(F("target"), F("target"), Value("[]"), function="int8range"), RangeOperators.OVERLAPS),
+                    (
+                        Func(F("target"), F("target"), Value("[]"), function="int8range"),
+                        RangeOperators.OVERLAPS,
+                    ),
                     (Func(F("window_start"), F("window_end"), function="tstzrange"), RangeOperators.OVERLAPS),
                 ],
                 condition=Q(state__in=[state.value for state in HOLDS_WINDOW]),
@@ -80,6 +92,11 @@ class Deployment(Journey):
     def window(self) -> Window:
         """Start and end."""
         return Window(self.window_start, self.window_end)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it took, from its beginning to being signed off or rolled back; see `with_times()`."""
+        return self.ended_at - self.began_at if self.began_at and self.ended_at else None
 
     # --- Planning -------------------------------------------------------------------------------------
 
@@ -116,7 +133,9 @@ class Deployment(Journey):
         if target.archived_at:
             raise Refusal(f"Target {target} is archived. Nothing was created; choose one that is in use.")
         if template_version.state != VersionState.PUBLISHED:
-            raise Refusal(f"{template_version} is a draft. Nothing was created; publish it, or choose another.")
+            raise Refusal(
+                f"{template_version} is a draft. Nothing was created; publish it, or choose another."
+            )
         parsed = template_version.parsed()
         with transaction.atomic():
             deployment = cls(
@@ -136,7 +155,9 @@ class Deployment(Journey):
             from checklists.models.checklist import Checklist
 
             Checklist.from_template(deployment, parsed)
-            StateChange.objects.create(deployment=deployment, to_state=deployment.state, by_name=actor_name(by))
+            StateChange.objects.create(
+                deployment=deployment, to_state=deployment.state, by_name=actor_name(by)
+            )
             listeners.on_created.tell(deployment, parsed, by)
             deployment.record(
                 Action.DEPLOYMENT_CREATED,

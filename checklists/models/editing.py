@@ -101,7 +101,9 @@ def _edit_team(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     TeamMember.objects.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in new)
     parts = [f"without {team_in_words(gone)}"] if gone else []
     parts += [f"with {team_in_words(new)}"] if new else []
-    yield Change("team", f"team changed: now {' and '.join(parts)}", team_in_words(present), team_in_words(seats))
+    yield Change(
+        "team", f"team changed: now {' and '.join(parts)}", team_in_words(present), team_in_words(seats)
+    )
 
 
 def _edit_plan(deployment: Deployment, changes: Changes) -> Iterator[Change]:

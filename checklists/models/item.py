@@ -181,12 +181,19 @@ class Item(models.Model):
             case ProofKind.FILE:
                 proof = file_proof(file, text)
             case _:
-                raise InvalidInput(f"A person adds a note, a link or a file, not “{kind}”. Nothing was added.")
+                raise InvalidInput(
+                    f"A person adds a note, a link or a file, not “{kind}”. Nothing was added."
+                )
         try:
             with self._changing(by):
                 proof.item, proof.by, proof.by_name = self, user_of(by), actor_name(by)
                 proof.save(force_insert=True)
-                facts = {"kind": proof.kind, "url": proof.url, "file": proof.file_name, "sha256": proof.file_sha256}
+                facts = {
+                    "kind": proof.kind,
+                    "url": proof.url,
+                    "file": proof.file_name,
+                    "sha256": proof.file_sha256,
+                }
                 self._tell(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
         except BaseException:
             proof.forget_file()
@@ -284,33 +291,35 @@ class Item(models.Model):
         Completion.objects.create(item=self, by=user_of(by), by_name=actor_name(by), note=note)
 
     def _withdraw_completion(self, by: Actor) -> None:
-        self.completions.filter(undone_at=None).update(undone_at=timezone.now(), undone_by_name=actor_name(by))
+        self.completions.filter(undone_at=None).update(
+            undone_at=timezone.now(), undone_by_name=actor_name(by)
+        )
 
     def _tell(self, by: Actor, action: Action, what: str, **data: object) -> None:
         """Let parents follow, tell listeners, append the audit entry, announce what pages show of it."""
-        followed = self._lead_parents()
+        above = list(self._lead_parents())
         stage = self.section.stage
         listeners.on_record_change.tell(self.deployment, by, f"“{self}” {what}", stage)
         self._audit(action, by, {key: value for key, value in data.items() if value != ""})
-        for parent in followed:
+        for parent in (parent for parent, moved in above if moved):
             parent._audit(Action.ITEM_FOLLOWED, by, {"state": parent.state, "after": str(self)})
-        ids = [f"item-{item.pk}" for item in (self, *followed)]
+        ids = [f"item-{item.pk}" for item in (self, *(parent for parent, _ in above))]
         phase = f"phase-{self.deployment.pk}-{self.section.phase_position}"
         self.deployment.announce(*ids, f"section-{self.section_id}", phase)
 
-    def _lead_parents(self) -> list[Item]:
-        """Set the item above to what its sub-items say together, and so on upwards; those that moved."""
-        moved: list[Item] = []
+    def _lead_parents(self) -> Iterator[tuple[Item, bool]]:
+        """Set each item above to what its sub-items say together; yields it, and whether it moved."""
         child = self
         while child.parent_id is not None:
             parent = Item.objects.get(pk=child.parent_id)
             state = ItemState.of_children(parent.children.values_list("state", flat=True))
-            if state == parent.state:
-                break
-            parent._move(state, parent.state)
-            moved.append(parent)
+            moved = state != parent.state
+            if moved:
+                parent._move(state, parent.state)
+            yield parent, moved
             child = parent
-        return moved
 
     def _audit(self, action: Action, by: Actor, data: dict[str, object]) -> None:
-        audit.append(action, by=by, subject=self, deployment_id=self.section.checklist.deployment_id, data=data)
+        audit.append(
+            action, by=by, subject=self, deployment_id=self.section.checklist.deployment_id, data=data
+        )

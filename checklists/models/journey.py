@@ -166,13 +166,19 @@ class Journey(models.Model):
             before = DeploymentState(current.state)
             after = current._reaches(verb)
             halted_in = before if verb == "halt" else ""
-            moved = self._rows().filter(pk=self.pk, state=before).update(state=after, state_before_halt=halted_in)
+            moved = (
+                self._rows().filter(pk=self.pk, state=before).update(state=after, state_before_halt=halted_in)
+            )
             if moved != 1:  # the lock makes this impossible; if it ever breaks, nothing may happen twice
                 raise Refusal(f"“{self}” was changed by somebody else just now. Reload and look again.")
             self.state = current.state = after
             self.state_before_halt = current.state_before_halt = halted_in
             StateChange.objects.create(
-                deployment=current, from_state=before, to_state=after, by_name=actor_name(by), reason=reason.strip()
+                deployment=current,
+                from_state=before,
+                to_state=after,
+                by_name=actor_name(by),
+                reason=reason.strip(),
             )
             listeners.on_state_change.tell(current, by, before.value, after.value)
             self.record(action, by, before=before.value, after=after.value, reason=reason.strip())
@@ -199,5 +205,3 @@ class Journey(models.Model):
                 f"Run {run.pk} ({run.kind}) is {run.get_state_display().lower()}. “{self}” stays "
                 f"{self.now_in}; wait for the run, cancel it, or decide its outcome first."
             )
-
-

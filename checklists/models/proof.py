@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 import uuid
 from pathlib import PurePosixPath
+from typing import ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -53,6 +54,14 @@ def stored_name(_proof: Proof, _name: str) -> str:
     return f"{FOLDER}{uuid.uuid4().hex}"
 
 
+class ProofQuerySet(models.QuerySet["Proof"]):
+    """Proofs."""
+
+    def of_deployment(self, deployment_id: int) -> ProofQuerySet:
+        """All proofs of a deployment with their runs, the oldest first."""
+        return self.filter(item__section__checklist__deployment=deployment_id).select_related("run")
+
+
 class Proof(models.Model):
     """A row that backs an item; never edited, never deleted."""
 
@@ -73,11 +82,15 @@ class Proof(models.Model):
     at = models.DateTimeField(auto_now_add=True)
     valid_until = models.DateTimeField(null=True)
 
+    objects: ClassVar[models.Manager[Proof]] = models.Manager.from_queryset(ProofQuerySet)()
+
     class Meta:
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["item", "run"], condition=models.Q(run__isnull=False), name="one_proof_per_item_and_run"
+                fields=["item", "run"],
+                condition=models.Q(run__isnull=False),
+                name="one_proof_per_item_and_run",
             )
         ]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, cast
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
 from django.db.models import Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 
 from checklists.models.state import FINAL, HOLDS_WINDOW, DeploymentState, StateChange
+from checklists.models.team import TeamMember
 from checklists.window import Window
 from deployctl.accounts.models import User
-from deployctl.runs.models import Target
+from deployctl.runs.models import Run, RunState, Target
 
 if TYPE_CHECKING:
     from checklists.models.deployment import Deployment  # noqa: F401 (named in a string below)
@@ -30,9 +34,13 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """What a person may read: everything, while their account is active."""
         return self if user.is_active else self.none()
 
-    def with_names(self) -> DeploymentQuerySet:
-        """Together with target, template and people, for pages that show their names."""
-        return self.select_related("target", "template_version__template").prefetch_related("team__user__grants")
+    def for_page(self) -> DeploymentQuerySet:
+        """With everything about themselves that their page shows, and the lost runs on their target."""
+        seats = models.Prefetch("team", TeamMember.objects.select_related("user"))
+        lost = Run.objects.filter(target=OuterRef("target"), state=RunState.UNKNOWN)
+        found = self.select_related("target", "template_version__template").prefetch_related(seats)
+        lost_runs = ArraySubquery(lost.order_by("pk").values(known=JSONObject(pk="pk", kind="kind")))
+        return cast("DeploymentQuerySet", found.annotate(lost_runs=lost_runs))
 
     def unfinished(self) -> DeploymentQuerySet:
         """Everything that is neither closed, cancelled nor rolled back."""
@@ -51,6 +59,15 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
     def of_person(self, user: User) -> DeploymentQuerySet:
         """Those in whose team somebody is, or that they created."""
         return self.filter(Q(team__user=user) | Q(created_by=user)).distinct()
+
+    def in_period(self, since: date | None, until: date | None) -> DeploymentQuerySet:
+        """Those whose window opened in a period of days, in the viewer's zone; None leaves a side open."""
+        found = self
+        if since is not None:
+            found = found.filter(window_start__date__gte=since)
+        if until is not None:
+            found = found.filter(window_start__date__lte=until)
+        return found
 
     def with_times(self) -> DeploymentQuerySet:
         """With `began_at` and `ended_at`, read from the rows of its moves; None where it has not yet."""

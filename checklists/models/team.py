@@ -18,12 +18,16 @@ class TeamMember(models.Model):
     """A person's part in a deployment."""
 
     deployment = models.ForeignKey("checklists.Deployment", on_delete=models.PROTECT, related_name="team")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="deployment_roles")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="deployment_roles"
+    )
     role = models.CharField(max_length=20, choices=Role.choices)
 
     class Meta:
         ordering = ["pk"]
-        constraints = [models.UniqueConstraint(fields=["deployment", "user", "role"], name="team_member_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["deployment", "user", "role"], name="team_member_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.user}: {self.get_role_display()}"
@@ -40,7 +44,9 @@ def checked_team(seats: Iterable[Seat]) -> list[Seat]:
     """
     team = list(dict.fromkeys((user, str(role)) for user, role in seats))
     if not team:
-        raise InvalidInput("A deployment needs a team. Nothing was changed; name at least one person with a role.")
+        raise InvalidInput(
+            "A deployment needs a team. Nothing was changed; name at least one person with a role."
+        )
     for user, role in team:
         if role not in Role.values:
             raise InvalidInput(

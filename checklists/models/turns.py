@@ -80,5 +80,7 @@ def why_frozen(state: str, stage: str) -> str:
 
 def is_signed(state: str, stage: str) -> bool:
     """Whether a signed gate covers the stage now, so that a change would withdraw its signatures."""
-    signed = {DeploymentState.APPROVED: "pre", DeploymentState.SIGNED_OFF: "post"}.get(DeploymentState(state), "")
+    signed = {DeploymentState.APPROVED: "pre", DeploymentState.SIGNED_OFF: "post"}.get(
+        DeploymentState(state), ""
+    )
     return stage in COVERED_BY.get(signed, ())

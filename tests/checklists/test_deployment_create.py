@@ -129,7 +129,9 @@ def test_overlapping_windows_of_one_target_are_refused_naming_the_other(
     deployment: Deployment, version: TemplateVersion, dba: User
 ) -> None:
     with pytest.raises(Refusal, match="“Shop goes live” holds shop from"):
-        plan(deployment.target, version, [(dba, Role.DBA)], window_start=in_hours(25), window_end=in_hours(27))
+        plan(
+            deployment.target, version, [(dba, Role.DBA)], window_start=in_hours(25), window_end=in_hours(27)
+        )
 
 
 def test_windows_that_only_touch_and_other_targets_are_no_overlap(
@@ -148,5 +150,8 @@ def test_a_cancelled_deployment_holds_its_window_no_longer(
 
 
 def test_a_template_without_sections_of_its_own_works(target: Target, dba: User) -> None:
-    made = plan(target, published("- [ ] one\n- [ ] two\n", "plain"), [(dba, Role.DBA)])
+    lines = "".join(
+        f"- [ ] DBA: ____ Date: ____ <!-- sign: {gate}, role: dba -->\n" for gate in ("pre", "post")
+    )
+    made = plan(target, published(f"- [ ] one\n- [ ] two\n{lines}", "plain"), [(dba, Role.DBA)])
     assert [i.text for i in Item.objects.of_deployment(made.pk)] == ["one", "two"]

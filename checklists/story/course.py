@@ -1,0 +1,94 @@
+"""Where a deployment is on its way, what comes next, and what the viewer may press."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from checklists.models import DeploymentState
+from checklists.models.state import MOVES, NOT_BEGUN
+from checklists.models.turns import NEXT_GATE
+from checklists.story.tale import Story
+
+STEPS = (
+    DeploymentState.PLANNING,
+    DeploymentState.APPROVED,
+    DeploymentState.DEPLOYING,
+    DeploymentState.VERIFYING,
+    DeploymentState.SIGNED_OFF,
+    DeploymentState.CLOSED,
+)
+
+NEXT_STEPS = {
+    DeploymentState.PLANNING: "Keep what the first gate covers, then have it signed.",
+    DeploymentState.APPROVED: "Begin when the window opens.",
+    DeploymentState.DEPLOYING: "Do the work of the day, then start verification.",
+    DeploymentState.VERIFYING: "Verify, then have the second gate signed.",
+    DeploymentState.SIGNED_OFF: "Keep the promises of the first week, then close it.",
+    DeploymentState.HALTED: "Assess, then resume or roll back. Nothing new starts meanwhile.",
+    DeploymentState.ROLLING_BACK: "Follow the rollback plan; say so when the target is as it was.",
+}
+
+
+@dataclass(frozen=True)
+class Course:
+    """The way of a deployment as its page draws it."""
+
+    steps: tuple[DeploymentState, ...]
+    present: DeploymentState
+    next_step: str
+    before: str
+    window_words: str
+    outside_window: bool
+    may_begin: bool
+    may_verify: bool
+    may_close: bool
+    may_cancel: bool
+    may_halt: bool
+    may_resume: bool
+    may_roll_back: bool
+    may_finish_rollback: bool
+    may_edit: bool
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether GO or NO-GO is a question now."""
+        return bool(self.before)
+
+
+GATES = {"pre": "the first gate", "post": "the second gate", "closure": "closing"}
+
+
+def course_of(story: Story) -> Course:
+    """Read off a story where its deployment is, and what its viewer may do."""
+    deployment, rights = story.deployment, story.rights
+    state, now = DeploymentState(deployment.state), timezone.now()
+
+    def may(verb: str, allowed: bool) -> bool:
+        return allowed and state in MOVES[verb]
+
+    if now < deployment.window_start:
+        window_words = "opens"
+    elif now <= deployment.window_end:
+        window_words = "closes"
+    else:
+        window_words = "closed"
+    return Course(
+        steps=STEPS,
+        # A halted deployment is still where it was halted.
+        present=DeploymentState(deployment.state_before_halt or state),
+        next_step=NEXT_STEPS.get(state, ""),
+        before=GATES.get(NEXT_GATE.get(state, ""), ""),
+        window_words=window_words,
+        outside_window=window_words != "closes",
+        may_begin=may("begin", rights.may_lead),
+        may_verify=may("start_verification", rights.may_lead),
+        may_close=may("close", rights.may_lead) and not story.blockers,
+        may_cancel=may("cancel", rights.may_lead),
+        may_halt=may("halt", rights.may_halt),
+        may_resume=may("resume", rights.may_lead),
+        may_roll_back=may("start_rollback", rights.may_lead),
+        may_finish_rollback=may("finish_rollback", rights.may_lead),
+        may_edit=rights.may_lead and (state in NOT_BEGUN or not deployment.is_final),
+    )

@@ -1,0 +1,75 @@
+"""What happened to a deployment, from its audit entries, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from checklists.models import Deployment
+from deployctl.audit import Action
+from deployctl.audit.models import Entry
+
+LINES = 30
+
+WORDS: dict[str, str] = {
+    Action.DEPLOYMENT_APPROVED: "gave the last signature of the first gate: approved",
+    Action.DEPLOYMENT_BEGUN: "began the deployment",
+    Action.DEPLOYMENT_CANCELLED: "cancelled the deployment",
+    Action.DEPLOYMENT_CLOSED: "closed the deployment",
+    Action.DEPLOYMENT_CREATED: "planned the deployment",
+    Action.DEPLOYMENT_EDITED: "changed the plan",
+    Action.DEPLOYMENT_HALTED: "halted the deployment",
+    Action.DEPLOYMENT_REOPENED: "changed what was approved: the gate is open again",
+    Action.DEPLOYMENT_RESUMED: "resumed the deployment",
+    Action.DEPLOYMENT_ROLLBACK_STARTED: "started the rollback",
+    Action.DEPLOYMENT_ROLLED_BACK: "finished the rollback",
+    Action.DEPLOYMENT_SIGNED_OFF: "gave the last signature of the second gate: signed off",
+    Action.DEPLOYMENT_VERIFICATION_STARTED: "started verification",
+    Action.ITEM_COMPLETED: "ticked",
+    Action.ITEM_FAILED: "saw fail",
+    Action.ITEM_FOLLOWED: "thereby moved",
+    Action.ITEM_PROOF_ADDED: "added proof to",
+    Action.ITEM_PROVEN: "had proven",
+    Action.ITEM_RUN_REQUESTED: "started the operation of",
+    Action.ITEM_UNDONE: "opened again",
+    Action.ITEM_UNPROVEN: "could not prove",
+    Action.ITEM_UNWAIVED: "withdrew the waiver of",
+    Action.ITEM_WAIVED: "waived",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """Who did what, when; and to what, where that is not the deployment itself."""
+
+    at: datetime
+    who: str
+    what: str
+    subject: str
+    said: str
+
+
+def timeline_of(deployment: Deployment) -> list[Line]:
+    """The newest entries of a deployment, the newest first."""
+    itself = deployment._meta.label_lower
+    return [
+        Line(
+            at=entry.at,
+            who=entry.actor_name,
+            what=words(entry.action),
+            subject="" if entry.subject_type == itself else entry.subject,
+            said=_said(entry),
+        )
+        for entry in Entry.objects.of_deployment(deployment.pk)[:LINES]
+    ]
+
+
+def words(action: str) -> str:
+    """An action as it reads between a name and a thing."""
+    return WORDS.get(action) or action.replace("_", " ").replace(".", ": ")
+
+
+def _said(entry: Entry) -> str:
+    """What the person wrote along with it."""
+    data = entry.data
+    return str(data.get("reason") or data.get("note") or data.get("text") or "")

@@ -1,0 +1,114 @@
+"""Planning a deployment, and changing the plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_http_methods
+
+from checklists.forms.deployments import (
+    DeploymentForm,
+    PlanForm,
+    TeamRows,
+    current_versions,
+    plan_of,
+    team_form,
+    usual_plan,
+    usual_seats,
+    usual_window,
+)
+from checklists.models import Deployment
+from checklists.models.editing import Changes
+from checklists.views.viewer import viewer
+from deployctl.accounts.policies import enrolled, operator
+from deployctl.errors import DeployctlError
+from deployctl.runs.models import Target
+from deployctl.web.errors import status_of
+from deployctl.web.http import see_other
+
+USUAL_TITLE_END = " to production"
+
+
+@require_http_methods(["GET", "POST"])
+@operator
+def deployment_new(request: HttpRequest) -> HttpResponse:
+    """Plan a deployment; `?target=name` chooses whose people are suggested."""
+    by = viewer(request)
+    if request.method == "GET":
+        target = _chosen_target(request)
+        form = DeploymentForm(initial=_suggestions(request, target), user=by)
+        return _form_page(request, "checklists/deployment_new.html", form, team_form(usual_seats(target)))
+    form, team, status = DeploymentForm(request.POST, user=by), team_form([], request.POST), 422
+    if form.is_valid() and team.is_valid():
+        try:
+            made = Deployment.create(**form.cleaned_data, team=team.seats, by=by)
+        except DeployctlError as error:
+            form.add_error(None, error.sentence)
+            status = status_of(error)
+        else:
+            messages.success(request, f"“{made}” is planned. Its checklist is ready.")
+            return see_other(request, made.get_absolute_url())
+    return _form_page(request, "checklists/deployment_new.html", form, team, status=status)
+
+
+@require_http_methods(["GET", "POST"])
+@enrolled
+def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
+    """Change the plan. What was not touched stays to the second as it was."""
+    by = viewer(request)
+    deployment = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
+    seats = [(member.user, member.role) for member in deployment.team.all()]
+    form = PlanForm(request.POST or None, initial=plan_of(deployment))
+    team, status = team_form(seats, request.POST or None), 200
+    if request.method == "POST":
+        status = 422
+        if form.is_valid() and team.is_valid():
+            try:
+                changed = deployment.edit(by, **_changes(form, team))
+            except DeployctlError as error:
+                form.add_error(None, error.sentence)
+                status = status_of(error)
+            else:
+                said = f"Changed: {'; '.join(changed)}." if changed else "Nothing was changed."
+                messages.success(request, said)
+                return see_other(request, deployment.get_absolute_url())
+    return _form_page(
+        request, "checklists/deployment_edit.html", form, team, status=status, deployment=deployment
+    )
+
+
+def _changes(form: PlanForm, team: TeamRows) -> Changes:
+    changes: dict[str, Any] = {name: form.cleaned_data[name] for name in form.changed_data}
+    return Changes(**changes, team=team.seats)  # type: ignore[typeddict-item]
+
+
+def _chosen_target(request: HttpRequest) -> Target | None:
+    targets = Target.objects.visible_to(viewer(request)).current()
+    return targets.filter(name=request.GET.get("target", "")).first() or targets.first()
+
+
+def _suggestions(request: HttpRequest, target: Target | None) -> dict[str, Any]:
+    start, end = usual_window()
+    version = current_versions().first()
+    suggested: dict[str, Any] = {
+        "target": target.name if target else None,
+        "template_version": version.pk if version else None,
+        "title": f"{target.name}{USUAL_TITLE_END}" if target else "",
+        "window_start": start,
+        "window_end": end,
+        "rollback_plan": usual_plan(version),
+    }
+    # “Use its people” sends the form by GET: what was filled in already stays, but not our own title.
+    kept = {name: text for name, text in request.GET.items() if text}
+    if kept.get("title", "").endswith(USUAL_TITLE_END):
+        del kept["title"]
+    return suggested | kept
+
+
+def _form_page(
+    request: HttpRequest, page: str, form: PlanForm, team: TeamRows, *, status: int = 200, **context: Any
+) -> HttpResponse:
+    return render(request, page, {"form": form, "team": team} | context, status=status)

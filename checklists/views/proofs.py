@@ -1,0 +1,34 @@
+"""Files that people put beside items."""
+
+from __future__ import annotations
+
+from django.http import FileResponse, HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from checklists.models import Deployment, Proof, ProofKind
+from checklists.views.viewer import viewer
+from deployctl.accounts.policies import member
+from deployctl.errors import Refusal
+
+
+@require_GET
+@member
+def file(request: HttpRequest, number: int) -> HttpResponseBase:
+    """Download a file: always as a download and without a type, so that no browser shows or runs it."""
+    visible = Deployment.objects.visible_to(viewer(request))
+    proofs = Proof.objects.filter(kind=ProofKind.FILE, item__section__checklist__deployment__in=visible)
+    proof = get_object_or_404(proofs, pk=number)
+    try:
+        content = proof.file.open("rb")
+    except FileNotFoundError:
+        raise Refusal(
+            f"The file “{proof.file_name}” is no longer where it was kept. Its digest {proof.file_sha256} stays "
+            "in the record; ask an administrator to put the file back from a backup."
+        ) from None
+    response = FileResponse(
+        content, as_attachment=True, filename=proof.file_name, content_type="application/octet-stream"
+    )
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["Cache-Control"] = "private, no-store"
+    return response

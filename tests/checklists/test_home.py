@@ -1,0 +1,96 @@
+"""The first page: what waits on whom, what runs, what ships next, and what to do first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from checklists import readiness
+from checklists.models import Deployment, Item
+from checklists.readiness import Waiting
+from deployctl.accounts.models import User
+from deployctl.runs.models import Run, RunState
+from tests.checklists.deployments import item, plan
+
+
+def home(browser: Any) -> str:
+    answer = browser.get("/")
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def test_items_of_ones_role_wait_the_ones_due_first_first(deployment: Deployment, qa_lead: User) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(state="verifying")
+    waiting = [str(promise) for promise in Item.objects.waiting_on(qa_lead)]
+    assert waiting == ["Looked at the log", "Users can sign in"]
+
+
+def test_what_has_not_its_turn_waits_on_nobody(deployment: Deployment, qa_lead: User, outsider: User) -> None:
+    assert [str(promise) for promise in Item.objects.waiting_on(qa_lead)] == ["Anybody checks this"]
+    assert not Item.objects.waiting_on(outsider).exists()
+    deployment.cancel(deployment.team.all()[0].user, "Later.")
+    assert not Item.objects.waiting_on(qa_lead).exists()
+
+
+def test_the_page_shows_what_waits_runs_and_ships(deployment: Deployment, dba: User, signed_in: Any) -> None:
+    run = item(deployment, "Connection").start(dba)
+    page = home(signed_in(dba))
+    assert "Server is there" in page
+    assert f"/runs/{run.pk}/" in page
+    assert "NO-GO" in page
+    assert f"{deployment.get_absolute_url()}#item-{item(deployment, 'Server').pk}" in page
+    assert 'data-live-channels="home"' in page
+
+
+def test_lost_runs_wait_on_operators_only(
+    deployment: Deployment, dba: User, qa_lead: User, signed_in: Any
+) -> None:
+    run = item(deployment, "Connection").start(dba)
+    Run.objects.filter(pk=run.pk).update(state=RunState.UNKNOWN)
+    assert f"Decide what became of run {run.pk}" in home(signed_in(dba))
+    assert "Decide what became" not in home(signed_in(qa_lead))
+
+
+def test_other_floors_say_what_waits(dba: User, signed_in: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "_waiting", [lambda _user: [Waiting("Sign here.", "/deployments/")]])
+    assert "Sign here." in home(signed_in(dba))
+
+
+def test_a_new_installation_is_told_what_to_do_first(
+    db: None, viewer: User, dba: User, signed_in: Any
+) -> None:
+    page = home(signed_in(viewer))
+    assert "Three steps to the first deployment" in page
+    assert "An operator does this." in page
+    assert "/deployments/new" not in page
+    assert "/deployments/new" in home(signed_in(dba))
+
+
+def test_nothing_waiting_says_what_will_appear(deployment: Deployment, viewer: User, signed_in: Any) -> None:
+    assert "Nothing waits on you." in home(signed_in(viewer))
+
+
+@pytest.mark.parametrize("part", ["waiting", "runs", "next"])
+def test_each_part_is_a_live_fragment(deployment: Deployment, dba: User, signed_in: Any, part: str) -> None:
+    answer = signed_in(dba).get(f"/home/{part}", headers={"HX-Request": "true"})
+    assert f'id="home-{part}"' in answer.content.decode()
+    assert "<html" not in answer.content.decode()
+    assert signed_in(dba).get("/home/nonsense").status_code == 404
+
+
+def test_the_page_needs_few_queries(
+    deployment: Deployment, dba: User, signed_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "_waiting", [])  # what other floors ask is theirs to keep short
+    from tests.checklists.deployments import a_target
+
+    for name in ("one", "two", "three", "four"):
+        plan(a_target(name), deployment.template_version, [(dba, "dba")])
+    browser = signed_in(dba)
+    with CaptureQueriesContext(connection) as captured:
+        home(browser)
+    own = [query["sql"][:200] for query in captured.captured_queries if "signoff_" not in query["sql"]]
+    assert len(own) <= 15, "\n".join(own)

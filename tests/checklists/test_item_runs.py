@@ -1,0 +1,149 @@
+"""Items that operations prove: when they may start, and what becomes of them when their runs end."""
+
+from __future__ import annotations
+
+import pytest
+
+from checklists.models import Deployment, Item
+from checklists.readiness import blockers
+from deployctl.accounts.models import User
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.runs.guards import check_claim
+from deployctl.runs.models import Run, RunState
+from tests.checklists.deployments import finish, item
+
+
+def put(deployment: Deployment, state: str) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(state=state)
+
+
+def test_operations_wait_for_the_first_gate(deployment: Deployment, dba: User) -> None:
+    with pytest.raises(Refusal, match="wait for the first gate"):
+        item(deployment, "Migrations").start(dba)
+    put(deployment, "approved")
+    with pytest.raises(Refusal, match="Begin it first"):
+        item(deployment, "Migrations").start(dba)
+    assert not Run.objects.exists()
+
+
+def test_what_the_first_gate_covers_may_be_proven_before_it(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Connection")
+    run = promise.start(dba)
+    assert (run.kind, run.authority, run.state) == ("connect", f"deployment:{deployment.pk}", "queued")
+    assert promise.proofs.get().outcome == "pending"
+    assert f"run {run.pk}, which is queued" in " ".join(b.sentence for b in blockers(deployment, "pre"))
+
+
+def test_a_begun_deployment_may_change_production(deployment: Deployment, dba: User) -> None:
+    put(deployment, "deploying")
+    run = item(deployment, "Migrations").start(dba)
+    assert run.changes_target
+
+
+def test_a_halted_deployment_starts_nothing(deployment: Deployment, dba: User) -> None:
+    put(deployment, "halted")
+    with pytest.raises(Refusal, match="halted: nothing new starts"):
+        item(deployment, "Migrations").start(dba)
+
+
+def test_a_run_needs_an_operator_who_may_keep_the_item(
+    deployment: Deployment, qa_lead: User, viewer: User
+) -> None:
+    with pytest.raises(NotAllowed):
+        item(deployment, "Connection").start(viewer)
+    deployment.edit(deployment.team.all()[0].user, team=[(qa_lead, "dba")])
+    with pytest.raises(NotAllowed, match="Only operators"):
+        item(deployment, "Connection").start(qa_lead)
+
+
+def test_an_item_kept_by_hand_has_nothing_to_start(deployment: Deployment, dba: User) -> None:
+    with pytest.raises(Refusal, match="has no operation"):
+        item(deployment, "Server").start(dba)
+
+
+def test_unknown_parameters_are_refused_and_no_run_is_left(deployment: Deployment, dba: User) -> None:
+    with pytest.raises(InvalidInput):
+        item(deployment, "Connection").start(dba, {"nonsense": "1"})
+    assert not Run.objects.exists()
+
+
+def test_somebody_elses_run_on_the_target_is_named(
+    deployment: Deployment, dba: User, devops_lead: User
+) -> None:
+    put(deployment, "deploying")
+    item(deployment, "Migrations").start(dba)
+    with pytest.raises(Refusal, match=r"Dana Baker started run \d+ \(migrate\) on shop"):
+        item(deployment, "Migrations").start(devops_lead)
+
+
+@pytest.mark.parametrize(
+    ("ended", "state", "outcome"),
+    [
+        (RunState.SUCCEEDED, "done", "pass"),
+        (RunState.FAILED, "failed", "fail"),
+        (RunState.CANCELLED, "open", "error"),
+        (RunState.INTERRUPTED, "open", "error"),
+        (RunState.UNKNOWN, "open", "pending"),
+    ],
+)
+def test_the_item_takes_over_what_came_of_the_run(
+    deployment: Deployment, dba: User, ended: RunState, state: str, outcome: str
+) -> None:
+    promise = item(deployment, "Connection")
+    finish(promise.start(dba), ended)
+    promise.refresh_from_db()
+    assert (promise.state, promise.proofs.get().outcome) == (state, outcome)
+    assert promise.completions.filter(by=dba).count() == (1 if state == "done" else 0)
+
+
+def test_a_decided_unknown_run_settles_its_item(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Connection")
+    run = promise.start(dba)
+    finish(run, RunState.UNKNOWN)
+    assert any("was lost while it changed" in b.sentence for b in blockers(deployment, "pre"))
+    run.decide(by=dba, outcome="succeeded", note="The database answers.")
+    assert Item.objects.get(pk=promise.pk).state == "done"
+
+
+def test_a_failed_second_run_takes_the_tick_away(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Connection")
+    finish(promise.start(dba), RunState.SUCCEEDED)
+    finish(promise.start(dba), RunState.FAILED)
+    promise.refresh_from_db()
+    assert promise.state == "failed"
+    assert promise.completions.get().undone_at is not None
+    assert any("has failed" in b.sentence for b in blockers(deployment, "pre"))
+
+
+def test_a_cancelled_second_run_leaves_the_tick(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Connection")
+    finish(promise.start(dba), RunState.SUCCEEDED)
+    finish(promise.start(dba), RunState.CANCELLED)
+    promise.refresh_from_db()
+    assert promise.state == "done"
+
+
+def test_a_claim_is_refused_when_the_deployment_was_halted_meanwhile(
+    deployment: Deployment, dba: User
+) -> None:
+    put(deployment, "deploying")
+    run = item(deployment, "Migrations").start(dba)
+    check_claim(run)
+    Deployment.objects.get(pk=deployment.pk).halt(dba, "Wait.")
+    with pytest.raises(Refusal, match="halted"):
+        check_claim(Run.objects.get(pk=run.pk))
+
+
+def test_a_claim_is_refused_when_its_person_lost_the_permission(deployment: Deployment, dba: User) -> None:
+    run = item(deployment, "Connection").start(dba)
+    dba.grants.all().delete()
+    with pytest.raises(NotAllowed):
+        check_claim(Run.objects.get(pk=run.pk))
+
+
+def test_a_run_cannot_claim_a_deployment_that_has_no_such_item(deployment: Deployment, dba: User) -> None:
+    run = Run.request(
+        target=deployment.target, kind="connect", params={}, by=dba, authority=deployment.authority
+    )
+    with pytest.raises(Refusal, match="has no such item"):
+        check_claim(run)

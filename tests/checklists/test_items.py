@@ -1,0 +1,270 @@
+"""Keeping items: tick, undo, waive, prove; by whom, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from checklists import listeners
+from checklists.models import Deployment, Item, ItemState, Section
+from deployctl.accounts.models import User
+from deployctl.audit.models import Entry
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from tests.checklists.deployments import MACHINE, item
+
+
+def test_a_tick_is_a_row_with_who_when_and_note(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Server")
+    promise.complete(dba, "Version 16.4.\r\n")
+    completion = promise.completions.get()
+    assert (promise.state, completion.by, completion.note) == ("done", dba, "Version 16.4.")
+    assert Entry.objects.get(action="item.completed").data == {"note": "Version 16.4."}
+
+
+def test_the_second_person_is_told_who_ticked_it_when(
+    deployment: Deployment, dba: User, devops_lead: User
+) -> None:
+    mine, theirs = item(deployment, "Server"), item(deployment, "Server")
+    mine.complete(dba)
+    with pytest.raises(Refusal, match="was done already, by Dana Baker on .* UTC. You changed nothing"):
+        theirs.complete(devops_lead)
+    assert mine.completions.count() == 1
+
+
+def test_undo_keeps_the_completion_and_says_who_undid_it(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Server")
+    promise.complete(dba)
+    promise.undo(dba)
+    completion = promise.completions.get()
+    assert promise.state == "open"
+    assert completion.undone_by_name == "Dana Baker"
+    promise.complete(dba)
+    assert promise.completions.count() == 2
+
+
+def test_an_open_item_cannot_be_undone(deployment: Deployment, dba: User) -> None:
+    with pytest.raises(Refusal, match="“Server is there” is open"):
+        item(deployment, "Server").undo(dba)
+
+
+def test_only_the_role_of_an_item_and_operators_keep_it(
+    deployment: Deployment, qa_lead: User, administrator: User, devops_lead: User
+) -> None:
+    with pytest.raises(NotAllowed, match="for the team's Database Administrator"):
+        item(deployment, "Server").complete(qa_lead)
+    item(deployment, "Server").complete(administrator)
+    item(deployment, "Migrations").complete(devops_lead, "Saw it.")
+
+
+def test_anybody_in_the_team_keeps_an_item_without_a_role(
+    deployment: Deployment, qa_lead: User, outsider: User
+) -> None:
+    with pytest.raises(NotAllowed, match="people in the deployment's team"):
+        item(deployment, "Anybody").complete(outsider)
+    item(deployment, "Anybody").complete(qa_lead)
+
+
+def test_a_disabled_person_keeps_nothing(deployment: Deployment, dba: User) -> None:
+    dba.is_active = False
+    with pytest.raises(NotAllowed):
+        item(deployment, "Server").complete(dba)
+
+
+def test_waiving_needs_a_reason_and_can_be_withdrawn(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Server")
+    with pytest.raises(InvalidInput, match="needs a reason"):
+        promise.waive(dba, "")
+    promise.waive(dba, "Managed by the provider.")
+    assert promise.state == "waived"
+    with pytest.raises(Refusal, match=r"was waived already, by Dana Baker .*\(Managed by the provider.\)"):
+        promise.complete(dba)
+    promise.unwaive(dba)
+    assert promise.state == "open"
+    assert promise.waivers.get().withdrawn_by_name == "Dana Baker"
+
+
+def test_an_item_that_asks_for_evidence_is_not_ticked_without(
+    deployment: Deployment, devops_lead: User
+) -> None:
+    promise = item(deployment, "Papers")
+    with pytest.raises(Refusal, match="asks for evidence"):
+        promise.complete(devops_lead)
+    promise.add_proof(devops_lead, "link", url="https://example.org/papers")
+    promise.complete(devops_lead)
+    assert promise.state == "done"
+
+
+def test_an_operations_item_ticked_by_hand_needs_a_note(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Connection")
+    with pytest.raises(InvalidInput, match="proven by the operation “connect”"):
+        promise.complete(dba)
+    promise.complete(dba, "psql says hello.")
+    assert promise.state == "done"
+
+
+# --- Sub-items ----------------------------------------------------------------------------------------
+
+
+def test_a_parent_follows_its_children(deployment: Deployment, dba: User) -> None:
+    parent, pool, disk = (item(deployment, text) for text in ("Thresholds", "Pool", "Disk"))
+    with pytest.raises(Refusal, match="follows its sub-items"):
+        parent.complete(dba)
+    pool.complete(dba)
+    assert Item.objects.get(pk=parent.pk).state == "open"
+    disk.waive(dba, "No disk.")
+    assert Item.objects.get(pk=parent.pk).state == "done"
+    pool.undo(dba)
+    assert Item.objects.get(pk=parent.pk).state == "open"
+    assert Entry.objects.filter(action="item.followed").count() == 2
+
+
+def test_waiving_a_parent_waives_what_is_open_below(deployment: Deployment, dba: User) -> None:
+    item(deployment, "Pool").complete(dba)
+    item(deployment, "Thresholds").waive(dba, "Not here.")
+    assert item(deployment, "Pool").state == "done"
+    assert item(deployment, "Disk").state == "waived"
+    assert item(deployment, "Thresholds").state == "done"
+
+
+@pytest.mark.parametrize(
+    ("states", "together"),
+    [
+        (["done", "done"], ItemState.DONE),
+        (["done", "waived"], ItemState.DONE),
+        (["waived", "waived"], ItemState.WAIVED),
+        (["done", "open"], ItemState.OPEN),
+        (["open", "failed"], ItemState.FAILED),
+    ],
+)
+def test_what_children_say_together(states: list[str], together: ItemState) -> None:
+    assert ItemState.of_children(states) == together
+
+
+# --- Proofs -------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_kept_under_a_name_of_ours_with_its_digest(deployment: Deployment, dba: User) -> None:
+    upload = SimpleUploadedFile("../../etc/pass\x00wd\u202e.pdf", b"hello")
+    proof = item(deployment, "Server").add_proof(dba, "file", file=upload, text="The report.")
+    assert proof.file_name == "passwd.pdf"
+    assert proof.file.name.startswith("proofs/")
+    assert "passwd" not in proof.file.name
+    assert proof.file_sha256 == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    with default_storage.open(proof.file.name) as kept:
+        assert kept.read() == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        ("note", {"text": " "}, "note is empty"),
+        ("link", {"url": "javascript:alert(1)"}, "link cannot be used"),
+        ("link", {"url": "ftp://example.org"}, "link cannot be used"),
+        ("link", {"url": "https://example.org/" + "x" * 1000}, "link cannot be used"),
+        ("file", {}, "No file"),
+        ("file", {"file": SimpleUploadedFile("empty.txt", b"")}, "“empty.txt” is empty"),
+        ("run", {}, "not “run”"),
+    ],
+)
+def test_unusable_proof_is_refused(
+    deployment: Deployment, dba: User, kind: str, given: dict[str, str], words: str
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        item(deployment, "Server").add_proof(dba, kind, **given)  # type: ignore[arg-type]
+
+
+def test_a_file_above_ten_megabytes_is_refused(deployment: Deployment, dba: User) -> None:
+    upload = SimpleUploadedFile("dump.bin", bytes(10 * 1024 * 1024 + 1))
+    with pytest.raises(InvalidInput, match="“dump.bin” has 10.0 MB; the most is 10 MB"):
+        item(deployment, "Server").add_proof(dba, "file", file=upload)
+
+
+def test_a_refused_file_leaves_nothing_on_disk(deployment: Deployment, outsider: User, dba: User) -> None:
+    def refuse(*_: object) -> None:
+        raise Refusal("No.")
+
+    before = set(_stored())
+    with pytest.raises(NotAllowed):
+        item(deployment, "Server").add_proof(outsider, "file", file=SimpleUploadedFile("a.txt", b"a"))
+    listeners.on_record_change(refuse)
+    try:
+        with pytest.raises(Refusal, match="No"):
+            item(deployment, "Server").add_proof(dba, "file", file=SimpleUploadedFile("a.txt", b"a"))
+    finally:
+        listeners.on_record_change.forget(refuse)
+    assert set(_stored()) == before
+    assert not item(deployment, "Server").proofs.exists()
+
+
+def _stored() -> list[str]:
+    return default_storage.listdir("proofs")[1] if default_storage.exists("proofs") else []
+
+
+# --- When ---------------------------------------------------------------------------------------------
+
+
+def test_what_was_approved_is_frozen_once_the_deployment_has_begun(deployment: Deployment, dba: User) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(state="deploying")
+    with pytest.raises(Refusal, match="does not change once the deployment has begun"):
+        item(deployment, "Server").complete(dba)
+    item(deployment, "Looked").complete(dba)
+
+
+def test_nothing_changes_in_a_closed_deployment(deployment: Deployment, dba: User) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(state="closed")
+    with pytest.raises(Refusal, match="is closed and no longer changes"):
+        item(deployment, "Reviewed").complete(dba)
+
+
+def test_every_change_of_the_record_is_told_with_its_stage(deployment: Deployment, dba: User) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def listener(_deployment: Deployment, _by: object, what: str, stage: str) -> None:
+        heard.append((what, stage))
+
+    listeners.on_record_change(listener)
+    try:
+        promise = item(deployment, "Server")
+        promise.complete(dba)
+        promise.undo(dba)
+        promise.waive(dba, "Because.")
+        promise.unwaive(dba)
+        promise.add_proof(dba, "note", text="Seen.")
+        item(deployment, "Looked").complete(dba)
+    finally:
+        listeners.on_record_change.forget(listener)
+    assert heard == [
+        ("“Server is there” ticked", "pre"),
+        ("“Server is there” opened again", "pre"),
+        ("“Server is there” waived", "pre"),
+        ("“Server is there” no longer waived", "pre"),
+        ("“Server is there” note added", "pre"),
+        ("“Looked at the log” ticked", "deploy"),
+    ]
+
+
+# --- Together -----------------------------------------------------------------------------------------
+
+
+def test_a_section_is_ticked_at_once_with_one_note_where_a_person_may(
+    deployment: Deployment, qa_lead: User, dba: User
+) -> None:
+    section = Section.objects.get(title="Groundwork")
+    assert [str(i) for i in section.complete_open(qa_lead, "All seen.")] == ["Anybody checks this"]
+    assert [str(i) for i in section.complete_open(dba, "All seen.")] == [
+        "Server is there",
+        "Pool > 80%",
+        "Disk < 20%",
+    ]
+    assert item(deployment, "Thresholds").state == "done"
+    assert item(deployment, "Papers").state == "open"
+    assert item(deployment, "Connection").state == "open"
+    with pytest.raises(Refusal, match="no open item left"):
+        section.complete_open(dba, "Again.")
+
+
+def test_the_command_line_may_keep_items(deployment: Deployment) -> None:
+    promise = item(deployment, "Server")
+    promise.complete(MACHINE)
+    assert (promise.completions.get().by, promise.completions.get().by_name) == (None, "test")
