@@ -74,6 +74,7 @@ class Watch:
         )
 
     def _hopeless(self, status: Status) -> str:
+        self._shown.clear()  # the last word shows the log, even where it is a repetition
         return (
             f"{status.name} keeps ending{self._how(status.name)} and could not be kept running, so "
             f"everything was stopped. {self._where(status.name)}"

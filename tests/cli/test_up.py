@@ -173,10 +173,8 @@ def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp,
     up().says("^ready ")
 
 
-def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp, data: Path) -> None:
-    data.mkdir(mode=0o711)
-    (data / "environment").write_text("LOG_LEVEL=nonsense\n")
-    broken = up()
+def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp) -> None:
+    broken = up(LOG_LEVEL="nonsense")
     broken.says("could not be brought up to date, so everything was stopped")
     assert broken.process.wait(10) == 1
 
