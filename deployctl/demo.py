@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -146,12 +147,24 @@ def _target(name: str, environment: Environment, server_url: str, description: s
         environment=environment,
         description=description,
         connection_reference=connection,
-        project_folder=str(settings.BASE_DIR / "examples" / "healthcare"),
+        project_folder=str(_project_folder()),
         by=DEMONSTRATION,
     )
     password = _secret_file(f"{name}.admin-password", secrets.token_urlsafe(24))
     target.refer("ADMIN_DEFAULT_PASSWORD", password, by=DEMONSTRATION)
     return target
+
+
+def _project_folder() -> Path:
+    """The sample application, copied to where operations may write into it."""
+    folder: Path = settings.DEPLOYCTL_DATA / "projects" / "healthcare"
+    shutil.copytree(
+        settings.BASE_DIR / "examples" / "healthcare",
+        folder,
+        ignore=shutil.ignore_patterns("node_modules", "generated", "__pycache__"),
+        dirs_exist_ok=True,
+    )
+    return folder
 
 
 def _secret_file(name: str, value: str) -> str:
