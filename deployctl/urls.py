@@ -7,7 +7,6 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("deployctl.web.urls")),
     path("", include("deployctl.accounts.urls")),
-    path("", include("deployctl.audit.urls")),
     path("", include("deployctl.runs.urls")),
     path("", include("checklists.urls")),
     path("", include("signoff.urls")),

@@ -60,6 +60,9 @@ def _start_servers() -> None:
                 psycopg.sql.Identifier(APPLICATION_ROLE), psycopg.sql.Literal(password)
             )
         )
+    data = folder / "data"
+    # Where the product collects static files; whitenoise warns when it is missing.
+    (data / "static").mkdir(parents=True)
     os.environ.update(
         {
             "TEST_SUPERUSER_URL": postgres.url(),
@@ -67,7 +70,7 @@ def _start_servers() -> None:
             "TEST_REDIS_URL": redis.url().rsplit("/", 1)[0],
             "SECRET_KEY": secrets.token_urlsafe(40),
             "DEPLOYCTL_FIELD_KEY": Fernet.generate_key().decode(),
-            "DEPLOYCTL_DATA": str(folder / "data"),
+            "DEPLOYCTL_DATA": str(data),
             "DEPLOYCTL_PROJECT_ROOTS": f"{folder},{Path(__file__).resolve().parent.parent / 'examples'}",
             "DEPLOYCTL_SECRET_ROOTS": str(folder),
             "TEST_FOLDER": str(folder),

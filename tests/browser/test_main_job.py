@@ -1,0 +1,99 @@
+"""The main job, from sign-in to history, done by people in browsers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.person import RUN_ENDS_WITHIN_MS, Person
+from tests.browser.product import Product
+
+DEPLOYMENT, FIRST_GATE, SECOND_GATE = (
+    "/deployments/1/",
+    "/deployments/1/gates/pre/",
+    "/deployments/1/gates/post/",
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
+
+
+def test_a_deployment_from_the_first_tick_to_the_history(
+    product: Product, at_a_browser: Callable[[str], Person]
+) -> None:
+    dana, mei = at_a_browser("dana"), at_a_browser("mei")
+    dana.sign_in()
+    mei.sign_in()
+
+    # Somebody else's tick arrives without a reload.
+    dana.page.goto(DEPLOYMENT)
+    mei.page.goto(DEPLOYMENT)
+    expect(mei.page.locator("#connection")).to_have_text("Live")
+    dana.tick("Maintenance window scheduled")
+    expect(mei.item("Maintenance window scheduled")).to_have_attribute("data-status", "done")
+    dana.tick_together("Pre-Deployment Verification", "Called everybody, all agreed.")
+
+    # The first operation asks for a second factor and comes back.
+    dana.item("Database created successfully").get_by_role("button", name="Create database").click()
+    dana.enrol()
+    dana.page.goto(DEPLOYMENT)
+    dana.run("Database created successfully", "Create database")
+    expect(mei.item("Database created successfully")).to_have_attribute("data-status", "done")
+    dana.clear_blockers(FIRST_GATE)
+
+    # Three people approve.
+    luca = at_a_browser("luca")
+    luca.sign_in()
+    for person, place in ((dana, "Database Administrator"), (luca, "DevOps Lead"), (mei, "CTO/Tech Lead")):
+        if person is not dana:
+            person.page.goto("/account/factor/")
+            person.enrol()
+        person.sign(FIRST_GATE, place)
+    expect(dana.page.get_by_text("Approved").first).to_be_visible()
+
+    # The day itself.
+    dana.page.goto(DEPLOYMENT)
+    dana.page.get_by_role("button", name="Begin").click()
+    expect(dana.page.get_by_role("button", name="Start verification")).to_be_visible()
+    dana.run("Prisma client generated", "Generate")
+    dana.run("Migrations applied successfully", "Migrate")
+    dana.run("Subscription plans created", "Seed")
+    dana.run("Health checks passed", "Validate")
+
+    # A backup, watched live from another browser.
+    mei.page.goto("/targets/healthcare_db/")
+    dana.item("First backup created successfully").get_by_role("button", name="Back up").click()
+    running = dana.item("First backup created successfully").get_by_role("link", name=re.compile(r"^Run \d+"))
+    address = running.get_attribute("href")
+    assert address is not None
+    mei.page.goto(address)
+    expect(mei.page.get_by_text("Succeeded").first).to_be_visible(timeout=RUN_ENDS_WITHIN_MS)
+    expect(mei.page.locator("[data-log-stream]")).to_contain_text("pg_dump")
+    expect(dana.item("First backup created successfully")).to_have_attribute("data-status", "done")
+
+    # Everything else that the second gate asks for, by following its list of what is missing.
+    dana.clear_blockers(SECOND_GATE)
+    dana.page.goto(DEPLOYMENT)
+    dana.page.get_by_role("button", name="Start verification").click()
+    expect(dana.page.get_by_text("Verifying").first).to_be_visible()
+
+    # Three people accept the result.
+    amir, sofia = at_a_browser("amir"), at_a_browser("sofia")
+    for person in (amir, sofia):
+        person.sign_in()
+        person.page.goto("/account/factor/")
+        person.enrol()
+    for person, place in (
+        (dana, "Database Administrator"),
+        (amir, "Application Team Lead"),
+        (sofia, "QA Lead"),
+    ):
+        person.sign(SECOND_GATE, place)
+
+    # The manager finds it, and the chain is whole.
+    sofia.page.goto("/history/")
+    row = sofia.page.get_by_role("row").filter(has_text="Healthcare goes to production")
+    expect(row).to_contain_text("Signed off")
+    assert product.deployctl("audit", "verify").returncode == 0
