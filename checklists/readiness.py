@@ -147,7 +147,7 @@ def _of_item(deployment: Deployment, item: Item, run: Run | None) -> Blocker:
 
 def _of_unknown_run(run: Run) -> Blocker:
     return Blocker(
-        f"Run {run.pk} ({run.kind}) was lost while it changed {run.target}; somebody has to decide what became "
-        "of it.",
+        f"Run {run.pk} ({run.kind}) was lost while it changed {run.target}; somebody has to decide what "
+        "became of it.",
         reverse("runs:run", args=[run.pk]),
     )

@@ -115,6 +115,6 @@ def require_creator(by: Actor) -> None:
     """
     if isinstance(by, User) and not by.may(Permission.OPERATOR):
         raise NotAllowed(
-            "Planning a deployment is for operators. Nothing was created; ask one, or ask an administrator for "
-            "the permission."
+            "Planning a deployment is for operators. Nothing was created; ask one, or ask an administrator "
+            "for the permission."
         )

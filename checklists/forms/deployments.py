@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
 from django.forms import BaseFormSet, formset_factory
 from django.utils import timezone
 
+from checklists.markdown import ParsedCommands, ParsedNote
 from checklists.models import Deployment, TemplateVersion, VersionState
 from checklists.models.team import Seat
 from checklists.texts import TEXT_LENGTH, TITLE_LENGTH
@@ -139,7 +140,8 @@ def team_form(seats: Iterable[Seat], data: Any = None, *, spare: int = SPARE_ROW
     rows += [{"role": "", "user": ""}] * spare
     people = list(User.objects.filter(is_active=True))
     # A posted row that equals its initial values would count as empty, and its person be left out.
-    return _Team(data, initial=rows if data is None else None, prefix="team", form_kwargs={"people": people})
+    rows_given = rows if data is None else None
+    return cast("TeamRows", _Team(data, initial=rows_given, prefix="team", form_kwargs={"people": people}))
 
 
 def current_versions() -> Any:
@@ -168,14 +170,21 @@ def usual_plan(version: TemplateVersion | None) -> str:
     if version is None:
         return ""
     parts = [
-        block.text if hasattr(block, "text") else f"```{block.language}\n{block.source}\n```"
+        _as_markdown(block)
         for phase in version.parsed().phases
         if "rollback" in phase.title.lower()
         for section in phase.sections
         if "contact" not in section.title.lower()
-        for block in (*section.notes, *section.commands)
+        for block in section.blocks
+        if isinstance(block, (ParsedNote, ParsedCommands))
     ]
     return "\n\n".join(parts)
+
+
+def _as_markdown(block: ParsedNote | ParsedCommands) -> str:
+    if isinstance(block, ParsedNote):
+        return block.text
+    return f"```{block.language}\n{block.source}\n```"
 
 
 def plan_of(deployment: Deployment) -> dict[str, Any]:

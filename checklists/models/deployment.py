@@ -203,6 +203,7 @@ class Deployment(Journey):
             if other is None:
                 raise
             raise Refusal(
-                f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the same "
-                "target at the same time. Nothing was changed; choose another window, or cancel the other one."
+                f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the "
+                "same target at the same time. Nothing was changed; choose another window, or cancel the "
+                "other one."
             ) from error

@@ -138,6 +138,6 @@ def _refuse_begun(deployment: Deployment, what: str) -> None:
     """What the first gate approved is what is carried out: it no longer changes once that has begun."""
     if deployment.has_begun:
         raise Refusal(
-            f"“{deployment}” is {deployment.now_in}: its {what} was approved and no longer changes. Nothing was "
-            "changed; the end of the window, the team and the notes still may."
+            f"“{deployment}” is {deployment.now_in}: its {what} was approved and no longer changes. "
+            "Nothing was changed; the end of the window, the team and the notes still may."
         )

@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 from django.core.files import File
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
-from checklists import listeners
 from checklists.actors import user_of
 from checklists.markdown import plain
 from checklists.models.item_queries import ItemQuerySet
-from checklists.models.item_refusals import how_it_stands, refuse_busy_target, refuse_parent
+from checklists.models.item_refusals import refuse_busy_target, refuse_parent
 from checklists.models.item_states import ItemKind, ItemState
-from checklists.models.keeping import Completion, Waiver
+from checklists.models.item_steps import ItemSteps
+from checklists.models.keeping import Waiver
 from checklists.models.proof import BACKS, Proof, ProofKind, ProofOutcome, file_proof, link_proof, note_proof
-from checklists.models.turns import why_frozen, why_not_run
-from checklists.rights import Rights
+from checklists.models.turns import why_not_run
 from checklists.texts import checked_note, checked_reason
-from deployctl import audit
 from deployctl.accounts.roles import Role
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations import catalogue
 from deployctl.runs.models import Run
 
-if TYPE_CHECKING:
-    from checklists.models.checklist import Section
-    from checklists.models.deployment import Deployment
 
-
-class Item(models.Model):
+class Item(ItemSteps):
     """A promise. Its state is moved only by its verbs; an item with sub-items follows them."""
 
-    section: models.ForeignKey[Section, Section] = models.ForeignKey(
-        "checklists.Section", on_delete=models.PROTECT, related_name="items"
-    )
-    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
-    position = models.PositiveIntegerField()
-    key = models.CharField(max_length=200)
-    text = models.TextField()
     kind = models.CharField(max_length=20, choices=ItemKind.choices, default=ItemKind.MANUAL)
     # Names from the catalogues, which are discovered and so not baked into migrations.
     operation = models.CharField(max_length=40, blank=True)
@@ -56,7 +42,6 @@ class Item(models.Model):
     due_at = models.DateTimeField(null=True)
     # Text and commands below the item, as in a section.
     blocks = models.JSONField(default=list)
-    state = models.CharField(max_length=20, choices=ItemState.choices, default=ItemState.OPEN)
 
     objects: ClassVar[models.Manager[Item]] = models.Manager.from_queryset(ItemQuerySet)()
 
@@ -71,11 +56,6 @@ class Item(models.Model):
     def get_absolute_url(self) -> str:
         """The item's page."""
         return reverse("checklists:item", args=[self.pk])
-
-    @property
-    def deployment(self) -> Deployment:
-        """What the promise belongs to."""
-        return self.section.checklist.deployment
 
     @property
     def is_exclusive(self) -> bool:
@@ -101,7 +81,7 @@ class Item(models.Model):
             refuse_parent(self)
             if self.evidence_required and not self.proofs.filter(outcome__in=BACKS).exists():
                 raise Refusal(
-                    f"“{self}” asks for evidence. It was not ticked; add a note, a link or a file to it first."
+                    f"“{self}” asks for evidence. It was not ticked; add a note, a link or a file first."
                 )
             if self.kind == ItemKind.OPERATION and self.state != ItemState.DONE and not note:
                 raise InvalidInput(
@@ -269,57 +249,3 @@ class Item(models.Model):
                     self._move(ItemState.FAILED, self.state)
                     self._withdraw_completion(by)
             self._tell(by, action, what, run=proof.run_id, outcome=outcome.value)
-
-    # --- How verbs work -------------------------------------------------------------------------------
-
-    @contextmanager
-    def _changing(self, by: Actor) -> Iterator[Deployment]:
-        """Hold the deployment, with the item as it is now, for somebody who may keep it."""
-        with self.deployment.changing() as deployment:
-            self.refresh_from_db(fields=["state"])
-            Rights.of(by, deployment).require_keep(self)
-            if reason := why_frozen(deployment.state, self.section.stage):
-                raise Refusal(f"“{self}” was not changed. {reason}")
-            yield deployment
-
-    def _move(self, to: ItemState, *sources: str) -> None:
-        if Item.objects.filter(pk=self.pk, state__in=sources).update(state=to) != 1:
-            raise Refusal(how_it_stands(self))
-        self.state = to
-
-    def _complete(self, by: Actor, note: str) -> None:
-        Completion.objects.create(item=self, by=user_of(by), by_name=actor_name(by), note=note)
-
-    def _withdraw_completion(self, by: Actor) -> None:
-        self.completions.filter(undone_at=None).update(
-            undone_at=timezone.now(), undone_by_name=actor_name(by)
-        )
-
-    def _tell(self, by: Actor, action: Action, what: str, **data: object) -> None:
-        """Let parents follow, tell listeners, append the audit entry, announce what pages show of it."""
-        above = list(self._lead_parents())
-        stage = self.section.stage
-        listeners.on_record_change.tell(self.deployment, by, f"“{self}” {what}", stage)
-        self._audit(action, by, {key: value for key, value in data.items() if value != ""})
-        for parent in (parent for parent, moved in above if moved):
-            parent._audit(Action.ITEM_FOLLOWED, by, {"state": parent.state, "after": str(self)})
-        ids = [f"item-{item.pk}" for item in (self, *(parent for parent, _ in above))]
-        phase = f"phase-{self.deployment.pk}-{self.section.phase_position}"
-        self.deployment.announce(*ids, f"section-{self.section_id}", phase)
-
-    def _lead_parents(self) -> Iterator[tuple[Item, bool]]:
-        """Set each item above to what its sub-items say together; yields it, and whether it moved."""
-        child = self
-        while child.parent_id is not None:
-            parent = Item.objects.get(pk=child.parent_id)
-            state = ItemState.of_children(parent.children.values_list("state", flat=True))
-            moved = state != parent.state
-            if moved:
-                parent._move(state, parent.state)
-            yield parent, moved
-            child = parent
-
-    def _audit(self, action: Action, by: Actor, data: dict[str, object]) -> None:
-        audit.append(
-            action, by=by, subject=self, deployment_id=self.section.checklist.deployment_id, data=data
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q
@@ -68,7 +68,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
 
         At most one completion and one waiver of an item stand, so that the joins multiply nothing.
         """
-        found = self.annotate(
+        return self.annotate(
             standing=FilteredRelation("completions", condition=Q(completions__undone_at=None)),
             waiving=FilteredRelation("waivers", condition=Q(waivers__withdrawn_at=None)),
         ).annotate(
@@ -79,4 +79,3 @@ class ItemQuerySet(models.QuerySet["Item"]):
             waived_at=F("waiving__at"),
             waived_because=F("waiving__reason"),
         )
-        return cast("ItemQuerySet", found)

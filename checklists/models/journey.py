@@ -111,7 +111,7 @@ class Journey(models.Model):
         self._move("cancel", by, Action.DEPLOYMENT_CANCELLED, reason=checked_reason(reason), needs="lead")
 
     def halt(self, by: Actor, reason: str) -> None:
-        """Stop it: nothing new starts until it is resumed. What runs now is left to finish or be cancelled."""
+        """Stop it: nothing new starts until it is resumed. What runs now may finish or be cancelled."""
         reason = checked_reason(reason)
         self._move("halt", by, Action.DEPLOYMENT_HALTED, reason=reason, needs="halt")
 
@@ -190,8 +190,8 @@ class Journey(models.Model):
         if state not in moves:
             sources = " or ".join(source.label.lower() for source in moves)
             raise Refusal(
-                f"“{self}” is {self.now_in}, so it cannot be {PAST[verb]}. Nothing was changed; that is possible "
-                f"while it is {sources}."
+                f"“{self}” is {self.now_in}, so it cannot be {PAST[verb]}. Nothing was changed; that is "
+                f"possible while it is {sources}."
             )
         if verb == "resume" and self.state_before_halt:
             return DeploymentState(self.state_before_halt)

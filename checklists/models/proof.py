@@ -142,8 +142,8 @@ def link_proof(url: str, text: str) -> Proof:
         url = ""
     if not url or len(url) > LONGEST_URL:
         raise InvalidInput(
-            "The link cannot be used. Nothing was added; give an address that begins with https:// or http://, "
-            f"at most {LONGEST_URL} characters long."
+            "The link cannot be used. Nothing was added; give an address that begins with https:// or "
+            f"http://, at most {LONGEST_URL} characters long."
         )
     return Proof(kind=ProofKind.LINK, url=url, text=checked_note(text))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
@@ -19,6 +19,7 @@ from deployctl.runs.models import Run, RunState, Target
 if TYPE_CHECKING:
     from checklists.models.deployment import Deployment  # noqa: F401 (named in a string below)
 
+LOST_RUNS = "lost_runs"
 ENDED = (
     DeploymentState.SIGNED_OFF,
     DeploymentState.CLOSED,
@@ -40,7 +41,7 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         lost = Run.objects.filter(target=OuterRef("target"), state=RunState.UNKNOWN)
         found = self.select_related("target", "template_version__template").prefetch_related(seats)
         lost_runs = ArraySubquery(lost.order_by("pk").values(known=JSONObject(pk="pk", kind="kind")))
-        return cast("DeploymentQuerySet", found.annotate(lost_runs=lost_runs))
+        return found.annotate(**{LOST_RUNS: lost_runs})
 
     def unfinished(self) -> DeploymentQuerySet:
         """Everything that is neither closed, cancelled nor rolled back."""
@@ -72,7 +73,8 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
     def with_times(self) -> DeploymentQuerySet:
         """With `began_at` and `ended_at`, read from the rows of its moves; None where it has not yet."""
         began, ended = _first_move_to((DeploymentState.DEPLOYING,)), _first_move_to(ENDED)
-        return cast("DeploymentQuerySet", self.annotate(began_at=began, ended_at=ended))
+        times = {"began_at": began, "ended_at": ended}
+        return self.annotate(**times)
 
 
 def _first_move_to(states: tuple[DeploymentState, ...]) -> Subquery:

@@ -65,8 +65,8 @@ def course_of(story: Story) -> Course:
     deployment, rights = story.deployment, story.rights
     state, now = DeploymentState(deployment.state), timezone.now()
 
-    def may(verb: str, allowed: bool) -> bool:
-        return allowed and state in MOVES[verb]
+    def may(verb: str, *, by_right: bool) -> bool:
+        return by_right and state in MOVES[verb]
 
     if now < deployment.window_start:
         window_words = "opens"
@@ -82,13 +82,13 @@ def course_of(story: Story) -> Course:
         before=GATES.get(NEXT_GATE.get(state, ""), ""),
         window_words=window_words,
         outside_window=window_words != "closes",
-        may_begin=may("begin", rights.may_lead),
-        may_verify=may("start_verification", rights.may_lead),
-        may_close=may("close", rights.may_lead) and not story.blockers,
-        may_cancel=may("cancel", rights.may_lead),
-        may_halt=may("halt", rights.may_halt),
-        may_resume=may("resume", rights.may_lead),
-        may_roll_back=may("start_rollback", rights.may_lead),
-        may_finish_rollback=may("finish_rollback", rights.may_lead),
+        may_begin=may("begin", by_right=rights.may_lead),
+        may_verify=may("start_verification", by_right=rights.may_lead),
+        may_close=may("close", by_right=rights.may_lead) and not story.blockers,
+        may_cancel=may("cancel", by_right=rights.may_lead),
+        may_halt=may("halt", by_right=rights.may_halt),
+        may_resume=may("resume", by_right=rights.may_lead),
+        may_roll_back=may("start_rollback", by_right=rights.may_lead),
+        may_finish_rollback=may("finish_rollback", by_right=rights.may_lead),
         may_edit=rights.may_lead and (state in NOT_BEGUN or not deployment.is_final),
     )

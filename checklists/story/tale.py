@@ -11,7 +11,7 @@ from django.utils import timezone
 from checklists import readiness
 from checklists.models import Deployment, Item, Proof, Section
 from checklists.models.item_states import UNKEPT
-from checklists.models.turns import NEXT_GATE, stages_now
+from checklists.models.turns import COVERED_BY, NEXT_GATE, stages_now
 from checklists.readiness import Blocker
 from checklists.rights import Rights
 from checklists.story.filters import Show
@@ -189,4 +189,4 @@ class Story:
         return any(part.section.stage in turn for part in phase.sections)
 
 
-COUNTED = frozenset(stage for gate in ("pre", "post", "closure") for stage in readiness.COVERED_BY[gate])
+COUNTED = frozenset(stage for gate in ("pre", "post", "closure") for stage in COVERED_BY[gate])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -81,8 +81,9 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _changes(form: PlanForm, team: TeamRows) -> Changes:
-    changes: dict[str, Any] = {name: form.cleaned_data[name] for name in form.changed_data}
-    return Changes(**changes, team=team.seats)  # type: ignore[typeddict-item]
+    changes = cast("Changes", {name: form.cleaned_data[name] for name in form.changed_data})
+    changes["team"] = team.seats
+    return changes
 
 
 def _chosen_target(request: HttpRequest) -> Target | None:
@@ -103,7 +104,7 @@ def _suggestions(request: HttpRequest, target: Target | None) -> dict[str, Any]:
     }
     # “Use its people” sends the form by GET: what was filled in already stays, but not our own title.
     kept = {name: text for name, text in request.GET.items() if text}
-    if kept.get("title", "").endswith(USUAL_TITLE_END):
+    if str(kept.get("title", "")).endswith(USUAL_TITLE_END):
         del kept["title"]
     return suggested | kept
 

@@ -23,8 +23,8 @@ def file(request: HttpRequest, number: int) -> HttpResponseBase:
         content = proof.file.open("rb")
     except FileNotFoundError:
         raise Refusal(
-            f"The file “{proof.file_name}” is no longer where it was kept. Its digest {proof.file_sha256} stays "
-            "in the record; ask an administrator to put the file back from a backup."
+            f"The file “{proof.file_name}” is no longer where it was kept. Its digest {proof.file_sha256} "
+            "stays in the record; ask an administrator to put the file back from a backup."
         ) from None
     response = FileResponse(
         content, as_attachment=True, filename=proof.file_name, content_type="application/octet-stream"

@@ -65,9 +65,7 @@ def published(source: str = SMALL, slug: str = "small") -> TemplateVersion:
 
 def a_target(name: str = "shop", environment: str = "production") -> Target:
     """A target whose connection nobody uses."""
-    return Target.add(
-        name=name, environment=environment, connection_reference="env:DATABASE_URL", by=MACHINE
-    )
+    return Target.add(name=name, environment=environment, connection_reference="env:DATABASE_URL", by=MACHINE)
 
 
 def in_hours(hours: float) -> datetime:
@@ -75,7 +73,9 @@ def in_hours(hours: float) -> datetime:
     return timezone.now() + timedelta(hours=hours)
 
 
-def plan(target: Target, version: TemplateVersion, team: list[tuple[User, str]], **changes: Any) -> Deployment:
+def plan(
+    target: Target, version: TemplateVersion, team: list[tuple[User, str]], **changes: Any
+) -> Deployment:
     """A deployment with a window from tomorrow on."""
     facts: dict[str, Any] = {
         "title": "Shop goes live",

@@ -91,7 +91,7 @@ def test_unusable_plans_are_refused_in_a_sentence(
 def test_an_unknown_role_is_refused_with_the_known_ones(
     target: Target, version: TemplateVersion, dba: User
 ) -> None:
-    with pytest.raises(InvalidInput, match="“boss” is not a role.*dba"):
+    with pytest.raises(InvalidInput, match=r"“boss” is not a role.*dba"):
         plan(target, version, [(dba, "boss")])
 
 

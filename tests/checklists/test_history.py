@@ -51,7 +51,9 @@ def test_the_table_shows_outcome_and_duration(past: Deployment, viewer: User, si
         ({"until": "2020-01-01"}, False),
     ],
 )
-def test_filters(past: Deployment, viewer: User, signed_in: Any, query: dict[str, str], found: bool) -> None:
+def test_filters(
+    past: Deployment, viewer: User, signed_in: Any, query: dict[str, str], *, found: bool
+) -> None:
     a_target("other")
     page = signed_in(viewer).get("/history/", query).content.decode()
     assert (past.get_absolute_url() in page) == found

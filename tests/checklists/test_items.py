@@ -27,7 +27,7 @@ def test_the_second_person_is_told_who_ticked_it_when(
 ) -> None:
     mine, theirs = item(deployment, "Server"), item(deployment, "Server")
     mine.complete(dba)
-    with pytest.raises(Refusal, match="was done already, by Dana Baker on .* UTC. You changed nothing"):
+    with pytest.raises(Refusal, match=r"was done already, by Dana Baker on .* UTC\. You changed nothing"):
         theirs.complete(devops_lead)
     assert mine.completions.count() == 1
 
@@ -176,7 +176,7 @@ def test_unusable_proof_is_refused(
 
 def test_a_file_above_ten_megabytes_is_refused(deployment: Deployment, dba: User) -> None:
     upload = SimpleUploadedFile("dump.bin", bytes(10 * 1024 * 1024 + 1))
-    with pytest.raises(InvalidInput, match="“dump.bin” has 10.0 MB; the most is 10 MB"):
+    with pytest.raises(InvalidInput, match=r"“dump\.bin” has 10\.0 MB; the most is 10 MB"):
         item(deployment, "Server").add_proof(dba, "file", file=upload)
 
 
