@@ -151,13 +151,6 @@ def current_versions() -> Any:
     return TemplateVersion.objects.filter(pk__in=newest.values("pk")).select_related("template")
 
 
-def usual_seats(target: Target | None) -> list[Seat]:
-    """The target's people, who usually do it."""
-    if target is None:
-        return []
-    return [(held.user, held.role) for held in target.roles.select_related("user") if held.user.is_active]
-
-
 def usual_window() -> tuple[datetime, datetime]:
     """Tomorrow evening in the viewer's zone: two hours from 20:00."""
     tomorrow = timezone.localtime() + timedelta(days=1)

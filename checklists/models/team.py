@@ -10,6 +10,7 @@ from django.db import models
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from deployctl.errors import InvalidInput
+from deployctl.runs.models import Target
 
 Seat = tuple[User, str]
 
@@ -55,6 +56,11 @@ def checked_team(seats: Iterable[Seat]) -> list[Seat]:
         if not user.is_active:
             raise InvalidInput(f"{user}'s account is disabled. Nothing was changed; name somebody else.")
     return team
+
+
+def usual_team(target: Target) -> list[Seat]:
+    """The target's people, who usually take part; without those whose accounts are disabled."""
+    return [(held.user, held.role) for held in target.roles.select_related("user") if held.user.is_active]
 
 
 def team_in_words(seats: Iterable[Seat]) -> str:

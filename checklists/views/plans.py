@@ -17,11 +17,11 @@ from checklists.forms.deployments import (
     plan_of,
     team_form,
     usual_plan,
-    usual_seats,
     usual_window,
 )
 from checklists.models import Deployment
 from checklists.models.editing import Changes
+from checklists.models.team import usual_team
 from checklists.views.viewer import viewer
 from deployctl.accounts.policies import enrolled, operator
 from deployctl.errors import DeployctlError
@@ -40,7 +40,9 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         target = _chosen_target(request)
         form = DeploymentForm(initial=_suggestions(request, target), user=by)
-        return _form_page(request, "checklists/deployment_new.html", form, team_form(usual_seats(target)))
+        return _form_page(
+            request, "checklists/deployment_new.html", form, team_form(usual_team(target) if target else [])
+        )
     form, team, status = DeploymentForm(request.POST, user=by), team_form([], request.POST), 422
     if form.is_valid() and team.is_valid():
         try:

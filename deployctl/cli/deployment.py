@@ -1,0 +1,238 @@
+"""`deployctl deployment`: plan deployments, list them, and say where one stands."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployctl.audit.actors import Machine
+from deployctl.cli import _django, _output
+from deployctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from checklists.models import Deployment, TemplateVersion
+    from checklists.models.team import Seat
+    from checklists.readiness import Blocker
+
+
+@click.group()
+def deployment() -> None:
+    """Plan deployments, list them, and say where one stands."""
+
+
+@deployment.command()
+@click.option("--target", "target_name", required=True, help="Name of the target.")
+@click.option(
+    "--template",
+    required=True,
+    metavar="SLUG[@VERSION]",
+    help="The checklist; by default its newest published version.",
+)
+@click.option("--title", required=True, help="What it brings, in a few words.")
+@click.option("--window-start", required=True, metavar="TIME", help="Such as 2030-01-31T22:00+01:00.")
+@click.option("--window-end", required=True, metavar="TIME", help="Such as 2030-01-31T23:30+01:00.")
+@click.option(
+    "--member",
+    "members",
+    multiple=True,
+    metavar="ROLE=EMAIL",
+    help="Once for each; by default the target's people. Roles: "
+    "dba, devops_lead, cto, app_team_lead, qa_lead, on_call.",
+)
+@click.option("--rollback-plan", metavar="TEXT", help="What is done when it goes wrong.")
+@click.option(
+    "--rollback-plan-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A text file with the rollback plan.",
+)
+@click.option("--notes", default="", help="Anything out of the ordinary.")
+@_output.json_option
+def create(
+    *,
+    target_name: str,
+    template: str,
+    title: str,
+    window_start: str,
+    window_end: str,
+    members: tuple[str, ...],
+    rollback_plan: str | None,
+    rollback_plan_file: Path | None,
+    notes: str,
+    as_json: bool,
+) -> None:
+    """Plan a deployment of a target from a published template."""
+    start, end = _moment("--window-start", window_start), _moment("--window-end", window_end)
+    plan = _plan(rollback_plan, rollback_plan_file)
+    _django.setup()
+    from checklists.models import Deployment
+    from checklists.models.team import usual_team
+    from deployctl.runs.models import Target
+
+    target = Target.objects.called(target_name)
+    made = Deployment.create(
+        target=target,
+        template_version=_version(template),
+        title=title,
+        window_start=start,
+        window_end=end,
+        team=[_seat(member) for member in members] or usual_team(target),
+        rollback_plan=plan,
+        notes=notes,
+        by=Machine(f"command line: {getpass.getuser()}"),
+    )
+    _print(made, as_json=as_json)
+
+
+@deployment.command(name="list")
+@click.option("--all", "everything", is_flag=True, help="Those that have ended, too.")
+@click.option("--target", "target_name", help="Only those of one target.")
+@_output.json_option
+def list_(*, everything: bool, target_name: str | None, as_json: bool) -> None:
+    """List the deployments that are planned or under way, the nearest window first."""
+    _django.setup()
+    from checklists import readiness
+    from checklists.models import Deployment
+    from deployctl.runs.models import Target
+
+    found = Deployment.objects.for_page()
+    found = found.order_by("-window_start", "-pk") if everything else found.next_first()
+    if target_name:
+        found = found.filter(target=Target.objects.called(target_name))
+    listed = list(found)
+    verdicts = readiness.verdicts(listed)
+    rows = [_facts(one, verdicts[one.pk]) for one in listed]
+    columns = {"number": "no", "title": "title", "target": "target", "state": "state"}
+    columns |= {"window_start": "window start", "blockers": "in the way"}
+    empty = (
+        "There is no deployment." if everything else "Nothing is planned or under way; --all lists the rest."
+    )
+    if not as_json:
+        rows = [row | {"blockers": len(row["blockers"])} for row in rows]
+    _output.print_rows(rows, columns=columns, as_json=as_json, empty=empty)
+
+
+@deployment.command()
+@click.argument("number", type=click.IntRange(1))
+@_output.json_option
+def show(number: int, *, as_json: bool) -> None:
+    """Say where a deployment stands: state, what is in the way, every item."""
+    _django.setup()
+    from checklists.models import Deployment
+
+    found = Deployment.objects.for_page().filter(pk=number).first()
+    if found is None:
+        raise InvalidInput(f"There is no deployment {number}. `deployctl deployment list --all` lists them.")
+    _print(found, as_json=as_json)
+
+
+def _print(found: Deployment, *, as_json: bool) -> None:
+    from checklists import readiness
+    from checklists.models import Item
+
+    facts = _facts(found, readiness.verdicts([found])[found.pk])
+    items = Item.objects.of_deployment(found.pk).select_related("section")
+    facts["items"] = [
+        {
+            "number": item.pk,
+            "phase": item.section.phase,
+            "section": item.section.title,
+            "stage": item.section.stage,
+            "text": str(item),
+            "state": item.state,
+            "role": item.role,
+            "due_at": item.due_at,
+            "parent": item.parent_id,
+        }
+        for item in items
+    ]
+    if as_json:
+        _output.print_json(facts)
+        return
+    shown = {name: value for name, value in facts.items() if name not in {"items", "blockers", "team"}}
+    shown["team"] = ", ".join(f"{seat['name']} ({seat['role']})" for seat in facts["team"])
+    kept = sum(1 for item in facts["items"] if item["state"] in {"done", "waived"})
+    shown["items"] = f"{kept} of {len(facts['items'])} kept"
+    _output.print_facts(shown, as_json=False)
+    if facts["blockers"]:
+        click.echo("\nIn the way of the next gate:")
+        for sentence in facts["blockers"]:
+            click.echo(f"  {sentence}")
+
+
+def _facts(found: Deployment, blockers: list[Blocker]) -> dict[str, Any]:
+    return {
+        "number": found.pk,
+        "title": found.title,
+        "target": found.target.name,
+        "environment": found.target.environment,
+        "template": f"{found.template_version.template.slug}@{found.template_version.number}",
+        "state": found.state,
+        "window_start": found.window_start,
+        "window_end": found.window_end,
+        "team": [
+            {"name": seat.user.name, "email": seat.user.email, "role": seat.role} for seat in found.team.all()
+        ],
+        "created_by": found.created_by_name,
+        "blockers": [blocker.sentence for blocker in blockers],
+    }
+
+
+def _moment(option: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInput(
+            f"{option} is {text!r}. Give date, time and offset from UTC, such as 2030-01-31T22:00+01:00. "
+            "Nothing was created."
+        )
+    return moment
+
+
+def _plan(text: str | None, file: Path | None) -> str:
+    if (text is None) == (file is None):
+        raise InvalidInput(
+            "Give the rollback plan by --rollback-plan or by --rollback-plan-file. Nothing was created."
+        )
+    if file is None:
+        return text or ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} cannot be read as text: {error}. Nothing was created.") from error
+
+
+def _version(text: str) -> TemplateVersion:
+    from checklists.models import Template
+
+    slug, _, number = text.partition("@")
+    template = Template.objects.with_versions().filter(slug=slug).first()
+    if template is None:
+        known = ", ".join(Template.objects.values_list("slug", flat=True)) or "none yet"
+        raise InvalidInput(f"There is no template {slug!r}. There are: {known}. Nothing was created.")
+    versions = {str(version.number): version for version in template.versions.all()}
+    version = versions.get(number) if number else template.current
+    if version is None:
+        known = ", ".join(sorted(versions))
+        what = f"no version {number!r}; there are: {known}" if number else "no published version; publish one"
+        raise InvalidInput(f"Template {slug} has {what}. Nothing was created.")
+    return version
+
+
+def _seat(text: str) -> Seat:
+    from deployctl.accounts.models import User
+
+    role, separator, email = text.partition("=")
+    if not separator:
+        raise InvalidInput(f"--member is {text!r}; write ROLE=EMAIL, such as dba=ann@example.org.")
+    person = User.objects.filter(email__iexact=email.strip()).first()
+    if person is None:
+        raise InvalidInput(
+            f"Nobody has the address {email!r}. Nothing was created; `deployctl user list` names all."
+        )
+    return person, role.strip()

@@ -1,0 +1,121 @@
+"""`deployctl deployment`: plan, list, show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from checklists.models import Deployment, TemplateVersion
+from deployctl.accounts.models import User
+from deployctl.cli.deployment import deployment as command
+from deployctl.errors import DeployctlError, InvalidInput
+from deployctl.runs.models import Target, TargetRole
+from tests.checklists.conftest import deployment, target, version  # noqa: F401 (fixtures)
+from tests.checklists.deployments import item
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, prog_name="deployctl")
+
+
+def error_of(result: Result) -> DeployctlError:
+    assert isinstance(result.exception, DeployctlError), result.output
+    return result.exception
+
+
+@pytest.fixture
+def asked(target: Target, version: TemplateVersion, dba: User) -> dict[str, str]:  # noqa: F811
+    """What a usable `create` says."""
+    return {
+        "--target": "shop",
+        "--template": "small",
+        "--title": "Shop goes live",
+        "--window-start": "2031-01-31T22:00+01:00",
+        "--window-end": "2031-01-31T23:30+01:00",
+        "--member": f"dba={dba.email}",
+        "--rollback-plan": "Restore.",
+    }
+
+
+def create(asked: dict[str, str], **changes: str | None) -> Result:
+    given = asked | {f"--{name.replace('_', '-')}": text for name, text in changes.items()}
+    words = [word for option, text in given.items() if text is not None for word in (option, text)]
+    return invoke("create", *words, "--json")
+
+
+def test_create_plans_and_says_what_it_planned(asked: dict[str, str], dba: User) -> None:
+    made = json.loads(create(asked).output)
+    found = Deployment.objects.get(pk=made["number"])
+    assert (found.title, found.created_by_name[:13]) == ("Shop goes live", "command line:")
+    assert made["template"] == "small@1"
+    assert made["team"] == [{"name": "Dana Baker", "email": dba.email, "role": "dba"}]
+    assert len(made["items"]) == 11
+    assert "“Server is there” is open." in made["blockers"]
+
+
+def test_without_members_the_targets_people_are_the_team(
+    asked: dict[str, str],
+    target: Target,  # noqa: F811
+    qa_lead: User,
+) -> None:
+    TargetRole.objects.create(target=target, user=qa_lead, role="qa_lead")
+    made = json.loads(create(asked, member=None).output)
+    assert [seat["role"] for seat in made["team"]] == ["qa_lead"]
+
+
+def test_the_plan_may_come_from_a_file(asked: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "plan.md"
+    file.write_text("Restore, then tell everybody.\n", encoding="utf-8")
+    create(asked, rollback_plan=None, rollback_plan_file=str(file))
+    assert Deployment.objects.get().rollback_plan == "Restore, then tell everybody."
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"target": "nowhere"}, "There is no target 'nowhere'"),
+        ({"template": "nothing"}, "There is no template 'nothing'. There are: small"),
+        ({"template": "small@9"}, "no version '9'; there are: 1"),
+        ({"window_start": "tomorrow"}, "--window-start is 'tomorrow'"),
+        ({"window_start": "2031-01-31T22:00"}, "offset from UTC"),
+        ({"window_end": "2031-01-31T21:00+01:00"}, "ends before it starts"),
+        ({"member": "dba"}, "write ROLE=EMAIL"),
+        ({"member": "dba=nobody@example.org"}, "Nobody has the address"),
+        ({"member": "boss=dana.baker@example.org"}, "is not a role"),
+        ({"rollback_plan": None}, "Give the rollback plan"),
+        ({"rollback_plan_file": "/nonexistent"}, "Give the rollback plan"),
+        ({"rollback_plan": None, "rollback_plan_file": "/nonexistent"}, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_used_is_a_sentence(
+    asked: dict[str, str], changes: dict[str, str | None], words: str
+) -> None:
+    assert words in error_of(create(asked, **changes)).sentence
+    assert not Deployment.objects.exists()
+
+
+def test_list_shows_what_is_under_way(deployment: Deployment, dba: User) -> None:  # noqa: F811
+    assert "Shop goes live" in invoke("list").output
+    assert "planning" in invoke("list", "--target", "shop").output
+    deployment.cancel(dba, "Later.")
+    assert "--all lists the rest" in invoke("list").output
+    listed = json.loads(invoke("list", "--all", "--json").output)
+    assert [(one["title"], one["state"]) for one in listed] == [("Shop goes live", "cancelled")]
+
+
+def test_show_says_where_it_stands(deployment: Deployment, dba: User) -> None:  # noqa: F811
+    item(deployment, "Server").complete(dba)
+    output = invoke("show", str(deployment.pk)).output
+    assert "1 of 11 kept" in output
+    assert "“Anybody checks this” is open." in output
+    shown: dict[str, Any] = json.loads(invoke("show", str(deployment.pk), "--json").output)
+    assert shown["items"][0]["state"] == "done"
+
+
+@pytest.mark.django_db
+def test_show_of_nothing_is_a_sentence() -> None:
+    assert isinstance(error_of(invoke("show", "4711")), InvalidInput)
