@@ -79,11 +79,13 @@ def option_for(parameter: Parameter) -> click.Option:
         required=parameter.required,
         # None when it is not given, so that the operation's own default is taken.
         default=None,
-        help=parameter.help if parameter.default in {None, ""} else f"{parameter.help} [default: {parameter.default}]",
+        help=parameter.help
+        if parameter.default in {None, ""}
+        else f"{parameter.help} [default: {parameter.default}]",
     )
 
 
-def _type_of(parameter: Parameter) -> click.ParamType:
+def _type_of(parameter: Parameter) -> click.ParamType[Any]:
     if parameter.type is bool:
         return click.BOOL
     if parameter.type is int:
@@ -104,15 +106,21 @@ def _request(kind: str, target: str, params: dict[str, Any]) -> Run:
             by=Machine(f"command line: {getpass.getuser()}"),
         )
     except (Refusal, NotAllowed) as error:
-        raise _ended(error.sentence, REFUSED) from error
+        raise Refused(error.sentence) from error
     except InvalidInput as error:
-        raise _ended(error.sentence, UNUSABLE) from error
+        raise Unusable(error.sentence) from error
 
 
-def _ended(sentence: str, status: int) -> click.ClickException:
-    exception = click.ClickException(sentence)
-    exception.exit_code = status
-    return exception
+class Refused(click.ClickException):
+    """Somebody else is at it, or it is not permitted."""
+
+    exit_code = REFUSED
+
+
+class Unusable(click.ClickException):
+    """The command cannot be used so."""
+
+    exit_code = UNUSABLE
 
 
 def _wait(run: Run, *, as_json: bool) -> int:

@@ -35,7 +35,9 @@ def target() -> None:
     metavar="REFERENCE",
     help="Where the connection URL is kept: env:NAME or file:/path. Never the URL itself.",
 )
-@click.option("--project", default="", metavar="FOLDER", help="The application's folder, with deployctl.toml.")
+@click.option(
+    "--project", default="", metavar="FOLDER", help="The application's folder, with deployctl.toml."
+)
 @click.option("--description", default="", help="One line for people.")
 @json_option
 def add(
@@ -78,15 +80,15 @@ def show(*, name: str, as_json: bool) -> None:
     """Show what is known of a target, without connecting to it."""
     found = _found(name)
     facts: dict[str, Any] = _facts(found)
-    people = [
-        {"name": held.user.name, "email": held.user.email, "role": held.role} for held in found.people
-    ]
+    people = [{"name": held.user.name, "email": held.user.email, "role": held.role} for held in found.people]
     secrets = {secret.name: secret.reference for secret in found.secrets.all()}
     newest_run, newest_backup = found.runs.first(), found.backups.first()
     facts |= {
         "cluster": found.system_identifier or None,
         "database_oid": found.database_oid,
-        "people": people if as_json else ", ".join(f"{one['name']} ({one['role']})" for one in people) or None,
+        "people": people
+        if as_json
+        else ", ".join(f"{one['name']} ({one['role']})" for one in people) or None,
         "secrets": secrets if as_json else ", ".join(secrets) or None,
         "newest_run": f"{newest_run.kind}, {newest_run.state}" if newest_run else None,
         "newest_backup": newest_backup.name if newest_backup else None,
@@ -106,7 +108,7 @@ def check(*, name: str, as_json: bool) -> None:
     print_facts(dataclasses.asdict(facts), as_json=as_json)
     if facts.identity_differs:
         raise click.ClickException(
-            f"This is another database than the one that was seen first as {found}. Check where its URL leads."
+            f"This is another database than the one first seen as {found}. Check where its URL leads."
         )
 
 

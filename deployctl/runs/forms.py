@@ -66,9 +66,9 @@ class TargetForm(forms.Form):
         sources = " ".join(source.help for source in known_sources().values())
         self.fields["connection_reference"].help_text = f"Never the URL itself. {sources}"
         roots = ", ".join(map(str, settings.DEPLOYCTL_PROJECT_ROOTS)) or "none is allowed yet"
-        self.fields["project_folder"].help_text = (
-            f"Holds deployctl.toml, migrations and seed. It lies below: {roots}."
-        )
+        self.fields[
+            "project_folder"
+        ].help_text = f"Holds deployctl.toml, migrations and seed. It lies below: {roots}."
 
     @classmethod
     def of(cls, target: Target, data: Any) -> TargetForm:

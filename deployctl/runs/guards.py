@@ -39,7 +39,8 @@ def check_claim(run: Run) -> None:
         person = User.objects.get(pk=run.requested_by_id)
         if not may_operate(person):
             raise NotAllowed(
-                f"{person.name} may no longer start operations. Nothing was done. Ask an operator to start it."
+                f"{person.name} may no longer start operations. Nothing was done. "
+                "Ask an operator to start it."
             )
     for guard in _on_claim:
         guard(run)

@@ -25,7 +25,7 @@ def hint(run_id: int) -> bool:
     options = {**current_app.conf.broker_transport_options, **ONCE}
     try:
         with current_app.connection_for_write(transport_options=options) as connection:
-            execute.apply_async((run_id,), connection=connection, retry=False)
+            execute.apply_async((run_id,), connection=connection, retry=False)  # type: ignore[call-arg]
     except (KombuError, RedisError, OSError) as error:
         logger.warning("The broker did not take run %s, the dispatcher will try again: %s", run_id, error)
         return False

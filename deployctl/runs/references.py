@@ -21,7 +21,7 @@ def check(reference: str) -> None:
     scheme, _, rest = reference.partition(":")
     if scheme == "file" and not within(Path(rest), settings.DEPLOYCTL_SECRET_ROOTS):
         raise InvalidInput(
-            f"{rest} does not lie in a folder for secrets. Allowed: {_listed(settings.DEPLOYCTL_SECRET_ROOTS)}. "
+            f"{rest} lies in no folder for secrets. Allowed: {_listed(settings.DEPLOYCTL_SECRET_ROOTS)}. "
             "Put the file there, or have an administrator add its folder to DEPLOYCTL_SECRET_ROOTS."
         )
 
@@ -47,7 +47,7 @@ def check_project_folder(folder: str) -> None:
     path = Path(folder)
     if not within(path, settings.DEPLOYCTL_PROJECT_ROOTS):
         raise InvalidInput(
-            f"{folder} does not lie in a folder for projects. Allowed: {_listed(settings.DEPLOYCTL_PROJECT_ROOTS)}. "
+            f"{folder} lies in no folder for projects. Allowed: {_listed(settings.DEPLOYCTL_PROJECT_ROOTS)}. "
             "Put the project there, or have an administrator add its folder to DEPLOYCTL_PROJECT_ROOTS."
         )
     if not path.is_dir():

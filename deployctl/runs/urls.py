@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from deployctl.accounts.policies import member
-from deployctl.runs.views import runs, stream, targets
+from deployctl.runs.views import runs, stream, target_settings, targets
 from deployctl.web.live import live
 
 app_name = "runs"
@@ -14,15 +14,15 @@ urlpatterns = [
     # Here because the floor of `web` knows no policies.
     path("live/", member(live), name="live"),
     path("targets/", targets.target_list, name="targets"),
-    path("targets/new", targets.target_new, name="target_new"),
+    path("targets/new", target_settings.target_new, name="target_new"),
     path("targets/<slug:name>/", targets.target_detail, name="target"),
     path("targets/<slug:name>/recent", targets.target_recent, name="target_recent"),
-    path("targets/<slug:name>/settings", targets.target_settings, name="target_settings"),
-    path("targets/<slug:name>/roles", targets.target_roles, name="target_roles"),
-    path("targets/<slug:name>/roles/<int:number>", targets.target_role, name="target_role"),
-    path("targets/<slug:name>/secrets", targets.target_secrets, name="target_secrets"),
-    path("targets/<slug:name>/secrets/<slug:secret>", targets.target_secret, name="target_secret"),
-    path("targets/<slug:name>/archival", targets.target_archival, name="target_archival"),
+    path("targets/<slug:name>/settings", target_settings.target_settings, name="target_settings"),
+    path("targets/<slug:name>/roles", target_settings.target_roles, name="target_roles"),
+    path("targets/<slug:name>/roles/<int:number>", target_settings.target_role, name="target_role"),
+    path("targets/<slug:name>/secrets", target_settings.target_secrets, name="target_secrets"),
+    path("targets/<slug:name>/secrets/<slug:secret>", target_settings.target_secret, name="target_secret"),
+    path("targets/<slug:name>/archival", target_settings.target_archival, name="target_archival"),
     path("targets/<slug:name>/connection", targets.target_connection, name="target_connection"),
     path("targets/<slug:name>/runs", targets.target_runs, name="target_runs"),
     path("targets/<slug:name>/backups/", runs.backup_list, name="target_backups"),

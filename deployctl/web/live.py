@@ -21,7 +21,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
-from deployctl.web.live_hub import PREFIX, Hub, Subscription
+from deployctl.web.live_hub import Hub, Subscription, topic
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,11 @@ def publish(channel: str, message: str) -> None:
         channel: such as `run:3`.
         message: JSON.
     """
-    global _silent_until  # noqa: PLW0603 - one broker per process
+    global _silent_until
     if time.monotonic() < _silent_until:
         return
     try:
-        broker().publish(PREFIX + channel, message)
+        broker().publish(topic(channel), message)
     except redis.RedisError as error:
         _silent_until = time.monotonic() + SILENT_AFTER_FAILURE_S
         logger.warning("Open pages were not told about %s: %s", channel, error)

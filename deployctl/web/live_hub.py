@@ -19,14 +19,20 @@ import redis.asyncio
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from deployctl.web.installation import installation_id
+
 logger = logging.getLogger(__name__)
 
-PREFIX = "deployctl:live:"
 # A page with more changes than this is refreshed whole; a slow reader costs no more than this.
 FRAGMENTS_AT_MOST = 200
 # What was announced lately, for pages that were made before their stream opened.
 REMEMBERED = 2000
 RECONNECT_S = 1.0
+
+
+def topic(channel: str) -> str:
+    """What a channel is called in Redis, which other installations may use, too."""
+    return f"deployctl:{installation_id()}:live:{channel}"
 
 
 class Subscription:
@@ -131,19 +137,19 @@ class Hub:
     async def _listen_once(self) -> None:
         client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2)
         async with client, client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.psubscribe(PREFIX + "*")
-            await pubsub.get_message(ignore_subscribe_messages=False, timeout=2)  # type: ignore[no-untyped-call]
+            await pubsub.psubscribe(topic("*"))
+            await pubsub.get_message(ignore_subscribe_messages=False, timeout=2)
             self._complete_since = time.time()
             # Whoever came while we were away may have missed something.
             for subscription in self._subscriptions:
                 subscription.resync()
             while True:
                 # The timeout has the connection checked now and then: a silent one may be dead.
-                message = await pubsub.get_message(timeout=10)  # type: ignore[no-untyped-call]
+                message = await pubsub.get_message(timeout=10)
                 if message is None:
                     await pubsub.ping()
                 elif message["type"] == "pmessage":
-                    self._hand_on(message["channel"].decode().removeprefix(PREFIX), message["data"])
+                    self._hand_on(message["channel"].decode().removeprefix(topic("")), message["data"])
 
     def _hand_on(self, channel: str, data: bytes) -> None:
         fragments = tuple(json.loads(data))

@@ -100,7 +100,9 @@ def test_a_refusal_has_status_3(target: Target) -> None:  # noqa: F811
 
 
 def test_production_is_refused_from_the_command_line_too(
-    db: Any, kinds: None, add_target: Callable[..., Target]  # noqa: F811
+    db: Any,
+    kinds: None,  # noqa: F811
+    add_target: Callable[..., Target],  # noqa: F811
 ) -> None:
     add_target("live", "production")
 
@@ -109,10 +111,18 @@ def test_production_is_refused_from_the_command_line_too(
 
 @pytest.mark.parametrize(
     ("kind", "option", "status", "state"),
-    [("look", (), 0, "succeeded"), ("break", ("--how", "failed"), 1, "failed"), ("break", ("--how", "exit"), 4, "interrupted")],
+    [
+        ("look", (), 0, "succeeded"),
+        ("break", ("--how", "failed"), 1, "failed"),
+        ("break", ("--how", "exit"), 4, "interrupted"),
+    ],
 )
 def test_waiting_shows_the_log_and_ends_with_the_outcome(
-    real_target: Target, kind: str, option: tuple[str, ...], status: int, state: str  # noqa: F811
+    real_target: Target,  # noqa: F811
+    kind: str,
+    option: tuple[str, ...],
+    status: int,
+    state: str,
 ) -> None:
     worker = execute_next()
     result = invoke(run, kind, "--target", "shop", *option, "--wait", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 import time
@@ -71,12 +72,12 @@ def has_ended(run: Run) -> Callable[[], bool]:
 def sessions_of(run: Run) -> list[int]:
     """The run's sessions on the target's server."""
     with connect(run.target.spec(), application_name="test") as session:
-        return activity.pids_named(session, f"deployctl:{run.pk}:")
+        return activity.pids_named(session, run.mark)
 
 
 def programs_of(run: Run) -> list[int]:
     """The run's processes on this machine."""
-    return [process.pid for process in reaper.processes_of(f"deployctl:{run.pk}:")]
+    return [process.pid for process in reaper.processes_of(run.mark)]
 
 
 def effects(target: Target) -> int:
@@ -88,5 +89,5 @@ def effects(target: Target) -> int:
 
 def let_lease_run_out(run: Run) -> None:
     """What 45 seconds of waiting would do."""
-    past = timezone.now() - timezone.timedelta(seconds=1)
+    past = timezone.now() - dt.timedelta(seconds=1)
     assert Run.objects.filter(pk=run.pk, state=RunState.RUNNING).update(lease_until=past) == 1

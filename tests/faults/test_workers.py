@@ -1,4 +1,4 @@
-"""Workers that die, are told to stop, or hear things twice. Numbers in brackets: the list of faults to survive."""
+"""Workers that die, are told to stop, or hear things twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def request(target: Target, kind: str, **params: object) -> Run:
     return Run.request(target=target, kind=kind, params=params, by=SYSTEM)
 
 
-def test_a_killed_worker_leaves_nothing_running_and_an_honest_state(shop: Target, start_worker: StartWorker) -> None:
+def test_a_killed_worker_leaves_nothing_running_and_an_honest_state(
+    shop: Target, start_worker: StartWorker
+) -> None:
     """[1]"""
     worker = start_worker()
     run = request(shop, "sleep")
@@ -98,7 +100,9 @@ def test_a_worker_killed_while_it_changes_leaves_the_decision_to_a_person(
 def test_a_backup_cut_off_is_never_listed(shop: Target, start_worker: StartWorker) -> None:
     """[1]"""
     with psycopg.connect(shop.spec().conninfo(), autocommit=True) as session:
-        session.execute("CREATE TABLE big AS SELECT n, md5(n::text) AS word FROM generate_series(1, 1500000) n")
+        session.execute(
+            "CREATE TABLE big AS SELECT n, md5(n::text) AS word FROM generate_series(1, 1500000) n"
+        )
     worker = start_worker()
     run = request(shop, "backup")
     folder = shop.backup_folder()

@@ -30,7 +30,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def add_target(make_database: Callable[..., str], secret_file: Callable[[str], str]) -> Callable[..., Target]:
-    """`add_target(name, environment="staging")`: a target on a database of its own. Ask for a database first."""
+    """`add_target(name, environment="staging")`: a target on a database of its own; ask for `db` first."""
 
     def add(name: str = "shop", environment: str = "staging", **database: Any) -> Target:
         return Target.add(
@@ -67,5 +67,3 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
         return run
 
     return execute
-
-

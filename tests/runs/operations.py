@@ -78,7 +78,9 @@ class Break(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        how: str = param("failed", label="How", help="How it breaks.", choices=["failed", "defect", "sql", "exit"])
+        how: str = param(
+            "failed", label="How", help="How it breaks.", choices=["failed", "defect", "sql", "exit"]
+        )
 
     def perform(self, job: Job) -> Outcome:
         with job.step("break"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Machine
 from deployctl.errors import Refusal
@@ -61,7 +61,7 @@ def says(run: Run, text: str) -> Callable[[], bool]:
 
 def sessions_of(target: Target, run: Run) -> list[int]:
     with connect(target.spec(), application_name="test") as session:
-        return activity.pids_named(session, f"deployctl:{run.pk}:")
+        return activity.pids_named(session, run.mark)
 
 
 def effects(target: Target) -> int:
@@ -202,7 +202,7 @@ def test_a_worker_whose_lease_was_taken_leaves_without_a_word(real_target: Targe
     run = request(real_target, "sleep")
     with in_background(run):
         until(says(run, "asleep"))
-        Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+        Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
         assert reaper.reap() == 1
 
     assert run.state == RunState.INTERRUPTED
@@ -215,7 +215,7 @@ def test_late_writes_of_a_fenced_worker_match_no_row(real_target: Target) -> Non
     run = request(real_target, "change")
     run.claim(host="elsewhere", pid=1)
     stale = Run.objects.get(pk=run.pk)
-    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
     assert reaper.reap() == 1
 
     for write in (stale.renew, lambda: stale.succeed("Done.", {}), stale.is_to_be_cancelled):
@@ -235,7 +235,7 @@ def test_a_lease_that_was_renewed_is_not_reaped(real_target: Target) -> None:
 def test_two_sweeps_settle_a_run_once(real_target: Target) -> None:
     run = request(real_target, "change")
     run.claim(host="elsewhere", pid=1)
-    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
     first, second = Run.objects.get(pk=run.pk), Run.objects.get(pk=run.pk)
 
     assert (first.take_over(), second.take_over()) == (True, False)
@@ -294,9 +294,14 @@ def test_a_queued_run_that_nobody_heard_of_is_told_again(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda run_id: told.append(run_id) is None)
+
+    def hint(run_id: int) -> bool:
+        told.append(run_id)
+        return True
+
+    monkeypatch.setattr("deployctl.runs.publishing.hint", hint)
     old, new = request(real_target, "look"), request(real_target, "look")
-    before = timezone.now() - timezone.timedelta(seconds=11)
+    before = timezone.now() - dt.timedelta(seconds=11)
     Run.objects.filter(pk=old.pk).update(requested_at=before, published_at=before)
     told.clear()
 
@@ -309,7 +314,12 @@ def test_a_queued_run_that_nobody_heard_of_is_told_again(
 def test_a_flood_of_lines_is_stored_as_head_and_tail(
     real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, size in {"HEAD_BYTES": 20_000, "TAIL_BYTES": 20_000, "TRIM_BYTES": 5_000, "PENDING_BYTES": 4_000}.items():
+    for name, size in {
+        "HEAD_BYTES": 20_000,
+        "TAIL_BYTES": 20_000,
+        "TRIM_BYTES": 5_000,
+        "PENDING_BYTES": 4_000,
+    }.items():
         monkeypatch.setattr(f"deployctl.runs.execution.log.{name}", size)
     run = executed(real_target, "chatter", lines=8_000)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ AWKWARD = "p@ss:w/o#rd%'\"\\ ü"
 def _masked_in_pieces(masker: Masker, text: str, cuts: list[int]) -> str:
     stream = MaskedStream(masker)
     places = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
-    pieces = [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(places)]
     return "".join(stream.feed(piece) for piece in pieces) + stream.close()
 
 

@@ -67,7 +67,9 @@ def test_who_is_not_signed_in_is_sent_to_sign_in(target: Target, client: Client)
     assert client.get("/runs/").status_code == 302
 
 
-def test_empty_pages_say_what_to_do_first(db: Any, administrator: User, viewer: User, signed_in: SignedIn) -> None:
+def test_empty_pages_say_what_to_do_first(
+    db: Any, administrator: User, viewer: User, signed_in: SignedIn
+) -> None:
     assert "Add a target" in signed_in(administrator).get("/targets/").text
     assert "An administrator adds the first one" in signed_in(viewer).get("/targets/").text
     assert "press “Back up”" in signed_in(viewer).get("/backups/").text
@@ -157,7 +159,9 @@ def test_an_unknown_run_asks_an_operator_for_a_decision(
     assert "Decide" in browser.get(f"/runs/{run.pk}/").text
 
     missing = browser.post(f"/runs/{run.pk}/decision", {"outcome": "failed"})
-    decided = browser.post(f"/runs/{run.pk}/decision", {"outcome": "failed", "note": "The table is not there."})
+    decided = browser.post(
+        f"/runs/{run.pk}/decision", {"outcome": "failed", "note": "The table is not there."}
+    )
 
     assert (missing.status_code, decided.status_code) == (422, 303)
     run.refresh_from_db()
@@ -215,7 +219,8 @@ def test_an_administrator_adds_and_changes_a_target(
 
     refused = browser.post("/targets/new", {**facts, "name": "New Shop"})
     pasted = browser.post(
-        "/targets/new", {**facts, "name": "shop", "connection_reference": "postgresql://owner:word@localhost/shop"}
+        "/targets/new",
+        {**facts, "name": "shop", "connection_reference": "postgresql://owner:word@localhost/shop"},
     )
     added = browser.post("/targets/new", {**facts, "name": "shop"})
     assert (refused.status_code, pasted.status_code, added.status_code) == (422, 422, 303)

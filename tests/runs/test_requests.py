@@ -13,6 +13,7 @@ from django.db import connections
 from deployctl.accounts.models import User
 from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
+from deployctl.celery import app
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.models import Run, RunState, Target
 
@@ -31,7 +32,12 @@ def test_a_worker_is_told_on_commit(
     target: Target, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda run_id: told.append(run_id) is None)
+
+    def hint(run_id: int) -> bool:
+        told.append(run_id)
+        return True
+
+    monkeypatch.setattr("deployctl.runs.publishing.hint", hint)
 
     with django_capture_on_commit_callbacks(execute=True):
         run = Run.request(target=target, kind="look", params={}, by=SYSTEM)
@@ -43,16 +49,11 @@ def test_a_worker_is_told_on_commit(
 
 
 def test_without_a_broker_the_request_stands(
-    target: Target, settings: Any, django_capture_on_commit_callbacks: Callable[..., Any]
+    target: Target, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
-    from deployctl.celery import app
-
-    before, app.conf.broker_url = app.conf.broker_url, "redis://127.0.0.1:1/0"
-    try:
-        with django_capture_on_commit_callbacks(execute=True):
-            run = Run.request(target=target, kind="look", params={}, by=SYSTEM)
-    finally:
-        app.conf.broker_url = before
+    monkeypatch.setitem(app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    with django_capture_on_commit_callbacks(execute=True):
+        run = Run.request(target=target, kind="look", params={}, by=SYSTEM)
 
     run.refresh_from_db()
     assert (run.state, run.published_at) == (RunState.QUEUED, None)
@@ -117,7 +118,9 @@ def test_production_is_not_changed_just_so(
     assert run.deployment_id == 7
 
 
-def test_viewers_and_approvers_start_cancel_and_decide_nothing(target: Target, cto: User, viewer: User) -> None:
+def test_viewers_and_approvers_start_cancel_and_decide_nothing(
+    target: Target, cto: User, viewer: User
+) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
 
     for person in (cto, viewer):

@@ -61,7 +61,9 @@ class Stream:
 
 
 @contextmanager
-def running(environment: Mapping[str, str], *, application: str = "deployctl.asgi:application") -> Iterator[int]:
+def running(
+    environment: Mapping[str, str], *, application: str = "deployctl.asgi:application"
+) -> Iterator[int]:
     """uvicorn on a free port, which is yielded."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

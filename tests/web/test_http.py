@@ -10,14 +10,22 @@ from deployctl.web.http import page_or_fragment, see_other, wants_fragment
 
 
 def request(**headers: str) -> HttpRequest:
-    made = RequestFactory().get("/", headers={name.replace("_", "-"): value for name, value in headers.items()})
+    made = RequestFactory().get(
+        "/", headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
     made.htmx = HtmxDetails(made)  # type: ignore[attr-defined]
     return made
 
 
 def test_htmx_gets_the_part_and_a_browser_the_page() -> None:
     templates = ("web/_notice.html", "web/_badge.html")
-    context = {"message": "the page", "level": "info", "label": "the part", "icon_name": "check", "status": "done"}
+    context = {
+        "message": "the page",
+        "level": "info",
+        "label": "the part",
+        "icon_name": "check",
+        "status": "done",
+    }
 
     page = page_or_fragment(request(), *templates, context)
     part = page_or_fragment(request(HX_Request="true"), *templates, context, status=409)

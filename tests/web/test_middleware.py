@@ -91,7 +91,9 @@ def _own_zone() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_own_zone")
-@pytest.mark.parametrize(("chosen", "name"), [("Europe/Vienna", "Europe/Vienna"), ("Nowhere/Town", "UTC"), ("", "UTC")])
+@pytest.mark.parametrize(
+    ("chosen", "name"), [("Europe/Vienna", "Europe/Vienna"), ("Nowhere/Town", "UTC"), ("", "UTC")]
+)
 def test_times_are_shown_in_the_viewers_zone(chosen: str, name: str) -> None:
     seen: list[str] = []
 

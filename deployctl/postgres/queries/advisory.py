@@ -37,7 +37,8 @@ def holder(connection: psycopg.Connection, database: str) -> str | None:
             SELECT a.application_name || coalesce(' from ' || host(a.client_addr), '')
             FROM pg_locks l JOIN pg_stat_activity a USING (pid)
             WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %s AND l.objid = %s::int8
-              AND l.objsubid = 2 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND l.objsubid = 2
+              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             """,
             (OURS, _key(database) % 2**32),
         ).fetchone()

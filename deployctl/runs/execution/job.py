@@ -89,7 +89,7 @@ class RunJob:
 
     def secret(self, name: str) -> Secret:
         """A secret of the target, masked from now on."""
-        found = self._patiently(lambda: self._run.target.secret(name))
+        found: Secret = self._patiently(lambda: self._run.target.secret(name))
         self._masker.add(found.reveal())
         return found
 

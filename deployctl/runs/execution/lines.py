@@ -1,4 +1,4 @@
-"""Makes lines of what programs write: bytes cut anywhere, in any encoding, with colours and carriage returns."""
+"""Makes lines of what programs write: bytes cut anywhere, any encoding, colours, carriage returns."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class LineReader:
 
 
 def clean(text: str) -> str:
-    """A whole text with only line feeds and tabs of the control characters; a lone carriage return ends a line."""
+    """A whole text without control characters but tab and line feed; a lone carriage return ends a line."""
     text = SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return CONTROL.sub("", text)
 

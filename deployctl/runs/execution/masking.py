@@ -1,4 +1,4 @@
-"""Keeps secrets out of everything that is shown or stored, however they are written and wherever output is cut."""
+"""Keeps secrets out of all that is shown or stored, however written and wherever output is cut."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class MaskedStream:
 
 
 def spellings(secret: str) -> set[str]:
-    """A secret as it may appear: raw, percent-encoded, quoted for SQL, shell, JSON and libpq, and in base64."""
+    """A secret as it may appear: raw, percent-encoded, quoted for SQL, shell, JSON, libpq, and in base64."""
     if len(secret) < SHORTEST:
         return set()
     backslashed = secret.replace("\\", "\\\\")
@@ -150,7 +150,7 @@ def _base64(secret: bytes) -> set[str]:
             first = (0, 2, 3)[before]
             complete = (before + len(secret)) * 8 // 6
             # Eight characters: fewer would turn up by chance.
-            if complete - first >= 8:  # noqa: PLR2004
+            if complete - first >= 8:
                 found.add(text[first:complete])
     return found
 

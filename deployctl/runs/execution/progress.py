@@ -39,7 +39,7 @@ class Progress:
         if self._reports and done < self._reports[-1][1]:
             self._reports.clear()
         self._reports.append((now, done))
-        while now - self._reports[0][0] > WINDOW_S and len(self._reports) > 2:  # noqa: PLR2004
+        while now - self._reports[0][0] > WINDOW_S and len(self._reports) > 2:
             self._reports.popleft()
         if not is_new_phase and done != total and now - self._written < WRITE_EVERY_S:
             return None

@@ -49,11 +49,9 @@ def settle(run: Run) -> None:
     Raises:
         LeaseLost: another sweep took it over in turn.
     """
-    # Every process and session of the run carries this, whichever worker started it.
-    mark = f"deployctl:{run.pk}:"
     if run.worker_host == socket.gethostname():
-        end_processes(mark)
-    left = _end_sessions(run, mark)
+        end_processes(run.mark)
+    left = _end_sessions(run)
     if run.exclusive:
         # While we hold the run nobody else writes backups of this target.
         run.target.backup_folder().remove_partials(dt.timedelta(0))
@@ -70,7 +68,7 @@ def end_processes(mark: str) -> None:
     Known by the environment they were given, never by a remembered number: numbers are used again.
 
     Args:
-        mark: the beginning of `PGAPPNAME`, such as `deployctl:12:`.
+        mark: the beginning of `PGAPPNAME`, see `Run.mark`.
     """
     deadline = time.monotonic() + KILLED_WITHIN_S
     while found := processes_of(mark):
@@ -101,8 +99,8 @@ def _kill(process: psutil.Process) -> None:
         logger.warning("A process of a lost run could not be ended: %s", error)
 
 
-def _end_sessions(run: Run, mark: str) -> str:
+def _end_sessions(run: Run) -> str:
     try:
-        return words.still_there(run, end_sessions(run.target.spec(), mark))
+        return words.still_there(run, end_sessions(run.target.spec(), run.mark))
     except (DeployctlError, psycopg.Error) as error:
         return words.cannot_look(run, error)

@@ -92,7 +92,7 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
 
     Args:
         spec: any database of the server.
-        application_name: its beginning, such as `deployctl:12:`.
+        application_name: its beginning, such as `Run.mark`.
         wait_s: how long to wait, in seconds.
 
     Returns:

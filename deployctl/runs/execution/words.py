@@ -54,7 +54,7 @@ def cannot_look(run: Run, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
         f"{run.target} could not be asked whether sessions of this run are still open ({reason}). "
-        f"Look for the application name {run.application_name} there."
+        f"Look there for application names that begin with {run.mark}"
     )
 
 

@@ -13,7 +13,7 @@ LEASE = dt.timedelta(seconds=45)
 WORKER = Machine("worker")
 
 
-class LeaseLost(Exception):  # noqa: N818 - it tells a worker to leave, nobody reads it
+class LeaseLost(Exception):
     """The run is no longer ours: it was taken from us, or ended. End the children, write nothing, leave."""
 
 

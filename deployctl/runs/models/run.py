@@ -5,67 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
-from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from deployctl import audit
 from deployctl.audit import Actor, actor_name, actor_user
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
-from deployctl.operations import catalogue
-from deployctl.operations.base import Operation
 from deployctl.operations.registry import operation
 from deployctl.runs import listeners, refusals
 from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
-from deployctl.runs.models.run_states import HOLDING, UNFINISHED, RunQuerySet, RunState
+from deployctl.runs.models.run_row import RunRow
+from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_operator
 from deployctl.web.live import announce
 
 
-class Run(models.Model):
+class Run(RunRow):
     """One execution of an operation on a target, with its progress and outcome."""
-
-    kind = models.CharField(max_length=40)
-    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="runs")
-    params = models.JSONField(default=dict)
-    # Copied from the operation's class when requested, so that the database can enforce it.
-    changes_target = models.BooleanField()
-    exclusive = models.BooleanField()
-    # What the run rests on: "" or "deployment:<number>" (deployments live on a higher floor).
-    authority = models.CharField(max_length=60, blank=True, db_index=True)
-    state = models.CharField(max_length=20, choices=RunState.choices, default=RunState.QUEUED)
-
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="requested_runs"
-    )
-    requested_by_name = models.CharField(max_length=200)
-    requested_at = models.DateTimeField(db_default=Now())
-    published_at = models.DateTimeField(null=True)
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
-
-    token = models.BigIntegerField(null=True)
-    lease_until = models.DateTimeField(null=True)
-    worker_host = models.CharField(max_length=200, blank=True)
-    worker_pid = models.IntegerField(null=True)
-
-    cancel_requested_at = models.DateTimeField(null=True)
-    cancel_requested_by_name = models.CharField(max_length=200, blank=True)
-
-    phase = models.CharField(max_length=200, blank=True)
-    progress_done = models.BigIntegerField(null=True)
-    progress_total = models.BigIntegerField(null=True)
-    progress_unit = models.CharField(max_length=20, blank=True)
-    # Units per second over the last moments, as the worker measured it.
-    progress_rate = models.FloatField(null=True)
-
-    summary = models.TextField(blank=True)
-    facts = models.JSONField(default=dict)
-    log_bytes = models.BigIntegerField(default=0)
-    log_lines_dropped = models.BigIntegerField(default=0)
 
     objects: ClassVar[models.Manager[Run]] = models.Manager.from_queryset(RunQuerySet)()
 
@@ -82,9 +40,6 @@ class Run(models.Model):
             models.Index(fields=["state", "requested_at"]),
             models.Index(fields=["target", "-requested_at"]),
         ]
-
-    def __str__(self) -> str:
-        return f"run {self.pk}: {self.kind} on {self.target}"
 
     # --- Asking ---------------------------------------------------------------------------------------
 
@@ -226,11 +181,11 @@ class Run(models.Model):
         self._end(RunState.FAILED, summary, Action.RUN_FAILED)
 
     def confirm_cancelled(self, summary: str) -> None:
-        """running → cancelled, once its programs and sessions are gone. Raises LeaseLost as `succeed` does."""
+        """running → cancelled, its programs and sessions being gone. Raises LeaseLost as `succeed` does."""
         self._end(RunState.CANCELLED, summary, Action.RUN_CANCELLED)
 
     def lose(self, summary: str) -> None:
-        """running → unknown where it changed the target, else interrupted. Raises LeaseLost as `succeed` does."""
+        """running → unknown where it changes the target, else interrupted. Raises as `succeed` does."""
         if self.changes_target:
             self._end(RunState.UNKNOWN, summary, Action.RUN_UNKNOWN)
         else:
@@ -295,9 +250,9 @@ class Run(models.Model):
         else:
             self.refresh_from_db()
             raise Refusal(
-                f"Run {self.pk} is being cancelled already, since {self.cancel_requested_by_name} asked for it."
+                f"Run {self.pk} is being cancelled already: {self.cancel_requested_by_name} asked for it."
                 if self.state == RunState.RUNNING
-                else f"Run {self.pk} has ended: {self.get_state_display().lower()}. There is nothing to cancel."
+                else f"Run {self.pk} has ended: {self.get_state_display().lower()}. It needs no cancelling."
             )
         self.announce()
 
@@ -339,47 +294,6 @@ class Run(models.Model):
         self.announce()
 
     # --- Telling ----------------------------------------------------------------------------------------
-
-    @property
-    def application_name(self) -> str:
-        """Under which the run's sessions and programs are found on servers and machines."""
-        return f"deployctl:{self.pk}:{self.token}"
-
-    @property
-    def title(self) -> str:
-        """What the operation is called; its kind where this deployctl no longer knows it."""
-        known = catalogue().get(self.kind)
-        return known.title if known else self.kind
-
-    @property
-    def operation(self) -> type[Operation]:
-        """The class that this run executes."""
-        return operation(self.kind)
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Waiting, queued or running."""
-        return self.state in UNFINISHED
-
-    @property
-    def duration_s(self) -> float | None:
-        """Seconds it took, or takes so far; None before it started."""
-        if self.started_at is None:
-            return None
-        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
-
-    @property
-    def remaining_s(self) -> float | None:
-        """Seconds left at the present rate; None where nobody can know."""
-        if not self.progress_rate or self.progress_total is None or self.progress_done is None:
-            return None
-        return max(self.progress_total - self.progress_done, 0) / self.progress_rate
-
-    @property
-    def deployment_id(self) -> int | None:
-        """The number of the deployment that the run rests on."""
-        kind, _, number = self.authority.partition(":")
-        return int(number) if kind == "deployment" and number.isdecimal() else None
 
     def announce(self) -> None:
         """Have open pages fetch everything they show of this run."""

@@ -53,7 +53,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(exclusive=True, state__in=HOLDING)
 
     def held(self, run: Run) -> RunQuerySet:
-        """The row of a run as long as its worker's claim stands; every write of a worker goes through here."""
+        """The row of a run while its worker's claim stands; every write of a worker goes through here."""
         return self.filter(pk=run.pk, state=RunState.RUNNING, token=run.token)
 
     def abandoned(self) -> RunQuerySet:

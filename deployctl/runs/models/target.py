@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -19,7 +19,8 @@ from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
 from deployctl.runs import references
-from deployctl.runs.permissions import may_see, require_administrator
+from deployctl.runs.models.target_queries import TargetQuerySet
+from deployctl.runs.permissions import require_administrator
 from deployctl.secrets import Secret, SecretError
 from deployctl.storage import LocalFolder
 from deployctl.web.live import announce
@@ -38,39 +39,6 @@ class Environment(models.TextChoices):
     DEVELOPMENT = "development", "Development"
     STAGING = "staging", "Staging"
     PRODUCTION = "production", "Production"
-
-
-class TargetQuerySet(models.QuerySet["Target"]):
-    """Targets, by who may see them and what they are for."""
-
-    def visible_to(self, user: Any) -> TargetQuerySet:
-        """The targets that somebody may look at (`runs.permissions` decides)."""
-        return self.all() if may_see(user) else self.none()
-
-    def current(self) -> TargetQuerySet:
-        """Without the archived ones."""
-        return self.filter(archived_at=None)
-
-    def with_newest(self) -> TargetQuerySet:
-        """Each with its newest run and backup, as `newest_runs` and `newest_backups` of at most one."""
-        return self.prefetch_related(
-            *(
-                models.Prefetch(related, to_attr=f"newest_{related}", queryset=_newest(self.model, related))
-                for related in ("runs", "backups")
-            )
-        )
-
-    def called(self, name: str) -> Target:
-        """The current target of a name, whatever its case.
-
-        Raises:
-            InvalidInput: there is none; the message lists those there are.
-        """
-        try:
-            return self.current().get(name__iexact=name)
-        except Target.DoesNotExist:
-            known = ", ".join(self.current().values_list("name", flat=True)) or "none yet"
-            raise InvalidInput(f"There is no target {name!r}. There are: {known}.") from None
 
 
 class Target(models.Model):
@@ -325,12 +293,6 @@ class Target(models.Model):
         """Have open pages fetch what they show of this target."""
         announce(f"target:{self.name}", f"target-{self.pk}")
         announce("home", "home-targets")
-
-
-def _newest(model: type[models.Model], related: str) -> models.QuerySet[Any]:
-    """The newest related row of each target; Django makes a window function of the slice (4.2 and later)."""
-    rows: models.QuerySet[Any] = model._meta.get_field(related).related_model._default_manager.order_by("-pk")
-    return rows[:1]
 
 
 def _check(environment: str, connection_reference: str, project_folder: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -10,11 +10,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from deployctl.accounts.models import User
 from deployctl.accounts.policies import member, operator
 from deployctl.runs.forms import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState
 from deployctl.runs.permissions import may_operate
+from deployctl.runs.views.targets import user_of
 from deployctl.web.http import page_or_fragment, see_other, wants_fragment
 
 PER_PAGE = 50
@@ -77,7 +77,7 @@ def run_log(request: HttpRequest, number: int) -> HttpResponse:
 def run_cancellation(request: HttpRequest, number: int) -> HttpResponse:
     """Ask a run to stop."""
     run = _run(request, number)
-    run.cancel(by=_user(request))
+    run.cancel(by=user_of(request))
     return _changed(request, run)
 
 
@@ -90,7 +90,7 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
     if not form.is_valid():
         context = {**_context(request, run), "decision_form": form, "lines": run.lines.newest(LINES_AT_FIRST)}
         return page_or_fragment(request, "runs/run_detail.html", "runs/_run.html", context, status=422)
-    run.decide(by=_user(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
+    run.decide(by=user_of(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
     return _changed(request, run)
 
 
@@ -113,7 +113,7 @@ def _changed(request: HttpRequest, run: Run) -> HttpResponse:
 
 
 def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
-    operates = may_operate(_user(request))
+    operates = may_operate(user_of(request))
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}
     return {
         "run": run,
@@ -130,7 +130,3 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
 def _run(request: HttpRequest, number: int) -> Run:
     runs = Run.objects.visible_to(request.user).select_related("target", "decision")
     return get_object_or_404(runs, pk=number)
-
-
-def _user(request: HttpRequest) -> User:
-    return cast("User", request.user)

@@ -1,4 +1,4 @@
-"""Targets: the list, one of them, and looking after them."""
+"""Targets: the list, one of them, and starting operations there."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from deployctl.accounts.models import User
-from deployctl.accounts.policies import administrator, member, operator
+from deployctl.accounts.policies import member, operator
 from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
 from deployctl.runs import connection, refusals
-from deployctl.runs.forms import NewTargetForm, RoleForm, SecretForm, TargetForm, add_to_form, form_for
+from deployctl.runs.forms import form_for
 from deployctl.runs.models import Backup, Run, Target
 from deployctl.runs.permissions import may_operate
 from deployctl.web.http import page_or_fragment, see_other, wants_fragment
@@ -40,7 +40,7 @@ class Offer(NamedTuple):
 def target_list(request: HttpRequest) -> HttpResponse:
     """Every target with its newest run and backup."""
     targets = Target.objects.visible_to(request.user).current().with_newest()
-    context = {"targets": targets, "may_add": _user(request).may(Permission.ADMINISTRATOR)}
+    context = {"targets": targets, "may_add": user_of(request).may(Permission.ADMINISTRATOR)}
     return page_or_fragment(request, "runs/target_list.html", "runs/_targets.html", context)
 
 
@@ -48,8 +48,8 @@ def target_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 def target_detail(request: HttpRequest, name: str) -> HttpResponse:
     """One target: what it is, whose it is, what can be done to it, what was done."""
-    target = _target(request, name)
-    user = _user(request)
+    target = find(request, name)
+    user = user_of(request)
     may_start = may_operate(user) and target.archived_at is None
     context = {
         **_recent(target),
@@ -65,97 +65,14 @@ def target_detail(request: HttpRequest, name: str) -> HttpResponse:
 @require_GET
 def target_recent(request: HttpRequest, name: str) -> HttpResponse:
     """The part of a target's page that changes while runs go on."""
-    return render(request, "runs/_target_recent.html", _recent(_target(request, name)))
-
-
-@administrator
-@require_http_methods(["GET", "POST"])
-def target_new(request: HttpRequest) -> HttpResponse:
-    """Take a database under care."""
-    form = NewTargetForm(request.POST or None)
-    if form.is_valid():
-        by = _user(request)
-        target = add_to_form(form, lambda: Target.add(**form.cleaned_data, by=by))
-        if target is not None:
-            messages.success(request, f"{target} was added. Check its connection next.")
-            return see_other(request, reverse("runs:target", args=[target.name]))
-    return render(request, "runs/target_new.html", {"form": form}, status=422 if form.errors else 200)
-
-
-@administrator
-@require_http_methods(["GET", "POST"])
-def target_settings(request: HttpRequest, name: str) -> HttpResponse:
-    """Change a target, its people and where its secrets are kept."""
-    target = _target(request, name)
-    form = TargetForm.of(target, request.POST or None)
-    if form.is_valid():
-        by = _user(request)
-        if add_to_form(form, lambda: target.edit(**form.cleaned_data, by=by) or target):
-            messages.success(request, "Saved.")
-            return see_other(request, reverse("runs:target", args=[target.name]))
-    return _settings(request, target, form=form)
-
-
-@administrator
-@require_POST
-def target_roles(request: HttpRequest, name: str) -> HttpResponse:
-    """Give a person a part for the target."""
-    target = _target(request, name)
-    form = RoleForm(request.POST)
-    if not form.is_valid():
-        return _settings(request, target, role_form=form)
-    target.assign(form.cleaned_data["user"], form.cleaned_data["role"], by=_user(request))
-    return see_other(request, reverse("runs:target_settings", args=[target.name]))
-
-
-@administrator
-@require_http_methods(["DELETE"])
-def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
-    """Take a part away."""
-    target = _target(request, name)
-    held = get_object_or_404(target.people, pk=number)
-    target.unassign(held.user, held.role, by=_user(request))
-    return see_other(request, reverse("runs:target_settings", args=[target.name]))
-
-
-@administrator
-@require_POST
-def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
-    """Say where a secret is kept."""
-    target = _target(request, name)
-    form = SecretForm(request.POST)
-    if form.is_valid():
-        by = _user(request)
-        given = form.cleaned_data
-        if add_to_form(form, lambda: target.refer(given["name"], given["reference"], by=by) or target):
-            return see_other(request, reverse("runs:target_settings", args=[target.name]))
-    return _settings(request, target, secret_form=form)
-
-
-@administrator
-@require_http_methods(["DELETE"])
-def target_secret(request: HttpRequest, name: str, secret: str) -> HttpResponse:
-    """Forget where a secret is kept."""
-    target = _target(request, name)
-    target.refer(get_object_or_404(target.secrets, name=secret).name, "", by=_user(request))
-    return see_other(request, reverse("runs:target_settings", args=[target.name]))
-
-
-@administrator
-@require_POST
-def target_archival(request: HttpRequest, name: str) -> HttpResponse:
-    """Put a target away."""
-    target = _target(request, name)
-    target.archive(by=_user(request))
-    messages.success(request, f"{target} was archived. Its history stays.")
-    return see_other(request, reverse("runs:targets"))
+    return render(request, "runs/_target_recent.html", _recent(find(request, name)))
 
 
 @operator
 @require_POST
 def target_connection(request: HttpRequest, name: str) -> HttpResponse:
     """Look whether the database answers, now."""
-    target = _target(request, name)
+    target = find(request, name)
     context: dict[str, Any] = {"target": target}
     try:
         context["facts"] = connection.check(target)
@@ -174,32 +91,19 @@ def target_connection(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def target_runs(request: HttpRequest, name: str) -> HttpResponse:
     """Start an operation."""
-    target = _target(request, name)
+    target = find(request, name)
     operation = catalogue().get(request.POST.get("kind", ""))
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
     # Whatever the form cannot clean, the verb refuses with a sentence that names it.
     params = form.cleaned_data if form.is_valid() else _posted_params(request)
-    run = Run.request(
-        target=target, kind=request.POST.get("kind", ""), params=params, by=_user(request)
-    )
+    run = Run.request(target=target, kind=request.POST.get("kind", ""), params=params, by=user_of(request))
     return see_other(request, reverse("runs:run", args=[run.pk]))
 
 
 def _posted_params(request: HttpRequest) -> dict[str, object]:
-    return {name: value for name, value in request.POST.items() if name not in {"kind", "csrfmiddlewaretoken"}}
-
-
-def _settings(request: HttpRequest, target: Target, **forms: Form) -> HttpResponse:
-    context = {
-        "target": target,
-        "form": forms.get("form") or TargetForm.of(target, None),
-        "role_form": forms.get("role_form") or RoleForm(),
-        "secret_form": forms.get("secret_form") or SecretForm(),
-        "people": target.people,
-        "secrets": target.secrets.all(),
+    return {
+        name: value for name, value in request.POST.items() if name not in {"kind", "csrfmiddlewaretoken"}
     }
-    has_errors = any(form.errors for form in forms.values())
-    return render(request, "runs/target_settings.html", context, status=422 if has_errors else 200)
 
 
 def _recent(target: Target) -> dict[str, Any]:
@@ -221,9 +125,11 @@ def _offers(target: Target) -> list[Offer]:
     ]
 
 
-def _target(request: HttpRequest, name: str) -> Target:
+def find(request: HttpRequest, name: str) -> Target:
+    """The target of a name, if the viewer may see it; else 404."""
     return get_object_or_404(Target.objects.visible_to(request.user), name__iexact=name)
 
 
-def _user(request: HttpRequest) -> User:
+def user_of(request: HttpRequest) -> User:
+    """Who asks; a policy has made sure that they are signed in."""
     return cast("User", request.user)

@@ -1,0 +1,110 @@
+"""The columns of a run, and what can be read from them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from deployctl.operations import catalogue
+from deployctl.operations.base import Operation
+from deployctl.operations.registry import operation
+from deployctl.runs.models.run_states import UNFINISHED, RunState
+from deployctl.runs.models.target import Target
+from deployctl.web.installation import installation_id
+
+
+class RunRow(models.Model):
+    """What is stored of a `Run`; its verbs are there."""
+
+    kind = models.CharField(max_length=40)
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="runs")
+    params = models.JSONField(default=dict)
+    # Copied from the operation's class when requested, so that the database can enforce it.
+    changes_target = models.BooleanField()
+    exclusive = models.BooleanField()
+    # What the run rests on: "" or "deployment:<number>" (deployments live on a higher floor).
+    authority = models.CharField(max_length=60, blank=True, db_index=True)
+    state = models.CharField(max_length=20, choices=RunState.choices, default=RunState.QUEUED)
+
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="requested_runs"
+    )
+    requested_by_name = models.CharField(max_length=200)
+    requested_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    token = models.BigIntegerField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    worker_host = models.CharField(max_length=200, blank=True)
+    worker_pid = models.IntegerField(null=True)
+
+    cancel_requested_at = models.DateTimeField(null=True)
+    cancel_requested_by_name = models.CharField(max_length=200, blank=True)
+
+    phase = models.CharField(max_length=200, blank=True)
+    progress_done = models.BigIntegerField(null=True)
+    progress_total = models.BigIntegerField(null=True)
+    progress_unit = models.CharField(max_length=20, blank=True)
+    # Units per second over the last moments, as the worker measured it.
+    progress_rate = models.FloatField(null=True)
+
+    summary = models.TextField(blank=True)
+    facts = models.JSONField(default=dict)
+    log_bytes = models.BigIntegerField(default=0)
+    log_lines_dropped = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"run {self.pk}: {self.kind} on {self.target}"
+
+    @property
+    def application_name(self) -> str:
+        """Under which the run's sessions and programs are found on servers and machines."""
+        return f"{self.mark}{self.token}"
+
+    @property
+    def mark(self) -> str:
+        """How the application name begins, whichever worker took the run."""
+        return f"deployctl:{installation_id()}:{self.pk}:"
+
+    @property
+    def title(self) -> str:
+        """What the operation is called; its kind where this deployctl no longer knows it."""
+        known = catalogue().get(self.kind)
+        return known.title if known else self.kind
+
+    @property
+    def operation(self) -> type[Operation]:
+        """The class that this run executes."""
+        return operation(self.kind)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Waiting, queued or running."""
+        return self.state in UNFINISHED
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds it took, or takes so far; None before it started."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left at the present rate; None where nobody can know."""
+        if not self.progress_rate or self.progress_total is None or self.progress_done is None:
+            return None
+        return max(self.progress_total - self.progress_done, 0) / self.progress_rate
+
+    @property
+    def deployment_id(self) -> int | None:
+        """The number of the deployment that the run rests on."""
+        kind, _, number = self.authority.partition(":")
+        return int(number) if kind == "deployment" and number.isdecimal() else None

@@ -1,0 +1,112 @@
+"""Looking after targets: adding, changing, people, secrets, putting away."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from deployctl.accounts.policies import administrator
+from deployctl.runs.forms import NewTargetForm, RoleForm, SecretForm, TargetForm, add_to_form
+from deployctl.runs.models import Target
+from deployctl.runs.views.targets import find, user_of
+from deployctl.web.http import see_other
+
+
+@administrator
+@require_http_methods(["GET", "POST"])
+def target_new(request: HttpRequest) -> HttpResponse:
+    """Take a database under care."""
+    form = NewTargetForm(request.POST or None)
+    if form.is_valid():
+        by = user_of(request)
+        target = add_to_form(form, lambda: Target.add(**form.cleaned_data, by=by))
+        if target is not None:
+            messages.success(request, f"{target} was added. Check its connection next.")
+            return see_other(request, reverse("runs:target", args=[target.name]))
+    return render(request, "runs/target_new.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@administrator
+@require_http_methods(["GET", "POST"])
+def target_settings(request: HttpRequest, name: str) -> HttpResponse:
+    """Change a target, its people and where its secrets are kept."""
+    target = find(request, name)
+    form = TargetForm.of(target, request.POST or None)
+    if form.is_valid():
+        by = user_of(request)
+        if add_to_form(form, lambda: target.edit(**form.cleaned_data, by=by) or target):
+            messages.success(request, "Saved.")
+            return see_other(request, reverse("runs:target", args=[target.name]))
+    return _settings(request, target, form=form)
+
+
+@administrator
+@require_POST
+def target_roles(request: HttpRequest, name: str) -> HttpResponse:
+    """Give a person a part for the target."""
+    target = find(request, name)
+    form = RoleForm(request.POST)
+    if not form.is_valid():
+        return _settings(request, target, role_form=form)
+    target.assign(form.cleaned_data["user"], form.cleaned_data["role"], by=user_of(request))
+    return see_other(request, reverse("runs:target_settings", args=[target.name]))
+
+
+@administrator
+@require_http_methods(["DELETE"])
+def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
+    """Take a part away."""
+    target = find(request, name)
+    held = get_object_or_404(target.people, pk=number)
+    target.unassign(held.user, held.role, by=user_of(request))
+    return see_other(request, reverse("runs:target_settings", args=[target.name]))
+
+
+@administrator
+@require_POST
+def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
+    """Say where a secret is kept."""
+    target = find(request, name)
+    form = SecretForm(request.POST)
+    if form.is_valid():
+        by = user_of(request)
+        given = form.cleaned_data
+        if add_to_form(form, lambda: target.refer(given["name"], given["reference"], by=by) or target):
+            return see_other(request, reverse("runs:target_settings", args=[target.name]))
+    return _settings(request, target, secret_form=form)
+
+
+@administrator
+@require_http_methods(["DELETE"])
+def target_secret(request: HttpRequest, name: str, secret: str) -> HttpResponse:
+    """Forget where a secret is kept."""
+    target = find(request, name)
+    target.refer(get_object_or_404(target.secrets, name=secret).name, "", by=user_of(request))
+    return see_other(request, reverse("runs:target_settings", args=[target.name]))
+
+
+@administrator
+@require_POST
+def target_archival(request: HttpRequest, name: str) -> HttpResponse:
+    """Put a target away."""
+    target = find(request, name)
+    target.archive(by=user_of(request))
+    messages.success(request, f"{target} was archived. Its history stays.")
+    return see_other(request, reverse("runs:targets"))
+
+
+def _settings(request: HttpRequest, target: Target, **forms: Form) -> HttpResponse:
+    context = {
+        "target": target,
+        "form": forms.get("form") or TargetForm.of(target, None),
+        "role_form": forms.get("role_form") or RoleForm(),
+        "secret_form": forms.get("secret_form") or SecretForm(),
+        "people": target.people,
+        "secrets": target.secrets.all(),
+    }
+    has_errors = any(form.errors for form in forms.values())
+    return render(request, "runs/target_settings.html", context, status=422 if has_errors else 200)
