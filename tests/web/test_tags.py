@@ -134,8 +134,8 @@ def test_a_checkbox_stands_before_its_label() -> None:
 
 def test_the_page_on_screen_is_marked_in_the_navigation() -> None:
     request = RequestFactory().get("/targets/healthcare/")
-    here = written("{% nav_link '/targets/' 'Targets' 'circle-stack' %}", request=request)
-    home = written("{% nav_link '/' 'Home' 'home' %}", request=request)
+    here = written("{% nav_link 'runs:targets' 'Targets' 'circle-stack' %}", request=request)
+    home = written("{% nav_link 'checklists:home' 'Home' 'home' %}", request=request)
     assert 'aria-current="page"' in here
     assert "aria-current" not in home
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from django import template
 from django.forms import BoundField
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -57,8 +58,15 @@ def badge(status: str, label: str = "") -> SafeString:
 
 
 @register.inclusion_tag("web/_nav_link.html", takes_context=True)
-def nav_link(context: template.Context, address: str, label: str, icon_name: str) -> dict[str, object]:
-    """A link of the main navigation that knows whether the page on screen lies below it."""
+def nav_link(context: template.Context, view_name: str, label: str, icon_name: str) -> dict[str, object]:
+    """A link of the main navigation that knows whether the page on screen lies below it.
+
+    Args:
+        view_name: such as `runs:targets`.
+        label: its word.
+        icon_name: shown where the navigation is a menu.
+    """
+    address = reverse(view_name)
     request: HttpRequest | None = context.get("request")
     path = request.path if request else ""
     below = path.startswith(address) if address != "/" else path == "/"
