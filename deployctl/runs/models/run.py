@@ -301,7 +301,8 @@ class Run(RunRow):
         announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
         announce("home", "home-runs")
         if self.deployment_id is not None:
-            announce(f"deployment:{self.deployment_id}", f"run-{self.pk}", "deployment-runs")
+            fragments = f"run-{self.pk}", f"deployment-{self.deployment_id}-state"
+            announce(f"deployment:{self.deployment_id}", *fragments)
 
     def _audit(self, action: Action, *, by: Actor, data: dict[str, Any] | None = None) -> None:
         audit.append(action, by=by, subject=self, deployment_id=self.deployment_id, data=data or {})

@@ -1,0 +1,160 @@
+"""Taking databases under care: what is accepted, what is refused, and what is never stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployctl.accounts.models import User
+from deployctl.audit import Action, Machine
+from deployctl.audit.models import Entry
+from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
+from deployctl.runs.models import Run, Target
+from deployctl.secrets import SecretError
+
+SYSTEM = Machine("test")
+
+
+def add(**changes: Any) -> Target:
+    facts: dict[str, Any] = {"name": "shop", "environment": "staging", "connection_reference": "env:SHOP_URL"}
+    return Target.add(**{**facts, **changes}, by=changes.get("by", SYSTEM))
+
+
+def test_a_target_keeps_a_reference_and_never_the_url(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_URL", "postgresql://owner:secret-word@localhost:5433/shop")
+    target = add()
+
+    assert target.spec().password == "secret-word"
+    stored = [str(value) for value in Target.objects.values().get().values()]
+    stored += [str(entry.data) for entry in Entry.objects.all()]
+    assert not any("secret-word" in text for text in stored)
+    assert Entry.objects.filter(action=Action.TARGET_ADDED).count() == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"name": "New Shop"},
+        {"name": "../etc"},
+        {"name": "new"},
+        {"name": "x" * 61},
+        {"environment": "moon"},
+        {"connection_reference": "postgresql://owner:secret-word@localhost/shop"},
+        {"connection_reference": "env:"},
+        {"connection_reference": "file:/etc/passwd"},
+        {"connection_reference": "file:relative"},
+        {"project_folder": "/etc"},
+        {"project_folder": "relative"},
+        {"project_folder": "/nowhere/at/all"},
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_nothing_is_kept(db: Any, changes: dict[str, str]) -> None:
+    with pytest.raises(DeployctlError) as refused:
+        add(**changes)
+
+    assert "secret-word" not in str(refused.value)
+    assert not Target.objects.exists()
+
+
+def test_a_link_out_of_the_folder_for_secrets_is_refused_when_it_is_read(
+    db: Any, secret_file: Callable[[str], str]
+) -> None:
+    reference = secret_file("postgresql://owner:word@localhost/shop")
+    target = add(connection_reference=reference)
+    path = Path(reference.removeprefix("file:"))
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+    with pytest.raises(InvalidInput, match="lies in no folder for secrets"):
+        target.spec()
+
+
+def test_a_project_folder_lies_below_an_allowed_one(db: Any) -> None:
+    folder = Path(os.environ["TEST_FOLDER"]) / "project"
+    folder.mkdir(exist_ok=True)
+
+    assert add(project_folder=str(folder)).project_folder == str(folder)
+    assert add(name="other").project() is None
+
+
+def test_a_name_is_taken_whatever_its_case(db: Any) -> None:
+    add()
+    with pytest.raises(Refusal, match="already"):
+        add()
+    assert Target.objects.called("SHOP").name == "shop"
+    with pytest.raises(InvalidInput, match="There are: shop"):
+        Target.objects.called("shoe")
+
+
+def test_only_administrators_look_after_targets(target: Target, dba: User, administrator: User) -> None:
+    with pytest.raises(NotAllowed):
+        add(name="other", by=dba)
+    for verb in (
+        lambda: target.archive(by=dba),
+        lambda: target.assign(dba, "dba", by=dba),
+        lambda: target.refer("WORD", "env:WORD", by=dba),
+    ):
+        with pytest.raises(NotAllowed):
+            verb()
+    target.archive(by=administrator)
+
+
+def test_people_hold_parts(target: Target, dba: User, devops_lead: User, administrator: User) -> None:
+    for _ in range(2):
+        target.assign(dba, "dba", by=administrator)
+    target.assign(devops_lead, "dba", by=administrator)
+    assert target.role_holders("dba") == [dba, devops_lead]
+    with pytest.raises(InvalidInput):
+        target.assign(dba, "emperor", by=administrator)
+
+    target.unassign(devops_lead, "dba", by=administrator)
+    target.unassign(devops_lead, "dba", by=administrator)
+    assert target.role_holders("dba") == [dba]
+    actions = Entry.objects.values_list("action", flat=True)
+    assert list(actions).count(Action.TARGET_ROLE_GIVEN) == 2
+    assert list(actions).count(Action.TARGET_ROLE_TAKEN) == 1
+
+
+def test_secrets_are_read_when_they_are_asked_for(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SecretError, match="has no secret WORD"):
+        target.secret("WORD")
+    target.refer("WORD", "env:SHOP_WORD", by=SYSTEM)
+    with pytest.raises(SecretError, match="SHOP_WORD"):
+        target.secret("WORD")
+    monkeypatch.setenv("SHOP_WORD", "hunter22")
+    assert target.secret("WORD").reveal() == "hunter22"
+    with pytest.raises(InvalidInput):
+        target.refer("TWO WORDS", "env:WORD", by=SYSTEM)
+
+    target.refer("WORD", "", by=SYSTEM)
+    assert not target.secrets.exists()
+
+
+def test_a_busy_target_is_not_archived_and_an_archived_one_not_used(target: Target) -> None:
+    run = Run.request(target=target, kind="sleep", params={}, by=SYSTEM)
+    with pytest.raises(Refusal, match="has not ended"):
+        target.archive(by=SYSTEM)
+    run.cancel(by=SYSTEM)
+    target.archive(by=SYSTEM)
+
+    with pytest.raises(Refusal, match="archived"):
+        Run.request(target=target, kind="look", params={}, by=SYSTEM)
+    with pytest.raises(Refusal, match="archived already"):
+        target.archive(by=SYSTEM)
+    assert not Target.objects.current().exists()
+
+
+def test_another_reference_forgets_which_database_was_seen(target: Target) -> None:
+    assert target.recognise("7", 5)
+    assert not target.recognise("7", 6)
+    facts = {"environment": "staging", "description": "", "project_folder": ""}
+    target.edit(connection_reference=target.connection_reference, **facts, by=SYSTEM)
+    assert not target.recognise("7", 6)
+
+    target.edit(connection_reference="env:ELSEWHERE", **facts, by=SYSTEM)
+    assert target.recognise("7", 6)
