@@ -20,8 +20,8 @@ SYSTEM = Machine("test")
 
 
 def add(**changes: Any) -> Target:
-    facts: dict[str, Any] = {"name": "shop", "environment": "staging", "connection_reference": "env:SHOP_URL"}
-    return Target.add(**{**facts, **changes}, by=changes.get("by", SYSTEM))
+    facts = {"name": "shop", "environment": "staging", "connection_reference": "env:SHOP_URL", "by": SYSTEM}
+    return Target.add(**{**facts, **changes})
 
 
 def test_a_target_keeps_a_reference_and_never_the_url(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
