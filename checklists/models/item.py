@@ -14,7 +14,7 @@ from checklists.actors import user_of
 from checklists.markdown import plain
 from checklists.models.item_queries import ItemQuerySet
 from checklists.models.item_refusals import refuse_busy_target, refuse_parent
-from checklists.models.item_states import ItemKind, ItemState
+from checklists.models.item_states import UNKEPT, ItemKind, ItemState
 from checklists.models.item_steps import ItemSteps
 from checklists.models.keeping import Waiver
 from checklists.models.proof import BACKS, Proof, ProofKind, ProofOutcome, file_proof, link_proof, note_proof
@@ -56,6 +56,11 @@ class Item(ItemSteps):
     def get_absolute_url(self) -> str:
         """The item's page."""
         return reverse("checklists:item", args=[self.pk])
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it should have been kept by now."""
+        return self.state in UNKEPT and self.due_at is not None and self.due_at < timezone.now()
 
     @property
     def is_exclusive(self) -> bool:

@@ -65,6 +65,11 @@ class ItemRow:
     open: bool = False
     problem: str = ""
 
+    @cached_property
+    def url(self) -> str:
+        """The item's address, which those of its completion and its runs begin with."""
+        return self.item.get_absolute_url()
+
     @property
     def html(self) -> SafeString:
         """The item's text as safe HTML."""

@@ -186,7 +186,7 @@ class Story:
         if self.show != Show.ALL:
             return True
         turn = stages_now(self.deployment.state)
-        return any(part.section.stage in turn for part in phase.sections)
+        return any(part.section.stage in turn and part.kept < part.total for part in phase.sections)
 
 
 COUNTED = frozenset(stage for gate in ("pre", "post", "closure") for stage in COVERED_BY[gate])
