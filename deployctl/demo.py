@@ -1,6 +1,7 @@
 """The demonstration: a sample application, its people, two targets and a deployment ready to drive.
 
-`deployctl up --demo` calls `prepare` at every start. Nothing here is special: it calls the verbs that people call.
+`deployctl up --demo` calls `prepare` at every start. Nothing here is special: it calls the verbs that people
+call.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ OWNER = "healthcare_owner"
 STAGING, PRODUCTION = "healthcare", "healthcare_db"
 ROLLBACK_PLAN = """\
 1. Stop the deployment: press Halt, tell everybody in the channel.
-2. Assess: data corruption and security breaches are critical, failed migrations high, slow queries medium.
-3. Mark the failed migration as rolled back, restore the backup taken just before, validate, call the health URL.
+2. Assess: data corruption and breaches are critical, failed migrations high, slow queries medium.
+3. Mark the failed migration as rolled back, restore the backup taken just before, validate, call
+   the health URL.
 4. Write down what went wrong, what was done, and what to change in this plan."""
 
 
@@ -77,17 +79,15 @@ def prepare() -> list[str]:
     Raises:
         DeployctlError: with a sentence, when something cannot be made.
     """
+    # At every start: the embedded server may listen on another port than the last time.
+    references = _connection_files(_owner_url())
     if Deployment.objects.filter(target__name=PRODUCTION).exists():
         return ["Sign in as one of the sample people; their passwords were shown at the first start."]
     passwords = {member.email: secrets.token_urlsafe(12) for member in TEAM}
     people = {member: _person(member, passwords[member.email]) for member in TEAM}
-    url = _owner_url()
-    staging = _target(STAGING, Environment.STAGING, url, "Sample application, staging: migrated and seeded")
+    staging = _target(STAGING, Environment.STAGING, references, "staging: migrated and seeded")
     production = _target(
-        PRODUCTION,
-        Environment.PRODUCTION,
-        url,
-        "Sample application, production: waits for its first deployment",
+        PRODUCTION, Environment.PRODUCTION, references, "production: waits for its first deployment"
     )
     for target in (staging, production):
         for member, user in people.items():
@@ -136,17 +136,22 @@ def _owner_url() -> str:
     return f"postgresql://{OWNER}:{quote(password, safe='')}@{parts.hostname}:{parts.port}"
 
 
-def _target(name: str, environment: Environment, server_url: str, description: str) -> Target:
-    database = PRODUCTION if environment == Environment.PRODUCTION else "healthcare_staging"
-    # Rewritten also where the target exists: an interrupted start left another password behind.
-    connection = _secret_file(f"{name}.url", f"{server_url}/{database}")
+def _connection_files(server_url: str) -> dict[str, str]:
+    """Write the connection URLs of the targets; references to them, by target."""
+    databases = {STAGING: "healthcare_staging", PRODUCTION: "healthcare_db"}
+    return {
+        name: _secret_file(f"{name}.url", f"{server_url}/{database}") for name, database in databases.items()
+    }
+
+
+def _target(name: str, environment: Environment, references: dict[str, str], words: str) -> Target:
     if existing := Target.objects.filter(name=name).first():
         return existing
     target = Target.add(
         name=name,
         environment=environment,
-        description=description,
-        connection_reference=connection,
+        description=f"Sample application, {words}",
+        connection_reference=references[name],
         project_folder=str(_project_folder()),
         by=DEMONSTRATION,
     )

@@ -80,6 +80,9 @@ class _Terminal:
             with self._news:
                 self._lines.append(line.rstrip("\n"))
                 self._news.notify_all()
+        self._process.wait()
+        with self._news:
+            self._news.notify_all()
 
     def close(self) -> None:
         """Read to the end, which comes when the process has gone."""
