@@ -1,4 +1,4 @@
-"""Django's settings. Everything that differs between installations comes from the environment (`.env.example`)."""
+"""Django's settings. What differs between installations comes from the environment (`.env.example`)."""
 
 from __future__ import annotations
 

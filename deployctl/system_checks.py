@@ -6,7 +6,8 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 
 
 @register(Tags.security)
@@ -42,7 +43,7 @@ def served_over_https(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     if settings.HTTPS:
         return []
     return [
-        Warning(
+        checks.Warning(
             "HTTPS is off: cookies are not restricted to encrypted connections.",
             hint="Set HTTPS=1 once a proxy in front speaks TLS.",
             id="deployctl.W001",
@@ -55,7 +56,7 @@ def projects_are_confined(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Commands run in project folders, so an administrator says where those may be."""
     missing = [root for root in settings.DEPLOYCTL_PROJECT_ROOTS if not root.is_dir()]
     return [
-        Warning(
+        checks.Warning(
             f"DEPLOYCTL_PROJECT_ROOTS names {root}, which is not a folder.",
             hint="Create it, or take it out of the list.",
             id="deployctl.W002",

@@ -46,6 +46,11 @@ def gates_of(deployment: Deployment, viewer: User) -> list[GateView]:
     return [gate_view(gate, deployment, viewer, holders) for gate in gates]
 
 
+def one_gate(gate: Gate, viewer: User) -> GateView:
+    """One of a deployment's gates, as this person sees it."""
+    return next(view for view in gates_of(gate.deployment, viewer) if view.gate.pk == gate.pk)
+
+
 def gate_view(gate: Gate, deployment: Deployment, viewer: User, holders: dict[str, list[str]]) -> GateView:
     """One gate, as this person sees it.
 

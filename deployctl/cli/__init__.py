@@ -18,6 +18,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "deployctl.cli.template:template",
         "Read, check, keep and publish checklists written in Markdown.",
     ),
+    "target": ("deployctl.cli.target:target", "Add, list, show and check databases under care."),
+    "deployment": (
+        "deployctl.cli.deployment:deployment",
+        "Plan deployments, list them, and say where one stands.",
+    ),
+    "run": ("deployctl.cli.run:run", "Start an operation on a target."),
+    "backup": ("deployctl.cli.backup:backup", "List backups; `deployctl run backup` makes one."),
+    "user": ("deployctl.cli.user:user", "Add, list, enable and disable people."),
+    "audit": ("deployctl.cli.audit:audit", "Read and verify the audit log."),
     "completion": (
         "deployctl.cli.completion:completion",
         "Print the script that completes commands in a shell.",

@@ -46,7 +46,7 @@ class OperationFailed(DeployctlError):
     """An operation could not do its work; the message says what state the target is in."""
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: somebody wished it
+class Cancelled(Exception):
     """The run was cancelled. Operations let it pass; the supervisor records it."""
 
 

@@ -26,8 +26,8 @@ def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
     gate = get_object_or_404(Gate.objects.select_related("deployment"), pk=pk)
     deployment = get_object_or_404(Deployment.objects.visible_to(person(request)), pk=gate.deployment_id)
-    views = presentation.gates_of(deployment, person(request))
-    view = next(view for view in views if view.gate.pk == pk)
+    gate.deployment = deployment
+    view = presentation.one_gate(gate, person(request))
     return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
 
 
@@ -100,9 +100,7 @@ def _sign_page(
     context = {
         "gate": gate,
         "deployment": gate.deployment,
-        "view": next(
-            view for view in presentation.gates_of(gate.deployment, person(request)) if view.gate.pk == gate.pk
-        ),
+        "view": presentation.one_gate(gate, person(request)),
         "record": record,
         "sections": presentation.sections(record),
         # Always of the record that this very page shows, also after a refusal.

@@ -46,10 +46,11 @@ def test_nothing_but_a_model_assigns_state(package: str) -> None:
             continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            targets = node.targets if isinstance(node, ast.Assign) else []
+            if not isinstance(node, ast.Assign):
+                continue
             found += [
                 f"{path.relative_to(ROOT)}:{node.lineno}"
-                for target in targets
+                for target in node.targets
                 if isinstance(target, ast.Attribute)
                 and target.attr == "state"
                 and not (isinstance(target.value, ast.Name) and target.value.id == "self")
