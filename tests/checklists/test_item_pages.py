@@ -140,7 +140,7 @@ def test_a_file_is_downloaded_under_its_name_and_never_shown(
 
 def test_a_file_that_is_gone_says_so(deployment: Deployment, dba: User, signed_in: Any) -> None:
     proof = item(deployment, "Server").add_proof(dba, "file", file=SimpleUploadedFile("a.txt", b"a"))
-    proof.file.storage.delete(proof.file.name)
+    proof.file.storage.delete(str(proof.file.name))
     answer = signed_in(dba).get(f"/proofs/{proof.pk}/file")
     assert answer.status_code == 409
     assert "no longer where it was kept" in answer.content.decode()

@@ -179,4 +179,4 @@ def with_query(context: template.Context, **changes: object) -> str:
             query.pop(name, None)
         else:
             query[name] = str(value)
-    return "?" + query.urlencode()
+    return f"?{query.urlencode()}"
