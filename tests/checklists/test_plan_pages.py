@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils import timezone
@@ -14,7 +15,7 @@ from tests.checklists.deployments import in_hours
 
 
 def filled(
-    target: Target, version: TemplateVersion, team: list[tuple[User | None, str]], **changes: Any
+    target: Target, version: TemplateVersion, team: Sequence[tuple[User | None, str]], **changes: Any
 ) -> dict[str, str]:
     """What a browser would send."""
     start, end = timezone.localtime(in_hours(24)), timezone.localtime(in_hours(26))
@@ -165,7 +166,7 @@ def test_planning_is_for_operators(db: None, cto: User, signed_in: Any) -> None:
 
 def test_saving_an_untouched_form_changes_nothing(deployment: Deployment, dba: User, signed_in: Any) -> None:
     browser, address = signed_in(dba), f"{deployment.get_absolute_url()}plan"
-    seats: list[tuple[User | None, str]] = [(seat.user, seat.role) for seat in deployment.team.all()]
+    seats = [(seat.user, seat.role) for seat in deployment.team.all()]
     start, end = deployment.window_start, deployment.window_end
     untouched = filled(
         deployment.target,
@@ -182,7 +183,7 @@ def test_saving_an_untouched_form_changes_nothing(deployment: Deployment, dba: U
 
 
 def test_editing_says_what_changed(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    seats: list[tuple[User | None, str]] = [(seat.user, seat.role) for seat in deployment.team.all()][:2]
+    seats = [(seat.user, seat.role) for seat in deployment.team.all()][:2]
     data = filled(deployment.target, deployment.template_version, seats, title="Renamed")
     answer = signed_in(dba).post(f"{deployment.get_absolute_url()}plan", data, follow=True)
     page = answer.content.decode()
