@@ -193,6 +193,9 @@ class Item(ItemSteps):
         Args:
             params: override those of the template.
 
+        The unkept items beside it that ask for the very same operation are proven by the same run: a seed
+        that makes plans, packages and tests need not run three times.
+
         Returns:
             The run, queued; its proof is pending until it ends.
 
@@ -218,16 +221,21 @@ class Item(ItemSteps):
                 by=by,
                 authority=deployment.authority,
             )
-            Proof.objects.create(
-                item=self,
-                kind=ProofKind.RUN,
-                outcome=ProofOutcome.PENDING,
-                run=run,
-                by=user_of(by),
-                by_name=actor_name(by),
-            )
-            self._tell(by, Action.ITEM_RUN_REQUESTED, f"run {run.pk} requested", run=run.pk)
+            alike = Item.objects.proven_alike(self) if not params else Item.objects.none()
+            for item in (self, *alike):
+                item._await_proof(run, by)
         return run
+
+    def _await_proof(self, run: Run, by: Actor) -> None:
+        Proof.objects.create(
+            item=self,
+            kind=ProofKind.RUN,
+            outcome=ProofOutcome.PENDING,
+            run=run,
+            by=user_of(by),
+            by_name=actor_name(by),
+        )
+        self._tell(by, Action.ITEM_RUN_REQUESTED, f"run {run.pk} requested", run=run.pk)
 
     def prove(self, proof: Proof, outcome: ProofOutcome, *, by: Actor, summary: str) -> None:
         """Take over what a run found: pass → done, fail → failed; anything else leaves the item as it is.

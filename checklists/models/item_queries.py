@@ -13,7 +13,7 @@ from checklists.models.turns import COVERED_BY, NEXT_GATE
 from deployctl.accounts.models import User
 
 if TYPE_CHECKING:
-    from checklists.models.item import Item  # noqa: F401 (named in a string below)
+    from checklists.models.item import Item
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
@@ -40,6 +40,16 @@ class ItemQuerySet(models.QuerySet["Item"]):
     def for_bulk(self) -> ItemQuerySet:
         """Open, kept by hand, and asking for nothing of their own."""
         return self.leaves().filter(state=ItemState.OPEN, kind=ItemKind.MANUAL, evidence_required=False)
+
+    def proven_alike(self, item: Item) -> ItemQuerySet:
+        """The other unkept items of the same section that the same operation proves, for the same role."""
+        return (
+            self.leaves()
+            .unkept()
+            .filter(section=item.section_id, operation=item.operation, params=item.params, role=item.role)
+            .exclude(pk=item.pk)
+            .select_related("section__checklist__deployment__target")
+        )
 
     def having_their_turn(self) -> ItemQuerySet:
         """Those whose stage is what their deployment is on the way to now."""

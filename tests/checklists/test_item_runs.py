@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from checklists.models import Deployment, Item
+from checklists.models import Deployment, Item, ItemState
 from checklists.readiness import blockers
 from deployctl.accounts.models import User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.guards import check_claim
-from deployctl.runs.models import Run, RunState
+from deployctl.runs.models import Run, RunState, Target
+from tests.checklists import deployments
 from tests.checklists.deployments import finish, item
 
 
@@ -147,3 +148,27 @@ def test_a_run_cannot_claim_a_deployment_that_has_no_such_item(deployment: Deplo
     )
     with pytest.raises(Refusal, match="has no such item"):
         check_claim(run)
+
+
+def test_one_run_proves_every_item_beside_it_that_asks_for_the_same(
+    target: Target, dba: User, devops_lead: User, qa_lead: User
+) -> None:
+    source = deployments.SMALL.replace(
+        "- [ ] Connection works <!-- operation: connect, role: dba -->",
+        "- [ ] Connection works <!-- operation: connect, role: dba -->\n"
+        "- [ ] Encryption seen <!-- operation: connect, role: dba -->\n"
+        "- [ ] Leads reach it <!-- operation: connect, role: devops_lead -->",
+    )
+    team = deployments.team_of(dba, devops_lead, qa_lead)
+    deployment = deployments.plan(target, deployments.published(source), team)
+    run = deployments.item(deployment, "Connection works").start(dba)
+    deployments.finish(run, RunState.SUCCEEDED)
+    states = {
+        text: deployments.item(deployment, text).state
+        for text in ("Connection works", "Encryption seen", "Leads reach it")
+    }
+    assert states == {
+        "Connection works": ItemState.DONE,
+        "Encryption seen": ItemState.DONE,
+        "Leads reach it": ItemState.OPEN,  # another role answers for it
+    }
