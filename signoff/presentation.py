@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
+from django.db.models import Prefetch
+
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from signoff import differences
@@ -39,9 +41,10 @@ class GateView:
 
 def gates_of(deployment: Deployment, viewer: User) -> list[GateView]:
     """A deployment's gates in order, as this person sees them."""
-    gates = deployment.gates.order_by("position").prefetch_related("slots__signatures__staleness")
+    signatures = Prefetch("slots__signatures", Signature.objects.for_pages())
+    gates = deployment.gates.order_by("position").prefetch_related("slots", signatures)
     holders: dict[str, list[str]] = {}
-    for member in deployment.team.select_related("user"):
+    for member in deployment.team.all():
         holders.setdefault(member.role, []).append(member.user.name)
     return [gate_view(gate, deployment, viewer, holders) for gate in gates]
 

@@ -10,7 +10,7 @@ from checklists.models import Deployment
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
 from signoff.models import Gate
-from signoff.models.gate import MEANINGS
+from signoff.models.gate import FIRST_GATE, MEANINGS
 from signoff.waiting import signatures_waiting_for
 
 
@@ -50,6 +50,8 @@ def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -
 
 def earlier_gate_is_open(deployment: Deployment, gate_key: str) -> list[readiness.Blocker]:
     """A later gate cannot be signed while an earlier one has lost a signature."""
+    if gate_key == FIRST_GATE:
+        return []
     gates = list(deployment.gates.order_by("position"))
     this = next((gate for gate in gates if gate.key == gate_key), None)
     if this is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from django.db.models import F
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 
 from checklists import readiness
+from checklists.models import TeamMember
 from deployctl.accounts.models import User
 from signoff.models import GateState, Slot
+from signoff.models.slot import SIGNABLE_STATE
 
 
 def signatures_waiting_for(user: User) -> list[readiness.Waiting]:
@@ -16,17 +18,20 @@ def signatures_waiting_for(user: User) -> list[readiness.Waiting]:
     A place counts only when nothing stands in the way of signing it: a signature that cannot be given
     yet waits on somebody else.
     """
+    seats = TeamMember.objects.filter(
+        user=user, deployment=OuterRef("gate__deployment"), role=OuterRef("role")
+    )
     slots = Slot.objects.filter(
-        gate__state=GateState.OPEN,
-        gate__deployment__team__user=user,
-        gate__deployment__team__role=F("role"),
+        Exists(seats), gate__state=GateState.OPEN, gate__deployment__state__in=SIGNABLE_STATE.values()
     ).select_related("gate__deployment__target")
+    mine = [slot for slot in slots if not slot.refusal(user)]
+    in_the_way = readiness.verdicts({slot.gate.deployment for slot in mine})
     return [
         readiness.Waiting(
             f"Sign {slot.gate.deployment.title}: {slot.gate.title}, as {slot.label}", sign_url(slot)
         )
-        for slot in slots
-        if not slot.refusal(user) and not readiness.blockers(slot.gate.deployment, slot.gate.key)
+        for slot in mine
+        if not in_the_way[slot.gate.deployment_id]
     ]
 
 

@@ -17,9 +17,11 @@ from signoff import record as records
 
 if TYPE_CHECKING:
     from checklists.markdown.model import ParsedGate
+    from signoff.models.signature import Signature
 
+FIRST_GATE = "pre"
 MEANINGS = {
-    "pre": "I approve this deployment for production.",
+    FIRST_GATE: "I approve this deployment for production.",
     "post": "I verified this deployment and accept its result.",
 }
 # Where the deployment is once the gate is signed, and until it goes on.
@@ -72,6 +74,15 @@ class Gate(models.Model):
     def is_signed(self) -> bool:
         """Whether every slot holds a signature that still stands."""
         return self.state == GateState.SIGNED
+
+    def standing_signatures(self) -> list[Signature]:
+        """The signatures of this gate that still stand, in the order of its places."""
+        return [
+            signature
+            for slot in self.slots.all()
+            for signature in slot.signatures.all()
+            if not signature.is_stale
+        ]
 
     def record(self) -> records.Json:
         """The record that a signature in this gate is given over, as it is now."""
@@ -131,8 +142,7 @@ class Gate(models.Model):
         """
         from signoff.models.signature import Signature
 
-        filled = Signature.objects.standing().filter(slot__gate=self).values("slot").distinct().count()
-        if filled < self.slots.count():
+        if len(Signature.objects.standing().filter(slot__gate=self)) < self.slots.count():
             return False
         if Gate.objects.filter(pk=self.pk, state=GateState.OPEN).update(state=GateState.SIGNED) != 1:
             raise Refusal(f"{self.title} was signed by somebody else a moment ago. Reload the page.")
@@ -144,7 +154,7 @@ class Gate(models.Model):
             deployment_id=self.deployment_id,
             data={"gate": self.key},
         )
-        if self.key == "pre":
+        if self.key == FIRST_GATE:
             self.deployment.approve(by=by)
         else:
             self.deployment.sign_off(by=by)

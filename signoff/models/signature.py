@@ -13,6 +13,10 @@ from signoff.models.slot import Slot
 class SignatureQuerySet(models.QuerySet["Signature"]):
     """Signatures by whether they still stand."""
 
+    def for_pages(self) -> SignatureQuerySet:
+        """With what made them stale, and without the records, which are large."""
+        return self.select_related("staleness").defer("record")
+
     def standing(self) -> SignatureQuerySet:
         """Those whose content has not changed since."""
         return self.filter(staleness=None)

@@ -36,12 +36,10 @@ class Slot(models.Model):
 
     def refusal(self, by: User) -> str:
         """Why this person may not sign here now, as a sentence; empty when they may."""
-        from signoff.models.signature import Signature
-
         deployment = self.gate.deployment
         if not by.may(Permission.APPROVER):
             return "Signing needs the approver permission; ask an administrator for it."
-        if not deployment.team.filter(user=by, role=self.role).exists():
+        if not any(seat.user_id == by.pk and seat.role == self.role for seat in deployment.team.all()):
             return f"You are not this deployment's {self.get_role_display()}."
         expected = SIGNABLE_STATE[self.gate.key]
         if deployment.state != expected:
@@ -49,11 +47,11 @@ class Slot(models.Model):
                 f"This gate is signed while the deployment is {expected.label.lower()}; "
                 f"it is {deployment.get_state_display().lower()}."
             )
-        standing = Signature.objects.standing().filter(slot__gate=self.gate)
-        if existing := standing.filter(slot=self).first():
-            return f"{existing.printed_name} has already signed as {self.label}."
-        if mine := standing.filter(signer=by).select_related("slot").first():
-            return f"You already signed this gate as {mine.slot.label}; each place needs another person."
+        for signature in self.gate.standing_signatures():
+            if signature.slot_id == self.pk:
+                return f"{signature.printed_name} has already signed as {self.label}."
+            if signature.signer_id == by.pk:
+                return "You already signed this gate in another place; each place needs another person."
         return ""
 
     def sign(self, *, by: User, password: str, code: str, digest: str) -> None:

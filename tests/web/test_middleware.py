@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.test import RequestFactory
 from django.utils import timezone
 from django_htmx.middleware import HtmxDetails
 
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
-from deployctl.web.middleware import ErrorsAsAnswers, MethodOverride, ViewerTimezone
+from deployctl.web.middleware import Compression, ErrorsAsAnswers, MethodOverride, ViewerTimezone
 
 rf = RequestFactory()
 
@@ -110,3 +110,13 @@ def test_times_are_shown_in_the_viewers_zone(chosen: str, name: str) -> None:
     request.user = AnonymousUser()
     ViewerTimezone(view)(request)
     assert seen[-1] == "UTC"
+
+
+def test_pages_are_compressed_and_event_streams_are_not() -> None:
+    request = rf.get("/", headers={"Accept-Encoding": "gzip"})
+    page = Compression(lambda _: HttpResponse("word " * 500))(request)
+    stream = Compression(
+        lambda _: StreamingHttpResponse(iter(["data: 1\n\n"]), content_type="text/event-stream")
+    )(request)
+    assert page["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in stream
