@@ -130,6 +130,15 @@ def committed_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> I
             _drop(name)
 
 
+@pytest.fixture(autouse=True)
+def own_backup_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Backups of this test only; made when the first is written."""
+    folder = Path(os.environ["TEST_FOLDER"]) / "backups" / uuid.uuid4().hex
+    monkeypatch.setenv("DEPLOYCTL_BACKUPS", str(folder))
+    monkeypatch.setattr(settings, "DEPLOYCTL_BACKUPS", folder)
+    return folder
+
+
 @pytest.fixture
 def redis_url() -> str:
     """The Redis database of this parallel worker."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +36,9 @@ class Progress:
     phase: str
 
 
+_run_ids = itertools.count(os.getpid() * 1_000)
+
+
 @dataclass
 class FakeJob:
     """Implements `operations.base.Job` without our own database.
@@ -54,7 +59,8 @@ class FakeJob:
     secrets: Mapping[str, str] = field(default_factory=dict)
     name: str = "shop"
     environment: str = "staging"
-    run_id: int = 7
+    # Unlike that of any test that runs beside this one, because sessions are found by it.
+    run_id: int = field(default_factory=lambda: next(_run_ids))
     token: int = 1
     time_limit_s: float = 60
 

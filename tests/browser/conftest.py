@@ -37,9 +37,13 @@ def product() -> Iterator[Product]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def chromium() -> Iterator[Browser]:
-    """A real Chromium: the one that `make test` found or installed."""
+    """A real Chromium: the one that `make test` found or installed.
+
+    For one test only: while it lives, Playwright keeps an event loop in this thread, in which Django
+    refuses the database to whichever test comes next.
+    """
     found = os.environ.get("DEPLOYCTL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     # Chromium's own sandbox refuses to work for root, which is who tests run as in containers.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []

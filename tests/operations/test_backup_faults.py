@@ -88,6 +88,9 @@ def wait_until(holds: Callable[[], object], within_s: float = 10.0) -> float:
     return time.monotonic() - started
 
 
+# Tests that run beside these have other numbers.
+MARK = f"deployctl:{os.getpid()}:"
+
 WORKER = """
     import os
     from pathlib import Path
@@ -95,7 +98,12 @@ WORKER = """
     from deployctl.operations.testing import FakeJob
     from deployctl.postgres.connection import parse_url
 
-    job = FakeJob(parse_url(os.environ["URL"]), params=Backup.Params(), tmp_path=Path(os.environ["FOLDER"]))
+    job = FakeJob(
+        parse_url(os.environ["URL"]),
+        params=Backup.Params(),
+        tmp_path=Path(os.environ["FOLDER"]),
+        run_id=int(os.environ["RUN"]),
+    )
     Backup().perform(job)
 """
 
@@ -105,14 +113,14 @@ def test_kill_9_in_the_middle_leaves_no_child_no_session_and_only_a_partial(
 ) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(WORKER)],
-        env={**os.environ, "URL": url, "FOLDER": str(tmp_path)},
+        env={**os.environ, "URL": url, "FOLDER": str(tmp_path), "RUN": str(os.getpid())},
     )
     try:
-        wait_until(lambda: progress.copies(watch, "deployctl:7:1") or worker.poll() is not None)
+        wait_until(lambda: progress.copies(watch, f"{MARK}1") or worker.poll() is not None)
         tree = psutil.Process(worker.pid).children(recursive=True)
         worker.kill()
         took = wait_until(lambda: not any(alive(member) for member in tree))
-        took += wait_until(lambda: not activity.pids_named(watch, "deployctl:7:"))
+        took += wait_until(lambda: not activity.pids_named(watch, MARK))
     finally:
         worker.kill()
         worker.wait()
@@ -143,7 +151,7 @@ def test_cancelling_ends_everything_within_five_seconds(
     person.join()
 
     assert message == "cancelled by Dana Baker"
-    took += wait_until(lambda: not activity.pids_named(watch, "deployctl:7:"))
+    took += wait_until(lambda: not activity.pids_named(watch, job.application_name))
     assert took < 5
 
 

@@ -237,13 +237,16 @@ def test_older_servers_are_not_given_a_setting_they_refuse() -> None:
     assert process.session_options(SPEC, 140000) == {"PGOPTIONS": "-c client_connection_check_interval=1s"}
 
 
+# Tests that run beside these have other numbers.
+MARK = f"deployctl:{os.getpid()}:"
+
 WORKER = """
     import json, os, sys
     from deployctl.postgres import process
     from deployctl.postgres.connection import parse_url
 
     spec = parse_url(os.environ["URL"])
-    with process.child_environment(spec, application_name="deployctl:7:1") as env:
+    with process.child_environment(spec, application_name=os.environ["MARK"] + "1") as env:
         process.run(json.loads(sys.argv[1]), env=env, timeout_s=60)
 """
 
@@ -270,18 +273,19 @@ def test_kill_9_takes_a_parallel_dump_and_its_sessions_down_within_two_seconds(
     # The strongest compression makes it slow enough to be caught in the middle.
     argv = [str(tool.path), "-Fd", "-j2", "-Z9", f"--file={tmp_path / 'dump'}"]
     worker = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(WORKER), json.dumps(argv)], env={**os.environ, "URL": url}
+        [sys.executable, "-c", textwrap.dedent(WORKER), json.dumps(argv)],
+        env={**os.environ, "URL": url, "MARK": MARK},
     )
     try:
         with connect(spec, application_name="watch") as watch:
             # The leader, and two that copy.
-            wait_until(lambda: len(activity.pids_named(watch, "deployctl:7:")) == 3)
+            wait_until(lambda: len(activity.pids_named(watch, MARK)) == 3)
             tree = psutil.Process(worker.pid).children(recursive=True)
             assert len(tree) >= 4  # guard, leader, two workers
 
             worker.kill()
             took = wait_until(lambda: not any(alive(member) for member in tree))
-            took += wait_until(lambda: not activity.pids_named(watch, "deployctl:7:"))
+            took += wait_until(lambda: not activity.pids_named(watch, MARK))
     finally:
         worker.kill()
         worker.wait()

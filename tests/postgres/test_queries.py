@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -175,10 +176,11 @@ def test_connections_in_use_are_counted_against_the_limit(session: psycopg.Conne
 
 
 def test_who_holds_a_lock_is_named_with_statement_and_since_when(spec: ConnectionSpec) -> None:
+    mark = f"deployctl:{os.getpid()}:"
     with (
         connect(spec, application_name="watch") as watch,
         connect(spec, application_name="forgotten psql") as holder,
-        connect(spec, application_name="deployctl:7:1", lock_timeout_s=5) as waiter,
+        connect(spec, application_name=f"{mark}1", lock_timeout_s=5) as waiter,
     ):
         pids = (waiter.info.backend_pid, holder.info.backend_pid)
         watch.execute('CREATE TABLE "Plan" (id int)')
@@ -187,9 +189,7 @@ def test_who_holds_a_lock_is_named_with_statement_and_since_when(spec: Connectio
         thread = threading.Thread(target=lambda: waiter.execute('SELECT * FROM "Plan"'))
         thread.start()
         deadline = time.monotonic() + 5
-        while (
-            not (found := activity.blockers_of_named(watch, "deployctl:7:")) and time.monotonic() < deadline
-        ):
+        while not (found := activity.blockers_of_named(watch, mark)) and time.monotonic() < deadline:
             time.sleep(0.02)
         holder.execute("ROLLBACK")
         thread.join()

@@ -114,9 +114,8 @@ def test_times_are_shown_in_the_viewers_zone(chosen: str, name: str) -> None:
 
 def test_pages_are_compressed_and_event_streams_are_not() -> None:
     request = rf.get("/", headers={"Accept-Encoding": "gzip"})
-    page = Compression(lambda _: HttpResponse("word " * 500))(request)
-    stream = Compression(
-        lambda _: StreamingHttpResponse(iter(["data: 1\n\n"]), content_type="text/event-stream")
-    )(request)
+    compression = Compression(answer)
+    page = compression.process_response(request, HttpResponse("word " * 500))
+    events = StreamingHttpResponse(iter(["data: 1\n\n"]), content_type="text/event-stream")
     assert page["Content-Encoding"] == "gzip"
-    assert "Content-Encoding" not in stream
+    assert "Content-Encoding" not in compression.process_response(request, events)
