@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from deployctl.audit import Machine
 from deployctl.runs.execution import supervisor
@@ -15,12 +13,6 @@ from deployctl.runs.models import Run, Target
 from tests.runs import operations
 
 SYSTEM = Machine("test")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _folder_for_static_files() -> None:
-    """WhiteNoise warns where `collectstatic` has not made it yet."""
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture
