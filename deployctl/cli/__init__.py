@@ -60,6 +60,29 @@ class Group(click.Group):
             return super().invoke(ctx)
         except DeployctlError as error:
             raise click.ClickException(error.sentence) from error
+        except Exception as error:
+            if sentence := _database_sentence(error):
+                raise click.ClickException(sentence) from error
+            raise
+
+
+def _database_sentence(error: Exception) -> str:
+    """What to do when deployctl's own database cannot be used; empty for any other error."""
+    # Named, not imported: a command that needs no database must not load Django.
+    if type(error).__module__ != "django.db.utils":
+        return ""
+    if type(error).__name__ in {"OperationalError", "InterfaceError"}:
+        return (
+            "deployctl's own database cannot be reached. Start it with `deployctl up` (or `make run`) and "
+            "give this command the same data folder: run it in the same folder, or set DEPLOYCTL_DATA. For a "
+            "database of your own, check DATABASE_URL."
+        )
+    if type(error).__name__ == "ProgrammingError":
+        return (
+            "deployctl's own database is not up to date. Start `deployctl up` once, or run "
+            f"`python manage.py migrate`. PostgreSQL said: {str(error).splitlines()[0]}"
+        )
+    return ""
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -72,3 +74,21 @@ def test_rows_are_a_table_for_people_and_json_for_scripts(capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out) == rows
     _output.print_rows([], columns=columns, as_json=False, empty="There are none.")
     assert capsys.readouterr().out == "There are none.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["backup", "list"], ["run", "connect", "--target", "x"], ["user", "list"]]
+)
+def test_a_command_beside_nothing_that_runs_says_so_in_a_sentence(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", "from deployctl.cli import main; main()", *arguments],
+        env={"PATH": os.environ["PATH"], "DEPLOYCTL_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    assert "deployctl up" in answer.stderr
