@@ -6,14 +6,13 @@ from typing import Any
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
+from deployctl.web.http import row_number
 from deployctl.web.live import register_channel
 
 
 def _may_watch_deployment(user: Any, number: str) -> bool:
     return (
-        isinstance(user, User)
-        and number.isdecimal()
-        and Deployment.objects.visible_to(user).filter(pk=int(number)).exists()
+        isinstance(user, User) and Deployment.objects.visible_to(user).filter(pk=row_number(number)).exists()
     )
 
 

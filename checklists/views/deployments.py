@@ -7,26 +7,26 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from checklists import readiness
 from checklists.models import Deployment
 from checklists.story import Show, Story
 from checklists.story.course import course_of
 from checklists.story.timeline import timeline_of
-from checklists.views.viewer import viewer
 from deployctl.accounts.policies import member
+from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.web.http import see_other, wants_fragment
 
 PER_PAGE = 25
 
 
-@require_GET
+@require_safe
 @member
 def deployment_list(request: HttpRequest) -> HttpResponse:
     """What is planned or under way, the nearest window first. What has ended is in the history."""
-    by = viewer(request)
+    by = person(request)
     found = Deployment.objects.visible_to(by).next_first().for_page()
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     verdicts = readiness.verdicts(page.object_list)
@@ -38,7 +38,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
     return render(request, "checklists/deployment_list.html", context)
 
 
-@require_GET
+@require_safe
 @member
 def deployment(request: HttpRequest, number: int) -> HttpResponse:
     """The page."""
@@ -47,7 +47,7 @@ def deployment(request: HttpRequest, number: int) -> HttpResponse:
     return render(request, "checklists/deployment_detail.html", context)
 
 
-@require_GET
+@require_safe
 @member
 def part(request: HttpRequest, number: int, name: str) -> HttpResponse:
     """One live part of the page: state, progress or timeline."""
@@ -63,7 +63,7 @@ def part(request: HttpRequest, number: int, name: str) -> HttpResponse:
     return render(request, "checklists/_deployment_timeline.html", context)
 
 
-@require_GET
+@require_safe
 @member
 def phase(request: HttpRequest, number: int, position: int) -> HttpResponse:
     """The head of a phase with its progress."""
@@ -77,7 +77,7 @@ def phase(request: HttpRequest, number: int, position: int) -> HttpResponse:
 
 
 def _story(request: HttpRequest, number: int) -> Story:
-    by = viewer(request)
+    by = person(request)
     found = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
     return Story(found, by, Show.read(request.GET.get("show")))
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.views.decorators.http import require_GET
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
 from checklists.forms.history import HistoryForm
 from checklists.models import Deployment
 from checklists.models.queries import DeploymentQuerySet
-from checklists.views.viewer import viewer
 from deployctl.accounts.policies import member
+from deployctl.accounts.requests import person
+from deployctl.errors import InvalidInput
 from deployctl.web.http import page_or_fragment
 
 PER_PAGE = 25
@@ -34,10 +35,10 @@ COLUMNS = (
     "Team",
 )
 # What spreadsheets take for the beginning of a formula (OWASP, CSV Injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-@require_GET
+@require_safe
 @member
 def history(request: HttpRequest) -> HttpResponse:
     """The table."""
@@ -55,28 +56,27 @@ def history(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_GET
+@require_safe
 @member
-def history_csv(request: HttpRequest) -> StreamingHttpResponse:
-    """The same, whole, as comma-separated values; times in UTC."""
-    _, found = _found(request)
-    writer = csv.writer(Echo())
-    rows = (writer.writerow(row) for row in _rows(found))
-    response = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
+def history_csv(request: HttpRequest) -> HttpResponse:
+    """The same, whole, as comma-separated values; times in UTC.
+
+    Raises:
+        InvalidInput: the filter makes no sense; an empty table would say that there is nothing.
+    """
+    form, found = _found(request)
+    if not form.is_valid():
+        wrong = (f"{form[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items())
+        raise InvalidInput(f"The filter cannot be used, so there is no table. {' '.join(wrong)}")
+    # Not streamed: an ASGI server would gather the rows of a synchronous stream first anyway.
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="deployments.csv"'
+    csv.writer(response).writerows(_rows(found))
     return response
 
 
-class Echo:
-    """A file that gives back what is written to it, so that rows can be sent one by one."""
-
-    def write(self, text: str) -> str:
-        """What the CSV writer wrote."""
-        return text
-
-
 def _found(request: HttpRequest) -> tuple[HistoryForm, DeploymentQuerySet]:
-    by = viewer(request)
+    by = person(request)
     form = HistoryForm(request.GET, user=by)
     visible = Deployment.objects.visible_to(by).for_page().with_times()
     return form, form.narrow(visible).order_by("-window_start", "-pk")

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from checklists import readiness
 from checklists.models import Deployment, Item, Template
-from checklists.views.viewer import viewer
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import member
+from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.web.http import see_other, wants_fragment
@@ -21,18 +21,18 @@ ITEMS_SHOWN = 12
 NEXT_SHOWN = 3
 
 
-@require_GET
+@require_safe
 @member
 def home(request: HttpRequest) -> HttpResponse:
     """The page."""
-    by = viewer(request)
+    by = person(request)
     context = _waiting(by) | _runs(by) | _next(by)
     if not context["next"] and not Deployment.objects.exists():
         context |= _beginning(by)
     return render(request, "checklists/home.html", context)
 
 
-@require_GET
+@require_safe
 @member
 def home_part(request: HttpRequest, name: str) -> HttpResponse:
     """One live part of it."""
@@ -41,7 +41,7 @@ def home_part(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     if not wants_fragment(request):
         return see_other(request, "/")
-    return render(request, f"checklists/_home_{name}.html", parts[name](viewer(request)))
+    return render(request, f"checklists/_home_{name}.html", parts[name](person(request)))
 
 
 def _waiting(by: User) -> dict[str, Any]:

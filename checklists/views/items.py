@@ -6,24 +6,24 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from checklists.models import Deployment, Item
 from checklists.models.queries import DeploymentQuerySet
 from checklists.rights import Rights
 from checklists.story import ItemRow
-from checklists.views.viewer import posted, viewer
 from deployctl.accounts.policies import member, operator
+from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
-from deployctl.web.http import page_or_fragment, see_other, wants_fragment
+from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 HISTORY_LINES = 20
 
 
-@require_GET
+@require_safe
 @member
 def item(request: HttpRequest, number: int) -> HttpResponse:
     """An item, closed or (`?open=1`) opened in place; as a page it is always open."""
@@ -34,7 +34,7 @@ def item(request: HttpRequest, number: int) -> HttpResponse:
 @member
 def completion(request: HttpRequest, number: int) -> HttpResponse:
     """Tick an item, or undo it."""
-    found, by = _item(request, number), viewer(request)
+    found, by = _item(request, number), person(request)
     if request.method == "DELETE":
         return _answer(request, found, lambda: found.undo(by))
     return _answer(request, found, lambda: found.complete(by, posted(request, "note")))
@@ -44,7 +44,7 @@ def completion(request: HttpRequest, number: int) -> HttpResponse:
 @member
 def waiver(request: HttpRequest, number: int) -> HttpResponse:
     """Waive an item, or withdraw that."""
-    found, by = _item(request, number), viewer(request)
+    found, by = _item(request, number), person(request)
     if request.method == "DELETE":
         return _answer(request, found, lambda: found.unwaive(by))
     return _answer(request, found, lambda: found.waive(by, posted(request, "reason")))
@@ -54,7 +54,7 @@ def waiver(request: HttpRequest, number: int) -> HttpResponse:
 @member
 def proofs(request: HttpRequest, number: int) -> HttpResponse:
     """Put a note, a link or a file beside an item."""
-    found, by = _item(request, number), viewer(request)
+    found, by = _item(request, number), person(request)
     kind, text, url = (posted(request, name) for name in ("kind", "text", "url"))
     file = request.FILES.get("file")
     return _answer(request, found, lambda: found.add_proof(by, kind, text=text, url=url, file=file))
@@ -64,7 +64,7 @@ def proofs(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 def runs(request: HttpRequest, number: int) -> HttpResponse:
     """Start the operation that proves an item. Its parameters are the template's: they were approved."""
-    found, by = _item(request, number), viewer(request)
+    found, by = _item(request, number), person(request)
     return _answer(request, found, lambda: found.start(by))
 
 
@@ -94,7 +94,7 @@ def _show(
 
 
 def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> ItemRow:
-    by = viewer(request)
+    by = person(request)
     deployment = _deployments(request).get(pk=found.section.checklist.deployment_id)
     rights, operator_ = Rights.of(by, deployment), by.may(Permission.OPERATOR)
 
@@ -118,4 +118,4 @@ def _deployments(request: HttpRequest) -> DeploymentQuerySet:
 
 
 def _visible(request: HttpRequest) -> DeploymentQuerySet:
-    return Deployment.objects.visible_to(viewer(request))
+    return Deployment.objects.visible_to(person(request))

@@ -10,10 +10,10 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST
 
 from checklists.models import Deployment
-from checklists.views.viewer import posted, viewer
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import enrolled
-from deployctl.web.http import see_other
+from deployctl.accounts.requests import person
+from deployctl.web.http import posted, see_other
 
 
 @require_POST
@@ -82,7 +82,7 @@ def rollback_completion(request: HttpRequest, number: int) -> HttpResponse:
 def _move(
     request: HttpRequest, number: int, verb: Callable[[Deployment, User], None], became: str
 ) -> HttpResponse:
-    by = viewer(request)
+    by = person(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by), pk=number)
     verb(deployment, by)
     messages.success(request, f"“{deployment}” {became}.")

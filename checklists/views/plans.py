@@ -22,8 +22,8 @@ from checklists.forms.deployments import (
 from checklists.models import Deployment
 from checklists.models.editing import Changes
 from checklists.models.team import usual_team
-from checklists.views.viewer import viewer
 from deployctl.accounts.policies import enrolled, operator
+from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
@@ -32,12 +32,12 @@ from deployctl.web.http import see_other
 USUAL_TITLE_END = " to production"
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator
 def deployment_new(request: HttpRequest) -> HttpResponse:
     """Plan a deployment; `?target=name` chooses whose people are suggested."""
-    by = viewer(request)
-    if request.method == "GET":
+    by = person(request)
+    if request.method != "POST":
         target = _chosen_target(request)
         form = DeploymentForm(initial=_suggestions(request, target), user=by)
         return _form_page(
@@ -56,11 +56,11 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
     return _form_page(request, "checklists/deployment_new.html", form, team, status=status)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @enrolled
 def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
     """Change the plan. What was not touched stays to the second as it was."""
-    by = viewer(request)
+    by = person(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
     seats = [(member.user, member.role) for member in deployment.team.all()]
     form = PlanForm(request.POST or None, initial=plan_of(deployment))
@@ -89,7 +89,7 @@ def _changes(form: PlanForm, team: TeamRows) -> Changes:
 
 
 def _chosen_target(request: HttpRequest) -> Target | None:
-    targets = Target.objects.visible_to(viewer(request)).current()
+    targets = Target.objects.visible_to(person(request)).current()
     return targets.filter(name=request.GET.get("target", "")).first() or targets.first()
 
 

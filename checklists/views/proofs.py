@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from checklists.models import Deployment, Proof, ProofKind
-from checklists.views.viewer import viewer
 from deployctl.accounts.policies import member
+from deployctl.accounts.requests import person
 from deployctl.errors import Refusal
 
 
-@require_GET
+@require_safe
 @member
 def file(request: HttpRequest, number: int) -> HttpResponseBase:
     """Download a file: always as a download and without a type, so that no browser shows or runs it."""
-    visible = Deployment.objects.visible_to(viewer(request))
+    visible = Deployment.objects.visible_to(person(request))
     proofs = Proof.objects.filter(kind=ProofKind.FILE, item__section__checklist__deployment__in=visible)
     proof = get_object_or_404(proofs, pk=number)
     try:

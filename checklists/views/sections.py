@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from checklists.models import Deployment, Section
 from checklists.story import SectionPart, Story
-from checklists.views.viewer import posted, viewer
 from deployctl.accounts.policies import member
-from deployctl.web.http import see_other, wants_fragment
+from deployctl.accounts.requests import person
+from deployctl.web.http import posted, see_other, wants_fragment
 
 
-@require_GET
+@require_safe
 @member
 def section(request: HttpRequest, number: int) -> HttpResponse:
     """The head of a section with its progress; without htmx, its place on the deployment's page."""
@@ -28,7 +28,7 @@ def section(request: HttpRequest, number: int) -> HttpResponse:
 def completions(request: HttpRequest, number: int) -> HttpResponse:
     """Tick what is open in a section and kept by hand, with one shared note."""
     found = _section(request, number)
-    found.complete_open(viewer(request), posted(request, "note"))
+    found.complete_open(person(request), posted(request, "note"))
     if not wants_fragment(request):
         return see_other(request, _place(found))
     # The items themselves are announced to every open page, this one among them.
@@ -36,7 +36,7 @@ def completions(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _section(request: HttpRequest, number: int) -> Section:
-    visible = Section.objects.filter(checklist__deployment__in=Deployment.objects.visible_to(viewer(request)))
+    visible = Section.objects.filter(checklist__deployment__in=Deployment.objects.visible_to(person(request)))
     return get_object_or_404(visible.select_related("checklist__deployment"), pk=number)
 
 
@@ -46,7 +46,7 @@ def _place(found: Section) -> str:
 
 def _part(request: HttpRequest, found: Section) -> SectionPart:
     deployment = Deployment.objects.for_page().get(pk=found.checklist.deployment_id)
-    for phase in Story(deployment, viewer(request)).phases:
+    for phase in Story(deployment, person(request)).phases:
         for part in phase.sections:
             if part.section.pk == found.pk:
                 return part

@@ -5,19 +5,19 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from checklists import builtin
 from checklists.forms.templates import TemplateForm
 from checklists.markdown import ParsedTemplate, TemplateErrors, remarks
 from checklists.models import Template, TemplateVersion
-from deployctl.accounts.models import User
 from deployctl.accounts.policies import approver, member, operator
+from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.web.http import see_other
 
 
-@require_GET
+@require_safe
 @member
 def template_list(request: HttpRequest) -> HttpResponse:
     """Every template with its newest and its published version."""
@@ -28,7 +28,7 @@ def template_list(request: HttpRequest) -> HttpResponse:
     return render(request, "checklists/template_list.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator
 def template_new(request: HttpRequest) -> HttpResponse:
     """Take a checklist in: a new template, or a new version of one."""
@@ -37,14 +37,14 @@ def template_new(request: HttpRequest) -> HttpResponse:
         request.POST if sent else None, request.FILES if sent else None, initial=_initial(request)
     )
     if form.is_valid():
-        version = form.import_source(by=_person(request))
+        version = form.import_source(by=person(request))
         if version:
             messages.success(request, f"{version} was imported as a draft. Read it, then publish it.")
             return see_other(request, version.get_absolute_url())
     return render(request, "checklists/template_new.html", {"form": form}, status=form.status)
 
 
-@require_GET
+@require_safe
 @member
 def template_detail(request: HttpRequest, slug: str, number: int | None = None) -> HttpResponse:
     """One version of a template, by default the newest: its structure, and the other versions."""
@@ -65,12 +65,12 @@ def template_detail(request: HttpRequest, slug: str, number: int | None = None) 
 def template_publication(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """Publish a draft."""
     version = _version(slug, number)
-    version.publish(by=_person(request))
+    version.publish(by=person(request))
     messages.success(request, f"{version} is published. New deployments can be created from it.")
     return see_other(request, version.get_absolute_url())
 
 
-@require_GET
+@require_safe
 @member
 def template_export(request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa: ARG001
     """The version as a Markdown file."""
@@ -104,10 +104,5 @@ def _totals(parsed: ParsedTemplate) -> dict[str, int]:
     }
 
 
-def _person(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the policy has seen to it
-    return request.user
-
-
 def _may(request: HttpRequest, permission: Permission) -> bool:
-    return _person(request).may(permission)
+    return person(request).may(permission)

@@ -1,4 +1,4 @@
-"""The person behind a request."""
+"""The person behind a request, and the stay that it belongs to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import cast
 
 from django.http import HttpRequest
 
-from deployctl.accounts.models import User
+from deployctl.accounts.models import SignIn, User
 
 
 def person(request: HttpRequest) -> User:
@@ -16,3 +16,12 @@ def person(request: HttpRequest) -> User:
         request: of a view with any policy but `public`.
     """
     return cast("User", request.user)
+
+
+def stay(request: HttpRequest) -> SignIn:
+    """The stay of who is signed in; `SessionLimits` has put it there.
+
+    Args:
+        request: of a view with any policy but `public`.
+    """
+    return cast("SignIn", request.sign_in)  # type: ignore[attr-defined]

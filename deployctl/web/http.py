@@ -11,6 +11,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 SEE_OTHER = 303
+# As many as every number of PostgreSQL's `bigint` fits in, and far from where Python refuses to count.
+MOST_DIGITS = 18
 
 
 class HttpResponseSeeOther(HttpResponseRedirect):
@@ -59,3 +61,13 @@ def see_other(request: HttpRequest, url: str) -> HttpResponse:
         # fetch() would follow a 303 by itself and swap a whole page into a part of this one.
         return HttpResponseClientRedirect(url)
     return HttpResponseSeeOther(url)
+
+
+def posted(request: HttpRequest, name: str) -> str:
+    """A text of a form, empty where the form does not have it."""
+    return str(request.POST.get(name, ""))
+
+
+def row_number(text: str | None) -> int:
+    """The number of a row as an address or a form names it; 0, which no row has, for what can be none."""
+    return int(text) if text and text.isdecimal() and len(text) <= MOST_DIGITS else 0

@@ -6,14 +6,14 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from checklists import readiness
 from checklists.models import Deployment
 from deployctl.accounts.policies import approver, member
 from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
-from deployctl.web.http import see_other
+from deployctl.web.http import row_number, see_other
 from signoff import presentation
 from signoff import record as records
 from signoff.forms import SignatureForm
@@ -21,7 +21,7 @@ from signoff.models import Gate, Slot
 
 
 @member
-@require_GET
+@require_safe
 def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
     gate = get_object_or_404(Gate.objects.select_related("deployment"), pk=pk)
@@ -32,7 +32,7 @@ def fragment(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @member
-@require_GET
+@require_safe
 def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
     """What is being signed, in full, and the form to sign it with."""
     gate = _gate(request, deployment_id, key)
@@ -49,7 +49,7 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Sign."""
     slot = get_object_or_404(
         Slot.objects.select_related("gate__deployment__target"),
-        pk=_number(request.POST.get("slot")),
+        pk=row_number(request.POST.get("slot")),
         gate__deployment__in=Deployment.objects.visible_to(person(request)).filter(pk=deployment_id),
     )
     form = SignatureForm(request.POST, gate=slot.gate, slots=[slot])
@@ -83,10 +83,6 @@ def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
     slots = list(gate.slots.select_related("gate__deployment"))
     return [slot for slot in slots if not slot.refusal(person(request))]
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
 
 
 def _sign_page(

@@ -226,3 +226,12 @@ def test_the_list_shows_what_is_under_way_with_go_or_no_go(
     page = signed_in(dba).get("/deployments/").content.decode()
     assert "Shop goes live" not in page
     assert "Plan the first deployment" in page
+
+
+def test_programs_may_ask_for_the_head_of_a_page_only(
+    deployment: Deployment, dba: User, signed_in: Any
+) -> None:
+    browser = signed_in(dba)
+    for address in ("/", "/deployments/", deployment.get_absolute_url(), "/deployments/new", "/history.csv"):
+        answer = browser.head(address)
+        assert (answer.status_code, answer.content) == (200, b""), address

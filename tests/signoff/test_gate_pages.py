@@ -138,3 +138,9 @@ def test_a_signed_gate_shows_what_was_signed(
     page = signed_in(dba).get(_page(deployment)).content.decode()
     assert digest in page
     assert dba.name in page
+
+
+def test_a_number_that_is_none_finds_no_place(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
+    address = reverse("signoff:signatures", args=[deployment.pk])
+    for nonsense in ("", "x", "-1", "9" * 5000):
+        assert signed_in(dba).post(address, {"slot": nonsense}).status_code == 404, nonsense

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
 from django_htmx.middleware import HtmxDetails
 
-from deployctl.web.http import page_or_fragment, see_other, wants_fragment
+from deployctl.web.http import page_or_fragment, row_number, see_other, wants_fragment
 
 
 def request(**headers: str) -> HttpRequest:
@@ -46,3 +47,10 @@ def test_after_a_change_the_browser_loads_another_page() -> None:
 
     assert (plain.status_code, plain["Location"]) == (303, "/runs/7/")
     assert (htmx.status_code, htmx["HX-Redirect"]) == (200, "/runs/7/")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("7", 7), ("9" * 18, 10**18 - 1), ("9" * 5000, 0), ("-1", 0), ("x", 0), (None, 0)]
+)
+def test_the_number_of_a_row_is_none_that_only_python_could_count_to(text: str | None, number: int) -> None:
+    assert row_number(text) == number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -11,17 +9,17 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from deployctl.accounts.forms import ProfileForm
-from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.policies import member
+from deployctl.accounts.requests import person, stay
 from deployctl.web.http import see_other
 
 
 @member
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """Show the page, or keep changed facts."""
-    user = cast("User", request.user)
+    user = person(request)
     form = ProfileForm.of(user, request.POST or None)
     if form.is_valid():
         user.edit(by=user, **form.cleaned_data)
@@ -35,7 +33,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "few_codes_left": left <= FEW,
         "permissions": [grant.get_permission_display() for grant in user.grants.all()],
         "sign_ins": user.sign_ins.open(),
-        "current": _sign_in(request),
+        "current": stay(request),
     }
     return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
 
@@ -44,8 +42,8 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere but here."""
-    user = cast("User", request.user)
-    ended = user.end_sessions(by=user, keep=_sign_in(request).pk)
+    user = person(request)
+    ended = user.end_sessions(by=user, keep=stay(request).pk)
     messages.success(request, f"Signed out of {ended} other session{'' if ended == 1 else 's'}.")
     return see_other(request, reverse("accounts:account"))
 
@@ -54,11 +52,7 @@ def other_sessions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def session(request: HttpRequest, number: int) -> HttpResponse:
     """Sign out of one session."""
-    user = cast("User", request.user)
+    user = person(request)
     get_object_or_404(user.sign_ins, pk=number).end("signed out from elsewhere")
     messages.success(request, "Signed out there.")
     return see_other(request, reverse("accounts:account"))
-
-
-def _sign_in(request: HttpRequest) -> SignIn:
-    return cast("SignIn", request.sign_in)  # type: ignore[attr-defined]

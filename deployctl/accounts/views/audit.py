@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, cast
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from deployctl.accounts.forms import EntryFilterForm
-from deployctl.accounts.models import User
 from deployctl.accounts.policies import approver
+from deployctl.accounts.requests import person
 from deployctl.audit import Action
 from deployctl.audit.models import Entry, Verification
 from deployctl.audit.models.entry import EntryQuerySet
@@ -24,7 +24,7 @@ PER_PAGE = 50
 
 
 @approver
-@require_GET
+@require_safe
 def entries(request: HttpRequest) -> HttpResponse:
     """The entries, newest first, filtered by the query."""
     form = EntryFilterForm(request.GET or None, actions=[str(action) for action in Action])
@@ -40,7 +40,7 @@ def entries(request: HttpRequest) -> HttpResponse:
 @require_POST
 def verification(request: HttpRequest) -> HttpResponse:
     """Read the whole chain back, and show what was found."""
-    performed = Verification.objects.perform(by=cast("User", request.user))
+    performed = Verification.objects.perform(by=person(request))
     if wants_fragment(request):
         return render(request, "audit/_verification.html", {"verification": performed})
     return see_other(request, reverse("audit:entries"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import cast
 
 import django_otp
 import segno
@@ -18,19 +17,20 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from deployctl.accounts import attempts, safe_next
 from deployctl.accounts.forms import CodeForm, EnrolForm
-from deployctl.accounts.models import SignIn, TotpFactor, User
+from deployctl.accounts.models import SignIn, TotpFactor
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import enrolled, identified, member, step_up
+from deployctl.accounts.requests import person, stay
 from deployctl.errors import DeployctlError
 
 
 @member
 @never_cache
 @sensitive_post_parameters("code", "password")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def factor(request: HttpRequest) -> HttpResponse:
     """Show the key of a new factor, and put it in force once its first code is right."""
-    user, sign_in = cast("User", request.user), _sign_in(request)
+    user, sign_in = person(request), stay(request)
     replaces = user.has_factor
     if replaces and not (sign_in.code_is_fresh or sign_in.second_factor == SecondFactor.RECOVERY_CODE):
         return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
@@ -61,10 +61,10 @@ def factor(request: HttpRequest) -> HttpResponse:
 @identified
 @never_cache
 @sensitive_post_parameters("code")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def give_code(request: HttpRequest) -> HttpResponse:
     """Ask for a fresh code, for acts that want one, and go back."""
-    user = cast("User", request.user)
+    user = person(request)
     if not user.has_factor:
         return redirect(safe_next.with_next(reverse("accounts:factor"), safe_next.requested(request)))
     form = CodeForm(request.POST or None)
@@ -79,7 +79,7 @@ def give_code(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "next": safe_next.requested(request),
-        "recovered": _sign_in(request).second_factor == SecondFactor.RECOVERY_CODE,
+        "recovered": stay(request).second_factor == SecondFactor.RECOVERY_CODE,
     }
     return render(request, "accounts/give_code.html", context, status=422 if form.errors else 200)
 
@@ -90,16 +90,16 @@ def give_code(request: HttpRequest) -> HttpResponse:
 @require_POST
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Make new recovery codes; the old ones are void."""
-    user = cast("User", request.user)
+    user = person(request)
     return _show_codes(request, user.renew_recovery_codes(by=user), voids=True)
 
 
 def _raise_session(request: HttpRequest) -> None:
     """A code was accepted: this session is worth more now, so it gets another id."""
-    user = cast("User", request.user)
+    user = person(request)
     django_otp.login(request, user.factor)  # type: ignore[no-untyped-call]
     request.session.cycle_key()
-    _sign_in(request).code_given()
+    stay(request).code_given()
 
 
 def _show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:
@@ -111,7 +111,3 @@ def _show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpR
 
 def _is_recent(sign_in: SignIn) -> bool:
     return timezone.now() - sign_in.started_at <= dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)
-
-
-def _sign_in(request: HttpRequest) -> SignIn:
-    return cast("SignIn", request.sign_in)  # type: ignore[attr-defined]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from typing import cast
 
 from django.contrib import messages
 from django.db.models import Exists, OuterRef
@@ -11,12 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from deployctl.accounts import invitations
 from deployctl.accounts.forms import NewPersonForm, PermissionsForm, ProfileForm, ReasonForm
 from deployctl.accounts.models import TotpFactor, User
 from deployctl.accounts.policies import administrator, step_up
+from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.web.http import see_other
@@ -25,7 +25,7 @@ PASSWORD_BYTES = 15
 
 
 @administrator
-@require_GET
+@require_safe
 def people(request: HttpRequest) -> HttpResponse:
     """Everybody, with permissions and second factor."""
     factor = TotpFactor.objects.filter(user=OuterRef("pk"), confirmed=True)
@@ -36,7 +36,7 @@ def people(request: HttpRequest) -> HttpResponse:
 @administrator
 @step_up
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def new_person(request: HttpRequest) -> HttpResponse:
     """Add a person."""
     form = NewPersonForm(request.POST or None, may_invite=invitations.can_send())
@@ -50,7 +50,7 @@ def new_person(request: HttpRequest) -> HttpResponse:
                 password,
                 permissions=[Permission(value) for value in form.cleaned_data["permissions"]],
                 phone=form.cleaned_data["phone"],
-                by=_me(request),
+                by=person(request),
             )
         except InvalidInput as error:
             form.add_error(None, error.sentence)
@@ -68,13 +68,13 @@ def _welcome(request: HttpRequest, added: User, password: str | None) -> HttpRes
 
 
 @administrator
-@require_http_methods(["GET", "POST"])
-def person(request: HttpRequest, number: int) -> HttpResponse:
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_detail(request: HttpRequest, number: int) -> HttpResponse:
     """One person; keeps changed facts."""
     shown = get_object_or_404(User.objects.prefetch_related("grants"), pk=number)
     form = ProfileForm.of(shown, request.POST or None)
     if form.is_valid():
-        shown.edit(by=_me(request), **form.cleaned_data)
+        shown.edit(by=person(request), **form.cleaned_data)
         messages.success(request, "Saved.")
         return see_other(request, _page(shown))
     context = {
@@ -104,9 +104,9 @@ def permissions(request: HttpRequest, number: int) -> HttpResponse:
         if choice == Permission.VIEWER:
             continue
         if choice.value in wanted:
-            shown.grant(choice, by=_me(request))
+            shown.grant(choice, by=person(request))
         else:
-            shown.revoke(choice, by=_me(request))
+            shown.revoke(choice, by=person(request))
     messages.success(request, f"The permissions of {shown.name} are as shown.")
     return see_other(request, _page(shown))
 
@@ -118,10 +118,10 @@ def suspension(request: HttpRequest, number: int) -> HttpResponse:
     """Shut a person out (POST), or let them in again (DELETE)."""
     shown = get_object_or_404(User, pk=number)
     if request.method == "POST":
-        shown.disable(by=_me(request))
+        shown.disable(by=person(request))
         messages.success(request, f"{shown.name} is disabled and signed out everywhere.")
     else:
-        shown.enable(by=_me(request))
+        shown.enable(by=person(request))
         messages.success(request, f"{shown.name} may sign in again.")
     return see_other(request, _page(shown))
 
@@ -145,22 +145,18 @@ def person_factor(request: HttpRequest, number: int) -> HttpResponse:
     if shown.pk == request.user.pk:
         raise Refusal("Replace your own second factor under My account. Nothing was changed.")
     form = ReasonForm(request.POST)
-    shown.remove_factor(by=_me(request), reason=form.cleaned_data["reason"] if form.is_valid() else "")
+    shown.remove_factor(by=person(request), reason=form.cleaned_data["reason"] if form.is_valid() else "")
     messages.success(request, f"{shown.name} sets up a second factor again after signing in.")
     return see_other(request, _page(shown))
 
 
 def _invite(request: HttpRequest, invited: User) -> None:
     try:
-        invitations.send(request, invited, by=_me(request))
+        invitations.send(request, invited, by=person(request))
     except Refusal as error:
         messages.error(request, error.sentence)
     else:
         messages.success(request, f"An invitation is on its way to {invited.email}.")
-
-
-def _me(request: HttpRequest) -> User:
-    return cast("User", request.user)
 
 
 def _page(shown: User) -> str:

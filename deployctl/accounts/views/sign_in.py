@@ -47,7 +47,7 @@ def counted(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 @public
 @never_cache
 @sensitive_post_parameters("code")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_code(request: HttpRequest) -> HttpResponseBase:
     """Ask for the one-time code, or take a recovery code instead (`?with=recovery`)."""
     stage = LoginStageController.enter(request, CodeStage.key)
