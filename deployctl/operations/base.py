@@ -18,6 +18,7 @@ import psycopg
 
 from deployctl.errors import DeployctlError
 from deployctl.operations.parameters import param, parse
+from deployctl.operations.shelf import Shelf
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.secrets import Secret
@@ -125,6 +126,7 @@ class Job(Protocol):
     application_name: str  # "deployctl:<run>:<token>", under which the run's sessions are found on the target
     params: Any  # the operation's own Params
     target: TargetFacts
+    shelf: Shelf  # the record of the target's backups
 
     def log(self, text: str, *, level: str = "info") -> None:
         """Write a line; level is info, warning or error."""

@@ -59,6 +59,7 @@ class FakeJob:
     secrets: Mapping[str, str] = field(default_factory=dict)
     name: str = "shop"
     environment: str = "staging"
+    shelf: Any = None
     # Unlike that of any test that runs beside this one, because sessions are found by it.
     run_id: int = field(default_factory=lambda: next(_run_ids))
     token: int = 1

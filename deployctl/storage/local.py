@@ -13,6 +13,7 @@ from pathlib import Path
 from deployctl.errors import DeployctlError
 
 PARTIAL = ".partial"
+EXPIRED = ".expired"
 
 
 class StorageError(DeployctlError):
@@ -64,7 +65,7 @@ class LocalFolder:
         Only a killed process leaves a `.partial` behind; `remove_partials` clears it.
 
         Args:
-            name: one path component, not hidden, not ending in `.partial`.
+            name: one path component, not hidden, not ending in `.partial` or `.expired`.
 
         Raises:
             StorageError: the name cannot be used or is taken, or the folder cannot be written.
@@ -101,7 +102,7 @@ class LocalFolder:
         return path
 
     def list(self) -> tuple[Path, ...]:
-        """The finished entries by name; partial and hidden ones never show."""
+        """The finished entries by name; partial, expired and hidden ones never show."""
         if not self.root.is_dir():
             return ()
         return tuple(sorted(path for path in self.root.iterdir() if _listed(path.name)))
@@ -132,6 +133,57 @@ class LocalFolder:
                 removed.append(path.name)
         return tuple(removed)
 
+    def retire(self, name: str) -> None:
+        """Take a finished entry out of the list, as the first move of deleting it.
+
+        Raises:
+            StorageError: there is none of that name, or it cannot be renamed.
+        """
+        self._rename(self.path(name), self._retired(name))
+
+    def retired(self) -> tuple[str, ...]:
+        """The names of what was retired and not deleted yet."""
+        if not self.root.is_dir():
+            return ()
+        return tuple(sorted(path.name.removesuffix(EXPIRED) for path in self.root.glob("*" + EXPIRED)))
+
+    def bring_back(self, name: str) -> None:
+        """Put a retired entry back into the list.
+
+        Raises:
+            StorageError: it cannot be renamed.
+        """
+        self._rename(self._retired(name), self._path(name))
+
+    def delete_retired(self, name: str) -> None:
+        """Delete the files of a retired entry.
+
+        Raises:
+            StorageError: something could not be deleted; it stays retired, and may be deleted again.
+        """
+        path = self._retired(name)
+        try:
+            shutil.rmtree(path)
+            fsync(self.root)
+        except OSError as error:
+            raise StorageError(
+                f"{path} could not be deleted whole: {error.strerror}. It is listed no more; it will be "
+                "tried again."
+            ) from error
+
+    def _rename(self, old: Path, new: Path) -> None:
+        if new.exists():
+            raise StorageError(f"{new} exists already, so {old.name} was left as it is. Look at both.")
+        try:
+            old.rename(new)
+            fsync(self.root)
+        except OSError as error:
+            raise StorageError(f"{old} could not be renamed: {error.strerror}. It is as it was.") from error
+
+    def _retired(self, name: str) -> Path:
+        path = self._path(name)
+        return path.with_name(path.name + EXPIRED)
+
     def _path(self, name: str) -> Path:
         if not _listed(name) or "/" in name or "\0" in name or len(os.fsencode(name)) > 200:
             raise StorageError(f"{name!r} cannot be the name of a backup.")
@@ -156,7 +208,7 @@ def fsync_tree(root: Path) -> None:
 
 
 def _listed(name: str) -> bool:
-    return bool(name) and not name.startswith(".") and not name.endswith(PARTIAL)
+    return bool(name) and not name.startswith(".") and not name.endswith((PARTIAL, EXPIRED))
 
 
 def _newest_change(root: Path) -> float:

@@ -22,6 +22,7 @@ from deployctl.runs.execution.masking import Masker
 from deployctl.runs.execution.patience import patiently
 from deployctl.runs.execution.progress import Progress
 from deployctl.runs.execution.sessions import Sessions
+from deployctl.runs.execution.shelf import RunShelf
 from deployctl.runs.execution.stopping import Reason, Stop
 from deployctl.runs.models import LeaseLost, Run, RunStep, StepState
 from deployctl.secrets import Secret
@@ -54,6 +55,7 @@ class RunJob:
         self.application_name = run.application_name
         self.params = run.operation.parse_params(run.params)
         self.target = target
+        self.shelf = RunShelf(run)
         self._run, self._log, self._masker = run, log, masker
         self._sessions, self._stop, self._deadline = sessions, stop, deadline
         self._progress = Progress()

@@ -3,9 +3,11 @@ from deployctl.runs.models.decision import Decision
 from deployctl.runs.models.lease import LeaseLost
 from deployctl.runs.models.log import LogLine
 from deployctl.runs.models.part import TargetRole, TargetSecret
+from deployctl.runs.models.retention import Retention
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.run_states import RunState
 from deployctl.runs.models.step import RunStep, StepState
+from deployctl.runs.models.stored_secret import StoredSecret
 from deployctl.runs.models.target import Environment, Target
 
 __all__ = [
@@ -15,10 +17,12 @@ __all__ = [
     "Environment",
     "LeaseLost",
     "LogLine",
+    "Retention",
     "Run",
     "RunState",
     "RunStep",
     "StepState",
+    "StoredSecret",
     "Target",
     "TargetRole",
     "TargetSecret",

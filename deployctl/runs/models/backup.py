@@ -51,6 +51,8 @@ class Backup(models.Model):
     manifest_sha256 = models.CharField(max_length=64)
     counts = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
+    # When its files were removed; the row is never deleted.
+    expired_at = models.DateTimeField(null=True)
 
     objects: ClassVar[models.Manager[Backup]] = models.Manager.from_queryset(BackupQuerySet)()
 

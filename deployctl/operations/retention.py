@@ -1,0 +1,114 @@
+"""Which backups are kept and which go: decided from what is known of them, touching nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+
+# From the weakest; `runs.models.Trust` has the same words.
+TRUST_LEVELS = ("written", "hashed", "restored", "proven")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long backups are kept.
+
+    Args:
+        keep_days: every backup younger than this many days.
+        daily, weekly, monthly: besides, the newest backup of each of the last so many days, ISO weeks and
+            months (UTC) in which there is one. Time without backups does not use them up.
+    """
+
+    keep_days: int = 30
+    daily: int = 7
+    weekly: int = 4
+    monthly: int = 3
+
+    def __str__(self) -> str:
+        return (
+            f"everything for {self.keep_days} days, and the newest of the last {self.daily} days, "
+            f"{self.weekly} weeks and {self.monthly} months with a backup"
+        )
+
+
+@dataclass(frozen=True)
+class KeptBackup:
+    """A backup on record that was not expired. `trust` is the highest of `TRUST_LEVELS` it reached."""
+
+    name: str
+    snapshot_at: dt.datetime
+    trust: str
+    size_bytes: int
+    manifest_sha256: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a backup. `reasons` are why it is kept, or the one why it goes."""
+
+    backup: KeptBackup
+    goes: bool
+    reasons: tuple[str, ...]
+
+    @property
+    def why(self) -> str:
+        """The reasons as one text."""
+        return "; ".join(self.reasons)
+
+
+def decide(backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime) -> tuple[Verdict, ...]:
+    """Say of every backup whether it is kept, and why.
+
+    The newest one and the newest one of the highest trust that any reached (so: the newest proven one)
+    never go, whatever the policy says.
+
+    Args:
+        backups: all of one target, in any order.
+        now: with a zone.
+
+    Returns:
+        One verdict per backup, newest first.
+    """
+    ordered = sorted(backups, key=lambda backup: (backup.snapshot_at, backup.name), reverse=True)
+    reasons: dict[str, list[str]] = {backup.name: [] for backup in ordered}
+    if ordered:
+        reasons[ordered[0].name].append("the newest one")
+        best = max(ordered, key=lambda backup: TRUST_LEVELS.index(backup.trust))  # the first, so the newest
+        reasons[best.name].append(f"the newest {best.trust} one")
+    for backup in ordered:
+        if now - backup.snapshot_at < dt.timedelta(days=policy.keep_days):
+            reasons[backup.name].append(f"younger than {policy.keep_days} days")
+    for count, word, period in (
+        (policy.daily, "day", _day),
+        (policy.weekly, "week", _week),
+        (policy.monthly, "month", _month),
+    ):
+        for name in _newest_of_each(ordered, period, count):
+            reasons[name].append(f"the newest of its {word}")
+    gone = f"older than {policy.keep_days} days, and no day, week or month is kept by it"
+    return tuple(
+        Verdict(backup, goes=not reasons[backup.name], reasons=tuple(reasons[backup.name]) or (gone,))
+        for backup in ordered
+    )
+
+
+def _newest_of_each(
+    ordered: list[KeptBackup], period: Callable[[dt.datetime], Hashable], count: int
+) -> list[str]:
+    newest: dict[Hashable, str] = {}
+    for backup in ordered:
+        newest.setdefault(period(backup.snapshot_at.astimezone(dt.UTC)), backup.name)
+    return list(newest.values())[:count]
+
+
+def _day(at: dt.datetime) -> Hashable:
+    return at.date()
+
+
+def _week(at: dt.datetime) -> Hashable:
+    return at.isocalendar()[:2]
+
+
+def _month(at: dt.datetime) -> Hashable:
+    return at.year, at.month

@@ -1,0 +1,94 @@
+"""How long a target's backups are kept, and what would go now."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.utils import timezone
+
+from deployctl import audit
+from deployctl.audit import Actor
+from deployctl.audit.actions import Action
+from deployctl.errors import InvalidInput
+from deployctl.operations.retention import KeptBackup, Policy, Verdict, decide
+from deployctl.runs.models.backup import Backup
+from deployctl.runs.models.target import Target
+from deployctl.runs.permissions import require_administrator
+
+DEFAULT = Policy()
+LIMITS = {"keep_days": (1, 3650), "daily": (0, 366), "weekly": (0, 520), "monthly": (0, 240)}
+
+
+def _count(name: str) -> models.PositiveIntegerField[int, int]:
+    minimum, maximum = LIMITS[name]
+    return models.PositiveIntegerField(
+        default=getattr(DEFAULT, name), validators=[MinValueValidator(minimum), MaxValueValidator(maximum)]
+    )
+
+
+class Retention(models.Model):
+    """A target's own policy; a target without a row has `Policy`'s defaults."""
+
+    target = models.OneToOneField(Target, on_delete=models.PROTECT, related_name="retention")
+    keep_days = _count("keep_days")
+    daily = _count("daily")
+    weekly = _count("weekly")
+    monthly = _count("monthly")
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.policy}"
+
+    @property
+    def policy(self) -> Policy:
+        """As `operations.retention.decide` takes it."""
+        return Policy(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Policy)})
+
+    @classmethod
+    def policy_of(cls, target: Target) -> Policy:
+        """A target's policy, or the defaults."""
+        row = cls.objects.filter(target=target).first()
+        return row.policy if row else DEFAULT
+
+    @classmethod
+    @transaction.atomic
+    def set(cls, target: Target, policy: Policy, *, by: Actor) -> None:
+        """Give a target a policy. Nothing is removed until `expire_backups` runs.
+
+        Raises:
+            InvalidInput: a number is out of its limits.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        given = cast("dict[str, Any]", dataclasses.asdict(policy))
+        for name, (minimum, maximum) in LIMITS.items():
+            if not minimum <= given[name] <= maximum:
+                raise InvalidInput(f"{name} must be from {minimum} to {maximum}. Nothing was changed.")
+        before = dataclasses.asdict(cls.policy_of(target))
+        cls.objects.update_or_create(target=target, defaults=given)
+        audit.append(
+            Action.TARGET_RETENTION_SET, by=by, subject=target, data={"before": before, "after": given}
+        )
+        target.announce()
+
+    @classmethod
+    def preview(cls, target: Target, policy: Policy | None = None) -> tuple[Verdict, ...]:
+        """What would become of each backup now, newest first; by another policy, if one is given."""
+        return decide(kept_backups(target), policy or cls.policy_of(target), now=timezone.now())
+
+
+def kept_backups(target: Target) -> tuple[KeptBackup, ...]:
+    """The backups of a target on record that were not expired, newest first."""
+    rows = Backup.objects.filter(target=target, expired_at=None).prefetch_related("trust_levels")
+    return tuple(
+        KeptBackup(
+            name=row.name,
+            snapshot_at=row.snapshot_at,
+            trust=row.trust.value,
+            size_bytes=row.size_bytes,
+            manifest_sha256=row.manifest_sha256,
+        )
+        for row in rows.order_by("-snapshot_at")
+    )

@@ -1,0 +1,146 @@
+"""Secrets kept in our own database, encrypted with a key that is not in it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models, transaction
+
+from deployctl import audit
+from deployctl.accounts import crypto
+from deployctl.audit import Actor, actor_name
+from deployctl.audit.actions import Action
+from deployctl.errors import InvalidInput, Refusal
+from deployctl.runs.models.target import Target
+from deployctl.runs.permissions import require_administrator
+from deployctl.secrets import SecretError
+from deployctl.secrets.sources import stored
+
+LONGEST = 65536  # characters, as for a `file:` secret
+
+
+class StoredSecret(models.Model):
+    """One encrypted value, named `<target>/<name>`. No verb but `read` gives the value."""
+
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="stored_secrets")
+    name = models.CharField(max_length=200, unique=True)
+    token = models.TextField()
+    stored_at = models.DateTimeField(auto_now=True)
+    stored_by_name = models.CharField(max_length=200)
+
+    objects: ClassVar[models.Manager[StoredSecret]] = models.Manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def reference(self) -> str:
+        """How it is referred to."""
+        return f"{stored.Stored.scheme}:{self.name}"
+
+    @classmethod
+    @transaction.atomic
+    def store(cls, target: Target, name: str, value: str, *, by: Actor) -> StoredSecret:
+        """Keep a value, in place of an earlier one, and have the target refer to it by that name.
+
+        Args:
+            name: as operations call it, such as `ADMIN_DEFAULT_PASSWORD`.
+            value: one line or more; a line break at its end is dropped.
+
+        Raises:
+            InvalidInput: the name or value cannot be used.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        value = value.removesuffix("\n").removesuffix("\r")
+        if not value or len(value) > LONGEST or "\0" in value:
+            raise InvalidInput(f"A secret has 1 to {LONGEST} characters. Nothing was stored.")
+        key = f"{target.name}/{name}"
+        target.refer(name, f"{stored.Stored.scheme}:{key}", by=by)
+        kept, _ = cls.objects.update_or_create(
+            name=key,
+            defaults={
+                "target": target,
+                "token": _encrypt(value, key),
+                "stored_by_name": actor_name(by),
+            },
+        )
+        # What was stored is no fact for the audit; that it was, is.
+        audit.append(Action.TARGET_SECRET_STORED, by=by, subject=target, data={"name": name})
+        return kept
+
+    @classmethod
+    @transaction.atomic
+    def forget(cls, target: Target, name: str, *, by: Actor) -> None:
+        """Forget where a target's secret is kept, and the value, if it is kept here.
+
+        Raises:
+            Refusal: the target's connection is read from it.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        held = cls.objects.filter(target=target, name=f"{target.name}/{name}").first()
+        if held is not None and target.connection_reference == held.reference:
+            raise Refusal(
+                f"The connection URL of {target} is kept as {held.reference}. Nothing was forgotten. "
+                "Let the target's connection be kept elsewhere first."
+            )
+        target.refer(name, "", by=by)
+        if held is not None:
+            held.delete()
+
+    @classmethod
+    def read(cls, name: str) -> str:
+        """A value, for the source `stored`.
+
+        Raises:
+            SecretError: there is none, or none of the configured keys opens it.
+        """
+        row = cls.objects.filter(name=name).first()
+        if row is None:
+            raise SecretError(
+                f"No value is stored as {name}. Store it in the target's settings, or with "
+                "`deployctl target secret TARGET NAME --stdin`."
+            )
+        return row._open()
+
+    @classmethod
+    @transaction.atomic
+    def rotate(cls, *, by: Actor) -> int:
+        """Encrypt every value anew with the first key of `DEPLOYCTL_FIELD_KEY`.
+
+        Returns:
+            How many there are.
+
+        Raises:
+            SecretError: one cannot be opened with any of the keys; nothing was changed.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        rows = list(cls.objects.select_for_update())
+        for row in rows:
+            # Not `save`: the value was not stored anew, only its cover changed.
+            cls.objects.filter(pk=row.pk).update(token=_encrypt(row._open(), row.name))
+        audit.append(Action.SECRETS_ROTATED, by=by, data={"count": len(rows)})
+        return len(rows)
+
+    def _open(self) -> str:
+        try:
+            return crypto.decrypt(self.token, context=_context(self.name))
+        except (crypto.DecryptionError, ImproperlyConfigured):
+            raise SecretError(
+                f"The value stored as {self.name} cannot be opened: DEPLOYCTL_FIELD_KEY does not hold the key it "
+                "was stored with. Put that key back, after a comma behind the new one, or store the value anew."
+            ) from None
+
+
+def _encrypt(value: str, name: str) -> str:
+    return crypto.encrypt(value, context=_context(name))
+
+
+def _context(name: str) -> str:
+    return f"stored:{name}"
