@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint format lock clean
+.PHONY: help run up test lint format docs lock clean
 
 help: ## List these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates and migr
 format: $(INSTALLED_DEV) ## Bring Python files into form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+docs: $(INSTALLED) ## Write the catalogue of operations into docs/operations.md
+	@$(BIN)/python -m deployctl.operations.catalogue_page
 
 lock: $(VENV)/.created ## Resolve requirements*.in anew, with hashes
 	$(PIP) install uv

@@ -1,0 +1,210 @@
+"""Working through tables one by one, without ever being in an application's way: ANALYZE and VACUUM."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import errors, sql
+
+from deployctl.operations.base import Job, OperationFailed
+from deployctl.operations.migrators.locks import LockWatch
+from deployctl.operations.sentences import message_of, told
+from deployctl.postgres.queries import maintenance
+from deployctl.postgres.queries.maintenance import Maintained, MaintenanceProgress, Work
+
+# A table that somebody has locked is left out after this time, in seconds, and named. Waiting on would put
+# every later lock of the application behind ours.
+LOCK_TIMEOUT_S = 5
+LOOK_EVERY_S = 0.3
+LOOK_TIMEOUT_S = 2
+# Servers before 15 report what was done a moment later, through a process of its own.
+REPORTED_WITHIN_S = 5.0
+
+Statement = Callable[[psycopg.Connection, sql.Identifier], None]
+Look = Callable[[psycopg.Connection, str], MaintenanceProgress | None]
+
+
+@dataclass
+class Upkeep:
+    """What was done to which table, and what was not, with the reason as a sentence."""
+
+    done: list[Maintained] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def refuse_gaps(self, verb: str) -> None:
+        """Judge at the end, when every table had its turn.
+
+        Raises:
+            OperationFailed: a table was left out; every one is named.
+        """
+        if self.left_out:
+            raise OperationFailed(
+                f"{len(self.left_out)} of {len(self.left_out) + len(self.done)} tables were not {verb}. "
+                + " ".join(self.left_out.values())
+                + " The others are done; no data was changed."
+            )
+
+
+def chosen(job: Job, work: Work, name: str) -> list[Maintained]:
+    """The tables to work on.
+
+    Args:
+        name: one, as `Plan` or `billing.Plan` in exact case; empty for all.
+
+    Raises:
+        OperationFailed: there is no such table.
+    """
+    with (
+        told(job, "Nothing was done. The tables could not be listed"),
+        job.connect(read_only=True, statement_timeout_s=30) as connection,
+    ):
+        found = maintenance.maintained(connection, work)
+    if not name:
+        return found
+    matching = [table for table in found if name in {table.name, table.key}]
+    if len(matching) == 1:
+        return matching
+    if matching:
+        raise OperationFailed(
+            f"Nothing was done: there is more than one table {name}. "
+            f"Say which: {', '.join(table.key for table in matching)}."
+        )
+    raise OperationFailed(
+        f"Nothing was done: there is no table {name} to {work} in the database "
+        f"{job.target.connection.dbname}. Names are exact, capitals included; of a partitioned table "
+        + ("name the whole." if work == "analyze" else "name the partitions.")
+    )
+
+
+def work_through(
+    job: Job, tables: Sequence[Maintained], *, work: Work, statement: Statement, look: Look
+) -> Upkeep:
+    """Run a statement on every table, one step each; a table that cannot be had is left out and named.
+
+    Args:
+        statement: run in a session of its own, which waits at most `LOCK_TIMEOUT_S` for a lock.
+        look: reads the progress of the run's sessions.
+
+    Raises:
+        OperationFailed: the connection was lost.
+        Cancelled: the table being worked on is as before; those done stay done.
+    """
+    upkeep = Upkeep()
+    with (
+        LockWatch(job) as watch,
+        job.connect(lock_timeout_s=LOCK_TIMEOUT_S) as session,
+        job.connect(read_only=True, statement_timeout_s=LOOK_TIMEOUT_S) as observer,
+    ):
+        turn = _Turn(job, work, statement, look, session, observer)
+        for number, table in enumerate(tables, start=1):
+            try:
+                with job.step(f"{work.capitalize()} {table.key}"):
+                    turn.take(table, f"{number} of {len(tables)}")
+                upkeep.done.append(table)
+            except psycopg.Error as error:
+                job.raise_if_cancelled()
+                if session.closed or session.broken:
+                    raise OperationFailed(
+                        f"The connection was lost at {table.key} ({message_of(error)}). "
+                        f"{len(upkeep.done)} tables were done before; no data was changed. Run it again."
+                    ) from error
+                upkeep.left_out[table.key] = _reason(table, error, watch)
+            except OperationFailed as failure:
+                upkeep.left_out[table.key] = failure.sentence
+            if table.key in upkeep.left_out:
+                job.log(upkeep.left_out[table.key], level="error")
+    return upkeep
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What one table after the other goes through."""
+
+    job: Job
+    work: Work
+    statement: Statement
+    look: Look
+    session: psycopg.Connection
+    observer: psycopg.Connection
+
+    def take(self, table: Maintained, place: str) -> None:
+        """One table: permitted, worked on, and seen to have been.
+
+        Args:
+            place: such as "3 of 40".
+        """
+        self._refuse_without_right(table)
+        # The session's thread waits for the server; this one reports, for only it may.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.work) as pool:
+            running = pool.submit(self.statement, self.session, table.identifier)
+            try:
+                self._report_until(running, place)
+            except BaseException:
+                self._end(running)
+                raise
+            running.result()
+        self._refuse_unless_done(table)
+
+    def _report_until(self, running: Future[None], place: str) -> None:
+        blind = False
+        while not wait([running], timeout=LOOK_EVERY_S).done:
+            self.job.raise_if_cancelled()
+            if blind:
+                continue
+            try:
+                seen = self.look(self.observer, self.job.application_name)
+            except psycopg.Error as error:
+                blind = True  # the work goes on; only its progress is not known any more
+                self.job.log(
+                    f"The server stopped telling the progress: {message_of(error)}.", level="warning"
+                )
+                continue
+            if seen is not None:
+                phase = f"{place}: {seen.relation}, {seen.phase}"
+                self.job.advance(seen.blocks_done, seen.blocks_total or None, unit="blocks", phase=phase)
+
+    def _end(self, running: Future[None]) -> None:
+        """Cancel the statement; more than once, for a cancellation that arrives before it begins is lost."""
+        while not running.done():
+            with suppress(psycopg.Error):
+                self.session.cancel_safe(timeout=2)
+            wait([running], timeout=0.2)
+
+    def _refuse_without_right(self, table: Maintained) -> None:
+        """Asked before, because the server only warns and goes on."""
+        if table.permitted:
+            return
+        role = self.session.info.user
+        name, to = (part.as_string(self.session) for part in (table.identifier, sql.Identifier(role)))
+        if self.session.info.server_version >= maintenance.MAINTAIN_FROM_VERSION:
+            mend = f"GRANT MAINTAIN ON {name} TO {to}"
+        else:
+            mend = f"GRANT {sql.Identifier(table.owner).as_string(self.session)} TO {to}"
+        raise OperationFailed(
+            f"{table.key} belongs to {table.owner}, and {role} may not {self.work} it. "
+            f"Its owner or an administrator can permit it: {mend}."
+        )
+
+    def _refuse_unless_done(self, table: Maintained) -> None:
+        """The server counts what it has done; the statement alone proves nothing."""
+        deadline = time.monotonic() + REPORTED_WITHIN_S
+        while maintenance.runs_of(self.observer, table.oid, self.work) <= table.runs:
+            if time.monotonic() > deadline:
+                raise OperationFailed(
+                    f"{table.key}: the server took the statement, but does not say that it did it "
+                    f"(pg_stat_all_tables.{self.work}_count)."
+                )
+            self.job.raise_if_cancelled()
+            time.sleep(0.1)
+
+
+def _reason(table: Maintained, error: psycopg.Error, watch: LockWatch) -> str:
+    if isinstance(error, errors.LockNotAvailable):
+        holders = "; ".join(watch.blockers) or "nobody any more"
+        return f"{table.key} waited {LOCK_TIMEOUT_S} s for a lock, held by {holders}."
+    return f"{table.key}: {message_of(error)}."

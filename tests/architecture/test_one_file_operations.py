@@ -1,0 +1,103 @@
+"""An operation is one file: form, command and documentation find it by themselves."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from django.test import Client
+
+from deployctl.accounts.models import User
+from deployctl.audit import Machine
+from deployctl.cli.run import run
+from deployctl.operations import catalogue_page, kinds, registry
+from deployctl.runs.models import Target
+
+KIND = "count_teaspoons"
+FILE = '''
+"""Counts."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deployctl.operations.base import Job, Operation, Outcome, param
+
+
+class CountTeaspoons(Operation):
+    """Counts the teaspoons of a target."""
+
+    kind: ClassVar[str] = "count_teaspoons"
+    title: ClassVar[str] = "Count the teaspoons"
+    help: ClassVar[str] = "Counts every teaspoon in the drawer."
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
+    time_limit_s: ClassVar[int] = 60
+
+    @dataclass(frozen=True)
+    class Params:
+        least_size: int = param(3, label="Least size", help="Smaller ones do not count.", minimum=1)
+
+    def perform(self, job: Job) -> Outcome:
+        return Outcome("Counted.")
+'''
+
+
+@pytest.fixture
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """One more file among the kinds, and nothing else."""
+    (tmp_path / f"{KIND}.py").write_text(FILE)
+    monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(tmp_path)])
+    importlib.invalidate_caches()
+    registry.catalogue.cache_clear()
+    yield
+    registry.catalogue.cache_clear()
+    sys.modules.pop(f"{kinds.__name__}.{KIND}", None)
+    if hasattr(kinds, KIND):
+        delattr(kinds, KIND)
+
+
+def test_one_file_is_a_button_with_its_field(
+    added: None, dba: User, signed_in: Callable[..., Client], secret_file: Callable[[str], str]
+) -> None:
+    Target.add(
+        name="drawer",
+        environment="staging",
+        connection_reference=secret_file("postgresql://cook@127.0.0.1:5432/drawer"),
+        by=Machine("test"),
+    )
+
+    page = signed_in(dba).get("/targets/drawer/").text
+
+    assert "Count the teaspoons" in page
+    assert "Counts every teaspoon in the drawer." in page
+    assert 'name="least_size"' in page
+
+
+def test_one_file_is_a_command_with_its_option(added: None) -> None:
+    assert KIND in CliRunner().invoke(run, ["--help"]).output
+
+    helped = CliRunner().invoke(run, [KIND, "--help"]).output
+    assert "Counts every teaspoon in the drawer." in helped
+    assert "--least-size" in helped
+
+
+def test_one_file_is_a_line_of_the_documentation(added: None) -> None:
+    page = catalogue_page.in_page(catalogue_page.PAGE.read_text())
+
+    assert f"| `{KIND}` | Count the teaspoons | Counts every teaspoon in the drawer. | no | no |" in page
+    assert f"| `{KIND}` | `--least-size` | Smaller ones do not count. | 3 |" in page
+
+
+def test_the_documentation_is_up_to_date() -> None:
+    page = catalogue_page.PAGE.read_text()
+
+    assert catalogue_page.in_page(page) == page, "docs/operations.md is out of date: run make docs"
+
+
+def test_a_page_without_a_place_for_it_is_refused() -> None:
+    with pytest.raises(catalogue_page.NoMarkers, match="Put <!-- catalogue"):
+        catalogue_page.in_page("# Nothing here")
