@@ -20,7 +20,9 @@ from deployctl.operations.base import OperationFailed
 NAME = "manifest.json"
 SUM_NAME = "manifest.sha256"
 FORMAT = "deployctl backup"
-VERSION = 1
+VERSION = 2
+# Version 1 knew no digests of contents.
+READABLE = frozenset({1, 2})
 CHUNK_BYTES = 1 << 20
 
 
@@ -43,11 +45,25 @@ class File:
 
 @dataclass(frozen=True)
 class TableCount:
-    """Rows of one table in the dump's snapshot."""
+    """What one table held in the dump's snapshot; `digest` as `queries.digests` makes it, or None."""
 
     schema: str
     table: str
     rows: int
+    digest: str | None = None
+
+    @property
+    def key(self) -> str:
+        """ "schema.table", as people write it."""
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True)
+class LargeObjects:
+    """How many large objects there were in the dump's snapshot, and a digest of all they held."""
+
+    count: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,12 @@ class Manifest:
     source: Source
     counts: tuple[TableCount, ...]
     files: tuple[File, ...]
+    large_objects: LargeObjects | None = None
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether a restored copy can be compared row by row, not only by counts."""
+        return self.large_objects is not None and all(count.digest is not None for count in self.counts)
 
     @property
     def size_bytes(self) -> int:
@@ -108,6 +130,7 @@ class Manifest:
             },
             "source": vars(self.source),
             "counts": [vars(count) for count in self.counts],
+            "large_objects": vars(self.large_objects) if self.large_objects else None,
             "files": [vars(file) for file in self.files],
         }
 
@@ -116,11 +139,11 @@ class Manifest:
         """The inverse of `as_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is not a manifest of this version.
+            KeyError, TypeError, ValueError: it is not a manifest of a version that this deployctl reads.
         """
-        if read["manifest"] != FORMAT or read["version"] != VERSION:
-            raise ValueError(f"not a {FORMAT} manifest of version {VERSION}")
-        dump = read["dump"]
+        if read["manifest"] != FORMAT or read["version"] not in READABLE:
+            raise ValueError(f"not a {FORMAT} manifest of version {' or '.join(map(str, sorted(READABLE)))}")
+        dump, large_objects = read["dump"], read.get("large_objects")
         return cls(
             name=read["name"],
             format=dump["format"],
@@ -130,6 +153,7 @@ class Manifest:
             source=Source(**read["source"]),
             counts=tuple(TableCount(**count) for count in read["counts"]),
             files=tuple(File(**file) for file in read["files"]),
+            large_objects=LargeObjects(**large_objects) if large_objects is not None else None,
         )
 
 

@@ -25,8 +25,9 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
+from deployctl.operations.counting import Stock
 from deployctl.operations.dump_progress import DumpProgress
-from deployctl.operations.manifest import Manifest, TableCount
+from deployctl.operations.manifest import Manifest
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import snapshots
 from deployctl.storage.local import fsync_tree
@@ -42,8 +43,8 @@ class Backup(Operation):
     kind: ClassVar[str] = "backup"
     title: ClassVar[str] = "Back up"
     help: ClassVar[str] = (
-        "Dumps the database (directory format, parallel, compressed), counts every table in the same "
-        "snapshot, hashes every file and reads all of it back before the backup is listed."
+        "Dumps the database (directory format, parallel, compressed), counts and digests every table in the "
+        "same snapshot, hashes every file and reads all of it back before the backup is listed."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True
@@ -54,6 +55,11 @@ class Backup(Operation):
         jobs: int = param(
             2, label="Parallel jobs", help="Tables dumped at the same time.", minimum=1, maximum=32
         )
+        digests: bool = param(
+            True,
+            label="Digest every table",
+            help="Lets a test restore prove the content, not only the number of rows; reads every row again.",
+        )
 
     def perform(self, job: Job) -> Outcome:
         started = time.monotonic()
@@ -63,11 +69,11 @@ class Backup(Operation):
                 plan = make_plan(job, session)
             with job.target.backups.partial(plan.name) as partial:
                 with job.step("Dump"):
-                    counts = _dump(job, session, plan, partial.path)
+                    stock = _dump(job, session, plan, partial.path)
                 with job.step("Check the table of contents"):
                     _check_contents(job, plan, partial.path)
                 with job.step("Hash every file"):
-                    written = _write_manifest(job, plan, counts, partial.path)
+                    written = _write_manifest(job, plan, stock, partial.path)
                 with job.step("Read everything back"):
                     digest = _read_back(job, partial.path, written)
                 with job.step("Publish"):
@@ -76,19 +82,19 @@ class Backup(Operation):
         return _outcome(written, path, digest, time.monotonic() - started)
 
 
-def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> tuple[TableCount, ...]:
-    """Run pg_dump, and count in the same snapshot meanwhile."""
+def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> Stock:
+    """Run pg_dump, and take stock of the same snapshot meanwhile."""
     argv = dump.dump_argv(plan.dump_tool.path, into=folder, snapshot=plan.snapshot.id, jobs=job.params.jobs)
-    found: dict[int, int] = {}
+    stock = Stock()
     progress = DumpProgress(
         job,
         job.connect(read_only=True, statement_timeout_s=MONITOR_TIMEOUT_S),
         tables=plan.tables,
-        counts=found,
+        counts=stock.tables,
         folder=folder,
         jobs=job.params.jobs,
     )
-    with counting.in_background(session, plan.tables, found) as counted:
+    with counting.in_background(session, plan.tables, stock, with_digests=job.params.digests) as counted:
 
         def look() -> None:
             _raise_if_uncounted(job, counted)
@@ -112,7 +118,7 @@ def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> tu
             wait([counted], timeout=WAIT_S)
         _raise_if_uncounted(job, counted)
     snapshots.end(session)
-    return tuple(TableCount(t.schema, t.name, found[t.oid]) for t in plan.tables)
+    return stock
 
 
 def _raise_if_uncounted(job: Job, counted: Future[None]) -> None:
@@ -151,7 +157,7 @@ def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
         )
 
 
-def _write_manifest(job: Job, plan: Plan, counts: tuple[TableCount, ...], folder: Path) -> Manifest:
+def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifest:
     size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
     files = manifest.files_of(folder, advance=_reporter(job, size, "hash"))
     written = Manifest(
@@ -161,8 +167,9 @@ def _write_manifest(job: Job, plan: Plan, counts: tuple[TableCount, ...], folder
         tool_version=plan.dump_tool.version,
         snapshot_at=plan.snapshot.taken_at,
         source=plan.source,
-        counts=counts,
+        counts=tuple(stock.of(table) for table in plan.tables),
         files=files,
+        large_objects=stock.large_objects,
     )
     written.write(folder)
     return written
@@ -244,6 +251,7 @@ def _outcome(written: Manifest, path: Path, digest: str, duration_s: float) -> O
             "files": artefact.files,
             "tables": len(written.counts),
             "rows": rows,
+            "digests": written.has_digests,
             "snapshot_at": written.snapshot_at.isoformat(),
             "server_version": artefact.server_version,
             "tool_version": artefact.tool_version,
