@@ -1,0 +1,113 @@
+"""Does the application answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from deployctl.operations.applications import project_of
+from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.operations.http_probe import Answer, Forbidden, NoAnswer, ask
+from deployctl.operations.project import FILE_NAME, Application, Project
+
+HEALTHY = range(200, 300)
+
+
+@dataclass(frozen=True)
+class _Question:
+    method: str
+    url: str
+    expected: Sequence[int]
+
+    @property
+    def text(self) -> str:
+        return f"{self.method} {self.url}"
+
+    @property
+    def expectation(self) -> str:
+        return "2xx" if self.expected is HEALTHY else " or ".join(map(str, self.expected))
+
+
+class HttpCheck(Operation):
+    """Asks everything before it judges, so that one run names every endpoint that is wrong."""
+
+    kind: ClassVar[str] = "http_check"
+    title: ClassVar[str] = "Check endpoints"
+    help: ClassVar[str] = (
+        "Asks the application's health address and its endpoints as deployctl.toml names them, with method "
+        "and expected status. POST, PUT and PATCH send an empty JSON object; redirects are not followed."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
+    time_limit_s: ClassVar[int] = 1800
+
+    @dataclass(frozen=True)
+    class Params:
+        """How patient it is."""
+
+        timeout_s: int = param(
+            10, label="Seconds to wait", help="For each answer, in seconds.", minimum=1, maximum=60
+        )
+
+    def perform(self, job: Job) -> Outcome:
+        """Ask one after the other, then fail if any answer was not as expected."""
+        questions = list(_questions(project_of(job)))
+        answers: list[Json] = []
+        findings: list[str] = []
+        for done, question in enumerate(questions):
+            job.advance(done, len(questions), unit="endpoints")
+            try:
+                with job.step(question.text):
+                    answers.append(_asked(job, question))
+            except OperationFailed as finding:
+                job.log(finding.sentence, level="error")
+                findings.append(finding.sentence)
+        job.advance(len(questions), len(questions), unit="endpoints")
+        if findings:
+            raise OperationFailed(
+                f"{len(findings)} of {len(questions)} endpoints did not answer as expected. "
+                + " ".join(findings)
+            )
+        noun = "endpoint answers" if len(questions) == 1 else "endpoints answer"
+        return Outcome(summary=f"{len(questions)} {noun} as expected.", facts={"answers": answers})
+
+
+def _questions(project: Project) -> Iterator[_Question]:
+    application: Application = project.application
+    if application.health is None:
+        raise OperationFailed(
+            f"{project.folder / FILE_NAME} names no address of the application, so nothing was asked. "
+            'Add it under [application], such as health = "http://localhost:3000/health".'
+        )
+    health = str(application.health)
+    yield _Question("GET", health, HEALTHY)
+    parts = urlsplit(health)
+    for endpoint in application.endpoints:
+        yield _Question(endpoint.method, f"{parts.scheme}://{parts.netloc}{endpoint.path}", endpoint.expect)
+
+
+def _asked(job: Job, question: _Question) -> Json:
+    try:
+        answer = ask(
+            question.method, question.url, timeout_s=job.params.timeout_s, check=job.raise_if_cancelled
+        )
+    except (NoAnswer, Forbidden) as error:
+        raise OperationFailed(f"{question.text}: {error.sentence}") from error
+    took = round(answer.duration_s * 1000)
+    job.log(f"{question.text}: {answer.status} in {took} ms")
+    if answer.status not in question.expected:
+        raise OperationFailed(_unexpected(question, answer))
+    return {
+        "method": question.method,
+        "url": question.url,
+        "status": answer.status,
+        "expected": question.expectation,
+        "duration_ms": took,
+    }
+
+
+def _unexpected(question: _Question, answer: Answer) -> str:
+    where = f", a redirect to {answer.location} that was not followed" if answer.location else ""
+    return f"{question.text}: answered {answer.status}{where}; expected {question.expectation}."

@@ -1,0 +1,275 @@
+"""Asking an application: what it answers, how it may fail to, and where it is never asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.server
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from deployctl.operations import http_probe
+from deployctl.operations.base import Cancelled, OperationFailed, Outcome
+from deployctl.operations.kinds.http_check import HttpCheck
+from deployctl.operations.testing import FakeJob
+from tests.operations.projects import job_for, write_project
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+class Application(http.server.BaseHTTPRequestHandler):
+    """A small application; `asked` is what reached it."""
+
+    asked: list[tuple[str, str, bytes]]
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append((self.command, self.path, body))
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "http://169.254.169.254/latest/meta-data/")
+            self.end_headers()
+        elif self.path == "/drip":
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(100):
+                self.wfile.write(b".")
+                time.sleep(0.1)
+        elif self.path == "/hang":
+            time.sleep(10)
+        elif self.path == "/garbage":
+            self.wfile.write(b"220 mail.example.org ESMTP\r\n")
+        else:
+            self.send_response(500 if self.path == "/broken" else 201 if self.command == "POST" else 200)
+            self.end_headers()
+
+    do_POST = do_GET  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def asked() -> list[tuple[str, str, bytes]]:
+    return []
+
+
+@pytest.fixture
+def server(asked: list[tuple[str, str, bytes]]) -> Iterator[http.server.ThreadingHTTPServer]:
+    handler = type("Handler", (Application,), {"asked": asked})
+
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """A client that went away is what some tests are about."""
+
+    with Server(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture
+def base(server: http.server.ThreadingHTTPServer) -> str:
+    return f"http://localhost:{server.server_address[1]}"
+
+
+def job_of(folder: Path, health: str, endpoints: str = "", *, timeout_s: int = 10) -> FakeJob:
+    toml = f'[migrations]\ntool = "sql"\n[application]\nhealth = "{health}"\nendpoints = [{endpoints}]\n'
+    return job_for(
+        write_project(folder, toml), NOWHERE, params=HttpCheck.parse_params({"timeout_s": timeout_s})
+    )
+
+
+def check(*given: Any, **more: Any) -> Outcome:
+    return HttpCheck().perform(job_of(*given, **more))
+
+
+def test_health_and_endpoints_are_asked_as_the_project_says(
+    tmp_path: Path, base: str, asked: list[tuple[str, str, bytes]]
+) -> None:
+    job = job_of(
+        tmp_path,
+        f"{base}/health",
+        '{ method = "POST", path = "/api/v1/auth/register", expect = [201, 422] },'
+        '{ method = "GET", path = "/a b?q=ü&x=1", expect = [200] }',
+    )
+
+    outcome = HttpCheck().perform(job)
+
+    assert outcome.summary == "3 endpoints answer as expected."
+    assert asked == [
+        ("GET", "/health", b""),
+        ("POST", "/api/v1/auth/register", b"{}"),
+        ("GET", "/a%20b?q=%C3%BC&x=1", b""),
+    ]
+    assert job.steps == [
+        (f"GET {base}/health", "succeeded"),
+        (f"POST {base}/api/v1/auth/register", "succeeded"),
+        (f"GET {base}/a b?q=ü&x=1", "succeeded"),
+    ]
+    (health, register, _) = list(outcome.facts["answers"])  # type: ignore[arg-type]
+    assert (health["status"], health["expected"]) == (200, "2xx")  # type: ignore[index,call-overload]
+    assert (register["status"], register["expected"]) == (201, "201 or 422")  # type: ignore[index,call-overload]
+
+
+def test_every_wrong_answer_is_named(tmp_path: Path, base: str) -> None:
+    with pytest.raises(OperationFailed) as caught:
+        check(tmp_path, f"{base}/broken", '{ method = "GET", path = "/fine", expect = [404] }')
+
+    assert "2 of 2 endpoints did not answer as expected." in str(caught.value)
+    assert f"GET {base}/broken: answered 500; expected 2xx." in str(caught.value)
+    assert f"GET {base}/fine: answered 200; expected 404." in str(caught.value)
+
+
+def test_a_redirect_is_an_answer_and_not_followed(
+    tmp_path: Path, base: str, asked: list[tuple[str, str, bytes]]
+) -> None:
+    with pytest.raises(
+        OperationFailed, match=r"answered 302, a redirect to http://169.254.169.254/.* not followed"
+    ):
+        check(tmp_path, f"{base}/moved")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("path", ["/hang", "/drip"])
+def test_the_time_limit_holds_for_the_whole_answer(tmp_path: Path, base: str, path: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(OperationFailed, match="no complete answer within 1 s"):
+        check(tmp_path, f"{base}{path}", timeout_s=1)
+    assert time.monotonic() - started < 3
+
+
+def test_cancelling_does_not_wait_for_the_answer(tmp_path: Path, base: str) -> None:
+    job = job_of(tmp_path, f"{base}/hang", timeout_s=60)
+    threading.Timer(0.5, job.cancel).start()
+    started = time.monotonic()
+
+    with pytest.raises(Cancelled):
+        HttpCheck().perform(job)
+    assert time.monotonic() - started < 3
+
+
+def test_nobody_there_and_nothing_that_speaks_http_are_told_apart(tmp_path: Path, base: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(OperationFailed, match="Nobody listens there"):
+            check(tmp_path, f"http://127.0.0.1:{taken.getsockname()[1]}/")
+    with pytest.raises(OperationFailed, match="does not speak HTTP"):
+        check(tmp_path, f"{base}/garbage")
+    with pytest.raises(OperationFailed, match="Does it speak https there"):
+        check(tmp_path, base.replace("http:", "https:"))
+    with pytest.raises(OperationFailed, match=r"The name nowhere\.invalid is not known"):
+        check(tmp_path, "http://nowhere.invalid/")
+
+
+def test_a_certificate_without_trust_is_no_answer(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def shake_hands() -> None:
+            plain, _ = listener.accept()
+            with plain, pytest.raises(OSError, match=r"unknown ca|closed|reset|alert"):
+                context.wrap_socket(plain, server_side=True).recv(1)
+
+        thread = threading.Thread(target=shake_hands)
+        thread.start()
+        with pytest.raises(OperationFailed, match="certificate is not trusted: self"):
+            check(tmp_path, f"https://localhost:{listener.getsockname()[1]}/")
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "health",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fe80::1]/",
+        "http://[fd00:ec2::254]/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://100.100.100.200/",
+        "http://2852039166/",  # 169.254.169.254 as one number
+        "http://0.0.0.0/",
+    ],
+)
+def test_metadata_and_link_local_addresses_are_refused(tmp_path: Path, health: str) -> None:
+    with pytest.raises(OperationFailed, match="is not asked"):
+        check(tmp_path, health)
+
+
+def test_a_name_that_leads_to_a_metadata_address_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: found)
+
+    with pytest.raises(OperationFailed, match=r"app\.example has the address 169\.254\.169\.254"):
+        check(tmp_path, "http://app.example/")
+
+
+@pytest.mark.parametrize(
+    ("address", "forbidden"),
+    [
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("10.1.2.3", False),
+        ("192.168.1.1", False),
+        ("fd12::1", False),
+        ("203.0.114.7", False),
+        ("64:ff9b::a9fe:a9fe", True),
+        ("64:ff9b::808:808", False),
+        ("2002:a9fe:a9fe::1", True),
+        ("224.0.0.1", True),
+        ("255.255.255.255", True),
+        ("::", True),
+    ],
+)
+def test_private_addresses_may_be_asked_and_disguised_ones_may_not(address: str, forbidden: bool) -> None:  # noqa: FBT001
+    assert http_probe.is_forbidden(ipaddress.ip_address(address)) is forbidden
+
+
+def test_only_http_and_no_passwords(tmp_path: Path, base: str) -> None:
+    with pytest.raises(http_probe.Forbidden, match="only http and https"):
+        http_probe.ask("GET", "file:///etc/passwd", timeout_s=1)
+    with pytest.raises(OperationFailed, match="with a user name is not asked"):
+        check(tmp_path, base.replace("//", "//me:secret@"))
+
+
+def test_an_endpoint_cannot_lead_to_another_host(tmp_path: Path, base: str) -> None:
+    with pytest.raises(OperationFailed, match="expected 404"):
+        check(tmp_path, base, '{ method = "GET", path = "//elsewhere.example/", expect = [404] }')
+
+
+def test_a_project_without_an_address_says_what_to_add(tmp_path: Path) -> None:
+    project = write_project(tmp_path, '[migrations]\ntool = "sql"\n')
+    with pytest.raises(OperationFailed, match=r"names no address of the application.*health = "):
+        HttpCheck().perform(job_for(project, NOWHERE, params=HttpCheck.Params()))
