@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import getpass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deployctl.cli import _django
-from deployctl.cli._output import json_option, print_rows
+from deployctl.cli._output import json_option, print_facts, print_rows
 
 if TYPE_CHECKING:
     from deployctl.runs.models import Backup
@@ -43,6 +45,61 @@ def list_(*, name: str | None, as_json: bool) -> None:
     )
 
 
+@backup.command()
+@click.option("--target", "name", metavar="NAME", required=True, help="Whose backups.")
+@click.option("--dry-run", is_flag=True, help="Only show what would go, and why.")
+@json_option
+def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
+    """Remove the backups that a target's retention does not keep; a worker does it."""
+    _django.setup()
+    from deployctl.audit import Machine
+    from deployctl.runs.models import Retention, Run, Target
+
+    target = Target.objects.called(name)
+    if dry_run:
+        print_rows(
+            [
+                {
+                    "name": verdict.backup.name,
+                    "verdict": "goes" if verdict.goes else "stays",
+                    "why": verdict.why,
+                    "trust": verdict.backup.trust,
+                    "snapshot_at": verdict.backup.snapshot_at,
+                    "size_bytes": verdict.backup.size_bytes,
+                }
+                for verdict in Retention.preview(target)
+            ],
+            columns={"name": "name", "verdict": "verdict", "why": "why"},
+            as_json=as_json,
+            empty=f"There is no backup of {target}.",
+        )
+        return
+    by = Machine(f"command line: {getpass.getuser()}")
+    run = Run.request(target=target, kind="expire_backups", params={}, by=by)
+    print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
+
+
+@backup.command()
+@click.option("--target", "name", metavar="NAME", required=True, help="Whose backups.")
+@click.option("--keep-days", type=int, help="Every backup younger than this stays.")
+@click.option("--daily", type=int, help="The newest of each of the last so many days that have one.")
+@click.option("--weekly", type=int, help="The same for weeks.")
+@click.option("--monthly", type=int, help="The same for months.")
+@json_option
+def retention(*, name: str, as_json: bool, **given: int | None) -> None:
+    """Show how long a target's backups are kept; options change it."""
+    _django.setup()
+    from deployctl.audit import Machine
+    from deployctl.runs.models import Retention, Target
+
+    target = Target.objects.called(name)
+    changes = {field: value for field, value in given.items() if value is not None}
+    if changes:
+        policy = dataclasses.replace(Retention.policy_of(target), **changes)
+        Retention.set(target, policy, by=Machine(f"command line: {getpass.getuser()}"))
+    print_facts(dataclasses.asdict(Retention.policy_of(target)), as_json=as_json)
+
+
 def _facts(backup: Backup) -> dict[str, Any]:
     return {
         "name": backup.name,
@@ -58,4 +115,5 @@ def _facts(backup: Backup) -> dict[str, Any]:
         "tool_version": backup.tool_version,
         "snapshot_at": backup.snapshot_at,
         "manifest_sha256": backup.manifest_sha256,
+        "expired_at": backup.expired_at,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -131,12 +132,35 @@ def assign(*, name: str, email: str, role: str) -> None:
 @target.command()
 @click.argument("name")
 @click.argument("secret")
-@click.argument("reference")
-def secret(*, name: str, secret: str, reference: str) -> None:
-    """Say where a secret is kept that operations need by name, as env:NAME or file:/path."""
+@click.argument("reference", required=False)
+@click.option("--stdin", "stored", is_flag=True, help="Read the value itself and store it encrypted.")
+def secret(*, name: str, secret: str, reference: str | None, stored: bool) -> None:
+    """Say where a secret is kept that operations need by name, as env:NAME or file:/path.
+
+    With --stdin instead of a reference, the value is read from standard input and stored, encrypted, in
+    deployctl's own database.
+    """
+    if stored == (reference is not None):
+        raise click.UsageError("Give either a reference or --stdin.")
     found = _found(name)
-    found.refer(secret, reference, by=_command_line())
+    if reference is None:
+        from deployctl.runs.models import StoredSecret
+
+        value = sys.stdin.read()
+        reference = StoredSecret.store(found, secret, value, by=_command_line()).reference
+    else:
+        found.refer(secret, reference, by=_command_line())
     click.echo(f"{found} finds {secret} at {reference}.")
+
+
+@target.command("rotate-secrets")
+def rotate_secrets() -> None:
+    """Encrypt every stored secret anew with the first key of DEPLOYCTL_FIELD_KEY."""
+    _django.setup()
+    from deployctl.runs.models import StoredSecret
+
+    count = StoredSecret.rotate(by=_command_line())
+    click.echo(f"{count} stored secrets are encrypted with the newest key; they need no older one.")
 
 
 def _found(name: str) -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from deployctl.runs.execution import dispatcher, reaper, supervisor
+from deployctl.runs.execution import dispatcher, reaper, retention, supervisor
 
 
 @shared_task(name="deployctl.runs.tasks.execute")
@@ -23,3 +23,9 @@ def dispatch() -> None:
 def reap() -> None:
     """Clean up after workers that were lost."""
     reaper.reap()
+
+
+@shared_task(name="deployctl.runs.tasks.expire")
+def expire() -> None:
+    """Request the removal of backups that are not kept any longer."""
+    retention.request_due()

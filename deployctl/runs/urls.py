@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from deployctl.accounts.policies import member
-from deployctl.runs.views import runs, stream, target_settings, targets
+from deployctl.runs.views import retention, runs, stream, target_settings, targets
 from deployctl.web.live import live
 
 app_name = "runs"
@@ -22,6 +22,13 @@ urlpatterns = [
     path("targets/<slug:name>/roles/<int:number>", target_settings.target_role, name="target_role"),
     path("targets/<slug:name>/secrets", target_settings.target_secrets, name="target_secrets"),
     path("targets/<slug:name>/secrets/<slug:secret>", target_settings.target_secret, name="target_secret"),
+    path(
+        "targets/<slug:name>/stored-secrets",
+        target_settings.target_stored_secrets,
+        name="target_stored_secrets",
+    ),
+    path("targets/<slug:name>/retention", retention.retention, name="retention"),
+    path("targets/<slug:name>/retention/policy", retention.retention_policy, name="retention_policy"),
     path("targets/<slug:name>/archival", target_settings.target_archival, name="target_archival"),
     path("targets/<slug:name>/connection", targets.target_connection, name="target_connection"),
     path("targets/<slug:name>/runs", targets.target_runs, name="target_runs"),

@@ -133,8 +133,9 @@ class StoredSecret(models.Model):
             return crypto.decrypt(self.token, context=_context(self.name))
         except (crypto.DecryptionError, ImproperlyConfigured):
             raise SecretError(
-                f"The value stored as {self.name} cannot be opened: DEPLOYCTL_FIELD_KEY does not hold the key it "
-                "was stored with. Put that key back, after a comma behind the new one, or store the value anew."
+                f"The value stored as {self.name} cannot be opened: DEPLOYCTL_FIELD_KEY does not hold the "
+                "key it was stored with. Put that key back, after a comma behind the new one, or store "
+                "the value anew."
             ) from None
 
 

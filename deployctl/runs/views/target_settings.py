@@ -11,7 +11,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from deployctl.accounts.policies import administrator
 from deployctl.runs.forms import NewTargetForm, RoleForm, SecretForm, TargetForm, add_to_form
-from deployctl.runs.models import Target
+from deployctl.runs.forms_backups import StoredSecretForm
+from deployctl.runs.models import StoredSecret, Target
 from deployctl.runs.views.targets import find, user_of
 from deployctl.web.http import see_other
 
@@ -85,8 +86,23 @@ def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
 def target_secret(request: HttpRequest, name: str, secret: str) -> HttpResponse:
     """Forget where a secret is kept."""
     target = find(request, name)
-    target.refer(get_object_or_404(target.secrets, name=secret).name, "", by=user_of(request))
+    StoredSecret.forget(target, get_object_or_404(target.secrets, name=secret).name, by=user_of(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
+
+
+@administrator
+@require_POST
+def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
+    """Keep a value, encrypted, and have the target refer to it."""
+    target = find(request, name)
+    form = StoredSecretForm(request.POST)
+    if form.is_valid():
+        by, given = user_of(request), form.cleaned_data
+        kept = add_to_form(form, lambda: StoredSecret.store(target, given["name"], given["value"], by=by))
+        if kept is not None:
+            messages.success(request, f"Stored as {kept.reference}. It is not shown again.")
+            return see_other(request, reverse("runs:target_settings", args=[target.name]))
+    return _settings(request, target, stored_secret_form=form)
 
 
 @administrator
@@ -105,6 +121,7 @@ def _settings(request: HttpRequest, target: Target, **forms: Form) -> HttpRespon
         "form": forms.get("form") or TargetForm.of(target, None),
         "role_form": forms.get("role_form") or RoleForm(),
         "secret_form": forms.get("secret_form") or SecretForm(),
+        "stored_secret_form": forms.get("stored_secret_form") or StoredSecretForm(),
         "people": target.people,
         "secrets": target.secrets.all(),
     }

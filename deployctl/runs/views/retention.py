@@ -1,0 +1,67 @@
+"""How long a target's backups are kept, and what would go."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from deployctl.accounts.policies import administrator, member
+from deployctl.accounts.roles import Permission
+from deployctl.operations.retention import Policy
+from deployctl.runs.forms_backups import RetentionForm
+from deployctl.runs.models import Retention, Target
+from deployctl.runs.permissions import may_operate
+from deployctl.runs.views.targets import find, user_of
+from deployctl.web.http import see_other
+
+
+@member
+@require_GET
+def retention(request: HttpRequest, name: str) -> HttpResponse:
+    """The policy, and the verdict on every backup as things are now."""
+    target = find(request, name)
+    return _page(request, target, RetentionForm.of(Retention.policy_of(target)))
+
+
+@administrator
+@require_POST
+def retention_policy(request: HttpRequest, name: str) -> HttpResponse:
+    """Give the target a policy; `preview` only shows what it would remove."""
+    target = find(request, name)
+    form = RetentionForm(request.POST)
+    if not form.is_valid():
+        return _page(request, target, form, status=422)
+    policy = Policy(**form.cleaned_data)
+    if "preview" in request.POST:
+        return _page(request, target, form, proposed=policy)
+    Retention.set(target, policy, by=user_of(request))
+    messages.success(request, f"Saved. Kept is {policy}.")
+    return see_other(request, reverse("runs:retention", args=[target.name]))
+
+
+def _page(
+    request: HttpRequest,
+    target: Target,
+    form: RetentionForm,
+    *,
+    proposed: Policy | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    user = user_of(request)
+    verdicts = Retention.preview(target, proposed)
+    going = [verdict for verdict in verdicts if verdict.goes]
+    context = {
+        "target": target,
+        "policy": proposed or Retention.policy_of(target),
+        "is_proposed": proposed is not None,
+        "form": form,
+        "verdicts": verdicts,
+        "going": going,
+        "freed_bytes": sum(verdict.backup.size_bytes for verdict in going),
+        "may_administer": user.may(Permission.ADMINISTRATOR) and target.archived_at is None,
+        "may_start": may_operate(user) and target.archived_at is None and proposed is None,
+    }
+    return render(request, "runs/retention.html", context, status=status)
