@@ -100,11 +100,15 @@ class Outcome:
         summary: one sentence for people.
         facts: figures for proofs, checks and scripts.
         artefact: the backup that was made, if one was.
+        trust: levels of trust that backups of the target reached, by their name.
+        database_oid: of the database that stands in the target's place from now on, if it was replaced.
     """
 
     summary: str
     facts: Mapping[str, Json] = field(default_factory=dict)
     artefact: BackupArtefact | None = None
+    trust: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    database_oid: int | None = None
 
 
 @dataclass(frozen=True)

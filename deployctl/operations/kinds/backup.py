@@ -6,7 +6,7 @@ import contextlib
 import errno
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
+from deployctl.operations.choosing import reporter
 from deployctl.operations.counting import Stock
 from deployctl.operations.dump_progress import DumpProgress
 from deployctl.operations.manifest import Manifest
@@ -33,7 +34,6 @@ from deployctl.postgres.queries import snapshots
 from deployctl.storage.local import fsync_tree
 
 MONITOR_TIMEOUT_S = 5
-REPORT_EVERY_S = 0.25
 WAIT_S = 0.2
 
 
@@ -159,7 +159,7 @@ def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
 
 def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifest:
     size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
-    files = manifest.files_of(folder, advance=_reporter(job, size, "hash"))
+    files = manifest.files_of(folder, advance=reporter(job, size, "hash"))
     written = Manifest(
         name=plan.name,
         format="directory",
@@ -187,23 +187,9 @@ def _read_back(job: Job, folder: Path, written: Manifest) -> str:
         raise OperationFailed(
             "The manifest was read back differently than it was written. The backup was removed."
         )
-    manifest.check(folder, written, advance=_reporter(job, written.size_bytes, "read back"))
+    manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
     job.log(f"{len(written.files)} files with {written.size_bytes:,} bytes were read back and match.")
     return manifest.sha256_of(folder / manifest.NAME)
-
-
-def _reporter(job: Job, total: int, phase: str) -> Callable[[int], None]:
-    """Progress of reading files, a few times a second, with a way out for cancelling."""
-    due = 0.0
-
-    def advance(done: int) -> None:
-        nonlocal due
-        job.raise_if_cancelled()
-        if done == total or time.monotonic() >= due:
-            due = time.monotonic() + REPORT_EVERY_S
-            job.advance(done, total, unit="bytes", phase=phase)
-
-    return advance
 
 
 @contextlib.contextmanager

@@ -8,14 +8,10 @@ from typing import ClassVar
 import psycopg
 from psycopg import errors
 
+from deployctl.operations import maintenance
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.postgres.connection import CannotConnect, Reason
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
-
-# "postgres" is there for such work; where it was dropped or closed, template1 is left.
-MAINTENANCE_DATABASES = ("postgres", "template1")
-LOCK_TIMEOUT_S = 30
 
 
 class CreateDatabase(Operation):
@@ -46,7 +42,7 @@ class CreateDatabase(Operation):
     def perform(self, job: Job) -> Outcome:
         name, params = job.target.connection.dbname, job.params
         with job.step("Connect to a maintenance database"):
-            connection = _maintenance(job)
+            connection = maintenance.connect(job)
             existing = databases.find(connection, name)
         if existing is not None:
             return _reported(job, existing)
@@ -70,25 +66,6 @@ class CreateDatabase(Operation):
             ),
             facts={"created": True, **asdict(created)},
         )
-
-
-def _maintenance(job: Job) -> psycopg.Connection:
-    """A session beside the database that may not exist yet."""
-    for name in MAINTENANCE_DATABASES:
-        try:
-            connection = job.connect(dbname=name, lock_timeout_s=LOCK_TIMEOUT_S)
-        except CannotConnect as error:
-            if error.reason not in {Reason.NO_SUCH_DATABASE, Reason.NOT_ALLOWED}:
-                raise
-            job.log(str(error), level="warning")
-        else:
-            job.log(f"Connected to the maintenance database {name}.")
-            return connection
-    raise OperationFailed(
-        f"Role {job.target.connection.user} may connect to neither {' nor '.join(MAINTENANCE_DATABASES)}, "
-        "from where a database is created. Nothing was changed. "
-        "Grant it: GRANT CONNECT ON DATABASE postgres TO …, and let pg_hba.conf admit it."
-    )
 
 
 def _reported(job: Job, existing: Database) -> Outcome:

@@ -105,6 +105,21 @@ def role(connection: psycopg.Connection) -> RoleFacts:
         )
 
 
+def dangerous_roles(connection: psycopg.Connection) -> list[str]:
+    """What would let this session's role run programs or touch files on the server: its own, if superuser,
+    and the predefined roles that it is a member of."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(
+            """
+            SELECT rolname::text FROM pg_roles
+            WHERE (rolname = current_user AND rolsuper)
+               OR (rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files')
+                   AND pg_has_role(current_user, oid, 'MEMBER') AND NOT rolsuper)
+            ORDER BY rolname
+            """
+        ).fetchall()
+
+
 def identity(connection: psycopg.Connection) -> Identity:
     """The pair that names a database for good.
 

@@ -1,0 +1,83 @@
+"""Prove a backup: restore it, and look whether everything is there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deployctl.operations import choosing, maintenance, restoring, scratch
+from deployctl.operations.base import Job, Operation, Outcome, param
+from deployctl.operations.restoring import Comparison
+from deployctl.operations.retention import KeptBackup
+
+STATE = "The target was not touched, and the scratch database is dropped."
+
+
+class RestoreTest(Operation):
+    """Restore a backup into a scratch database on the target's server, compare, and drop it."""
+
+    kind: ClassVar[str] = "test_restore"
+    title: ClassVar[str] = "Test a restore"
+    help: ClassVar[str] = (
+        "Restores a backup into a scratch database on the same server, compares the rows and the content of "
+        "every table with what was backed up, and drops the scratch database. Records how long it took."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 24 * 3600
+
+    @dataclass(frozen=True)
+    class Params:
+        backup: str = param("", label="Backup", help="Its name; empty for the newest.", maximum=200)
+        jobs: int = param(
+            2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
+        )
+
+    def perform(self, job: Job) -> Outcome:
+        with job.step("Choose the backup"):
+            backup = choosing.newest(job, job.params.backup)
+            job.log(f"{backup.name}, {backup.trust} so far.")
+        with job.step("Check the rights"):
+            session = maintenance.connect(job)
+            restoring.refuse_dangerous_role(session)
+            restoring.refuse_without_createdb(session)
+            for name in scratch.remove_leftovers(session):
+                job.log(f"{name}, left by a run that was killed, was dropped.")
+        with job.step("Read every byte"):
+            folder, written = choosing.checked(job, backup)
+        with scratch.database(job, session, written.source) as copy:
+            with job.step("Restore"):
+                started = time.monotonic()
+                restoring.restore(
+                    job,
+                    folder,
+                    written,
+                    into=copy.name,
+                    server_version=session.info.server_version,
+                    jobs=job.params.jobs,
+                    state=STATE,
+                )
+                restore_s = time.monotonic() - started
+            with job.step("Compare"), job.connect(dbname=copy.name) as look:
+                found = restoring.compare(job, look, written, state=STATE)
+        return _outcome(backup, found, restore_s)
+
+
+def _outcome(backup: KeptBackup, found: Comparison, restore_s: float) -> Outcome:
+    what = "their content is" if found.with_digests else "their number is (the backup has no digests)"
+    return Outcome(
+        summary=(
+            f"Backup {backup.name} was restored in {restore_s:.1f} s: {found.tables} tables with "
+            f"{found.rows:,} rows, and {what} what was backed up."
+        ),
+        facts={
+            "backup": backup.name,
+            "restore_s": round(restore_s, 3),
+            "tables": found.tables,
+            "rows": found.rows,
+            "content_compared": found.with_digests,
+            "size_bytes": backup.size_bytes,
+        },
+        trust={backup.name: found.trust},
+    )

@@ -1,0 +1,36 @@
+"""A session beside the target's database, for what cannot be done from inside it."""
+
+from __future__ import annotations
+
+import psycopg
+
+from deployctl.operations.base import Job, OperationFailed
+from deployctl.postgres.connection import CannotConnect, Reason
+
+# "postgres" is there for such work; where it was dropped or closed, template1 is left.
+MAINTENANCE_DATABASES = ("postgres", "template1")
+LOCK_TIMEOUT_S = 30
+
+
+def connect(job: Job) -> psycopg.Connection:
+    """A session on a maintenance database of the target's server.
+
+    Raises:
+        OperationFailed: the role may connect to none; nothing was changed.
+        CannotConnect: the server cannot be reached.
+    """
+    for name in MAINTENANCE_DATABASES:
+        try:
+            connection = job.connect(dbname=name, lock_timeout_s=LOCK_TIMEOUT_S)
+        except CannotConnect as error:
+            if error.reason not in {Reason.NO_SUCH_DATABASE, Reason.NOT_ALLOWED}:
+                raise
+            job.log(str(error), level="warning")
+        else:
+            job.log(f"Connected to the maintenance database {name}.")
+            return connection
+    raise OperationFailed(
+        f"Role {job.target.connection.user} may connect to neither {' nor '.join(MAINTENANCE_DATABASES)}, "
+        "from where databases are created and renamed. Nothing was changed. "
+        "Grant it: GRANT CONNECT ON DATABASE postgres TO …, and let pg_hba.conf admit it."
+    )

@@ -1,0 +1,203 @@
+"""Restoring a checked backup into an empty database, and comparing what arrived with the manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from deployctl.operations import counting
+from deployctl.operations.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.counting import Stock
+from deployctl.operations.manifest import Manifest
+from deployctl.operations.sentences import told
+from deployctl.postgres.process import session_options
+from deployctl.postgres.queries import relations, server
+from deployctl.postgres.tools import find_tool
+
+# What pg_restore says, with and without parallel jobs, in the middle of a line.
+FINISHED = re.compile(rb"finished item \d+ TABLE DATA ")
+BEGUN = re.compile(rb"processing data for table ")
+SHOWN = 10
+
+
+def refuse_dangerous_role(session: psycopg.Connection) -> None:
+    """A dump can hold functions that run programs on the server; only the role's lack of rights forbids it.
+
+    Raises:
+        OperationFailed: the role could; says what to do.
+    """
+    role = server.role(session)
+    dangerous = server.dangerous_roles(session)
+    if not dangerous:
+        return
+    what = "is a superuser" if role.superuser else f"is a member of {', '.join(dangerous)}"
+    raise OperationFailed(
+        f"Role {role.name} {what}, and what is restored with its rights could run programs on the server. "
+        "Nothing was done. Have the target connect as an ordinary role that owns its database: "
+        "CREATE ROLE … LOGIN CREATEDB; ALTER DATABASE … OWNER TO …; "
+        "and put that role into the connection URL."
+    )
+
+
+def refuse_without_createdb(session: psycopg.Connection) -> None:
+    """Raise OperationFailed, with the statement that helps, where the role may not create databases."""
+    role = server.role(session)
+    if not role.create_database:
+        quoted = psycopg.sql.Identifier(role.name).as_string(session)
+        raise OperationFailed(
+            f"Role {role.name} may not create databases, but a backup is restored into a new one. "
+            f"Nothing was done. A superuser gives the right with: ALTER ROLE {quoted} CREATEDB;"
+        )
+
+
+def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
+    """pg_restore into the database that `PGDATABASE` names.
+
+    Replication is not restored: a copy must not begin to receive or to announce another database's changes.
+
+    Args:
+        program: pg_restore, not older than the pg_dump that wrote the dump.
+        folder: a dump in directory format.
+        jobs: tables restored at the same time.
+    """
+    return [
+        str(program),
+        "--exit-on-error",
+        "--no-owner",
+        "--no-privileges",
+        "--no-publications",
+        "--no-subscriptions",
+        "--no-password",
+        f"--jobs={jobs}",
+        "--verbose",
+        # Empty: libpq takes the name from the environment, literally.
+        "--dbname=",
+        "--",
+        str(folder),
+    ]
+
+
+def restore(
+    job: Job, folder: Path, written: Manifest, *, into: str, server_version: int, jobs: int, state: str
+) -> None:
+    """Run pg_restore.
+
+    Args:
+        folder, written: a backup that was checked.
+        into: an empty database of the target's server.
+        server_version: of that server, as `server_version_num`.
+        state: a sentence on what state everything is in should it fail.
+
+    Raises:
+        OperationFailed: it failed.
+        ToolMissing: there is no pg_restore that can read the dump.
+    """
+    dumped_by = int(written.tool_version.split(".")[0])
+    tool = find_tool("pg_restore", server_major=max(dumped_by, server_version // 10000))
+    job.log(f"{tool.path} {tool.version} restores {written.name} into {into}.")
+    progress = _Progress(job, tables=len(written.counts), jobs=jobs)
+    connection = job.target.connection.with_database(into)
+    try:
+        job.execute(
+            restore_argv(tool.path, folder=folder, jobs=jobs),
+            connection=connection,
+            env=session_options(connection, server_version),
+            on_output=progress.read,
+            while_running=progress.report,
+        )
+    except ProcessFailed as error:
+        raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+
+
+class _Progress:
+    """Tables whose rows are in, from what pg_restore says."""
+
+    def __init__(self, job: Job, *, tables: int, jobs: int) -> None:
+        self._job, self._tables = job, tables
+        self._pattern, self._behind = (FINISHED, 0) if jobs > 1 else (BEGUN, 1)
+        self._seen, self._rest, self._told = 0, b"", -1
+
+    def read(self, stream: str, chunk: bytes) -> None:
+        """Count the lines that tell of a table."""
+        if stream != "stderr":
+            return
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        self._seen += sum(1 for line in lines if self._pattern.search(line))
+        self._rest = self._rest[-1000:]
+
+    def report(self) -> None:
+        """Report when another table is in."""
+        done = min(max(self._seen - self._behind, 0), self._tables)
+        if done != self._told:
+            self._told = done
+            self._job.advance(done, self._tables, unit="tables", phase="restore")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a restored copy was found to hold. `with_digests`: its content was compared, not only counted."""
+
+    tables: int
+    rows: int
+    with_digests: bool
+
+    @property
+    def trust(self) -> tuple[str, ...]:
+        """The levels of trust that the restored backup has reached."""
+        return ("hashed", "restored", "proven") if self.with_digests else ("hashed", "restored")
+
+
+def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: str) -> Comparison:
+    """Compare every table and the large objects of a restored copy with the manifest.
+
+    Args:
+        session: on the copy, used for nothing else afterwards.
+        state: a sentence on what state everything is in should they differ.
+
+    Raises:
+        OperationFailed: they differ; names the tables.
+    """
+    with told(job, f"The restored copy could not be compared. {state} The server said"):
+        relations.disable_row_security(session)
+        tables = relations.tables(session)
+        stock = Stock()
+        done = iter(range(len(tables) + 1))
+
+        def look() -> None:
+            job.raise_if_cancelled()
+            job.advance(next(done), len(tables), unit="tables", phase="compare")
+
+        counting.take(session, tables, stock, with_digests=written.has_digests, look=look)
+    differences = _differences(written, [stock.of(table) for table in tables], stock)
+    if differences:
+        for difference in differences:
+            job.log(difference, level="error")
+        more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise OperationFailed(
+            f"The restored copy is not what was backed up: {'; '.join(differences[:SHOWN])}{more}. {state}"
+        )
+    how = "content and number of rows" if written.has_digests else "number of rows"
+    job.log(f"{len(tables)} tables were compared: {how} are those of the backup.")
+    return Comparison(len(tables), sum(stock.tables.values()), written.has_digests)
+
+
+def _differences(written: Manifest, found: Sequence[counting.TableCount], stock: Stock) -> list[str]:
+    expected = {(count.schema, count.table): count for count in written.counts}
+    present = {(count.schema, count.table): count for count in found}
+    told = [f"table {expected[key].key} is missing" for key in sorted(expected.keys() - present.keys())]
+    told += [
+        f"table {present[key].key} was not backed up" for key in sorted(present.keys() - expected.keys())
+    ]
+    for key in sorted(expected.keys() & present.keys()):
+        was, is_ = expected[key], present[key]
+        if was.rows != is_.rows:
+            told.append(f"{was.key} has {is_.rows:,} rows instead of {was.rows:,}")
+        elif was.digest is not None and is_.digest is not None and was.digest != is_.digest:
+            told.append(f"{was.key} has the right number of rows, but other content")
+    if written.has_digests and written.large_objects != stock.large_objects:
+        told.append("the large objects differ")
+    return told

@@ -1,0 +1,129 @@
+"""Databases for a moment: made for a restore, dropped when it is over, and found again should we be killed.
+
+A scratch database is ours by its name and by its comment; one that only looks alike is left alone. Whoever
+works with it holds our advisory lock on its name, in the maintenance database, from before it is created: the
+server frees the lock when that session ends, however it ends, and then the database may go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import errors
+
+from deployctl.operations.base import Job, OperationFailed
+from deployctl.operations.manifest import Source
+from deployctl.operations.sentences import message_of
+from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
+from deployctl.postgres.queries import advisory, databases
+
+PREFIX = "deployctl_scratch_"
+NAME = re.compile(r"deployctl_scratch_\d+_[0-9a-f]{8}")
+MARK = "deployctl scratch database"
+DROP_WITHIN_S = 15.0
+POLL_S = 0.2
+
+
+class Scratch:
+    """A scratch database. `adopted`: it has become something else and is not dropped."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.adopted = False
+
+
+@contextlib.contextmanager
+def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterator[Scratch]:
+    """A new, empty database of the target's role on its server; dropped at the end, whatever happens.
+
+    Args:
+        maintenance: stays open as long as the database is used.
+        like: has the encoding and sorting of this.
+
+    Raises:
+        OperationFailed: the server refused to create it.
+    """
+    scratch = Scratch(f"{PREFIX}{job.run_id}_{secrets.token_hex(4)}")
+    if not advisory.try_lock(maintenance, scratch.name):
+        raise OperationFailed("A scratch database of that name is in use. Nothing was done. Try again.")
+    try:
+        try:
+            databases.create_like(
+                maintenance, scratch.name, encoding=like.encoding, collate=like.collate, ctype=like.ctype
+            )
+            databases.comment(maintenance, scratch.name, f"{MARK} of {job.application_name}")
+        except psycopg.Error as error:
+            job.raise_if_cancelled()
+            raise OperationFailed(
+                f"The server refused to create a scratch database: {message_of(error)}. Nothing was changed."
+            ) from error
+        job.log(f"Scratch database {scratch.name} was created.")
+        yield scratch
+    finally:
+        if not scratch.adopted:
+            _drop(job, scratch.name, maintenance.info.dbname)
+
+
+def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
+    """Drop the scratch databases of runs that were killed.
+
+    Args:
+        maintenance: a session as the role that made them.
+
+    Returns:
+        The names of those that were dropped.
+    """
+    removed = []
+    for found in databases.owned(maintenance, PREFIX):
+        # Without a comment: killed between creating and marking it.
+        is_ours = NAME.fullmatch(found.name) and (not found.comment or found.comment.startswith(MARK))
+        if is_ours and advisory.try_lock(maintenance, found.name):
+            _drop_unused(maintenance, found.name)
+            removed.append(found.name)
+    return removed
+
+
+def _drop(job: Job, name: str, maintenance: str) -> None:
+    """On a session of its own, for the run's sessions may be ended because it was cancelled."""
+    try:
+        drop(job.target.connection, name, maintenance)
+    except (CannotConnect, psycopg.Error) as error:
+        why = message_of(error) if isinstance(error, psycopg.Error) else str(error)
+        job.log(
+            f"The scratch database {name} could not be dropped: {why}. "
+            "The next test restore or restore on this server drops it.",
+            level="warning",
+        )
+    else:
+        job.log(f"Scratch database {name} was dropped.")
+
+
+def drop(spec: ConnectionSpec, name: str, maintenance: str) -> None:
+    """Drop a scratch database, over a new session.
+
+    Args:
+        spec: the server and the role.
+        maintenance: the database to connect to.
+    """
+    with connect(spec.with_database(maintenance), application_name="deployctl scratch") as session:
+        _drop_unused(session, name)
+
+
+def _drop_unused(session: psycopg.Connection, name: str) -> None:
+    """Sessions that were just told to end take a moment."""
+    deadline = time.monotonic() + DROP_WITHIN_S
+    while True:
+        databases.end_sessions(session, name)
+        try:
+            databases.drop(session, name)
+        except errors.ObjectInUse:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
