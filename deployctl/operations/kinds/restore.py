@@ -1,0 +1,144 @@
+"""Bring a backup back: into a new database that is proven first and then takes the target's name."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import psycopg
+
+from deployctl.operations import choosing, maintenance, restoring, scratch, swapping
+from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.restoring import Comparison
+from deployctl.operations.retention import KeptBackup
+from deployctl.operations.sentences import told
+from deployctl.postgres.queries import databases, server
+from deployctl.postgres.queries.databases import Database
+
+
+class Restore(Operation):
+    """Restore a backup beside the target's database, prove it, and let the two change names."""
+
+    kind: ClassVar[str] = "restore"
+    title: ClassVar[str] = "Restore"
+    help: ClassVar[str] = (
+        "Restores a backup into a new database, proves its content, and only then lets it take the target's "
+        "name; sessions are ended at that moment. The original is kept under another name until released."
+    )
+    changes_target: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 24 * 3600
+
+    @dataclass(frozen=True)
+    class Params:
+        backup: str = param(
+            "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
+        )
+        jobs: int = param(
+            2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
+        )
+        counts_suffice: bool = param(
+            False,
+            label="Numbers of rows suffice",
+            help="Also restore a backup without digests, whose content cannot be compared, only counted.",
+        )
+
+    def perform(self, job: Job) -> Outcome:
+        name = job.target.connection.dbname
+        state = f"{name} is untouched and serves; the copy is dropped."
+        with job.step("Choose the backup"):
+            backup = choosing.most_trusted(job, job.params.backup)
+            job.log(f"{backup.name} of {backup.snapshot_at:%Y-%m-%d %H:%M:%S %Z}, {backup.trust} so far.")
+        with job.step("Check the rights"):
+            session = maintenance.connect(job)
+            existing = databases.find(session, name)
+            _check_rights(job, session, existing)
+        with job.step("Read every byte"):
+            folder, written = choosing.checked(job, backup)
+            if not written.has_digests and not job.params.counts_suffice:
+                raise OperationFailed(
+                    f"Backup {backup.name} has no digests, so that a copy's content cannot be proven. "
+                    "Nothing was done. Choose another backup, or accept that numbers of rows suffice."
+                )
+        with scratch.database(job, session, written.source) as copy:
+            with job.step("Restore into a new database"):
+                started = time.monotonic()
+                restoring.restore(
+                    job,
+                    folder,
+                    written,
+                    into=copy.name,
+                    server_version=session.info.server_version,
+                    jobs=job.params.jobs,
+                    state=state,
+                )
+                restore_s = time.monotonic() - started
+            with job.connect(dbname=copy.name) as look:
+                new_oid = server.identity(look).database_oid
+                with job.step("Prove it"):
+                    found = restoring.compare(job, look, written, state=state)
+                with job.step("Collect statistics"), told(job, f"ANALYZE failed. {state} The server said"):
+                    look.execute("ANALYZE")
+            with job.step("Change names"):
+                kept = swapping.swap(job, session, maintenance.connect(job), new=copy.name, existing=existing)
+                copy.adopted = True
+        with job.step("Look at the result"):
+            _check_result(job, session, new_oid, existing, kept)
+        return _outcome(job, backup, found, restore_s=restore_s, kept=kept, new_oid=new_oid)
+
+
+def _check_rights(job: Job, session: psycopg.Connection, existing: Database | None) -> None:
+    restoring.refuse_dangerous_role(session)
+    restoring.refuse_without_createdb(session)
+    if existing is None:
+        job.log(f"There is no database {job.target.connection.dbname}; the copy takes its name.")
+    else:
+        swapping.refuse_unless_owner(session, existing)
+    for left in scratch.remove_leftovers(session):
+        job.log(f"{left}, left by a run that was killed, was dropped.")
+
+
+def _check_result(
+    job: Job, session: psycopg.Connection, new_oid: int, existing: Database | None, kept: str | None
+) -> None:
+    """Read back over a new session which database has which name."""
+    name = job.target.connection.dbname
+    with job.connect() as look:
+        serving = server.identity(look).database_oid
+    old = databases.find(session, kept) if kept else None
+    if serving != new_oid or (existing is not None and (old is None or old.oid != existing.oid)):
+        raise OperationFailed(
+            f"The names were changed, but then {name} was database {serving} instead of {new_oid}"
+            + (f", and {kept} was {old.oid if old else 'not there'}" if kept else "")
+            + ". Somebody else works on the server. Look at its databases before anything else is done."
+        )
+
+
+def _outcome(
+    job: Job, backup: KeptBackup, found: Comparison, *, restore_s: float, kept: str | None, new_oid: int
+) -> Outcome:
+    name = job.target.connection.dbname
+    after = (
+        f"The database as it was before is kept as {kept} until it is released."
+        if kept
+        else "There was none before."
+    )
+    return Outcome(
+        summary=(
+            f"{name} is now backup {backup.name}: {found.tables} tables with {found.rows:,} rows, "
+            f"restored in {restore_s:.1f} s. {after} Rights that other roles had in it must be granted again."
+        ),
+        facts={
+            "backup": backup.name,
+            "restore_s": round(restore_s, 3),
+            "tables": found.tables,
+            "rows": found.rows,
+            "content_compared": found.with_digests,
+            "kept": kept,
+            "database_oid": new_oid,
+            "size_bytes": backup.size_bytes,
+        },
+        trust={backup.name: found.trust},
+        database_oid=new_oid,
+    )

@@ -1,0 +1,245 @@
+"""Restores: the copy is proven before it serves, the original stays whatever happens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from deployctl.operations import restoring, swapping
+from deployctl.operations.base import OperationFailed
+from deployctl.operations.kinds.release import Release
+from deployctl.operations.kinds.restore import Restore
+from deployctl.operations.manifest import Damaged
+from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
+from deployctl.postgres.queries import databases
+from tests.operations.restoring import back_up, databases_of, on_record, perform
+from tests.operations.test_backup import STRANGE
+
+
+@pytest.fixture
+def shop(make_database: Callable[..., str]) -> ConnectionSpec:
+    spec = parse_url(make_database())
+    with connect(spec, application_name="test") as session:
+        session.execute("CREATE TABLE plan AS SELECT n FROM generate_series(1, 1000) AS n")
+    return spec
+
+
+def plans(spec: ConnectionSpec) -> int:
+    with connect(spec, application_name="test") as session:
+        row = session.execute("SELECT count(*) FROM plan").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def spoil(spec: ConnectionSpec) -> None:
+    with connect(spec, application_name="test") as session:
+        session.execute("DELETE FROM plan WHERE n > 10")
+
+
+def test_the_backup_serves_and_the_original_is_kept_until_released(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    artefact = back_up(shop, tmp_path)
+    spoil(shop)
+    with connect(shop.with_database("postgres"), application_name="test") as session:
+        databases.comment(session, shop.dbname, "the shop's own comment")
+
+    job, outcome = perform(Restore, shop, tmp_path, artefact)
+
+    kept = f"{shop.dbname}_before_{job.run_id}"
+    assert outcome.facts["kept"] == kept
+    assert outcome.trust == {artefact.name: ("hashed", "restored", "proven")}
+    assert databases_of(shop) == [shop.dbname, kept]
+    assert (plans(shop), plans(shop.with_database(kept))) == (1000, 10)
+    with connect(shop.with_database("postgres"), application_name="test") as session:
+        found = databases.find(session, shop.dbname)
+        assert found is not None
+        assert found.oid == outcome.database_oid
+        assert databases.comment_of(session, shop.dbname) == "the shop's own comment"
+
+    _, released = perform(Release, shop, tmp_path)
+    assert released.facts["database"] == kept
+    assert databases_of(shop) == [shop.dbname]
+    assert plans(shop) == 1000
+
+
+def test_sessions_that_connect_again_and_again_do_not_keep_the_names_from_changing(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    artefact, done = back_up(shop, tmp_path), threading.Event()
+
+    def connect_again() -> None:
+        while not done.is_set():
+            try:
+                with psycopg.connect(shop.conninfo(application_name="pool")) as session:
+                    session.execute("SELECT pg_sleep(60)")
+            except psycopg.Error:
+                continue
+
+    pool = [threading.Thread(target=connect_again) for _ in range(3)]
+    for member in pool:
+        member.start()
+    try:
+        _, outcome = perform(Restore, shop, tmp_path, artefact)
+    finally:
+        done.set()
+        with connect(shop.with_database("postgres"), application_name="test") as session:
+            for name in databases_of(shop):
+                databases.end_sessions(session, name)
+        for member in pool:
+            member.join()
+
+    assert outcome.facts["kept"]
+    assert plans(shop) == 1000
+
+
+@pytest.mark.parametrize("where", ["restore", "compare", "names"])
+def test_a_restore_that_fails_half_way_leaves_the_original_serving(
+    shop: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """[20]"""
+    artefact = back_up(shop, tmp_path)
+    spoil(shop)
+    with connect(shop.with_database("postgres"), application_name="test") as session:
+        before = databases.find(session, shop.dbname)
+    restore, rename = restoring.restore, databases.rename
+
+    def damaged(*args: object, into: str, **options: object) -> None:
+        with connect(shop.with_database(into), application_name="test") as session:
+            if where == "restore":
+                session.execute("CREATE TABLE plan (in_the_way int)")
+            restore(*args, into=into, **options)  # type: ignore[arg-type]
+            session.execute("INSERT INTO plan VALUES (0)")
+
+    def rename_once(session: psycopg.Connection, old: str, new: str) -> None:
+        rename(session, old, new if old == shop.dbname else "postgres")
+
+    if where == "names":
+        monkeypatch.setattr(databases, "rename", rename_once)
+    else:
+        monkeypatch.setattr(restoring, "restore", damaged)
+
+    with pytest.raises(OperationFailed, match=f"{shop.dbname} is untouched and serves"):
+        perform(Restore, shop, tmp_path, artefact)
+
+    assert databases_of(shop) == [shop.dbname]
+    assert plans(shop) == 10
+    with connect(shop.with_database("postgres"), application_name="test") as session:
+        assert databases.find(session, shop.dbname) == before
+
+
+def test_a_session_that_may_not_be_ended_is_named_and_the_original_serves(
+    shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artefact = back_up(shop, tmp_path)
+    monkeypatch.setattr(swapping, "ATTEMPTS", 1)
+    there = parse_url(postgres_superuser_url).with_database(shop.dbname)
+    with connect(there, application_name="forgotten psql") as admin:
+        pid = admin.info.backend_pid
+
+        with pytest.raises(OperationFailed, match=rf"session {pid} of role .*untouched and serves"):
+            perform(Restore, shop, tmp_path, artefact)
+
+        admin.execute("SELECT 1")
+    assert databases_of(shop) == [shop.dbname]
+
+
+def test_the_most_trusted_backup_is_taken_even_if_another_is_newer(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    proven = on_record(back_up(shop, tmp_path), "proven")
+    newer = on_record(back_up(shop, tmp_path))
+
+    assert perform(Restore, shop, tmp_path, newer, proven)[1].facts["backup"] == proven.name
+
+
+def test_a_backup_without_digests_is_restored_only_when_counts_suffice(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    artefact = back_up(shop, tmp_path, digests=False)
+
+    with pytest.raises(OperationFailed, match="has no digests"):
+        perform(Restore, shop, tmp_path, artefact)
+    _, outcome = perform(Restore, shop, tmp_path, artefact, counts_suffice=True)
+
+    assert outcome.trust == {artefact.name: ("hashed", "restored")}
+
+
+def test_a_damaged_backup_is_not_restored(shop: ConnectionSpec, tmp_path: Path) -> None:
+    artefact = back_up(shop, tmp_path)
+    (artefact.path / "toc.dat").write_bytes(b"")
+
+    with pytest.raises(Damaged, match=r"toc\.dat of .* is empty"):
+        perform(Restore, shop, tmp_path, artefact)
+    assert databases_of(shop) == [shop.dbname]
+
+
+def test_a_database_that_is_gone_comes_back(shop: ConnectionSpec, tmp_path: Path) -> None:
+    artefact = back_up(shop, tmp_path)
+    with connect(shop.with_database("postgres"), application_name="test") as session:
+        databases.end_sessions(session, shop.dbname)
+        databases.drop(session, shop.dbname)
+
+    _, outcome = perform(Restore, shop, tmp_path, artefact)
+
+    assert outcome.facts["kept"] is None
+    assert plans(shop) == 1000
+
+
+def test_a_database_of_somebody_else_is_refused_with_the_statement(
+    shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str
+) -> None:
+    artefact = back_up(shop, tmp_path)
+    with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER").format(sql.Identifier(shop.dbname)))
+
+    with pytest.raises(OperationFailed, match=f'OWNER TO "{shop.user}"; or connect as'):
+        perform(Restore, shop, tmp_path, artefact)
+
+
+@pytest.mark.parametrize("name", [*STRANGE, "x" * 63, "é" * 31])
+def test_databases_with_strange_names_are_restored_and_released(
+    make_database: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    """[22]"""
+    spec = parse_url(make_database(name))
+    with connect(spec, application_name="test") as session:
+        session.execute("CREATE TABLE plan AS SELECT 1 AS n")
+    artefact = back_up(spec, tmp_path)
+
+    kept = perform(Restore, spec, tmp_path, artefact)[1].facts["kept"]
+
+    assert databases_of(spec) == sorted([name, str(kept)])
+    assert perform(Release, spec, tmp_path)[1].facts["database"] == kept
+    assert databases_of(spec) == [name]
+
+
+def test_release_drops_only_what_a_restore_has_kept_and_not_while_it_is_used(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    artefact = back_up(shop, tmp_path)
+    with connect(shop.with_database("postgres"), application_name="test") as session:
+        session.execute(
+            sql.SQL("CREATE DATABASE {}").format(sql.Identifier(foreign := f"{shop.dbname}_before_1"))
+        )
+    with pytest.raises(OperationFailed, match="No restore has kept"):
+        perform(Release, shop, tmp_path)
+    kept = [str(perform(Restore, shop, tmp_path, artefact)[1].facts["kept"]) for _ in range(2)]
+
+    with pytest.raises(OperationFailed, match=f"Several databases are kept: {', '.join(kept)}"):
+        perform(Release, shop, tmp_path)
+    with pytest.raises(OperationFailed, match="is not a database that a restore has kept"):
+        perform(Release, shop, tmp_path, database=foreign)
+    with (
+        connect(shop.with_database(kept[0]), application_name="reader"),
+        pytest.raises(OperationFailed, match=r"\(reader\) uses .* Nothing was dropped"),
+    ):
+        perform(Release, shop, tmp_path, database=kept[0])
+
+    perform(Release, shop, tmp_path, database=kept[1])
+    assert databases_of(shop) == sorted([shop.dbname, foreign, kept[0]])
