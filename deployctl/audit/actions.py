@@ -12,6 +12,7 @@ class Action(StrEnum):
     ACCESS_REFUSED = "access.refused"
     BACKUP_EXPIRED = "backup.expired"
     BACKUP_RECORDED = "backup.recorded"
+    BACKUP_TRUSTED = "backup.trusted"
     CHAIN_VERIFIED = "chain.verified"
     DEPLOYMENT_APPROVED = "deployment.approved"
     DEPLOYMENT_BEGUN = "deployment.begun"

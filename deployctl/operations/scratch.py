@@ -17,6 +17,7 @@ import psycopg
 from psycopg import errors
 
 from deployctl.operations.base import Job, OperationFailed
+from deployctl.operations.maintenance import MAINTENANCE_DATABASES
 from deployctl.operations.manifest import Source
 from deployctl.operations.sentences import message_of
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
@@ -88,6 +89,21 @@ def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
     return removed
 
 
+def sweep(spec: ConnectionSpec) -> list[str]:
+    """The same for a server, over a new session; for whoever cleans up after a run that was lost.
+
+    Raises:
+        CannotConnect: to none of the maintenance databases.
+    """
+    first, last = MAINTENANCE_DATABASES
+    try:
+        session = connect(spec.with_database(first), application_name="deployctl sweep")
+    except CannotConnect:
+        session = connect(spec.with_database(last), application_name="deployctl sweep")
+    with session:
+        return remove_leftovers(session)
+
+
 def _drop(job: Job, name: str, maintenance: str) -> None:
     """On a session of its own, for the run's sessions may be ended because it was cancelled."""
     try:
@@ -96,7 +112,7 @@ def _drop(job: Job, name: str, maintenance: str) -> None:
         why = message_of(error) if isinstance(error, psycopg.Error) else str(error)
         job.log(
             f"The scratch database {name} could not be dropped: {why}. "
-            "The next test restore or restore on this server drops it.",
+            "The next test restore or restore of this target drops it.",
             level="warning",
         )
     else:

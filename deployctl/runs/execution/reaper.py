@@ -12,6 +12,7 @@ import psycopg
 from django.db import transaction
 
 from deployctl.errors import DeployctlError
+from deployctl.operations import scratch
 from deployctl.runs.execution import words
 from deployctl.runs.execution.log import add_line
 from deployctl.runs.execution.sessions import end_sessions
@@ -55,6 +56,7 @@ def settle(run: Run) -> None:
     if run.exclusive:
         # While we hold the run nobody else writes backups of this target.
         run.target.backup_folder().remove_partials(dt.timedelta(0))
+        _drop_scratch_databases(run)
     sentence = words.lost(run, left)
     logger.warning("Run %s: %s", run.pk, sentence)
     with transaction.atomic():
@@ -104,3 +106,12 @@ def _end_sessions(run: Run) -> str:
         return words.still_there(run, end_sessions(run.target.spec(), run.mark))
     except (DeployctlError, psycopg.Error) as error:
         return words.cannot_look(run, error)
+
+
+def _drop_scratch_databases(run: Run) -> None:
+    try:
+        for name in scratch.sweep(run.target.spec()):
+            logger.warning("Run %s left the scratch database %s; it was dropped", run.pk, name)
+    except (DeployctlError, psycopg.Error) as error:
+        # The next restore on that server tries again.
+        logger.warning("Scratch databases of run %s could not be looked for: %s", run.pk, error)

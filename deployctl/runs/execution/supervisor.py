@@ -87,7 +87,11 @@ class Supervisor:
             if self._sessions is not None:
                 self._sessions.close()
         return lambda: self._run.succeed(
-            self._masker.mask(outcome.summary), self._masker.mask_json(dict(outcome.facts)), outcome.artefact
+            self._masker.mask(outcome.summary),
+            self._masker.mask_json(dict(outcome.facts)),
+            outcome.artefact,
+            trust=outcome.trust,
+            database_oid=outcome.database_oid,
         )
 
     def _operate(self, log: Log, deadline: float) -> Outcome:

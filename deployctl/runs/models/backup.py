@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db import models
@@ -33,7 +34,8 @@ class BackupQuerySet(models.QuerySet["Backup"]):
 
     def for_display(self) -> BackupQuerySet:
         """With everything a list shows of them, in two queries."""
-        return self.select_related("target", "run").prefetch_related("trust_levels")
+        levels = models.Prefetch("trust_levels", BackupTrust.objects.select_related("run"))
+        return self.select_related("target", "run").prefetch_related(levels)
 
 
 class Backup(models.Model):
@@ -94,11 +96,41 @@ class Backup(models.Model):
         )
         return backup
 
+    @classmethod
+    def raise_trust(cls, run: Run, reached: Mapping[str, Sequence[str]]) -> None:
+        """Record what a run proved of its target's backups, in the transaction that ends it.
+
+        Args:
+            reached: levels by the name of the backup.
+        """
+        for name, levels in reached.items():
+            backup = cls.objects.get(target=run.target, name=name)
+            for level in levels:
+                BackupTrust.objects.create(backup=backup, level=Trust(level), run=run)
+            audit.append(
+                Action.BACKUP_TRUSTED,
+                by=WORKER,
+                subject=backup,
+                deployment_id=run.deployment_id,
+                data={"levels": list(levels), "run": run.pk},
+            )
+
+    @property
+    def reached(self) -> list[BackupTrust]:
+        """Each level that was reached, the strongest first, as it was reached last."""
+        newest = {level.level: level for level in self.trust_levels.all()}  # in order of time
+        return [newest[level] for level in reversed(Trust) if level in newest]
+
+    @property
+    def last_restore_s(self) -> float | None:
+        """Seconds that the last restore of it took, None where it was never restored."""
+        restored = next((one for one in self.reached if one.level == Trust.RESTORED), None)
+        return restored.run.facts.get("restore_s") if restored else None
+
     @property
     def trust(self) -> Trust:
         """The highest level reached."""
-        reached = {level.level for level in self.trust_levels.all()}
-        return [level for level in Trust if level in reached][-1]
+        return Trust(self.reached[0].level)
 
     @property
     def rows(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from django.db import IntegrityError, models, transaction
@@ -163,18 +163,35 @@ class Run(RunRow):
 
     # --- Ending -----------------------------------------------------------------------------------------
 
-    def succeed(self, summary: str, facts: Mapping[str, Any], artefact: Any = None) -> None:
-        """running → succeeded; a backup it made is recorded in the same transaction.
+    def succeed(
+        self,
+        summary: str,
+        facts: Mapping[str, Any],
+        artefact: Any = None,
+        *,
+        trust: Mapping[str, Sequence[str]] | None = None,
+        database_oid: int | None = None,
+    ) -> None:
+        """running → succeeded; what it made and proved is recorded in the same transaction.
 
         Args:
             summary: one sentence.
             facts: figures for proofs.
-            artefact: an `operations.base.BackupArtefact` or None.
+            artefact, trust, database_oid: as `operations.base.Outcome` has them.
 
         Raises:
             LeaseLost: the run is not ours any more; nothing was recorded.
         """
-        self._end(RunState.SUCCEEDED, summary, Action.RUN_SUCCEEDED, facts=dict(facts), artefact=artefact)
+        from deployctl.runs.models.backup import Backup
+
+        def record() -> None:
+            if artefact is not None:
+                Backup.record(self, artefact)
+            Backup.raise_trust(self, trust or {})
+            if database_oid is not None:
+                self.target.follow(database_oid)
+
+        self._end(RunState.SUCCEEDED, summary, Action.RUN_SUCCEEDED, facts=dict(facts), record=record)
 
     def fail(self, summary: str) -> None:
         """running → failed. Raises LeaseLost as `succeed` does."""
@@ -199,10 +216,8 @@ class Run(RunRow):
         action: Action,
         *,
         facts: dict[str, Any] | None = None,
-        artefact: Any = None,
+        record: Callable[[], None] = lambda: None,
     ) -> None:
-        from deployctl.runs.models.backup import Backup
-
         self.write(
             state=state,
             summary=summary,
@@ -214,8 +229,7 @@ class Run(RunRow):
         )
         self.refresh_from_db()
         self.steps.end_with(state)
-        if artefact is not None:
-            Backup.record(self, artefact)
+        record()
         # The audit comes last: its chain is one lock for everybody, and listeners lock their own rows first.
         listeners.tell_finished(self)
         self._audit(action, by=WORKER, data={"summary": summary})

@@ -1,0 +1,35 @@
+"""What may be done with a backup, for its row in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from deployctl.operations import catalogue
+from deployctl.runs import refusals
+from deployctl.runs.forms import form_for
+from deployctl.runs.models import Backup
+from deployctl.runs.permissions import may_operate
+from deployctl.runs.views.targets import Offer
+
+register = template.Library()
+
+KINDS = ("verify", "test_restore", "restore")
+
+
+@register.simple_tag(takes_context=True)
+def backup_offers(context: dict[str, Any], backup: Backup) -> list[Offer]:
+    """The operations on one backup with their forms, filled in with it; none for those who only watch."""
+    gone = backup.expired_at is not None or backup.target.archived_at is not None
+    if gone or not may_operate(context["request"].user):
+        return []
+    return [
+        Offer(
+            operation,
+            form_for(operation)(initial={"backup": backup.name}, auto_id=f"id_{kind}_{backup.pk}_%s"),
+            refusals.why_not(backup.target, operation, authority=""),
+        )
+        for kind in KINDS
+        if (operation := catalogue().get(kind))
+    ]
