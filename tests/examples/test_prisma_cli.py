@@ -12,6 +12,7 @@ from deployctl.operations.base import OperationFailed
 from deployctl.operations.kinds.generate import Generate
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
+from deployctl.operations.kinds.resolve import Resolve
 from deployctl.operations.migrators.prisma import parse_status
 from tests.examples.conftest import MakeProject
 from tests.operations.projects import healthcare, job_for, rows
@@ -65,6 +66,28 @@ def test_a_blocked_cli_fails_at_the_lock_timeout_naming_the_session(
     assert "The migration 20990101000000_later failed: it waited 2 s for a lock." in str(caught.value)
     assert f"session {holder}" in str(caught.value)
     assert "forgotten editor" in str(caught.value)
+
+
+def test_the_cli_marks_a_failed_migration_as_rolled_back(
+    installed_project: MakeProject, make_database: Database
+) -> None:
+    url = make_database()
+    project = installed_project("prisma")
+    later = project.folder / "prisma/migrations/20990101000000_later"
+    later.mkdir()
+    (later / "migration.sql").write_text("SELEC 1;")
+    with pytest.raises(OperationFailed, match="20990101000000_later failed"):
+        Migrate().perform(job_for(project, url))
+    job = job_for(project, url, params=Resolve.parse_params({"migration": later.name}))
+    with pytest.raises(OperationFailed, match="was not marked yet") as caught:
+        Resolve().perform(job)
+    state = str(caught.value).rsplit(" ", 1)[1].rstrip(".")
+
+    job.params = Resolve.parse_params({"migration": later.name, "state": state})
+    assert Resolve().perform(job).facts["pending"] == [later.name]
+
+    (later / "migration.sql").write_text("SELECT 1;")
+    assert Migrate().perform(job_for(project, url)).facts["newly_applied"] == [later.name]
 
 
 def test_the_client_is_generated_by_the_cli_where_it_is_installed(installed_project: MakeProject) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 
 import psycopg
+from psycopg import errors
 
-from deployctl.operations.base import Job
+from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Failed, Migrator, Status
 from deployctl.operations.migrators.files import Migration, matches, prisma_migrations
+from deployctl.operations.migrators.locks import LockWatch
 from deployctl.postgres.queries import prisma
 
 STATUS_TIMEOUT_S = 30
@@ -44,10 +47,46 @@ class PrismaHistory(Migrator):
         """What the records say, compared with the files."""
         return compare(self.migrations(), self.records(connection))
 
+    @abc.abstractmethod
+    def mark_rolled_back(self, job: Job, name: str) -> None:
+        """Record that nothing is left of a failed migration; it is pending again.
+
+        Args:
+            name: of a migration that `status` calls failed.
+
+        Raises:
+            OperationFailed: it could not be recorded.
+        """
+
+    @staticmethod
+    def take_turn(connection: psycopg.Connection, watch: LockWatch, *, state: str) -> None:
+        """Take Prisma's lock, held until the session ends: an unfinished record may be of one that runs now.
+
+        Args:
+            watch: knows who has the lock.
+            state: a sentence without full stop, such as "Nothing was applied".
+
+        Raises:
+            OperationFailed: somebody else has it.
+        """
+        try:
+            prisma.lock(connection)
+        except errors.LockNotAvailable:
+            raise OperationFailed(
+                f"{state}: another migration of this database is running. "
+                f"The turn did not come within {LOCK_TIMEOUT_S} s.{held_by(watch)} "
+                "Run it again when that one has ended."
+            ) from None
+
     @staticmethod
     def records(connection: psycopg.Connection) -> list[prisma.Record]:
         """Prisma's records; none where it never worked in this schema."""
         return prisma.records(connection) if prisma.has_records(connection) else []
+
+
+def held_by(watch: LockWatch) -> str:
+    """Who held up the run, as a sentence after another one; empty where nobody was seen."""
+    return f" Held by {'; '.join(watch.blockers)}." if watch.blockers else ""
 
 
 def compare(migrations: Sequence[Migration], records: Sequence[prisma.Record]) -> Status:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import re
@@ -24,11 +23,10 @@ from deployctl.operations.migrators.base import (
     refuse_unless_ready,
 )
 from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory, compare
+from deployctl.operations.migrators.limits import session_limits
 from deployctl.operations.migrators.locks import LOOK_EVERY_S, LockWatch
 from deployctl.operations.sentences import told
-from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.queries import prisma
-from deployctl.postgres.queries.session import CHECKS_CLIENT_FROM
 
 # No telemetry, no colours, no questions, no hints about newer versions.
 CLI_ENVIRONMENT: Mapping[str, str] = {
@@ -94,6 +92,10 @@ class PrismaCli(PrismaHistory):
             except ProcessFailed as failure:
                 raise OperationFailed(self._what_failed(job, before, failure, watch)) from failure
         return self._newly_applied(job, before)
+
+    def mark_rolled_back(self, job: Job, name: str) -> None:
+        """Run `prisma migrate resolve --rolled-back`."""
+        self._run(job, "resolve", "--rolled-back", name)
 
     def _newly_applied(self, job: Job, before: Status) -> list[str]:
         with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
@@ -166,15 +168,15 @@ class PrismaCli(PrismaHistory):
         self,
         job: Job,
         verb: str,
-        *,
+        *arguments: str,
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> None:
         job.execute(
-            [str(self._cli()), "migrate", verb],
+            [str(self._cli()), "migrate", verb, *arguments],
             cwd=self.project.folder,
             env=CLI_ENVIRONMENT,
-            connection=session_limits(job),
+            connection=session_limits(job, LOCK_TIMEOUT_S),
             pass_url=True,
             on_output=on_output,
             while_running=while_running,
@@ -217,21 +219,6 @@ def _refuse_disagreement(said: CliStatus, status: Status, rolled_back: Collectio
         f"Failed: the CLI says {_listed(said.failed)}, the records {_listed(failed)}. "
         "Does the project override DATABASE_URL (prisma.config.ts, .env)?"
     )
-
-
-def session_limits(job: Job) -> ConnectionSpec:
-    """The connection for the CLI: its sessions carry the run's name and the lock timeout.
-
-    They travel in the URL's parameters, which both of Prisma's engines pass on to the server.
-    """
-    spec = job.target.connection
-    with job.connect() as connection:
-        version = connection.info.server_version
-    settings = [spec.options.get("options", ""), f"-c lock_timeout={LOCK_TIMEOUT_S}s"]
-    if version >= CHECKS_CLIENT_FROM:
-        settings.append("-c client_connection_check_interval=1s")
-    options = {"options": " ".join(settings).strip(), "application_name": job.application_name}
-    return dataclasses.replace(spec, options={**spec.options, **options})
 
 
 def parse_status(text: str) -> CliStatus | None:

@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Status, progress_so_far, refuse_unless_ready
 from deployctl.operations.migrators.files import Migration, checksum
-from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory
+from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory, held_by
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.queries import migrations as scripts
@@ -63,16 +63,17 @@ class PrismaFiles(PrismaHistory):
                 job.advance(len(done), len(status.pending), unit="migrations")
         return done
 
+    def mark_rolled_back(self, job: Job, name: str) -> None:
+        """Write into the records what the CLI's `migrate resolve --rolled-back` does."""
+        state = f"{name} was not marked"
+        with LockWatch(job) as watch, told(job, state), self.open(job) as ledger:
+            self.take_turn(ledger, watch, state=state)
+            if prisma.roll_back(ledger, name) == 0:
+                raise OperationFailed(f"{state}: somebody else resolved it meanwhile.")
+
     def _prepare(self, job: Job, ledger: psycopg.Connection, watch: LockWatch) -> None:
         """Take Prisma's lock, and make its table where the schema is empty."""
-        try:
-            prisma.lock(ledger)
-        except errors.LockNotAvailable:
-            raise OperationFailed(
-                "Nothing was applied: another migration of this database is running. "
-                f"The turn did not come within {LOCK_TIMEOUT_S} s.{_holders(watch)} "
-                "Run it again when that one has ended."
-            ) from None
+        self.take_turn(ledger, watch, state="Nothing was applied")
         schema = self.schema(job)
         prisma.create_schema(ledger, schema)
         if prisma.has_records(ledger):
@@ -165,7 +166,7 @@ class _Application:
 
     def _reason(self, error: psycopg.Error) -> str:
         if isinstance(error, errors.LockNotAvailable):
-            return f"it waited {LOCK_TIMEOUT_S} s for a lock.{_holders(self.watch)}".rstrip(".")
+            return f"it waited {LOCK_TIMEOUT_S} s for a lock.{held_by(self.watch)}".rstrip(".")
         return message_of(error)
 
     def _state(self, *, blocks: bool) -> str:
@@ -187,7 +188,3 @@ def logs_for(name: str, error: psycopg.Error, reason: str) -> str:
         f"Migration name: {name}\n\nDatabase error code: {error.sqlstate or 'unknown'}\n\n"
         f"Database error:\nERROR: {reason}{position}\n"
     )
-
-
-def _holders(watch: LockWatch) -> str:
-    return f" Held by {'; '.join(watch.blockers)}." if watch.blockers else ""

@@ -154,6 +154,24 @@ def fail(connection: psycopg.Connection, record: str, logs: str) -> None:
     connection.execute("UPDATE _prisma_migrations SET logs = %s WHERE id = %s", (logs, record))
 
 
+def roll_back(connection: psycopg.Connection, name: str) -> int:
+    """Mark what stands unfinished of a migration as rolled back, so that it is pending again.
+
+    Args:
+        name: of the migration.
+
+    Returns:
+        How many records were marked.
+    """
+    return connection.execute(
+        """
+        UPDATE _prisma_migrations SET rolled_back_at = date_trunc('milliseconds', clock_timestamp())
+        WHERE migration_name = %s AND finished_at IS NULL AND rolled_back_at IS NULL
+        """,
+        (name,),
+    ).rowcount
+
+
 def forget(connection: psycopg.Connection, record: str) -> None:
     """Remove the record of a migration that left nothing behind: it is pending again.
 
