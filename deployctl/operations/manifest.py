@@ -200,7 +200,7 @@ def check(folder: Path, manifest: Manifest, *, advance: Callable[[int], None] = 
     for path, file in expected.items():
         if path not in present:
             raise Damaged(path, f"{path} is missing from {folder.name}.")
-        _check_size(folder, file)
+        _check_size(folder, file, owners)
         try:
             digest = sha256_of(folder / path, advance=_after(done, advance))
         except OSError as error:  # a worn medium, or a link in the file's place
@@ -261,13 +261,15 @@ def _after(before: int, advance: Callable[[int], None]) -> Callable[[int], None]
     return lambda count: advance(before + count)
 
 
-def _check_size(folder: Path, file: File) -> None:
-    status = (folder / file.path).lstat()
-    size = status.st_size
+def _check_size(folder: Path, file: File, owners: Mapping[str, str]) -> None:
+    path = folder / file.path
+    size = path.lstat().st_size
     if size == file.size:
         return
     if size == 0:
         what = "is empty"
+    elif not path.is_symlink() and (other := owners.get(sha256_of(path))):
+        what = f"has the content of {other}"
     elif size < file.size:
         what = f"is truncated: {size} of {file.size} bytes are left"
     else:

@@ -19,7 +19,7 @@ from deployctl.postgres.queries import activity
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
-from tests.runs.conftest import add_target, kinds, real_target  # noqa: F401 (fixtures)
+from tests.runs.conftest import add_target, executed, kinds, real_target  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(autouse=True)

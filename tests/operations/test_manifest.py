@@ -131,3 +131,10 @@ def swap(one: Path, other: Path) -> None:
     content = one.read_bytes()
     one.write_bytes(other.read_bytes())
     other.write_bytes(content)
+
+
+def test_swapped_files_of_different_size_are_told_from_truncated_ones(backup: Path) -> None:
+    swap(backup / "1.dat.gz", backup / "toc.dat")
+
+    with pytest.raises(Damaged, match=r"1\.dat\.gz of shop-1 has the content of toc\.dat"):
+        look(backup)

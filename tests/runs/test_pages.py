@@ -271,3 +271,32 @@ def test_a_page_takes_few_queries_however_much_there_is(
 
     with django_assert_max_num_queries(15):
         browser.get(address)
+
+
+def test_a_backup_shows_its_trust_and_offers_to_verify_and_restore_it(
+    target: Target, dba: User, signed_in: SignedIn
+) -> None:
+    run = backed_up(target)
+    text = signed_in(dba).get("/backups/").text
+
+    assert f'<a href="/runs/{run.pk}/">run {run.pk}</a>' in text
+    for kind in ("verify", "test_restore", "restore"):
+        assert f'<input type="hidden" name="kind" value="{kind}">' in text
+    assert text.count('name="backup" value="shop-1"') == 3
+    assert "never" in text
+
+    answer = signed_in(dba).post("/targets/shop/runs", {"kind": "verify", "backup": "shop-1"})
+    assert answer.status_code == 303
+    assert Run.objects.get(kind="verify").params == {"backup": "shop-1"}
+
+
+def test_production_is_not_restored_from_the_list_of_backups(
+    db: Any, kinds: None, add_target: Callable[..., Target], dba: User, signed_in: SignedIn
+) -> None:
+    backed_up(add_target(environment="production"))
+
+    text = signed_in(dba).get("/backups/").text
+
+    assert 'value="test_restore"' in text
+    assert 'value="restore"' not in text
+    assert "Start it from a deployment whose first gate is signed" in text

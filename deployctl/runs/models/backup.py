@@ -33,9 +33,9 @@ class BackupQuerySet(models.QuerySet["Backup"]):
         return self.all() if may_see(user) else self.none()
 
     def for_display(self) -> BackupQuerySet:
-        """With everything a list shows of them, in two queries."""
+        """With everything a list shows of them, in three queries."""
         levels = models.Prefetch("trust_levels", BackupTrust.objects.select_related("run"))
-        return self.select_related("target", "run").prefetch_related(levels)
+        return self.select_related("target", "run").prefetch_related(levels, "copies")
 
 
 class Backup(models.Model):
@@ -95,6 +95,28 @@ class Backup(models.Model):
             data={"manifest_sha256": artefact.manifest_sha256, "size_bytes": artefact.size_bytes},
         )
         return backup
+
+    @classmethod
+    def settle(
+        cls,
+        run: Run,
+        artefact: BackupArtefact | None,
+        *,
+        trust: Mapping[str, Sequence[str]] | None = None,
+        database_oid: int | None = None,
+    ) -> None:
+        """Record everything about backups that a run achieved, in the transaction that ends it.
+
+        Args:
+            artefact, trust, database_oid: as `operations.base.Outcome` has them.
+        """
+        if artefact is not None:
+            cls.record(run, artefact)
+        cls.raise_trust(run, trust or {})
+        if database_oid is not None:
+            # The database that took the place of the one seen first is recognised from now on.
+            seen = Target.objects.filter(pk=run.target_id, database_oid__isnull=False)
+            seen.update(database_oid=database_oid)
 
     @classmethod
     def raise_trust(cls, run: Run, reached: Mapping[str, Sequence[str]]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from django.db import IntegrityError, models, transaction
@@ -163,34 +164,21 @@ class Run(RunRow):
 
     # --- Ending -----------------------------------------------------------------------------------------
 
-    def succeed(
-        self,
-        summary: str,
-        facts: Mapping[str, Any],
-        artefact: Any = None,
-        *,
-        trust: Mapping[str, Sequence[str]] | None = None,
-        database_oid: int | None = None,
-    ) -> None:
+    def succeed(self, summary: str, facts: Mapping[str, Any], artefact: Any = None, **proven: Any) -> None:
         """running → succeeded; what it made and proved is recorded in the same transaction.
 
         Args:
             summary: one sentence.
             facts: figures for proofs.
-            artefact, trust, database_oid: as `operations.base.Outcome` has them.
+            artefact: an `operations.base.BackupArtefact` or None.
+            proven: `trust` and `database_oid`, as `operations.base.Outcome` has them.
 
         Raises:
             LeaseLost: the run is not ours any more; nothing was recorded.
         """
         from deployctl.runs.models.backup import Backup
 
-        def record() -> None:
-            if artefact is not None:
-                Backup.record(self, artefact)
-            Backup.raise_trust(self, trust or {})
-            if database_oid is not None:
-                self.target.follow(database_oid)
-
+        record = partial(Backup.settle, self, artefact, **proven)
         self._end(RunState.SUCCEEDED, summary, Action.RUN_SUCCEEDED, facts=dict(facts), record=record)
 
     def fail(self, summary: str) -> None:

@@ -284,10 +284,6 @@ class Target(models.Model):
         self.refresh_from_db(fields=list(found))
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
-    def follow(self, database_oid: int) -> None:
-        """Recognise the database that a restore put in the place of the one seen first."""
-        Target.objects.filter(pk=self.pk, database_oid__isnull=False).update(database_oid=database_oid)
-
     def facts(self) -> dict[str, str]:
         """What the audit keeps; a reference is no secret."""
         kept = ("name", "environment", "description", "connection_reference", "project_folder")

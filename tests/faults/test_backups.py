@@ -1,0 +1,192 @@
+"""Backups and restores by real runs: what is recorded, and what a killed worker leaves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from deployctl.errors import Refusal
+from deployctl.operations import manifest
+from deployctl.operations.kinds.test_restore import RestoreTest
+from deployctl.postgres.connection import connect
+from deployctl.runs.execution import reaper
+from deployctl.runs.models import Backup, Run, RunState, Target
+from deployctl.runs.models.backup import BackupTrust
+from tests.faults.conftest import has_ended, let_lease_run_out, programs_of, until
+from tests.faults.test_workers import StartWorker, request
+from tests.operations.restoring import databases_of
+
+
+@pytest.fixture
+def filled(shop: Target) -> Target:
+    with connect(shop.spec(), application_name="test") as session:
+        session.execute("CREATE TABLE plan AS SELECT n, md5(n::text) FROM generate_series(1, 5000) AS n")
+    return shop
+
+
+Executed = Callable[..., Run]
+
+
+@pytest.fixture
+def backup(filled: Target, executed: Executed) -> Backup:
+    run = executed(filled, "backup")
+    assert run.state == RunState.SUCCEEDED, run.summary
+    return Backup.objects.get(run=run)
+
+
+def levels(backup: Backup) -> list[tuple[str, int]]:
+    return [(one.level, one.run_id) for one in BackupTrust.objects.filter(backup=backup).order_by("pk")]
+
+
+def oid_of(target: Target) -> Any:
+    with psycopg.connect(target.spec().conninfo()) as session:
+        row = session.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_trust_rises_with_what_runs_prove(filled: Target, backup: Backup, executed: Executed) -> None:
+    made = backup.run_id
+    assert levels(backup) == [("written", made), ("hashed", made)]
+
+    verified = executed(filled, "verify", backup=backup.name)
+    restored = executed(filled, "test_restore")
+
+    assert levels(backup)[2:] == [
+        ("hashed", verified.pk),
+        ("hashed", restored.pk),
+        ("restored", restored.pk),
+        ("proven", restored.pk),
+    ]
+    shown = Backup.objects.for_display().get(pk=backup.pk)
+    assert shown.trust == "proven"
+    assert [(one.level, one.run_id) for one in shown.reached] == [
+        ("proven", restored.pk),
+        ("restored", restored.pk),
+        ("hashed", restored.pk),
+        ("written", made),
+    ]
+    assert shown.last_restore_s == restored.facts["restore_s"]
+
+
+def test_one_flipped_bit_anywhere_fails_the_verification_naming_the_file(
+    filled: Target, backup: Backup, executed: Executed
+) -> None:
+    """[16] by runs; a hundred places are tried in tests/operations/test_manifest.py"""
+    chance, folder = random.Random(16), filled.backup_folder().path(backup.name)
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        content = bytearray(whole)
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(content)
+
+        run = executed(filled, "verify")
+
+        path.write_bytes(whole)
+        assert run.state == RunState.FAILED
+        assert path.name in run.summary
+    assert executed(filled, "verify").state == RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:100]), "is truncated: 100 of"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.with_name("extra").write_bytes(b"x"), "but not in its manifest"),
+        (lambda path: swap(path, path.with_name("toc.dat")), "has the content of toc.dat"),
+    ],
+)
+def test_each_damage_has_its_own_message_and_trust_does_not_rise(
+    filled: Target, backup: Backup, executed: Executed, damage: Callable[[Path], object], words: str
+) -> None:
+    """[17]"""
+    damage(next(filled.backup_folder().path(backup.name).glob("*.dat.gz")))
+
+    run = executed(filled, "verify")
+
+    assert run.state == RunState.FAILED
+    assert words in run.summary
+    assert len(levels(backup)) == 2
+
+
+def test_a_manifest_that_was_replaced_whole_is_not_restored(
+    filled: Target, backup: Backup, executed: Executed
+) -> None:
+    folder = filled.backup_folder().path(backup.name)
+    path = next(folder.glob("*.dat.gz"))
+    path.write_bytes(b"rows of somebody else")
+    written = manifest.read(folder)
+    vars(written)["files"] = manifest.files_of(folder)
+    written.write(folder)
+
+    run = executed(filled, "restore")
+
+    assert run.state == RunState.FAILED
+    assert "is not the one that was written with the backup" in run.summary
+
+
+def test_after_a_restore_the_target_is_still_recognised(
+    filled: Target, backup: Backup, executed: Executed
+) -> None:
+    filled.recognise("1", oid_of(filled))
+
+    run = executed(filled, "restore")
+
+    assert run.state == RunState.SUCCEEDED, run.summary
+    filled.refresh_from_db()
+    assert filled.database_oid == oid_of(filled) == run.facts["database_oid"]
+    assert executed(filled, "release").state == RunState.SUCCEEDED
+    assert databases_of(filled.spec()) == [filled.spec().dbname]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [("test_restore", RunState.INTERRUPTED), ("restore", RunState.UNKNOWN)]
+)
+def test_a_worker_killed_in_a_restore_leaves_the_original_and_its_copy_is_swept(
+    filled: Target, start_worker: StartWorker, kind: str, state: RunState
+) -> None:
+    """[20]"""
+    with connect(filled.spec(), application_name="test") as session:
+        session.execute(
+            # Its index takes a while to be made again.
+            "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$"
+            " BEGIN IF current_database() LIKE 'deployctl%' THEN PERFORM pg_sleep(60); END IF;"
+            " RETURN $1; END $$;"
+            "CREATE INDEX ON plan (slow(n))"
+        )
+    worker = start_worker()
+    made = request(filled, "backup")
+    until(has_ended(made))
+    run = request(filled, kind)
+    name = filled.spec().dbname
+    until(lambda: len(databases_of(filled.spec())) == 2 and programs_of(run))
+
+    worker.kill()
+    until(lambda: not programs_of(run), seconds=5)
+    let_lease_run_out(run)
+    assert reaper.reap() == 1
+
+    run.refresh_from_db()
+    assert run.state == state
+    assert databases_of(filled.spec()) == [name]
+    assert oid_of(filled)
+
+
+def test_a_restore_while_a_backup_runs_is_refused(filled: Target) -> None:
+    """[10]"""
+    first = request(filled, "backup")
+    with pytest.raises(Refusal, match=f"run {first.pk}"):
+        request(filled, RestoreTest.kind)
+
+
+def swap(one: Path, other: Path) -> None:
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
