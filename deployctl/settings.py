@@ -28,6 +28,8 @@ DEPLOYCTL_PROJECT_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PROJECT_R
 # `file:` secret references must lie below one of these.
 DEPLOYCTL_SECRET_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_SECRET_ROOTS")]
 DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "backups")))
+# Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
+DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
 DEPLOYCTL_STEP_UP_SECONDS = 600
 
 # --- Application ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ class Action(StrEnum):
     """What happened: a noun and a past participle. Keep the lines sorted by value."""
 
     ACCESS_REFUSED = "access.refused"
+    BACKUP_COPIED = "backup.copied"
     BACKUP_EXPIRED = "backup.expired"
     BACKUP_RECORDED = "backup.recorded"
     BACKUP_TRUSTED = "backup.trusted"

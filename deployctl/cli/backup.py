@@ -46,6 +46,45 @@ def list_(*, name: str | None, as_json: bool) -> None:
 
 
 @backup.command()
+@click.option("--target", "name", metavar="NAME", help="Only those of this target.")
+@json_option
+def copies(*, name: str | None, as_json: bool) -> None:
+    """List the copies in offsite stores; `deployctl run copy_offsite` makes them."""
+    _django.setup()
+    from deployctl.runs.models import Copy, Target
+
+    found = Copy.objects.select_related("backup__target")
+    if name is not None:
+        found = found.filter(backup__target=Target.objects.called(name))
+    print_rows(
+        [
+            {
+                "backup": copy.backup.name,
+                "target": copy.backup.target.name,
+                "store": copy.store,
+                "address": f"{copy.address}/{copy.key}",
+                "encrypted": bool(copy.recipient),
+                "size_bytes": copy.size_bytes,
+                "digest": copy.digest,
+                "written_at": copy.written_at,
+                "read_back_at": copy.read_back_at,
+                "run": copy.run_id,
+            }
+            for copy in found
+        ],
+        columns={
+            "backup": "backup",
+            "store": "store",
+            "encrypted": "encrypted",
+            "size_bytes": "bytes",
+            "read_back_at": "read back",
+        },
+        as_json=as_json,
+        empty="There is no copy yet. Make one with `deployctl run copy_offsite --target NAME --wait`.",
+    )
+
+
+@backup.command()
 @click.option("--target", "name", metavar="NAME", required=True, help="Whose backups.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go, and why.")
 @json_option

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from deployctl.operations.retention import KeptBackup, Policy
+from deployctl.storage.stores import Store
+
+if TYPE_CHECKING:
+    from deployctl.operations.offsite import CopyResult
 
 
 class Shelf(Protocol):
-    """What is on record about the backups of a run's target. Writes fail once the run is not ours any more."""
+    """What is on record about the backups of a run's target. Writes fail once the run is no more ours."""
 
     def policy(self) -> Policy:
         """How long backups of the target are kept."""
@@ -21,3 +26,16 @@ class Shelf(Protocol):
 
     def expire(self, backup: KeptBackup, reason: str) -> None:
         """Record for good that a backup's files are removed by this run."""
+
+    def stores(self) -> Mapping[str, Store]:
+        """The offsite stores of this installation by name.
+
+        Raises:
+            DeployctlError: one of them is not configured as it must be.
+        """
+
+    def copied(self, store: str) -> frozenset[str]:
+        """The names of the backups of which a copy in a store was read back."""
+
+    def record_copy(self, backup: KeptBackup, *, store: Store, result: CopyResult) -> None:
+        """Record a copy that was read back just now."""

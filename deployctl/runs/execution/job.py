@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from deployctl.errors import DeployctlError
 from deployctl.operations import children
 from deployctl.operations.base import Cancelled, TargetFacts
+from deployctl.operations.shelf import Shelf
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.runs.execution.log import Log
@@ -55,7 +56,7 @@ class RunJob:
         self.application_name = run.application_name
         self.params = run.operation.parse_params(run.params)
         self.target = target
-        self.shelf = RunShelf(run)
+        self.shelf: Shelf = RunShelf(run)
         self._run, self._log, self._masker = run, log, masker
         self._sessions, self._stop, self._deadline = sessions, stop, deadline
         self._progress = Progress()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
 from deployctl import audit
 from deployctl.audit.actions import Action
+from deployctl.operations.offsite import CopyResult
 from deployctl.operations.retention import KeptBackup, Policy
-from deployctl.runs.models import Backup, Run
+from deployctl.runs import references
+from deployctl.runs.models import Backup, Copy, Run
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.retention import Retention, kept_backups
+from deployctl.storage.offsite import open_stores
+from deployctl.storage.stores import Store
 
 
 class RunShelf:
@@ -49,3 +56,21 @@ class RunShelf:
             deployment_id=self._run.deployment_id,
             data={"reason": reason, "run": self._run.pk, "size_bytes": row.size_bytes},
         )
+
+    def stores(self) -> Mapping[str, Store]:
+        """The stores of `DEPLOYCTL_OFFSITE`, their credentials read now."""
+        return open_stores(
+            settings.DEPLOYCTL_OFFSITE, lambda reference: references.resolve(reference).reveal()
+        )
+
+    def copied(self, store: str) -> frozenset[str]:
+        """The names of the backups of which a copy in a store was read back."""
+        rows = Copy.objects.filter(backup__target=self._run.target, store=store)
+        return frozenset(rows.values_list("backup__name", flat=True))
+
+    @transaction.atomic
+    def record_copy(self, backup: KeptBackup, *, store: Store, result: CopyResult) -> None:
+        """Record a copy that was read back just now."""
+        self._run.renew()
+        row = Backup.objects.get(target=self._run.target, name=backup.name)
+        Copy.record(row, run=self._run, store=store, result=result)

@@ -1,4 +1,5 @@
 from deployctl.runs.models.backup import Backup, BackupTrust, Trust
+from deployctl.runs.models.copy import Copy
 from deployctl.runs.models.decision import Decision
 from deployctl.runs.models.lease import LeaseLost
 from deployctl.runs.models.log import LogLine
@@ -13,6 +14,7 @@ from deployctl.runs.models.target import Environment, Target
 __all__ = [
     "Backup",
     "BackupTrust",
+    "Copy",
     "Decision",
     "Environment",
     "LeaseLost",

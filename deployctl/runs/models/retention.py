@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
-
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
@@ -62,7 +60,7 @@ class Retention(models.Model):
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
-        given = cast("dict[str, Any]", dataclasses.asdict(policy))
+        given = dataclasses.asdict(policy)
         for name, (minimum, maximum) in LIMITS.items():
             if not minimum <= given[name] <= maximum:
                 raise InvalidInput(f"{name} must be from {minimum} to {maximum}. Nothing was changed.")

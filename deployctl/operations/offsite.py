@@ -1,0 +1,137 @@
+"""Copying a backup to a store: every file, the manifest last, and all of it read back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from deployctl.operations import manifest
+from deployctl.operations.base import OperationFailed
+from deployctl.storage import age
+from deployctl.storage.stores import Store
+
+# Lists every other object with its SHA-256 as stored: `sha256sum -c copy.sha256` checks a copy without us,
+# and without the key that opens it. Written last: a copy without it is not complete.
+LIST_NAME = "copy.sha256"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a copy, as stored."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CopyResult:
+    """A copy that was read back. `digest` is the SHA-256 of its list of objects."""
+
+    key: str
+    digest: str
+    size_bytes: int
+    written_at: dt.datetime
+
+
+class Copying:
+    """One backup on its way to one store.
+
+    Args:
+        store: where to.
+        folder: the backup, checked against its manifest by the caller.
+        key: below which its objects lie, such as `shop/shop-1`.
+        expected: the checked manifest.
+    """
+
+    def __init__(self, store: Store, folder: Path, key: str, *, expected: manifest.Manifest) -> None:
+        self._store, self._folder, self._key = store, folder, key
+        self._digests = {file.path: file.sha256 for file in expected.files}
+        self._objects: list[StoredObject] = []
+        self._list = b""
+        self._written_at = dt.datetime.now(dt.UTC)
+
+    def write(self, advance: Callable[[int], None]) -> None:
+        """Write every file, then the manifest, then the list.
+
+        Args:
+            advance: told the bytes written since it was told last; what it raises stops the work.
+        """
+        for path in (*self._digests, manifest.NAME, manifest.SUM_NAME):
+            with self._content(path) as (name, content, size, digest):
+                self._store.put(f"{self._key}/{name}", content, advance)
+            self._objects.append(StoredObject(name, size, digest))
+        self._list = "".join(f"{stored.sha256}  {stored.name}\n" for stored in self._objects).encode()
+        self._store.put(f"{self._key}/{LIST_NAME}", io.BytesIO(self._list), lambda _bytes: None)
+        self._written_at = dt.datetime.now(dt.UTC)
+
+    def read_back(self, advance: Callable[[int], None]) -> CopyResult:
+        """Read every byte from the store and compare it with what was meant to be there.
+
+        Args:
+            advance: as for `write`, of the bytes read.
+
+        Raises:
+            OperationFailed: naming the object that is missing, more, or different.
+        """
+        listed = StoredObject(LIST_NAME, len(self._list), hashlib.sha256(self._list).hexdigest())
+        expected = {f"{self._key}/{stored.name}": stored for stored in (*self._objects, listed)}
+        found = self._store.sizes(f"{self._key}/")
+        for key in sorted(expected.keys() ^ found.keys()):
+            self._differs(key, "is missing" if key in expected else "does not belong there: remove it")
+        for key, stored in expected.items():
+            if found[key] != stored.size:
+                self._differs(key, f"has {found[key]} bytes instead of {stored.size}")
+            digest = hashlib.sha256()
+            for chunk in self._store.read(key):
+                digest.update(chunk)
+                advance(len(chunk))
+            if digest.hexdigest() != stored.sha256:
+                self._differs(key, "was read back differently than it was written")
+        size = sum(stored.size for stored in expected.values())
+        return CopyResult(self._key, listed.sha256, size, self._written_at)
+
+    @contextmanager
+    def _content(self, path: str) -> Iterator[tuple[str, BinaryIO, int, str]]:
+        """An object's name, content, size and digest as it is to be stored."""
+        source_path = self._folder / path
+        with source_path.open("rb") as source:
+            if not self._store.recipient:
+                digest = self._digests.get(path) or manifest.sha256_of(source_path)
+                yield path, source, source_path.stat().st_size, digest
+                return
+            # Without a name, so that nothing is left of it whenever we are killed.
+            with tempfile.TemporaryFile(dir=self._folder.parent) as encrypted:
+                hashing = _Hashing(cast("BinaryIO", encrypted))
+                age.encrypt(source, cast("BinaryIO", hashing), self._store.recipient)
+                size = encrypted.tell()
+                encrypted.seek(0)
+                yield path + age.SUFFIX, cast("BinaryIO", encrypted), size, hashing.digest.hexdigest()
+
+    def _differs(self, key: str, what: str) -> None:
+        raise OperationFailed(
+            f"{key} in {self._store.address} {what}. The copy is not recorded and must not be relied on; the "
+            "backup itself is untouched. Copy it again."
+        )
+
+
+class _Hashing:
+    """A file that is written to, and what was written as a digest."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
