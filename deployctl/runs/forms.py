@@ -107,7 +107,11 @@ class SecretForm(forms.Form):
         help_text="As the project calls it, such as ADMIN_DEFAULT_PASSWORD.",
         error_messages={"invalid": "Use letters, digits and _, not starting with a digit."},
     )
-    reference = forms.CharField(max_length=300, help_text="Where it is kept: env:NAME or file:/path.")
+    reference = forms.CharField(max_length=300)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reference"].help_text = " ".join(source.help for source in known_sources().values())
 
 
 class DecisionForm(forms.Form):

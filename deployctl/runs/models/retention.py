@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.utils import timezone
