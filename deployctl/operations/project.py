@@ -65,6 +65,7 @@ class Commands(_Section):
 
     generate: Command | None = None
     seed: Command | None = None
+    python: Command = Field(default_factory=lambda: [PYTHON])
 
 
 class AdminExpectation(_Section):
@@ -133,7 +134,7 @@ class Project(_File):
             wrong = "; ".join(_sentence(detail) for detail in error.errors(include_url=False))
             raise ProjectError(f"{path} cannot be used: {wrong}.") from None
 
-    def command(self, name: Literal["generate", "seed"]) -> Sequence[str]:
+    def command(self, name: Literal["generate", "seed", "python"]) -> Sequence[str]:
         """The argv of a command of `[commands]`.
 
         Raises:

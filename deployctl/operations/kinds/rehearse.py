@@ -1,0 +1,115 @@
+"""Apply the pending migrations where it hurts nobody: to a copy, restored from a backup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from deployctl.operations import choosing, maintenance, restoring, scratch
+from deployctl.operations.applications import project_of
+from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.operations.migrators import migrator_for
+from deployctl.operations.migrators.base import Migrator
+from deployctl.operations.rehearsing import Witness, on_copy
+from deployctl.operations.retention import KeptBackup
+
+STATE = "The target was not touched, and the scratch database is dropped."
+
+
+class Rehearse(Operation):
+    """Restore the newest of the most trusted backups into scratch, migrate that, tell what it did."""
+
+    kind: ClassVar[str] = "rehearse"
+    title: ClassVar[str] = "Rehearse migrations"
+    help: ClassVar[str] = (
+        "Restores a backup into a scratch database on the same server, applies the pending migrations there, "
+        "and tells how long they take, which tables they lock and which they write anew. The target "
+        "stays untouched."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 24 * 3600
+
+    @dataclass(frozen=True)
+    class Params:
+        """Which backup."""
+
+        backup: str = param(
+            "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
+        )
+        jobs: int = param(
+            2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
+        )
+
+    def perform(self, job: Job) -> Outcome:
+        """Restore, migrate, report; the scratch database is dropped whatever happens."""
+        migrator = migrator_for(project_of(job))
+        with job.step("Choose the backup"):
+            backup = choosing.most_trusted(job, job.params.backup)
+            job.log(f"{backup.name}, {backup.trust} so far.")
+        with job.step("Check the rights"):
+            session = maintenance.connect(job)
+            restoring.refuse_dangerous_role(session)
+            restoring.refuse_without_createdb(session)
+            scratch.remove_leftovers(session)
+        with job.step("Read every byte"):
+            folder, written = choosing.checked(job, backup)
+        with scratch.database(job, session, written.source) as copy:
+            with job.step("Restore"):
+                restoring.restore(
+                    job,
+                    folder,
+                    written,
+                    into=copy.name,
+                    server_version=session.info.server_version,
+                    jobs=job.params.jobs,
+                    state=STATE,
+                )
+            return _migrate(on_copy(job, copy.name), migrator, backup)
+
+
+def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
+    """Apply the migrations to the copy.
+
+    Args:
+        job: on the copy.
+    """
+    with Witness(job) as witness:
+        started = time.monotonic()
+        try:
+            applied = migrator.apply(job)
+        except OperationFailed as failure:
+            raise OperationFailed(f"The rehearsal failed. {failure.sentence} {STATE}") from failure
+        duration = time.monotonic() - started
+    with job.step("Look at what they did"):
+        status = migrator.status(job)
+        if not status.up_to_date:
+            raise OperationFailed(f"The copy is not up to date. {' '.join(status.findings)} {STATE}")
+        with job.connect(read_only=True) as look:
+            rewritten = witness.rewritten(look)
+        for lock in witness.locks:
+            job.log(f"{lock.table} was locked ({lock.mode}) for {lock.seconds:.2f} s.")
+        for was in rewritten:
+            job.log(f"{was.name} with {was.size_bytes:,} bytes was written anew.", level="warning")
+        if witness.blind:
+            job.log("The server stopped telling the locks, so some are missing.", level="warning")
+    tables = [was.name for was in rewritten]
+    facts: dict[str, Json] = {
+        "backup": backup.name,
+        "applied": list(applied),
+        "duration_s": round(duration, 3),
+        "locks": [asdict(lock) for lock in witness.locks],
+        "locks_complete": not witness.blind,
+        "rewritten": [asdict(was) for was in rewritten],
+    }
+    return Outcome(summary=_summary(applied, duration, tables, backup), facts=facts)
+
+
+def _summary(applied: Sequence[str], duration_s: float, tables: Sequence[str], backup: KeptBackup) -> str:
+    if not applied:
+        return f"Nothing to rehearse: in backup {backup.name} every migration is applied."
+    noun = "migration" if len(applied) == 1 else "migrations"
+    written = f"written anew: {', '.join(tables)}" if tables else "no table was written anew"
+    return f"{len(applied)} {noun} took {duration_s:.1f} s on a copy of {backup.name}; {written}."

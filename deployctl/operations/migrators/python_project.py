@@ -1,0 +1,198 @@
+"""Migration tools that are part of a Python project: run as its developers do, believed by their table."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psycopg
+from psycopg import sql
+
+from deployctl.operations.applications import reading_session
+from deployctl.operations.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.migrators.base import (
+    LOCK_TIMEOUT_S,
+    Migrator,
+    Status,
+    progress_so_far,
+    refuse_unless_ready,
+)
+from deployctl.operations.migrators.history import UNREADABLE, held_by
+from deployctl.operations.migrators.limits import session_limits
+from deployctl.operations.migrators.locks import LOOK_EVERY_S, LockWatch
+from deployctl.operations.sentences import told
+from deployctl.postgres.connection import ConnectionSpec
+
+MARK = "deployctl-answer:"  # projects print what they like; this line is ours
+LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
+LAST_WORDS_BYTES = 16 * 1024
+# The line with which Python ends a traceback. Not PostgreSQL's DETAIL and HINT, which are capitals only.
+EXCEPTION = re.compile(r"^((?:\w+\.)*[A-Z]\w*[a-z]\w*: .+)$", re.MULTILINE)
+
+
+class PythonProject(Migrator):
+    """A tool that is run by the project's own Python, in the folder that holds its `main_file`."""
+
+    default_folder: ClassVar[str] = "."
+    main_file: ClassVar[str]
+    upgrade: ClassVar[Sequence[str]]  # arguments to Python that apply everything
+
+    @abc.abstractmethod
+    def applied(self, connection: psycopg.Connection, wanted: Collection[str]) -> list[str]:
+        """Which of some migrations the tool's own table in the target says are applied.
+
+        Args:
+            wanted: names.
+        """
+
+    def apply(self, job: Job) -> Sequence[str]:
+        """Let the tool apply everything pending in one go, and count in its table how far it is."""
+        with job.step("Ask for the migration status"):
+            before = self.status(job)
+            refuse_unless_ready(before)
+        if not before.pending:
+            return []
+        words = _LastWords()
+        with job.step(f"Apply {len(before.pending)} migrations ({self.title})"), LockWatch(job) as watch:
+            try:
+                self.run(job, *self.upgrade, on_output=words.read, while_running=self._progress(job, before))
+            except ProcessFailed as failure:
+                reason = words.exception or failure.sentence
+                raise OperationFailed(self._what_failed(job, before, reason, watch)) from failure
+        done = self._newly_applied(job, before)
+        job.advance(len(done), len(before.pending), unit="migrations")
+        if not done:
+            raise OperationFailed(
+                f"{self.title} ended without an error, but the target's own records say that nothing was "
+                "applied. Does the project read DATABASE_URL? It may have migrated another database."
+            )
+        return done
+
+    def run(
+        self,
+        job: Job,
+        *arguments: str,
+        on_output: Callable[[str, bytes], None] | None = None,
+        while_running: Callable[[], None] | None = None,
+    ) -> None:
+        """Run the project's Python; `DATABASE_URL` reaches that program alone."""
+        folder = self.main_folder()
+        job.execute(
+            [*self.project.command("python"), *arguments],
+            cwd=folder,
+            env={"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"},
+            connection=_connection(job),
+            pass_url=True,
+            on_output=on_output,
+            while_running=while_running,
+        )
+
+    def main_folder(self) -> Path:
+        """Where the tool is run.
+
+        Raises:
+            OperationFailed: its main file is not there.
+        """
+        folder = self.folder
+        if not (folder / self.main_file).is_file():
+            raise OperationFailed(
+                f"{folder} has no {self.main_file}. Nothing was changed. "
+                "Name the folder that has it in deployctl.toml as migrations.folder."
+            )
+        return folder
+
+    def ask(self, job: Job, *arguments: str) -> dict[str, Any]:
+        """Run a program that prints one line of JSON after `MARK`.
+
+        Raises:
+            OperationFailed: it failed, or its answer cannot be read.
+        """
+        said = bytearray()
+
+        def keep(stream: str, chunk: bytes) -> None:
+            if stream == "stdout" and len(said) < LARGEST_ANSWER_BYTES:
+                said.extend(chunk)
+
+        try:
+            self.run(job, *arguments, on_output=keep)
+        except ProcessFailed as failure:
+            raise OperationFailed(
+                f"The project could not be asked for its migrations: {failure.sentence}"
+            ) from failure
+        for line in said.decode("utf-8", errors="replace").splitlines():
+            if line.startswith(MARK):
+                answer: dict[str, Any] = json.loads(line.removeprefix(MARK))
+                return answer
+        raise OperationFailed("The project was asked for its migrations and gave no answer.")
+
+    def _newly_applied(self, job: Job, before: Status) -> list[str]:
+        with told(job, UNREADABLE), reading_session(job) as connection:
+            applied = self.applied(connection, before.pending)
+        return [name for name in before.pending if name in applied]
+
+    def _progress(self, job: Job, before: Status) -> Callable[[], None]:
+        """Reports how many the tool has recorded, as it runs; what is not committed does not show."""
+        connection = reading_session(job)
+        reported, next_look = -1, 0.0
+
+        def look() -> None:
+            nonlocal reported, next_look
+            if time.monotonic() < next_look:
+                return
+            next_look = time.monotonic() + LOOK_EVERY_S
+            try:
+                count = len(set(self.applied(connection, before.pending)).intersection(before.pending))
+            except psycopg.Error:
+                next_look = math.inf  # progress is no reason to stop a migration
+                return
+            if count != reported:
+                reported = count
+                job.advance(count, len(before.pending), unit="migrations")
+
+        return look
+
+    def _what_failed(self, job: Job, before: Status, reason: str, watch: LockWatch) -> str:
+        done = self._newly_applied(job, before)
+        next_one = next((name for name in before.pending if name not in done), "")
+        waited = ""
+        if "lock timeout" in reason or "LockNotAvailable" in reason:
+            waited = f" It waited {LOCK_TIMEOUT_S} s for a lock.{held_by(watch)}"
+        return (
+            f"{self.title} failed: {reason.rstrip('.')}.{waited} Not applied: {next_one} and what "
+            f"follows it; it is undone unless it has transactions of its own. {progress_so_far(done)}"
+        )
+
+
+class _LastWords:
+    """The end of what a program writes to standard error, and the exception that a traceback ends with."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def read(self, stream: str, chunk: bytes) -> None:
+        if stream == "stderr":
+            self._tail = (self._tail + chunk)[-LAST_WORDS_BYTES:]
+
+    @property
+    def exception(self) -> str | None:
+        """Such as "psycopg.errors.SyntaxError: …", on one line; None where it ended without one."""
+        found = EXCEPTION.findall(self._tail.decode("utf-8", errors="replace"))
+        return "".join(c if c.isprintable() else " " for c in found[-1])[:500] if found else None
+
+
+def _connection(job: Job) -> ConnectionSpec:
+    """As libpq understands it: Prisma's `schema` becomes a search_path, its other parameters stay out."""
+    schema = job.target.connection.options.get("schema")
+    settings = []
+    if schema is not None:
+        quoted = sql.Identifier(schema).as_string()
+        settings.append("search_path=" + quoted.replace("\\", "\\\\").replace(" ", "\\ "))
+    limited = session_limits(job, LOCK_TIMEOUT_S, *settings)
+    return dataclasses.replace(limited, options=limited.libpq_options)

@@ -1,0 +1,88 @@
+"""Rehearsals: the migrations run on a copy, what they do is told, and the target stays as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployctl.operations.base import OperationFailed
+from deployctl.operations.kinds.migrate import Migrate
+from deployctl.operations.kinds.rehearse import Rehearse
+from deployctl.operations.testing import FakeJob
+from deployctl.postgres.connection import ConnectionSpec, parse_url
+from tests.operations import projects, restoring
+
+ONE = {
+    "1_one": "CREATE TABLE one (id int PRIMARY KEY, note text); CREATE TABLE other (id int);"
+    " INSERT INTO one SELECT n, 'x' FROM generate_series(1, 200000) n;"
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, make_database: Callable[..., str]) -> ConnectionSpec:
+    url = make_database()
+    Migrate().perform(projects.job_for(projects.prisma_project(tmp_path / "project", ONE), url))
+    return parse_url(url)
+
+
+def rehearsal(spec: ConnectionSpec, tmp_path: Path, migrations: dict[str, str]) -> FakeJob:
+    artefact = restoring.back_up(spec, tmp_path)
+    job = restoring.job_for(Rehearse, spec, tmp_path, [artefact])
+    project = projects.prisma_project(tmp_path / "project", ONE | migrations)
+    job.target = dataclasses.replace(job.target, project=project)
+    return job
+
+
+def test_what_the_migrations_would_do_is_told_and_the_target_is_untouched(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    job = rehearsal(
+        shop,
+        tmp_path,
+        {
+            "2_two": "ALTER TABLE one ALTER COLUMN id TYPE bigint;",
+            "3_three": "ALTER TABLE other ADD note text;",
+        },
+    )
+
+    outcome = Rehearse().perform(job)
+
+    facts: Mapping[str, Any] = outcome.facts
+    assert facts["applied"] == ["2_two", "3_three"]
+    assert "written anew: public.one." in outcome.summary
+    assert [found["name"] for found in facts["rewritten"]] == ["public.one"]
+    locks = {lock["table"]: lock for lock in facts["locks"]}
+    assert locks["public.one"]["mode"] == "AccessExclusiveLock"
+    assert locks["public.one"]["seconds"] > 0
+    assert 0 < facts["duration_s"] < 30
+    assert projects.rows(shop.url, "SELECT count(*) FROM _prisma_migrations") == [(1,)]
+    assert restoring.databases_of(shop) == [shop.dbname]
+
+
+def test_a_migration_that_fails_on_the_copy_fails_the_rehearsal_and_leaves_nothing(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    job = rehearsal(shop, tmp_path, {"2_two": "ALTER TABLE one ADD CHECK (id < 1000);"})
+
+    with pytest.raises(OperationFailed) as caught:
+        Rehearse().perform(job)
+
+    assert "The rehearsal failed. The migration 2_two failed: check constraint" in str(caught.value)
+    assert "The target was not touched" in str(caught.value)
+    assert restoring.databases_of(shop) == [shop.dbname]
+
+
+def test_nothing_pending_is_nothing_to_rehearse(shop: ConnectionSpec, tmp_path: Path) -> None:
+    assert Rehearse().perform(rehearsal(shop, tmp_path, {})).summary.startswith("Nothing to rehearse: ")
+
+
+def test_without_a_backup_there_is_no_rehearsal(shop: ConnectionSpec, tmp_path: Path) -> None:
+    job = restoring.job_for(Rehearse, shop, tmp_path, [])
+    job.target = dataclasses.replace(job.target, project=projects.prisma_project(tmp_path / "project", ONE))
+
+    with pytest.raises(OperationFailed, match="There is no backup of shop yet"):
+        Rehearse().perform(job)

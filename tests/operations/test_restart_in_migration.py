@@ -1,0 +1,71 @@
+"""A server that is restarted in the middle of a migration: nothing is claimed, the state is read back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployctl.embedded.postgres import PostgresServer
+from deployctl.operations.base import OperationFailed
+from deployctl.operations.kinds.migrate import Migrate
+from deployctl.operations.kinds.migration_status import MigrationStatus
+from tests.operations.projects import job_for, prisma_project, rows
+
+MIGRATIONS = {
+    "1_one": "CREATE TABLE one (id int);",
+    "2_two": "CREATE TABLE two (id int); SELECT pg_sleep(60);",
+    "3_three": "SELECT 1;",
+}
+RUNNING = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server that the test may restart."""
+    folder = Path(tempfile.mkdtemp(prefix="deployctl-test-restart-"))
+    folder.chmod(0o755)
+    try:
+        with PostgresServer(folder / "postgres") as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_restarted_server_leaves_a_migration_of_which_nothing_is_claimed(
+    tmp_path: Path, server: PostgresServer
+) -> None:
+    url = server.url()
+    project = prisma_project(tmp_path, MIGRATIONS)
+
+    def stop_when_it_runs() -> None:
+        deadline = time.monotonic() + 30
+        while not rows(url, RUNNING):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        server.stop()
+
+    stopper = threading.Thread(target=stop_when_it_runs)
+    stopper.start()
+    with pytest.raises(OperationFailed) as caught:
+        Migrate().perform(job_for(project, url))
+    stopper.join()
+    server.start()  # not in that thread: the server lives as long as the thread that started it
+
+    sentence = str(caught.value)
+    assert "The connection was lost while the migration 2_two ran" in sentence
+    assert "Whether it was applied is not known" in sentence
+    assert "rolled back" not in sentence
+    assert "undone" not in sentence
+    assert "Applied before by this run, and staying: 1_one." in sentence
+
+    with pytest.raises(OperationFailed, match=r"The migration 2_two failed at .* and was not resolved"):
+        MigrationStatus().perform(job_for(project, url))
+    with pytest.raises(OperationFailed, match=r"Nothing was applied\. The migration 2_two failed"):
+        Migrate().perform(job_for(project, url))
+    assert rows(url, "SELECT to_regclass('one') IS NULL, to_regclass('two')") == [(False, None)]
