@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import io
@@ -309,3 +310,56 @@ def test_an_address_that_cannot_be_used_is_explained_without_repeating_it(addres
 def test_two_stores_of_one_name_are_refused() -> None:
     with pytest.raises(StorageError, match="two stores are called x"):
         open_stores(["file:///a/x", "file:///b/x"], str)
+
+
+def large(job: FakeJob) -> None:
+    """Give the job's backup a file of three parts."""
+    folder = job.target.backups.path("shop-1")
+    (folder / "large.dat").write_bytes(bytes(range(256)) * (12 << 12))
+    made = dataclasses.replace(manifest.read(folder), files=manifest.files_of(folder))
+    job.shelf.on_record[0] = dataclasses.replace(
+        job.shelf.on_record[0], manifest_sha256=made.write(folder), size_bytes=made.size_bytes
+    )
+
+
+def test_a_large_file_goes_in_parts_and_arrives_whole(
+    tmp_path: Path,
+    bucket: str,
+    aws: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("deployctl.storage.s3.PART_BYTES", 5 << 20)
+    job = job_with(tmp_path, s3_store(bucket, aws))
+    large(job)
+
+    CopyOffsite().perform(job)
+
+    found = boto3.client("s3").head_object(Bucket=bucket, Key="copies/shop/shop-1/large.dat")
+    assert found["ContentLength"] == 12 << 20
+    assert found["ETag"].strip('"').endswith("-3")
+
+
+def test_cancelling_between_parts_leaves_no_half_upload(
+    tmp_path: Path,
+    bucket: str,
+    aws: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("deployctl.storage.s3.PART_BYTES", 5 << 20)
+    job = job_with(tmp_path, s3_store(bucket, aws))
+    large(job)
+
+    def cancel_in_the_middle(done: int, _total: int | None, *, unit: str, phase: str = "") -> None:
+        if phase == "copy" and done > 5 << 20:
+            job.cancel()
+
+    monkeypatch.setattr(job, "advance", cancel_in_the_middle)
+    monkeypatch.setattr("deployctl.operations.kinds.copy_offsite.REPORT_EVERY_S", 0)
+
+    with pytest.raises(Cancelled):
+        CopyOffsite().perform(job)
+
+    client = boto3.client("s3")
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    assert "copies/shop/shop-1/large.dat" not in str(client.list_objects_v2(Bucket=bucket))
+    assert not job.shelf.copies
