@@ -12,7 +12,7 @@ import psycopg
 from deployctl.operations import counting
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.counting import Stock
-from deployctl.operations.manifest import Manifest
+from deployctl.operations.manifest import Manifest, TableCount
 from deployctl.operations.sentences import told
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import relations, server
@@ -185,7 +185,7 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
     return Comparison(len(tables), sum(stock.tables.values()), written.has_digests)
 
 
-def _differences(written: Manifest, found: Sequence[counting.TableCount], stock: Stock) -> list[str]:
+def _differences(written: Manifest, found: Sequence[TableCount], stock: Stock) -> list[str]:
     expected = {(count.schema, count.table): count for count in written.counts}
     present = {(count.schema, count.table): count for count in found}
     told = [f"table {expected[key].key} is missing" for key in sorted(expected.keys() - present.keys())]

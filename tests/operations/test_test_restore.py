@@ -17,6 +17,7 @@ from deployctl.operations.base import Cancelled, OperationFailed
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.operations.manifest import Damaged, Manifest
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
+from deployctl.postgres.queries import advisory, databases, relations
 from tests.operations.restoring import back_up, databases_of, job_for, on_record, perform
 from tests.operations.test_backup import STRANGE
 
@@ -110,12 +111,12 @@ def test_order_does_not_matter_and_settings_neither(shop: ConnectionSpec) -> Non
             "INSERT INTO copied (id, mood, at, price, f, bytes, n)"
             " SELECT id, mood, at, price, f, bytes, n FROM parent ORDER BY id DESC"
         )
-    found = []
+    found: list[str] = []
     for settings in ("", "SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SET extra_float_digits = 0"):
         with connect(shop, application_name="test") as session:
             session.execute(settings.encode())
             stock = counting.Stock()
-            tables = [one for one in counting.relations.tables(session) if one.name in ("parent", "copied")]
+            tables = [one for one in relations.tables(session) if one.name in ("parent", "copied")]
             counting.take(session, tables, stock)
             found += stock.digests.values()
     assert len(found) == 4
@@ -175,7 +176,7 @@ def test_a_role_that_could_run_programs_on_the_server_is_refused(
     with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
         role = psycopg.sql.Identifier(shop.user)
         verb = "ALTER ROLE {} SUPERUSER" if grant == "SUPERUSER" else f"GRANT {grant} TO {{}}"
-        admin.execute(psycopg.sql.SQL(verb).format(role))  # type: ignore[arg-type]
+        admin.execute(psycopg.sql.SQL(verb).format(role))
 
     with pytest.raises(
         OperationFailed, match=r"could run programs on the server.*connect as an ordinary role"
@@ -266,10 +267,10 @@ def test_what_a_killed_run_left_is_dropped_and_what_is_used_or_not_ours_stays(
     left, used, foreign = (f"deployctl_scratch_{n}_0123abcd" for n in (1, 2, 3))
     with connect(shop.with_database("postgres"), application_name="other run") as other:
         for name in (left, used, foreign):
-            counting_comment = "somebody's own" if name == foreign else f"{scratch.MARK} of x"
-            scratch.databases.create_like(other, name, encoding="UTF8", collate="C", ctype="C")
-            scratch.databases.comment(other, name, counting_comment)
-        assert scratch.advisory.try_lock(other, used)
+            comment = "somebody's own" if name == foreign else f"{scratch.MARK} of x"
+            databases.create_like(other, name, encoding="UTF8", collate="C", ctype="C")
+            databases.comment(other, name, comment)
+        assert advisory.try_lock(other, used)
 
         job, _ = perform(RestoreTest, shop, tmp_path, artefact)
 
