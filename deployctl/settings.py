@@ -15,7 +15,8 @@ env.load_environment_file(DEPLOYCTL_DATA / "environment")
 
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.secret("SECRET_KEY")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+# Loopback always: `deployctl up` asks there whether the pages answer, and links to it deceive nobody.
+ALLOWED_HOSTS = [*env.words("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 # --- deployctl's own ------------------------------------------------------------------------------
@@ -133,10 +134,13 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
 }
+# Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.
+CELERY_TASK_DEFAULT_QUEUE = "runs"
+CELERY_TASK_ROUTES = {entry["task"]: {"queue": "upkeep"} for entry in CELERY_BEAT_SCHEDULE.values()}
 
 # --- People ---------------------------------------------------------------------------------------
 
