@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from django.db.models import F, Func, Q, Value
 from django.urls import reverse
 
@@ -18,6 +18,7 @@ from checklists.actors import user_of
 from checklists.models import editing
 from checklists.models.editing import Changes
 from checklists.models.journey import Journey
+from checklists.models.overlap import alone_in_window
 from checklists.models.queries import DeploymentQuerySet
 from checklists.models.state import HOLDS_WINDOW, StateChange
 from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
@@ -195,15 +196,5 @@ class Deployment(Journey):
     def write_window(self, window: Window) -> None:
         """Save with this window, unless another deployment of the target is in the way."""
         self.window_start, self.window_end = window.start, window.end
-        try:
-            with transaction.atomic():
-                self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])
-        except IntegrityError as error:
-            other = Deployment.objects.in_the_way(self.target, window).exclude(pk=self.pk).first()
-            if other is None:
-                raise
-            raise Refusal(
-                f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the "
-                "same target at the same time. Nothing was changed; choose another window, or cancel the "
-                "other one."
-            ) from error
+        with alone_in_window(self):
+            self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])

@@ -164,11 +164,13 @@ class Story:
         gate_key = NEXT_GATE.get(self.deployment.state)
         if gate_key is None:
             return []
-        unkept = [row.item for row in self.rows if row.is_unkept and not row.is_parent]
+        unsettled = [
+            row.item for row in self.rows if (row.is_unkept or row.run is not None) and not row.is_parent
+        ]
         running = {row.item.pk: row.run for row in self.rows if row.run is not None}
         target = self.deployment.target
         unknown = [Run(target=target, **facts) for facts in self.deployment.lost_runs]
-        return readiness.judge(self.deployment, gate_key, unkept, running, unknown)
+        return readiness.judge(self.deployment, gate_key, unsettled, running, unknown)
 
     @property
     def running(self) -> list[tuple[ItemRow, Run]]:
