@@ -12,6 +12,7 @@ import psycopg
 from django.db import transaction
 
 from deployctl.errors import DeployctlError
+from deployctl.postgres import pass_file
 from deployctl.runs.execution import words
 from deployctl.runs.execution.log import add_line
 from deployctl.runs.execution.sessions import end_sessions
@@ -51,6 +52,7 @@ def settle(run: Run) -> None:
     """
     if run.worker_host == socket.gethostname():
         end_processes(run.mark)
+        pass_file.remove_left(run.mark)
     left = _end_sessions(run)
     if run.exclusive:
         # While we hold the run nobody else writes backups of this target.
