@@ -137,6 +137,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
+    "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
 }
 # Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.
 CELERY_TASK_DEFAULT_QUEUE = "runs"
