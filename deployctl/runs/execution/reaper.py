@@ -37,6 +37,10 @@ def reap() -> int:
             settle(run)
         except LeaseLost:  # our own lease ran out over it: the next sweep goes on
             continue
+        except Exception:
+            # Tried again when our lease has run out. One run must not keep the others from being settled.
+            logger.exception("Run %s could not be settled", run.pk)
+            continue
         settled += 1
     return settled
 
@@ -53,11 +57,10 @@ def settle(run: Run) -> None:
     if run.worker_host == socket.gethostname():
         end_processes(run.mark)
         pass_file.remove_left(run.mark)
-    left = _end_sessions(run)
+    left = [_end_sessions(run)]
     if run.exclusive:
-        # While we hold the run nobody else writes backups of this target.
-        run.target.backup_folder().remove_partials(dt.timedelta(0))
-    sentence = words.lost(run, left)
+        left.append(_remove_partials(run))
+    sentence = words.lost(run, *left)
     logger.warning("Run %s: %s", run.pk, sentence)
     with transaction.atomic():
         add_line(run, sentence, "error")
@@ -106,3 +109,13 @@ def _end_sessions(run: Run) -> str:
         return words.still_there(run, end_sessions(run.target.spec(), run.mark))
     except (DeployctlError, psycopg.Error) as error:
         return words.cannot_look(run, error)
+
+
+def _remove_partials(run: Run) -> str:
+    folder = run.target.backup_folder()
+    try:
+        # While we hold the run nobody else writes backups of this target.
+        folder.remove_partials(dt.timedelta(0))
+    except OSError as error:
+        return words.cannot_remove(folder.root, error)
+    return ""
