@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils import timezone
@@ -29,6 +30,15 @@ class Compression(GZipMiddleware):
             return response
         compressed: HttpResponseBase = super().process_response(request, response)
         return compressed
+
+
+class NoNul(MiddlewareMixin):
+    """Refuse queries that hold a NUL: PostgreSQL's text has none, so nothing of ours is called that way."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Answer 400 before a query fails over it. Forms refuse it by themselves, beside the field."""
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("An address cannot hold a NUL character.")
 
 
 class MethodOverride(MiddlewareMixin):

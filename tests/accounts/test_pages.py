@@ -190,7 +190,7 @@ def test_the_audit_log_is_filtered(office: Client, administrator: User, dba: Use
     "query",
     [
         *("since=never", "since=0001-01-01", "until=9999-12-31", "person=999999", "deployment=-1"),
-        *("action=x.y", "subject=a%00b"),
+        "action=x.y",
     ],
 )
 def test_a_filter_that_means_nothing_says_so_and_shows_nothing(office: Client, query: str) -> None:

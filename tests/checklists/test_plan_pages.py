@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from checklists.models import Deployment, Template, TemplateVersion
@@ -97,6 +98,18 @@ def test_an_hour_that_does_not_exist_is_asked_for_again(
     answer = signed_in(dba).post("/deployments/new", data)
     assert answer.status_code == 422
     assert not Deployment.objects.exists()
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_the_ends_of_the_calendar_are_no_defect(
+    target: Target, version: TemplateVersion, dba: User, signed_in: Any, zone: str, day: str
+) -> None:
+    User.objects.filter(pk=dba.pk).update(timezone=zone)
+    window = {"window_start": f"{day}T00:00", "window_end": f"{day}T23:59"}
+    answer = signed_in(dba).post("/deployments/new", filled(target, version, [(dba, "dba")], **window))
+    assert answer.status_code == 422
+    assert "look like a slip" in answer.content.decode()
 
 
 def test_errors_stand_beside_their_fields_and_nothing_typed_is_lost(
