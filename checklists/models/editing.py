@@ -60,7 +60,7 @@ def edit(deployment: Deployment, by: Actor, changes: Changes, *, seen: str = "")
     if seen and seen != plan_digest(deployment):
         raise Refusal(
             f"Somebody else changed the plan of “{deployment}” after you opened it. Nothing of yours was "
-            "saved. The timeline on the deployment's page says what changed; take it over where it should "
+            "saved. “What happened” on the deployment's page says who changed what; take over what should "
             "stay, then save again."
         )
     if deployment.is_final:

@@ -42,10 +42,6 @@ class ItemQuerySet(models.QuerySet["Item"]):
         """
         return self.filter(Q(state__in=UNKEPT) | Q(pk__in=being_proven))
 
-    def covered_by(self, gate_key: str) -> ItemQuerySet:
-        """Those of the stages that a gate (or `closure`) covers."""
-        return self.filter(section__stage__in=COVERED_BY[gate_key])
-
     def for_bulk(self) -> ItemQuerySet:
         """Open, kept by hand, and asking for nothing of their own."""
         return self.leaves().filter(state=ItemState.OPEN, kind=ItemKind.MANUAL, evidence_required=False)

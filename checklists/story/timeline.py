@@ -25,6 +25,8 @@ WORDS: dict[str, str] = {
     Action.DEPLOYMENT_ROLLED_BACK: "finished the rollback",
     Action.DEPLOYMENT_SIGNED_OFF: "gave the last signature of the second gate: signed off",
     Action.DEPLOYMENT_VERIFICATION_STARTED: "started verification",
+    Action.GATE_REOPENED: "opened again, by a change,",
+    Action.GATE_SIGNED: "gave the last signature of",
     Action.ITEM_COMPLETED: "ticked",
     Action.ITEM_FAILED: "saw fail",
     Action.ITEM_FOLLOWED: "thereby moved",
@@ -35,6 +37,18 @@ WORDS: dict[str, str] = {
     Action.ITEM_UNPROVEN: "could not prove",
     Action.ITEM_UNWAIVED: "withdrew the waiver of",
     Action.ITEM_WAIVED: "waived",
+    Action.RUN_CANCEL_REQUESTED: "asked to cancel",
+    Action.RUN_CANCELLED: "cancelled",
+    Action.RUN_DECIDED: "decided what became of",
+    Action.RUN_FAILED: "saw fail",
+    Action.RUN_INTERRUPTED: "lost",
+    Action.RUN_REQUESTED: "asked for",
+    Action.RUN_STARTED: "started",
+    Action.RUN_SUCCEEDED: "finished",
+    Action.RUN_UNKNOWN: "lost, with its outcome unknown,",
+    Action.SIGNATURE_GIVEN: "signed",
+    Action.SIGNATURE_REFUSED: "was refused to sign",
+    Action.SIGNATURE_STALE: "changed what was signed by",
 }
 
 
@@ -70,6 +84,9 @@ def words(action: str) -> str:
 
 
 def _said(entry: Entry) -> str:
-    """What the person wrote along with it."""
+    """What the person wrote along with it, or which parts of the plan they changed."""
     data = entry.data
-    return str(data.get("reason") or data.get("note") or data.get("text") or "")
+    if entry.action == Action.DEPLOYMENT_EDITED:
+        return ", ".join(sorted(field.replace("_", " ") for field in data))
+    said = (data.get(key) for key in ("reason", "note", "text", "change", "summary"))
+    return str(next(filter(None, said), ""))

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from checklists.models import Deployment, Item, Template
 from checklists.story import Show
+from checklists.story.timeline import timeline_of
 from deployctl.accounts.models import User
 from tests.checklists.deployments import in_hours, item, plan, team_of
 
@@ -235,3 +236,12 @@ def test_programs_may_ask_for_the_head_of_a_page_only(
     for address in ("/", "/deployments/", deployment.get_absolute_url(), "/deployments/new", "/history.csv"):
         answer = browser.head(address)
         assert (answer.status_code, answer.content) == (200, b""), address
+
+
+def test_the_timeline_reads_as_sentences(deployment: Deployment, dba: User) -> None:
+    deployment.edit(dba, title="Renamed", rollback_plan="Another.")
+    item(deployment, "Connection").start(dba).cancel(by=dba)
+    lines = [f"{line.who} {line.what} {line.subject} {line.said}".strip() for line in timeline_of(deployment)]
+    assert "Dana Baker changed the plan  rollback plan, title" in lines
+    assert any(line.startswith("Dana Baker asked for run ") for line in lines)
+    assert not [line for line in lines if ": requested" in line or ": cancelled" in line]
