@@ -127,6 +127,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: after some 50 minutes a worker would give up
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Longer than any run: redelivery is harmless, but needless.
     "visibility_timeout": 24 * 3600,
