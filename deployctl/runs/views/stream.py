@@ -47,7 +47,7 @@ async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse
     if not await sync_to_async(_may_read)(request, number):
         raise Http404
     after = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
-    return event_stream(_events(number, row_number(after)))
+    return event_stream(request, _events(number, row_number(after)))
 
 
 @member
