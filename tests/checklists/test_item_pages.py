@@ -214,7 +214,7 @@ def test_a_proof_that_failed_is_no_evidence(
     promise, browser = item(deployment, "Papers"), signed_in(devops_lead)
     Proof.objects.create(item=promise, kind="check", outcome="fail", by_name="test")
     page = browser.get(f"/items/{promise.pk}/").content.decode()
-    assert "with evidence" in page
+    assert "needs evidence" in page
     assert f'aria-label="Open: {promise}"' in page  # a press would be refused
     promise.add_proof(devops_lead, "note", text="Shelf 7.")
     assert f'aria-label="Tick: {promise}"' in browser.get(f"/items/{promise.pk}/").content.decode()

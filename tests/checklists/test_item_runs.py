@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -226,3 +227,12 @@ def test_what_still_runs_or_waits_for_a_decision_is_not_settled(deployment: Depl
     finish(run, RunState.UNKNOWN)
     assert settle_left() == 0
     assert promise.proofs.get().outcome == "pending"
+
+
+def test_a_failed_item_says_why(deployment: Deployment, dba: User, signed_in: Any) -> None:
+    promise = item(deployment, "Connection")
+    run = promise.start(dba)
+    finish(run, RunState.FAILED, "The server refuses the password.")
+    page = signed_in(dba).get(deployment.get_absolute_url()).content.decode()
+    assert "The server refuses the password." in page
+    assert f"run {run.pk}</a> failed" in page
