@@ -97,7 +97,10 @@ class PermissionsForm(forms.Form):
         required=False,
         choices=[(choice.value, choice.label) for choice in Permission if choice != Permission.VIEWER],
         widget=forms.CheckboxSelectMultiple,
-        help_text="Everybody may view what their deployments and targets let them see.",
+        help_text=(
+            "Everybody may look, and keep the items of their roles. An operator starts operations, an "
+            "approver signs and reads the audit log, an administrator does all of that and administers people."
+        ),
     )
 
 

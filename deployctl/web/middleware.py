@@ -66,6 +66,22 @@ class ErrorsAsAnswers(MiddlewareMixin):
             return errors.answer(request, exception)
         return None
 
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """A page for whoever opens an address that only takes forms: a reload, a bookmark, a way back in.
+
+        Django answers 405 with nothing at all, which browsers show as a failure of their own.
+        """
+        if response.status_code != 405 or request.method not in {"GET", "HEAD"}:
+            return response
+        page = errors.problem(
+            request,
+            "This address takes what a form sends and has no page of its own. Nothing was changed. "
+            "Go back to the page you came from, or begin at the first page.",
+            status=405,
+        )
+        page["Allow"] = response.get("Allow", "")
+        return page
+
 
 class ViewerTimezone(MiddlewareMixin):
     """Show times in the zone that the viewer chose in their account."""

@@ -72,6 +72,15 @@ def test_a_wrong_code_is_told_on_the_page_and_no_secret_is_given_back(
     assert PASSWORD not in page
 
 
+def test_after_a_refusal_the_browser_comes_back_to_where_it_is_told(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    _, page = _post(signed_in(dba), deployment, dba, Role.DBA, code="000000")
+    told = page.index("code is wrong")
+    assert page.index('id="signing"') < told
+    assert f'action="{reverse("signoff:signatures", args=[deployment.pk])}#signing"' in page
+
+
 def test_a_record_that_changed_meanwhile_is_shown_anew(
     deployment: Deployment, dba: User, signed_in: SignedIn
 ) -> None:

@@ -132,3 +132,12 @@ def test_pages_are_compressed_and_event_streams_are_not() -> None:
     events = StreamingHttpResponse(iter(["data: 1\n\n"]), content_type="text/event-stream")
     assert page["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in compression.process_response(request, events)
+
+
+def test_an_address_that_only_takes_forms_says_so_when_it_is_opened(
+    db: None, signed_in: Any, dba: User
+) -> None:
+    answer = signed_in(dba).get("/deployments/1/signatures")
+    assert answer.status_code == 405
+    assert answer["Allow"] == "POST"
+    assert "has no page of its own. Nothing was changed." in answer.content.decode()
