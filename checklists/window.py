@@ -56,6 +56,11 @@ class Window:
             )
         return window
 
+    @property
+    def has_opened(self) -> bool:
+        """Whether its start is behind us."""
+        return self.start <= timezone.now()
+
     def __str__(self) -> str:
         start, end = timezone.localtime(self.start), timezone.localtime(self.end)
         last = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%-d %b %Y %H:%M}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from checklists.models import Deployment
+from checklists.models import Deployment, DeploymentState
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 
@@ -65,22 +65,30 @@ class Line:
 
 def timeline_of(deployment: Deployment) -> list[Line]:
     """The newest entries of a deployment, the newest first."""
-    itself = deployment._meta.label_lower
-    return [
-        Line(
-            at=entry.at,
-            who=entry.actor_name,
-            what=words(entry.action),
-            subject="" if entry.subject_type == itself else entry.subject,
-            said=_said(entry),
-        )
-        for entry in Entry.objects.of_deployment(deployment.pk)[:LINES]
-    ]
+    return [_line(entry, deployment) for entry in Entry.objects.of_deployment(deployment.pk)[:LINES]]
+
+
+def halt_of(deployment: Deployment) -> Line | None:
+    """Who halted a deployment that is halted now, when and why."""
+    if deployment.state != DeploymentState.HALTED:
+        return None
+    entry = Entry.objects.of_deployment(deployment.pk).filter(action=Action.DEPLOYMENT_HALTED).first()
+    return _line(entry, deployment) if entry else None
 
 
 def words(action: str) -> str:
     """An action as it reads between a name and a thing."""
     return WORDS.get(action) or action.replace("_", " ").replace(".", ": ")
+
+
+def _line(entry: Entry, deployment: Deployment) -> Line:
+    return Line(
+        at=entry.at,
+        who=entry.actor_name,
+        what=words(entry.action),
+        subject="" if entry.subject_type == deployment._meta.label_lower else entry.subject,
+        said=_said(entry),
+    )
 
 
 def _said(entry: Entry) -> str:

@@ -99,7 +99,7 @@ class PermissionsForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         help_text=(
             "Everybody may look, and keep the items of their roles. An operator starts operations, an "
-            "approver signs and reads the audit log, an administrator does all of that and administers people."
+            "approver signs and reads the audit log, an administrator does all of it and administers people."
         ),
     )
 
