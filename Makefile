@@ -21,8 +21,10 @@ run: $(INSTALLED) ## Start a demonstration on http://127.0.0.1:8000 (PORT=8001 a
 up: $(INSTALLED) ## Start an installation of your own in DATA
 	@exec $(BIN)/deployctl up --port "$(PORT)" --data "$(DATA)"
 
+# Node.js for the real Prisma CLI: the machine's, else the one among the Python packages.
 test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cli -x" runs some)
 	@DEPLOYCTL_CHROMIUM="$$(sh .make/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
+	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
 	exec $(BIN)/python -m pytest --numprocesses auto $(TESTS)
 
 lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates and migrations

@@ -85,18 +85,18 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
     asked = [deployment for deployment in listed if deployment.pk in gates]
     if not asked:
         return found
-    unkept: dict[int, list[Item]] = {}
-    items = Item.objects.leaves().unkept().filter(section__checklist__deployment__in=asked)
-    for item in items.select_related("section__checklist").order_by("section__position", "position"):
-        unkept.setdefault(item.section.checklist.deployment_id, []).append(item)
     running = _runs_in_progress(asked)
+    unsettled: dict[int, list[Item]] = {}
+    items = Item.objects.leaves().unsettled(running).filter(section__checklist__deployment__in=asked)
+    for item in items.select_related("section__checklist").order_by("section__position", "position"):
+        unsettled.setdefault(item.section.checklist.deployment_id, []).append(item)
     targets = {deployment.target_id for deployment in asked}
     unknown = list(Run.objects.filter(target__in=targets, state=RunState.UNKNOWN))
     for deployment in asked:
         found[deployment.pk] = judge(
             deployment,
             gates[deployment.pk],
-            unkept.get(deployment.pk, []),
+            unsettled.get(deployment.pk, []),
             running,
             [run for run in unknown if run.target_id == deployment.target_id],
         )
@@ -106,20 +106,20 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
 def judge(
     deployment: Deployment,
     gate_key: str,
-    unkept: Iterable[Item],
+    unsettled: Iterable[Item],
     running: Mapping[int, Run],
     unknown: Iterable[Run],
 ) -> list[Blocker]:
     """The blockers of a deployment of which the facts are known already.
 
     Args:
-        unkept: its open and failed items, without those that follow sub-items.
+        unsettled: its items that are open, failed or being proven, without those that follow sub-items.
         running: unfinished runs by the number of the item they are to prove.
         unknown: runs on its target whose outcome nobody knows.
     """
     found = [
         _of_item(deployment, item, running.get(item.pk))
-        for item in unkept
+        for item in unsettled
         if item.section.stage in COVERED_BY[gate_key]
     ]
     found += [_of_unknown_run(run) for run in unknown]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+from django.db import transaction
+
 from checklists.models import Deployment, Proof, ProofOutcome
 from checklists.models.turns import why_not_run
 from checklists.rights import Rights
@@ -9,6 +13,8 @@ from deployctl.audit import Machine
 from deployctl.errors import Refusal
 from deployctl.runs import guards, listeners
 from deployctl.runs.models import Run, RunState
+
+logger = logging.getLogger(__name__)
 
 # `unknown` is not among them: its proof stays pending until a person has decided, and then we are told again.
 OUTCOMES = {
@@ -28,6 +34,26 @@ def settle_proofs(run: Run) -> None:
     by = run.requested_by or Machine(run.requested_by_name)
     for proof in Proof.objects.filter(run=run).select_related("item__section__checklist__deployment__target"):
         proof.item.prove(proof, outcome, by=by, summary=run.summary)
+
+
+def settle_left() -> int:
+    """Settle what runs left pending, because a defect or a lost connection kept us from hearing their end.
+
+    Without this an item would wait for ever for a run that has ended.
+
+    Returns:
+        How many runs there were.
+    """
+    settled = 0
+    for run in Run.objects.filter(proofs__outcome=ProofOutcome.PENDING, state__in=OUTCOMES).distinct():
+        try:
+            with transaction.atomic():
+                settle_proofs(run)
+        except Exception:  # one that cannot be settled must not keep the others waiting
+            logger.exception("What run %s proves could not be settled; the next sweep tries again", run.pk)
+        else:
+            settled += 1
+    return settled
 
 
 @guards.on_claim

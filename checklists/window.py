@@ -12,6 +12,8 @@ from deployctl.errors import InvalidInput
 # Nobody keeps an application down for longer; a window of a year is a slip in the year's last digit, and
 # would keep every other deployment of the target out.
 LONGEST = timedelta(days=31)
+# Years beyond these are slips, and at the ends of the calendar some zones have no date to show.
+YEARS = range(2000, 3000)
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,17 @@ class Window:
         """A window that a deployment can be planned for.
 
         Raises:
-            InvalidInput: no time zone, ends before it starts, lies in the past, or is longer than 31 days.
+            InvalidInput: no time zone, ends before it starts, lies in the past or far ahead, or is longer
+                than 31 days.
         """
         if timezone.is_naive(start) or timezone.is_naive(end):
             raise InvalidInput(
                 "The window's times need a time zone, such as 2030-01-31T22:00+01:00. Nothing was changed."
+            )
+        if start.year not in YEARS or end.year not in YEARS:
+            raise InvalidInput(
+                f"The window's years, {start.year} and {end.year}, look like a slip. Nothing was changed; "
+                f"give years from {YEARS[0]} to {YEARS[-1]}."
             )
         window = cls(start, end)
         if end <= start:
@@ -47,6 +55,11 @@ class Window:
                 "Nothing was changed; give a shorter one."
             )
         return window
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether its start is behind us."""
+        return self.start <= timezone.now()
 
     def __str__(self) -> str:
         start, end = timezone.localtime(self.start), timezone.localtime(self.end)

@@ -1,10 +1,11 @@
-"""The Celery applications: workers that execute runs, and the beat that looks after them."""
+"""The Celery applications: workers that execute runs or look after them, and the beat, their clock."""
 
 from __future__ import annotations
 
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, worker_process_init, worker_ready
@@ -35,8 +36,8 @@ def _end_with_the_worker(**_: object) -> None:
 
 
 @worker_ready.connect
-def _say_that_the_worker_is_ready(**_: object) -> None:
-    _leave_process_id("worker")
+def _say_that_the_worker_is_ready(sender: Any, **_: object) -> None:
+    _leave_process_id(sender.hostname.partition("@")[0])  # given as --hostname worker@%h, upkeep@%h
 
 
 @beat_init.connect

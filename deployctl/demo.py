@@ -127,9 +127,11 @@ def _owner_url() -> str:
     with psycopg.connect(parse_url(server).conninfo(), autocommit=True) as connection:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone()
         verb = sql.SQL("ALTER" if exists else "CREATE")
+        # As a verifier: a server's log may quote statements.
+        verifier = connection.pgconn.encrypt_password(password.encode(), OWNER.encode(), b"scram-sha-256")
         connection.execute(
             sql.SQL("{} ROLE {} LOGIN CREATEDB PASSWORD {}").format(
-                verb, sql.Identifier(OWNER), sql.Literal(password)
+                verb, sql.Identifier(OWNER), sql.Literal(verifier.decode())
             )
         )
     parts = urlsplit(server)

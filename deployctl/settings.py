@@ -15,7 +15,8 @@ env.load_environment_file(DEPLOYCTL_DATA / "environment")
 
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.secret("SECRET_KEY")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+# Loopback always: `deployctl up` asks there whether the pages answer, and links to it deceive nobody.
+ALLOWED_HOSTS = [*env.words("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 # --- deployctl's own ------------------------------------------------------------------------------
@@ -63,6 +64,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "deployctl.web.middleware.Compression",
+    "deployctl.web.middleware.NoNul",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -127,6 +129,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: after some 50 minutes a worker would give up
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Longer than any run: redelivery is harmless, but needless.
     "visibility_timeout": 24 * 3600,
@@ -135,12 +138,16 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
     # Once a day per target; more often, because a target may be busy.
     "expire": {"task": "deployctl.runs.tasks.expire", "schedule": 1800.0, "options": {"expires": 1800}},
+    "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
 }
+# Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.
+CELERY_TASK_DEFAULT_QUEUE = "runs"
+CELERY_TASK_ROUTES = {entry["task"]: {"queue": "upkeep"} for entry in CELERY_BEAT_SCHEDULE.values()}
 
 # --- People ---------------------------------------------------------------------------------------
 
@@ -193,6 +200,8 @@ SESSION_ABSOLUTE_SECONDS = 12 * 3600
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+# Above the largest file that may be put beside an item, which is refused with words of its own.
+LARGEST_REQUEST = 16 * 1024 * 1024
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", include("deployctl.web.urls")),
     path("", include("deployctl.accounts.urls")),
     path("", include("deployctl.runs.urls")),
     path("", include("checklists.urls")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
@@ -41,29 +41,26 @@ class GateView:
 
 def gates_of(deployment: Deployment, viewer: User) -> list[GateView]:
     """A deployment's gates in order, as this person sees them."""
+    return [gate_view(gate, viewer) for gate in gates_for_pages(deployment)]
+
+
+def gates_for_pages(deployment: Deployment) -> QuerySet[Gate]:
+    """A deployment's gates in order, with their places and signatures."""
     signatures = Prefetch("slots__signatures", Signature.objects.for_pages())
-    gates = deployment.gates.order_by("position").prefetch_related("slots", signatures)
-    holders: dict[str, list[str]] = {}
-    for member in deployment.team.all():
-        holders.setdefault(member.role, []).append(member.user.name)
-    return [gate_view(gate, deployment, viewer, holders) for gate in gates]
+    return deployment.gates.order_by("position").prefetch_related("slots", signatures)
 
 
-def one_gate(gate: Gate, viewer: User) -> GateView:
-    """One of a deployment's gates, as this person sees it."""
-    return next(view for view in gates_of(gate.deployment, viewer) if view.gate.pk == gate.pk)
-
-
-def gate_view(gate: Gate, deployment: Deployment, viewer: User, holders: dict[str, list[str]]) -> GateView:
+def gate_view(gate: Gate, viewer: User) -> GateView:
     """One gate, as this person sees it.
 
     Args:
-        holders: the names of the team's people by role.
+        gate: one of `gates_for_pages`.
     """
-    gate.deployment = deployment
+    holders: dict[str, list[str]] = {}
+    for member in gate.deployment.team.all():
+        holders.setdefault(member.role, []).append(member.user.name)
     lines = []
     for slot in gate.slots.all():
-        slot.gate = gate
         signatures = list(slot.signatures.all())
         standing = next((each for each in signatures if not each.is_stale), None)
         latest = standing or (signatures[-1] if signatures else None)
@@ -100,10 +97,10 @@ def shown_record(gate: Gate) -> records.Json:
     return gate.record()
 
 
-def changed_since_last_signature(gate: Gate) -> list[differences.Difference]:
-    """What changed between the last signature that went stale and now; empty when none did."""
+def changed_since_last_signature(gate: Gate, record: records.Json) -> list[differences.Difference]:
+    """What changed between the last signature that went stale and a record; empty when none did."""
     last = Signature.objects.filter(slot__gate=gate).exclude(staleness=None).order_by("-pk").first()
-    return differences.between(last.record, gate.record()) if last else []
+    return differences.between(last.record, record) if last else []
 
 
 def sections(record: records.Json) -> list[tuple[str, list[records.Json]]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Prefetch
 from django.urls import reverse
 
 from checklists import readiness
 from checklists.models import TeamMember
 from deployctl.accounts.models import User
-from signoff.models import GateState, Slot
+from signoff.models import GateState, Signature, Slot
 from signoff.models.slot import SIGNABLE_STATE
 
 
@@ -24,7 +24,9 @@ def signatures_waiting_for(user: User) -> list[readiness.Waiting]:
     slots = Slot.objects.filter(
         Exists(seats), gate__state=GateState.OPEN, gate__deployment__state__in=SIGNABLE_STATE.values()
     ).select_related("gate__deployment__target")
-    mine = [slot for slot in slots if not slot.refusal(user)]
+    signatures = Prefetch("gate__slots__signatures", Signature.objects.for_pages())
+    asked = slots.prefetch_related("gate__deployment__team", signatures)
+    mine = [slot for slot in asked if not slot.refusal(user)]
     in_the_way = readiness.verdicts({slot.gate.deployment for slot in mine})
     return [
         readiness.Waiting(

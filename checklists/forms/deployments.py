@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.db.models import Q
 from django.forms import BaseFormSet, formset_factory
 from django.utils import timezone
 
@@ -92,7 +93,7 @@ class SeatForm(forms.Form):
         self.people = {str(person.pk): person for person in people}
         self.fields["user"].choices = [  # type: ignore[attr-defined]
             ("", "nobody"),
-            *((number, f"{person.name} · {person.email}") for number, person in self.people.items()),
+            *((number, _named(person)) for number, person in self.people.items()),
         ]
 
     def clean(self) -> dict[str, Any]:
@@ -107,6 +108,10 @@ class SeatForm(forms.Form):
         """The person with their role, if the row names one."""
         person = self.people.get(self.cleaned_data.get("user", ""))
         return (person, self.cleaned_data["role"]) if person else None
+
+
+def _named(person: User) -> str:
+    return f"{person.name} · {person.email}{'' if person.is_active else ' (disabled)'}"
 
 
 if TYPE_CHECKING:
@@ -134,11 +139,13 @@ def team_form(seats: Iterable[Seat], data: Any = None, *, spare: int = SPARE_ROW
         seats: who is in it, or would usually be.
         data: what was posted, if it was.
     """
-    rows = [{"role": role, "user": str(user.pk)} for user, role in seats]
+    taken = list(seats)
+    rows = [{"role": role, "user": str(user.pk)} for user, role in taken]
     held = {row["role"] for row in rows}
     rows += [{"role": role.value, "user": ""} for role in Role if role.value not in held]
     rows += [{"role": "", "user": ""}] * spare
-    people = list(User.objects.filter(is_active=True))
+    # Whoever is in it stays to choose, so that saving something else does not drop disabled people unseen.
+    people = list(User.objects.filter(Q(is_active=True) | Q(pk__in=[user.pk for user, _ in taken])))
     # A posted row that equals its initial values would count as empty, and its person be left out.
     rows_given = rows if data is None else None
     return cast("TeamRows", _Team(data, initial=rows_given, prefix="team", form_kwargs={"people": people}))

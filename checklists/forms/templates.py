@@ -24,7 +24,8 @@ class TemplateForm(forms.Form):
     file = forms.FileField(
         label="Markdown file",
         required=False,
-        help_text="At most 1 MB.",
+        # The text may be that of the file that was tried before and has been mended since.
+        help_text="At most 1 MB. A chosen file goes before the text below.",
         widget=forms.ClearableFileInput(attrs={"accept": ".md,.markdown,.txt,text/markdown,text/plain"}),
     )
     text = forms.CharField(
@@ -53,8 +54,8 @@ class TemplateForm(forms.Form):
             return cleaned
         upload: UploadedFile[Any] | None = cleaned.get("file")
         pasted: str = cleaned.get("text", "")
-        if bool(upload) == bool(pasted.strip()):
-            raise forms.ValidationError("Choose a file or paste the text, not both. Nothing was imported.")
+        if not upload and not pasted.strip():
+            raise forms.ValidationError("Choose a file or paste the text. Nothing was imported.")
         try:
             source = _uploaded(upload) if upload else decode(pasted.encode())
             if upload:

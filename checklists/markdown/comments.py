@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from markdown_it.token import Token
 
-from checklists.markdown.document import one_line, plain_text
+from checklists.markdown.document import one_line
 from checklists.markdown.errors import Collector
 
 Value = str | int | bool
@@ -106,11 +106,6 @@ def suggestion(given: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(given, known, n=1)
     listed = ", ".join(known) if known else "none here"
     return f"did you mean “{near[0]}”? Known: {listed}." if near else f"known: {listed}."
-
-
-def title_of(inline: Token) -> str:
-    """What a heading or an item says, without markup and comments."""
-    return plain_text(inline.children)
 
 
 def _merge(found: dict[str, Value], comment: str, line: int, problems: Collector) -> None:

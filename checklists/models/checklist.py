@@ -111,7 +111,7 @@ class Section(models.Model):
             The items that were ticked.
 
         Raises:
-            InvalidInput: no note.
+            InvalidInput: the note is too long.
             Refusal: there is none to tick.
         """
         note = checked_note(note)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
-from django.db import IntegrityError, models, transaction
+from django.db import models, transaction
 from django.db.models import F, Func, Q, Value
 from django.urls import reverse
 
@@ -18,6 +18,7 @@ from checklists.actors import user_of
 from checklists.models import editing
 from checklists.models.editing import Changes
 from checklists.models.journey import Journey
+from checklists.models.overlap import alone_in_window
 from checklists.models.queries import DeploymentQuerySet
 from checklists.models.state import HOLDS_WINDOW, StateChange
 from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
@@ -170,10 +171,12 @@ class Deployment(Journey):
             announce("home", "home-next", "home-waiting")
         return deployment
 
-    def edit(self, by: Actor, **changes: Unpack[Changes]) -> list[str]:
+    def edit(self, by: Actor, *, seen: str = "", **changes: Unpack[Changes]) -> list[str]:
         """Change title, window, team, rollback plan or notes; what the first gate covers reopens it.
 
         Args:
+            seen: the `plan_digest` that the changes were made to, so that nobody overwrites what they did not
+                see; empty to change whatever there is.
             changes: any of `title`, `window_start`, `window_end`, `team`, `rollback_plan`, `notes`, with the
                 meaning they have in `create`.
 
@@ -184,26 +187,16 @@ class Deployment(Journey):
             NotAllowed: by somebody who does not lead.
             InvalidInput: as `create`.
             Refusal: it is final; or it has begun, and title, start or plan would change; or the new window
-                overlaps with another deployment's.
+                overlaps with another deployment's; or somebody else changed the plan since it was seen.
         """
         with self.changing() as current:
             Rights.of(by, current).require_lead()
-            changed = editing.edit(current, by, changes)
+            changed = editing.edit(current, by, changes, seen=seen)
         self.refresh_from_db()
         return changed
 
     def write_window(self, window: Window) -> None:
         """Save with this window, unless another deployment of the target is in the way."""
         self.window_start, self.window_end = window.start, window.end
-        try:
-            with transaction.atomic():
-                self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])
-        except IntegrityError as error:
-            other = Deployment.objects.in_the_way(self.target, window).exclude(pk=self.pk).first()
-            if other is None:
-                raise
-            raise Refusal(
-                f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the "
-                "same target at the same time. Nothing was changed; choose another window, or cancel the "
-                "other one."
-            ) from error
+        with alone_in_window(self):
+            self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])

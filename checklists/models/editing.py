@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
@@ -38,12 +40,29 @@ class Change(NamedTuple):
     after: str
 
 
-def edit(deployment: Deployment, by: Actor, changes: Changes) -> list[str]:
+def plan_digest(deployment: Deployment) -> str:
+    """The SHA-256 of everything that an edit may change: whoever edits says with it what they saw."""
+    team = sorted((member.user_id, member.role) for member in deployment.team.all())
+    start, end = deployment.window_start.timestamp(), deployment.window_end.timestamp()
+    plan = [deployment.title, start, end, team, deployment.rollback_plan, deployment.notes]
+    return hashlib.sha256(json.dumps(plan).encode()).hexdigest()
+
+
+def edit(deployment: Deployment, by: Actor, changes: Changes, *, seen: str = "") -> list[str]:
     """Apply changes to a deployment that the caller holds (`deployment.changing()`).
+
+    Args:
+        seen: the `plan_digest` that the changes were made to; empty where nobody looked before.
 
     Returns:
         A phrase for each thing that changed.
     """
+    if seen and seen != plan_digest(deployment):
+        raise Refusal(
+            f"Somebody else changed the plan of “{deployment}” after you opened it. Nothing of yours was "
+            "saved. “What happened” on the deployment's page says who changed what; take over what should "
+            "stay, then save again."
+        )
     if deployment.is_final:
         raise Refusal(f"“{deployment}” is {deployment.now_in} and no longer changes. Nothing was changed.")
     done = [change for step in STEPS for change in step(deployment, changes)]
@@ -89,9 +108,9 @@ def _edit_team(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     wanted = changes.get("team")
     if wanted is None:
         return
-    seats = checked_team(wanted)
     members = list(deployment.team.select_related("user"))
     present: list[Seat] = [(member.user, member.role) for member in members]
+    seats = checked_team(wanted, present)
     gone = [seat for seat in present if seat not in seats]
     new = [seat for seat in seats if seat not in present]
     if not gone and not new:

@@ -74,7 +74,8 @@ class Item(ItemSteps):
         """Tick it.
 
         Args:
-            note: asked for where an operation should prove the item and somebody ticks it by hand instead.
+            note: asked for where an operation should prove the item and somebody ticks it by hand instead;
+                where the item asks for evidence and has none, the note becomes it.
 
         Raises:
             NotAllowed: it is not theirs to tick.
@@ -84,9 +85,11 @@ class Item(ItemSteps):
         note = checked_note(note)
         with self._changing(by):
             refuse_parent(self)
-            if self.evidence_required and not self.proofs.filter(outcome__in=BACKS).exists():
+            lacks_evidence = self.evidence_required and not self.proofs.filter(outcome__in=BACKS).exists()
+            if lacks_evidence and not note:
                 raise Refusal(
-                    f"“{self}” asks for evidence. It was not ticked; add a note, a link or a file first."
+                    f"“{self}” asks for evidence. It was not ticked; say in the note what shows it, or add a "
+                    "link or a file first."
                 )
             if self.kind == ItemKind.OPERATION and self.state != ItemState.DONE and not note:
                 raise InvalidInput(
@@ -94,6 +97,8 @@ class Item(ItemSteps):
                     "or say in the note how you know that it is done."
                 )
             self._move(ItemState.DONE, ItemState.OPEN, ItemState.FAILED)
+            if lacks_evidence:
+                self._keep(note_proof(note), by)
             self._complete(by, note)
             self._tell(by, Action.ITEM_COMPLETED, "ticked", note=note)
 
@@ -171,19 +176,17 @@ class Item(ItemSteps):
                 )
         try:
             with self._changing(by):
-                proof.item, proof.by, proof.by_name = self, user_of(by), actor_name(by)
-                proof.save(force_insert=True)
-                facts = {
-                    "kind": proof.kind,
-                    "url": proof.url,
-                    "file": proof.file_name,
-                    "sha256": proof.file_sha256,
-                }
-                self._tell(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
+                self._keep(proof, by)
         except BaseException:
             proof.forget_file()
             raise
         return proof
+
+    def _keep(self, proof: Proof, by: Actor) -> None:
+        proof.item, proof.by, proof.by_name = self, user_of(by), actor_name(by)
+        proof.save(force_insert=True)
+        facts = {"kind": proof.kind, "url": proof.url, "file": proof.file_name, "sha256": proof.file_sha256}
+        self._tell(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
 
     # --- The machine proves it ------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -33,9 +34,13 @@ class ItemQuerySet(models.QuerySet["Item"]):
         """Open or failed."""
         return self.filter(state__in=UNKEPT)
 
-    def covered_by(self, gate_key: str) -> ItemQuerySet:
-        """Those of the stages that a gate (or `closure`) covers."""
-        return self.filter(section__stage__in=COVERED_BY[gate_key])
+    def unsettled(self, being_proven: Iterable[int]) -> ItemQuerySet:
+        """Unkept, or about to change: a second run may take the tick of the first away.
+
+        Args:
+            being_proven: the numbers of the items that runs prove just now.
+        """
+        return self.filter(Q(state__in=UNKEPT) | Q(pk__in=being_proven))
 
     def for_bulk(self) -> ItemQuerySet:
         """Open, kept by hand, and asking for nothing of their own."""

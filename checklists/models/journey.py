@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from checklists import listeners
+from checklists.models.overlap import alone_in_window
 from checklists.models.queries import DeploymentQuerySet
 from checklists.models.state import FINAL, MOVES, NOT_BEGUN, PAST, DeploymentState, StateChange
 from checklists.rights import Rights
@@ -75,12 +76,17 @@ class Journey(models.Model):
         self._move("reopen", by, Action.DEPLOYMENT_REOPENED, reason=reason)
 
     def begin(self, by: Actor, reason: str = "") -> None:
-        """Start the deployment itself. Outside its window this is recorded with the move."""
+        """Start the deployment itself. Outside its window this is recorded with the move.
+
+        Refused while a run of it is unfinished: what the first gate approved would change after the fact.
+        """
         now = timezone.now()
         if not self.window_start <= now <= self.window_end:
             outside = "before the window opens" if now < self.window_start else "after the window closed"
             reason = f"{reason.strip()} (begun {outside})".strip()
-        self._move("begin", by, Action.DEPLOYMENT_BEGUN, reason=reason, needs="lead")
+        with self.changing():
+            self._refuse_unfinished_runs()
+            self._move("begin", by, Action.DEPLOYMENT_BEGUN, reason=reason, needs="lead")
 
     def start_verification(self, by: Actor) -> None:
         """The work is done; now it is checked. Refused while a run of the deployment is unfinished."""
@@ -166,9 +172,10 @@ class Journey(models.Model):
             before = DeploymentState(current.state)
             after = current._reaches(verb)
             halted_in = before if verb == "halt" else ""
-            moved = (
-                self._rows().filter(pk=self.pk, state=before).update(state=after, state_before_halt=halted_in)
-            )
+            here = self._rows().filter(pk=self.pk, state=before)
+            # A deployment that is signed off has given its window up, and may find it taken when it reopens.
+            with alone_in_window(current):
+                moved = here.update(state=after, state_before_halt=halted_in)
             if moved != 1:  # the lock makes this impossible; if it ever breaks, nothing may happen twice
                 raise Refusal(f"“{self}” was changed by somebody else just now. Reload and look again.")
             self.state = current.state = after

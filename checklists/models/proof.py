@@ -110,6 +110,12 @@ class Proof(models.Model):
             case _:
                 return self.get_kind_display().lower()
 
+    @property
+    def said(self) -> str:
+        """What its run found, as it reads after “run 5”."""
+        in_words = {ProofOutcome.PASS: "passed", ProofOutcome.FAIL: "failed"}
+        return in_words.get(ProofOutcome(self.outcome)) or self.get_outcome_display().lower()
+
     def forget_file(self) -> None:
         """Remove the file of a proof whose row was not kept: it does not go with the transaction."""
         name = self.file.name or ""

@@ -35,11 +35,14 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """What a person may read: everything, while their account is active."""
         return self if user.is_active else self.none()
 
+    def with_team(self) -> DeploymentQuerySet:
+        """With the people of their teams."""
+        return self.prefetch_related(models.Prefetch("team", TeamMember.objects.select_related("user")))
+
     def for_page(self) -> DeploymentQuerySet:
         """With everything about themselves that their page shows, and the lost runs on their target."""
-        seats = models.Prefetch("team", TeamMember.objects.select_related("user"))
         lost = Run.objects.filter(target=OuterRef("target"), state=RunState.UNKNOWN)
-        found = self.select_related("target", "template_version__template").prefetch_related(seats)
+        found = self.select_related("target", "template_version__template").with_team()
         lost_runs = ArraySubquery(lost.order_by("pk").values(known=JSONObject(pk="pk", kind="kind")))
         return found.annotate(**{LOST_RUNS: lost_runs})
 

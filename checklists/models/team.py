@@ -34,15 +34,17 @@ class TeamMember(models.Model):
         return f"{self.user}: {self.get_role_display()}"
 
 
-def checked_team(seats: Iterable[Seat]) -> list[Seat]:
+def checked_team(seats: Iterable[Seat], present: Iterable[Seat] = ()) -> list[Seat]:
     """A team that can do the work, each seat once, in the order given.
 
     Args:
         seats: people with the value of their role, such as `dba`; a person may hold several.
+        present: who is in it already, and may stay when their account is disabled.
 
     Raises:
-        InvalidInput: nobody at all, an unknown role, or somebody whose account is disabled.
+        InvalidInput: nobody at all, an unknown role, or somebody new whose account is disabled.
     """
+    staying = set(present)
     team = list(dict.fromkeys((user, str(role)) for user, role in seats))
     if not team:
         raise InvalidInput(
@@ -53,7 +55,7 @@ def checked_team(seats: Iterable[Seat]) -> list[Seat]:
             raise InvalidInput(
                 f"“{role}” is not a role. Nothing was changed; the roles are {', '.join(Role.values)}."
             )
-        if not user.is_active:
+        if not user.is_active and (user, role) not in staying:
             raise InvalidInput(f"{user}'s account is disabled. Nothing was changed; name somebody else.")
     return team
 

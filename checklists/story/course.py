@@ -20,12 +20,19 @@ STEPS = (
     DeploymentState.CLOSED,
 )
 
+# Once nothing is in the way any more.
+READY_STEPS = {
+    DeploymentState.PLANNING: "Nothing is in the way: have the first gate signed.",
+    DeploymentState.VERIFYING: "Nothing is in the way: have the second gate signed.",
+    DeploymentState.SIGNED_OFF: "Nothing is left of the first week: close it.",
+}
+
 NEXT_STEPS = {
-    DeploymentState.PLANNING: "Keep what the first gate covers, then have it signed.",
+    DeploymentState.PLANNING: "Tick or run what the first gate covers, then have it signed.",
     DeploymentState.APPROVED: "Begin when the window opens.",
     DeploymentState.DEPLOYING: "Do the work of the day, then start verification.",
     DeploymentState.VERIFYING: "Verify, then have the second gate signed.",
-    DeploymentState.SIGNED_OFF: "Keep the promises of the first week, then close it.",
+    DeploymentState.SIGNED_OFF: "Do what is left of the first week, then close it.",
     DeploymentState.HALTED: "Assess, then resume or roll back. Nothing new starts meanwhile.",
     DeploymentState.ROLLING_BACK: "Follow the rollback plan; say so when the target is as it was.",
 }
@@ -68,7 +75,9 @@ def course_of(story: Story) -> Course:
     def may(verb: str, *, by_right: bool) -> bool:
         return by_right and state in MOVES[verb]
 
-    if now < deployment.window_start:
+    if deployment.is_final:
+        window_words = ""  # it waits for no window any more
+    elif now < deployment.window_start:
         window_words = "opens"
     elif now <= deployment.window_end:
         window_words = "closes"
@@ -78,7 +87,7 @@ def course_of(story: Story) -> Course:
         steps=STEPS,
         # A halted deployment is still where it was halted.
         present=DeploymentState(deployment.state_before_halt or state),
-        next_step=NEXT_STEPS.get(state, ""),
+        next_step=(not story.blockers and READY_STEPS.get(state)) or NEXT_STEPS.get(state, ""),
         before=GATES.get(NEXT_GATE.get(state, ""), ""),
         window_words=window_words,
         outside_window=window_words != "closes",

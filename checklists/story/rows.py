@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from checklists.markdown import block_html, inline_html
 from checklists.models import Deployment, Item, ItemKind, ItemState, Proof, ProofKind
 from checklists.models.item_states import UNKEPT
+from checklists.models.proof import BACKS
 from checklists.models.turns import is_signed, why_frozen, why_not_run
 from checklists.rights import Rights
 from deployctl.operations import catalogue
@@ -123,6 +124,11 @@ class ItemRow:
         """What people put beside it."""
         return [proof for proof in self.proofs if proof.kind != ProofKind.RUN]
 
+    @property
+    def lacks_evidence(self) -> bool:
+        """Whether it asks for evidence that nobody gave yet; a run that failed or still runs is none."""
+        return self.item.evidence_required and not any(proof.outcome in BACKS for proof in self.proofs)
+
     # --- Time -----------------------------------------------------------------------------------------
 
     @cached_property
@@ -160,8 +166,7 @@ class ItemRow:
             return False
         if self.is_done:
             return True
-        lacks_evidence = self.item.evidence_required and not self.proofs
-        return self.item.kind != ItemKind.OPERATION and not lacks_evidence
+        return self.item.kind != ItemKind.OPERATION and not self.lacks_evidence
 
     @property
     def is_open_by_hand(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from urllib.parse import urlencode
 
 from django.utils import timezone
 
@@ -89,17 +90,19 @@ class PhasePart:
 class Story:
     """Reads a deployment for one viewer; everything else on the page is computed from that."""
 
-    def __init__(self, deployment: Deployment, viewer: User, show: Show = Show.ALL) -> None:
+    def __init__(self, deployment: Deployment, viewer: User, show: Show = Show.ALL, find: str = "") -> None:
         """Prepare; nothing is read yet.
 
         Args:
             deployment: from `Deployment.objects.for_page()`.
             viewer: decides what may be done.
             show: which items to show.
+            find: show only items with these words, in their text or in the title of their section.
         """
         self.deployment = deployment
         self.viewer = viewer
         self.show = show
+        self.find = find.strip()
         self.now = timezone.now()
         self.rights = Rights.of(viewer, deployment)
         self.operator = viewer.may(Permission.OPERATOR)
@@ -130,7 +133,7 @@ class Story:
         phases: dict[int, PhasePart] = {}
         for section in self._sections:
             found = by_section.get(section.pk, [])
-            shown = [row for row in found if row.item.parent_id is None and self.show.shows(row)]
+            shown = [row for row in found if row.item.parent_id is None and self._shows(row)]
             part = SectionPart(section, shown, found)
             phase = phases.setdefault(
                 section.phase_position, PhasePart(self.deployment, section.phase_position, section.phase)
@@ -139,13 +142,29 @@ class Story:
         for phase in phases.values():
             phase.unfolded = self._unfolds(phase)
         return [
-            phase for phase in phases.values() if self.show == Show.ALL or any(s.rows for s in phase.sections)
+            phase for phase in phases.values() if not self.is_filtered or any(s.rows for s in phase.sections)
         ]
 
     @cached_property
     def counts(self) -> dict[Show, int]:
         """How many items each filter would show."""
-        return {show: sum(1 for row in self.rows if show.counts(row)) for show in Show}
+        found = [row for row in self.rows if self._finds(row)]
+        return {show: sum(1 for row in found if show.counts(row)) for show in Show}
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the page shows a part of the checklist only."""
+        return self.show != Show.ALL or bool(self.find)
+
+    @property
+    def query(self) -> str:
+        """What the page shows, as it stands in its address: `?show=mine&find=seed`, or nothing."""
+        return self._query(self.show)
+
+    @property
+    def choices(self) -> list[tuple[Show, int, str]]:
+        """The filters: each with how many items it would show, and its query."""
+        return [(show, count, self._query(show)) for show, count in self.counts.items()]
 
     @property
     def due_rows(self) -> list[ItemRow]:
@@ -164,11 +183,13 @@ class Story:
         gate_key = NEXT_GATE.get(self.deployment.state)
         if gate_key is None:
             return []
-        unkept = [row.item for row in self.rows if row.is_unkept and not row.is_parent]
+        unsettled = [
+            row.item for row in self.rows if (row.is_unkept or row.run is not None) and not row.is_parent
+        ]
         running = {row.item.pk: row.run for row in self.rows if row.run is not None}
         target = self.deployment.target
         unknown = [Run(target=target, **facts) for facts in self.deployment.lost_runs]
-        return readiness.judge(self.deployment, gate_key, unkept, running, unknown)
+        return readiness.judge(self.deployment, gate_key, unsettled, running, unknown)
 
     @property
     def running(self) -> list[tuple[ItemRow, Run]]:
@@ -182,8 +203,21 @@ class Story:
     def _row(self, item: Item, proofs: list[Proof]) -> ItemRow:
         return ItemRow(item, self.deployment, self.rights, self.operator, proofs, now=self.now)
 
+    def _query(self, show: Show) -> str:
+        asked = {"show": "" if show == Show.ALL else show.value, "find": self.find}
+        asked = {name: value for name, value in asked.items() if value}
+        return f"?{urlencode(asked)}" if asked else ""
+
+    def _shows(self, row: ItemRow) -> bool:
+        """Whether a row of the first level is shown: for itself, or for one of its sub-items."""
+        return self.show.shows(row) and any(self._finds(each) for each in (row, *row.children))
+
+    def _finds(self, row: ItemRow) -> bool:
+        words = self.find.casefold()
+        return words in row.item.text.casefold() or words in row.item.section.title.casefold()
+
     def _unfolds(self, phase: PhasePart) -> bool:
-        if self.show != Show.ALL:
+        if self.is_filtered:
             return True
         turn = stages_now(self.deployment.state)
         return any(part.section.stage in turn and part.kept < part.total for part in phase.sections)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from checklists.models import Deployment
+from checklists.models import Deployment, DeploymentState
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 
@@ -25,6 +25,8 @@ WORDS: dict[str, str] = {
     Action.DEPLOYMENT_ROLLED_BACK: "finished the rollback",
     Action.DEPLOYMENT_SIGNED_OFF: "gave the last signature of the second gate: signed off",
     Action.DEPLOYMENT_VERIFICATION_STARTED: "started verification",
+    Action.GATE_REOPENED: "opened again, by a change,",
+    Action.GATE_SIGNED: "gave the last signature of",
     Action.ITEM_COMPLETED: "ticked",
     Action.ITEM_FAILED: "saw fail",
     Action.ITEM_FOLLOWED: "thereby moved",
@@ -35,6 +37,18 @@ WORDS: dict[str, str] = {
     Action.ITEM_UNPROVEN: "could not prove",
     Action.ITEM_UNWAIVED: "withdrew the waiver of",
     Action.ITEM_WAIVED: "waived",
+    Action.RUN_CANCEL_REQUESTED: "asked to cancel",
+    Action.RUN_CANCELLED: "cancelled",
+    Action.RUN_DECIDED: "decided what became of",
+    Action.RUN_FAILED: "saw fail",
+    Action.RUN_INTERRUPTED: "lost",
+    Action.RUN_REQUESTED: "asked for",
+    Action.RUN_STARTED: "started",
+    Action.RUN_SUCCEEDED: "finished",
+    Action.RUN_UNKNOWN: "lost, with its outcome unknown,",
+    Action.SIGNATURE_GIVEN: "signed",
+    Action.SIGNATURE_REFUSED: "was refused to sign",
+    Action.SIGNATURE_STALE: "changed what was signed by",
 }
 
 
@@ -51,17 +65,15 @@ class Line:
 
 def timeline_of(deployment: Deployment) -> list[Line]:
     """The newest entries of a deployment, the newest first."""
-    itself = deployment._meta.label_lower
-    return [
-        Line(
-            at=entry.at,
-            who=entry.actor_name,
-            what=words(entry.action),
-            subject="" if entry.subject_type == itself else entry.subject,
-            said=_said(entry),
-        )
-        for entry in Entry.objects.of_deployment(deployment.pk)[:LINES]
-    ]
+    return [_line(entry, deployment) for entry in Entry.objects.of_deployment(deployment.pk)[:LINES]]
+
+
+def halt_of(deployment: Deployment) -> Line | None:
+    """Who halted a deployment that is halted now, when and why."""
+    if deployment.state != DeploymentState.HALTED:
+        return None
+    entry = Entry.objects.of_deployment(deployment.pk).filter(action=Action.DEPLOYMENT_HALTED).first()
+    return _line(entry, deployment) if entry else None
 
 
 def words(action: str) -> str:
@@ -69,7 +81,20 @@ def words(action: str) -> str:
     return WORDS.get(action) or action.replace("_", " ").replace(".", ": ")
 
 
+def _line(entry: Entry, deployment: Deployment) -> Line:
+    return Line(
+        at=entry.at,
+        who=entry.actor_name,
+        what=words(entry.action),
+        subject="" if entry.subject_type == deployment._meta.label_lower else entry.subject,
+        said=_said(entry),
+    )
+
+
 def _said(entry: Entry) -> str:
-    """What the person wrote along with it."""
+    """What the person wrote along with it, or which parts of the plan they changed."""
     data = entry.data
-    return str(data.get("reason") or data.get("note") or data.get("text") or "")
+    if entry.action == Action.DEPLOYMENT_EDITED:
+        return ", ".join(sorted(field.replace("_", " ") for field in data))
+    said = (data.get(key) for key in ("reason", "note", "text", "change", "summary"))
+    return str(next(filter(None, said), ""))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django import template
 from django.utils.safestring import SafeString
 
-from checklists.markdown import ROLE_LABELS, ParsedCommands, ParsedNote, block_html, inline_html, plain
+from checklists.markdown import ROLE_LABELS, ParsedCommands, ParsedNote, block_html, inline_html
 from checklists.models import Stage
 
 register = template.Library()
@@ -30,12 +30,6 @@ def inline_markdown(text: str) -> SafeString:
 def block_markdown(text: str) -> SafeString:
     """Paragraphs, lists and tables; raw HTML in them is shown, not obeyed."""
     return SafeString(block_html(str(text)))
-
-
-@register.filter
-def plain_markdown(text: str) -> str:
-    """What Markdown says, without markup: for titles and labels."""
-    return plain(str(text))
 
 
 @register.filter

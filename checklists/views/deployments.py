@@ -13,7 +13,7 @@ from checklists import readiness
 from checklists.models import Deployment
 from checklists.story import Show, Story
 from checklists.story.course import course_of
-from checklists.story.timeline import timeline_of
+from checklists.story.timeline import halt_of, timeline_of
 from deployctl.accounts.policies import member
 from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
@@ -79,7 +79,7 @@ def phase(request: HttpRequest, number: int, position: int) -> HttpResponse:
 def _story(request: HttpRequest, number: int) -> Story:
     by = person(request)
     found = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
-    return Story(found, by, Show.read(request.GET.get("show")))
+    return Story(found, by, Show.read(request.GET.get("show")), request.GET.get("find", ""))
 
 
 def _state(story: Story) -> dict[str, Any]:
@@ -89,4 +89,5 @@ def _state(story: Story) -> dict[str, Any]:
         "blockers": story.blockers,
         "running": story.running,
         "course": course_of(story),
+        "halt": halt_of(story.deployment),
     }

@@ -78,9 +78,10 @@ def _beginning(by: User) -> dict[str, Any]:
     has_target, has_template = Target.objects.current().exists(), Template.objects.published().exists()
     return {
         "beginning": {
+            "has_people": User.objects.count() > 1,
             "has_target": has_target,
             "has_template": has_template,
-            "may_add_target": by.may(Permission.ADMINISTRATOR),
+            "may_administer": by.may(Permission.ADMINISTRATOR),
             "may_plan": by.may(Permission.OPERATOR),
         }
     }

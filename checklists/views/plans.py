@@ -20,14 +20,15 @@ from checklists.forms.deployments import (
     usual_window,
 )
 from checklists.models import Deployment
-from checklists.models.editing import Changes
+from checklists.models.editing import Changes, plan_digest
 from checklists.models.team import usual_team
+from checklists.rights import Rights
 from deployctl.accounts.policies import enrolled, operator
 from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
-from deployctl.web.http import see_other
+from deployctl.web.http import posted, see_other
 
 USUAL_TITLE_END = " to production"
 
@@ -62,6 +63,7 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
     """Change the plan. What was not touched stays to the second as it was."""
     by = person(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
+    Rights.of(by, deployment).require_lead()
     seats = [(member.user, member.role) for member in deployment.team.all()]
     form = PlanForm(request.POST or None, initial=plan_of(deployment))
     team, status = team_form(seats, request.POST or None), 200
@@ -69,7 +71,7 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
         status = 422
         if form.is_valid() and team.is_valid():
             try:
-                changed = deployment.edit(by, **_changes(form, team))
+                changed = deployment.edit(by, seen=posted(request, "seen"), **_changes(form, team))
             except DeployctlError as error:
                 form.add_error(None, error.sentence)
                 status = status_of(error)
@@ -77,9 +79,8 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
                 said = f"Changed: {'; '.join(changed)}." if changed else "Nothing was changed."
                 messages.success(request, said)
                 return see_other(request, deployment.get_absolute_url())
-    return _form_page(
-        request, "checklists/deployment_edit.html", form, team, status=status, deployment=deployment
-    )
+    context = {"deployment": deployment, "seen": plan_digest(deployment)}
+    return _form_page(request, "checklists/deployment_edit.html", form, team, status=status, **context)
 
 
 def _changes(form: PlanForm, team: TeamRows) -> Changes:

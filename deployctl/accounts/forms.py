@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 
 from deployctl.accounts import timezones
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
+
+# Days of which the next one still has a date, in every zone.
+PLAUSIBLE = [MinValueValidator(dt.date(2000, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]
 
 
 class CodeForm(forms.Form):
@@ -92,7 +97,10 @@ class PermissionsForm(forms.Form):
         required=False,
         choices=[(choice.value, choice.label) for choice in Permission if choice != Permission.VIEWER],
         widget=forms.CheckboxSelectMultiple,
-        help_text="Everybody may view what their deployments and targets let them see.",
+        help_text=(
+            "Everybody may look, and keep the items of their roles. An operator starts operations, an "
+            "approver signs and reads the audit log, an administrator does all of it and administers people."
+        ),
     )
 
 
@@ -128,8 +136,12 @@ class EntryFilterForm(forms.Form):
     person = forms.ModelChoiceField(User.objects.all(), required=False, empty_label="Anybody")
     subject = forms.CharField(required=False, max_length=100, help_text="A part of its name.")
     deployment = forms.IntegerField(required=False, min_value=1, label="Deployment number")
-    since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    since = forms.DateField(
+        required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
+    )
+    until = forms.DateField(
+        required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
+    )
 
     def __init__(self, *args: Any, actions: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

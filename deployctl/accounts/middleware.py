@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
@@ -12,6 +14,8 @@ from deployctl.accounts.models.sign_in import SESSION_KEY
 
 class SessionLimits(MiddlewareMixin):
     """Puts `request.sign_in` on every request of a person, and signs out whose stay is over.
+
+    `request.goes_on()` asks later, in an answer that lasts, whether the stay still goes on.
 
     A disabled person is nobody to Django's authentication already; their stays are ended as well.
     """
@@ -29,6 +33,7 @@ class SessionLimits(MiddlewareMixin):
             request.session_ended_because = because  # type: ignore[attr-defined]
             return
         request.sign_in = sign_in  # type: ignore[attr-defined]
+        request.goes_on = partial(_goes_on, sign_in.pk)  # type: ignore[attr-defined]
         if _is_activity(request):
             sign_in.seen()
 
@@ -44,6 +49,11 @@ def _sign_in_of(request: HttpRequest, user: User) -> SignIn:
     number = request.session.get(SESSION_KEY)
     found = SignIn.objects.filter(pk=number, user=user).first() if number else None
     return found or SignIn.objects.begin(request, user)
+
+
+def _goes_on(number: int) -> bool:
+    """Whether a stay has not ended since; for answers that last."""
+    return SignIn.objects.open().filter(pk=number, user__is_active=True).exists()
 
 
 def _is_activity(request: HttpRequest) -> bool:

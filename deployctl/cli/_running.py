@@ -9,7 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -26,6 +26,7 @@ READY_WITHIN_S = 90.0
 PROBE_EVERY_S = 0.2
 LOOK_EVERY_S = 0.5
 WEB_TIMEOUT_S = 10
+UPKEEP_THREADS = 2  # dispatching goes on while a sweep waits for a target that does not answer
 
 # Of these, only what the data folder says counts: a DATABASE_URL left over in somebody's shell must not turn
 # the embedded installation against another database.
@@ -106,9 +107,10 @@ class Running:
         self._installation.close()
 
     def _start_application(self) -> None:
-        self._start("web", "worker", "beat")
+        self._start("web", "worker", "upkeep", "beat")
         self._wait("web", self._web_answers)
         self._wait("worker", lambda: self._says_ready("worker"))
+        self._wait("upkeep", lambda: self._says_ready("upkeep"))
         self._wait("beat", lambda: self._says_ready("beat"))
 
     def _refuse_what_cannot_work(self) -> None:
@@ -119,12 +121,22 @@ class Running:
         if ProcessManager.end_leftover(here.run):
             self._say("The deployctl before this one was killed; what it had left running was stopped.")
         self._refuse_taken_port()
-        known = here.read_environment()
-        if self._choices.demo and known and known.get("DEPLOYCTL_DEMO") != "1":
+        self._refuse_a_shared_folder()
+
+    def _refuse_a_shared_folder(self) -> None:
+        folder, known = self._installation.folder, self._installation.read_environment()
+        is_demonstration = known.get("DEPLOYCTL_DEMO") == "1"
+        if self._choices.demo and known and not is_demonstration:
             raise EmbeddedError(
-                f"{here.folder} holds an installation that is not a demonstration, and sample people do not "
+                f"{folder} holds an installation that is not a demonstration, and sample people do not "
                 "belong there. Nothing was changed. Start it without --demo (`deployctl up`), or give the "
                 "demonstration a folder of its own (DATA=.deployctl-demo make run)."
+            )
+        if is_demonstration and not self._choices.demo:
+            raise EmbeddedError(
+                f"{folder} holds a demonstration, whose sample people may start operations and sign. Nothing "
+                "was changed. Start it with --demo (`make run`), or give your own installation a folder of "
+                "its own (DATA=.deployctl-own make up)."
             )
 
     def _refuse_taken_port(self) -> None:
@@ -142,20 +154,10 @@ class Running:
         web += ["--port", str(self._choices.port), "--lifespan", "off", "--no-server-header"]
         # Live pages never end by themselves; without this limit they would hold up the end.
         web += ["--timeout-graceful-shutdown", "2"]
-        celery = [python, "-m", "celery", "--app"]
-        # Gossip and mingling are for several workers, and cost a second at the start.
-        worker = [
-            *celery,
-            "deployctl.celery:app",
-            "worker",
-            "--pool",
-            "prefork",
-            "--concurrency",
-            str(self._choices.workers),
-        ]
-        worker += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-        beat = [*celery, "deployctl.celery:beat", "beat", "--loglevel", "INFO", "--pidfile", ""]
-        beat += ["--schedule", str(here.run / "beat-schedule")]
+        worker = celery_worker("worker", queue="runs", pool="prefork", concurrency=self._choices.workers)
+        upkeep = celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
+        beat = [python, "-m", "celery", "--app", "deployctl.celery:beat", "beat", "--loglevel", "INFO"]
+        beat += ["--pidfile", "", "--schedule", str(here.run / "beat-schedule")]
         return [
             Program("postgres", here.postgres.command(), here.postgres.stop_signal, 10, "postgres"),
             Program("redis", here.redis.command(), here.redis.stop_signal, 5, "redis"),
@@ -163,6 +165,7 @@ class Running:
             # QUIT: give tasks the seconds of worker_soft_shutdown_timeout. TERM would wait for them without
             # end.
             Program("worker", tether.command(worker, signal_name="QUIT"), "QUIT", 8, "deployctl", ROOT),
+            Program("upkeep", tether.command(upkeep, signal_name="QUIT"), "QUIT", 8, "deployctl", ROOT),
             Program("beat", tether.command(beat, signal_name="TERM"), "TERM", 5, "deployctl", ROOT),
         ]
 
@@ -186,7 +189,7 @@ class Running:
         if self._choices.demo:
             roots.append(str(ROOT / "examples"))
         return {
-            "DEPLOYCTL_DEMO": "1" if self._choices.demo else known.get("DEPLOYCTL_DEMO", "0"),
+            "DEPLOYCTL_DEMO": "1" if self._choices.demo else "0",
             "DEPLOYCTL_PROJECT_ROOTS": known.get("DEPLOYCTL_PROJECT_ROOTS", ",".join(roots)),
             "DEPLOYCTL_SECRET_ROOTS": known.get("DEPLOYCTL_SECRET_ROOTS", str(here.secrets)),
         }
@@ -244,14 +247,16 @@ class Running:
             self._watch.look()
 
     def _web_answers(self) -> bool:
-        # The first page leads to the sign-in page, which takes the database and a template to render.
+        # The first page leads to the sign-in page, which takes the database and a template to render. Not
+        # through http_proxy of whoever starts us: a proxy does not reach our loopback address.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with urllib.request.urlopen(self.url, timeout=WEB_TIMEOUT_S) as answer:  # noqa: S310 - http only
-                return bool(answer.status < HTTPStatus.INTERNAL_SERVER_ERROR)
-        except HTTPError as error:
-            with error:
-                return error.code < HTTPStatus.INTERNAL_SERVER_ERROR
-        except OSError:
+            with direct.open(self.url, timeout=WEB_TIMEOUT_S):
+                return True
+        except HTTPError as error:  # 400 and more; a redirect that leads nowhere
+            error.close()
+            return False
+        except (OSError, HTTPException):
             return False
 
     def _says_ready(self, name: str) -> bool:
@@ -268,3 +273,18 @@ class Running:
         if self._manager is None:
             raise EmbeddedError("Nothing has been started yet.")
         return self._manager
+
+
+def celery_worker(name: str, *, queue: str, pool: str, concurrency: int) -> list[str]:
+    """The command line of a worker.
+
+    Args:
+        name: under which it says that it is ready (deployctl.celery).
+        queue: whose messages it takes, see `CELERY_TASK_ROUTES`.
+        pool: "prefork" for runs, which are ended as processes; "threads" where one process is enough.
+        concurrency: tasks at the same time.
+    """
+    argv = [sys.executable, "-m", "celery", "--app", "deployctl.celery:app", "worker"]
+    argv += ["--hostname", f"{name}@%h", "--queues", queue, "--pool", pool, "--concurrency", str(concurrency)]
+    # Gossip and mingling are for many workers that know each other, and cost a second at the start.
+    return [*argv, "--loglevel", "INFO", "--without-gossip", "--without-mingle"]

@@ -155,7 +155,7 @@ def _print(found: Deployment, *, as_json: bool) -> None:
     shown = {name: value for name, value in facts.items() if name not in {"items", "blockers", "team"}}
     shown["team"] = ", ".join(f"{seat['name']} ({seat['role']})" for seat in facts["team"])
     kept = sum(1 for item in facts["items"] if item["state"] in {"done", "waived"})
-    shown["items"] = f"{kept} of {len(facts['items'])} kept"
+    shown["items"] = f"{kept} of {len(facts['items'])} done"
     _output.print_facts(shown, as_json=False)
     if facts["blockers"]:
         click.echo("\nIn the way of the next gate:")

@@ -1,4 +1,6 @@
-"""Brings database and static files up to date and makes the first people; a step of `deployctl up`.
+"""Brings database, static files and the built-in templates up to date and makes the first people.
+
+A step of `deployctl up`.
 
 A process of its own, so that `up` stays small while it watches over the others. What it prints is what people
 need for signing in; `up` shows it when everything is ready.
@@ -32,6 +34,7 @@ def main(arguments: list[str]) -> int:
         _django.setup()
         _migrate()
         _collect_static_files()
+        _publish_builtin_templates()
         if "--demo" in arguments:
             # By name, because the demonstration is the only part that may be absent.
             lines = importlib.import_module("deployctl.demo").prepare()
@@ -73,6 +76,15 @@ def _collect_static_files() -> None:
         return
     call_command("collectstatic", interactive=False, clear=True, verbosity=0)
     note.write_text(digest.hexdigest(), encoding="ascii")
+
+
+def _publish_builtin_templates() -> None:
+    """A new installation has a checklist to plan with; a new version of ours is a new version there."""
+    from checklists import builtin
+    from checklists.models import Template
+
+    for slug in builtin.slugs():
+        Template.ensure_builtin(slug)
 
 
 def _first_administrator(email: str) -> list[str]:

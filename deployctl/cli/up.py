@@ -77,7 +77,9 @@ def _stopping_on_signals() -> Iterator[None]:
         _ignore_signals()
         raise Stopped
 
-    before = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    # A hangup that is ignored already is nohup's doing: it asks us to outlive the terminal.
+    heard = [n for n in STOP_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:

@@ -70,8 +70,6 @@ def configuration(programs: Sequence[Program], *, socket: Path, pid_file: Path, 
             "childlogdir": str(logs),
             "minfds": "256",
             "minprocs": "64",
-            # Logs may quote what a program was asked to do.
-            "umask": "077",
         },
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface",

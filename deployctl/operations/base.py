@@ -127,7 +127,7 @@ class Job(Protocol):
 
     run_id: int
     token: int
-    application_name: str  # "deployctl:<run>:<token>", under which the run's sessions are found on the target
+    application_name: str  # "deployctl:<installation>:<run>:<token>"; finds the run's sessions on the target
     params: Any  # the operation's own Params
     target: TargetFacts
     shelf: Shelf  # the record of the target's backups

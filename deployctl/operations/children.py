@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from deployctl.operations.base import Cancelled, ProcessFailed
@@ -50,7 +51,9 @@ def execute(
 
     extra = dict(env or {})
     if pass_url and connection is not None:
-        extra["DATABASE_URL"] = connection.url
+        # With the run's name, by which its sessions are ended: not every driver reads PGAPPNAME.
+        named = {**connection.options, "application_name": application_name}
+        extra["DATABASE_URL"] = replace(connection, options=named).url
     with process.child_environment(connection, application_name=application_name, extra=extra) as environment:
         completed = process.run(
             argv,

@@ -1,11 +1,12 @@
 """Started between us and a program that we run: takes the program and all its descendants down when we die.
 
-Runs as its own small process (`python -I -S guard.py LIFELINE REPORT PROGRAM ARGUMENT…`) and imports nothing
-of this project, so that it starts in a few milliseconds.
+Runs as its own small process (`python -I -S guard.py LIFELINE REPORT GRACE PASSFILE PROGRAM ARGUMENT…`) and
+imports nothing of this project, so that it starts in a few milliseconds.
 
 LIFELINE is the read end of a pipe whose other end only our process holds. A byte on it asks for a stop; its
 end means that we are gone, kill -9 included, for the kernel closes what a dead process held. REPORT takes
-one JSON line per event: started, finished, or could not start.
+one JSON line per event: started, finished, or could not start. GRACE is how many seconds a program that is
+stopped has to end by itself. PASSFILE, where it is not empty, is removed with its folder when we are gone.
 """
 
 from __future__ import annotations
@@ -28,8 +29,19 @@ GRACE_WHEN_ORPHANED_S = 1.0
 POLL_S = 0.05
 
 
-def main(lifeline: int, report: int, grace_s: float, argv: list[str]) -> None:
-    """Run the program to its end, or end it."""
+def main(lifeline: int, report: int, grace_s: float, pass_file: str, argv: list[str]) -> None:
+    """Run the program to its end, or end it; leave nothing behind."""
+    try:
+        guard(lifeline, report, grace_s, argv)
+    finally:
+        if pass_file and is_orphaned(lifeline):
+            with contextlib.suppress(OSError):
+                Path(pass_file).unlink()
+                Path(pass_file).parent.rmdir()
+
+
+def guard(lifeline: int, report: int, grace_s: float, argv: list[str]) -> None:
+    """Run the program to its end, or end it with all that it started."""
     stop_flag: list[str] = []
     # Handlers, for the program would inherit "ignored".
     for ignored in (signal.SIGINT, signal.SIGHUP):
@@ -63,6 +75,14 @@ def wait(child: subprocess.Popen[bytes], lifeline: int, stop_flag: list[str], gr
         if readable:
             return grace_s if os.read(lifeline, 1) else GRACE_WHEN_ORPHANED_S
     return None
+
+
+def is_orphaned(lifeline: int) -> bool:
+    """Whether the other end of the pipe is closed; bytes that ask for a stop may still wait in it."""
+    while select.select([lifeline], [], [], 0)[0]:
+        if not os.read(lifeline, 1):
+            return True
+    return False
 
 
 def end(child: subprocess.Popen[bytes], lifeline: int, grace_s: float) -> None:
@@ -128,4 +148,4 @@ def tell(report: int, **event: object) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4], sys.argv[5:])

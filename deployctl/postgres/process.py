@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from deployctl.errors import DeployctlError
+from deployctl.postgres import pass_file
 from deployctl.postgres.connection import CONNECT_TIMEOUT_S, ConnectionSpec, environment_names
 from deployctl.postgres.queries.session import CHECKS_CLIENT_FROM
 
@@ -111,9 +111,10 @@ class _Guarded:
         lifeline_read, self._lifeline = os.pipe()
         self._report, report_write = os.pipe()
         inherited = (lifeline_read, report_write)
+        arguments = [*map(str, inherited), str(GRACE_S), pass_file.to_remove(env)]
         try:
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), *map(str, inherited), str(GRACE_S), *command],
+                [sys.executable, "-I", "-S", str(GUARD), *arguments, *command],
                 env=dict(env),
                 cwd=cwd,
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
@@ -196,8 +197,7 @@ def child_environment(
 ) -> Iterator[dict[str, str]]:
     """The environment for one program, built from empty.
 
-    The password travels in a pass file that only we can read and that is removed at the end, never in the
-    environment (`/proc/<pid>/environ`) or in argv (`ps`).
+    The password travels in a pass file that is removed at the end (`pass_file`).
 
     Args:
         spec: the database that libpq programs reach by it; None for programs that need none.
@@ -213,10 +213,8 @@ def child_environment(
     env |= {"LANG": "C.UTF-8", "PGAPPNAME": application_name, "PSQLRC": os.devnull}
     with contextlib.ExitStack() as stack:
         if spec is not None:
-            env |= connection_variables(spec)
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deployctl-")))
-            env["PGPASSFILE"] = str(folder / "pgpass")
-            _write_private(folder / "pgpass", pass_file_line(spec))
+            path = stack.enter_context(pass_file.written(spec, application_name=application_name))
+            env |= connection_variables(spec) | {"PGPASSFILE": str(path)}
         yield env | dict(extra or {})
 
 
@@ -247,33 +245,6 @@ def session_options(spec: ConnectionSpec, server_version: int) -> dict[str, str]
         return {}
     given = spec.options.get("options", "")
     return {"PGOPTIONS": f"{given} -c client_connection_check_interval=1s".strip()}
-
-
-def pass_file_line(spec: ConnectionSpec) -> str:
-    r"""The line of a PostgreSQL password file for a spec; `:` and `\` are escaped as its documentation asks.
-
-    Raises:
-        CannotStart: the password holds a line break, which the file's format cannot express.
-    """
-    if any(character in spec.password for character in "\r\n\0"):
-        raise CannotStart(
-            "The password holds a line break, which PostgreSQL's password file cannot hold. Change it."
-        )
-    # A socket folder is matched under another name ("localhost"), and a line break cannot be written: any.
-    host = "*" if spec.host.startswith("/") else spec.host
-    fields = [host, str(spec.port), "*", spec.user]
-    fields = ["*" if any(c in field for c in "\r\n") else field for field in fields]
-    return ":".join(part if part == "*" else _escape(part) for part in [*fields, spec.password]) + "\n"
-
-
-def _escape(part: str) -> str:
-    return part.replace("\\", "\\\\").replace(":", "\\:")
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _executable(name: str, env: Mapping[str, str], cwd: Path | None) -> str:

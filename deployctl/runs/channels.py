@@ -6,11 +6,12 @@ from typing import Any
 
 from deployctl.runs.models import Run, Target
 from deployctl.runs.permissions import may_see
+from deployctl.web.http import row_number
 from deployctl.web.live import register_channel
 
 
 def _may_watch_run(user: Any, number: str) -> bool:
-    return number.isdecimal() and Run.objects.visible_to(user).filter(pk=int(number)).exists()
+    return Run.objects.visible_to(user).filter(pk=row_number(number)).exists()
 
 
 def _may_watch_target(user: Any, name: str) -> bool:

@@ -32,7 +32,7 @@ def tell_finished(run: Run) -> None:
     """Call every listener.
 
     A defect in one of them undoes what that one did, not the run's own record: a run that cannot be recorded
-    would look as if it never ended.
+    would look as if it never ended. Who must not miss an end looks for it again (`checklists.tasks.settle`).
     """
     for listener in _on_finish:
         try:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from deployctl.errors import Refusal
 from deployctl.operations.base import Operation
+from deployctl.runs.models.environment import Environment
 from deployctl.runs.models.run_states import RunState
-from deployctl.runs.models.target import Environment, Target
+from deployctl.runs.models.target import Target
 
 if TYPE_CHECKING:
     from deployctl.runs.models.run import Run
@@ -46,3 +47,10 @@ def who_is_at_it(busy: Run | None, target: Target, operation: type[Operation]) -
             told + "Its worker was lost. Look at the target and decide on the run's page what became of it."
         )
     return told + "Wait until it has ended, or cancel it."
+
+
+def why_not_cancelled(run: Run) -> str:
+    """Why a run cannot be cancelled (again)."""
+    if run.state == RunState.RUNNING:
+        return f"Run {run.pk} is being cancelled already: {run.cancel_requested_by_name} asked for it."
+    return f"Run {run.pk} has ended: {run.get_state_display().lower()}. It needs no cancelling."

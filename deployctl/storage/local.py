@@ -74,7 +74,9 @@ class LocalFolder:
         partial = Partial(final.with_name(name + PARTIAL), final)
         try:
             # Dumps hold people's data: nobody but us reads them.
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+            for folder in reversed(missing):
+                folder.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would leave parents open to all
             if final.exists():
                 raise StorageError(f"{name} exists already. Nothing was replaced; choose another name.")
             partial.path.mkdir(mode=0o700)

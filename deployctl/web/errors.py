@@ -12,7 +12,12 @@ from deployctl.web.http import wants_fragment
 # nothing is broken here, and htmx does not show the body of those.
 OTHERWISE = 409
 STATUS: dict[type[DeployctlError], int] = {Refusal: 409, InvalidInput: 422, NotAllowed: 403}
-TITLES = {403: "You may not do this", 409: "This was refused", 422: "This cannot be used"}
+TITLES = {
+    403: "You may not do this",
+    405: "There is no page here",
+    409: "This was refused",
+    422: "This cannot be used",
+}
 
 
 def status_of(error: DeployctlError) -> int:

@@ -31,6 +31,8 @@ GATHER_S = 0.03
 # Cut off from Redis nobody tells us of changes: pages then fetch what they show this often.
 RESYNC_DEAF_S = 5.0
 CHANNELS_AT_MOST = 20
+# A stream outlives the request that opened it: whether its reader may still read is asked this often.
+ASK_AGAIN_S = 5.0
 # A broker that hangs must not hold up every request: after a failure we stay silent this long.
 SILENT_AFTER_FAILURE_S = 5.0
 
@@ -95,12 +97,16 @@ async def live(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     if not await sync_to_async(_may_watch_all)(user, channels):
         # Read by a script, which needs no page around it.
         return HttpResponse("You may not watch this.", status=403, content_type="text/plain")
-    return event_stream(_changes(channels, _seconds(request.GET.get("since"))))
+    return event_stream(request, _changes(channels, _seconds(request.GET.get("since"))))
 
 
-def event_stream(events: AsyncIterator[str]) -> StreamingHttpResponse:
-    """An answer of server-sent events (WHATWG HTML, 9.2) that holds no database session while it lasts."""
-    response = StreamingHttpResponse(_without_database(events), content_type="text/event-stream")
+def event_stream(request: HttpRequest, events: AsyncIterator[str]) -> StreamingHttpResponse:
+    """An answer of server-sent events (WHATWG HTML, 9.2) that holds no database session while it lasts.
+
+    It ends soon after the reader's own session has ended, or the reader was shut out.
+    """
+    goes_on: Callable[[], bool] = getattr(request, "goes_on", lambda: True)
+    response = StreamingHttpResponse(_while_allowed(goes_on, events), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"  # nginx would otherwise hold the stream back
     return response
@@ -118,12 +124,24 @@ def event(name: str, data: object, *, identifier: str = "") -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-async def _without_database(events: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _while_allowed(goes_on: Callable[[], bool], events: AsyncIterator[str]) -> AsyncIterator[str]:
     # The middleware opened a session for the user's row; Django would close it only when the stream ends.
     await sync_to_async(connections.close_all)()
+    asked = time.monotonic()
     async with aclosing(events) as stream:  # type: ignore[type-var]
         async for text in stream:
+            if time.monotonic() - asked > ASK_AGAIN_S:
+                asked = time.monotonic()
+                if not await sync_to_async(_ask)(goes_on):
+                    return
             yield text
+
+
+def _ask(goes_on: Callable[[], bool]) -> bool:
+    try:
+        return goes_on()
+    finally:
+        connections.close_all()
 
 
 def _may_watch_all(user: AbstractBaseUser, channels: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils import timezone
@@ -31,6 +32,15 @@ class Compression(GZipMiddleware):
         return compressed
 
 
+class NoNul(MiddlewareMixin):
+    """Refuse queries that hold a NUL: PostgreSQL's text has none, so nothing of ours is called that way."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Answer 400 before a query fails over it. Forms refuse it by themselves, beside the field."""
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            raise BadRequest("An address cannot hold a NUL character.")
+
+
 class MethodOverride(MiddlewareMixin):
     """Let a plain form say `_method=DELETE`: HTML forms know only GET and POST."""
 
@@ -55,6 +65,22 @@ class ErrorsAsAnswers(MiddlewareMixin):
         if isinstance(exception, DeployctlError):
             return errors.answer(request, exception)
         return None
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """A page for whoever opens an address that only takes forms: a reload, a bookmark, a way back in.
+
+        Django answers 405 with nothing at all, which browsers show as a failure of their own.
+        """
+        if response.status_code != 405 or request.method not in {"GET", "HEAD"}:
+            return response
+        page = errors.problem(
+            request,
+            "This address takes what a form sends and has no page of its own. Nothing was changed. "
+            "Go back to the page you came from, or begin at the first page.",
+            status=405,
+        )
+        page["Allow"] = response.get("Allow", "")
+        return page
 
 
 class ViewerTimezone(MiddlewareMixin):

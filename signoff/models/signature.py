@@ -23,7 +23,7 @@ class SignatureQuerySet(models.QuerySet["Signature"]):
 
 
 class Signature(models.Model):
-    """Who signed what, as whom, meaning what, when, how. Made by `signoff.signing.sign`."""
+    """Who signed what, as whom, meaning what, when, how. Made by `Slot.sign`."""
 
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="signatures")
     signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="signatures")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Now
 
 from checklists import readiness
@@ -11,7 +11,7 @@ from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
 from deployctl.audit.actions import Action
-from deployctl.errors import NotAllowed, Refusal
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import record as records
 from signoff.models.gate import Gate
 
@@ -74,12 +74,32 @@ class Slot(models.Model):
             WrongPassword, WrongCode, Throttled, NoFactor: see `User.verify_password_and_code`.
         """
         self._check(by, digest)
-        by.verify_password_and_code(password, code)
+        self._verify(by, password, code)
         # Serialises signers, and them with everything that changes the deployment.
         with self.gate.deployment.changing():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
             record = slot._check(User.objects.get(pk=by.pk), digest)
+            # The record also says how people and the target are called, which may change without the
+            # deployment being told: all signatures of a gate stand over one and the same record.
+            slot.gate.break_signatures(
+                by=by, change="what the record says of people or of the target changed"
+            )
             slot._record_signature(by, record, digest)
+
+    def _verify(self, by: User, password: str, code: str) -> None:
+        """Have password and code accepted; where they are refused, this place's history says so."""
+        try:
+            by.verify_password_and_code(password, code)
+        except InvalidInput as error:
+            with transaction.atomic():
+                audit.append(
+                    Action.SIGNATURE_REFUSED,
+                    by=by,
+                    subject=self,
+                    deployment_id=self.gate.deployment_id,
+                    data={"gate": self.gate.key, "role": self.role, "reason": error.sentence},
+                )
+            raise
 
     def _check(self, by: User, digest: str) -> records.Json:
         if sentence := self.refusal(by):

@@ -13,6 +13,7 @@ from checklists.models import Deployment
 from deployctl.accounts.policies import approver, member
 from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
+from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other
 from signoff import presentation
 from signoff import record as records
@@ -24,10 +25,10 @@ from signoff.models import Gate, Slot
 @require_safe
 def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
-    gate = get_object_or_404(Gate.objects.select_related("deployment"), pk=pk)
-    deployment = get_object_or_404(Deployment.objects.visible_to(person(request)), pk=gate.deployment_id)
-    gate.deployment = deployment
-    view = presentation.one_gate(gate, person(request))
+    visible = Deployment.objects.visible_to(person(request)).with_team()
+    deployment = get_object_or_404(visible, gates=pk)
+    gate = presentation.gates_for_pages(deployment).get(pk=pk)
+    view = presentation.gate_view(gate, person(request))
     return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
 
 
@@ -52,7 +53,7 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
         pk=row_number(request.POST.get("slot")),
         gate__deployment__in=Deployment.objects.visible_to(person(request)).filter(pk=deployment_id),
     )
-    form = SignatureForm(request.POST, gate=slot.gate, slots=[slot])
+    form, status = SignatureForm(request.POST, gate=slot.gate, slots=[slot]), 422
     if form.is_valid():
         try:
             slot.sign(
@@ -63,26 +64,24 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
             )
         except DeployctlError as error:
             form.add_error(None, error.sentence)
+            status = status_of(error)
         else:
             messages.success(request, f"Signed as {slot.label}.")
             return see_other(request, reverse("checklists:deployment", args=[deployment_id]))
-    return _sign_page(
-        request, slot.gate, form, _open_slots(slot.gate, request), presentation.shown_record(slot.gate), 422
-    )
+    # As things are now: somebody else may have signed meanwhile.
+    gate = _gate(request, deployment_id, slot.gate.key)
+    record = presentation.shown_record(gate)
+    return _sign_page(request, gate, form, _open_slots(gate, request), record, status)
 
 
 def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
-    visible = Deployment.objects.visible_to(person(request))
-    return get_object_or_404(
-        Gate.objects.select_related("deployment__target", "deployment__template_version__template"),
-        deployment__in=visible.filter(pk=deployment_id),
-        key=key,
-    )
+    visible = Deployment.objects.visible_to(person(request)).with_team().select_related("target")
+    deployment = get_object_or_404(visible, pk=deployment_id)
+    return get_object_or_404(presentation.gates_for_pages(deployment), key=key)
 
 
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
-    slots = list(gate.slots.select_related("gate__deployment"))
-    return [slot for slot in slots if not slot.refusal(person(request))]
+    return [slot for slot in gate.slots.all() if not slot.refusal(person(request))]
 
 
 def _sign_page(
@@ -96,7 +95,7 @@ def _sign_page(
     context = {
         "gate": gate,
         "deployment": gate.deployment,
-        "view": presentation.one_gate(gate, person(request)),
+        "view": presentation.gate_view(gate, person(request)),
         "record": record,
         "sections": presentation.sections(record),
         # Always of the record that this very page shows, also after a refusal.
@@ -105,6 +104,6 @@ def _sign_page(
         "slots": slots,
         "reasons": sorted({slot.refusal(person(request)) for slot in gate.slots.all()} - {""}),
         "blockers": readiness.blockers(gate.deployment, gate.key),
-        "changes": presentation.changed_since_last_signature(gate),
+        "changes": presentation.changed_since_last_signature(gate, record),
     }
     return render(request, "signoff/gate_sign.html", context, status=status)

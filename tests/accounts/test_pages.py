@@ -124,9 +124,10 @@ def test_permissions_become_as_ticked(office: Client, dba: User) -> None:
 
 
 def test_the_only_administrator_is_told_why_not(office: Client, administrator: User) -> None:
-    answer = office.post(f"/people/{administrator.pk}/permissions/", {"permissions": []})
+    answer = office.post(f"/people/{administrator.pk}/permissions/", {"permissions": ["operator"]})
     assert answer.status_code == 409
-    assert "only administrator left" in answer.content.decode()
+    assert "only administrator left. Nothing was changed." in answer.content.decode()
+    assert administrator.permissions == {"administrator"}
 
 
 def test_a_person_is_disabled_and_let_in_again(office: Client, dba: User) -> None:
@@ -186,9 +187,19 @@ def test_the_audit_log_is_filtered(office: Client, administrator: User, dba: Use
 
 
 @pytest.mark.parametrize(
-    "query", ["since=never", "person=999999", "deployment=-1", "action=x.y", "page=zero"]
+    "query",
+    [
+        *("since=never", "since=0001-01-01", "until=9999-12-31", "person=999999", "deployment=-1"),
+        "action=x.y",
+    ],
 )
-def test_a_filter_that_means_nothing_is_no_defect(office: Client, query: str) -> None:
+def test_a_filter_that_means_nothing_says_so_and_shows_nothing(office: Client, query: str) -> None:
+    answer = office.get(f"/audit/?{query}")
+    assert (answer.status_code, numbers(answer)) == (422, [])
+
+
+@pytest.mark.parametrize("query", ["page=zero", f"deployment={'9' * 30}", "page=4711"])
+def test_a_number_that_nothing_has_is_no_defect(office: Client, query: str) -> None:
     assert office.get(f"/audit/?{query}").status_code == 200
 
 

@@ -135,6 +135,7 @@ class Person:
         if (tick.get_attribute("aria-label") or "").startswith("Open"):
             item.get_by_label("A note").fill("Seen; the paper lies in the vault.")
             item.get_by_role("button", name="Add note").click()
+            expect(item.get_by_label("Proof")).to_contain_text("the paper lies in the vault")
             item.get_by_role("button", name="Tick", exact=True).click()
         expect(item).to_have_attribute("data-status", "done")
 

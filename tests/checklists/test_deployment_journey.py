@@ -232,3 +232,20 @@ def test_moving_into_another_deployments_window_is_refused_and_nothing_moves(
     deployment.refresh_from_db()
     assert deployment.title == "Shop goes live"
     assert deployment.window_end < other.window_start
+
+
+def test_a_window_that_was_given_up_may_be_taken_when_the_gate_reopens(
+    deployment: Deployment, dba: User
+) -> None:
+    put(deployment, "signed_off")
+    facts = {"window_start": deployment.window_start, "window_end": deployment.window_end}
+    other = plan(
+        deployment.target, deployment.template_version, [(dba, "dba")], title="The next one", **facts
+    )
+    with pytest.raises(Refusal, match="“The next one” holds shop from"):
+        deployment.reopen(MACHINE, "because")
+    deployment.refresh_from_db()
+    assert deployment.state == "signed_off"
+    other.cancel(MACHINE, "Not needed.")
+    deployment.reopen(MACHINE, "because")
+    assert deployment.state == "verifying"

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from checklists.models import Deployment, Item, Template
 from checklists.story import Show
+from checklists.story.timeline import timeline_of
 from deployctl.accounts.models import User
 from tests.checklists.deployments import in_hours, item, plan, team_of
 
@@ -235,3 +236,65 @@ def test_programs_may_ask_for_the_head_of_a_page_only(
     for address in ("/", "/deployments/", deployment.get_absolute_url(), "/deployments/new", "/history.csv"):
         answer = browser.head(address)
         assert (answer.status_code, answer.content) == (200, b""), address
+
+
+def test_the_timeline_reads_as_sentences(deployment: Deployment, dba: User) -> None:
+    deployment.edit(dba, title="Renamed", rollback_plan="Another.")
+    item(deployment, "Connection").start(dba).cancel(by=dba)
+    lines = [f"{line.who} {line.what} {line.subject} {line.said}".strip() for line in timeline_of(deployment)]
+    assert "Dana Baker changed the plan  rollback plan, title" in lines
+    assert any(line.startswith("Dana Baker asked for run ") for line in lines)
+    assert not [line for line in lines if ": requested" in line or ": cancelled" in line]
+
+
+@pytest.mark.parametrize(
+    ("find", "shown", "hidden"),
+    [
+        ("SERVER is", "Server is there", "Anybody checks this"),
+        ("pool", "Thresholds", "Server is there"),
+        ("server&show=failing", "No item fits this filter.", "Server is there"),
+    ],
+)
+def test_items_are_found_by_their_words(
+    deployment: Deployment, dba: User, signed_in: Any, find: str, shown: str, hidden: str
+) -> None:
+    page = signed_in(dba).get(f"{deployment.get_absolute_url()}?find={find}").content.decode()
+    checklist = page.partition('</nav>\n  <div class="progress">')[2].partition("<aside")[0]
+    assert shown in checklist
+    assert hidden not in checklist
+
+
+def test_a_section_is_found_by_its_title_and_filters_keep_what_was_looked_for(
+    whole: Deployment, dba: User, signed_in: Any
+) -> None:
+    page = signed_in(dba).get(f"{whole.get_absolute_url()}?find=security+hardening").content.decode()
+    assert "Audit logging enabled" in page
+    assert "Prisma client generated" not in page.partition("<aside")[0]
+    assert "?show=mine&amp;find=security+hardening" in page
+
+
+def test_a_halted_deployment_says_who_halted_it_and_why(
+    deployment: Deployment, dba: User, viewer: User, signed_in: Any
+) -> None:
+    put(deployment, "deploying")
+    Deployment.objects.get(pk=deployment.pk).halt(dba, "Pods crash.")
+    page = signed_in(viewer).get(f"{deployment.get_absolute_url()}state", headers=HTMX).content.decode()
+    assert "Dana Baker halted it" in page
+    assert "“Pods crash.”" in page
+
+
+def test_what_has_ended_waits_for_no_window(deployment: Deployment, viewer: User, signed_in: Any) -> None:
+    assert "Window opens" in signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
+    put(deployment, "closed")
+    page = signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
+    assert "Window opens" not in page
+    assert str(deployment.window) in page
+
+
+def test_a_gate_that_nothing_is_in_the_way_of_asks_for_signatures(
+    deployment: Deployment, viewer: User, signed_in: Any
+) -> None:
+    address = deployment.get_absolute_url()
+    assert "Tick or run what the first gate covers" in signed_in(viewer).get(address).content.decode()
+    Item.objects.of_deployment(deployment.pk).update(state="done")
+    assert "have the first gate signed" in signed_in(viewer).get(address).content.decode()

@@ -63,7 +63,7 @@ def test_a_new_installation_is_told_what_to_do_first(
     db: None, viewer: User, dba: User, signed_in: Any
 ) -> None:
     page = home(signed_in(viewer))
-    assert "Three steps to the first deployment" in page
+    assert "Four steps to the first deployment" in page
     assert "An operator does this." in page
     assert "/deployments/new" not in page
     assert "/deployments/new" in home(signed_in(dba))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from checklists.models import Deployment, Item
+from checklists.models import Deployment, Item, Proof
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run
 from tests.checklists.deployments import item
@@ -206,3 +206,15 @@ def test_a_section_is_ticked_together(deployment: Deployment, dba: User, signed_
     answer = signed_in(dba).post(f"/sections/{section.pk}/completions", {"note": "Again."}, headers=HTMX)
     assert answer.status_code == 409
     assert "no open item left" in answer.content.decode()
+
+
+def test_a_proof_that_failed_is_no_evidence(
+    deployment: Deployment, devops_lead: User, signed_in: Any
+) -> None:
+    promise, browser = item(deployment, "Papers"), signed_in(devops_lead)
+    Proof.objects.create(item=promise, kind="check", outcome="fail", by_name="test")
+    page = browser.get(f"/items/{promise.pk}/").content.decode()
+    assert "needs evidence" in page
+    assert f'aria-label="Open: {promise}"' in page  # a press would be refused
+    promise.add_proof(devops_lead, "note", text="Shelf 7.")
+    assert f'aria-label="Tick: {promise}"' in browser.get(f"/items/{promise.pk}/").content.decode()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import Mock
+
 import pytest
 
 from checklists.models import Deployment, Item, ItemState
 from checklists.readiness import blockers
+from checklists.runs import settle_left
 from deployctl.accounts.models import User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.guards import check_claim
@@ -172,3 +176,63 @@ def test_one_run_proves_every_item_beside_it_that_asks_for_the_same(
         "Encryption seen": ItemState.DONE,
         "Leads reach it": ItemState.OPEN,  # another role answers for it
     }
+
+
+def test_a_second_run_of_a_kept_item_is_in_the_way_until_it_has_ended(
+    deployment: Deployment, dba: User
+) -> None:
+    promise = item(deployment, "Connection")
+    finish(promise.start(dba), RunState.SUCCEEDED)
+    run = promise.start(dba)
+    assert f"“{promise}” is being proven by run {run.pk}, which is queued." in [
+        blocker.sentence for blocker in blockers(deployment, "pre")
+    ]
+    finish(run, RunState.SUCCEEDED)
+    assert str(promise) not in " ".join(blocker.sentence for blocker in blockers(deployment, "pre"))
+
+
+def test_a_deployment_does_not_begin_while_a_run_may_undo_what_was_approved(
+    deployment: Deployment, dba: User
+) -> None:
+    run = item(deployment, "Connection").start(dba)
+    put(deployment, "approved")
+    with pytest.raises(Refusal, match=rf"Run {run.pk} \(connect\) is queued.*stays approved"):
+        Deployment.objects.get(pk=deployment.pk).begin(dba)
+    run.cancel(by=dba)
+    put(deployment, "approved")
+    Deployment.objects.get(pk=deployment.pk).begin(dba)
+
+
+def test_an_end_that_went_unheard_is_settled_later(
+    deployment: Deployment, dba: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = item(deployment, "Connection")
+    run = promise.start(dba)
+    with monkeypatch.context() as patched:
+        patched.setattr(Item, "prove", Mock(side_effect=RuntimeError("a defect")))
+        finish(run, RunState.SUCCEEDED)
+        assert settle_left() == 0
+    assert promise.proofs.get().outcome == "pending"
+
+    assert settle_left() == 1
+    promise.refresh_from_db()
+    assert (promise.state, promise.proofs.get().outcome) == ("done", "pass")
+    assert settle_left() == 0
+
+
+def test_what_still_runs_or_waits_for_a_decision_is_not_settled(deployment: Deployment, dba: User) -> None:
+    promise = item(deployment, "Connection")
+    run = promise.start(dba)
+    assert settle_left() == 0
+    finish(run, RunState.UNKNOWN)
+    assert settle_left() == 0
+    assert promise.proofs.get().outcome == "pending"
+
+
+def test_a_failed_item_says_why(deployment: Deployment, dba: User, signed_in: Any) -> None:
+    promise = item(deployment, "Connection")
+    run = promise.start(dba)
+    finish(run, RunState.FAILED, "The server refuses the password.")
+    page = signed_in(dba).get(deployment.get_absolute_url()).content.decode()
+    assert "The server refuses the password." in page
+    assert f"run {run.pk}</a> failed" in page

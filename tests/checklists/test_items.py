@@ -95,6 +95,21 @@ def test_an_item_that_asks_for_evidence_is_not_ticked_without(
     assert promise.state == "done"
 
 
+def test_the_note_of_a_tick_is_the_evidence_where_there_is_none_yet(
+    deployment: Deployment, devops_lead: User
+) -> None:
+    promise = item(deployment, "Papers")
+    promise.complete(devops_lead, "Signed by all, filed under 2026/7.")
+    assert promise.state == "done"
+    assert (promise.proofs.get().kind, promise.proofs.get().text) == (
+        "note",
+        "Signed by all, filed under 2026/7.",
+    )
+    promise.undo(devops_lead)
+    promise.complete(devops_lead, "Still there.")
+    assert promise.proofs.count() == 1
+
+
 def test_an_operations_item_ticked_by_hand_needs_a_note(deployment: Deployment, dba: User) -> None:
     promise = item(deployment, "Connection")
     with pytest.raises(InvalidInput, match="proven by the operation “connect”"):

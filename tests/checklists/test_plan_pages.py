@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from checklists.models import Deployment, Template, TemplateVersion
@@ -96,6 +98,18 @@ def test_an_hour_that_does_not_exist_is_asked_for_again(
     answer = signed_in(dba).post("/deployments/new", data)
     assert answer.status_code == 422
     assert not Deployment.objects.exists()
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_the_ends_of_the_calendar_are_no_defect(
+    target: Target, version: TemplateVersion, dba: User, signed_in: Any, zone: str, day: str
+) -> None:
+    User.objects.filter(pk=dba.pk).update(timezone=zone)
+    window = {"window_start": f"{day}T00:00", "window_end": f"{day}T23:59"}
+    answer = signed_in(dba).post("/deployments/new", filled(target, version, [(dba, "dba")], **window))
+    assert answer.status_code == 422
+    assert "look like a slip" in answer.content.decode()
 
 
 def test_errors_stand_beside_their_fields_and_nothing_typed_is_lost(
@@ -196,3 +210,52 @@ def test_somebody_who_does_not_lead_is_refused(deployment: Deployment, qa_lead: 
     answer = signed_in(qa_lead).post(f"{deployment.get_absolute_url()}plan", data)
     assert answer.status_code == 403
     assert "for operators" in answer.content.decode()
+
+
+def seen_in(page: str) -> str:
+    """What the form says it was made from."""
+    found = re.search(r'name="seen" value="([0-9a-f]{64})"', page)
+    assert found
+    return found[1]
+
+
+def test_nobody_overwrites_a_plan_that_they_did_not_see(
+    deployment: Deployment, dba: User, devops_lead: User, signed_in: Any
+) -> None:
+    browser, address = signed_in(devops_lead), f"{deployment.get_absolute_url()}plan"
+    seats = [(seat.user, seat.role) for seat in deployment.team.all()]
+    mine = filled(deployment.target, deployment.template_version, seats, rollback_plan="My plan.")
+    mine["seen"] = seen_in(browser.get(address).content.decode())
+    deployment.edit(dba, rollback_plan="A better plan.")
+
+    refused = browser.post(address, mine)
+    page = refused.content.decode()
+    assert refused.status_code == 409
+    assert "Somebody else changed the plan" in page
+    assert "My plan." in page
+    deployment.refresh_from_db()
+    assert deployment.rollback_plan == "A better plan."
+
+    assert browser.post(address, mine | {"seen": seen_in(page)}).status_code == 303
+    deployment.refresh_from_db()
+    assert deployment.rollback_plan == "My plan."
+
+
+def test_a_disabled_person_stays_in_the_team_until_somebody_takes_them_out(
+    deployment: Deployment, dba: User, qa_lead: User, administrator: User, signed_in: Any
+) -> None:
+    qa_lead.disable(by=administrator)
+    browser, address = signed_in(dba), f"{deployment.get_absolute_url()}plan"
+    page = browser.get(address).content.decode()
+    assert f'value="{qa_lead.pk}" selected>Quinn Adler · {qa_lead.email} (disabled)' in page
+    seats = [(seat.user, seat.role) for seat in deployment.team.all()]
+    data = filled(deployment.target, deployment.template_version, seats, title="Renamed")
+    assert browser.post(address, data).status_code == 303
+    assert deployment.team.filter(user=qa_lead).exists()
+    without = filled(deployment.target, deployment.template_version, seats[:2], title="Renamed")
+    browser.post(address, without)
+    assert not deployment.team.filter(user=qa_lead).exists()
+
+
+def test_who_does_not_lead_gets_no_form(deployment: Deployment, qa_lead: User, signed_in: Any) -> None:
+    assert signed_in(qa_lead).get(f"{deployment.get_absolute_url()}plan").status_code == 403

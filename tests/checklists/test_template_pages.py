@@ -99,11 +99,15 @@ def test_problems_are_listed_with_their_lines_and_the_text_comes_back(signed_in:
     assert not Template.objects.exists()
 
 
+def test_a_mended_file_goes_before_the_text_that_came_back(signed_in: Any, dba: User) -> None:
+    signed_in(dba).post(NEW, {"text": "## A\n- [ ] a <!-- rol: dba -->\n", **upload(SOURCE.encode())})
+    assert TemplateVersion.objects.get().source == SOURCE
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
         ({}, "Choose a file or paste the text"),
-        ({"text": SOURCE, **upload(SOURCE.encode())}, "not both"),
         (upload(b"\xff\xfe"), "not text in UTF-8"),
         (upload(b"a\x00"), "control character"),
         (upload(b"a" * (MAX_BYTES + 1)), "larger than 1 MB"),

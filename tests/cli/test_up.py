@@ -22,7 +22,7 @@ from deployctl.embedded.ports import remembered_port
 
 READY_WITHIN_S = 60
 GONE_WITHIN_S = 15
-ALL = {"postgres", "redis", "web", "worker", "beat"}
+ALL = {"postgres", "redis", "web", "worker", "upkeep", "beat"}
 
 
 class Up:
@@ -56,7 +56,7 @@ class Up:
         return self.process.children(recursive=True)
 
     def one(self, program: str) -> psutil.Process:
-        signs = {"web": "uvicorn", "worker": "deployctl.celery:app", "postgres": "bin/postgres"}
+        signs = {"web": "uvicorn", "upkeep": "--hostname upkeep@", "postgres": "bin/postgres"}
         (supervisord,) = self.process.children()
         (found,) = (one for one in supervisord.children() if signs[program] in " ".join(one.cmdline()))
         return found
@@ -110,7 +110,9 @@ def gone(processes: list[psutil.Process], within_s: float = GONE_WITHIN_S) -> bo
 
 
 def test_it_starts_says_how_to_sign_in_and_stops_everything(up: StartUp, data: Path) -> None:
-    running = up(DATABASE_URL="postgresql://somebody@elsewhere.invalid/other")
+    # What somebody's shell may hold: another database, a proxy. What an installation behind a proxy is given.
+    elsewhere = {"DATABASE_URL": "postgresql://somebody@elsewhere.invalid/other"}
+    running = up(**elsewhere, http_proxy="http://127.0.0.1:1", ALLOWED_HOSTS="deployctl.example.org")
     assert running.says(r"^ready http://127\.0\.0\.1:(\d+)$").group(1) == str(running.port)
     password = running.says(r"^  admin@localhost  (\S{20})$").group(1)
     assert running.answers()
@@ -153,12 +155,15 @@ def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Pa
     assert running.answers(), "it was not disturbed"
     running.end()
     up("--demo").says("is not a demonstration.* Nothing was changed")
+    environment = data / "environment"
+    environment.write_text(environment.read_text().replace("DEPLOYCTL_DEMO=0", "DEPLOYCTL_DEMO=1"))
+    up().says("holds a demonstration.* Nothing was changed")
 
 
 def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp, data: Path) -> None:
     running = up()
     running.says("^ready ")
-    for program in ("web", "postgres"):
+    for program in ("web", "upkeep", "postgres"):
         running.one(program).kill()
         running.says(rf"^{program} ended unexpectedly \(terminated by SIGKILL\) and is started again")
         deadline = time.monotonic() + 30
@@ -171,6 +176,19 @@ def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp,
     running.process.kill()
     assert gone(family)
     up().says("^ready ")
+
+
+def test_it_outlives_its_terminal_under_nohup(up: StartUp) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        running = up()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    running.says("^ready ")
+    running.process.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    assert running.answers()
+    assert running.end() == 0
 
 
 def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp) -> None:

@@ -28,7 +28,10 @@ def test_the_sample_application_is_read() -> None:
     ("toml", "words"),
     [
         ("", ["migrations is missing"]),
-        ('[migrations]\ntool = "flyway"', ["migrations.tool: must be one of alembic, django, prisma, prisma_files, sql"]),
+        (
+            '[migrations]\ntool = "flyway"',
+            ["migrations.tool: must be one of alembic, django, prisma, prisma_files, sql"],
+        ),
         (PRISMA_FILES + '[commands]\nsed = ["x"]', ["commands.sed is not a key", "known: generate, seed"]),
         (PRISMA_FILES + '[commands]\nseed = "npm run x"', ["commands.seed must be a list, not 'npm run x'"]),
         (PRISMA_FILES + "[commands]\nseed = []", ["commands.seed: must name a program"]),

@@ -18,9 +18,9 @@ import psutil
 import psycopg
 import pytest
 
-from deployctl.postgres import process
+from deployctl.postgres import pass_file, process
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
-from deployctl.postgres.process import CannotStart, Completed, child_environment, pass_file_line
+from deployctl.postgres.process import CannotStart, Completed, child_environment
 from deployctl.postgres.queries import activity
 from deployctl.postgres.tools import find_tool
 
@@ -163,9 +163,9 @@ def test_the_environment_is_built_from_empty(monkeypatch: pytest.MonkeyPatch) ->
 
     with child_environment(SPEC, application_name="deployctl:7:1", extra={"EXTRA": "1"}) as env:
         shown = dict(env)
-        pass_file = Path(env["PGPASSFILE"])
-        mode = stat.S_IMODE(pass_file.stat().st_mode)
-        content = pass_file.read_text()
+        path = Path(env["PGPASSFILE"])
+        mode = stat.S_IMODE(path.stat().st_mode)
+        content = path.read_text()
 
     assert set(shown) <= {
         *(
@@ -187,7 +187,7 @@ def test_the_environment_is_built_from_empty(monkeypatch: pytest.MonkeyPatch) ->
     assert shown["PSQLRC"] == "/dev/null"
     assert not any("s3cret" in value for value in shown.values())
     assert (mode, content) == (0o600, "db.example:5432:*:app:s3cret\n")
-    assert not pass_file.exists()
+    assert not path.parent.exists()
 
 
 def test_connection_parameters_travel_as_libpqs_own_variables() -> None:
@@ -207,12 +207,12 @@ def test_connection_parameters_travel_as_libpqs_own_variables() -> None:
     ],
 )
 def test_the_pass_file_is_escaped(changes: dict[str, str], line: str) -> None:
-    assert pass_file_line(replace(SPEC, **changes)) == line  # type: ignore[arg-type]
+    assert pass_file.line(replace(SPEC, **changes)) == line  # type: ignore[arg-type]
 
 
 def test_a_password_with_a_line_break_is_refused() -> None:
-    with pytest.raises(CannotStart, match="line break"):
-        pass_file_line(replace(SPEC, password="a\nb"))
+    with pytest.raises(pass_file.UnusablePassword, match="line break"):
+        pass_file.line(replace(SPEC, password="a\nb"))
 
 
 def test_a_real_program_connects_with_a_difficult_password(
@@ -282,10 +282,13 @@ def test_kill_9_takes_a_parallel_dump_and_its_sessions_down_within_two_seconds(
             wait_until(lambda: len(activity.pids_named(watch, MARK)) == 3)
             tree = psutil.Process(worker.pid).children(recursive=True)
             assert len(tree) >= 4  # guard, leader, two workers
+            password = Path(tree[0].environ()["PGPASSFILE"])
+            assert password.exists()
 
             worker.kill()
             took = wait_until(lambda: not any(alive(member) for member in tree))
             took += wait_until(lambda: not activity.pids_named(watch, MARK))
+            wait_until(lambda: not password.parent.exists(), within_s=1)
     finally:
         worker.kill()
         worker.wait()
@@ -310,6 +313,20 @@ def test_killing_the_guard_itself_takes_the_program_down(tmp_path: Path) -> None
 
     assert completed.signal == signal.SIGKILL
     wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids), within_s=2)
+
+
+def test_a_pass_file_whose_guard_was_killed_too_is_found_by_its_mark() -> None:
+    with child_environment(SPEC, application_name=f"{MARK}7") as env:
+        path = Path(env["PGPASSFILE"])
+        pass_file.remove_left(f"{MARK}8")
+        assert path.exists(), "somebody else's"
+        pass_file.remove_left(MARK)
+        assert not path.parent.exists()
+
+
+def test_a_pass_file_of_somebody_else_is_never_removed() -> None:
+    assert pass_file.to_remove({"PGPASSFILE": "/root/.pgpass"}) == ""
+    assert pass_file.to_remove({}) == ""
 
 
 def connect_major(spec: ConnectionSpec) -> int:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from checklists.models import Deployment, DeploymentState
@@ -70,13 +72,22 @@ def test_a_wrong_code_is_told_on_the_page_and_no_secret_is_given_back(
     assert PASSWORD not in page
 
 
+def test_after_a_refusal_the_browser_comes_back_to_where_it_is_told(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    _, page = _post(signed_in(dba), deployment, dba, Role.DBA, code="000000")
+    told = page.index("code is wrong")
+    assert page.index('id="signing"') < told
+    assert f'action="{reverse("signoff:signatures", args=[deployment.pk])}#signing"' in page
+
+
 def test_a_record_that_changed_meanwhile_is_shown_anew(
     deployment: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
     shown = records.digest(gate_of(deployment).record())
     deployment.edit(MACHINE, rollback_plan="Another plan.")
     status, page = _post(signed_in(dba), deployment, dba, Role.DBA, digest=shown)
-    assert status == 422
+    assert status == 409
     assert "record changed" in page
     assert f'value="{records.digest(gate_of(deployment).record())}"' in page
 
@@ -91,7 +102,7 @@ def test_somebody_elses_place_cannot_be_signed_by_its_number(
     deployment: Deployment, cto: User, signed_in: SignedIn
 ) -> None:
     status, page = _post(signed_in(cto), deployment, cto, Role.DBA)
-    assert status == 422
+    assert status == 403
     assert "You are not this deployment's Database Administrator." in page
 
 
@@ -144,3 +155,54 @@ def test_a_number_that_is_none_finds_no_place(deployment: Deployment, dba: User,
     address = reverse("signoff:signatures", args=[deployment.pk])
     for nonsense in ("", "x", "-1", "9" * 5000):
         assert signed_in(dba).post(address, {"slot": nonsense}).status_code == 404, nonsense
+
+
+def test_who_comes_second_reads_that_somebody_else_has_signed(
+    deployment: Deployment, dba: User, devops_lead: User, cto: User, signed_in: SignedIn
+) -> None:
+    team = [(seat.user, seat.role) for seat in deployment.team.all()]
+    deployment.edit(MACHINE, team=[*team, (cto, Role.DBA)])
+    sign(deployment, dba, Role.DBA)
+    status, page = _post(signed_in(cto), deployment, cto, Role.DBA)
+    assert (status, f"{dba.name} has already signed" in page) == (403, True)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    status, page = _post(signed_in(cto), deployment, cto, Role.DBA)
+    assert (status, "This gate is signed while" in page) == (403, True)
+
+
+def test_what_came_in_the_way_meanwhile_is_told(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    deployments.item(deployment, "Server is there").undo(MACHINE)
+    status, page = _post(signed_in(dba), deployment, dba, Role.DBA)
+    assert (status, "Not ready to be signed." in page) == (409, True)
+
+
+def test_a_place_whose_signature_went_stale_offers_to_sign_again(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    sign(deployment, dba, Role.DBA)
+    client = signed_in(dba)
+    assert "Sign as Database Administrator" not in client.get(_page(deployment)).content.decode()
+    deployment.edit(MACHINE, rollback_plan="Another plan.")
+    assert "Sign as Database Administrator" in client.get(_page(deployment)).content.decode()
+
+
+def test_a_larger_team_and_more_signatures_ask_the_database_no_more(
+    deployment: Deployment, dba: User, devops_lead: User, cto: User, app_lead: User, signed_in: SignedIn
+) -> None:
+    client, address = signed_in(dba), reverse("signoff:fragment", args=[gate_of(deployment).pk])
+
+    def questions(url: str) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(url).status_code == 200
+        return len(asked)
+
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    before = [questions(address), questions(_page(deployment)), questions("/")]
+    team = [(seat.user, seat.role) for seat in deployment.team.all()]
+    deployment.edit(MACHINE, team=[*team, (cto, Role.CTO), (app_lead, Role.APP_TEAM_LEAD)])
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    # The page now also tells what changed since the first signature.
+    after = [questions(address), questions(_page(deployment)) - 1, questions("/")]
+    assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)

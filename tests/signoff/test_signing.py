@@ -9,7 +9,7 @@ from deployctl.accounts.models import RecoveryCode, User
 from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import current_code, enrol
 from deployctl.audit.models import Entry
-from deployctl.errors import NotAllowed, Refusal
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import record as records
 from signoff.models import GateState, Signature
 from tests.checklists import deployments
@@ -201,3 +201,27 @@ def _team(deployment: Deployment) -> list[tuple[User, str]]:
 def test_slots_are_the_templates_signature_lines(deployment: Deployment) -> None:
     assert slot_of(deployment, Role.DBA).label == "Database Administrator"
     assert [slot.role for slot in gate_of(deployment).slots.all()] == [Role.DBA, Role.DEVOPS_LEAD]
+
+
+def test_all_signatures_of_a_gate_stand_over_one_record(
+    deployment: Deployment, dba: User, devops_lead: User
+) -> None:
+    sign(deployment, dba, Role.DBA)
+    User.objects.get(pk=dba.pk).edit(by=dba, name="Dana Baker-Jones")
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    assert [signature.is_stale for signature in Signature.objects.order_by("pk")] == [True, False]
+    assert not gate_of(deployment).is_signed
+    sign(deployment, User.objects.get(pk=dba.pk), Role.DBA)
+    assert gate_of(deployment).is_signed
+    assert len({signature.record_digest for signature in Signature.objects.standing()}) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"password": "guessed"}, {"code": "12345"}])
+def test_a_refused_attempt_to_sign_stands_in_the_deployments_history(
+    deployment: Deployment, dba: User, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        sign(deployment, dba, Role.DBA, **wrong)
+    entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.refused")
+    assert (entry.actor, entry.data["role"]) == (dba, "dba")
+    assert entry.data["reason"] == refused.value.sentence

@@ -34,6 +34,7 @@ def test_only_its_owner_may_look_into_a_backup(folder: LocalFolder) -> None:
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.root.parent.stat().st_mode) == 0o700
 
 
 def test_a_failure_leaves_nothing(folder: LocalFolder) -> None:

@@ -147,6 +147,17 @@ def test_open_streams_hold_no_database_session(
             time.sleep(0.1)
 
 
+def test_a_stream_ends_soon_after_its_reader_was_shut_out(
+    server: int, cookie: dict[str, str], viewer_of_pages: User
+) -> None:
+    with open_page(server, cookie, "home") as stream:
+        stream.line()
+        viewer_of_pages.disable(by=SYSTEM)
+        time.sleep(live.ASK_AGAIN_S + 0.5)
+        announce("home", "item-1")
+        assert [event.name for event in stream.events() if event.name == "changed"] == []
+
+
 def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run: Run) -> None:
     for text in ("one", "two"):
         add_line(run, text, "info")

@@ -13,6 +13,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 from django_htmx.middleware import HtmxDetails
 
+from deployctl.accounts.models import User
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
 from deployctl.web.middleware import Compression, ErrorsAsAnswers, MethodOverride, ViewerTimezone
 
@@ -43,6 +44,18 @@ def test_a_form_may_name_a_method_that_forms_lack(method: str, wanted: str, beco
     MethodOverride(answer).process_view(request)
 
     assert request.method == becomes
+
+
+def test_a_query_with_a_nul_is_refused_before_it_reaches_the_database(
+    db: None, signed_in: Any, dba: User
+) -> None:
+    browser = signed_in(dba)
+    for address in (
+        "/templates/new?slug=a%00b",
+        "/deployments/new?target=a%00b",
+        "/live/?channel=target:a%00b",
+    ):
+        assert browser.get(address).status_code == 400, address
 
 
 def test_json_names_no_method() -> None:
@@ -119,3 +132,12 @@ def test_pages_are_compressed_and_event_streams_are_not() -> None:
     events = StreamingHttpResponse(iter(["data: 1\n\n"]), content_type="text/event-stream")
     assert page["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in compression.process_response(request, events)
+
+
+def test_an_address_that_only_takes_forms_says_so_when_it_is_opened(
+    db: None, signed_in: Any, dba: User
+) -> None:
+    answer = signed_in(dba).get("/deployments/1/signatures")
+    assert answer.status_code == 405
+    assert answer["Allow"] == "POST"
+    assert "has no page of its own. Nothing was changed." in answer.content.decode()

@@ -39,7 +39,7 @@ class TotpFactorManager(DeviceManager):
     def start(self, user: User) -> TotpFactor:
         """The factor that the person is enrolling, with a new random key if there is none yet.
 
-        It counts for nothing until `TotpFactor.confirm`.
+        It counts for nothing until a code of it was given (`attempts.enrol`).
         """
         key = secrets.token_bytes(KEY_BYTES).hex()
         factor: TotpFactor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -112,6 +113,24 @@ class User(AbstractBaseUser):
         self.__dict__.pop("_held", None)
         if taken:
             audit.append(Action.PERMISSION_REVOKED, by=by, subject=self, data={"permission": str(permission)})
+
+    @transaction.atomic
+    def hold(self, permissions: Iterable[Permission], *, by: Actor) -> None:
+        """Give and take permissions until the person holds exactly these, or none of it where one is refused.
+
+        Raises:
+            Refusal: nobody else could administer the site then.
+        """
+        wanted = {Permission(permission) for permission in permissions} - {Permission.VIEWER}
+        # Every row lock before the first audit entry (see `Entry.objects.append`).
+        User.objects.select_for_update(no_key=True).get(pk=self.pk)
+        if Permission.ADMINISTRATOR not in wanted:
+            self._require_another_administrator()
+        for permission in Permission:
+            if permission in wanted:
+                self.grant(permission, by=by)
+            else:
+                self.revoke(permission, by=by)
 
     @transaction.atomic
     def disable(self, *, by: Actor) -> None:

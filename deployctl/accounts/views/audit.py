@@ -26,14 +26,15 @@ PER_PAGE = 50
 @approver
 @require_safe
 def entries(request: HttpRequest) -> HttpResponse:
-    """The entries, newest first, filtered by the query."""
-    form = EntryFilterForm(request.GET or None, actions=[str(action) for action in Action])
-    found = Entry.objects.all()
+    """The entries, newest first, filtered by the query; a filter that makes no sense lets none through."""
+    form = EntryFilterForm(request.GET, actions=[str(action) for action in Action])
+    found = Entry.objects.none()
     if form.is_valid():
-        found = _filtered(found, form.cleaned_data)
+        found = _filtered(Entry.objects.all(), form.cleaned_data)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {"form": form, "page": page, "verification": Verification.objects.first()}
-    return page_or_fragment(request, "audit/entry_list.html", "audit/_entries.html", context)
+    status = 200 if form.is_valid() else 422
+    return page_or_fragment(request, "audit/entry_list.html", "audit/_entries.html", context, status=status)
 
 
 @approver

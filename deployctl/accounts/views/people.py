@@ -99,14 +99,7 @@ def permissions(request: HttpRequest, number: int) -> HttpResponse:
     form = PermissionsForm(request.POST)
     if not form.is_valid():
         raise InvalidInput("There is no such permission. Nothing was changed.")
-    wanted = set(form.cleaned_data["permissions"])
-    for choice in Permission:
-        if choice == Permission.VIEWER:
-            continue
-        if choice.value in wanted:
-            shown.grant(choice, by=person(request))
-        else:
-            shown.revoke(choice, by=person(request))
+    shown.hold(map(Permission, form.cleaned_data["permissions"]), by=person(request))
     messages.success(request, f"The permissions of {shown.name} are as shown.")
     return see_other(request, _page(shown))
 

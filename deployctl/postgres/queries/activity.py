@@ -45,7 +45,7 @@ def pids_named(connection: psycopg.Connection, prefix: str) -> list[int]:
     """Sessions, other than this one, whose application name starts with a prefix.
 
     Args:
-        prefix: such as "deployctl:12:"; with its last colon, or run 1 would match run 12.
+        prefix: such as "deployctl:1f6e02ab:12:"; with its last colon, or run 1 would match run 12.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(

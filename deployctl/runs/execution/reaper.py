@@ -13,6 +13,7 @@ from django.db import transaction
 
 from deployctl.errors import DeployctlError
 from deployctl.operations import scratch
+from deployctl.postgres import pass_file
 from deployctl.runs.execution import words
 from deployctl.runs.execution.log import add_line
 from deployctl.runs.execution.sessions import end_sessions
@@ -37,6 +38,10 @@ def reap() -> int:
             settle(run)
         except LeaseLost:  # our own lease ran out over it: the next sweep goes on
             continue
+        except Exception:
+            # Tried again when our lease has run out. One run must not keep the others from being settled.
+            logger.exception("Run %s could not be settled", run.pk)
+            continue
         settled += 1
     return settled
 
@@ -52,12 +57,12 @@ def settle(run: Run) -> None:
     """
     if run.worker_host == socket.gethostname():
         end_processes(run.mark)
-    left = _end_sessions(run)
+        pass_file.remove_left(run.mark)
+    left = [_end_sessions(run)]
     if run.exclusive:
-        # While we hold the run nobody else writes backups of this target.
-        run.target.backup_folder().remove_partials(dt.timedelta(0))
+        left.append(_remove_partials(run))
         _drop_scratch_databases(run)
-    sentence = words.lost(run, left)
+    sentence = words.lost(run, *left)
     logger.warning("Run %s: %s", run.pk, sentence)
     with transaction.atomic():
         add_line(run, sentence, "error")
@@ -115,3 +120,13 @@ def _drop_scratch_databases(run: Run) -> None:
     except (DeployctlError, psycopg.Error) as error:
         # The next restore on that server tries again.
         logger.warning("Scratch databases of run %s could not be looked for: %s", run.pk, error)
+
+
+def _remove_partials(run: Run) -> str:
+    folder = run.target.backup_folder()
+    try:
+        # While we hold the run nobody else writes backups of this target.
+        folder.remove_partials(dt.timedelta(0))
+    except OSError as error:
+        return words.cannot_remove(folder.root, error)
+    return ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +23,8 @@ logger = logging.getLogger(__name__)
 MAINTENANCE = "postgres"
 # A session that did not end by cancelling its statement is terminated after this.
 CANCEL_FOR_S = 2.0
+# A server process that hangs, as when its disk does, hears neither; then we go without its answer.
+HANG_UP_AFTER_S = 3.0
 GONE_WITHIN_S = 5.0
 
 
@@ -47,7 +51,7 @@ class Sessions:
         return session
 
     def cancel(self) -> None:
-        """End what is running: first the statements, a moment later the sessions. Called again and again."""
+        """End what is running: first statements, then sessions, then our waiting. Called again and again."""
         now = time.monotonic()
         self._cancelling_since = self._cancelling_since or now
         with self._lock:
@@ -55,6 +59,9 @@ class Sessions:
         for session in sessions:
             with contextlib.suppress(psycopg.Error):
                 session.cancel_safe(timeout=1)
+        if now - self._cancelling_since >= HANG_UP_AFTER_S:
+            for session in sessions:
+                hang_up(session)
         if now - self._cancelling_since >= CANCEL_FOR_S:
             end_sessions(self._spec, self._application_name, wait_s=0)
 
@@ -85,6 +92,18 @@ class Sessions:
                 "Nothing was done. Try again when it is done."
             )
         yield
+
+
+def hang_up(session: psycopg.Connection) -> None:
+    """Close the line under a session, so that a thread that waits for its server gets an error instead.
+
+    Closing the session itself would pull it away from under that thread.
+    """
+    with (
+        contextlib.suppress(psycopg.Error, OSError),
+        socket.socket(fileno=os.dup(session.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float = GONE_WITHIN_S) -> list[int]:

@@ -21,7 +21,10 @@ class Reason(StrEnum):
 
 
 class Stop:
-    """Asked for once; the first reason stands. May be used from several threads and a signal handler."""
+    """Asked for once; the first reason stands. May be used from several threads and a signal handler.
+
+    Only a lost lease outweighs the others: from then on nothing may be written, and nobody may wait for it.
+    """
 
     def __init__(self) -> None:
         self._asked = threading.Event()
@@ -29,7 +32,7 @@ class Stop:
 
     def ask(self, reason: Reason) -> None:
         """Have the run stop."""
-        if self.reason is None:
+        if self.reason is None or reason == Reason.LEASE_LOST:
             self.reason = reason
         self._asked.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import psycopg
 
@@ -27,9 +28,13 @@ def stopped(run: Run, reason: Reason, left: str = "") -> str:
     return _joined(why, left, state_of_target(run))
 
 
-def lost(run: Run, left: str = "") -> str:
-    """A run's worker died or was cut off; the reaper cleaned up."""
-    return _joined(f"Its worker on {run.worker_host} was lost.", left, state_of_target(run))
+def lost(run: Run, *left: str) -> str:
+    """A run's worker died or was cut off; the reaper cleaned up.
+
+    Args:
+        left: what is still there of it, in sentences, or "".
+    """
+    return _joined(f"Its worker on {run.worker_host} was lost.", *left, state_of_target(run))
 
 
 def state_of_target(run: Run) -> str:
@@ -55,6 +60,14 @@ def cannot_look(run: Run, error: Exception) -> str:
     return (
         f"{run.target} could not be asked whether sessions of this run are still open ({reason}). "
         f"Look there for application names that begin with {run.mark}"
+    )
+
+
+def cannot_remove(folder: Path, error: OSError) -> str:
+    """What a lost worker had half written is still there."""
+    return (
+        f"What it had half written in {folder} could not be removed ({error.strerror or error}). It is no "
+        "backup; remove what ends in .partial."
     )
 
 

@@ -1,6 +1,7 @@
 from deployctl.runs.models.backup import Backup, BackupTrust, Trust
 from deployctl.runs.models.copy import Copy
 from deployctl.runs.models.decision import Decision
+from deployctl.runs.models.environment import Environment
 from deployctl.runs.models.lease import LeaseLost
 from deployctl.runs.models.log import LogLine
 from deployctl.runs.models.part import TargetRole, TargetSecret
@@ -9,7 +10,7 @@ from deployctl.runs.models.run import Run
 from deployctl.runs.models.run_states import RunState
 from deployctl.runs.models.step import RunStep, StepState
 from deployctl.runs.models.stored_secret import StoredSecret
-from deployctl.runs.models.target import Environment, Target
+from deployctl.runs.models.target import Target
 
 __all__ = [
     "Backup",

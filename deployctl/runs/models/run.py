@@ -20,7 +20,6 @@ from deployctl.runs.models.run_row import RunRow
 from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_operator
-from deployctl.web.live import announce
 
 
 class Run(RunRow):
@@ -251,11 +250,7 @@ class Run(RunRow):
             self._audit(Action.RUN_CANCEL_REQUESTED, by=by)
         else:
             self.refresh_from_db()
-            raise Refusal(
-                f"Run {self.pk} is being cancelled already: {self.cancel_requested_by_name} asked for it."
-                if self.state == RunState.RUNNING
-                else f"Run {self.pk} has ended: {self.get_state_display().lower()}. It needs no cancelling."
-            )
+            raise Refusal(refusals.why_not_cancelled(self))
         self.announce()
 
     @transaction.atomic
@@ -296,15 +291,6 @@ class Run(RunRow):
         self.announce()
 
     # --- Telling ----------------------------------------------------------------------------------------
-
-    def announce(self) -> None:
-        """Have open pages fetch everything they show of this run."""
-        announce(f"run:{self.pk}", f"run-{self.pk}", f"run-{self.pk}-steps", f"run-{self.pk}-progress")
-        announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
-        announce("home", "home-runs")
-        if self.deployment_id is not None:
-            fragments = f"run-{self.pk}", f"deployment-{self.deployment_id}-state"
-            announce(f"deployment:{self.deployment_id}", *fragments)
 
     def _audit(self, action: Action, *, by: Actor, data: dict[str, Any] | None = None) -> None:
         audit.append(action, by=by, subject=self, deployment_id=self.deployment_id, data=data or {})

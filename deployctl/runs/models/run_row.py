@@ -13,6 +13,7 @@ from deployctl.operations.registry import operation
 from deployctl.runs.models.run_states import UNFINISHED, RunState
 from deployctl.runs.models.target import Target
 from deployctl.web.installation import installation_id
+from deployctl.web.live import announce
 
 
 class RunRow(models.Model):
@@ -108,3 +109,12 @@ class RunRow(models.Model):
         """The number of the deployment that the run rests on."""
         kind, _, number = self.authority.partition(":")
         return int(number) if kind == "deployment" and number.isdecimal() else None
+
+    def announce(self) -> None:
+        """Have open pages fetch everything they show of this run."""
+        announce(f"run:{self.pk}", f"run-{self.pk}", f"run-{self.pk}-steps", f"run-{self.pk}-progress")
+        announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
+        announce("home", "home-runs")
+        if self.deployment_id is not None:
+            fragments = f"run-{self.pk}", f"deployment-{self.deployment_id}-state"
+            announce(f"deployment:{self.deployment_id}", *fragments)

@@ -19,6 +19,7 @@ from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
 from deployctl.runs import references
+from deployctl.runs.models.environment import Environment
 from deployctl.runs.models.target_queries import TargetQuerySet
 from deployctl.runs.permissions import require_administrator
 from deployctl.secrets import Secret, SecretError
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
 # Part of addresses, folder names and file names.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 TAKEN_BY_ADDRESSES = frozenset({"new"})
-
-
-class Environment(models.TextChoices):
-    """What a target is used for; `production` asks for more before anything changes it."""
-
-    DEVELOPMENT = "development", "Development"
-    STAGING = "staging", "Staging"
-    PRODUCTION = "production", "Production"
 
 
 class Target(models.Model):

@@ -9,12 +9,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from deployctl.accounts.policies import administrator, member
+from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.operations.retention import Policy
 from deployctl.runs.forms_backups import RetentionForm
 from deployctl.runs.models import Retention, Target
 from deployctl.runs.permissions import may_operate
-from deployctl.runs.views.targets import find, user_of
+from deployctl.runs.views.targets import find
 from deployctl.web.http import see_other
 
 
@@ -37,7 +38,7 @@ def retention_policy(request: HttpRequest, name: str) -> HttpResponse:
     policy = Policy(**form.cleaned_data)
     if "preview" in request.POST:
         return _page(request, target, form, proposed=policy)
-    Retention.set(target, policy, by=user_of(request))
+    Retention.set(target, policy, by=person(request))
     messages.success(request, f"Saved. Kept is {policy}.")
     return see_other(request, reverse("runs:retention", args=[target.name]))
 
@@ -50,7 +51,7 @@ def _page(
     proposed: Policy | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    user = user_of(request)
+    user = person(request)
     verdicts = Retention.preview(target, proposed)
     going = [verdict for verdict in verdicts if verdict.goes]
     context = {

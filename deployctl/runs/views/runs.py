@@ -8,13 +8,13 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from deployctl.accounts.policies import member, operator
+from deployctl.accounts.requests import person
 from deployctl.runs.forms import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState
 from deployctl.runs.permissions import may_operate
-from deployctl.runs.views.targets import user_of
 from deployctl.web.http import page_or_fragment, see_other, wants_fragment
 
 PER_PAGE = 50
@@ -30,7 +30,7 @@ PARTS = {
 
 
 @member
-@require_GET
+@require_safe
 def run_list(request: HttpRequest) -> HttpResponse:
     """Every run, newest first; `?state=` shows those of one state."""
     runs = Run.objects.visible_to(request.user).select_related("target")
@@ -43,7 +43,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 
 
 @member
-@require_GET
+@require_safe
 def run_detail(request: HttpRequest, number: int) -> HttpResponse:
     """One run: steps, progress, log, and what next."""
     run = _run(request, number)
@@ -53,7 +53,7 @@ def run_detail(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @member
-@require_GET
+@require_safe
 def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
     """A part of the page that changed."""
     if part not in PARTS:
@@ -62,7 +62,7 @@ def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
 
 
 @member
-@require_GET
+@require_safe
 def run_log(request: HttpRequest, number: int) -> HttpResponse:
     """The whole log page by page; `?find=` shows the lines that hold a text."""
     run = _run(request, number)
@@ -77,7 +77,7 @@ def run_log(request: HttpRequest, number: int) -> HttpResponse:
 def run_cancellation(request: HttpRequest, number: int) -> HttpResponse:
     """Ask a run to stop."""
     run = _run(request, number)
-    run.cancel(by=user_of(request))
+    run.cancel(by=person(request))
     return _changed(request, run)
 
 
@@ -90,12 +90,12 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
     if not form.is_valid():
         context = {**_context(request, run), "decision_form": form, "lines": run.lines.newest(LINES_AT_FIRST)}
         return page_or_fragment(request, "runs/run_detail.html", "runs/_run.html", context, status=422)
-    run.decide(by=user_of(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
+    run.decide(by=person(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
     return _changed(request, run)
 
 
 @member
-@require_GET
+@require_safe
 def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
     """Every backup, or those of one target, newest first."""
     backups = Backup.objects.visible_to(request.user).for_display()
@@ -113,7 +113,7 @@ def _changed(request: HttpRequest, run: Run) -> HttpResponse:
 
 
 def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
-    operates = may_operate(user_of(request))
+    operates = may_operate(person(request))
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}
     return {
         "run": run,

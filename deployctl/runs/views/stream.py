@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET
 from deployctl.accounts.policies import member
 from deployctl.runs.models import LogLine, Run
 from deployctl.runs.models.run_states import UNFINISHED
+from deployctl.web.http import row_number
 from deployctl.web.live import PING_S, event, event_stream
 from deployctl.web.live_hub import Hub
 
@@ -46,7 +47,7 @@ async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse
     if not await sync_to_async(_may_read)(request, number):
         raise Http404
     after = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
-    return event_stream(_events(number, int(after) if after.isdecimal() else 0))
+    return event_stream(request, _events(number, row_number(after)))
 
 
 @member

@@ -10,20 +10,21 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from deployctl.accounts.policies import administrator
+from deployctl.accounts.requests import person
 from deployctl.runs.forms import NewTargetForm, RoleForm, SecretForm, TargetForm, add_to_form
 from deployctl.runs.forms_backups import StoredSecretForm
 from deployctl.runs.models import StoredSecret, Target
-from deployctl.runs.views.targets import find, user_of
+from deployctl.runs.views.targets import find
 from deployctl.web.http import see_other
 
 
 @administrator
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def target_new(request: HttpRequest) -> HttpResponse:
     """Take a database under care."""
     form = NewTargetForm(request.POST or None)
     if form.is_valid():
-        by = user_of(request)
+        by = person(request)
         target = add_to_form(form, lambda: Target.add(**form.cleaned_data, by=by))
         if target is not None:
             messages.success(request, f"{target} was added. Check its connection next.")
@@ -32,13 +33,13 @@ def target_new(request: HttpRequest) -> HttpResponse:
 
 
 @administrator
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def target_settings(request: HttpRequest, name: str) -> HttpResponse:
     """Change a target, its people and where its secrets are kept."""
     target = find(request, name)
     form = TargetForm.of(target, request.POST or None)
     if form.is_valid():
-        by = user_of(request)
+        by = person(request)
         if add_to_form(form, lambda: target.edit(**form.cleaned_data, by=by) or target):
             messages.success(request, "Saved.")
             return see_other(request, reverse("runs:target", args=[target.name]))
@@ -53,7 +54,7 @@ def target_roles(request: HttpRequest, name: str) -> HttpResponse:
     form = RoleForm(request.POST)
     if not form.is_valid():
         return _settings(request, target, role_form=form)
-    target.assign(form.cleaned_data["user"], form.cleaned_data["role"], by=user_of(request))
+    target.assign(form.cleaned_data["user"], form.cleaned_data["role"], by=person(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 
@@ -63,7 +64,7 @@ def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
     """Take a part away."""
     target = find(request, name)
     held = get_object_or_404(target.people, pk=number)
-    target.unassign(held.user, held.role, by=user_of(request))
+    target.unassign(held.user, held.role, by=person(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 
@@ -74,7 +75,7 @@ def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
     target = find(request, name)
     form = SecretForm(request.POST)
     if form.is_valid():
-        by = user_of(request)
+        by = person(request)
         given = form.cleaned_data
         if add_to_form(form, lambda: target.refer(given["name"], given["reference"], by=by) or target):
             return see_other(request, reverse("runs:target_settings", args=[target.name]))
@@ -86,7 +87,7 @@ def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
 def target_secret(request: HttpRequest, name: str, secret: str) -> HttpResponse:
     """Forget where a secret is kept."""
     target = find(request, name)
-    StoredSecret.forget(target, get_object_or_404(target.secrets, name=secret).name, by=user_of(request))
+    StoredSecret.forget(target, get_object_or_404(target.secrets, name=secret).name, by=person(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 
@@ -97,7 +98,7 @@ def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
     target = find(request, name)
     form = StoredSecretForm(request.POST)
     if form.is_valid():
-        by, given = user_of(request), form.cleaned_data
+        by, given = person(request), form.cleaned_data
         kept = add_to_form(form, lambda: StoredSecret.store(target, given["name"], given["value"], by=by))
         if kept is not None:
             messages.success(request, f"Stored as {kept.reference}. It is not shown again.")
@@ -110,7 +111,7 @@ def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
 def target_archival(request: HttpRequest, name: str) -> HttpResponse:
     """Put a target away."""
     target = find(request, name)
-    target.archive(by=user_of(request))
+    target.archive(by=person(request))
     messages.success(request, f"{target} was archived. Its history stays.")
     return see_other(request, reverse("runs:targets"))
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from deployctl.accounts.models import User
 from deployctl.accounts.policies import member, operator
+from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
@@ -36,20 +36,20 @@ class Offer(NamedTuple):
 
 
 @member
-@require_GET
+@require_safe
 def target_list(request: HttpRequest) -> HttpResponse:
     """Every target with its newest run and backup."""
     targets = Target.objects.visible_to(request.user).current().with_newest()
-    context = {"targets": targets, "may_add": user_of(request).may(Permission.ADMINISTRATOR)}
+    context = {"targets": targets, "may_add": person(request).may(Permission.ADMINISTRATOR)}
     return page_or_fragment(request, "runs/target_list.html", "runs/_targets.html", context)
 
 
 @member
-@require_GET
+@require_safe
 def target_detail(request: HttpRequest, name: str) -> HttpResponse:
     """One target: what it is, whose it is, what can be done to it, what was done."""
     target = find(request, name)
-    user = user_of(request)
+    user = person(request)
     may_start = may_operate(user) and target.archived_at is None
     context = {
         **_recent(target),
@@ -62,7 +62,7 @@ def target_detail(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @member
-@require_GET
+@require_safe
 def target_recent(request: HttpRequest, name: str) -> HttpResponse:
     """The part of a target's page that changes while runs go on."""
     return render(request, "runs/_target_recent.html", _recent(find(request, name)))
@@ -96,7 +96,7 @@ def target_runs(request: HttpRequest, name: str) -> HttpResponse:
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
     # Whatever the form cannot clean, the verb refuses with a sentence that names it.
     params = form.cleaned_data if form.is_valid() else _posted_params(request)
-    run = Run.request(target=target, kind=request.POST.get("kind", ""), params=params, by=user_of(request))
+    run = Run.request(target=target, kind=request.POST.get("kind", ""), params=params, by=person(request))
     return see_other(request, reverse("runs:run", args=[run.pk]))
 
 
@@ -128,8 +128,3 @@ def _offers(target: Target) -> list[Offer]:
 def find(request: HttpRequest, name: str) -> Target:
     """The target of a name, if the viewer may see it; else 404."""
     return get_object_or_404(Target.objects.visible_to(request.user), name__iexact=name)
-
-
-def user_of(request: HttpRequest) -> User:
-    """Who asks; a policy has made sure that they are signed in."""
-    return cast("User", request.user)

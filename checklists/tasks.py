@@ -1,0 +1,13 @@
+"""What workers are asked to do for checklists: load, call, done."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from checklists import runs
+
+
+@shared_task(name="checklists.tasks.settle")
+def settle() -> None:
+    """Settle proofs whose runs ended unheard."""
+    runs.settle_left()

@@ -1,0 +1,13 @@
+"""What every start brings up to date before it is ready."""
+
+from __future__ import annotations
+
+from checklists.models import Template
+from deployctl.cli import prepare
+
+
+def test_a_new_installation_has_the_built_in_checklist_to_plan_with(db: None) -> None:
+    for _ in range(2):
+        prepare._publish_builtin_templates()
+    template = Template.objects.get(slug="healthcare")
+    assert [version.is_published for version in template.versions.all()] == [True]

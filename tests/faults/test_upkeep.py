@@ -1,0 +1,66 @@
+"""What looks after runs is never queued behind them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings
+
+from deployctl import celery
+from deployctl.audit import Machine
+from deployctl.cli._running import UPKEEP_THREADS, celery_worker
+from deployctl.runs.models import Run, RunState, Target
+from tests.conftest import Committed
+from tests.faults.conftest import has_said, let_lease_run_out, until
+
+StartWorker = Callable[[], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def upkeep(committed_db: Committed) -> Iterator[None]:
+    """The second worker, as `deployctl up` starts it."""
+    argv = celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
+    with subprocess.Popen(argv, env=committed_db.environment) as worker:
+        yield
+        worker.kill()
+
+
+@pytest.mark.parametrize("task", [entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()])
+def test_everything_that_beat_asks_for_is_upkeep(task: str) -> None:
+    for app in (celery.app, celery.beat):
+        assert app.amqp.router.route({}, task)["queue"].name == "upkeep"
+
+
+def test_runs_are_not_upkeep() -> None:
+    assert celery.app.amqp.router.route({}, "deployctl.runs.tasks.execute")["queue"].name == "runs"
+
+
+@pytest.mark.usefixtures("upkeep")
+def test_a_lost_run_is_settled_and_a_lost_message_repeated_while_every_run_slot_is_busy(
+    shop: Target, add_target: Callable[..., Target], start_worker: StartWorker
+) -> None:
+    def request(target: Target, kind: str) -> Run:
+        return Run.request(target=target, kind=kind, params={}, by=Machine("test"))
+
+    start_worker()  # two slots
+    busy = [request(shop, "sleep"), request(add_target("second"), "sleep")]
+    for run in busy:
+        until(has_said(run, "asleep"))
+    lost = request(add_target("third"), "sleep")
+    assert lost.claim(host="a machine that burned", pid=1)
+    let_lease_run_out(lost)
+    unheard = request(shop, "look")
+    long_ago = "2026-01-01T00:00:00Z"
+    Run.objects.filter(pk=unheard.pk).update(requested_at=long_ago, published_at=long_ago)
+
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        celery.beat.send_task(entry["task"], **entry["options"])
+
+    until(lambda: Run.objects.filter(pk=lost.pk, state=RunState.INTERRUPTED).exists())
+    until(lambda: Run.objects.filter(pk=unheard.pk, published_at__gt=long_ago).exists())
+    states = set(Run.objects.filter(pk__in=[run.pk for run in busy]).values_list("state", flat=True))
+    assert states == {RunState.RUNNING}
+    for run in busy:
+        run.cancel(by=Machine("test"))
