@@ -150,6 +150,8 @@ def test_a_taken_port_is_refused_when_asked_for_and_replaced_when_remembered(
     with make_postgres() as server:
         usual = server.port
     with socket.socket() as taker:
+        # As servers do: connections of the server just stopped may still be in TIME_WAIT.
+        taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taker.bind(("127.0.0.1", usual))
         taker.listen()
         with pytest.raises(PortTaken, match=f"Port {usual} .* Nothing was started"):
