@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from checklists.models import Deployment, Item, ItemState
+from checklists.models.stage import Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run, RunState
@@ -33,8 +34,10 @@ class Waiting:
 
 Source = Callable[[Deployment, str], Iterable[Blocker]]
 WaitingSource = Callable[[User], Iterable[Waiting]]
+SignedSource = Callable[[Deployment], Iterable[str]]
 _sources: list[Source] = []
 _waiting: list[WaitingSource] = []
+_signed: list[SignedSource] = []
 
 
 def register(source: Source) -> Source:
@@ -52,6 +55,19 @@ def register_waiting(source: WaitingSource) -> WaitingSource:
     if source not in _waiting:
         _waiting.append(source)
     return source
+
+
+def register_signed(source: SignedSource) -> SignedSource:
+    """Have another floor say which gates, by key, bear a signature that a change would withdraw."""
+    if source not in _signed:
+        _signed.append(source)
+    return source
+
+
+def signed_stages(deployment: Deployment) -> frozenset[Stage]:
+    """The stages of which somebody has signed what they record, be it the only one of three so far."""
+    keys = {key for source in _signed for key in source(deployment)}
+    return frozenset(stage for key in keys for stage in COVERED_BY.get(key, ()))
 
 
 def waiting_on(user: User) -> list[Waiting]:

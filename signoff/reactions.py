@@ -9,17 +9,18 @@ from checklists.markdown.model import ParsedTemplate
 from checklists.models import Deployment
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
-from signoff.models import Gate
+from signoff.models import Gate, Signature
 from signoff.models.gate import FIRST_GATE, MEANINGS
 from signoff.waiting import signatures_waiting_for
 
 
 def register() -> None:
-    """Hear of new deployments and of changed records; say whose signature is waited for."""
+    """Hear of new deployments and of changed records; say what is signed, and what waits for it."""
     listeners.on_created(create_gates)
     listeners.on_record_change(break_signatures)
     readiness.register(earlier_gate_is_open)
     readiness.register_waiting(signatures_waiting_for)
+    readiness.register_signed(gates_with_signatures)
 
 
 def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) -> None:  # noqa: ARG001
@@ -46,6 +47,12 @@ def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -
         if gate.covers(stage):
             gate.deployment = deployment
             gate.break_signatures(by=by, change=what)
+
+
+def gates_with_signatures(deployment: Deployment) -> list[str]:
+    """The keys of the gates of which somebody's signature stands."""
+    standing = Signature.objects.standing().filter(slot__gate__deployment=deployment)
+    return list(standing.values_list("slot__gate__key", flat=True).distinct())
 
 
 def earlier_gate_is_open(deployment: Deployment, gate_key: str) -> list[readiness.Blocker]:

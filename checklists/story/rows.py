@@ -14,6 +14,7 @@ from checklists.markdown import block_html, inline_html
 from checklists.models import Deployment, Item, ItemKind, ItemState, Proof, ProofKind
 from checklists.models.item_states import UNKEPT
 from checklists.models.proof import BACKS
+from checklists.models.stage import Stage
 from checklists.models.turns import is_signed, why_frozen, why_not_run
 from checklists.rights import Rights
 from deployctl.operations import catalogue
@@ -62,6 +63,7 @@ class ItemRow:
     operator: bool
     proofs: list[Proof] = field(default_factory=list)
     children: list[ItemRow] = field(default_factory=list)
+    signed: frozenset[Stage] = frozenset()  # from `readiness.signed_stages`
     now: datetime = field(default_factory=timezone.now)
     open: bool = False
     problem: str = ""
@@ -157,7 +159,8 @@ class ItemRow:
     @cached_property
     def is_signed(self) -> bool:
         """Whether a change would withdraw signatures."""
-        return is_signed(self.deployment.state, self.item.section.stage)
+        stage = self.item.section.stage
+        return not self.frozen and (stage in self.signed or is_signed(self.deployment.state, stage))
 
     @property
     def ticks_at_once(self) -> bool:

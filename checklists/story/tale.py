@@ -12,6 +12,7 @@ from django.utils import timezone
 from checklists import readiness
 from checklists.models import Deployment, Item, Proof, Section
 from checklists.models.item_states import UNKEPT
+from checklists.models.stage import Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE, stages_now
 from checklists.readiness import Blocker
 from checklists.rights import Rights
@@ -200,8 +201,14 @@ class Story:
     def _sections(self) -> Iterable[Section]:
         return list(Section.objects.filter(checklist__deployment=self.deployment.pk))
 
+    @cached_property
+    def _signed(self) -> frozenset[Stage]:
+        return readiness.signed_stages(self.deployment)
+
     def _row(self, item: Item, proofs: list[Proof]) -> ItemRow:
-        return ItemRow(item, self.deployment, self.rights, self.operator, proofs, now=self.now)
+        row = ItemRow(item, self.deployment, self.rights, self.operator, proofs, now=self.now)
+        row.signed = self._signed
+        return row
 
     def _query(self, show: Show) -> str:
         asked = {"show": "" if show == Show.ALL else show.value, "find": self.find}

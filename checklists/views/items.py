@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from checklists import readiness
 from checklists.models import Deployment, Item
 from checklists.models.queries import DeploymentQuerySet
 from checklists.rights import Rights
@@ -97,10 +98,13 @@ def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> It
     by = person(request)
     deployment = _deployments(request).get(pk=found.section.checklist.deployment_id)
     rights, operator_ = Rights.of(by, deployment), by.may(Permission.OPERATOR)
+    signed = readiness.signed_stages(deployment)
 
     def row(each: Item) -> ItemRow:
         each.section = found.section
-        return ItemRow(each, deployment, rights, operator_, list(each.proofs.select_related("run")))
+        return ItemRow(
+            each, deployment, rights, operator_, list(each.proofs.select_related("run")), signed=signed
+        )
 
     shown = row(Item.objects.for_pages().get(pk=found.pk))
     shown.children = [row(child) for child in found.children.all()]

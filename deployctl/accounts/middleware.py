@@ -60,5 +60,5 @@ def _is_activity(request: HttpRequest) -> bool:
     """Whether a person did this, rather than a page that keeps itself up to date."""
     if request.method not in {"GET", "HEAD"}:
         return True
-    is_page = "HX-Request" not in request.headers
+    is_page = "HX-Request" not in request.headers and "X-Live" not in request.headers
     return is_page and "text/event-stream" not in request.headers.get("Accept", "")

@@ -3,6 +3,7 @@
 const POLL_EVERY_MS = 5_000;
 const OPENS_WITHIN_MS = 8_000;
 const RETRY_AFTER_MS = 3_000;
+const FEW = 12;
 const LIVE = '[hx-get][hx-trigger~="live"]';
 
 const { liveChannels = "", liveSince = "" } = document.body.dataset;
@@ -21,7 +22,24 @@ function refreshOutermost(elements) {
   }
 }
 
-const refreshAll = () => refreshOutermost([...document.querySelectorAll(LIVE)]);
+/** What an element says, apart from what ages by itself and what only this person has open. */
+function words(element) {
+  const copy = element.cloneNode(true);
+  for (const part of copy.querySelectorAll("time, .late, .item__panel")) part.remove();
+  return `${element.dataset.status} ${copy.textContent.replace(/\s+/g, " ").trim()}`;
+}
+
+/** Refresh whatever changed unheard. A checklist has 180 live elements: the page is asked for once, and they compared. */
+async function refreshAll() {
+  const elements = [...document.querySelectorAll(LIVE)];
+  if (elements.length <= FEW) return refreshOutermost(elements);
+  const answer = await fetch(location.href, { headers: { "X-Live": "refresh" } }).catch(() => null);
+  if (!answer) return; // no line; asked again soon
+  if (!answer.ok || answer.redirected) return refresh(elements[0]); // whose answer leads to signing in
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const now = (element) => page.getElementById(element.id);
+  refreshOutermost(elements.filter((element) => !now(element) || words(now(element)) !== words(element)));
+}
 
 function changed(event) {
   const named = JSON.parse(event.data).fragments.map((id) => document.getElementById(id));

@@ -42,7 +42,9 @@ def test_doing_something_extends_it(client: Client, viewer: User) -> None:
     assert SignIn.objects.get().seen_at > ago(minutes=1)
 
 
-@pytest.mark.parametrize("headers", [{"HX-Request": "true"}, {"Accept": "text/event-stream"}])
+@pytest.mark.parametrize(
+    "headers", [{"HX-Request": "true"}, {"X-Live": "refresh"}, {"Accept": "text/event-stream"}]
+)
 def test_a_page_that_keeps_itself_up_to_date_does_not_extend_it(
     client: Client, viewer: User, headers: dict[str, str]
 ) -> None:

@@ -206,3 +206,18 @@ def test_a_larger_team_and_more_signatures_ask_the_database_no_more(
     # The page now also tells what changed since the first signature.
     after = [questions(address), questions(_page(deployment)) - 1, questions("/")]
     assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
+
+
+def test_the_first_of_three_signatures_already_warns_before_a_change(
+    deployment: Deployment, dba: User, devops_lead: User, signed_in: SignedIn
+) -> None:
+    promise = deployments.item(deployment, "Server")
+    page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
+    assert "This is signed." not in page
+    sign(deployment, dba, Role.DBA)
+    page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
+    assert "This is signed. A change here withdraws the signatures" in page
+    assert f'aria-label="Open: {promise}"' in page  # its box opens it instead of undoing it at once
+    promise.undo(devops_lead)
+    page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
+    assert "This is signed." not in page
