@@ -25,7 +25,7 @@ up: $(INSTALLED) ## Start an installation of your own in DATA
 test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cli -x" runs some)
 	@DEPLOYCTL_CHROMIUM="$$(sh .make/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
 	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
-	exec $(BIN)/python -m pytest --numprocesses auto $(TESTS)
+	exec $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(TESTS)
 
 lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates and migrations
 	$(BIN)/ruff format --check .
