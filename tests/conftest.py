@@ -58,7 +58,8 @@ def _create(name: str, template: str = "template0") -> None:
 
 
 def _drop(name: str) -> None:
-    with _admin() as admin:
+    # As superuser: a vacuum worker that happens to be in it may only be ended by one.
+    with psycopg.connect(os.environ["TEST_SUPERUSER_URL"], autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
