@@ -50,6 +50,22 @@ def test_a_server_tells_its_version_and_who_we_are(session: psycopg.Connection, 
     assert server.setting(session, "no.such_setting") is None
 
 
+def test_the_servers_own_vacuum_workers_are_not_among_those_who_use_a_database(
+    session: psycopg.Connection, spec: ConnectionSpec
+) -> None:
+    session.execute(
+        """
+        CREATE TEMP VIEW pg_stat_activity AS
+        SELECT pid, datname, usesysid, usename, application_name FROM pg_catalog.pg_stat_activity
+        UNION ALL SELECT 1, current_database(), NULL, NULL, ''
+        """
+    )
+    with connect(spec, application_name="reader") as reader:
+        found = databases.sessions(session, spec.dbname)
+
+        assert [(one.pid, one.application_name) for one in found] == [(reader.info.backend_pid, "reader")]
+
+
 def test_an_unreadable_system_identifier_is_none_and_no_error(
     session: psycopg.Connection, spec: ConnectionSpec, postgres_superuser_url: str
 ) -> None:

@@ -74,7 +74,7 @@ def _drop(job: Job, session: psycopg.Connection, kept: Commented) -> None:
         databases.drop(session, kept.name)
     except errors.ObjectInUse as error:
         raise OperationFailed(
-            f"{swapping.who_is_in(session, kept.name)} uses {kept.name}. Nothing was dropped. "
+            f"{kept.name} is in use by {swapping.who_is_in(session, kept.name)}. Nothing was dropped. "
             "End what is connected there, then release it again."
         ) from error
     except psycopg.Error as error:

@@ -144,23 +144,26 @@ def owned(connection: psycopg.Connection, prefix: str) -> list[Commented]:
 
 
 def sessions(connection: psycopg.Connection, name: str) -> list[SessionOf]:
-    """Who is connected to a database, this session left out."""
+    """Who is connected to a database, this session left out.
+
+    Autovacuum workers do not count: the server itself ends them when a database is renamed or dropped. They
+    are told by having no role, because what kind of process it is only members of its role may see.
+    """
     with connection.cursor(row_factory=class_row(SessionOf)) as cursor:
         return cursor.execute(
             """
             SELECT pid, coalesce(usename, '')::text AS role,
                    coalesce(application_name, '') AS application_name
-            FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() ORDER BY pid
+            FROM pg_stat_activity
+            WHERE datname = %s AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+            ORDER BY pid
             """,
             (name,),
         ).fetchall()
 
 
 def end_sessions(connection: psycopg.Connection, name: str) -> None:
-    """Ask the client sessions of a database to end: those that the session's role may end, leaving others.
-
-    The server itself ends its autovacuum workers when a database is renamed or dropped.
-    """
+    """Ask the client sessions of a database to end: those that the session's role may end, leaving others."""
     connection.execute(
         """
         SELECT pg_terminate_backend(a.pid)
