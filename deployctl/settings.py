@@ -31,6 +31,9 @@ DEPLOYCTL_SECRET_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_SECRET_ROO
 DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "backups")))
 # Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
 DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
+# What one uploaded backup may have, in MB: as it is sent, and unpacked.
+DEPLOYCTL_UPLOAD_MB = env.number("DEPLOYCTL_UPLOAD_MB", 10_240)
+DEPLOYCTL_UPLOAD_UNPACKED_MB = env.number("DEPLOYCTL_UPLOAD_UNPACKED_MB", 4 * DEPLOYCTL_UPLOAD_MB)
 DEPLOYCTL_STEP_UP_SECONDS = 600
 
 # --- Application ----------------------------------------------------------------------------------

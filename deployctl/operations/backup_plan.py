@@ -82,8 +82,12 @@ def make_plan(job: Job, session: psycopg.Connection) -> Plan:
 
 def backup_name(target: str, taken_at: dt.datetime, run_id: int) -> str:
     """A name that sorts by time and is safe as a folder: `shop-20260102T030405Z-run7`."""
-    slug = re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[:60] or "target"
-    return f"{slug}-{taken_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-run{run_id}"
+    return f"{slug(target)}-{taken_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-run{run_id}"
+
+
+def slug(target: str) -> str:
+    """The name of a target as the beginning of a backup's name."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[:60] or "target"
 
 
 def _freeze(job: Job, session: psycopg.Connection) -> tuple[Snapshot, list[Relation]]:

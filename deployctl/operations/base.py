@@ -22,7 +22,7 @@ from deployctl.operations.shelf import Shelf
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.secrets import Secret
-from deployctl.storage import LocalFolder
+from deployctl.storage import LocalFolder, Uploads
 
 if TYPE_CHECKING:
     from deployctl.operations.project import Project
@@ -78,7 +78,10 @@ class ProcessFailed(OperationFailed):
 
 @dataclass(frozen=True)
 class BackupArtefact:
-    """A published backup. `counts` maps "schema.table" to rows, taken in the dump's own snapshot."""
+    """A published backup. `counts` maps "schema.table" to rows, taken in the dump's own snapshot.
+
+    `uploaded_from` is the name of the file that somebody sent in, "" for a dump of ours.
+    """
 
     name: str
     path: Path
@@ -90,6 +93,7 @@ class BackupArtefact:
     snapshot_at: dt.datetime
     manifest_sha256: str
     counts: Mapping[str, int]
+    uploaded_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ class TargetFacts:
     connection: ConnectionSpec
     project: Project | None
     backups: LocalFolder
+    uploads: Uploads
 
 
 class Job(Protocol):
@@ -196,6 +201,8 @@ class Operation(abc.ABC):
     changes_target: ClassVar[bool]  # a worker lost in the middle leaves the run `unknown`
     exclusive: ClassVar[bool]  # one at a time per target
     time_limit_s: ClassVar[int]
+    # Whether people start it by itself. What begins with something else, as a file sent in, has no button.
+    offered: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Params:

@@ -22,6 +22,7 @@ from deployctl.operations.manifest import Source
 from deployctl.operations.sentences import message_of
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
 from deployctl.postgres.queries import advisory, databases
+from deployctl.postgres.queries.databases import Database
 
 PREFIX = "deployctl_scratch_"
 NAME = re.compile(r"deployctl_scratch_\d+_[0-9a-f]{8}")
@@ -44,7 +45,7 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
 
     Args:
         maintenance: stays open as long as the database is used.
-        like: has the encoding and sorting of this.
+        like: has the encoding and sorting of this; where they are not known, those of the target.
 
     Raises:
         OperationFailed: the server refused to create it.
@@ -54,9 +55,7 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
         raise OperationFailed("A scratch database of that name is in use. Nothing was done. Try again.")
     try:
         try:
-            databases.create_like(
-                maintenance, scratch.name, encoding=like.encoding, collate=like.collate, ctype=like.ctype
-            )
+            _create(job, maintenance, scratch.name, like)
             databases.comment(maintenance, scratch.name, f"{MARK} of {job.application_name}")
         except psycopg.Error as error:
             job.raise_if_cancelled()
@@ -68,6 +67,19 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
     finally:
         if not scratch.adopted:
             _drop(job, scratch.name, maintenance.info.dbname)
+
+
+def _create(job: Job, maintenance: psycopg.Connection, name: str, like: Source) -> None:
+    """A dump that was made elsewhere does not say how its database sorted."""
+    known: Source | Database | None = like
+    if not like.encoding:
+        known = databases.find(maintenance, job.target.connection.dbname)
+    if known is None:
+        databases.create(maintenance, name, owner="", encoding="UTF8", locale="")
+    else:
+        databases.create_like(
+            maintenance, name, encoding=known.encoding, collate=known.collate, ctype=known.ctype
+        )
 
 
 def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:

@@ -20,7 +20,7 @@ from deployctl.postgres import connection as postgres_connection
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.secrets import Secret, SecretError
-from deployctl.storage import LocalFolder
+from deployctl.storage import LocalFolder, Uploads
 
 if TYPE_CHECKING:
     from deployctl.operations.project import Project
@@ -49,6 +49,7 @@ class FakeJob:
         params: the operation's Params.
         tmp_path: backups go below it.
         secrets: by name.
+        uploads: what was sent in; by default beside the backups, 1 GB at most.
         time_limit_s: for every program.
     """
 
@@ -60,6 +61,7 @@ class FakeJob:
     name: str = "shop"
     environment: str = "staging"
     shelf: Any = None
+    uploads: Uploads | None = None
     # Unlike that of any test that runs beside this one, because sessions are found by it.
     run_id: int = field(default_factory=lambda: next(_run_ids))
     token: int = 1
@@ -82,6 +84,7 @@ class FakeJob:
             connection=self.connection,
             project=self.project,
             backups=LocalFolder(folder),
+            uploads=self.uploads or Uploads(LocalFolder(folder), at_most=1 << 30, unpacked_at_most=1 << 30),
         )
         self._sessions: list[psycopg.Connection] = []
         self._lock = threading.Lock()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from django.urls import path
 
 from deployctl.accounts.policies import member
-from deployctl.runs.views import retention, runs, stream, target_settings, targets
+from deployctl.runs.views import backup_files, retention, runs, stream, target_settings, targets
 from deployctl.web.live import live
 
 app_name = "runs"
+
+# Where backups are sent in: their file is taken by `web.file_forms`, not by Django.
+UPLOADS = re.compile(r"/targets/[-\w]+/backups/uploads")
 
 urlpatterns = [
     # Here because the floor of `web` knows no policies.
@@ -33,6 +38,8 @@ urlpatterns = [
     path("targets/<slug:name>/connection", targets.target_connection, name="target_connection"),
     path("targets/<slug:name>/runs", targets.target_runs, name="target_runs"),
     path("targets/<slug:name>/backups/", runs.backup_list, name="target_backups"),
+    path("targets/<slug:name>/backups/new", backup_files.backup_new, name="backup_new"),
+    path("targets/<slug:name>/backups/uploads", backup_files.backup_uploads, name="backup_uploads"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<int:number>/", runs.run_detail, name="run"),
     path("runs/<int:number>/parts/<slug:part>", runs.run_part, name="run_part"),
@@ -42,4 +49,5 @@ urlpatterns = [
     path("runs/<int:number>/cancellation", runs.run_cancellation, name="run_cancellation"),
     path("runs/<int:number>/decision", runs.run_decision, name="run_decision"),
     path("backups/", runs.backup_list, name="backups"),
+    path("backups/<slug:name>/downloads", backup_files.backup_downloads, name="backup_downloads"),
 ]

@@ -16,7 +16,7 @@ from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
 from deployctl.operations.base import Outcome, TargetFacts
 from deployctl.postgres.connection import CannotConnect
-from deployctl.runs import guards
+from deployctl.runs import guards, uploads
 from deployctl.runs.execution import words
 from deployctl.runs.execution.heartbeat import Heartbeat
 from deployctl.runs.execution.job import RunJob
@@ -104,6 +104,7 @@ class Supervisor:
             connection=spec,
             project=target.project(),
             backups=target.backup_folder(),
+            uploads=uploads.of(target),
         )
         self._sessions = Sessions(spec, run.application_name)
         job = RunJob(

@@ -88,6 +88,7 @@ def kept_backups(target: Target) -> tuple[KeptBackup, ...]:
             trust=row.trust.value,
             size_bytes=row.size_bytes,
             manifest_sha256=row.manifest_sha256,
+            uploaded_at=row.created_at if row.uploaded_from else None,
         )
         for row in rows.order_by("-snapshot_at")
     )

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 from deployctl.accounts.policies import member, operator
 from deployctl.accounts.requests import person
 from deployctl.runs.forms import DecisionForm
-from deployctl.runs.models import Backup, Run, RunState
-from deployctl.runs.permissions import may_operate
+from deployctl.runs.models import Backup, Run, RunState, Target
+from deployctl.runs.permissions import may_operate, movable_targets
 from deployctl.web.http import page_or_fragment, see_other, wants_fragment
 
 PER_PAGE = 50
@@ -102,7 +102,13 @@ def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
     if name:
         backups = backups.filter(target__name__iexact=name)
     page = Paginator(backups, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "backups": page.object_list, "target_name": name}
+    context = {
+        "page": page,
+        "backups": page.object_list,
+        "target_name": name,
+        "movable": (movable := movable_targets(person(request))),
+        "may_upload": Target.objects.current().filter(name__iexact=name, pk__in=movable).exists(),
+    }
     return page_or_fragment(request, "runs/backup_list.html", "runs/_backups.html", context)
 
 

@@ -122,6 +122,7 @@ def _offers(target: Target) -> list[Offer]:
             refusals.why_not(target, operation, authority=""),
         )
         for operation in catalogue().values()
+        if operation.offered
     ]
 
 
