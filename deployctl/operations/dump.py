@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from deployctl.postgres.connection import VANISHED
+
 LOCK_WAIT_S = 30
+# libpq has no variables for these. It takes the rest, the name of the database too, from the environment,
+# literally.
+CONNECTION = " ".join(f"{name}={value}" for name, value in VANISHED.items())
 COMPRESSION_LEVEL = (
     1  # fastest that still notices damage: 1.07–1.15 × the size of gzip's default, 2–4 × the speed
 )
@@ -36,6 +41,7 @@ def dump_argv(program: Path, *, into: Path, snapshot: str, jobs: int) -> list[st
         "--no-password",
         "--verbose",
         f"--file={into}",
+        f"--dbname={CONNECTION}",
     ]
 
 

@@ -11,6 +11,7 @@ import psycopg
 from deployctl.operations import counting, restore_progress
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.counting import Stock
+from deployctl.operations.dump import CONNECTION
 from deployctl.operations.manifest import Manifest, TableCount
 from deployctl.operations.sentences import told
 from deployctl.postgres.process import session_options
@@ -70,8 +71,7 @@ def restore_argv(program: Path, *, archive: Path, jobs: int) -> list[str]:
         "--no-password",
         f"--jobs={jobs}",
         "--verbose",
-        # Empty: libpq takes the name from the environment, literally.
-        "--dbname=",
+        f"--dbname={CONNECTION}",
         "--",
         str(archive),
     ]

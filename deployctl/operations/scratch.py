@@ -20,7 +20,8 @@ from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.maintenance import MAINTENANCE_DATABASES
 from deployctl.operations.manifest import Source
 from deployctl.operations.sentences import message_of
-from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
+from deployctl.postgres.brief import brief
+from deployctl.postgres.connection import CannotConnect, ConnectionSpec
 from deployctl.postgres.queries import advisory, databases
 from deployctl.postgres.queries.databases import Database
 
@@ -29,6 +30,8 @@ NAME = re.compile(r"deployctl_scratch_\d+_[0-9a-f]{8}")
 MARK = "deployctl scratch database"
 DROP_WITHIN_S = 15.0
 POLL_S = 0.2
+# A large database takes seconds to drop.
+SWEEP_WITHIN_S = 120.0
 
 
 class Scratch:
@@ -108,11 +111,16 @@ def sweep(spec: ConnectionSpec) -> list[str]:
         CannotConnect: to none of the maintenance databases.
     """
     first, last = MAINTENANCE_DATABASES
-    try:
-        session = connect(spec.with_database(first), application_name="deployctl sweep")
-    except CannotConnect:
-        session = connect(spec.with_database(last), application_name="deployctl sweep")
-    with session:
+    with (
+        contextlib.suppress(CannotConnect),
+        brief(
+            spec.with_database(first), within_s=SWEEP_WITHIN_S, application_name="deployctl sweep"
+        ) as session,
+    ):
+        return remove_leftovers(session)
+    with brief(
+        spec.with_database(last), within_s=SWEEP_WITHIN_S, application_name="deployctl sweep"
+    ) as session:
         return remove_leftovers(session)
 
 
@@ -138,7 +146,8 @@ def drop(spec: ConnectionSpec, name: str, maintenance: str) -> None:
         spec: the server and the role.
         maintenance: the database to connect to.
     """
-    with connect(spec.with_database(maintenance), application_name="deployctl scratch") as session:
+    where = spec.with_database(maintenance)
+    with brief(where, within_s=SWEEP_WITHIN_S, application_name="deployctl scratch") as session:
         _drop_unused(session, name)
 
 

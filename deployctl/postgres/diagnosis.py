@@ -27,6 +27,7 @@ class Reason(enum.StrEnum):
     TLS = "tls"
     FULL = "full"
     STARTING = "starting"
+    POOLER = "pooler"
     OTHER = "other"
 
 
@@ -50,6 +51,11 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("permission denied for database", Reason.NOT_ALLOWED),
     ("is not permitted to log in", Reason.NOT_ALLOWED),
     ("not currently accepting connections", Reason.NOT_ALLOWED),
+    # PgBouncer's own words (its client.c and objects.c): it refuses the options that our programs send.
+    ("unsupported startup parameter", Reason.POOLER),
+    ("no such database", Reason.NO_SUCH_DATABASE),
+    ("no more connections allowed", Reason.FULL),
+    ("query_wait_timeout", Reason.FULL),
     ("too many clients", Reason.FULL),
     ("too many connections", Reason.FULL),
     ("remaining connection slots", Reason.FULL),
@@ -58,7 +64,9 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("in recovery mode", Reason.STARTING),
     ("invalid response to ssl negotiation", Reason.NOT_POSTGRESQL),
     ("unencrypted data after ssl response", Reason.NOT_POSTGRESQL),
+    ("sent an error response during ssl exchange", Reason.NOT_POSTGRESQL),
     ("expected authentication request", Reason.NOT_POSTGRESQL),
+    ("invalid authentication request", Reason.NOT_POSTGRESQL),
     ("wrong version number", Reason.NOT_POSTGRESQL),
     ("packet length too long", Reason.NOT_POSTGRESQL),
     ("server closed the connection unexpectedly", Reason.NOT_POSTGRESQL),
@@ -72,6 +80,14 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("no such file or directory", Reason.REFUSED),
     ("timeout expired", Reason.TIMEOUT),
     ("timed out", Reason.TIMEOUT),
+)
+
+# What a pooler prevents, and what to do; goes on after a sentence that says that there is one.
+POOLED = (
+    "It lends sessions of the server to one client after the other, so that settings, advisory locks, "
+    "prepared statements, LISTEN and the name of a session belong to nobody, and pg_dump does not run "
+    "through it. Put the address of PostgreSQL itself into the target's connection URL; the application may "
+    "go on using the pooler."
 )
 
 SENTENCES: dict[Reason, str] = {
@@ -101,6 +117,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.TLS: "No encrypted connection to {place} could be made: {detail}.",
     Reason.FULL: "{place} has no free connection left: {detail}. Try again when sessions have ended.",
     Reason.STARTING: "{place} is starting or shutting down: {detail}. Try again in a moment.",
+    Reason.POOLER: "{place} is not PostgreSQL itself but a pooler in front of it. " + POOLED,
     Reason.OTHER: "No connection to {place} could be made: {detail}.",
 }
 
@@ -113,6 +130,12 @@ def reason_of(message: str) -> Reason:
         # word that follows FATAL decides.
         return Reason.NO_SUCH_ROLE if "fatal:  role" in text else Reason.NO_SUCH_DATABASE
     return next((reason for phrase, reason in PHRASES if phrase in text), Reason.OTHER)
+
+
+def pooled(host: str, port: int) -> CannotConnect:
+    """The refusal of a session that a pooler lends."""
+    sentence = SENTENCES[Reason.POOLER].format(place=f"{host}:{port}")
+    return CannotConnect(Reason.POOLER, f"{sentence} Nothing was done.")
 
 
 def diagnose(error: psycopg.Error, host: str, port: int, user: str, dbname: str) -> CannotConnect:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import Any
 import psycopg
 
 from deployctl.errors import Refusal
+from deployctl.postgres.brief import brief, hang_up
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
 from deployctl.postgres.queries import activity, advisory
 
@@ -26,6 +25,8 @@ CANCEL_FOR_S = 2.0
 # A server process that hangs, as when its disk does, hears neither; then we go without its answer.
 HANG_UP_AFTER_S = 3.0
 GONE_WITHIN_S = 5.0
+# For connecting and asking; waiting until sessions are gone comes on top.
+SWEEP_WITHIN_S = 15.0
 
 
 class Sessions:
@@ -94,18 +95,6 @@ class Sessions:
         yield
 
 
-def hang_up(session: psycopg.Connection) -> None:
-    """Close the line under a session, so that a thread that waits for its server gets an error instead.
-
-    Closing the session itself would pull it away from under that thread.
-    """
-    with (
-        contextlib.suppress(psycopg.Error, OSError),
-        socket.socket(fileno=os.dup(session.fileno())) as line,
-    ):
-        line.shutdown(socket.SHUT_RDWR)
-
-
 def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float = GONE_WITHIN_S) -> list[int]:
     """End sessions on a server by application name, and wait until they are gone.
 
@@ -120,10 +109,9 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
     Raises:
         CannotConnect: nobody can tell.
     """
-    name = "deployctl sweep"
-    try:
-        session = connect(spec.with_database(MAINTENANCE), application_name=name, statement_timeout_s=10)
-    except CannotConnect:
-        session = connect(spec, application_name=name, statement_timeout_s=10)
-    with session:
+    limits: dict[str, Any] = {"application_name": "deployctl sweep", "statement_timeout_s": 10}
+    limits["within_s"] = SWEEP_WITHIN_S + wait_s
+    with contextlib.suppress(CannotConnect), brief(spec.with_database(MAINTENANCE), **limits) as session:
+        return activity.terminate_named(session, application_name, wait_s=wait_s)
+    with brief(spec, **limits) as session:
         return activity.terminate_named(session, application_name, wait_s=wait_s)
