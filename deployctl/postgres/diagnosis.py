@@ -7,10 +7,12 @@ answers in another language than English falls through to the general sentence, 
 from __future__ import annotations
 
 import enum
+import re
 
 import psycopg
 
 from deployctl.errors import DeployctlError
+from deployctl.postgres import rights
 
 
 class Reason(enum.StrEnum):
@@ -104,7 +106,7 @@ SENTENCES: dict[Reason, str] = {
         "{place} refuses the password of role {user}. Check the secret that holds the connection URL."
     ),
     Reason.NO_SUCH_ROLE: (
-        "{place} has no role {user}. Create it (CREATE ROLE … LOGIN) or correct the connection URL."
+        "{place} has no role {user}. Create it (CREATE ROLE {role} LOGIN;) or correct the connection URL."
     ),
     Reason.NO_SUCH_DATABASE: (
         "{place} has no database {dbname}. "
@@ -148,9 +150,31 @@ def diagnose(error: psycopg.Error, host: str, port: int, user: str, dbname: str)
     message = str(error)
     reason = reason_of(message)
     sentence = SENTENCES[reason].format(
-        place=f"{host}:{port}", host=host, user=user, dbname=dbname, detail=_detail(message)
+        place=f"{host}:{port}",
+        host=host,
+        user=user,
+        dbname=dbname,
+        detail=_detail(message),
+        role=rights.quoted(user),
     )
+    if reason is Reason.NOT_ALLOWED:
+        sentence = f"{sentence} {_mend(message, user, dbname)}"
     return CannotConnect(reason, sentence)
+
+
+def _mend(message: str, user: str, dbname: str) -> str:
+    """What lets a role in that the server knows, but does not admit."""
+    if "pg_hba.conf" in message:
+        return "A line of its pg_hba.conf that names database, role and our address admits it."
+    if "authentication failed" in message:
+        return (
+            "Its pg_hba.conf asks for the operating system's account of that name; ask for a password there."
+        )
+    if "not currently accepting connections" in message:
+        return f"Its owner opens it with: ALTER DATABASE {rights.quoted(dbname)} ALLOW_CONNECTIONS true;"
+    # psycopg writes the database's name in quotes, which are not part of it.
+    said = re.sub(r'(permission denied for database) "(.*)"', r"\1 \2", message)
+    return rights.mend(said, user, changes=False)
 
 
 def _detail(message: str) -> str:
