@@ -38,7 +38,7 @@ LONGEST_EXTENSION = 64 * 1024
 CHUNK_BYTES = 1 << 20
 
 HOW_TO = (
-    "Send in what `pg_dump --format=custom` wrote, a tar of the folder that `pg_dump --format=directory` "
+    "Send in what “pg_dump --format=custom” wrote, a tar of the folder that “pg_dump --format=directory” "
     "wrote, or a backup downloaded from deployctl."
 )
 

@@ -87,7 +87,7 @@ def keeper(shop: Target) -> User:
 
 
 @pytest.fixture
-def browser(server: int, keeper: User, signed_in: Callable[..., Client]) -> Browser:
+def visitor(server: int, keeper: User, signed_in: Callable[..., Client]) -> Browser:
     return Browser(server, signed_in(keeper))
 
 
@@ -104,9 +104,9 @@ def eventually(look: Callable[[], bool]) -> bool:
 
 
 def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
-    shop: Target, browser: Browser, keeper: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Target, visitor: Browser, keeper: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = browser.upload(pg_dump(shop.spec(), tmp_path / "x", "custom").read_bytes(), name=STRANGE)
+    answer = visitor.upload(pg_dump(shop.spec(), tmp_path / "x", "custom").read_bytes(), name=STRANGE)
 
     assert answer.status_code == 303, answer.text
     run = Run.objects.get()
@@ -120,13 +120,13 @@ def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
     assert backup.origin.startswith("uploaded by Dana Baker from ")
     assert "\n" not in backup.origin
     assert kept(shop) == []
-    page = browser.session.get(browser.at + "/targets/shop/backups/", timeout=30).text
+    page = visitor.session.get(visitor.at + "/targets/shop/backups/", timeout=30).text
     assert "uploaded by Dana Baker from" in page
     assert "not counted" in page
     assert "<b>.dump" not in page
 
-    token = browser.token("/targets/shop/backups/new")
-    taken = browser.post(f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token})
+    token = visitor.token("/targets/shop/backups/new")
+    taken = visitor.post(f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token})
 
     assert taken.status_code == 200
     assert taken.headers["Content-Disposition"] == f'attachment; filename="{backup.name}.tar"'
@@ -139,44 +139,44 @@ def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
     entry = Entry.objects.get(action="backup.downloaded")
     assert (entry.actor, entry.subject) == (keeper, backup.name)
 
-    again = browser.upload(taken.content, name="again.tar")
+    again = visitor.upload(taken.content, name="again.tar")
     assert again.status_code == 303, again.text
 
 
 def test_what_is_too_large_unchosen_or_unsure_is_refused_on_the_page_and_nothing_is_kept(
-    shop: Target, browser: Browser
+    shop: Target, visitor: Browser
 ) -> None:
     for content, fields, words in (
         (os.urandom(2 << 20), {}, "larger than the 1 MB that an upload may have"),
         (b"PGDMP", {"origin": ""}, "Send in only dumps whose origin you know."),
     ):
-        answer = browser.upload(content, **fields)
+        answer = visitor.upload(content, **fields)
         assert answer.status_code == 422
         assert words in answer.text
-    without = browser.upload(b"", name="")
+    without = visitor.upload(b"", name="")
     assert without.status_code == 422
     assert "No file was chosen" in without.text
     assert "larger than 16 MB" not in without.text
-    token = browser.token("/targets/shop/backups/new")
-    forged = browser.post("/targets/shop/backups/uploads", {"origin": "on"}, files={"file": ("x", b"PGDMP")})
+    token = visitor.token("/targets/shop/backups/new")
+    forged = visitor.post("/targets/shop/backups/uploads", {"origin": "on"}, files={"file": ("x", b"PGDMP")})
     assert forged.status_code == 403
-    unlike = browser.post("/targets/shop/backups/uploads", {"csrfmiddlewaretoken": token, "origin": "on"})
+    unlike = visitor.post("/targets/shop/backups/uploads", {"csrfmiddlewaretoken": token, "origin": "on"})
     assert (unlike.status_code, "No file was chosen" in unlike.text) == (422, True)
     assert kept(shop) == []
     assert not Run.objects.exists()
 
 
 def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhile(
-    shop: Target, browser: Browser, committed_db: Committed
+    shop: Target, visitor: Browser, committed_db: Committed
 ) -> None:
-    token = browser.token("/targets/shop/backups/new")
-    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.session.cookies)
+    token = visitor.token("/targets/shop/backups/new")
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.session.cookies)
     head = "".join(
         f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in (("csrfmiddlewaretoken", token), ("origin", "on"))
     )
     head += '--B\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
-    stalled = http.client.HTTPConnection(browser.at.removeprefix("http://"), timeout=30)
+    stalled = http.client.HTTPConnection(visitor.at.removeprefix("http://"), timeout=30)
     stalled.putrequest("POST", "/targets/shop/backups/uploads")
     for name, value in (
         ("Cookie", cookies),
@@ -187,7 +187,7 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhil
     stalled.endheaders(head.encode() + b"PGDMP" + bytes(1000))
     assert eventually(lambda: len(kept(shop)) == 1)
 
-    assert browser.session.get(browser.at + "/backups/", timeout=30).status_code == 200
+    assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
     with psycopg.connect(committed_db.url) as look:
         assert eventually(
             lambda: (
@@ -203,28 +203,28 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhil
 
     assert eventually(lambda: kept(shop) == [])
     assert not Run.objects.exists()
-    assert browser.session.get(browser.at + "/backups/", timeout=30).status_code == 200
+    assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
 
 
 def test_a_download_that_is_cancelled_or_damaged_harms_nobody(
-    shop: Target, browser: Browser, executed: Executed
+    shop: Target, visitor: Browser, executed: Executed
 ) -> None:
     assert executed(shop, "backup").state == RunState.SUCCEEDED
     backup = Backup.objects.get()
-    token = browser.token("/targets/shop/backups/new")
+    token = visitor.token("/targets/shop/backups/new")
     address, fields = f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token}
-    with browser.post(address, fields, stream=True) as started:
+    with visitor.post(address, fields, stream=True) as started:
         next(started.iter_content(512))
-    assert browser.post(address, fields).status_code == 200
+    assert visitor.post(address, fields).status_code == 200
 
     rows = max(shop.backup_folder().path(backup.name).glob("*.dat.gz"), key=lambda path: path.stat().st_size)
     content = bytearray(rows.read_bytes())
     content[-1] ^= 1
     rows.write_bytes(content)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        browser.post(address, fields)
+        visitor.post(address, fields)
     rows.write_bytes(b"")
-    answer = browser.post(address, fields)
+    answer = visitor.post(address, fields)
     assert answer.status_code == 409
     assert f"{rows.name} of {backup.name} is missing, too many or of another size" in answer.text
 
@@ -274,6 +274,16 @@ def test_an_expired_backup_is_not_handed_out(target: Target, administrator: User
     backup = make_backup(target, expired_at="2026-01-02T00:00:00Z")
     with pytest.raises(Refusal, match="were removed when it expired"):
         backup.hand_out(by=administrator)
+
+
+def test_an_upload_has_no_button_and_is_not_started_again(
+    target: Target, administrator: User, executed: Executed, signed_in: Callable[..., Client]
+) -> None:
+    run = Run.request(target=target, kind="take_in", params={"upload": "0" * 32}, by=SYSTEM)
+    Run.objects.filter(pk=run.pk).update(state=RunState.FAILED)
+    visitor = signed_in(administrator)
+    assert "Start it again" not in visitor.get(f"/runs/{run.pk}/").text
+    assert "<h3>Take in an upload</h3>" not in visitor.get("/targets/shop/").text
 
 
 def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:

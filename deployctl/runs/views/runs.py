@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from deployctl.accounts.policies import member, operator
 from deployctl.accounts.requests import person
+from deployctl.operations import catalogue
 from deployctl.runs.forms import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.permissions import may_operate, movable_targets
@@ -128,9 +129,15 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "may_cancel": operates and run.is_unfinished and run.cancel_requested_at is None,
         "may_decide": operates and run.state == RunState.UNKNOWN,
         # What belongs to a deployment is started again from its item, which checks more.
-        "may_repeat": operates and ended_badly and not run.authority,
+        "may_repeat": operates and ended_badly and not run.authority and _is_offered(run),
         "decision_form": DecisionForm(),
     }
+
+
+def _is_offered(run: Run) -> bool:
+    """Whether people start such a run by itself; an upload that failed, for one, is gone."""
+    known = catalogue().get(run.kind)
+    return known is not None and known.offered
 
 
 def _run(request: HttpRequest, number: int) -> Run:
