@@ -50,6 +50,7 @@ class RollbackForm(forms.Form):
             ],
             initial=form.proposed.name if form.proposed else "",
         )
+        form.order_fields(["backup", "migration"])
         return form
 
 

@@ -224,7 +224,8 @@ class Item(ItemSteps):
             if self.state == ItemState.WAIVED:
                 raise Refusal(f"“{self}” is waived, so nothing was started. Withdraw the waiver first.")
             if self.is_exclusive:
-                refuse_busy_target(f"“{self}”", deployment)
+                waits = self.needs_second_person(deployment.target)
+                refuse_busy_target(f"“{self}”", deployment, waits=waits)
             run = Run.request(
                 target=deployment.target,
                 kind=self.operation,

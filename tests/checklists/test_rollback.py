@@ -15,7 +15,7 @@ from deployctl.accounts.models import SignIn, User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations.base import BackupArtefact
 from deployctl.runs.guards import check_claim
-from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Trust
+from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
 from tests.checklists import deployments
 from tests.checklists.deployments import MACHINE, finish
 
@@ -98,6 +98,16 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     assert f'action="{address}"' in page
 
 
+def test_what_is_rolled_back_is_on_the_way_to_no_gate(
+    returning: Deployment, viewer: User, signed_in: SignedIn
+) -> None:
+    browser = signed_in(viewer)
+    for address in ("/", "/deployments/"):
+        text = browser.get(address).text
+        assert returning.title in text
+        assert 'data-status="go"' not in text
+
+
 def test_without_a_fresh_code_no_rollback_is_asked_for(
     returning: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
@@ -148,10 +158,19 @@ def test_a_rollback_that_waits_or_runs_is_not_done(
     assert returning.state == "rolled_back"
 
 
-def test_somebody_who_works_on_the_target_is_named(returning: Deployment, dba: User) -> None:
-    busy = Run.request(target=returning.target, kind="backup", params={}, by=dba)
-    with pytest.raises(Refusal, match=f"The rollback was not started: Dana Baker started run {busy.pk}"):
+def test_who_is_in_the_way_is_named(returning: Deployment, dba: User, devops_lead: User) -> None:
+    backup = Run.request(target=returning.target, kind="backup", params={}, by=dba)
+    run = ask(returning, dba)  # it waits, and keeps out nobody but another one that waits
+    told = rf"The rollback was not started: Dana Baker started run {run.pk} \(rollback\)"
+    with pytest.raises(Refusal, match=told):
+        ask(returning, devops_lead)
+    run.cancel(by=dba)
+
+    Target.objects.filter(pk=returning.target_id).update(environment="staging")
+    with pytest.raises(Refusal, match=rf"Dana Baker started run {backup.pk} \(backup\)"):
         ask(returning, dba)
+    backup.cancel(by=dba)
+    assert ask(returning, dba).state == RunState.QUEUED
 
 
 def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(

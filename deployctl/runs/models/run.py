@@ -60,7 +60,7 @@ class Run(RunConsent):
         authority: str = "",
         typed_name: str = "",
     ) -> Run:
-        """Have an operation started on a target by the next free worker, or by then when others consented.
+        """Have an operation started on a target by the next free worker, or once a second person consented.
 
         The row is the request. A worker is told on commit; should that fail, the dispatcher tells it later.
 

@@ -96,9 +96,10 @@ class RunConsent(RunRow):
         if not reason.strip():
             raise InvalidInput("Say why it should not be done; who asked for it reads it.")
         self._answerable(by)
-        self._answer(by, given=False, reason=reason.strip())
-        self._give_up(f"{actor_name(by)} objected: {reason.strip()} Nothing was done.")
-        self._audit(Action.RUN_OBJECTED, by=by, data={"reason": reason.strip()})
+        reason = reason.strip()
+        self._answer(by, given=False, reason=reason)
+        self._give_up(f"{actor_name(by)} objected: {reason.rstrip('.')}. Nothing was done.")
+        self._audit(Action.RUN_OBJECTED, by=by, data={"reason": reason})
         self.announce()
 
     @transaction.atomic

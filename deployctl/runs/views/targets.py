@@ -36,6 +36,11 @@ class Offer(NamedTuple):
     reason_against: str
     needs_second_person: bool
 
+    @property
+    def asks(self) -> bool:
+        """Whether something has to be filled in, so that its fields must not be folded away."""
+        return any(field.required and field.initial in (None, "") for field in self.form.fields.values())
+
 
 def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
     """An operation on a target, outside of deployments.
