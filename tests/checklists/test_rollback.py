@@ -86,6 +86,7 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     assert (run.state, run.authority) == (RunState.WAITING, returning.authority)
     assert (run.params["backup"], run.params["migration"]) == ("shop-before", "2_two")
 
+    assert "restored in 12 min 34 s the last time" in signed_in(devops_lead).get(f"/runs/{run.pk}/").text
     page = browser.get(returning.get_absolute_url()).text
     assert f'<a href="/runs/{run.pk}/">Roll back</a>' in page
     assert f'action="{address}"' not in page  # one at a time

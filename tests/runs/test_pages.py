@@ -266,7 +266,7 @@ def test_a_page_takes_few_queries_however_much_there_is(
 ) -> None:
     for _ in range(5):
         run = backed_up(target)
-        Backup.objects.filter(run=run).update(name=f"shop-{run.pk}")
+        Backup.objects.filter(run=run).update(name=f"shop-of-run-{run.pk}")
     browser = signed_in(dba)
 
     with django_assert_max_num_queries(15):

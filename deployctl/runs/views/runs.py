@@ -163,11 +163,18 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "may_decide": operates and run.state == RunState.UNKNOWN,
         "may_answer": run.is_waiting and Run.objects.waiting_for(user).filter(pk=run.pk).exists(),
         "answers": run.consents.all(),
+        "chosen": _chosen(run) if run.is_waiting else None,
         # What belongs to a deployment is started again from there, which checks more; and what needs a second
         # person from a form that has the target's name typed.
         "may_repeat": operates and ended_badly and not run.authority and not run.needs_second_person,
         "decision_form": DecisionForm(),
     }
+
+
+def _chosen(run: Run) -> Backup | None:
+    """The backup that a waiting run names, for whoever is to consent."""
+    named = Backup.objects.for_display().filter(target=run.target_id, expired_at=None)
+    return named.filter(name=run.params.get("backup", "")).first()
 
 
 def _run(request: HttpRequest, number: int) -> Run:
