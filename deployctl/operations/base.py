@@ -126,6 +126,11 @@ class TargetFacts:
     backups: LocalFolder
     uploads: Uploads
 
+    @property
+    def is_production(self) -> bool:
+        """Whether changing it asks for more; `runs.models.Environment` has the same word."""
+        return self.environment == "production"
+
 
 class Job(Protocol):
     """What a run offers to its operation. Called from one thread, except `raise_if_cancelled` and `log`."""
@@ -203,6 +208,8 @@ class Operation(abc.ABC):
     time_limit_s: ClassVar[int]
     # Whether people start it by itself. What begins with something else, as a file sent in, has no button.
     offered: ClassVar[bool] = True
+    # On production it starts only when two people stand behind it, and then also without a deployment.
+    needs_second_person: ClassVar[bool] = False
 
     @dataclass(frozen=True)
     class Params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from deployctl.operations import counting, restore_progress
-from deployctl.operations.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
 from deployctl.operations.dump import CONNECTION
 from deployctl.operations.manifest import Manifest, TableCount
@@ -19,6 +20,18 @@ from deployctl.postgres.queries import relations, server
 from deployctl.postgres.tools import find_tool
 
 SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RestoreParams:
+    """What every operation takes that restores a backup; `restore_timed` reads `jobs`."""
+
+    backup: str = param(
+        "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
+    )
+    jobs: int = param(
+        2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
+    )
 
 
 def refuse_dangerous_role(session: psycopg.Connection) -> None:
@@ -107,6 +120,30 @@ def restore(
             progress.finish()
     except ProcessFailed as error:
         raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+
+
+def restore_timed(
+    job: Job, folder: Path, written: Manifest, *, into: str, session: psycopg.Connection, state: str
+) -> float:
+    """The same, with as many jobs as the run's `RestoreParams` say.
+
+    Args:
+        session: any on the target's server.
+
+    Returns:
+        How long it took, in seconds.
+    """
+    started = time.monotonic()
+    restore(
+        job,
+        folder,
+        written,
+        into=into,
+        server_version=session.info.server_version,
+        jobs=job.params.jobs,
+        state=state,
+    )
+    return time.monotonic() - started
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,24 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
     Raises:
         CannotConnect: nobody can tell.
     """
-    limits: dict[str, Any] = {"application_name": "deployctl sweep", "statement_timeout_s": 10}
-    limits["within_s"] = SWEEP_WITHIN_S + wait_s
-    with contextlib.suppress(CannotConnect), brief(spec.with_database(MAINTENANCE), **limits) as session:
+    within = SWEEP_WITHIN_S + wait_s
+    with beside(spec, within_s=within, application_name="deployctl sweep", statement_timeout_s=10) as session:
         return activity.terminate_named(session, application_name, wait_s=wait_s)
-    with brief(spec, **limits) as session:
-        return activity.terminate_named(session, application_name, wait_s=wait_s)
+
+
+@contextlib.contextmanager
+def beside(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
+    """A brief session on the maintenance database, or on the target's own where that one does not admit the role.
+
+    Args:
+        options: as `postgres.brief.brief` takes them.
+
+    Raises:
+        CannotConnect: to neither.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            session = stack.enter_context(brief(spec.with_database(MAINTENANCE), **options))
+        except CannotConnect:
+            session = stack.enter_context(brief(spec, **options))
+        yield session
