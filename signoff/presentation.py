@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from django.db.models import Prefetch, QuerySet
-
 from checklists.models import Deployment
 from deployctl.accounts.models import User
-from signoff import differences
+from signoff import differences, loading
 from signoff import record as records
 from signoff.models import Gate, Signature, Slot
 from signoff.waiting import sign_url
@@ -41,20 +39,14 @@ class GateView:
 
 def gates_of(deployment: Deployment, viewer: User) -> list[GateView]:
     """A deployment's gates in order, as this person sees them."""
-    return [gate_view(gate, viewer) for gate in gates_for_pages(deployment)]
-
-
-def gates_for_pages(deployment: Deployment) -> QuerySet[Gate]:
-    """A deployment's gates in order, with their places and signatures."""
-    signatures = Prefetch("slots__signatures", Signature.objects.for_pages())
-    return deployment.gates.order_by("position").prefetch_related("slots", signatures)
+    return [gate_view(gate, viewer) for gate in loading.gates_of(deployment)]
 
 
 def gate_view(gate: Gate, viewer: User) -> GateView:
     """One gate, as this person sees it.
 
     Args:
-        gate: one of `gates_for_pages`.
+        gate: one of `loading.gates_of`.
     """
     holders: dict[str, list[str]] = {}
     for member in gate.deployment.team.all():

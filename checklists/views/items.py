@@ -103,7 +103,12 @@ def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> It
     def row(each: Item) -> ItemRow:
         each.section = found.section
         return ItemRow(
-            each, deployment, rights, operator_, list(each.proofs.select_related("run")), signed=signed
+            each,
+            deployment,
+            rights,
+            operator_,
+            list(each.proofs.select_related("run")),
+            signed=lambda: signed,
         )
 
     shown = row(Item.objects.for_pages().get(pk=found.pk))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -15,7 +15,7 @@ from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other
-from signoff import presentation
+from signoff import loading, presentation
 from signoff import record as records
 from signoff.forms import SignatureForm
 from signoff.models import Gate, Slot
@@ -27,7 +27,7 @@ def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
     visible = Deployment.objects.visible_to(person(request)).with_team()
     deployment = get_object_or_404(visible, gates=pk)
-    gate = presentation.gates_for_pages(deployment).get(pk=pk)
+    gate = next(gate for gate in loading.gates_of(deployment) if gate.pk == pk)
     view = presentation.gate_view(gate, person(request))
     return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
 
@@ -77,7 +77,10 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
 def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
     visible = Deployment.objects.visible_to(person(request)).with_team().select_related("target")
     deployment = get_object_or_404(visible, pk=deployment_id)
-    return get_object_or_404(presentation.gates_for_pages(deployment), key=key)
+    found = next((gate for gate in loading.gates_of(deployment) if gate.key == key), None)
+    if found is None:
+        raise Http404
+    return found
 
 
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
@@ -92,6 +95,7 @@ def _sign_page(
     record: records.Json,
     status: int = 200,
 ) -> HttpResponse:
+    blockers = readiness.blockers(gate.deployment, gate.key)
     context = {
         "gate": gate,
         "deployment": gate.deployment,
@@ -103,7 +107,8 @@ def _sign_page(
         "form": form,
         "slots": slots,
         "reasons": sorted({slot.refusal(person(request)) for slot in gate.slots.all()} - {""}),
-        "blockers": readiness.blockers(gate.deployment, gate.key),
+        "blockers": blockers,
+        "hindered": any(blocker.hinders_signing for blocker in blockers),
         "changes": presentation.changed_since_last_signature(gate, record),
     }
     return render(request, "signoff/gate_sign.html", context, status=status)
