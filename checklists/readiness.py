@@ -12,6 +12,7 @@ from checklists.models import Deployment, Item, ItemState
 from checklists.models.stage import Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE
 from deployctl.accounts.models import User
+from deployctl.errors import Refusal
 from deployctl.runs.models import Run, RunState
 
 CLOSURE = "closure"
@@ -26,6 +27,8 @@ class Blocker:
     # Whether signatures wait for it. What keeps only one person from signing keeps the gate from GO, and the
     # others from nothing.
     hinders_signing: bool = True
+    # Whether it is about who could sign, which is told as soon as a deployment is planned.
+    is_of_people: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,19 @@ def signed_stages(deployment: Deployment) -> frozenset[Stage]:
     return frozenset(stage for key in keys for stage in COVERED_BY.get(key, ()))
 
 
+def refuse_unwarned(deployment: Deployment, stage: str, *, was_warned: bool) -> None:
+    """Refuse a change of what is signed to whoever was not told that it withdraws the signatures.
+
+    Raises:
+        Refusal: nothing was changed.
+    """
+    if not was_warned and stage in signed_stages(deployment):
+        raise Refusal(
+            "This was signed after your page was loaded. Nothing was changed: a change withdraws the "
+            "signatures and opens the gate again. If you mean it, do it once more."
+        )
+
+
 def waiting_on(user: User) -> list[Waiting]:
     """What waits on a person besides items: everything that the registered sources name."""
     return [waiting for source in _waiting for waiting in source(user)]
@@ -87,6 +103,17 @@ def blockers(deployment: Deployment, gate_key: str) -> list[Blocker]:
         gate_key: `pre`, `post`, or `closure` for what closing waits for.
     """
     return blockers_of([deployment], {deployment.pk: gate_key})[deployment.pk]
+
+
+def of_people(deployment: Deployment) -> list[Blocker]:
+    """What is wrong with the people whom the gates of a deployment need, each thing once."""
+    found = {
+        blocker.sentence: blocker
+        for key in COVERED_BY
+        for _, blocker in _from_sources({deployment: key})
+        if blocker.is_of_people
+    }
+    return list(found.values())
 
 
 def verdicts(deployments: Iterable[Deployment]) -> dict[int, list[Blocker]]:

@@ -39,7 +39,10 @@ def of_gates(asked: Mapping[Deployment, str]) -> Found:
             if blocker := _of_required_run(this):
                 yield deployment, blocker
     for gate, flag in staffing.flags(unsigned):
-        yield gate.deployment, Blocker(flag.sentence, flag.url, hinders_signing=flag.hinders_signing)
+        yield (
+            gate.deployment,
+            Blocker(flag.sentence, flag.url, hinders_signing=flag.hinders_signing, is_of_people=True),
+        )
 
 
 def _of_open_gate(gate: Gate) -> Blocker:

@@ -61,6 +61,8 @@ def build(deployment: Deployment, gate_key: str) -> Json:
         "target": {
             "name": deployment.target.name,
             "environment": deployment.target.environment,
+            "connection_reference": deployment.target.connection_reference,
+            "project_folder": deployment.target.project_folder,
             "system_identifier": deployment.target.system_identifier,
             "database_oid": deployment.target.database_oid,
         },

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from checklists import readiness
+from checklists import asking, readiness
 from checklists.models import Deployment, Item
 from checklists.models.queries import DeploymentQuerySet
 from checklists.rights import Rights
@@ -72,7 +72,8 @@ def runs(request: HttpRequest, number: int) -> HttpResponse:
 def _answer(request: HttpRequest, found: Item, verb: Callable[[], object]) -> HttpResponse:
     """Do it, and show the item as it is afterwards: with the sentence, where it was refused."""
     try:
-        verb()
+        with asking.warned(request, found.deployment, found.section.stage):
+            verb()
     except DeployctlError as error:
         # Whoever came second sees at once how things stand, and why nothing happened.
         found.refresh_from_db()

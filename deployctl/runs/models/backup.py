@@ -10,6 +10,7 @@ from django.db import models
 from deployctl import audit
 from deployctl.audit.actions import Action
 from deployctl.operations.base import BackupArtefact
+from deployctl.runs import listeners
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
@@ -116,7 +117,9 @@ class Backup(models.Model):
         if database_oid is not None:
             # The database that took the place of the one seen first is recognised from now on.
             seen = Target.objects.filter(pk=run.target_id, database_oid__isnull=False)
-            seen.update(database_oid=database_oid)
+            if seen.update(database_oid=database_oid):
+                what = f"run {run.pk} ({run.kind}) put another database in its place"
+                listeners.on_target_change.tell(run.target, WORKER, what)
 
     @classmethod
     def raise_trust(cls, run: Run, reached: Mapping[str, Sequence[str]]) -> None:

@@ -216,6 +216,7 @@ class Run(RunRow):
         )
         self.refresh_from_db()
         self.steps.end_with(state)
+        listeners.on_ending.tell(self)
         record()
         # The audit comes last: its chain is one lock for everybody, and listeners lock their own rows first.
         listeners.tell_finished(self)
