@@ -32,6 +32,8 @@ DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "bac
 # Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
 DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
 DEPLOYCTL_STEP_UP_SECONDS = 600
+# Where people reach this installation; for links in e-mails, which no request tells.
+DEPLOYCTL_URL = env.text("DEPLOYCTL_URL", next(iter(CSRF_TRUSTED_ORIGINS), "")).rstrip("/")
 
 # --- Application ----------------------------------------------------------------------------------
 
@@ -144,6 +146,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # Once a day per target; more often, because a target may be busy.
     "expire": {"task": "deployctl.runs.tasks.expire", "schedule": 1800.0, "options": {"expires": 1800}},
     "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
+    "remind": {"task": "signoff.tasks.remind", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 # Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.
 CELERY_TASK_DEFAULT_QUEUE = "runs"
@@ -177,6 +180,7 @@ OTP_TOTP_ISSUER = env.text("OTP_ISSUER", "deployctl")
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.number("EMAIL_PORT", 25)
+EMAIL_TIMEOUT = 10  # seconds; whoever writes an e-mail waits for it
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "deployctl@localhost")
 
 # --- Security -------------------------------------------------------------------------------------

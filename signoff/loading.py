@@ -25,7 +25,9 @@ def load_gates(deployments: Iterable[Deployment]) -> None:
     """Read the gates of these deployments now, and have `gates_of` give them."""
     listed = list(deployments)
     for deployment in listed:
-        deployment.__dict__.pop(LOADED, None)
+        if deployment.__dict__.pop(LOADED, None) is not None:
+            # Asked once more, so what this instance knows of its team may be of the time before.
+            deployment.__dict__.get("_prefetched_objects_cache", {}).pop("team", None)
     prefetch_related_objects(
         listed,
         Prefetch("team", TeamMember.objects.with_people()),
