@@ -133,7 +133,7 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
     asked = [deployment for deployment in listed if deployment.pk in gates]
     if not asked:
         return found
-    running, loose = _runs_in_progress(asked)
+    running = _runs_in_progress(asked)
     unsettled: dict[int, list[Item]] = {}
     items = Item.objects.leaves().unsettled(running).filter(section__checklist__deployment__in=asked)
     for item in items.select_related("section__checklist").order_by("section__position", "position"):
@@ -152,7 +152,6 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
             [run for run in unknown if run.target_id == deployment.target_id],
             outdated.get(deployment.pk, []),
         )
-        found[deployment.pk] += [_of_loose_run(run) for run in loose if run.authority == deployment.authority]
     for deployment, blocker in _from_sources({each: gates[each.pk] for each in asked}):
         found[deployment.pk].append(blocker)
     return found
@@ -201,16 +200,10 @@ def _from_sources(asked: Mapping[Deployment, str]) -> Iterator[tuple[Deployment,
         yield from source(asked)
 
 
-def _runs_in_progress(deployments: Iterable[Deployment]) -> tuple[dict[int, Run], list[Run]]:
-    """Unfinished runs by the item they are to prove, and those that prove none."""
+def _runs_in_progress(deployments: Iterable[Deployment]) -> dict[int, Run]:
+    """Unfinished runs by the item they are to prove."""
     runs = Run.objects.unfinished().filter(authority__in=[d.authority for d in deployments])
-    proving: dict[int, Run] = {}
-    loose = []
-    for run in runs.prefetch_related("proofs"):
-        proving |= {proof.item_id: run for proof in run.proofs.all()}
-        if not run.proofs.all():
-            loose.append(run)
-    return proving, loose
+    return {proof.item_id: run for run in runs.prefetch_related("proofs") for proof in run.proofs.all()}
 
 
 def _of_item(deployment: Deployment, item: Item, run: Run | None) -> Blocker:
@@ -228,13 +221,6 @@ def _of_outdated(deployment: Deployment, item: Item) -> Blocker:
     return Blocker(
         f"“{item}” was proven until {until:%-d %b %Y, %H:%M %Z} only; prove it again.",
         f"{deployment.get_absolute_url()}#item-{item.pk}",
-    )
-
-
-def _of_loose_run(run: Run) -> Blocker:
-    return Blocker(
-        f"Run {run.pk} ({run.kind}) is {run.get_state_display().lower()}; wait for it, or cancel it.",
-        reverse("runs:run", args=[run.pk]),
     )
 
 

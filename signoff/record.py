@@ -8,7 +8,7 @@ What a gate covers, and so what can make its signatures stale (docs/decisions/00
 * the plan as it is: template, target, window, team, rollback plan, and the gate's own rules;
 * the items of its stages, with who kept them and what proves it;
 * the runs that prove those items, and of these runs alone: the migrations they found, the backups they made,
-  and the trust in backups that they reached. The second gate also covers runs that prove no item;
+  and the trust in backups that they reached;
 * the standing signatures of earlier gates, which bind the records that those were given over.
 
 So work after the first gate is the second gate's content, and what other runs find out about a backup later,

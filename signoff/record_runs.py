@@ -14,21 +14,15 @@ from signoff.record_values import moment, moment_or_none
 
 Json = dict[str, Any]
 
-# The gate whose signers see everything that was done, and so also what proves no item.
-LAST_GATE = "post"
-
-
 def covered_runs(deployment: Deployment, gate_key: str) -> list[Run]:
     """The runs of a deployment that a gate covers, the oldest first.
 
-    Those that prove an item of the gate's stages; for the last gate also those that prove none at all. What
-    stands of them is complete only when they have ended, and a gate is not signed before.
+    Those that prove an item of the gate's stages; every run of a deployment proves some item. What is said of
+    them is complete only when they have ended, and a gate is not signed before.
     """
-    covered = Q(proofs__item__section__stage__in=COVERED_BY[gate_key])
-    if gate_key == LAST_GATE:
-        covered |= Q(proofs=None)
-    found = Run.objects.filter(covered, authority=deployment.authority).order_by("pk").distinct()
-    return list(found.select_related("requested_by", "decision__by"))
+    stages = COVERED_BY[gate_key]
+    found = Run.objects.filter(authority=deployment.authority, proofs__item__section__stage__in=stages)
+    return list(found.order_by("pk").distinct().select_related("requested_by", "decision__by"))
 
 
 def runs_of(runs: Sequence[Run]) -> list[Json]:

@@ -50,9 +50,8 @@ def test_a_place_that_asks_for_two_people_is_full_with_the_second(
 
 def test_too_few_people_for_a_quorum_are_named(dba: User, devops_lead: User, qa_lead: User) -> None:
     deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), quorum=2)
-    assert (
-        f"Database Administrator needs 2 more people, and only {dba.name} can sign there."
-        in _sentences(deployment)
+    assert f"Database Administrator needs 2 more people, and only {dba.name} can sign there." in _sentences(
+        deployment
     )
     with pytest.raises(Refusal, match="needs 2 more people"):
         sign(deployment, devops_lead, Role.DEVOPS_LEAD)
@@ -74,16 +73,14 @@ def test_without_such_a_rule_the_creator_may_sign(dba: User, devops_lead: User, 
 
 
 def test_a_creator_who_alone_has_a_role_is_flagged(dba: User, devops_lead: User, qa_lead: User) -> None:
-    deployment = plan_by_rules(
-        deployments.team_of(dba, devops_lead, qa_lead), gate="creator: false", by=dba
-    )
+    deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), gate="creator: false", by=dba)
     assert f"Nobody can sign as Database Administrator: {dba.name} created the deployment" in _sentences(
         deployment
     )
 
 
 def _run(deployment: Deployment, state: RunState, ago: timedelta) -> Run:
-    run = Run.objects.create(
+    return Run.objects.create(
         kind="test_restore",
         target=deployment.target,
         changes_target=False,
@@ -92,7 +89,6 @@ def _run(deployment: Deployment, state: RunState, ago: timedelta) -> Run:
         state=state,
         finished_at=timezone.now() - ago,
     )
-    return run
 
 
 def test_no_go_without_the_run_that_a_gate_requires(dba: User, devops_lead: User, qa_lead: User) -> None:

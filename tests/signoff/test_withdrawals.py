@@ -118,9 +118,7 @@ def test_the_page_withdraws_and_shows_the_broken_line(
 
 def test_withdrawing_asks_for_a_fresh_code(approved: Deployment, dba: User, signed_in: SignedIn) -> None:
     client = signed_in(dba, code=False)
-    answer = client.post(
-        reverse("signoff:signature_withdrawal", args=[_of(dba).pk]), {"reason": "Not yet."}
-    )
+    answer = client.post(reverse("signoff:signature_withdrawal", args=[_of(dba).pk]), {"reason": "Not yet."})
     assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
     assert _of(dba).stands
     assert deployments.item(approved, "Server").state == "done"
