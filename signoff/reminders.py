@@ -1,4 +1,4 @@
-"""Telling people by e-mail that their signature is waited for: at most once a day, and only whose turn it is."""
+"""Telling people by e-mail that their signature is waited for: whose turn it is, and at most once a day."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from checklists.markdown.html import block_html, inline_html
 from checklists.markdown.model import (
     Block,
     GateKey,
+    GateRules,
     Kind,
     ParsedCommands,
     ParsedContact,
@@ -31,6 +32,7 @@ __all__ = [
     "MAX_BYTES",
     "ROLE_LABELS",
     "Block",
+    "GateRules",
     "GateKey",
     "Kind",
     "ParsedCommands",
