@@ -3,7 +3,7 @@
 A record is plain JSON in one versioned form. Its digest is the SHA-256 of its canonical bytes
 (RFC 8785, JSON Canonicalization Scheme), so the same content has the same digest everywhere.
 
-What a gate covers, and so what can make its signatures stale (docs/decisions/0005):
+What a gate covers, and so what can make its signatures stale (docs/decisions/0012):
 
 * the plan as it is: template, target, window, team, rollback plan, and the gate's own rules;
 * the items of its stages, with who kept them and what proves it;
