@@ -14,6 +14,7 @@ from signoff.record_values import moment, moment_or_none
 
 Json = dict[str, Any]
 
+
 def covered_runs(deployment: Deployment, gate_key: str) -> list[Run]:
     """The runs of a deployment that a gate covers, the oldest first.
 
@@ -22,7 +23,12 @@ def covered_runs(deployment: Deployment, gate_key: str) -> list[Run]:
     """
     stages = COVERED_BY[gate_key]
     found = Run.objects.filter(authority=deployment.authority, proofs__item__section__stage__in=stages)
-    return list(found.order_by("pk").distinct().select_related("requested_by", "decision__by"))
+    return list(
+        found.order_by("pk")
+        .distinct()
+        .select_related("requested_by", "decision__by")
+        .prefetch_related("consents__by")
+    )
 
 
 def runs_of(runs: Sequence[Run]) -> list[Json]:
@@ -90,6 +96,16 @@ def _run(run: Run) -> Json:
         "finished_at": moment_or_none(run.finished_at),
         "state": run.state,
         "summary": run.summary,
+        "consents": [
+            {
+                "by": row.by_name,
+                "email": row.by.email,
+                "at": moment(row.at),
+                "given": row.given,
+                "reason": row.reason,
+            }
+            for row in run.consents.all()
+        ],
         "decision": decision
         and {
             "by": decision.by_name,
