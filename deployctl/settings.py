@@ -28,6 +28,8 @@ DEPLOYCTL_FIELD_KEY = env.secret("DEPLOYCTL_FIELD_KEY")
 DEPLOYCTL_PROJECT_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PROJECT_ROOTS")]
 # `file:` secret references must lie below one of these.
 DEPLOYCTL_SECRET_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_SECRET_ROOTS")]
+# Configurations of pgBackRest and folders for test restores of its backups must lie below one of these.
+DEPLOYCTL_PGBACKREST_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PGBACKREST_ROOTS")]
 DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "backups")))
 # Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
 DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()

@@ -80,6 +80,7 @@ class Action(StrEnum):
     TARGET_ADDED = "target.added"
     TARGET_ARCHIVED = "target.archived"
     TARGET_EDITED = "target.edited"
+    TARGET_ENGINE_SET = "target.engine_set"
     TARGET_RETENTION_SET = "target.retention_set"
     TARGET_ROLE_GIVEN = "target.role_given"
     TARGET_ROLE_TAKEN = "target.role_taken"

@@ -214,6 +214,8 @@ TARGETS = [
     act("runs:target_secrets", ADMINISTRATOR, target),
     undo("runs:target_secret", ADMINISTRATOR, secret),
     act("runs:target_stored_secrets", ADMINISTRATOR, target),
+    act("runs:target_physical_engine", ADMINISTRATOR, target),
+    undo("runs:target_physical_engine", ADMINISTRATOR, target),
     read("runs:retention", MEMBER, target),
     act("runs:retention_policy", ADMINISTRATOR, target),
     act("runs:target_archival", ADMINISTRATOR, target),
