@@ -34,6 +34,58 @@ class CodeForm(forms.Form):
     )
 
 
+class PasskeyField(forms.CharField):
+    """The answer of a passkey, as JSON; a script puts it here (static/js/passkey.js)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=20_000, widget=forms.HiddenInput, **kwargs)
+
+
+class FactorForm(CodeForm):
+    """A one-time code or the answer of a passkey, whichever the person has and likes to give."""
+
+    passkey = PasskeyField(required=False)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_factors(self, user)
+
+    def clean(self) -> dict[str, Any]:
+        """One of the two must be there."""
+        require_a_factor(self)
+        return self.cleaned_data
+
+
+def offer_factors(form: forms.Form, user: User) -> None:
+    """Let a form with `code` and `passkey` ask only for what the person has.
+
+    Args:
+        form: gets the attribute `takes_passkey`.
+        user: who will fill it in.
+    """
+    form.takes_passkey = user.passkeys.exists()  # type: ignore[attr-defined]
+    if not form.takes_passkey:  # type: ignore[attr-defined]
+        del form.fields["passkey"]
+    elif user.factor is None:
+        del form.fields["code"]
+    else:
+        form.fields["code"].required = False
+
+
+def require_a_factor(form: forms.Form) -> None:
+    """Refuse a form of `offer_factors` in which neither was given."""
+    given = form.cleaned_data.get("code") or form.cleaned_data.get("passkey")
+    if not given and not form.errors:
+        form.add_error(None, "Use your passkey, or type a one-time code if you have an authenticator app.")
+
+
+class PasskeyForm(forms.Form):
+    """A passkey to add."""
+
+    name = forms.CharField(max_length=64, help_text="What you call the device, such as “Work laptop”.")
+    passkey = PasskeyField()
+
+
 class EnrolForm(CodeForm):
     """The first code of a new factor, and the password where signing in was a while ago."""
 

@@ -8,23 +8,15 @@ from typing import cast
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import default_token_generator
 from allauth.account.utils import user_pk_to_url_str
-from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
 from deployctl import audit
+from deployctl.accounts.mail import can_send as can_send
 from deployctl.accounts.models import User
 from deployctl.audit import Action, Actor
 from deployctl.errors import Refusal
-
-# These write e-mail where nobody reads it.
-NOWHERE = frozenset({"console", "dummy", "filebased"})
-
-
-def can_send() -> bool:
-    """Whether this installation can send e-mail to people."""
-    return settings.EMAIL_BACKEND.split(".")[-2] not in NOWHERE
 
 
 def send(request: HttpRequest, person: User, *, by: Actor) -> None:

@@ -29,6 +29,7 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "factor": user.factor,
+        "passkeys": user.passkeys.all(),
         "codes_left": left,
         "few_codes_left": left <= FEW,
         "permissions": [grant.get_permission_display() for grant in user.grants.all()],
