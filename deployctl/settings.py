@@ -174,6 +174,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "checklists:home"
 ACCOUNT_ADAPTER = "deployctl.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_FORMS = {"reset_password": "deployctl.accounts.password_reset.ResetPasswordForm"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"

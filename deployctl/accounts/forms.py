@@ -167,12 +167,42 @@ class NewPersonForm(PermissionsForm):
         required=False,
         help_text="They choose their own password. Otherwise a random one is shown to you once.",
     )
-    field_order = ["email", "name", "phone", "permissions", "invite"]
+    elsewhere = forms.BooleanField(
+        label="They sign in by single sign-on",
+        required=False,
+        help_text="They get no password here.",
+    )
+    field_order = ["email", "name", "phone", "permissions", "invite", "elsewhere"]
 
-    def __init__(self, *args: Any, may_invite: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, may_invite: bool, has_provider: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not may_invite:
             del self.fields["invite"]
+        if not has_provider:
+            del self.fields["elsewhere"]
+
+
+class PeopleFilterForm(forms.Form):
+    """Which people to list."""
+
+    STATES = (
+        ("", "Everybody"),
+        ("active", "Active"),
+        ("disabled", "Disabled"),
+        ("without_factor", "Without a second factor"),
+        ("without_password", "Without a password here"),
+    )
+    words = forms.CharField(
+        required=False,
+        max_length=100,
+        label="Name or address",
+        widget=forms.TextInput(attrs={"type": "search", "data-find": True}),
+    )
+    permission = forms.ChoiceField(
+        required=False,
+        choices=[("", "Any"), *((p.value, p.label) for p in Permission if p != Permission.VIEWER)],
+    )
+    state = forms.ChoiceField(required=False, choices=STATES)
 
 
 class ReasonForm(forms.Form):

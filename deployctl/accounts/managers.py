@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -33,6 +34,26 @@ class UserQuerySet(models.QuerySet["User"]):
             return self.active()
         held = models.Q(grants__permission__in=[permission, Permission.ADMINISTRATOR])
         return self.active().filter(held).distinct()
+
+    def matching(self, words: str) -> UserQuerySet:
+        """People whose name or address contains these words."""
+        return self.filter(models.Q(name__icontains=words) | models.Q(email__icontains=words))
+
+    def in_state(self, state: str) -> UserQuerySet:
+        """People who are `active`, `disabled`, `without_factor` (and active) or `without_password`."""
+        if state == "without_factor":
+            return self.active().filter(is_enrolled=False)
+        if state == "without_password":
+            return self.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+        return self.filter(is_active=state == "active")
+
+    def with_enrolment(self) -> UserQuerySet:
+        """Each with `is_enrolled`: whether they have a second factor of any kind."""
+        from deployctl.accounts.models import Passkey, TotpFactor
+
+        mine = models.OuterRef("pk")
+        app = models.Exists(TotpFactor.objects.filter(user=mine, confirmed=True))
+        return self.annotate(is_enrolled=app | models.Exists(Passkey.objects.filter(user=mine)))
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]

@@ -27,6 +27,7 @@ SUBJECTS = {
     Action.PASSKEY_REMOVED: "A passkey was removed from your account",
     Action.PASSWORD_CHANGED: "Your password was changed",
     Action.PERSON_LINKED: "Your account was linked to single sign-on",
+    Action.PERSON_UNLINKED: "Your account's link to single sign-on was forgotten",
     Action.RECOVERY_CODE_USED: "A recovery code of yours was used",
     Action.SIGNATURE_REFUSED: "Repeated failures at a signature",
 }

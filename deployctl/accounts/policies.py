@@ -26,7 +26,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from deployctl.accounts import refusals, safe_next
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.models.sign_in import SecondFactor
+from deployctl.accounts.models.sign_in import ENDED_KEY, SecondFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action
 from deployctl.errors import NotAllowed
@@ -43,6 +43,11 @@ RECOVERED = (
 ENDED = {
     "idle": "You were signed out because nothing happened for a while. Sign in to go on.",
     "too long": "You were signed out because the session reached its longest time. Sign in to go on.",
+    "password changed": "You were signed out because your password was changed. Sign in with the new one.",
+    "second factor changed": "You were signed out because your second factor was changed. Sign in to go on.",
+    "second factor removed": "You were signed out because your second factor was taken away. Sign in again.",
+    "signed out from elsewhere": "You were signed out from another browser. Sign in to go on.",
+    "link to single sign-on forgotten": "You were signed out because single sign-on must link you anew.",
 }
 
 
@@ -204,7 +209,7 @@ def _send_to_sign_in(request: HttpRequest) -> HttpResponse:
     if "text/event-stream" in request.headers.get("Accept", ""):
         # An event stream cannot follow to a page; the page around it will.
         return HttpResponse("Sign in first.", status=401, content_type="text/plain")
-    ended = getattr(request, "session_ended_because", "")
+    ended = request.session.pop(ENDED_KEY, "")
     return _send(request, resolve_url(settings.LOGIN_URL), ENDED.get(ended, ""))
 
 

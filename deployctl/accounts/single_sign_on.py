@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import secrets
-from dataclasses import dataclass
 from typing import Any, cast
 
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -25,8 +24,9 @@ from requests import RequestException
 
 from deployctl import audit
 from deployctl.accounts import notices
+from deployctl.accounts.identity import Identity
 from deployctl.accounts.models import Reauthentication, User
-from deployctl.audit import Action, Machine
+from deployctl.audit import Action, Actor, Machine
 from deployctl.errors import DeployctlError, NotAllowed, Refusal
 from deployctl.web import errors
 from deployctl.web.http import HttpResponseSeeOther
@@ -39,48 +39,6 @@ REAUTHENTICATE = "reauthenticate"
 CLOCK_TOLERANCE_S = 60
 # What a provider that is down, misconfigured or broken makes the libraries raise.
 TROUBLE = (RequestException, OAuth2Error, KeyError, ValueError)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What the provider says of who signed in there.
-
-    Attributes:
-        email: the address, in lower case; "" where none is said.
-        is_verified: whether the provider says that the address is theirs.
-        name: as the provider writes it.
-        authenticated_at: when they last proved it there, in seconds since 1970; None where it is not said.
-    """
-
-    email: str
-    is_verified: bool
-    name: str
-    authenticated_at: int | None
-
-    @classmethod
-    def of(cls, login: SocialLogin) -> Identity:
-        """Read the ID token and what the provider says besides.
-
-        Raises:
-            NotAllowed: they are not about this very sign-in, or not about one and the same person.
-        """
-        token = login.account.extra_data.get("id_token") or {}
-        more = login.account.extra_data.get("userinfo") or {}
-        asked = login.state.get("data") or {}
-        # OpenID Connect Core 1.0, 3.1.3.7 (nonce) and 5.3.2 (sub).
-        if not token or token.get("nonce") != asked.get("nonce") or more.get("sub", "") != token.get("sub"):
-            raise NotAllowed(
-                f"The answer of {settings.OIDC_NAME} does not belong to this sign-in. You are not signed in."
-                " Start again from the sign-in page."
-            )
-        facts = token | more
-        at = token.get("auth_time")
-        return cls(
-            email=str(facts.get("email") or "").strip().lower(),
-            is_verified=facts.get("email_verified") in (True, "true"),
-            name=str(facts.get("name") or "").strip(),
-            authenticated_at=at if isinstance(at, int) else None,
-        )
 
 
 class Adapter(DefaultSocialAccountAdapter):
@@ -260,6 +218,20 @@ def _person_for(identity: Identity) -> User:
         by=Machine(f"single sign-on ({settings.OIDC_NAME})"),
     )
     return added
+
+
+@transaction.atomic
+def forget_link(person: User, *, by: Actor) -> None:
+    """Forget a person's number at the provider; the next sign-in there links by the address again.
+
+    Raises:
+        Refusal: there is no link.
+    """
+    forgotten, _ = person.socialaccount_set.all().delete()
+    if not forgotten:
+        raise Refusal(f"{person.name} is not linked to single sign-on. Nothing was changed.")
+    person.sign_ins.end_all("link to single sign-on forgotten")
+    notices.on_commit(audit.append(Action.PERSON_UNLINKED, by=by, subject=person))
 
 
 @transaction.atomic

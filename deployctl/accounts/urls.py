@@ -57,6 +57,8 @@ accounts = [
     path("people/<int:number>/permissions/", people.permissions, name="permissions"),
     path("people/<int:number>/suspension/", people.suspension, name="suspension"),
     path("people/<int:number>/invitation/", people.invitation, name="invitation"),
+    path("people/<int:number>/sessions/", people.person_sessions, name="person_sessions"),
+    path("people/<int:number>/link/", people.person_link, name="person_link"),
     path("people/<int:number>/factor/", people.person_factor, name="person_factor"),
 ]
 

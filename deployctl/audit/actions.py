@@ -57,6 +57,8 @@ class Action(StrEnum):
     PERSON_INVITED = "person.invited"
     PERSON_LINKED = "person.linked"
     PERSON_REAUTHENTICATED = "person.reauthenticated"
+    PERSON_UNINVITED = "person.uninvited"
+    PERSON_UNLINKED = "person.unlinked"
     RECOVERY_CODE_USED = "recovery_code.used"
     RECOVERY_CODES_RENEWED = "recovery_codes.renewed"
     RUN_CANCEL_REQUESTED = "run.cancel_requested"

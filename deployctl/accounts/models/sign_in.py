@@ -6,14 +6,19 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+
+from deployctl import audit
+from deployctl.audit import Action, Actor
 
 if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
 SESSION_KEY = "sign_in"
+# In the session after one that was ended: why it was.
+ENDED_KEY = "session_ended_because"
 # Being seen is written down at most this often, not at every request.
 SEEN_EVERY = dt.timedelta(minutes=1)
 
@@ -159,6 +164,13 @@ class SignIn(models.Model):
         SignIn.objects.filter(pk=self.pk, ended_at=None).update(
             ended_at=timezone.now(), ended_because=because
         )
+
+    @transaction.atomic
+    def end_from_elsewhere(self, *, by: Actor) -> None:
+        """End this stay from another browser; it takes effect with its next request."""
+        self.end("signed out from elsewhere")
+        facts = {"browser": self.browser_name, "address": self.address or ""}
+        audit.append(Action.SESSION_ENDED, by=by, subject=self.user, data=facts)
 
     def code_given(self, second_factor: str = SecondFactor.TOTP) -> None:
         """Note that a one-time code, or a passkey, was just accepted in this session."""

@@ -82,6 +82,11 @@ class User(AbstractBaseUser):
         return self.is_verified() or self.factor is not None or self.passkeys.exists()
 
     @property
+    def should_enrol(self) -> bool:
+        """Whether a second factor is missing that the person's permissions will ask for."""
+        return bool(self.permissions - {Permission.VIEWER}) and not self.has_factor
+
+    @property
     def signs_in_elsewhere(self) -> bool:
         """Whether the person has no password here, and proves who they are at the single sign-on provider."""
         return not self.has_usable_password() and self.socialaccount_set.exists()

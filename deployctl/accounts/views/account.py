@@ -54,6 +54,6 @@ def other_sessions(request: HttpRequest) -> HttpResponse:
 def session(request: HttpRequest, number: int) -> HttpResponse:
     """Sign out of one session."""
     user = person(request)
-    get_object_or_404(user.sign_ins, pk=number).end("signed out from elsewhere")
+    get_object_or_404(user.sign_ins, pk=number).end_from_elsewhere(by=user)
     messages.success(request, "Signed out there.")
     return see_other(request, reverse("accounts:account"))
