@@ -60,13 +60,15 @@ def offer_factors(form: forms.Form, user: User) -> None:
     """Let a form with `code` and `passkey` ask only for what the person has.
 
     Args:
-        form: gets the attribute `takes_passkey`.
+        form: gets the attributes `takes_passkey` and `only_passkey`, for the template.
         user: who will fill it in.
     """
-    form.takes_passkey = user.passkeys.exists()  # type: ignore[attr-defined]
-    if not form.takes_passkey:  # type: ignore[attr-defined]
+    takes_passkey = user.passkeys.exists()
+    only_passkey = takes_passkey and user.factor is None
+    form.takes_passkey, form.only_passkey = takes_passkey, only_passkey  # type: ignore[attr-defined]
+    if not takes_passkey:
         del form.fields["passkey"]
-    elif user.factor is None:
+    elif only_passkey:
         del form.fields["code"]
     else:
         form.fields["code"].required = False
