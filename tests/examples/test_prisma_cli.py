@@ -23,6 +23,11 @@ pytestmark = pytest.mark.timeout(300)
 Database = Callable[..., str]
 
 
+def already_migrated(installed_project: MakeProject, url: str) -> None:
+    """A start without the CLI, which takes seconds; test_prisma_agreement.py shows that it is the same."""
+    Migrate().perform(job_for(installed_project("prisma_files"), url))
+
+
 def test_the_cli_migrates_with_progress_and_reads_it_back(
     installed_project: MakeProject, make_database: Database
 ) -> None:
@@ -52,7 +57,7 @@ def test_a_blocked_cli_fails_at_the_lock_timeout_naming_the_session(
     monkeypatch.setattr("deployctl.operations.migrators.prisma.LOCK_TIMEOUT_S", 2)
     url = make_database()
     project = installed_project("prisma")
-    Migrate().perform(job_for(project, url))
+    already_migrated(installed_project, url)
     later = project.folder / "prisma/migrations/20990101000000_later"
     later.mkdir()
     (later / "migration.sql").write_text('ALTER TABLE "Plan" ADD COLUMN "note" TEXT;')
@@ -134,7 +139,7 @@ def test_a_cli_that_looks_at_another_database_is_found_out(
 ) -> None:
     url, other = make_database(), make_database()
     project = installed_project("prisma")
-    Migrate().perform(job_for(project, other))
+    already_migrated(installed_project, other)
     config = project.folder / "prisma.config.ts"
     config.write_text(config.read_text().replace("process.env.DATABASE_URL", f'"{other}"'))
 
