@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 PROVIDER_ID = "sso"
 REAUTHENTICATE = "reauthenticate"
+OFF = "Single sign-on is not set up here. Sign in with your password."
 # How far the provider's clock and ours may be apart.
 CLOCK_TOLERANCE_S = 60
 # What a provider that is down, misconfigured or broken makes the libraries raise.
@@ -131,7 +132,7 @@ def leave_for_provider(
         Refusal: no provider is configured, or it cannot be reached.
     """
     if not is_on():
-        raise Refusal("Single sign-on is not set up here. Sign in with your password.")
+        raise Refusal(OFF)
     nonce = secrets.token_urlsafe(24)
     again = process == REAUTHENTICATE
     data = {

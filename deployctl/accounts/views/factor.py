@@ -40,7 +40,7 @@ def factor(request: HttpRequest) -> HttpResponse:
     """Show the key of a new factor, and put it in force once its first code is right."""
     user, sign_in = person(request), stay(request)
     replaces = user.has_factor
-    if must_give_a_code_first(request) and sign_in.second_factor != SecondFactor.RECOVERY_CODE:
+    if must_give_a_code_first(request):
         return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
     ask_password = not replaces and not signed_in_recently(sign_in)
     if ask_password and not user.has_usable_password():
@@ -106,8 +106,13 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 
 
 def must_give_a_code_first(request: HttpRequest) -> bool:
-    """Whether what changes second factors waits for a fresh code: it does, where there is a factor."""
-    return person(request).has_factor and not stay(request).code_is_fresh
+    """Whether what sets up a second factor waits for a fresh code: it does, where there is a factor already.
+
+    Not for who has lost it and signed in with a recovery code: they must get another.
+    """
+    sign_in = stay(request)
+    recovered = sign_in.second_factor == SecondFactor.RECOVERY_CODE
+    return person(request).has_factor and not (sign_in.code_is_fresh or recovered)
 
 
 def raise_session(request: HttpRequest, factor: Device) -> None:

@@ -64,7 +64,7 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
 def registration(request: HttpRequest) -> HttpResponse:
     """What to ask the browser for, to make a passkey."""
     if must_give_a_code_first(request):
-        return JsonResponse({}, status=403)
+        return redirect("accounts:step_up")
     return JsonResponse(passkeys.registration_options(request, person(request)))
 
 

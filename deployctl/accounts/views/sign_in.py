@@ -79,8 +79,10 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
 def sign_in_passkey(request: HttpRequest) -> HttpResponseBase:
     """What to ask a passkey for, between password and being signed in."""
     stage = LoginStageController.enter(request, CodeStage.key)
+    if request.user.is_authenticated:
+        return redirect(safe_next.destination(request))
     if stage is None or stage.login.user is None:
-        return JsonResponse({}, status=403)
+        return redirect("account_login")
     return JsonResponse(passkeys.options(request, cast("User", stage.login.user), Purpose.SIGN_IN))
 
 

@@ -46,7 +46,9 @@ def reauthentication(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     """Back from the provider."""
-    if not single_sign_on.is_on() or provider_id != single_sign_on.PROVIDER_ID:
+    if not single_sign_on.is_on():
+        raise Refusal(single_sign_on.OFF)
+    if provider_id != single_sign_on.PROVIDER_ID:
         raise Http404
     try:
         return cast("HttpResponseBase", allauth.callback(request, provider_id))
