@@ -42,18 +42,20 @@ class UserQuerySet(models.QuerySet["User"]):
     def in_state(self, state: str) -> UserQuerySet:
         """People who are `active`, `disabled`, `without_factor` (and active) or `without_password`."""
         if state == "without_factor":
-            return self.active().filter(is_enrolled=False)
+            return self.active().exclude(pk__in=self.enrolled().values("pk"))
         if state == "without_password":
             return self.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX)
         return self.filter(is_active=state == "active")
 
+    def enrolled(self) -> UserQuerySet:
+        """People who have a second factor of any kind."""
+        has_app = models.Q(totp_factors__confirmed=True)
+        return self.filter(has_app | models.Q(passkeys__isnull=False)).distinct()
+
     def with_enrolment(self) -> UserQuerySet:
         """Each with `is_enrolled`: whether they have a second factor of any kind."""
-        from deployctl.accounts.models import Passkey, TotpFactor
-
-        mine = models.OuterRef("pk")
-        app = models.Exists(TotpFactor.objects.filter(user=mine, confirmed=True))
-        return self.annotate(is_enrolled=app | models.Exists(Passkey.objects.filter(user=mine)))
+        same = self.model._default_manager.enrolled().filter(pk=models.OuterRef("pk"))
+        return self.annotate(is_enrolled=models.Exists(same))
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]

@@ -60,7 +60,8 @@ def test_people_are_found_by_words_permission_and_state(
 @pytest.fixture
 def invited(office: Client, db: Any) -> User:
     office.post("/people/new/", {"email": "nell@example.org", "name": "Nell New", "invite": "on"})
-    return User.objects.get(email="nell@example.org")
+    nell: User = User.objects.get(email="nell@example.org")
+    return nell
 
 
 def follow(link: str) -> int:

@@ -39,10 +39,10 @@ SIGN_IN_AGAIN = (
 def factor(request: HttpRequest) -> HttpResponse:
     """Show the key of a new factor, and put it in force once its first code is right."""
     user, sign_in = person(request), stay(request)
-    replaces = user.has_factor
+    has_factor, replaces = user.has_factor, user.factor is not None
     if must_give_a_code_first(request):
         return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
-    ask_password = not replaces and not signed_in_recently(sign_in)
+    ask_password = not has_factor and not signed_in_recently(sign_in)
     if ask_password and not user.has_usable_password():
         raise Refusal(SIGN_IN_AGAIN)
     form = EnrolForm(request.POST or None, ask_password=ask_password)
@@ -55,7 +55,7 @@ def factor(request: HttpRequest) -> HttpResponse:
             form.add_error(None, error.sentence)
         else:
             raise_session(request, TotpFactor.objects.get(user=user, confirmed=True))
-            return show_codes(request, codes, voids=replaces)
+            return show_codes(request, codes, voids=has_factor)
     # Made by the first look at the page: it counts for nothing before a code has confirmed it.
     new = TotpFactor.objects.start(user)
     context = {
