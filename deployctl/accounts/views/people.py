@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from deployctl.accounts import invitations, single_sign_on
 from deployctl.accounts.forms import NewPersonForm, PeopleFilterForm, PermissionsForm, ProfileForm, ReasonForm
+from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
 from deployctl.accounts.requests import person, stay
@@ -49,7 +50,7 @@ def people(request: HttpRequest) -> HttpResponse:
 def new_person(request: HttpRequest) -> HttpResponse:
     """Add a person."""
     form = NewPersonForm(
-        request.POST or None, may_invite=invitations.can_send(), has_provider=single_sign_on.is_on()
+        request.POST or None, may_invite=can_send(), has_provider=single_sign_on.is_on()
     )
     if form.is_valid():
         invite, elsewhere = form.cleaned_data.get("invite", False), form.cleaned_data.get("elsewhere", False)
@@ -98,7 +99,7 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
         "passkeys": shown.passkeys.all(),
         "links": shown.socialaccount_set.all(),
         "sign_ins": shown.sign_ins.open(),
-        "may_invite": invitations.can_send() and shown.is_active,
+        "may_invite": can_send() and shown.is_active,
         "invitation": invitations.standing(shown),
         "history": Entry.objects.about(shown)[:HISTORY_SHOWN],
         "is_me": shown.pk == request.user.pk,
