@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from deployctl.operations import counting
-from deployctl.operations.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
 from deployctl.operations.manifest import Manifest, TableCount
 from deployctl.operations.sentences import told
@@ -22,6 +23,18 @@ from deployctl.postgres.tools import find_tool
 FINISHED = re.compile(rb"finished item \d+ TABLE DATA ")
 BEGUN = re.compile(rb"processing data for table ")
 SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RestoreParams:
+    """What every operation takes that restores a backup; `restore_timed` reads `jobs`."""
+
+    backup: str = param(
+        "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
+    )
+    jobs: int = param(
+        2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
+    )
 
 
 def refuse_dangerous_role(session: psycopg.Connection) -> None:
@@ -111,6 +124,30 @@ def restore(
         )
     except ProcessFailed as error:
         raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+
+
+def restore_timed(
+    job: Job, folder: Path, written: Manifest, *, into: str, session: psycopg.Connection, state: str
+) -> float:
+    """The same, with as many jobs as the run's `RestoreParams` say.
+
+    Args:
+        session: any on the target's server.
+
+    Returns:
+        How long it took, in seconds.
+    """
+    started = time.monotonic()
+    restore(
+        job,
+        folder,
+        written,
+        into=into,
+        server_version=session.info.server_version,
+        jobs=job.params.jobs,
+        state=state,
+    )
+    return time.monotonic() - started
 
 
 class _Progress:
