@@ -1,17 +1,25 @@
-"""The form of a signature."""
+"""The forms of signing, of letting somebody else sign, and of comparing what was signed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.utils import timezone
 
+from checklists.texts import TEXT_LENGTH
+from deployctl.accounts.forms import PasskeyField, offer_factors, require_a_factor
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission
 from signoff.models import Gate, Slot
 
 if TYPE_CHECKING:
     _ChoiceOfSlots = forms.ModelChoiceField[Slot]
+    _ChoiceOfPeople = forms.ModelChoiceField[User]
 else:  # generic for the type checker only
-    _ChoiceOfSlots = forms.ModelChoiceField
+    _ChoiceOfSlots = _ChoiceOfPeople = forms.ModelChoiceField
+
+MINUTE = "%Y-%m-%dT%H:%M"
 
 
 class SlotChoice(_ChoiceOfSlots):
@@ -22,8 +30,16 @@ class SlotChoice(_ChoiceOfSlots):
         return obj.label
 
 
+class PersonChoice(_ChoiceOfPeople):
+    """A choice of people; two may have one name."""
+
+    def label_from_instance(self, obj: User) -> str:
+        """Name and address."""
+        return f"{obj.name} · {obj.email}"
+
+
 class SignatureForm(forms.Form):
-    """A place, the meaning confirmed, password and one-time code; nothing is remembered."""
+    """A place, the meaning confirmed, password, and one-time code or passkey; nothing is remembered."""
 
     slot = SlotChoice(queryset=Slot.objects.none(), label="Sign as", empty_label=None)
     digest = forms.CharField(widget=forms.HiddenInput, max_length=64)
@@ -42,9 +58,44 @@ class SignatureForm(forms.Form):
         help_text="From your authenticator app. Each code works once; recovery codes cannot sign.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
+    passkey = PasskeyField(required=False)
 
-    def __init__(self, *args: Any, gate: Gate, slots: list[Slot], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, gate: Gate, slots: list[Slot], signer: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        offer_factors(self, signer)
+        if signer.signs_in_elsewhere:
+            del self.fields["password"]
         choice = cast("SlotChoice", self.fields["slot"])
         choice.queryset = gate.slots.filter(pk__in=[slot.pk for slot in slots])
         self.fields["meaning"].label = gate.meaning
+
+    def clean(self) -> dict[str, Any]:
+        """One of code and passkey must be there."""
+        require_a_factor(self)
+        return self.cleaned_data
+
+
+class DelegationForm(forms.Form):
+    """Whom to let sign, in which place, until when."""
+
+    slot = SlotChoice(queryset=Slot.objects.none(), label="Your place", empty_label=None)
+    to = PersonChoice(queryset=User.objects.none(), label="Who signs for you")
+    until = forms.DateTimeField(
+        label="Until", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTE)
+    )
+    note = forms.CharField(
+        required=False,
+        max_length=TEXT_LENGTH,
+        label="Why",
+        help_text="For everybody to read; may stay empty.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, slots: list[Slot], by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        places = cast("SlotChoice", self.fields["slot"])
+        places.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
+        people = cast("PersonChoice", self.fields["to"])
+        people.queryset = User.objects.holding(Permission.APPROVER).exclude(pk=by.pk)
+        zone = timezone.get_current_timezone_name()
+        self.fields["until"].help_text = f"In your time zone, {zone}; at most 30 days."

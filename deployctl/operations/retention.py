@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 # From the weakest; `runs.models.Trust` has the same words.
 TRUST_LEVELS = ("written", "hashed", "restored", "proven")
@@ -34,9 +35,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class KeptBackup:
-    """A backup on record that was not expired. `trust` is the highest of `TRUST_LEVELS` it reached.
+    """A backup on record that was not expired.
 
-    `uploaded_at` is when a dump that was made elsewhere was taken in; None for one of ours.
+    Args:
+        trust: the highest of `TRUST_LEVELS` it reached.
+        details: what only its engine knows of it, see `operations.base.BackupArtefact`.
+        uploaded_at: when a dump that was made elsewhere was taken in; None for one of ours.
     """
 
     name: str
@@ -44,6 +48,7 @@ class KeptBackup:
     trust: str
     size_bytes: int
     manifest_sha256: str
+    details: Mapping[str, Any] = field(default_factory=dict)
     uploaded_at: dt.datetime | None = None
 
 

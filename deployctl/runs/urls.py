@@ -7,7 +7,15 @@ import re
 from django.urls import path
 
 from deployctl.accounts.policies import member
-from deployctl.runs.views import backup_files, retention, runs, stream, target_settings, targets
+from deployctl.runs.views import (
+    backup_files,
+    person_roles,
+    retention,
+    runs,
+    stream,
+    target_settings,
+    targets,
+)
 from deployctl.web.live import live
 
 app_name = "runs"
@@ -32,6 +40,11 @@ urlpatterns = [
         target_settings.target_stored_secrets,
         name="target_stored_secrets",
     ),
+    path(
+        "targets/<slug:name>/physical-engine",
+        target_settings.target_physical_engine,
+        name="target_physical_engine",
+    ),
     path("targets/<slug:name>/retention", retention.retention, name="retention"),
     path("targets/<slug:name>/retention/policy", retention.retention_policy, name="retention_policy"),
     path("targets/<slug:name>/archival", target_settings.target_archival, name="target_archival"),
@@ -40,6 +53,8 @@ urlpatterns = [
     path("targets/<slug:name>/backups/", runs.backup_list, name="target_backups"),
     path("targets/<slug:name>/backups/new", backup_files.backup_new, name="backup_new"),
     path("targets/<slug:name>/backups/uploads", backup_files.backup_uploads, name="backup_uploads"),
+    path("people/<int:number>/roles/", person_roles.person_roles, name="person_roles"),
+    path("people/<int:number>/roles/<int:role>/", person_roles.person_role, name="person_role"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<int:number>/", runs.run_detail, name="run"),
     path("runs/<int:number>/parts/<slug:part>", runs.run_part, name="run_part"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -85,6 +86,10 @@ def role_on_target(_world: World, side: Side) -> dict[str, Any]:
     return {"name": side.target.name, "number": side.target.people.get().pk}
 
 
+def role_of_somebody(world: World, side: Side) -> dict[str, Any]:
+    return {"number": world.somebody.pk, "role": side.target.people.get(user=world.somebody).pk}
+
+
 def secret(_world: World, side: Side) -> dict[str, Any]:
     return {"name": side.target.name, "secret": "EXTRA"}
 
@@ -134,9 +139,18 @@ def signature(world: World, side: Side) -> dict[str, Any]:
     }
 
 
+def delegation(world: World, side: Side) -> dict[str, Any]:
+    """Everything that a delegation takes."""
+    until = timezone.localtime() + timedelta(days=1)
+    return {"slot": side.slot.pk, "to": world.somebody.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
+
+
+FRESH_SLOT = replace(SLOT, fresh=True)
+FRESH_NO_SUCH_ROW = replace(FRESH_ENROLLED, absent=True)
 NEW_FACTOR = Rule(fresh=True)
 BETWEEN = Rule(leads_to_sign_in=True)
 OWN_SESSION_ONLY = Rule(absent=True)
+OWN_PASSKEY_ONLY = Rule(enrolled=True, fresh=True, absent=True)
 CODE_PAGE = Rule(leads_to_code=True)
 
 
@@ -172,6 +186,9 @@ SIGNING_IN = [
     # Between password and code; who gave no password is sent to do it.
     read("accounts:sign_in_code", BETWEEN),
     act("accounts:sign_in_code", BETWEEN),
+    act("accounts:sign_in_passkey", BETWEEN),
+    act("accounts:single_sign_on", PUBLIC),
+    read("openid_connect_callback", PUBLIC, lambda _world, _side: {"provider_id": "sso"}),
     read("account_inactive", PUBLIC),
     read("account_reset_password_done", PUBLIC),
     read("account_reset_password_from_key_done", PUBLIC),
@@ -186,7 +203,10 @@ ACCOUNT = [
     act("accounts:account", MEMBER),
     read("accounts:step_up", CODE_PAGE),
     act("accounts:step_up", CODE_PAGE),
+    act("accounts:reauthentication", IDENTIFIED),
+    act("accounts:passkey_challenge", IDENTIFIED),
     act("accounts:recovery_codes", FRESH_ENROLLED),
+    undo("accounts:passkey", OWN_PASSKEY_ONLY, somebody),
     undo("accounts:other_sessions", MEMBER),
     undo("accounts:session", OWN_SESSION_ONLY, session_of_somebody),
 ]
@@ -201,6 +221,12 @@ PEOPLE = [
     act("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
     act("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
+    undo("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
+    undo("accounts:person_sessions", FRESH_ADMINISTRATOR, somebody),
+    undo("accounts:person_link", FRESH_ADMINISTRATOR, somebody),
+    read("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
+    act("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
+    undo("runs:person_role", FRESH_ADMINISTRATOR, role_of_somebody),
     undo("accounts:person_factor", FRESH_ADMINISTRATOR, somebody),
     read("audit:entries", APPROVER),
     act("audit:verification", APPROVER),
@@ -220,6 +246,8 @@ TARGETS = [
     act("runs:target_secrets", ADMINISTRATOR, target),
     undo("runs:target_secret", ADMINISTRATOR, secret),
     act("runs:target_stored_secrets", ADMINISTRATOR, target),
+    act("runs:target_physical_engine", ADMINISTRATOR, target),
+    undo("runs:target_physical_engine", ADMINISTRATOR, target),
     read("runs:retention", MEMBER, target),
     act("runs:retention_policy", ADMINISTRATOR, target),
     act("runs:target_archival", ADMINISTRATOR, target),
@@ -302,10 +330,19 @@ GATES = [
     read("signoff:gate", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk, "key": "pre"}),
     act("signoff:signatures", SLOT, lambda _world, side: {"deployment_id": side.deployment.pk}, signature),
     read("signoff:fragment", MEMBER, lambda _world, side: {"pk": side.gate.pk}),
+    read("signoff:records", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
+    act(
+        "signoff:delegations", FRESH_SLOT, lambda _w, side: {"deployment_id": side.deployment.pk}, delegation
+    ),
+    act("signoff:delegation_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    act("signoff:signature_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
 ]
 
 # Last what changes the session itself.
 LEAVING = [
+    act("accounts:passkey_registration", NEW_FACTOR),
+    read("accounts:new_passkey", NEW_FACTOR),
+    act("accounts:new_passkey", NEW_FACTOR),
     read("accounts:factor", NEW_FACTOR),
     act("accounts:factor", NEW_FACTOR),
     read("account_logout", IDENTIFIED),

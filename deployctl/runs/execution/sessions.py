@@ -116,7 +116,7 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
 
 @contextlib.contextmanager
 def beside(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
-    """A brief session on the maintenance database, or on the target's own where that one does not admit the role.
+    """A brief session on the maintenance database, or on the target's own where that one admits no such role.
 
     Args:
         options: as `postgres.brief.brief` takes them.
