@@ -17,6 +17,7 @@ from django.test import Client
 
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Machine
+from deployctl.postgres.brief import brief
 from deployctl.postgres.connection import connect
 from deployctl.postgres.queries import databases
 from deployctl.runs import blockers
@@ -102,9 +103,9 @@ def test_however_many_watch_the_target_is_asked_once(
 
     def count(*given: Any, **options: Any) -> Any:
         asked.append(given)
-        return connect(*given, **options)
+        return brief(*given, **options)
 
-    monkeypatch.setattr(blockers, "connect", count)
+    monkeypatch.setattr(blockers, "brief", count)
     monkeypatch.setattr(blockers, "KEPT_FOR_S", 3600)
     monkeypatch.setattr(blockers, "_seen", {})
     for _ in range(5):
