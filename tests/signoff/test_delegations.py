@@ -35,6 +35,7 @@ def test_both_names_stand_in_the_signature(deployment: Deployment, dba: User, ct
     signature = sign(deployment, cto, Role.DBA)
     assert (signature.printed_name, signature.for_name) == (cto.name, dba.name)
     assert signature.delegation == given
+    assert gate_of(deployment).standing_signatures() == [signature]
     assert str(signature).startswith(f"{cto.name}, for {dba.name}")
     assert Entry.objects.get(sequence=signature.audit_sequence).data["for"] == dba.name
     assert Entry.objects.get(sequence=given.audit_sequence).data["to"] == cto.name
