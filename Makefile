@@ -25,6 +25,7 @@ up: $(INSTALLED) ## Start an installation of your own in DATA
 test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cli -x" runs some)
 	@sh .make/find-pgbackrest
 	@DEPLOYCTL_CHROMIUM="$$(sh .make/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
+	DEPLOYCTL_PGBOUNCER="$$(sh .make/find-pgbouncer)" && export DEPLOYCTL_PGBOUNCER && \
 	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
 	exec $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(TESTS)
 

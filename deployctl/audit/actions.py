@@ -11,6 +11,7 @@ class Action(StrEnum):
 
     ACCESS_REFUSED = "access.refused"
     BACKUP_COPIED = "backup.copied"
+    BACKUP_DOWNLOADED = "backup.downloaded"
     BACKUP_EXPIRED = "backup.expired"
     BACKUP_RECORDED = "backup.recorded"
     BACKUP_TRUSTED = "backup.trusted"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +9,16 @@ from pathlib import Path
 
 import psycopg
 
-from deployctl.operations import counting
+from deployctl.operations import counting, restore_progress
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
+from deployctl.operations.dump import CONNECTION
 from deployctl.operations.manifest import Manifest, TableCount
 from deployctl.operations.sentences import told
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import relations, server
 from deployctl.postgres.tools import find_tool
 
-# What pg_restore says, with and without parallel jobs, in the middle of a line.
-FINISHED = re.compile(rb"finished item \d+ TABLE DATA ")
-BEGUN = re.compile(rb"processing data for table ")
 SHOWN = 10
 
 
@@ -67,14 +64,14 @@ def refuse_without_createdb(session: psycopg.Connection) -> None:
         )
 
 
-def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
+def restore_argv(program: Path, *, archive: Path, jobs: int) -> list[str]:
     """pg_restore into the database that `PGDATABASE` names.
 
     Replication is not restored: a copy must not begin to receive or to announce another database's changes.
 
     Args:
         program: pg_restore, not older than the pg_dump that wrote the dump.
-        folder: a dump in directory format.
+        archive: a folder in directory format or a file in custom format.
         jobs: tables restored at the same time.
     """
     return [
@@ -87,10 +84,9 @@ def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
         "--no-password",
         f"--jobs={jobs}",
         "--verbose",
-        # Empty: libpq takes the name from the environment, literally.
-        "--dbname=",
+        f"--dbname={CONNECTION}",
         "--",
-        str(folder),
+        str(archive),
     ]
 
 
@@ -112,16 +108,16 @@ def restore(
     dumped_by = int(written.tool_version.split(".")[0])
     tool = find_tool("pg_restore", server_major=max(dumped_by, server_version // 10000))
     job.log(f"{tool.path} {tool.version} restores {written.name} into {into}.")
-    progress = _Progress(job, tables=len(written.counts), jobs=jobs)
     connection = job.target.connection.with_database(into)
     try:
-        job.execute(
-            restore_argv(tool.path, folder=folder, jobs=jobs),
-            connection=connection,
-            env=session_options(connection, server_version),
-            on_output=progress.read,
-            while_running=progress.report,
-        )
+        with restore_progress.watching(job, written, into=into) as progress:
+            job.execute(
+                restore_argv(tool.path, archive=written.archive(folder), jobs=jobs),
+                connection=connection,
+                env=session_options(connection, server_version),
+                while_running=progress.report,
+            )
+            progress.finish()
     except ProcessFailed as error:
         raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
 
@@ -150,37 +146,26 @@ def restore_timed(
     return time.monotonic() - started
 
 
-class _Progress:
-    """Tables whose rows are in, from what pg_restore says."""
-
-    def __init__(self, job: Job, *, tables: int, jobs: int) -> None:
-        self._job, self._tables = job, tables
-        self._pattern, self._behind = (FINISHED, 0) if jobs > 1 else (BEGUN, 1)
-        self._seen, self._rest, self._told = 0, b"", -1
-
-    def read(self, stream: str, chunk: bytes) -> None:
-        """Count the lines that tell of a table."""
-        if stream != "stderr":
-            return
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        self._seen += sum(1 for line in lines if self._pattern.search(line))
-        self._rest = self._rest[-1000:]
-
-    def report(self) -> None:
-        """Report when another table is in."""
-        done = min(max(self._seen - self._behind, 0), self._tables)
-        if done != self._told:
-            self._told = done
-            self._job.advance(done, self._tables, unit="tables", phase="restore")
-
-
 @dataclass(frozen=True)
 class Comparison:
-    """What a restored copy was found to hold. `with_digests`: its content was compared, not only counted."""
+    """What a restored copy was found to hold.
+
+    `with_digests`: its content was compared, not only counted. `counted`: there were counts to compare with.
+    """
 
     tables: int
     rows: int
     with_digests: bool
+    counted: bool = True
+
+    @property
+    def how(self) -> str:
+        """What it was compared by, for a sentence that goes on "… what was backed up"."""
+        if self.with_digests:
+            return "and their content is what was backed up"
+        if self.counted:
+            return "and their number is what was backed up (the backup has no digests)"
+        return "with nothing to compare them with (the dump was made elsewhere, without counts)"
 
     @property
     def trust(self) -> tuple[str, ...]:
@@ -209,6 +194,10 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
             job.advance(next(done), len(tables), unit="tables", phase="compare")
 
         counting.take(session, tables, stock, with_digests=written.has_digests, look=look)
+    found = Comparison(len(tables), sum(stock.tables.values()), written.has_digests, written.counted)
+    if not written.counted:
+        job.log(f"{len(tables)} tables with {found.rows:,} rows {found.how}.", level="warning")
+        return found
     differences = _differences(written, [stock.of(table) for table in tables], stock)
     if differences:
         for difference in differences:
@@ -219,7 +208,7 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
         )
     how = "content and number of rows" if written.has_digests else "number of rows"
     job.log(f"{len(tables)} tables were compared: {how} are those of the backup.")
-    return Comparison(len(tables), sum(stock.tables.values()), written.has_digests)
+    return found
 
 
 def _differences(written: Manifest, found: Sequence[TableCount], stock: Stock) -> list[str]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from deployctl.accounts.models import SignIn
 from deployctl.accounts.testing import current_code
+from deployctl.runs.models import Backup
 from signoff import record as records
 from tests.matrix.rules import (
     ADMINISTRATOR,
@@ -21,6 +22,7 @@ from tests.matrix.rules import (
     FRESH_OPERATOR,
     HALTING,
     IDENTIFIED,
+    KEEPER,
     LEADING,
     MEMBER,
     OPERATOR,
@@ -90,6 +92,19 @@ def role_of_somebody(world: World, side: Side) -> dict[str, Any]:
 
 def secret(_world: World, side: Side) -> dict[str, Any]:
     return {"name": side.target.name, "secret": "EXTRA"}
+
+
+def backup(_world: World, side: Side) -> dict[str, Any]:
+    """One whose files are gone: who is let in is told so."""
+    made = Backup.objects.create(
+        target=side.target,
+        run=side.run,
+        name=f"{side.target.name}-1",
+        size_bytes=1,
+        files=1,
+        snapshot_at=timezone.now(),
+    )
+    return {"name": made.name}
 
 
 def somebody(world: World, _side: Side) -> dict[str, Any]:
@@ -260,6 +275,9 @@ RUNS = [
     read("runs:run_blockers", MEMBER, run),
     read("runs:run_facts", MEMBER, run),
     read("runs:backups"),
+    read("runs:backup_new", KEEPER, target),
+    act("runs:backup_uploads", KEEPER, target),
+    act("runs:backup_downloads", KEEPER, backup),
 ]
 
 DEPLOYMENTS = [

@@ -20,6 +20,7 @@ def test_the_dump_command() -> None:
         "--no-password",
         "--verbose",
         "--file=/b/shop.partial",
+        "--dbname=keepalives_idle=15 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=30000",
     ]
 
 
