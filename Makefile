@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint format docs lock clean
+.PHONY: help run up test versions lint format docs lock clean
 
 help: ## List these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,9 @@ test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cl
 	@DEPLOYCTL_CHROMIUM="$$(sh .make/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
 	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
 	exec $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(TESTS)
+
+versions: $(INSTALLED_DEV) ## Go through every operation on servers of PostgreSQL 13 to 18, one line each
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && exec $(BIN)/python -m tests.versions
 
 lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates and migrations
 	$(BIN)/ruff format --check .

@@ -97,7 +97,7 @@ def restore(
         ToolMissing: there is no pg_restore that can read the dump.
     """
     dumped_by = int(written.tool_version.split(".")[0])
-    tool = find_tool("pg_restore", server_major=max(dumped_by, server_version // 10000))
+    tool = find_tool("pg_restore", server_major=server_version // 10000, dumped_by=dumped_by)
     job.log(f"{tool.path} {tool.version} restores {written.name} into {into}.")
     progress = _Progress(job, tables=len(written.counts), jobs=jobs)
     connection = job.target.connection.with_database(into)
