@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from deployctl.operations import counting
+from deployctl.operations import counting, dump, restore_order
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.counting import Stock
 from deployctl.operations.manifest import Manifest, TableCount
@@ -54,7 +55,7 @@ def refuse_without_createdb(session: psycopg.Connection) -> None:
         )
 
 
-def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
+def restore_argv(program: Path, *, folder: Path, jobs: int, use_list: Path | None = None) -> list[str]:
     """pg_restore into the database that `PGDATABASE` names.
 
     Replication is not restored: a copy must not begin to receive or to announce another database's changes.
@@ -63,6 +64,7 @@ def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
         program: pg_restore, not older than the pg_dump that wrote the dump.
         folder: a dump in directory format.
         jobs: tables restored at the same time.
+        use_list: holds which entries, see `restore_order`; None for all.
     """
     return [
         str(program),
@@ -73,6 +75,7 @@ def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
         "--no-subscriptions",
         "--no-password",
         f"--jobs={jobs}",
+        *([f"--use-list={use_list}"] if use_list else []),
         "--verbose",
         # Empty: libpq takes the name from the environment, literally.
         "--dbname=",
@@ -101,16 +104,35 @@ def restore(
     job.log(f"{tool.path} {tool.version} restores {written.name} into {into}.")
     progress = _Progress(job, tables=len(written.counts), jobs=jobs)
     connection = job.target.connection.with_database(into)
-    try:
-        job.execute(
-            restore_argv(tool.path, folder=folder, jobs=jobs),
-            connection=connection,
-            env=session_options(connection, server_version),
-            on_output=progress.read,
-            while_running=progress.report,
-        )
-    except ProcessFailed as error:
-        raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+    with tempfile.TemporaryDirectory(prefix="deployctl-") as lists:
+        for use_list, together in _turns(job, tool.path, folder, Path(lists), jobs):
+            try:
+                job.execute(
+                    restore_argv(tool.path, folder=folder, jobs=together, use_list=use_list),
+                    connection=connection,
+                    env=session_options(connection, server_version),
+                    on_output=progress.read,
+                    while_running=progress.report,
+                )
+            except ProcessFailed as error:
+                raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+
+
+def _turns(
+    job: Job, program: Path, folder: Path, lists: Path, jobs: int
+) -> Iterator[tuple[Path | None, int]]:
+    """What is restored, and by how many jobs: in one go with a single job, else in two."""
+    if jobs == 1:
+        yield None, 1
+        return
+    listing, together, in_turn = (lists / name for name in ("contents", "together", "in-turn"))
+    job.execute(dump.list_argv(program, folder=folder, into=listing))
+    # Names can be in any encoding; only what stands before them counts.
+    parts = restore_order.split(listing.read_text(encoding="utf-8", errors="surrogateescape"))
+    for path, entries, number in zip((together, in_turn), parts, (jobs, 1), strict=True):
+        if entries:
+            path.write_text(entries, encoding="utf-8", errors="surrogateescape")
+            yield path, number
 
 
 class _Progress:
