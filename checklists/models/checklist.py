@@ -112,14 +112,18 @@ class Section(models.Model):
 
         Raises:
             InvalidInput: the note is too long.
+            NotAllowed: what is open is for others.
             Refusal: there is none to tick.
         """
         note = checked_note(note)
         deployment = self.checklist.deployment
         with deployment.changing() as current:
             rights = Rights.of(by, current)
-            ticked = [item for item in self.items.for_bulk() if rights.may_keep(item)]
+            together = list(self.items.for_bulk())
+            ticked = [item for item in together if rights.may_keep(item)]
             if not ticked:
+                if together:
+                    rights.require_keep(together[0])
                 raise Refusal(
                     f"In “{self}” there is no open item left that you may tick together with others. "
                     "Nothing was changed; what is open there is proven one by one."

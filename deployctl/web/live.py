@@ -20,6 +20,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.views.decorators.http import require_GET
 
 from deployctl.web.live_hub import Hub, Subscription, topic
 
@@ -86,6 +87,7 @@ def broker() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=1.0)
 
 
+@require_GET
 async def live(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """The stream of changes for one open page: `/live/?channel=deployment:7&channel=run:3&since=…`.
 

@@ -237,7 +237,9 @@ def test_release_drops_only_what_a_restore_has_kept_and_not_while_it_is_used(
         perform(Release, shop, tmp_path, database=foreign)
     with (
         connect(shop.with_database(kept[0]), application_name="reader"),
-        pytest.raises(OperationFailed, match=r"is in use by session \d+ of role \w+ \(reader\)\. Nothing was"),
+        pytest.raises(
+            OperationFailed, match=r"is in use by session \d+ of role \w+ \(reader\)\. Nothing was"
+        ),
     ):
         perform(Release, shop, tmp_path, database=kept[0])
 

@@ -1,0 +1,299 @@
+"""Every address with every method it answers, and who is let in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployctl.accounts.models import SignIn
+from deployctl.accounts.testing import current_code
+from signoff import record as records
+from tests.matrix.rules import (
+    ADMINISTRATOR,
+    APPROVER,
+    DBA,
+    FRESH_ADMINISTRATOR,
+    FRESH_ENROLLED,
+    HALTING,
+    IDENTIFIED,
+    LEADING,
+    MEMBER,
+    OPERATOR,
+    PUBLIC,
+    SLOT,
+    TEAM,
+    Rule,
+)
+from tests.matrix.world import Side, World
+from tests.people import PASSWORD
+
+Values = Callable[[World, Side], dict[str, Any]]
+
+
+def nothing(_world: World, _side: Side) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request.
+
+    Args:
+        name: of the address.
+        method: GET, POST or DELETE.
+        rule: who is let in.
+        kwargs: what the address names.
+        body: what is posted.
+    """
+
+    name: str
+    method: str
+    rule: Rule
+    kwargs: Values = nothing
+    body: Values = field(default=nothing)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name}"
+
+
+def number(which: Callable[[Side], Any]) -> Values:
+    """The address names a row by its number."""
+    return lambda _world, side: {"number": which(side).pk}
+
+
+deployment = number(lambda side: side.deployment)
+item = number(lambda side: side.item)
+dba_item = number(lambda side: side.dba_item)
+run = number(lambda side: side.run)
+
+
+def section(_world: World, side: Side) -> dict[str, Any]:
+    return {"number": side.item.section_id}
+
+
+def target(_world: World, side: Side) -> dict[str, Any]:
+    return {"name": side.target.name}
+
+
+def role_on_target(_world: World, side: Side) -> dict[str, Any]:
+    return {"name": side.target.name, "number": side.target.people.get().pk}
+
+
+def secret(_world: World, side: Side) -> dict[str, Any]:
+    return {"name": side.target.name, "secret": "EXTRA"}
+
+
+def somebody(world: World, _side: Side) -> dict[str, Any]:
+    return {"number": world.somebody.pk}
+
+
+def version(world: World, _side: Side) -> dict[str, Any]:
+    return {"slug": world.version.template.slug, "number": world.version.number}
+
+
+def session_of_somebody(world: World, _side: Side) -> dict[str, Any]:
+    """A session that is not the asker's own."""
+    from django.http import HttpRequest
+    from django.test import Client
+
+    request = HttpRequest()
+    request.session = Client().session
+    return {"number": SignIn.objects.begin(request, world.somebody).pk}
+
+
+def signature(world: World, side: Side) -> dict[str, Any]:
+    """Everything that a signature takes."""
+    from deployctl.accounts.models import TotpFactor
+
+    asker_has_factor = TotpFactor.objects.filter(user=world.asking, confirmed=True).exists()
+    return {
+        "slot": side.slot.pk,
+        "digest": records.digest(side.gate.record()),
+        "password": PASSWORD,
+        "code": current_code(world.asking) if asker_has_factor else "000000",
+        "meaning": "on",
+    }
+
+
+NEW_FACTOR = Rule(fresh=True)
+BETWEEN = Rule(leads_to_sign_in=True)
+OWN_SESSION_ONLY = Rule(absent=True)
+CODE_PAGE = Rule(leads_to_code=True)
+
+
+def reason(_world: World, _side: Side) -> dict[str, Any]:
+    return {"reason": "It has to be."}
+
+
+def reset_key(_world: World, _side: Side) -> dict[str, Any]:
+    return {"uidb36": "1", "key": "set-password"}
+
+
+def read(name: str, rule: Rule = MEMBER, kwargs: Values = nothing) -> Case:
+    """A page, a part of one, a stream or a download."""
+    return Case(name, "GET", rule, kwargs)
+
+
+def act(name: str, rule: Rule, kwargs: Values = nothing, body: Values = nothing) -> Case:
+    """Something that changes something."""
+    return Case(name, "POST", rule, kwargs, body)
+
+
+def undo(name: str, rule: Rule, kwargs: Values = nothing) -> Case:
+    """Something that takes something back."""
+    return Case(name, "DELETE", rule, kwargs)
+
+
+SIGNING_IN = [
+    *(
+        case
+        for name in ("account_login", "account_reset_password", "account_signup")
+        for case in (read(name, PUBLIC), act(name, PUBLIC))
+    ),
+    # Between password and code; who gave no password is sent to do it.
+    read("accounts:sign_in_code", BETWEEN),
+    act("accounts:sign_in_code", BETWEEN),
+    read("account_inactive", PUBLIC),
+    read("account_reset_password_done", PUBLIC),
+    read("account_reset_password_from_key_done", PUBLIC),
+    read("account_reset_password_from_key", PUBLIC, reset_key),
+    act("account_reset_password_from_key", PUBLIC, reset_key),
+]
+
+ACCOUNT = [
+    read("account_change_password"),
+    act("account_change_password", MEMBER),
+    read("accounts:account"),
+    act("accounts:account", MEMBER),
+    read("accounts:step_up", CODE_PAGE),
+    act("accounts:step_up", CODE_PAGE),
+    act("accounts:recovery_codes", FRESH_ENROLLED),
+    undo("accounts:other_sessions", MEMBER),
+    undo("accounts:session", OWN_SESSION_ONLY, session_of_somebody),
+]
+
+PEOPLE = [
+    read("accounts:people", ADMINISTRATOR),
+    read("accounts:new_person", FRESH_ADMINISTRATOR),
+    act("accounts:new_person", FRESH_ADMINISTRATOR),
+    read("accounts:person", ADMINISTRATOR, somebody),
+    act("accounts:person", ADMINISTRATOR, somebody),
+    act("accounts:permissions", FRESH_ADMINISTRATOR, somebody),
+    act("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
+    undo("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
+    act("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
+    undo("accounts:person_factor", FRESH_ADMINISTRATOR, somebody),
+    read("audit:entries", APPROVER),
+    act("audit:verification", APPROVER),
+]
+
+TARGETS = [
+    read("runs:live"),
+    read("runs:targets"),
+    read("runs:target_new", ADMINISTRATOR),
+    act("runs:target_new", ADMINISTRATOR),
+    read("runs:target", MEMBER, target),
+    read("runs:target_recent", MEMBER, target),
+    read("runs:target_settings", ADMINISTRATOR, target),
+    act("runs:target_settings", ADMINISTRATOR, target),
+    act("runs:target_roles", ADMINISTRATOR, target),
+    undo("runs:target_role", ADMINISTRATOR, role_on_target),
+    act("runs:target_secrets", ADMINISTRATOR, target),
+    undo("runs:target_secret", ADMINISTRATOR, secret),
+    act("runs:target_stored_secrets", ADMINISTRATOR, target),
+    read("runs:retention", MEMBER, target),
+    act("runs:retention_policy", ADMINISTRATOR, target),
+    act("runs:target_archival", ADMINISTRATOR, target),
+    act("runs:target_connection", OPERATOR, target),
+    act("runs:target_runs", OPERATOR, target),
+    read("runs:target_backups", MEMBER, target),
+]
+
+RUNS = [
+    read("runs:runs"),
+    read("runs:run", MEMBER, run),
+    read("runs:run_part", MEMBER, lambda _world, side: {"number": side.run.pk, "part": "steps"}),
+    read("runs:run_log", MEMBER, run),
+    read("runs:run_log_text", MEMBER, run),
+    read("runs:run_stream", MEMBER, run),
+    act("runs:run_cancellation", OPERATOR, run),
+    act("runs:run_decision", OPERATOR, run),
+    read("runs:backups"),
+]
+
+DEPLOYMENTS = [
+    read("checklists:home"),
+    read("checklists:home_part", MEMBER, lambda _world, _side: {"name": "runs"}),
+    read("checklists:deployments"),
+    read("checklists:deployment_new", OPERATOR),
+    act("checklists:deployment_new", OPERATOR),
+    read("checklists:deployment", MEMBER, deployment),
+    read("checklists:deployment_edit", LEADING, deployment),
+    act("checklists:deployment_edit", LEADING, deployment),
+    read("checklists:deployment_state", MEMBER, deployment),
+    read("checklists:deployment_progress", MEMBER, deployment),
+    read("checklists:deployment_timeline", MEMBER, deployment),
+    read("checklists:phase", MEMBER, lambda _world, side: {"number": side.deployment.pk, "position": 0}),
+    act("checklists:launch", LEADING, deployment),
+    act("checklists:verification", LEADING, deployment),
+    act("checklists:closure", LEADING, deployment),
+    act("checklists:cancellation", LEADING, deployment, reason),
+    act("checklists:halt", HALTING, deployment, reason),
+    undo("checklists:halt", LEADING, deployment),
+    act("checklists:rollback", LEADING, deployment, reason),
+    act("checklists:rollback_completion", LEADING, deployment, reason),
+    read("checklists:history"),
+    read("checklists:history_csv"),
+]
+
+ITEMS = [
+    read("checklists:section", MEMBER, section),
+    act("checklists:section_completions", TEAM, section),
+    read("checklists:item", MEMBER, item),
+    act("checklists:item_completion", TEAM, item),
+    act("checklists:item_completion", DBA, dba_item),
+    undo("checklists:item_completion", TEAM, item),
+    act("checklists:item_waiver", TEAM, item, lambda _world, _side: {"reason": "Does not apply here."}),
+    undo("checklists:item_waiver", TEAM, item),
+    act("checklists:item_proofs", TEAM, item, lambda _world, _side: {"kind": "note", "text": "Seen."}),
+    act("checklists:item_runs", OPERATOR, item),
+    read("checklists:proof_file", MEMBER, number(lambda side: side.proof)),
+]
+
+TEMPLATES = [
+    read("checklists:template_list"),
+    read("checklists:template_new", OPERATOR),
+    act("checklists:template_new", OPERATOR),
+    read("checklists:template", MEMBER, lambda world, _side: {"slug": world.version.template.slug}),
+    read("checklists:template_version", MEMBER, version),
+    act("checklists:template_publication", APPROVER, version),
+    read("checklists:template_export", MEMBER, version),
+]
+
+GATES = [
+    read("signoff:gate", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk, "key": "pre"}),
+    act("signoff:signatures", SLOT, lambda _world, side: {"deployment_id": side.deployment.pk}, signature),
+    read("signoff:fragment", MEMBER, lambda _world, side: {"pk": side.gate.pk}),
+]
+
+# Last what changes the session itself.
+LEAVING = [
+    read("accounts:factor", NEW_FACTOR),
+    act("accounts:factor", NEW_FACTOR),
+    read("account_logout", IDENTIFIED),
+    act("account_logout", IDENTIFIED),
+]
+
+CASES = [
+    *SIGNING_IN,
+    *ACCOUNT,
+    *PEOPLE,
+    *TARGETS,
+    *RUNS,
+    *DEPLOYMENTS,
+    *ITEMS,
+    *TEMPLATES,
+    *GATES,
+    *LEAVING,
+]
