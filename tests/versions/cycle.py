@@ -34,6 +34,8 @@ from deployctl.postgres.connection import ConnectionSpec, connect
 from deployctl.postgres.queries import activity
 from tests.operations.projects import ADMIN_PASSWORD, healthcare, rows, write_project
 from tests.operations.restoring import Record, databases_of, on_record
+from tests.roundtrip import database
+from tests.roundtrip.journey import Journey
 
 PENDING = 'ALTER TABLE "Plan" ADD COLUMN "note" TEXT;'
 SQL_PROJECT = {"migrations/1_first.sql": "CREATE TABLE first (id int GENERATED ALWAYS AS IDENTITY)"}
@@ -196,6 +198,14 @@ class Cycle:
         facts: Mapping[str, Any] = self.perform(Baseline, seconds=1)[1].facts
         assert facts["sizes"]["database_bytes"] > 0
 
+    def everything(self) -> None:
+        """A database with everything that this version lets one hold comes back from its backup."""
+        folder = self.folder / "everything"
+        other = Cycle(self.spec.with_database(database.NAME), self.major, folder)
+        other.createdb()
+        database.fill(other.spec, megabytes=2)
+        Journey(other.spec, folder).there_and_back(prove=True)
+
     def _write_pending_migration(self) -> None:
         folder = self.project.folder / "prisma" / "migrations" / "20990101000000_note"
         folder.mkdir()
@@ -231,4 +241,5 @@ WHOLE: tuple[Step, ...] = (
     Cycle.migrate_sql,
     Cycle.rehearse,
     Cycle.cancel,
+    Cycle.everything,
 )
