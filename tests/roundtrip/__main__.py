@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from deployctl.embedded.binaries import find_postgres
@@ -36,22 +35,17 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="deployctl-roundtrip-") as folder,
         servers.running(found, **SETTINGS) as server,
     ):
-        journey = Journey(servers.ordinary_owner(server.url(), database.NAME), Path(folder))
+        journey = Journey(servers.ordinary_owner(server.url(), database.NAME), Path(folder), say)
         journey.perform("createdb", CreateDatabase)
-        started = time.monotonic()
-        extensions = database.fill(journey.spec, arguments.size)
-        say(
-            f"PostgreSQL {found.major}: filled in {time.monotonic() - started:.1f} s, {', '.join(extensions)}"
-        )
+        with journey.timed("fill"):
+            extensions = database.fill(journey.spec, arguments.size)
+        say(f"PostgreSQL {found.major} with {', '.join(extensions) or 'no extensions'}")
         say(what_is_in(journey.spec))
         try:
             portrait = journey.go()
         except AssertionError as difference:
             say(f"FAILED: {difference}")
             return 1
-        finally:
-            for name, seconds in journey.seconds.items():
-                say(f"{name:30} {seconds:8.1f} s")
     say(
         f"ok: {journey.size_bytes / 1e6:,.0f} MB in the database, {journey.dump_bytes / 1e6:,.0f} MB in "
         f"a backup; {portrait.tables} tables and {len(portrait.counters)} sequences are what they were"

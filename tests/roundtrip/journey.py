@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,18 @@ LIMIT_S = 3600
 
 @dataclass
 class Journey:
-    """One database that was filled. `seconds` holds how long each step took, by its name.
+    """One database that was filled.
 
     Args:
         spec: as its owner, who may create databases and nothing else.
         folder: backups go below it.
+        say: told how long each step took.
     """
 
     spec: ConnectionSpec
     folder: Path
+    say: Callable[[str], None] = lambda _line: None
     kept: list[KeptBackup] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
     size_bytes: int = 0
     dump_bytes: int = 0
 
@@ -88,7 +89,8 @@ class Journey:
 
     def expect(self, before: Portrait, when: str) -> None:
         """The database is what it was."""
-        found = before.differences(portrait.take(self.spec))
+        with self.timed(f"compare {when}"):
+            found = before.differences(portrait.take(self.spec))
         assert not found, f"{when}, {len(found)} differences:\n" + "\n".join(found[:40])
 
     def back_up(self, name: str) -> str:
@@ -100,7 +102,7 @@ class Journey:
         return artefact.name
 
     def perform(self, name: str, kind: type[Operation], **params: Any) -> Outcome:
-        """Let an operation do its work, and note how long it took."""
+        """Let an operation do its work, and tell how long it took."""
         job = FakeJob(
             self.spec,
             params=kind.parse_params(params),
@@ -116,7 +118,7 @@ class Journey:
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Note how long something took."""
+        """Tell how long something took."""
         started = time.monotonic()
         yield
-        self.seconds[name] = time.monotonic() - started
+        self.say(f"{name:30} {time.monotonic() - started:8.1f} s")

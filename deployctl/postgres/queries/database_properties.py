@@ -124,8 +124,7 @@ def withdraw_rights(connection: psycopg.Connection, name: str) -> None:
 def right_statement(right: Right, name: str) -> sql.Composed:
     """The statement that gives a right on a database."""
     return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-        # One of CREATE, CONNECT and TEMPORARY, as the server names them.
-        sql.SQL({"CREATE": "CREATE", "CONNECT": "CONNECT", "TEMPORARY": "TEMPORARY"}[right.privilege]),
+        sql.SQL(right.privilege),  # a key word, as the server names it
         sql.Identifier(name),
         sql.SQL("PUBLIC") if right.role is None else sql.Identifier(right.role),
         sql.SQL(" WITH GRANT OPTION" if right.grantable else ""),
