@@ -7,7 +7,7 @@ import logging
 from django.db import transaction
 
 from checklists.models import Deployment, Proof, ProofOutcome
-from checklists.models.turns import why_not_run
+from checklists.models.turns import ROLLBACK, why_no_rollback, why_not_run
 from checklists.rights import Rights
 from deployctl.audit import Machine
 from deployctl.errors import Refusal
@@ -67,6 +67,12 @@ def check_claim(run: Run) -> None:
     if run.deployment_id is None:
         return
     deployment = Deployment.objects.filter(pk=run.deployment_id).prefetch_related("team").first()
+    if deployment is not None and run.kind == ROLLBACK:
+        if reason := why_no_rollback(deployment.state):
+            raise Refusal(f"The rollback was not started. {reason}")
+        if run.requested_by is not None:
+            Rights.of(run.requested_by, deployment).require_lead()
+        return
     proof = Proof.objects.filter(run=run).select_related("item__section").first()
     if deployment is None or proof is None:
         raise Refusal(

@@ -37,6 +37,7 @@ urlpatterns = [
     path("deployments/<int:number>/cancellation", moves.cancellation, name="cancellation"),
     path("deployments/<int:number>/halt", moves.halt, name="halt"),
     path("deployments/<int:number>/rollback", moves.rollback, name="rollback"),
+    path("deployments/<int:number>/rollback/runs", moves.rollback_runs, name="rollback_runs"),
     path(
         "deployments/<int:number>/rollback/completion", moves.rollback_completion, name="rollback_completion"
     ),

@@ -141,6 +141,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
+    "lapse": {"task": "deployctl.runs.tasks.lapse", "schedule": 30.0, "options": {"expires": 30}},
     # Once a day per target; more often, because a target may be busy.
     "expire": {"task": "deployctl.runs.tasks.expire", "schedule": 1800.0, "options": {"expires": 1800}},
     "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},

@@ -24,7 +24,8 @@ from deployctl.accounts.roles import Role
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations import catalogue
-from deployctl.runs.models import Run
+from deployctl.runs import two_people
+from deployctl.runs.models import Run, Target
 
 
 class Item(ItemSteps):
@@ -61,6 +62,11 @@ class Item(ItemSteps):
     def is_late(self) -> bool:
         """Whether it should have been kept by now."""
         return self.state in UNKEPT and self.due_at is not None and self.due_at < timezone.now()
+
+    def needs_second_person(self, target: Target) -> bool:
+        """Whether its operation waits for a second person on the deployment's target."""
+        known = catalogue().get(self.operation)
+        return known is not None and two_people.needed(target, known)
 
     @property
     def is_exclusive(self) -> bool:
@@ -190,17 +196,18 @@ class Item(ItemSteps):
 
     # --- The machine proves it ------------------------------------------------------------------------
 
-    def start(self, by: Actor, params: Mapping[str, object] | None = None) -> Run:
+    def start(self, by: Actor, params: Mapping[str, object] | None = None, *, typed_name: str = "") -> Run:
         """Run the operation that proves the item.
 
         Args:
             params: override those of the template.
+            typed_name: the target's name as typed, where the operation needs a second person.
 
         The unkept items beside it that ask for the very same operation are proven by the same run: a seed
         that makes plans, packages and tests need not run three times.
 
         Returns:
-            The run, queued; its proof is pending until it ends.
+            The run, queued or waiting for a second person; its proof is pending until it ends.
 
         Raises:
             Refusal: before the first gate is signed (unless that gate covers the item), while the deployment
@@ -216,13 +223,16 @@ class Item(ItemSteps):
                 raise Refusal(f"“{self}” was not started. {reason}")
             if self.state == ItemState.WAIVED:
                 raise Refusal(f"“{self}” is waived, so nothing was started. Withdraw the waiver first.")
-            refuse_busy_target(self, deployment)
+            if self.is_exclusive:
+                waits = self.needs_second_person(deployment.target)
+                refuse_busy_target(f"“{self}”", deployment, waits=waits)
             run = Run.request(
                 target=deployment.target,
                 kind=self.operation,
                 params={**self.params, **(params or {})},
                 by=by,
                 authority=deployment.authority,
+                typed_name=typed_name,
             )
             alike = Item.objects.proven_alike(self) if not params else Item.objects.none()
             for item in (self, *alike):

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from checklists.models.item_states import ItemState
 from deployctl.errors import Refusal
-from deployctl.runs.models import Run
+from deployctl.runs.models import Run, RunState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,19 +48,24 @@ def refuse_parent(item: Item) -> None:
         raise Refusal(f"“{item}” follows its sub-items. Nothing was changed; tick, waive or open those.")
 
 
-def refuse_busy_target(item: Item, deployment: Deployment) -> None:
-    """Ask before the database's constraint does.
+def refuse_busy_target(what: str, deployment: Deployment, *, waits: bool) -> None:
+    """Ask before the database's constraints do, for what must be alone on the target.
 
     A run that is just ending holds its place in that constraint while it waits for this deployment's lock:
     to insert now would have each wait for the other.
 
+    Args:
+        what: is to be started, as it reads at the beginning of a sentence.
+        waits: for a second person; then only another one that waits is in the way.
+
     Raises:
         Refusal: something holds the target.
     """
-    busy = Run.objects.holding().filter(target=deployment.target).first()
-    if busy is not None and item.is_exclusive:
+    runs = Run.objects.filter(target=deployment.target)
+    busy = (runs.filter(state=RunState.WAITING) if waits else runs.holding()).first()
+    if busy is not None:
         raise Refusal(
-            f"“{item}” was not started: {busy.requested_by_name} started run {busy.pk} ({busy.kind}) on "
+            f"{what} was not started: {busy.requested_by_name} started run {busy.pk} ({busy.kind}) on "
             f"{deployment.target}, which is {busy.get_state_display().lower()}. Wait until it has ended, "
             "cancel it, or decide its outcome on its page."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -10,14 +10,18 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from checklists import listeners
+from checklists.models.item_refusals import refuse_busy_target
 from checklists.models.overlap import alone_in_window
 from checklists.models.queries import DeploymentQuerySet
 from checklists.models.state import FINAL, MOVES, NOT_BEGUN, PAST, DeploymentState, StateChange
+from checklists.models.turns import ROLLBACK, why_no_rollback
 from checklists.rights import Rights
 from checklists.texts import checked_reason
 from deployctl import audit
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import Refusal
+from deployctl.operations.registry import operation
+from deployctl.runs import two_people
 from deployctl.runs.models import Run, RunState
 from deployctl.web.live import announce
 
@@ -130,10 +134,40 @@ class Journey(models.Model):
         reason = checked_reason(reason)
         self._move("start_rollback", by, Action.DEPLOYMENT_ROLLBACK_STARTED, reason=reason, needs="lead")
 
+    def request_rollback(self, by: Actor, params: Mapping[str, object], *, typed_name: str = "") -> Run:
+        """Have the machine carry out the rollback plan.
+
+        Args:
+            params: of the operation `rollback`.
+            typed_name: the target's name as typed; asked for on production, where the run waits for a second
+                person.
+
+        Raises:
+            NotAllowed: by somebody who does not lead, or may not operate.
+            InvalidInput: parameters that the operation cannot take, or another name typed.
+            Refusal: it is not being rolled back, or something else works on the target.
+        """
+        with self.changing() as current:
+            Rights.of(by, current).require_lead()
+            if reason := why_no_rollback(self.state):
+                raise Refusal(f"Nothing was started. {reason}")
+            waits = two_people.needed(current.target, operation(ROLLBACK))
+            refuse_busy_target("The rollback", current, waits=waits)
+            return Run.request(
+                target=current.target,
+                kind=ROLLBACK,
+                params=params,
+                by=by,
+                authority=self.authority,
+                typed_name=typed_name,
+            )
+
     def finish_rollback(self, by: Actor, reason: str) -> None:
-        """The target is as it was before; the deployment ends here."""
+        """The target is as it was before; the deployment ends here. Refused while a run is unfinished."""
         reason = checked_reason(reason)
-        self._move("finish_rollback", by, Action.DEPLOYMENT_ROLLED_BACK, reason=reason, needs="lead")
+        with self.changing():
+            self._refuse_unfinished_runs()
+            self._move("finish_rollback", by, Action.DEPLOYMENT_ROLLED_BACK, reason=reason, needs="lead")
 
     # --- How verbs work -------------------------------------------------------------------------------
 

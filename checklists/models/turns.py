@@ -24,6 +24,9 @@ RUNS_WHILE: dict[str, tuple[DeploymentState, ...]] = {
     Stage.REFERENCE: (*UNDER_WAY, DeploymentState.SIGNED_OFF),
 }
 
+ROLLBACK = "rollback"
+"""The operation of the rollback plan: it proves no item, and has its turn while a deployment rolls back."""
+
 COVERED_BY: dict[str, tuple[Stage, ...]] = {
     "pre": (Stage.PRE,),
     "post": (Stage.DEPLOY, Stage.POST),
@@ -63,6 +66,14 @@ def why_not_run(state: str, stage: str) -> str:
     if stage == Stage.PRE:
         return "What the first gate approved does not change once the deployment has begun."
     return "The second gate is signed; this part of the work is over."
+
+
+def why_no_rollback(state: str) -> str:
+    """Why the rollback plan is not carried out now, as a sentence; empty when it may be."""
+    now = DeploymentState(state)
+    if now == DeploymentState.ROLLING_BACK:
+        return ""
+    return f"The deployment is {now.label.lower()}; halt it and start its rollback first."
 
 
 def why_frozen(state: str, stage: str) -> str:

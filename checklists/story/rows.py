@@ -198,6 +198,11 @@ class ItemRow:
         )
 
     @cached_property
+    def needs_second_person(self) -> bool:
+        """Whether its operation waits for a second person, and asks the first one for more."""
+        return self.item.needs_second_person(self.deployment.target)
+
+    @cached_property
     def operation_title(self) -> str:
         """What its operation is called."""
         known = catalogue().get(self.item.operation)

@@ -13,6 +13,7 @@ from checklists import readiness
 from checklists.models import Deployment
 from checklists.story import Show, Story
 from checklists.story.course import course_of
+from checklists.story.returning import returning_of
 from checklists.story.timeline import halt_of, timeline_of
 from deployctl.accounts.policies import member
 from deployctl.accounts.requests import person
@@ -90,4 +91,5 @@ def _state(story: Story) -> dict[str, Any]:
         "running": story.running,
         "course": course_of(story),
         "halt": halt_of(story.deployment),
+        "returning": returning_of(story),
     }

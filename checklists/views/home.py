@@ -51,6 +51,7 @@ def _waiting(by: User) -> dict[str, Any]:
         "more_items": len(items) > ITEMS_SHOWN,
         "others": readiness.waiting_on(by),
         "decisions": _decisions(by),
+        "consents": list(Run.objects.visible_to(by).waiting_for(by).select_related("target")),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -13,7 +13,7 @@ from checklists.models import Deployment, Item
 from checklists.models.queries import DeploymentQuerySet
 from checklists.rights import Rights
 from checklists.story import ItemRow
-from deployctl.accounts.policies import member, operator
+from deployctl.accounts.policies import ask_for_fresh_code, member, operator
 from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
@@ -63,10 +63,12 @@ def proofs(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 @operator
-def runs(request: HttpRequest, number: int) -> HttpResponse:
+def runs(request: HttpRequest, number: int) -> HttpResponseBase:
     """Start the operation that proves an item. Its parameters are the template's: they were approved."""
     found, by = _item(request, number), person(request)
-    return _answer(request, found, lambda: found.start(by))
+    if found.needs_second_person(found.deployment.target) and (ask := ask_for_fresh_code(request)):
+        return ask
+    return _answer(request, found, lambda: found.start(by, typed_name=posted(request, "typed_name")))
 
 
 def _answer(request: HttpRequest, found: Item, verb: Callable[[], object]) -> HttpResponse:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
+from checklists.forms.rollback import RollbackForm
 from checklists.models import Deployment
+from checklists.models.turns import ROLLBACK
 from deployctl.accounts.models import User
-from deployctl.accounts.policies import enrolled
+from deployctl.accounts.policies import ask_for_fresh_code, enrolled, operator
 from deployctl.accounts.requests import person
+from deployctl.operations.parameters import parameters_of
+from deployctl.operations.registry import operation
+from deployctl.runs import two_people
 from deployctl.web.http import posted, see_other
 
 
@@ -67,6 +73,24 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
     return _move(
         request, number, lambda deployment, by: deployment.start_rollback(by, reason), "is being rolled back"
     )
+
+
+@require_POST
+@operator
+def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
+    """Have the machine carry out the plan."""
+    by = person(request)
+    deployment = get_object_or_404(Deployment.objects.visible_to(by).select_related("target"), pk=number)
+    rollback_class = operation(ROLLBACK)
+    if two_people.needed(deployment.target, rollback_class) and (ask := ask_for_fresh_code(request)):
+        return ask
+    form = RollbackForm.of(deployment, request.POST)
+    # Whatever the form cannot clean, the verb refuses with a sentence that names it.
+    known = {parameter.name for parameter in parameters_of(rollback_class.Params)}
+    given = {name: value for name, value in request.POST.items() if name in known}
+    params = form.cleaned_data if form.is_valid() else given
+    run = deployment.request_rollback(by, params, typed_name=posted(request, "typed_name"))
+    return see_other(request, reverse("runs:run", args=[run.pk]))
 
 
 @require_POST

@@ -96,6 +96,15 @@ def step_up(view: View) -> View:
     return guarded
 
 
+def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+    """As `step_up`, for a view below a policy that only sometimes does something far-reaching.
+
+    Returns:
+        An answer that asks for a code, or None where one was given recently enough.
+    """
+    return _require_fresh_code(request)
+
+
 def _guard(view: View, name: str, check: Check) -> View:
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__} has the policy {view.policy} already; a view carries exactly one.")

@@ -19,7 +19,7 @@ from deployctl.operations.parameters import Parameter, parameters_of
 if TYPE_CHECKING:
     from deployctl.runs.models import Run
 
-FAILED, UNUSABLE, REFUSED, OTHERWISE = 1, 2, 3, 4
+FAILED, UNUSABLE, REFUSED, OTHERWISE, WAITING = 1, 2, 3, 4, 5
 EXIT_STATUS = {"succeeded": 0, "failed": FAILED}  # every other end is OTHERWISE
 LOOK_EVERY_S = 0.3
 STATUSES = """\b
@@ -28,7 +28,8 @@ Exit status:
   1  failed
   2  the command cannot be used so
   3  refused: somebody else is at it, or it is not permitted
-  4  cancelled, interrupted, or nobody knows (a person decides)"""
+  4  cancelled, interrupted, or nobody knows (a person decides)
+  5  without --wait: it waits until two people have consented on its page"""
 
 
 class Kinds(click.Group):
@@ -57,7 +58,9 @@ def command_for(operation: type[Operation]) -> click.Command:
         requested = _request(operation.kind, target, given)
         if not wait:
             _print(requested, as_json=as_json)
-            return
+            if requested.is_waiting:
+                click.echo(_whom_it_waits_for(requested), err=True)
+            raise SystemExit(WAITING if requested.is_waiting else 0)
         raise SystemExit(_wait(requested, as_json=as_json))
 
     command = click.command(operation.kind, help=operation.help, epilog=STATUSES)(json_option(start))
@@ -104,6 +107,7 @@ def _request(kind: str, target: str, params: dict[str, Any]) -> Run:
             kind=kind,
             params=params,
             by=Machine(f"command line: {getpass.getuser()}"),
+            typed_name=target,  # it was typed, as --target
         )
     except (Refusal, NotAllowed) as error:
         raise Refused(error.sentence) from error
@@ -144,15 +148,28 @@ def _lines(run: Run) -> Iterator[str]:
         ended = not run.is_unfinished  # asked before the lines: afterwards there are none to come
         if run.state != told and not ended:
             told = run.state
-            yield f"Run {run.pk} is {run.get_state_display().lower()}" + (
-                " and waits for a free worker." if told == "queued" else "."
-            )
+            yield _how_it_stands(run)
         for line in run.lines.filter(number__gt=last).order_by("number").iterator():
             last = line.number
             yield line.text
         if ended:
             return
         time.sleep(LOOK_EVERY_S)
+
+
+def _how_it_stands(run: Run) -> str:
+    if run.is_waiting:
+        return _whom_it_waits_for(run)
+    waits = " and waits for a free worker." if run.state == "queued" else "."
+    return f"Run {run.pk} is {run.get_state_display().lower()}{waits}"
+
+
+def _whom_it_waits_for(run: Run) -> str:
+    """In words; two, for nobody can tell who sits at a command line."""
+    return (
+        f"Run {run.pk} waits for a second person, for {run.target} is production: {run.consents_missing} "
+        f"operators have to consent on its page, /runs/{run.pk}/, by {run.waits_until:%H:%M %Z}."
+    )
 
 
 def _print(run: Run, *, as_json: bool) -> None:

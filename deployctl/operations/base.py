@@ -121,6 +121,11 @@ class TargetFacts:
     project: Project | None
     backups: LocalFolder
 
+    @property
+    def is_production(self) -> bool:
+        """Whether changing it asks for more; `runs.models.Environment` has the same word."""
+        return self.environment == "production"
+
 
 class Job(Protocol):
     """What a run offers to its operation. Called from one thread, except `raise_if_cancelled` and `log`."""
@@ -196,6 +201,8 @@ class Operation(abc.ABC):
     changes_target: ClassVar[bool]  # a worker lost in the middle leaves the run `unknown`
     exclusive: ClassVar[bool]  # one at a time per target
     time_limit_s: ClassVar[int]
+    # On production it starts only when two people stand behind it, and then also without a deployment.
+    needs_second_person: ClassVar[bool] = False
 
     @dataclass(frozen=True)
     class Params:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from deployctl.operations import counting, dump, restore_order
-from deployctl.operations.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
 from deployctl.operations.manifest import Manifest, TableCount
 from deployctl.operations.sentences import told
@@ -23,6 +24,18 @@ from deployctl.postgres.tools import find_tool
 FINISHED = re.compile(rb"finished item \d+ TABLE DATA ")
 BEGUN = re.compile(rb"processing data for table ")
 SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RestoreParams:
+    """What every operation takes that restores a backup; `restore_timed` reads `jobs`."""
+
+    backup: str = param(
+        "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
+    )
+    jobs: int = param(
+        2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
+    )
 
 
 def refuse_dangerous_role(session: psycopg.Connection) -> None:
@@ -133,6 +146,30 @@ def _turns(
         if entries:
             path.write_text(entries, encoding="utf-8", errors="surrogateescape")
             yield path, number
+
+
+def restore_timed(
+    job: Job, folder: Path, written: Manifest, *, into: str, session: psycopg.Connection, state: str
+) -> float:
+    """The same, with as many jobs as the run's `RestoreParams` say.
+
+    Args:
+        session: any on the target's server.
+
+    Returns:
+        How long it took, in seconds.
+    """
+    started = time.monotonic()
+    restore(
+        job,
+        folder,
+        written,
+        into=into,
+        server_version=session.info.server_version,
+        jobs=job.params.jobs,
+        state=state,
+    )
+    return time.monotonic() - started
 
 
 class _Progress:

@@ -22,6 +22,7 @@ from deployctl.operations.manifest import Source
 from deployctl.operations.sentences import message_of
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
 from deployctl.postgres.queries import advisory, databases
+from deployctl.postgres.queries.databases import Commented
 
 PREFIX = "deployctl_scratch_"
 NAME = re.compile(r"deployctl_scratch_\d+_[0-9a-f]{8}")
@@ -80,13 +81,21 @@ def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
         The names of those that were dropped.
     """
     removed = []
-    for found in databases.owned(maintenance, PREFIX):
-        # Without a comment: killed between creating and marking it.
-        is_ours = NAME.fullmatch(found.name) and (not found.comment or found.comment.startswith(MARK))
-        if is_ours and advisory.try_lock(maintenance, found.name):
+    for found in leftovers(maintenance):
+        if advisory.try_lock(maintenance, found.name):
             _drop_unused(maintenance, found.name)
             removed.append(found.name)
     return removed
+
+
+def leftovers(maintenance: psycopg.Connection) -> list[Commented]:
+    """The scratch databases of the session's role, in use or not."""
+    return [
+        found
+        for found in databases.owned(maintenance, PREFIX)
+        # Without a comment: killed between creating and marking it.
+        if NAME.fullmatch(found.name) and (not found.comment or found.comment.startswith(MARK))
+    ]
 
 
 def sweep(spec: ConnectionSpec) -> list[str]:

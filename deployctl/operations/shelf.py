@@ -9,6 +9,7 @@ from deployctl.operations.retention import KeptBackup, Policy
 from deployctl.storage.stores import Store
 
 if TYPE_CHECKING:
+    from deployctl.operations.base import Outcome
     from deployctl.operations.offsite import CopyResult
 
 
@@ -26,6 +27,13 @@ class Shelf(Protocol):
 
     def expire(self, backup: KeptBackup, reason: str) -> None:
         """Record for good that a backup's files are removed by this run."""
+
+    def settle(self, part: Outcome) -> None:
+        """Record now what a part of the run achieved, so that it stands even should the run fail afterwards.
+
+        Args:
+            part: its artefact, trust and database count; summary and facts belong to the run's end.
+        """
 
     def stores(self) -> Mapping[str, Store]:
         """The offsite stores of this installation by name.

@@ -46,7 +46,7 @@ class TargetForm(forms.Form):
 
     environment = forms.ChoiceField(
         choices=Environment.choices,
-        help_text="Production is changed only by deployments whose first gate is signed.",
+        help_text="Production is changed only by deployments whose first gate is signed, or by two people.",
     )
     connection_reference = forms.CharField(
         max_length=300,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.accounts.models import User
 from deployctl.errors import NotAllowed, Refusal
+from deployctl.runs import refusals, two_people
 from deployctl.runs.permissions import may_operate
 
 if TYPE_CHECKING:
@@ -42,5 +43,9 @@ def check_claim(run: Run) -> None:
                 f"{person.name} may no longer start operations. Nothing was done. "
                 "Ask an operator to start it."
             )
+    # So may the target: what was asked for on staging is not done to production.
+    if reason := refusals.why_not(run.target, run.operation, authority=run.authority):
+        raise Refusal(f"{reason} Nothing was done.")
+    two_people.refuse_too_few(run)
     for guard in _on_claim:
         guard(run)

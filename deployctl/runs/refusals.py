@@ -22,7 +22,9 @@ def why_not(target: Target, operation: type[Operation], *, authority: str) -> st
     """
     if target.archived_at is not None:
         return f"{target} is archived."
-    if operation.changes_target and target.environment == Environment.PRODUCTION and not authority:
+    is_production = target.environment == Environment.PRODUCTION
+    # What two people stand behind needs no deployment: a disaster does not wait for its first gate.
+    if operation.changes_target and is_production and not (authority or operation.needs_second_person):
         return (
             f"“{operation.title}” changes {target}, which is production. "
             "Start it from a deployment whose first gate is signed."
@@ -42,6 +44,8 @@ def who_is_at_it(busy: Run | None, target: Target, operation: type[Operation]) -
         return f"Somebody else was working on {target} just now. Nothing was started. Try again."
     told = f"“{operation.title}” was not started: {busy.requested_by_name} started "
     told += f"“{busy.title}” on {target} (run {busy.pk}), which is {busy.get_state_display().lower()}. "
+    if busy.state == RunState.WAITING:
+        return told + "Have somebody consent to that one, or cancel it."
     if busy.state == RunState.UNKNOWN:
         return (
             told + "Its worker was lost. Look at the target and decide on the run's page what became of it."

@@ -19,6 +19,12 @@ def dispatch() -> None:
     dispatcher.dispatch()
 
 
+@shared_task(name="deployctl.runs.tasks.lapse")
+def lapse() -> None:
+    """Give up runs to which nobody consented in time."""
+    dispatcher.lapse()
+
+
 @shared_task(name="deployctl.runs.tasks.reap")
 def reap() -> None:
     """Clean up after workers that were lost."""

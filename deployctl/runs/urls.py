@@ -41,5 +41,9 @@ urlpatterns = [
     path("runs/<int:number>/stream", stream.run_stream, name="run_stream"),
     path("runs/<int:number>/cancellation", runs.run_cancellation, name="run_cancellation"),
     path("runs/<int:number>/decision", runs.run_decision, name="run_decision"),
+    path("runs/<int:number>/consent", runs.run_consent, name="run_consent"),
+    path("runs/<int:number>/objection", runs.run_objection, name="run_objection"),
+    path("runs/<int:number>/blockers", runs.run_blockers, name="run_blockers"),
+    path("runs/<int:number>/facts", runs.run_facts, name="run_facts"),
     path("backups/", runs.backup_list, name="backups"),
 ]

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from django.db import connections
 
+from deployctl.accounts.roles import Permission
 from deployctl.audit import Machine
 from deployctl.cli.backup import backup
 from deployctl.cli.run import run
@@ -20,6 +21,7 @@ from deployctl.cli.target import target as target_command
 from deployctl.operations import catalogue
 from deployctl.runs.execution import supervisor
 from deployctl.runs.models import Backup, Run, RunState, Target
+from tests.people import person
 from tests.runs.conftest import add_target, kinds, real_target, target  # noqa: F401 (fixtures)
 
 SYSTEM = Machine("test")
@@ -107,6 +109,54 @@ def test_production_is_refused_from_the_command_line_too(
     add_target("live", "production")
 
     assert invoke(run, "change", "--target", "live").exit_code == 3
+
+
+def test_what_needs_a_second_person_says_whom_it_waits_for(
+    db: Any,
+    kinds: None,  # noqa: F811
+    add_target: Callable[..., Target],  # noqa: F811
+) -> None:
+    add_target("live", "production")
+
+    mistyped = invoke(run, "restore", "--target", "LIVE")
+    result = invoke(run, "restore", "--target", "live", "--json")
+
+    assert mistyped.exit_code == 2
+    assert "Type the target's name, live, exactly" in mistyped.stderr
+    assert result.exit_code == 5
+    assert json.loads(result.stdout)["state"] == "waiting"
+    waiting = Run.objects.get()
+    assert f"Run {waiting.pk} waits for a second person, for live is production: 2 operators" in result.stderr
+    assert f"/runs/{waiting.pk}/" in result.stderr
+
+
+def test_waiting_goes_on_while_a_second_person_is_waited_for(
+    committed_db: Any,
+    kinds: None,  # noqa: F811
+    add_target: Callable[..., Target],  # noqa: F811
+) -> None:
+    add_target("live", "production")
+    answers = [person(name, Permission.OPERATOR) for name in ("Ann One", "Bo Two")]
+
+    def object_to_it() -> None:
+        try:
+            deadline = time.monotonic() + 30
+            while not (asked := Run.objects.filter(state=RunState.WAITING).first()):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert asked.consent(by=answers[0], typed_name="live") is False
+            asked.object(by=answers[1], reason="Not tonight.")
+        finally:
+            connections.close_all()
+
+    second = threading.Thread(target=object_to_it)
+    second.start()
+    result = invoke(run, "release", "--target", "live", "--wait")
+    second.join(30)
+
+    assert result.exit_code == 4
+    assert "waits for a second person" in result.output
+    assert "Bo Two objected: Not tonight." in result.output
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.matrix.rules import (
     DBA,
     FRESH_ADMINISTRATOR,
     FRESH_ENROLLED,
+    FRESH_OPERATOR,
     HALTING,
     IDENTIFIED,
     LEADING,
@@ -219,6 +220,11 @@ RUNS = [
     read("runs:run_stream", MEMBER, run),
     act("runs:run_cancellation", OPERATOR, run),
     act("runs:run_decision", OPERATOR, run),
+    # On production a fresh code is asked for by whoever requests it, too (tests/runs/test_two_people.py).
+    act("runs:run_consent", FRESH_OPERATOR, run, lambda _world, side: {"typed_name": side.target.name}),
+    act("runs:run_objection", OPERATOR, run, reason),
+    read("runs:run_blockers", MEMBER, run),
+    read("runs:run_facts", MEMBER, run),
     read("runs:backups"),
 ]
 
@@ -242,6 +248,7 @@ DEPLOYMENTS = [
     act("checklists:halt", HALTING, deployment, reason),
     undo("checklists:halt", LEADING, deployment),
     act("checklists:rollback", LEADING, deployment, reason),
+    act("checklists:rollback_runs", OPERATOR, deployment),
     act("checklists:rollback_completion", LEADING, deployment, reason),
     read("checklists:history"),
     read("checklists:history_csv"),

@@ -11,6 +11,7 @@ import psycopg
 
 from deployctl.operations.base import BackupArtefact, Operation, Outcome
 from deployctl.operations.kinds.backup import Backup
+from deployctl.operations.project import Project
 from deployctl.operations.retention import KeptBackup
 from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec, connect
@@ -21,9 +22,15 @@ class Record:
     """The part of `operations.shelf.Shelf` that restores use."""
 
     kept: list[KeptBackup] = field(default_factory=list)
+    settled: list[Outcome] = field(default_factory=list)
 
     def backups(self) -> tuple[KeptBackup, ...]:
         return tuple(self.kept)
+
+    def settle(self, part: Outcome) -> None:
+        self.settled.append(part)
+        if part.artefact is not None:
+            self.kept.append(on_record(part.artefact))
 
 
 def back_up(spec: ConnectionSpec, tmp_path: Path, **params: Any) -> BackupArtefact:
@@ -45,10 +52,19 @@ def job_for(
     spec: ConnectionSpec,
     tmp_path: Path,
     backups: Sequence[BackupArtefact | KeptBackup],
+    environment: str = "staging",
+    project: Project | None = None,
     **params: Any,
 ) -> FakeJob:
     kept = [one if isinstance(one, KeptBackup) else on_record(one) for one in backups]
-    return FakeJob(spec, params=operation.parse_params(params), tmp_path=tmp_path, shelf=Record(kept))
+    return FakeJob(
+        spec,
+        project,
+        params=operation.parse_params(params),
+        tmp_path=tmp_path,
+        shelf=Record(kept),
+        environment=environment,
+    )
 
 
 def perform(

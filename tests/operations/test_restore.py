@@ -17,7 +17,7 @@ from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.manifest import Damaged
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import databases
-from tests.operations.restoring import back_up, databases_of, on_record, perform
+from tests.operations.restoring import back_up, databases_of, job_for, on_record, perform
 from tests.operations.test_backup import STRANGE
 
 
@@ -189,6 +189,54 @@ def test_a_database_that_is_gone_comes_back(shop: ConnectionSpec, tmp_path: Path
 
     assert outcome.facts["kept"] is None
     assert plans(shop) == 1000
+
+
+def test_on_production_what_is_there_is_backed_up_first_and_stays_on_record(
+    shop: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artefact = back_up(shop, tmp_path)
+    spoil(shop)
+
+    job, outcome = perform(Restore, shop, tmp_path, artefact, environment="production")
+
+    (part,) = job.shelf.settled
+    assert part.artefact is not None
+    assert part.artefact.counts == {"public.plan": 10}
+    assert outcome.facts["backup_before"] == part.artefact.name
+    assert ("Back up first: Read everything back", "succeeded") in job.steps
+    assert plans(shop) == 1000
+
+    def fail(*_: object, **__: object) -> None:
+        raise OperationFailed("The disk is on fire.")
+
+    monkeypatch.setattr(restoring, "restore", fail)
+    failing = job_for(Restore, shop, tmp_path, [artefact], environment="production")
+    with pytest.raises(OperationFailed, match="on fire"):
+        Restore().perform(failing)
+    failing.close()
+    assert [part.artefact is not None for part in failing.shelf.settled] == [True]
+
+
+def test_what_cannot_be_backed_up_is_restored_over_only_with_a_reason(
+    shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str
+) -> None:
+    artefact = back_up(shop, tmp_path)
+    there = parse_url(postgres_superuser_url).with_database(shop.dbname)
+    with connect(there, application_name="test") as admin:
+        admin.execute("CREATE TABLE damaged ()")
+    with pytest.raises(
+        OperationFailed, match=r"untouched and serves.*may not read.*No backup first, because"
+    ):
+        perform(Restore, shop, tmp_path, artefact, environment="production")
+
+    reason = "Nobody can read the table damaged."
+    job, outcome = perform(
+        Restore, shop, tmp_path, artefact, environment="production", no_backup_because=reason
+    )
+
+    assert outcome.facts["backup_before"] is None
+    assert any(level == "warning" and reason in text for level, text in job.lines)
+    assert job.shelf.settled == []
 
 
 def test_a_database_of_somebody_else_is_refused_with_the_statement(

@@ -13,6 +13,7 @@ from deployctl.operations.base import Operation, Outcome
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.release import Release
 from deployctl.operations.kinds.restore import Restore
+from deployctl.operations.kinds.rollback import Rollback
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.operations.kinds.verify import Verify
 from deployctl.operations.retention import KeptBackup
@@ -53,12 +54,12 @@ class Journey:
             AssertionError: something is not as it was, with what differs; or any error of an operation.
         """
         before = self.there_and_back(prove=True)
-        # What a rollback does: back to the backup that was taken just before the deployment.
+        # Back to the backup that was taken just before the deployment.
         fresh = self.back_up("backup before the deployment")
         database.disturb(self.spec)
         disturbed = portrait.take(self.spec)
         assert before.differences(disturbed), "the deployment changed nothing"
-        kept = str(self.perform("rollback", Restore, backup=fresh).facts["kept"])
+        kept = str(self.perform("rollback", Rollback, backup=fresh).facts["kept"])
         self.expect(before, "after the rollback")
         aside = portrait.take(self.spec.with_database(kept))
         assert disturbed.contents == aside.contents, "what was put aside is not what served"

@@ -266,7 +266,7 @@ def test_a_page_takes_few_queries_however_much_there_is(
 ) -> None:
     for _ in range(5):
         run = backed_up(target)
-        Backup.objects.filter(run=run).update(name=f"shop-{run.pk}")
+        Backup.objects.filter(run=run).update(name=f"shop-of-run-{run.pk}")
     browser = signed_in(dba)
 
     with django_assert_max_num_queries(15):
@@ -290,13 +290,17 @@ def test_a_backup_shows_its_trust_and_offers_to_verify_and_restore_it(
     assert Run.objects.get(kind="verify").params == {"backup": "shop-1"}
 
 
-def test_production_is_not_restored_from_the_list_of_backups(
+def test_production_is_restored_from_the_list_of_backups_only_with_its_name_and_a_second_person(
     db: Any, kinds: None, add_target: Callable[..., Target], dba: User, signed_in: SignedIn
 ) -> None:
     backed_up(add_target(environment="production"))
+    browser = signed_in(dba)
 
-    text = signed_in(dba).get("/backups/").text
+    text = browser.get("/backups/").text
 
-    assert 'value="test_restore"' in text
-    assert 'value="restore"' not in text
-    assert "Start it from a deployment whose first gate is signed" in text
+    assert text.count('name="typed_name"') == 1  # not for what only looks
+    assert "It starts when another operator consents." in text
+    posted = {"kind": "restore", "backup": "shop-1"}
+    assert browser.post("/targets/shop/runs", posted).status_code == 422
+    assert browser.post("/targets/shop/runs", {**posted, "typed_name": "shop"}).status_code == 303
+    assert Run.objects.get(kind="restore").state == RunState.WAITING

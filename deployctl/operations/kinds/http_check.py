@@ -60,7 +60,7 @@ class HttpCheck(Operation):
             job.advance(done, len(questions), unit="endpoints")
             try:
                 with job.step(question.text):
-                    answers.append(_asked(job, question))
+                    answers.append(_asked(job, question, timeout_s=job.params.timeout_s))
             except OperationFailed as finding:
                 job.log(finding.sentence, level="error")
                 findings.append(finding.sentence)
@@ -72,6 +72,19 @@ class HttpCheck(Operation):
             )
         noun = "endpoint answers" if len(questions) == 1 else "endpoints answer"
         return Outcome(summary=f"{len(questions)} {noun} as expected.", facts={"answers": answers})
+
+
+def ask_health(job: Job, health: str, *, timeout_s: int) -> Json:
+    """Ask the health address alone.
+
+    Args:
+        health: the address.
+        timeout_s: for the answer, in seconds.
+
+    Raises:
+        OperationFailed: no answer, or another one than 2xx.
+    """
+    return _asked(job, _Question("GET", health, HEALTHY), timeout_s=timeout_s)
 
 
 def _questions(project: Project) -> Iterator[_Question]:
@@ -88,11 +101,9 @@ def _questions(project: Project) -> Iterator[_Question]:
         yield _Question(endpoint.method, f"{parts.scheme}://{parts.netloc}{endpoint.path}", endpoint.expect)
 
 
-def _asked(job: Job, question: _Question) -> Json:
+def _asked(job: Job, question: _Question, *, timeout_s: int) -> Json:
     try:
-        answer = ask(
-            question.method, question.url, timeout_s=job.params.timeout_s, check=job.raise_if_cancelled
-        )
+        answer = ask(question.method, question.url, timeout_s=timeout_s, check=job.raise_if_cancelled)
     except (NoAnswer, Forbidden) as error:
         raise OperationFailed(f"{question.text}: {error.sentence}") from error
     took = round(answer.duration_s * 1000)

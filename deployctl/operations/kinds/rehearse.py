@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from deployctl.operations import choosing, maintenance, restoring, scratch
 from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
 from deployctl.operations.migrators import migrator_for
 from deployctl.operations.migrators.base import Migrator
 from deployctl.operations.rehearsing import Witness, on_copy
+from deployctl.operations.restoring import RestoreParams
 from deployctl.operations.retention import KeptBackup
 
 STATE = "The target was not touched, and the scratch database is dropped."
@@ -33,15 +34,8 @@ class Rehearse(Operation):
     time_limit_s: ClassVar[int] = 24 * 3600
 
     @dataclass(frozen=True)
-    class Params:
+    class Params(RestoreParams):
         """Which backup."""
-
-        backup: str = param(
-            "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
-        )
-        jobs: int = param(
-            2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
-        )
 
     def perform(self, job: Job) -> Outcome:
         """Restore, migrate, report; the scratch database is dropped whatever happens."""
@@ -58,15 +52,7 @@ class Rehearse(Operation):
             folder, written = choosing.checked(job, backup)
         with scratch.database(job, session, written.source) as copy:
             with job.step("Restore"):
-                restoring.restore(
-                    job,
-                    folder,
-                    written,
-                    into=copy.name,
-                    server_version=session.info.server_version,
-                    jobs=job.params.jobs,
-                    state=STATE,
-                )
+                restoring.restore_timed(job, folder, written, into=copy.name, session=session, state=STATE)
             return _migrate(on_copy(job, copy.name), migrator, backup)
 
 

@@ -22,11 +22,12 @@ class Release(Operation):
     title: ClassVar[str] = "Release a kept database"
     help: ClassVar[str] = (
         "Drops a database that a restore kept under another name. It is found by name and by the mark that "
-        "the restore left on it; it is gone for good afterwards."
+        "the restore left on it; it is gone for good afterwards. On production it takes a second person."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 600
+    needs_second_person: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Params:

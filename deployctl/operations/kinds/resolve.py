@@ -52,28 +52,54 @@ class Resolve(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Show, compare with what was shown before, mark, read back."""
-        name: str = job.params.migration
-        migrator = _prisma_of(job)
-        with job.step("Read the migration status"):
-            failure = _failure_called(name, migrator.status(job))
-            job.log(
-                f"{name} began at {failure.started_at:%Y-%m-%d %H:%M:%S %Z}. What was written down of it:"
-            )
-            for line in (failure.logs or "nothing").splitlines():
-                job.log(f"  {line}")
-        with job.step("Show what the schema holds now"):
-            state = _show(job, migrator, name)
-        _refuse_unless_seen(name, given=job.params.state, state=state)
-        with job.step(f"Mark {name} as rolled back"):
-            migrator.mark_rolled_back(job, name)
-        with job.step("Read the status back"):
-            after = migrator.status(job)
-            if any(failed.name == name for failed in after.failed):
-                raise OperationFailed(f"{name} is still recorded as failed, although it was to be resolved.")
+        failure, state = shown(job, job.params.migration)
+        _refuse_unless_seen(failure.name, given=job.params.state, state=state)
+        after = mark(job, failure.name)
         return Outcome(
-            summary=f"{name} is marked as rolled back, and pending again.",
-            facts={"migration": name, "state": state, "logs": failure.logs, **after.facts},
+            summary=f"{failure.name} is marked as rolled back, and pending again.",
+            facts={"migration": failure.name, "state": state, "logs": failure.logs, **after.facts},
         )
+
+
+def shown(job: Job, name: str) -> tuple[Failed, str]:
+    """Log what is known of a failed migration, and the schema as it is now.
+
+    Args:
+        name: its full name.
+
+    Returns:
+        The failed migration, and what identifies the schema that was shown.
+
+    Raises:
+        OperationFailed: it is not recorded as failed, or still runs; nothing was changed.
+    """
+    migrator = _prisma_of(job)
+    with job.step("Read the migration status"):
+        failure = _failure_called(name, migrator.status(job))
+        job.log(f"{name} began at {failure.started_at:%Y-%m-%d %H:%M:%S %Z}. What was written down of it:")
+        for line in (failure.logs or "nothing").splitlines():
+            job.log(f"  {line}")
+    with job.step("Show what the schema holds now"):
+        return failure, _show(job, migrator, name)
+
+
+def mark(job: Job, name: str) -> Status:
+    """Mark a migration that `shown` has shown as rolled back.
+
+    Returns:
+        The status read back.
+
+    Raises:
+        OperationFailed: it could not be marked, or is recorded as failed all the same.
+    """
+    migrator = _prisma_of(job)
+    with job.step(f"Mark {name} as rolled back"):
+        migrator.mark_rolled_back(job, name)
+    with job.step("Read the status back"):
+        after = migrator.status(job)
+        if any(failed.name == name for failed in after.failed):
+            raise OperationFailed(f"{name} is still recorded as failed, although it was to be resolved.")
+    return after
 
 
 def _prisma_of(job: Job) -> PrismaHistory:

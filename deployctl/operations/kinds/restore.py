@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import psycopg
 
 from deployctl.operations import choosing, maintenance, restoring, scratch, swapping
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.restoring import Comparison
+from deployctl.operations.manifest import Manifest
+from deployctl.operations.restoring import Comparison, RestoreParams
 from deployctl.operations.retention import KeptBackup
+from deployctl.operations.securing import SecuringParams, back_up_first
 from deployctl.operations.sentences import told
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
@@ -24,20 +26,16 @@ class Restore(Operation):
     title: ClassVar[str] = "Restore"
     help: ClassVar[str] = (
         "Restores a backup into a new database, proves its content, and only then lets it take the target's "
-        "name; sessions are ended at that moment. The original is kept under another name until released."
+        "name; sessions are ended at that moment. The original is kept under another name until released. "
+        "On production it takes a second person, and what is there is backed up first."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 24 * 3600
+    needs_second_person: ClassVar[bool] = True
 
     @dataclass(frozen=True)
-    class Params:
-        backup: str = param(
-            "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
-        )
-        jobs: int = param(
-            2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
-        )
+    class Params(SecuringParams, RestoreParams):
         counts_suffice: bool = param(
             False,
             label="Numbers of rows suffice",
@@ -46,7 +44,6 @@ class Restore(Operation):
 
     def perform(self, job: Job) -> Outcome:
         name = job.target.connection.dbname
-        state = f"{name} is untouched and serves; the copy is dropped."
         with job.step("Choose the backup"):
             backup = choosing.most_trusted(job, job.params.backup)
             job.log(f"{backup.name} of {backup.snapshot_at:%Y-%m-%d %H:%M:%S %Z}, {backup.trust} so far.")
@@ -61,31 +58,43 @@ class Restore(Operation):
                     f"Backup {backup.name} has no digests, so that a copy's content cannot be proven. "
                     "Nothing was done. Choose another backup, or accept that numbers of rows suffice."
                 )
-        with scratch.database(job, session, written.source) as copy:
-            with job.step("Restore into a new database"):
-                started = time.monotonic()
-                restoring.restore(
-                    job,
-                    folder,
-                    written,
-                    into=copy.name,
-                    server_version=session.info.server_version,
-                    jobs=job.params.jobs,
-                    state=state,
-                )
-                restore_s = time.monotonic() - started
-            with job.connect(dbname=copy.name) as look:
-                new_oid = server.identity(look).database_oid
-                with job.step("Prove it"):
-                    found = restoring.compare(job, look, written, state=state)
-                with job.step("Collect statistics"), told(job, f"ANALYZE failed. {state} The server said"):
-                    look.execute("ANALYZE")
-            with job.step("Change names"):
-                kept = swapping.swap(job, session, maintenance.connect(job), new=copy.name, existing=existing)
-                copy.adopted = True
-        with job.step("Look at the result"):
-            _check_result(job, session, new_oid, existing, kept)
-        return _outcome(job, backup, found, restore_s=restore_s, kept=kept, new_oid=new_oid)
+        secured = back_up_first(job) if existing is not None else None
+        done = _replace(job, session, existing, folder, written)
+        return _outcome(job, backup, done, secured=secured)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of it. `kept` is what the original is called now, None where there was none."""
+
+    found: Comparison
+    restore_s: float
+    kept: str | None
+    new_oid: int
+
+
+def _replace(
+    job: Job, session: psycopg.Connection, existing: Database | None, folder: Path, written: Manifest
+) -> _Done:
+    """Restore into a new database, prove it, and let it take the target's name."""
+    state = f"{job.target.connection.dbname} is untouched and serves; the copy is dropped."
+    with scratch.database(job, session, written.source) as copy:
+        with job.step("Restore into a new database"):
+            restore_s = restoring.restore_timed(
+                job, folder, written, into=copy.name, session=session, state=state
+            )
+        with job.connect(dbname=copy.name) as look:
+            new_oid = server.identity(look).database_oid
+            with job.step("Prove it"):
+                found = restoring.compare(job, look, written, state=state)
+            with job.step("Collect statistics"), told(job, f"ANALYZE failed. {state} The server said"):
+                look.execute("ANALYZE")
+        with job.step("Change names"):
+            kept = swapping.swap(job, session, maintenance.connect(job), new=copy.name, existing=existing)
+            copy.adopted = True
+    with job.step("Look at the result"):
+        _check_result(job, session, new_oid, existing, kept)
+    return _Done(found, restore_s, kept, new_oid)
 
 
 def _check_rights(job: Job, session: psycopg.Connection, existing: Database | None) -> None:
@@ -115,30 +124,32 @@ def _check_result(
         )
 
 
-def _outcome(
-    job: Job, backup: KeptBackup, found: Comparison, *, restore_s: float, kept: str | None, new_oid: int
-) -> Outcome:
-    name = job.target.connection.dbname
+def _outcome(job: Job, backup: KeptBackup, done: _Done, *, secured: str | None) -> Outcome:
+    name, found = job.target.connection.dbname, done.found
     after = (
-        f"The database as it was before is kept as {kept} until it is released."
-        if kept
+        f"The database as it was before is kept as {done.kept} until it is released."
+        if done.kept
         else "There was none before."
     )
+    if secured:
+        after += f" It is also in backup {secured}."
     return Outcome(
         summary=(
             f"{name} is now backup {backup.name}: {found.tables} tables with {found.rows:,} rows, "
-            f"restored in {restore_s:.1f} s. {after} Rights that other roles had in it must be granted again."
+            f"restored in {done.restore_s:.1f} s. {after} "
+            "Rights that other roles had in it must be granted again."
         ),
         facts={
             "backup": backup.name,
-            "restore_s": round(restore_s, 3),
+            "backup_before": secured,
+            "restore_s": round(done.restore_s, 3),
             "tables": found.tables,
             "rows": found.rows,
             "content_compared": found.with_digests,
-            "kept": kept,
-            "database_oid": new_oid,
+            "kept": done.kept,
+            "database_oid": done.new_oid,
             "size_bytes": backup.size_bytes,
         },
         trust={backup.name: found.trust},
-        database_oid=new_oid,
+        database_oid=done.new_oid,
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import ClassVar
 
 from deployctl.operations import choosing, maintenance, restoring, scratch
 from deployctl.operations.base import Job, Operation, Outcome, param
-from deployctl.operations.restoring import Comparison
+from deployctl.operations.restoring import Comparison, RestoreParams
 from deployctl.operations.retention import KeptBackup
 
 STATE = "The target was not touched, and the scratch database is dropped."
@@ -28,11 +27,8 @@ class RestoreTest(Operation):
     time_limit_s: ClassVar[int] = 24 * 3600
 
     @dataclass(frozen=True)
-    class Params:
+    class Params(RestoreParams):
         backup: str = param("", label="Backup", help="Its name; empty for the newest.", maximum=200)
-        jobs: int = param(
-            2, label="Parallel jobs", help="Tables restored at the same time.", minimum=1, maximum=32
-        )
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Choose the backup"):
@@ -48,17 +44,9 @@ class RestoreTest(Operation):
             folder, written = choosing.checked(job, backup)
         with scratch.database(job, session, written.source) as copy:
             with job.step("Restore"):
-                started = time.monotonic()
-                restoring.restore(
-                    job,
-                    folder,
-                    written,
-                    into=copy.name,
-                    server_version=session.info.server_version,
-                    jobs=job.params.jobs,
-                    state=STATE,
+                restore_s = restoring.restore_timed(
+                    job, folder, written, into=copy.name, session=session, state=STATE
                 )
-                restore_s = time.monotonic() - started
             with job.step("Compare"), job.connect(dbname=copy.name) as look:
                 found = restoring.compare(job, look, written, state=STATE)
         return _outcome(backup, found, restore_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -37,25 +38,64 @@ class Validate(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Run every examination, then fail if any of them found something."""
-        project = project_of(job)
-        facts: dict[str, Json] = {}
-        findings: Findings = []
-        with reading_session(job) as connection:
-            examinations: dict[str, Callable[[], Examination]] = {
-                "Migrations": lambda: _migrations(job, project),
-                "Expected row counts": lambda: _counts(connection, project),
-                "Administrator": lambda: _admin(connection, project),
-                "Indexes": lambda: _indexes(connection),
-                "Constraints": lambda: _constraints(connection),
-                "Orphaned rows": lambda: _orphans(job, connection),
-                "Connections in use": lambda: _connections(connection),
+        return validate(job)
+
+
+def validate(job: Job, *, may_be_older: bool = False) -> Outcome:
+    """Run every examination, then fail if any of them found something.
+
+    Args:
+        may_be_older: the database may be of an earlier version than the project, as after a rollback:
+            pending migrations, and rows other than `deployctl.toml` expects, are remarks and no findings.
+
+    Raises:
+        OperationFailed: naming every finding; nothing was changed.
+    """
+    project = project_of(job)
+    facts: dict[str, Json] = {}
+    findings: Findings = []
+    remarks: Findings = []
+    with reading_session(job) as connection:
+        of_version: dict[str, Callable[[], Examination]] = {
+            "Migrations": lambda: _migrations(job, project, remarks if may_be_older else None),
+            "Expected row counts": lambda: _counts(connection, project),
+            "Administrator": lambda: _admin(connection, project),
+        }
+        if may_be_older:
+            of_version |= {
+                name: _remarking(of_version[name], remarks)
+                for name in ("Expected row counts", "Administrator")
             }
-            for name, examine in examinations.items():
-                _examine(job, name, examine, facts, findings)
-        if findings:
-            noun = "finding" if len(findings) == 1 else "findings"
-            raise OperationFailed(f"{len(findings)} {noun}. {' '.join(findings)} Nothing was changed.")
-        return Outcome(summary=_summary(facts), facts=facts)
+        examinations: dict[str, Callable[[], Examination]] = of_version | {
+            "Indexes": lambda: _indexes(connection),
+            "Constraints": lambda: _constraints(connection),
+            "Orphaned rows": lambda: _orphans(job, connection),
+            "Connections in use": lambda: _connections(connection),
+        }
+        for name, examine in examinations.items():
+            _examine(job, name, examine, facts, findings)
+    for remark in remarks:
+        job.log(remark, level="warning")
+    if findings:
+        noun = "finding" if len(findings) == 1 else "findings"
+        raise OperationFailed(f"{len(findings)} {noun}. {' '.join(findings)} Nothing was changed.")
+    if may_be_older:
+        facts["remarks"] = remarks
+    return Outcome(summary=_summary(facts), facts=facts)
+
+
+def _remarking(examine: Callable[[], Examination], remarks: Findings) -> Callable[[], Examination]:
+    """The same examination, of which what is wrong is only remarked."""
+
+    def look() -> Examination:
+        try:
+            seen, wrong = examine()
+        except OperationFailed as failure:
+            seen, wrong = {}, [failure.sentence]
+        remarks.extend(wrong)
+        return seen, []
+
+    return look
 
 
 class _Finding(OperationFailed):
@@ -83,7 +123,8 @@ def _examine(
         findings.append(finding.sentence)
 
 
-def _migrations(job: Job, project: Project) -> Examination:
+def _migrations(job: Job, project: Project, remarks: Findings | None) -> Examination:
+    """What is pending is a remark where there is a list of those."""
     status = migrator_for(project).status(job)
     facts: dict[str, Json] = {
         "migrations_applied": len(status.applied),
@@ -91,7 +132,10 @@ def _migrations(job: Job, project: Project) -> Examination:
         "migrations_failed": [failure.name for failure in status.failed],
         "migrations_edited": list(status.edited),
     }
-    return facts, status.findings
+    if remarks is None or not status.pending:
+        return facts, status.findings
+    remarks.append(f"Not applied to it: {', '.join(status.pending)}.")
+    return facts, dataclasses.replace(status, pending=()).findings
 
 
 def _counts(connection: psycopg.Connection, project: Project) -> Examination:

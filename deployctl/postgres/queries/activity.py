@@ -28,9 +28,13 @@ class ConnectionUse:
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that another one waits for. `query` is its current or, when idle, its last statement."""
+    """A session that another one waits for. `query` is its current or, when idle, its last statement.
+
+    `waiting_since` is when the statement that waits was begun.
+    """
 
     waiting_pid: int
+    waiting_since: dt.datetime | None
     pid: int
     role: str | None
     application_name: str | None
@@ -126,8 +130,8 @@ def exclusive_holders(connection: psycopg.Connection) -> list[Blocker]:
     with connection.cursor(row_factory=class_row(Blocker)) as cursor:
         return cursor.execute(
             """
-            SELECT pg_backend_pid() AS waiting_pid, holder.pid, holder.usename::text AS role,
-                   holder.application_name, holder.state,
+            SELECT pg_backend_pid() AS waiting_pid, NULL::timestamptz AS waiting_since, holder.pid,
+                   holder.usename::text AS role, holder.application_name, holder.state,
                    nullif(holder.query, '<insufficient privilege>') AS query,
                    holder.xact_start AS transaction_since, c.oid::regclass::text AS relation, held.mode
             FROM pg_locks held
@@ -144,8 +148,9 @@ def exclusive_holders(connection: psycopg.Connection) -> list[Blocker]:
 def _blockers(connection: psycopg.Connection, condition: str, value: int | str) -> list[Blocker]:
     # `condition` is one of the two literals above, never anything from outside.
     statement = f"""
-        SELECT waiting.pid AS waiting_pid, holder.pid, holder.usename::text AS role, holder.application_name,
-               holder.state, nullif(holder.query, '<insufficient privilege>') AS query,
+        SELECT waiting.pid AS waiting_pid, waiting.query_start AS waiting_since, holder.pid,
+               holder.usename::text AS role, holder.application_name, holder.state,
+               nullif(holder.query, '<insufficient privilege>') AS query,
                holder.xact_start AS transaction_since,
                (SELECT wanted.relation::regclass::text FROM pg_locks wanted
                 WHERE wanted.pid = waiting.pid AND NOT wanted.granted AND wanted.relation IS NOT NULL

@@ -1,4 +1,4 @@
-"""Tells workers again about queued runs that nobody took: a broker may lose every message it had."""
+"""Looks after runs that nobody took: tells workers again, gives up what waited too long for a person."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ def dispatch() -> int:
             break  # no broker: the next sweep tries again
         told += 1
     return told
+
+
+def lapse() -> int:
+    """Give up runs to which nobody consented in time.
+
+    Returns:
+        How many there were.
+    """
+    return sum(run.lapse() for run in Run.objects.lapsed().select_related("target"))

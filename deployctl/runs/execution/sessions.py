@@ -120,10 +120,20 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
     Raises:
         CannotConnect: nobody can tell.
     """
-    name = "deployctl sweep"
-    try:
-        session = connect(spec.with_database(MAINTENANCE), application_name=name, statement_timeout_s=10)
-    except CannotConnect:
-        session = connect(spec, application_name=name, statement_timeout_s=10)
-    with session:
+    with connect_beside(spec, application_name="deployctl sweep", statement_timeout_s=10) as session:
         return activity.terminate_named(session, application_name, wait_s=wait_s)
+
+
+def connect_beside(spec: ConnectionSpec, **options: Any) -> psycopg.Connection:
+    """A session on the maintenance database, or on the target's own where that one does not admit the role.
+
+    Args:
+        options: as `postgres.connection.connect` takes them.
+
+    Raises:
+        CannotConnect: to neither.
+    """
+    try:
+        return connect(spec.with_database(MAINTENANCE), **options)
+    except CannotConnect:
+        return connect(spec, **options)

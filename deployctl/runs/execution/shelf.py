@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from deployctl import audit
 from deployctl.audit.actions import Action
+from deployctl.operations.base import Outcome
 from deployctl.operations.offsite import CopyResult
 from deployctl.operations.retention import KeptBackup, Policy
 from deployctl.runs import references
@@ -56,6 +57,12 @@ class RunShelf:
             deployment_id=self._run.deployment_id,
             data={"reason": reason, "run": self._run.pk, "size_bytes": row.size_bytes},
         )
+
+    @transaction.atomic
+    def settle(self, part: Outcome) -> None:
+        """Record what a part of the run achieved; it stands whatever becomes of the run."""
+        self._run.renew()
+        Backup.settle(self._run, part.artefact, trust=part.trust, database_oid=part.database_oid)
 
     def stores(self) -> Mapping[str, Store]:
         """The stores of `DEPLOYCTL_OFFSITE`, their credentials read now."""

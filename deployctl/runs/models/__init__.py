@@ -1,4 +1,5 @@
 from deployctl.runs.models.backup import Backup, BackupTrust, Trust
+from deployctl.runs.models.consent import Consent
 from deployctl.runs.models.copy import Copy
 from deployctl.runs.models.decision import Decision
 from deployctl.runs.models.environment import Environment
@@ -15,6 +16,7 @@ from deployctl.runs.models.target import Target
 __all__ = [
     "Backup",
     "BackupTrust",
+    "Consent",
     "Copy",
     "Decision",
     "Environment",

@@ -145,9 +145,13 @@ class Backup(models.Model):
 
     @property
     def last_restore_s(self) -> float | None:
-        """Seconds that the last restore of it took, None where it was never restored."""
-        restored = next((one for one in self.reached if one.level == Trust.RESTORED), None)
-        return restored.run.facts.get("restore_s") if restored else None
+        """Seconds that the last restore of it took, None where none was measured.
+
+        A run that failed after it had restored, as a rollback may, has raised the trust, but has no figures.
+        """
+        restored = [one.run for one in self.trust_levels.all() if one.level == Trust.RESTORED]
+        times = (run.facts.get("restore_s") for run in reversed(restored))
+        return next((seconds for seconds in times if seconds is not None), None)
 
     @property
     def trust(self) -> Trust:

@@ -9,20 +9,19 @@ from typing import Any, ClassVar, cast
 from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Now
 
-from deployctl import audit
 from deployctl.audit import Actor, actor_name, actor_user
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.registry import operation
-from deployctl.runs import listeners, refusals
+from deployctl.runs import listeners, refusals, two_people
 from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
-from deployctl.runs.models.run_row import RunRow
+from deployctl.runs.models.run_consent import RunConsent
 from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_operator
 
 
-class Run(RunRow):
+class Run(RunConsent):
     """One execution of an operation on a target, with its progress and outcome."""
 
     objects: ClassVar[models.Manager[Run]] = models.Manager.from_queryset(RunQuerySet)()
@@ -34,7 +33,13 @@ class Run(RunRow):
                 fields=["target"],
                 condition=models.Q(exclusive=True, state__in=HOLDING),
                 name="one_exclusive_run_per_target",
-            )
+            ),
+            # One that waits keeps nobody out, so that what is there can still be backed up.
+            models.UniqueConstraint(
+                fields=["target"],
+                condition=models.Q(state=RunState.WAITING),
+                name="one_waiting_run_per_target",
+            ),
         ]
         indexes = [
             models.Index(fields=["state", "requested_at"]),
@@ -46,9 +51,16 @@ class Run(RunRow):
     @classmethod
     @transaction.atomic
     def request(
-        cls, *, target: Target, kind: str, params: Mapping[str, object], by: Actor, authority: str = ""
+        cls,
+        *,
+        target: Target,
+        kind: str,
+        params: Mapping[str, object],
+        by: Actor,
+        authority: str = "",
+        typed_name: str = "",
     ) -> Run:
-        """Have an operation started on a target by the next free worker.
+        """Have an operation started on a target by the next free worker, or once a second person consented.
 
         The row is the request. A worker is told on commit; should that fail, the dispatcher tells it later.
 
@@ -58,16 +70,23 @@ class Run(RunRow):
             params: the operation's own, as texts or values.
             by: an operator, or the command line.
             authority: what permits it: "" or "deployment:<number>".
+            typed_name: the target's name as the person typed it, where a second person is needed.
+
+        Returns:
+            The run: queued, or waiting for a second person.
 
         Raises:
             NotAllowed: `by` is not an operator.
-            InvalidInput: no such operation, or parameters it cannot take.
+            InvalidInput: no such operation, parameters it cannot take, or another name typed.
             Refusal: somebody else works on the target, or production may not be changed just so.
         """
         require_operator(by)
         operation_class = operation(kind)
         operation_class.parse_params(params)
         refusals.refuse_unfit(target, operation_class, authority)
+        waits = two_people.needed(target, operation_class)
+        if waits:
+            two_people.refuse_another_name(target, typed_name)
         try:
             with transaction.atomic():
                 run = cls.objects.create(
@@ -77,29 +96,19 @@ class Run(RunRow):
                     changes_target=operation_class.changes_target,
                     exclusive=operation_class.exclusive,
                     authority=authority,
+                    state=RunState.WAITING if waits else RunState.QUEUED,
                     requested_by=cast("Any", actor_user(by)),
                     requested_by_name=actor_name(by),
                 )
         except IntegrityError:
-            busy = cls.objects.holding().filter(target=target).first()
+            others = cls.objects.filter(target=target)
+            busy = (others.filter(state=RunState.WAITING) if waits else others.holding()).first()
             raise Refusal(refusals.who_is_at_it(busy, target, operation_class)) from None
         run._audit(Action.RUN_REQUESTED, by=by, data={"kind": kind, "params": dict(params)})
         run.announce()
-        transaction.on_commit(run.publish)
+        if not waits:
+            transaction.on_commit(run.publish)
         return run
-
-    def publish(self) -> bool:
-        """Hint a worker that this run is queued. Never raises: without a broker the dispatcher does it later.
-
-        Returns:
-            Whether the broker took the message.
-        """
-        from deployctl.runs.publishing import hint  # the tasks import this model
-
-        if not hint(self.pk):
-            return False
-        Run.objects.filter(pk=self.pk).update(published_at=Now())
-        return True
 
     # --- Taking and holding -----------------------------------------------------------------------------
 
@@ -289,8 +298,3 @@ class Run(RunRow):
         listeners.tell_finished(self)
         self._audit(Action.RUN_DECIDED, by=by, data={"outcome": outcome, "note": note.strip()})
         self.announce()
-
-    # --- Telling ----------------------------------------------------------------------------------------
-
-    def _audit(self, action: Action, *, by: Actor, data: dict[str, Any] | None = None) -> None:
-        audit.append(action, by=by, subject=self, deployment_id=self.deployment_id, data=data or {})

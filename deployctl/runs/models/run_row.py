@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any, cast
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from deployctl import audit
+from deployctl.audit import Actor
+from deployctl.audit.actions import Action
 from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
+from deployctl.operations.parameters import parameters_of
 from deployctl.operations.registry import operation
-from deployctl.runs.models.run_states import UNFINISHED, RunState
+from deployctl.runs.models.run_states import UNFINISHED, WAITS_FOR, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.web.installation import installation_id
 from deployctl.web.live import announce
@@ -91,6 +98,30 @@ class RunRow(models.Model):
         return self.state in UNFINISHED
 
     @property
+    def is_waiting(self) -> bool:
+        """Waiting for a second person."""
+        return self.state == RunState.WAITING
+
+    @property
+    def is_running(self) -> bool:
+        """In a worker's hands."""
+        return self.state == RunState.RUNNING
+
+    @property
+    def parameters(self) -> list[tuple[str, object]]:
+        """What it was or will be done with, by label; what was not given has its default."""
+        known = catalogue().get(self.kind)
+        if known is None:
+            return list(self.params.items())
+        taken = known.parse_params(self.params)
+        return [(one.label, getattr(taken, one.name)) for one in parameters_of(known.Params)]
+
+    @property
+    def waits_until(self) -> dt.datetime:
+        """When it lapses, should nobody have consented by then."""
+        return self.requested_at + WAITS_FOR
+
+    @property
     def duration_s(self) -> float | None:
         """Seconds it took, or takes so far; None before it started."""
         if self.started_at is None:
@@ -112,9 +143,30 @@ class RunRow(models.Model):
 
     def announce(self) -> None:
         """Have open pages fetch everything they show of this run."""
-        announce(f"run:{self.pk}", f"run-{self.pk}", f"run-{self.pk}-steps", f"run-{self.pk}-progress")
+        parts = (f"run-{self.pk}{part}" for part in ("", "-steps", "-progress", "-blockers", "-facts"))
+        announce(f"run:{self.pk}", *parts)
         announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
-        announce("home", "home-runs")
+        announce("home", "home-runs", "home-waiting")
         if self.deployment_id is not None:
             fragments = f"run-{self.pk}", f"deployment-{self.deployment_id}-state"
             announce(f"deployment:{self.deployment_id}", *fragments)
+
+    def publish(self) -> bool:
+        """Hint a worker that this run is queued. Never raises: without a broker the dispatcher does it later.
+
+        Returns:
+            Whether the broker took the message.
+        """
+        from deployctl.runs.publishing import hint  # the tasks import this model
+
+        if not hint(self.pk):
+            return False
+        self._rows.filter(pk=self.pk).update(published_at=Now())
+        return True
+
+    @property
+    def _rows(self) -> RunQuerySet:
+        return cast("RunQuerySet", type(self)._default_manager.all())
+
+    def _audit(self, action: Action, *, by: Actor, data: dict[str, Any] | None = None) -> None:
+        audit.append(action, by=by, subject=self, deployment_id=self.deployment_id, data=data or {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.models.functions import Now
 
-from deployctl.runs.permissions import may_see
+from deployctl.runs.permissions import may_operate, may_see
 
 if TYPE_CHECKING:
     from deployctl.runs.models.run import Run
@@ -34,6 +34,8 @@ class RunState(models.TextChoices):
 
 # Nobody else may touch the target exclusively while a run is in one of these.
 HOLDING = (RunState.QUEUED, RunState.RUNNING, RunState.UNKNOWN)
+# How long a run waits for a second person: who asked is likely still there, what they saw is likely still so.
+WAITS_FOR = dt.timedelta(hours=1)
 UNFINISHED = (RunState.WAITING, RunState.QUEUED, RunState.RUNNING)
 
 
@@ -47,6 +49,17 @@ class RunQuerySet(models.QuerySet["Run"]):
     def unfinished(self) -> RunQuerySet:
         """Waiting, queued or running."""
         return self.filter(state__in=UNFINISHED)
+
+    def waiting_for(self, user: Any) -> RunQuerySet:
+        """Runs to which somebody's consent is asked for: not their own, and not answered by them yet."""
+        if not may_operate(user):
+            return self.none()
+        answered = models.Q(requested_by=user) | models.Q(consents__by=user)
+        return self.filter(state=RunState.WAITING).exclude(pk__in=self.filter(answered).values("pk"))
+
+    def lapsed(self) -> RunQuerySet:
+        """Waiting for longer than they may, by the database's clock."""
+        return self.filter(state=RunState.WAITING, requested_at__lt=Now() - WAITS_FOR)
 
     def holding(self) -> RunQuerySet:
         """Exclusive runs that keep their target to themselves."""

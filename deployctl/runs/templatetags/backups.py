@@ -7,11 +7,10 @@ from typing import Any
 from django import template
 
 from deployctl.operations import catalogue
-from deployctl.runs import refusals
 from deployctl.runs.forms import form_for
 from deployctl.runs.models import Backup
 from deployctl.runs.permissions import may_operate
-from deployctl.runs.views.targets import Offer
+from deployctl.runs.views.targets import Offer, offer
 
 register = template.Library()
 
@@ -25,10 +24,10 @@ def backup_offers(context: dict[str, Any], backup: Backup) -> list[Offer]:
     if gone or not may_operate(context["request"].user):
         return []
     return [
-        Offer(
+        offer(
+            backup.target,
             operation,
             form_for(operation)(initial={"backup": backup.name}, auto_id=f"id_{kind}_{backup.pk}_%s"),
-            refusals.why_not(backup.target, operation, authority=""),
         )
         for kind in KINDS
         if (operation := catalogue().get(kind))

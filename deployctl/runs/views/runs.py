@@ -10,12 +10,13 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from deployctl.accounts.policies import member, operator
+from deployctl.accounts.policies import member, operator, step_up
 from deployctl.accounts.requests import person
+from deployctl.runs import blockers, findings
 from deployctl.runs.forms import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState
 from deployctl.runs.permissions import may_operate
-from deployctl.web.http import page_or_fragment, see_other, wants_fragment
+from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 PER_PAGE = 50
 LOG_PER_PAGE = 1000
@@ -94,6 +95,44 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
     return _changed(request, run)
 
 
+@operator
+@step_up
+@require_POST
+def run_consent(request: HttpRequest, number: int) -> HttpResponse:
+    """Stand behind a run that somebody else asked for."""
+    run = _run(request, number)
+    run.consent(by=person(request), typed_name=posted(request, "typed_name"))
+    return _changed(request, run)
+
+
+@operator
+@require_POST
+def run_objection(request: HttpRequest, number: int) -> HttpResponse:
+    """Say no to it."""
+    run = _run(request, number)
+    run.object(by=person(request), reason=posted(request, "reason"))
+    return _changed(request, run)
+
+
+@member
+@require_safe
+def run_blockers(request: HttpRequest, number: int) -> HttpResponse:
+    """Who holds up a run on its target just now."""
+    run = _run(request, number)
+    context = {"run": run, "looked": True, "blocked": blockers.of(run) if run.is_running else None}
+    return render(request, "runs/_run_blockers.html", context)
+
+
+@member
+@require_safe
+def run_facts(request: HttpRequest, number: int) -> HttpResponse:
+    """What the target says now about a run whose outcome nobody knows."""
+    run = _run(request, number)
+    found = findings.of(run) if run.state == RunState.UNKNOWN else None
+    context = {"run": run, "found": found, "may_decide": may_operate(person(request))}
+    return render(request, "runs/_run_facts.html", context)
+
+
 @member
 @require_safe
 def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
@@ -113,7 +152,8 @@ def _changed(request: HttpRequest, run: Run) -> HttpResponse:
 
 
 def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
-    operates = may_operate(person(request))
+    user = person(request)
+    operates = may_operate(user)
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}
     return {
         "run": run,
@@ -121,10 +161,20 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "backup": Backup.objects.filter(run=run).first(),
         "may_cancel": operates and run.is_unfinished and run.cancel_requested_at is None,
         "may_decide": operates and run.state == RunState.UNKNOWN,
-        # What belongs to a deployment is started again from its item, which checks more.
-        "may_repeat": operates and ended_badly and not run.authority,
+        "may_answer": run.is_waiting and Run.objects.waiting_for(user).filter(pk=run.pk).exists(),
+        "answers": run.consents.all(),
+        "chosen": _chosen(run) if run.is_waiting else None,
+        # What belongs to a deployment is started again from there, which checks more; and what needs a second
+        # person from a form that has the target's name typed.
+        "may_repeat": operates and ended_badly and not run.authority and not run.needs_second_person,
         "decision_form": DecisionForm(),
     }
+
+
+def _chosen(run: Run) -> Backup | None:
+    """The backup that a waiting run names, for whoever is to consent."""
+    named = Backup.objects.for_display().filter(target=run.target_id, expired_at=None)
+    return named.filter(name=run.params.get("backup", "")).first()
 
 
 def _run(request: HttpRequest, number: int) -> Run:

@@ -6,33 +6,50 @@ from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from deployctl.accounts.policies import member, operator
+from deployctl.accounts.policies import ask_for_fresh_code, member, operator
 from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
-from deployctl.runs import connection, refusals
+from deployctl.runs import connection, refusals, two_people
 from deployctl.runs.forms import form_for
 from deployctl.runs.models import Backup, Run, Target
 from deployctl.runs.permissions import may_operate
-from deployctl.web.http import page_or_fragment, see_other, wants_fragment
+from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 RUNS_SHOWN = 10
+TYPED_NAME = "typed_name"
 BACKUPS_SHOWN = 5
 
 
 class Offer(NamedTuple):
-    """An operation as a target's page offers it: with its form, or with why it is not offered."""
+    """An operation as a page offers it: with its form, or with why it is not offered."""
 
     operation: type[Operation]
     form: Form
     reason_against: str
+    needs_second_person: bool
+
+    @property
+    def asks(self) -> bool:
+        """Whether something has to be filled in, so that its fields must not be folded away."""
+        return any(field.required and field.initial in (None, "") for field in self.form.fields.values())
+
+
+def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
+    """An operation on a target, outside of deployments.
+
+    Args:
+        form: of the operation.
+    """
+    reason = refusals.why_not(target, operation, authority="")
+    return Offer(operation, form, reason, two_people.needed(target, operation))
 
 
 @member
@@ -89,21 +106,28 @@ def target_connection(request: HttpRequest, name: str) -> HttpResponse:
 
 @operator
 @require_POST
-def target_runs(request: HttpRequest, name: str) -> HttpResponse:
+def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
     """Start an operation."""
     target = find(request, name)
     operation = catalogue().get(request.POST.get("kind", ""))
+    if operation and two_people.needed(target, operation) and (ask := ask_for_fresh_code(request)):
+        return ask
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
     # Whatever the form cannot clean, the verb refuses with a sentence that names it.
     params = form.cleaned_data if form.is_valid() else _posted_params(request)
-    run = Run.request(target=target, kind=request.POST.get("kind", ""), params=params, by=person(request))
+    run = Run.request(
+        target=target,
+        kind=posted(request, "kind"),
+        params=params,
+        by=person(request),
+        typed_name=posted(request, TYPED_NAME),
+    )
     return see_other(request, reverse("runs:run", args=[run.pk]))
 
 
 def _posted_params(request: HttpRequest) -> dict[str, object]:
-    return {
-        name: value for name, value in request.POST.items() if name not in {"kind", "csrfmiddlewaretoken"}
-    }
+    ours = {"kind", "csrfmiddlewaretoken", TYPED_NAME}
+    return {name: value for name, value in request.POST.items() if name not in ours}
 
 
 def _recent(target: Target) -> dict[str, Any]:
@@ -116,11 +140,7 @@ def _recent(target: Target) -> dict[str, Any]:
 
 def _offers(target: Target) -> list[Offer]:
     return [
-        Offer(
-            operation,
-            form_for(operation)(auto_id=f"id_{operation.kind}_%s"),
-            refusals.why_not(target, operation, authority=""),
-        )
+        offer(target, operation, form_for(operation)(auto_id=f"id_{operation.kind}_%s"))
         for operation in catalogue().values()
     ]
 

@@ -1,0 +1,42 @@
+"""The way back of a deployment: the runs of its rollback, and what starts one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from checklists.forms.rollback import RollbackForm
+from checklists.models import DeploymentState
+from checklists.models.turns import ROLLBACK
+from checklists.story.tale import Story
+from deployctl.operations.registry import operation
+from deployctl.runs import two_people
+from deployctl.runs.models import Run
+
+
+@dataclass(frozen=True)
+class Returning:
+    """What a deployment's page shows of its rollback. `form` is None for those who may not start one now."""
+
+    runs: list[Run]
+    form: RollbackForm | None
+    needs_second_person: bool
+
+    @property
+    def restore_s(self) -> float | None:
+        """Seconds that the proposed backup took when it was restored last; None where it never was."""
+        return self.form.proposed.last_restore_s if self.form and self.form.proposed else None
+
+
+def returning_of(story: Story) -> Returning | None:
+    """The rollback of a deployment that is rolling back or was; None for every other one."""
+    deployment = story.deployment
+    if deployment.state not in {DeploymentState.ROLLING_BACK, DeploymentState.ROLLED_BACK}:
+        return None
+    runs = list(Run.objects.filter(authority=deployment.authority, kind=ROLLBACK))
+    is_free = deployment.state == DeploymentState.ROLLING_BACK and not any(run.is_unfinished for run in runs)
+    may_start = is_free and story.operator and story.rights.may_lead
+    return Returning(
+        runs=runs,
+        form=RollbackForm.of(deployment) if may_start else None,
+        needs_second_person=two_people.needed(deployment.target, operation(ROLLBACK)),
+    )

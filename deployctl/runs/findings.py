@@ -1,0 +1,76 @@
+"""What a target says now about a run whose worker was lost: for the person who decides what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from deployctl.errors import DeployctlError
+from deployctl.operations import scratch, swapping
+from deployctl.operations.sentences import message_of
+from deployctl.postgres.queries import activity, databases
+from deployctl.runs.execution.sessions import connect_beside
+from deployctl.runs.models import Run
+
+STATEMENT_TIMEOUT_S = 2
+MIGRATION_STATUS = "migration_status"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Args:
+        database: the target's database by name and oid, in words.
+        sessions: of the run that are still there, by process id.
+        kept: databases that restores have put aside.
+        scratch: databases that a restore has not finished with.
+        status: the newest migration status taken since the run was lost.
+        problem: why the target could not be asked, "" where it answered.
+    """
+
+    database: str = ""
+    sessions: Sequence[int] = ()
+    kept: Sequence[str] = ()
+    scratch: Sequence[str] = ()
+    status: Run | None = None
+    problem: str = ""
+
+
+def of(run: Run) -> Findings:
+    """Ask the target. Never raises: that it does not answer is a finding, too."""
+    later = Run.objects.filter(target=run.target_id, kind=MIGRATION_STATUS, requested_at__gte=run.finished_at)
+    status = later.first()
+    try:
+        spec = run.target.spec()
+        with connect_beside(
+            spec,
+            application_name="deployctl findings",
+            statement_timeout_s=STATEMENT_TIMEOUT_S,
+            read_only=True,
+        ) as session:
+            return Findings(
+                database=_database(session, run, spec.dbname),
+                sessions=activity.pids_named(session, run.mark),
+                kept=[found.name for found in swapping.kept_databases(session, spec.dbname)],
+                scratch=[found.name for found in scratch.leftovers(session)],
+                status=status,
+            )
+    except DeployctlError as error:
+        return Findings(status=status, problem=error.sentence)
+    except psycopg.Error as error:
+        return Findings(status=status, problem=f"The server said: {message_of(error)}.")
+
+
+def _database(session: psycopg.Connection, run: Run, name: str) -> str:
+    found = databases.find(session, name)
+    if found is None:
+        return f"There is no database {name}."
+    known = run.target.database_oid
+    if known is None:
+        return f"{name} is there, as database {found.oid}."
+    if known == found.oid:
+        return f"{name} is there, and is the database that it was before (database {found.oid})."
+    return f"{name} is there, but is another database than before: {found.oid} instead of {known}."

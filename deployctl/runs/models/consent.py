@@ -1,0 +1,26 @@
+"""What a second person said to a run that waited for one."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from deployctl.runs.models.run import Run
+
+
+class Consent(models.Model):
+    """Who answered, when, and what: a consent, or an objection with its reason."""
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="consents")
+    given = models.BooleanField()
+    reason = models.TextField(blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["at"]
+        constraints = [models.UniqueConstraint(fields=["run", "by"], name="one_answer_per_person_and_run")]
+
+    def __str__(self) -> str:
+        return f"{self.run}: {'consent' if self.given else 'objection'} of {self.by_name}"

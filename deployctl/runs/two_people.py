@@ -1,0 +1,58 @@
+"""Where two people have to stand behind a run, and what is said where they do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.operations.base import Operation
+from deployctl.runs.models.environment import Environment
+from deployctl.runs.models.target import Target
+from deployctl.runs.permissions import may_operate
+
+if TYPE_CHECKING:
+    from deployctl.runs.models import Run
+
+PEOPLE = 2
+
+
+def needed(target: Target, operation: type[Operation]) -> bool:
+    """Whether an operation on a target waits for a second person."""
+    return operation.needs_second_person and target.environment == Environment.PRODUCTION
+
+
+def refuse_another_name(target: Target, typed: str) -> None:
+    """Have the person read which target it is.
+
+    Raises:
+        InvalidInput: what was typed is not exactly its name.
+    """
+    if typed != target.name:
+        told = f"typed was “{typed[:60]}”" if typed else "it was left empty"
+        raise InvalidInput(
+            f"Nothing was done. Type the target's name, {target.name}, exactly: {told}. "
+            f"{target} is production."
+        )
+
+
+def refuse_too_few(run: Run) -> None:
+    """Ask once more when a worker takes the run, for the target or people may have changed meanwhile.
+
+    Raises:
+        Refusal: it needs a second person, and did not wait for one.
+        NotAllowed: somebody who consented may no longer operate.
+    """
+    if not needed(run.target, run.operation):
+        return
+    consents = list(run.consents.filter(given=True).select_related("by"))
+    for consent in consents:
+        if not may_operate(consent.by):
+            raise NotAllowed(
+                f"{consent.by.name}, who consented, may no longer start operations. Nothing was done. "
+                "Request it again, and have another operator consent."
+            )
+    if len(consents) < run.consents_needed:
+        raise Refusal(
+            f"{run.target} is production by now, and “{run.title}” needs a second person there. "
+            "Nothing was done. Request it again."
+        )
