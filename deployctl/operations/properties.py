@@ -32,7 +32,7 @@ def carry_over(job: Job, session: psycopg.Connection, *, old: str, new: str) -> 
         with _or_told(job, database_properties.right_statement(right, old).as_string(session)):
             session.execute(database_properties.right_statement(right, new))
     for setting in database_properties.settings(session, old):
-        with _or_told(job, database_properties.setting_statement(setting, old).as_string(session)):
+        with _or_told(job, database_properties.shown_statement(setting, old).as_string(session)):
             database_properties.put_setting(session, setting, new)
 
 

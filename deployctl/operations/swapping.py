@@ -16,7 +16,7 @@ from psycopg import errors
 
 from deployctl.operations import properties
 from deployctl.operations.base import Job, OperationFailed
-from deployctl.operations.sentences import message_of
+from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.queries import databases
 from deployctl.postgres.queries.databases import Commented, Database
 
@@ -69,7 +69,8 @@ def swap(
     kept = kept_name(name, job.run_id) if existing else None
     comment = databases.comment_of(session, name)
     if existing is not None:
-        properties.carry_over(job, session, old=name, new=new)
+        with told(job, f"{name} is untouched and serves; the restored copy is dropped. The server said"):
+            properties.carry_over(job, session, old=name, new=new)
     for attempt in range(1, ATTEMPTS + 1):
         job.raise_if_cancelled()
         try:

@@ -107,6 +107,18 @@ def test_what_only_others_may_set_is_told_as_the_statement_to_run(
     ]
 
 
+def test_the_value_of_an_application_s_own_parameter_is_not_told_for_it_may_be_a_secret(
+    shop: ConnectionSpec, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    artefact = back_up(shop, tmp_path)
+    alter(admin, "ALTER DATABASE {database} SET app.key = 'hunter2'", shop)
+
+    job, _ = perform(Restore, shop, tmp_path, artefact)
+
+    assert f'ALTER DATABASE "{shop.dbname}" SET "app"."key" TO …;' in job.text
+    assert "hunter2" not in job.text
+
+
 def test_what_was_never_set_stays_unset(
     shop: ConnectionSpec, admin: psycopg.Connection, tmp_path: Path
 ) -> None:

@@ -40,7 +40,7 @@ def go_through(cycle: Cycle) -> None:
     assert databases_of(cycle.spec) == [cycle.spec.dbname]
 
 
-def test_the_session_s_server_carries_the_cycle(
+def test_the_server_of_the_session_carries_the_cycle(
     postgres_superuser_url: str, owner_on: OwnerOn, tmp_path: Path
 ) -> None:
     spec = owner_on(postgres_superuser_url)

@@ -106,6 +106,13 @@ def setting_statement(setting: Setting, name: str) -> sql.Composed:
     return _set(setting, name, sql.SQL("TO {}").format(value))
 
 
+def shown_statement(setting: Setting, name: str) -> sql.Composed:
+    """The same to read, without the value of an application's own parameter, which may be a secret."""
+    if "." in setting.name:
+        return _set(setting, name, sql.SQL("TO …"))
+    return setting_statement(setting, name)
+
+
 def put_setting(connection: psycopg.Connection, setting: Setting, name: str) -> None:
     """Set a parameter on a database, all or nothing."""
     if setting.name not in LISTS:
