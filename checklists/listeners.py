@@ -8,38 +8,14 @@ A listener that raises undoes the change it was told about. Register in an app's
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, ParamSpec
+from typing import TYPE_CHECKING
+
+from deployctl.occasions import Occasion
 
 if TYPE_CHECKING:
     from checklists.markdown.model import ParsedTemplate
     from checklists.models import Deployment
     from deployctl.audit import Actor
-
-P = ParamSpec("P")
-
-
-class Occasion(Generic[P]):
-    """Something that happens to deployments. Calling it registers a listener, once."""
-
-    def __init__(self) -> None:
-        self._listeners: list[Callable[P, object]] = []
-
-    def __call__(self, listener: Callable[P, object]) -> Callable[P, object]:
-        """Register; usable as a decorator. Registering the same function again changes nothing."""
-        if listener not in self._listeners:
-            self._listeners.append(listener)
-        return listener
-
-    def forget(self, listener: Callable[P, object]) -> None:
-        """Take a listener out again (tests do)."""
-        self._listeners.remove(listener)
-
-    def tell(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Call every listener, in the order of registration."""
-        for listener in self._listeners:
-            listener(*args, **kwargs)
-
 
 on_created: Occasion[[Deployment, ParsedTemplate, Actor]] = Occasion()
 """A deployment was created: `(deployment, parsed template, by)`. The parsed template names the gates."""

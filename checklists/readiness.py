@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils import timezone
 
 from checklists.models import Deployment, Item, ItemState
 from checklists.models.stage import Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE
 from deployctl.accounts.models import User
+from deployctl.errors import Refusal
 from deployctl.runs.models import Run, RunState
 
 CLOSURE = "closure"
@@ -22,6 +24,11 @@ class Blocker:
 
     sentence: str
     url: str
+    # Whether signatures wait for it. What keeps only one person from signing keeps the gate from GO, and the
+    # others from nothing.
+    hinders_signing: bool = True
+    # Whether it is about who could sign, which is told as soon as a deployment is planned.
+    is_of_people: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Waiting:
     url: str
 
 
-Source = Callable[[Deployment, str], Iterable[Blocker]]
+Source = Callable[[Mapping[Deployment, str]], Iterable[tuple[Deployment, Blocker]]]
 WaitingSource = Callable[[User], Iterable[Waiting]]
 SignedSource = Callable[[Deployment], Iterable[str]]
 _sources: list[Source] = []
@@ -41,9 +48,10 @@ _signed: list[SignedSource] = []
 
 
 def register(source: Source) -> Source:
-    """Have another floor add blockers of its own; called with the deployment and the gate's key.
+    """Have another floor add blockers of its own, for all deployments that are asked for at once.
 
-    May be used as a decorator. The key is `pre`, `post` or `closure` (what closing waits for).
+    Called with the key of the gate by deployment: `pre`, `post` or `closure` (what closing waits for).
+    Answers with each blocker beside its deployment. May be used as a decorator.
     """
     if source not in _sources:
         _sources.append(source)
@@ -70,6 +78,19 @@ def signed_stages(deployment: Deployment) -> frozenset[Stage]:
     return frozenset(stage for key in keys for stage in COVERED_BY.get(key, ()))
 
 
+def refuse_unwarned(deployment: Deployment, stage: str, *, was_warned: bool) -> None:
+    """Refuse a change of what is signed to whoever was not told that it withdraws the signatures.
+
+    Raises:
+        Refusal: nothing was changed.
+    """
+    if not was_warned and stage in signed_stages(deployment):
+        raise Refusal(
+            "This was signed after your page was loaded. Nothing was changed: a change withdraws the "
+            "signatures and opens the gate again. If you mean it, do it once more."
+        )
+
+
 def waiting_on(user: User) -> list[Waiting]:
     """What waits on a person besides items: everything that the registered sources name."""
     return [waiting for source in _waiting for waiting in source(user)]
@@ -82,6 +103,17 @@ def blockers(deployment: Deployment, gate_key: str) -> list[Blocker]:
         gate_key: `pre`, `post`, or `closure` for what closing waits for.
     """
     return blockers_of([deployment], {deployment.pk: gate_key})[deployment.pk]
+
+
+def of_people(deployment: Deployment) -> list[Blocker]:
+    """What is wrong with the people whom the gates of a deployment need, each thing once."""
+    found = {
+        blocker.sentence: blocker
+        for key in COVERED_BY
+        for _, blocker in _from_sources({deployment: key})
+        if blocker.is_of_people
+    }
+    return list(found.values())
 
 
 def verdicts(deployments: Iterable[Deployment]) -> dict[int, list[Blocker]]:
@@ -108,14 +140,20 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
         unsettled.setdefault(item.section.checklist.deployment_id, []).append(item)
     targets = {deployment.target_id for deployment in asked}
     unknown = list(Run.objects.filter(target__in=targets, state=RunState.UNKNOWN))
+    outdated: dict[int, list[Item]] = {}
+    for item in Item.objects.outdated().filter(section__checklist__deployment__in=asked):
+        outdated.setdefault(item.section.checklist.deployment_id, []).append(item)
     for deployment in asked:
-        found[deployment.pk] = judge(
+        found[deployment.pk] = _of_checklist(
             deployment,
             gates[deployment.pk],
             unsettled.get(deployment.pk, []),
             running,
             [run for run in unknown if run.target_id == deployment.target_id],
+            outdated.get(deployment.pk, []),
         )
+    for deployment, blocker in _from_sources({each: gates[each.pk] for each in asked}):
+        found[deployment.pk].append(blocker)
     return found
 
 
@@ -125,29 +163,46 @@ def judge(
     unsettled: Iterable[Item],
     running: Mapping[int, Run],
     unknown: Iterable[Run],
+    outdated: Iterable[Item] = (),
 ) -> list[Blocker]:
-    """The blockers of a deployment of which the facts are known already.
+    """The blockers of a deployment of whose checklist the facts are known already.
 
     Args:
         unsettled: its items that are open, failed or being proven, without those that follow sub-items.
         running: unfinished runs by the number of the item they are to prove.
         unknown: runs on its target whose outcome nobody knows.
+        outdated: its items that are done on the strength of a proof whose time is over.
     """
+    found = _of_checklist(deployment, gate_key, unsettled, running, unknown, outdated)
+    return found + [blocker for _, blocker in _from_sources({deployment: gate_key})]
+
+
+def _of_checklist(
+    deployment: Deployment,
+    gate_key: str,
+    unsettled: Iterable[Item],
+    running: Mapping[int, Run],
+    unknown: Iterable[Run],
+    outdated: Iterable[Item],
+) -> list[Blocker]:
+    covered = COVERED_BY[gate_key]
     found = [
         _of_item(deployment, item, running.get(item.pk))
         for item in unsettled
-        if item.section.stage in COVERED_BY[gate_key]
+        if item.section.stage in covered
     ]
-    found += [_of_unknown_run(run) for run in unknown]
+    found += [_of_outdated(deployment, item) for item in outdated if item.section.stage in covered]
+    return found + [_of_unknown_run(run) for run in unknown]
+
+
+def _from_sources(asked: Mapping[Deployment, str]) -> Iterator[tuple[Deployment, Blocker]]:
     for source in _sources:
-        found += source(deployment, gate_key)
-    return found
+        yield from source(asked)
 
 
 def _runs_in_progress(deployments: Iterable[Deployment]) -> dict[int, Run]:
     """Unfinished runs by the item they are to prove."""
-    unfinished = [RunState.WAITING, RunState.QUEUED, RunState.RUNNING]
-    runs = Run.objects.filter(authority__in=[d.authority for d in deployments], state__in=unfinished)
+    runs = Run.objects.unfinished().filter(authority__in=[d.authority for d in deployments])
     return {proof.item_id: run for run in runs.prefetch_related("proofs") for proof in run.proofs.all()}
 
 
@@ -159,6 +214,14 @@ def _of_item(deployment: Deployment, item: Item, run: Run | None) -> Blocker:
     else:
         sentence = f"“{item}” is open."
     return Blocker(sentence, f"{deployment.get_absolute_url()}#item-{item.pk}")
+
+
+def _of_outdated(deployment: Deployment, item: Item) -> Blocker:
+    until = timezone.localtime(item.proven_until)
+    return Blocker(
+        f"“{item}” was proven until {until:%-d %b %Y, %H:%M %Z} only; prove it again.",
+        f"{deployment.get_absolute_url()}#item-{item.pk}",
+    )
 
 
 def _of_unknown_run(run: Run) -> Blocker:

@@ -28,10 +28,14 @@ DEPLOYCTL_FIELD_KEY = env.secret("DEPLOYCTL_FIELD_KEY")
 DEPLOYCTL_PROJECT_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PROJECT_ROOTS")]
 # `file:` secret references must lie below one of these.
 DEPLOYCTL_SECRET_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_SECRET_ROOTS")]
+# Configurations of pgBackRest and folders for test restores of its backups must lie below one of these.
+DEPLOYCTL_PGBACKREST_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PGBACKREST_ROOTS")]
 DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "backups")))
 # Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
 DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
 DEPLOYCTL_STEP_UP_SECONDS = 600
+# Where people reach this installation; for links in e-mails, which no request tells.
+DEPLOYCTL_URL = env.text("DEPLOYCTL_URL", next(iter(CSRF_TRUSTED_ORIGINS), "")).rstrip("/")
 
 # --- Application ----------------------------------------------------------------------------------
 
@@ -145,6 +149,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # Once a day per target; more often, because a target may be busy.
     "expire": {"task": "deployctl.runs.tasks.expire", "schedule": 1800.0, "options": {"expires": 1800}},
     "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
+    "remind": {"task": "signoff.tasks.remind", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 # Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.
 CELERY_TASK_DEFAULT_QUEUE = "runs"
@@ -178,6 +183,7 @@ OTP_TOTP_ISSUER = env.text("OTP_ISSUER", "deployctl")
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.number("EMAIL_PORT", 25)
+EMAIL_TIMEOUT = 10  # seconds; whoever writes an e-mail waits for it
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "deployctl@localhost")
 
 # --- Security -------------------------------------------------------------------------------------

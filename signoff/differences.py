@@ -1,24 +1,16 @@
-"""What changed between two records, as sentences."""
+"""What changed between two records, in words that people use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+from signoff.wording import NOTHING, label_of, shown
 
 Json = dict[str, Any]
 
 # Stands for a value that is not there at all, which is something else than an empty one.
 ABSENT = object()
-
-_LABELS = {
-    "rollback_plan": "Rollback plan",
-    "completion": "completion",
-    "waiver": "waiver",
-    "proofs": "proofs",
-    "state": "state",
-    "database_oid": "database oid",
-    "system_identifier": "system identifier",
-}
 
 
 class Difference(NamedTuple):
@@ -28,9 +20,47 @@ class Difference(NamedTuple):
     before: str
     after: str
 
+    @property
+    def sentence(self) -> str:
+        """The same as a sentence."""
+        if self.after == "removed":
+            return f"{self.place} is gone."
+        if self.before == NOTHING:
+            return f"{self.place}: {self.after}."
+        return f"{self.place}: was {self.before}, is {self.after}."
+
+
+class Kind(NamedTuple):
+    """How the entries of one of a record's lists are told apart, and what to call one of them."""
+
+    key: Callable[[Json], Any]
+    name: Callable[[Json], str]
+
+
+# Lists whose entries have a name: what became of each is said, rather than both lists in full.
+KINDS: dict[str, Kind] = {
+    "items": Kind(lambda item: item["key"], lambda item: f"Item “{item['text']}”"),
+    "team": Kind(
+        lambda seat: (seat["email"], seat["role"]),
+        lambda seat: f"Team, {seat['name']} as {shown('role', seat['role'])}",
+    ),
+    "runs": Kind(lambda run: run["number"], lambda run: f"Run {run['number']} ({run['operation']})"),
+    "backups": Kind(lambda backup: backup["name"], lambda backup: f"Backup {backup['name']}"),
+    "migrations": Kind(
+        lambda migration: migration["name"], lambda migration: f"Migration {migration['name']}"
+    ),
+    "places": Kind(
+        lambda place: (place["label"], place["role"]), lambda place: f"Place to sign “{place['label']}”"
+    ),
+    "earlier_signatures": Kind(
+        lambda given: given["audit_sequence"],
+        lambda given: f"Earlier signature of {given['name']} as {shown('role', given['role'])}",
+    ),
+}
+
 
 def between(before: Json, after: Json) -> list[Difference]:
-    """The differences of two records of the same gate, in the order of the newer one.
+    """The differences of two records, in the order of the newer one.
 
     Args:
         before: the record as it was, for example as it was signed.
@@ -39,50 +69,69 @@ def between(before: Json, after: Json) -> list[Difference]:
     Returns:
         One entry per changed value; an empty list when both say the same.
     """
-    return [
-        *_walk("", _without_items(before), _without_items(after)),
-        *_items(before.get("items", []), after.get("items", [])),
-    ]
+    return list(_walk("", "", before, after))
 
 
-def _without_items(record: Json) -> Json:
-    return {key: value for key, value in record.items() if key != "items"}
-
-
-def _items(before: list[Json], after: list[Json]) -> Iterator[Difference]:
-    old = {item["key"]: item for item in before}
-    new = {item["key"]: item for item in after}
-    for key, item in new.items():
-        if key not in old:
-            yield Difference(f"Item “{item['text']}”", "—", "added")
-            continue
-        yield from _walk(f"Item “{item['text']}”", old[key], item)
-    for key in old.keys() - new.keys():
-        yield Difference(f"Item “{old[key]['text']}”", "present", "removed")
-
-
-def _walk(place: str, before: Any, after: Any) -> Iterator[Difference]:
-    if before == after:
+def _walk(place: str, key: str, before: Any, after: Any) -> Iterator[Difference]:
+    if _same(before, after):
         return
     if isinstance(before, dict) and isinstance(after, dict):
-        for key in {**before, **after}:
-            yield from _walk(_inside(place, key), before.get(key, ABSENT), after.get(key, ABSENT))
+        for inner in {**after, **before}:
+            yield from _walk(
+                _inside(place, inner), inner, before.get(inner, ABSENT), after.get(inner, ABSENT)
+            )
+    elif (old := _by_key(key, before)) is not None and (new := _by_key(key, after)) is not None:
+        yield from _entries(key, place, old, new)
     else:
-        yield Difference(place, _shown(before), _shown(after))
+        yield Difference(place, _shown(key, before), _shown(key, after))
+
+
+def _entries(key: str, place: str, old: dict[Any, Json], new: dict[Any, Json]) -> Iterator[Difference]:
+    name = KINDS[key].name
+    found = 0
+    for identity, entry in new.items():
+        if identity not in old:
+            found += 1
+            yield Difference(name(entry), NOTHING, "added")
+        elif not _same(old[identity], entry):
+            found += 1
+            yield from _walk(name(entry), "", old[identity], entry)
+    for identity in old.keys() - new.keys():
+        found += 1
+        yield Difference(name(old[identity]), "present", "removed")
+    if not found:
+        yield Difference(place, "in another order", "the same entries")
+
+
+def _by_key(key: str, value: Any) -> dict[Any, Json] | None:
+    """A list's entries by what tells them apart; None where it is no such list."""
+    kind = KINDS.get(key)
+    if kind is None or not isinstance(value, list):
+        return None
+    try:
+        found = {kind.key(entry): entry for entry in value}
+        for entry in value:
+            kind.name(entry)
+    except (KeyError, TypeError, AttributeError):  # a list of something else by the same name
+        return None
+    return found if len(found) == len(value) else None
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether two values are the same in JSON, where 1 and true are two things (and 1 and 1.0 are one)."""
+    if isinstance(before, bool) or isinstance(after, bool):
+        return before is after
+    if isinstance(before, dict) and isinstance(after, dict):
+        return before.keys() == after.keys() and all(_same(before[key], after[key]) for key in before)
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(map(_same, before, after))
+    return bool(before == after)
 
 
 def _inside(place: str, key: str) -> str:
-    label = _LABELS.get(key, key.replace("_", " "))
+    label = label_of(key)
     return f"{place}, {label}" if place else label[:1].upper() + label[1:]
 
 
-def _shown(value: Any) -> str:
-    if value is ABSENT:
-        return "(absent)"
-    if value is None or value in ("", [], {}):
-        return "—"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items() if inner not in ("", None))
-    if isinstance(value, list):
-        return "; ".join(_shown(inner) for inner in value)
-    return str(value)
+def _shown(key: str, value: Any) -> str:
+    return "(absent)" if value is ABSENT else shown(key, value)

@@ -1,17 +1,24 @@
-"""The form of a signature."""
+"""The forms of signing, of letting somebody else sign, and of comparing what was signed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.utils import timezone
 
+from checklists.texts import TEXT_LENGTH
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission
 from signoff.models import Gate, Slot
 
 if TYPE_CHECKING:
     _ChoiceOfSlots = forms.ModelChoiceField[Slot]
+    _ChoiceOfPeople = forms.ModelChoiceField[User]
 else:  # generic for the type checker only
-    _ChoiceOfSlots = forms.ModelChoiceField
+    _ChoiceOfSlots = _ChoiceOfPeople = forms.ModelChoiceField
+
+MINUTE = "%Y-%m-%dT%H:%M"
 
 
 class SlotChoice(_ChoiceOfSlots):
@@ -20,6 +27,14 @@ class SlotChoice(_ChoiceOfSlots):
     def label_from_instance(self, obj: Slot) -> str:
         """The place's label."""
         return obj.label
+
+
+class PersonChoice(_ChoiceOfPeople):
+    """A choice of people; two may have one name."""
+
+    def label_from_instance(self, obj: User) -> str:
+        """Name and address."""
+        return f"{obj.name} · {obj.email}"
 
 
 class SignatureForm(forms.Form):
@@ -48,3 +63,29 @@ class SignatureForm(forms.Form):
         choice = cast("SlotChoice", self.fields["slot"])
         choice.queryset = gate.slots.filter(pk__in=[slot.pk for slot in slots])
         self.fields["meaning"].label = gate.meaning
+
+
+class DelegationForm(forms.Form):
+    """Whom to let sign, in which place, until when."""
+
+    slot = SlotChoice(queryset=Slot.objects.none(), label="Your place", empty_label=None)
+    to = PersonChoice(queryset=User.objects.none(), label="Who signs for you")
+    until = forms.DateTimeField(
+        label="Until", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTE)
+    )
+    note = forms.CharField(
+        required=False,
+        max_length=TEXT_LENGTH,
+        label="Why",
+        help_text="For everybody to read; may stay empty.",
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, slots: list[Slot], by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        places = cast("SlotChoice", self.fields["slot"])
+        places.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
+        people = cast("PersonChoice", self.fields["to"])
+        people.queryset = User.objects.holding(Permission.APPROVER).exclude(pk=by.pk)
+        zone = timezone.get_current_timezone_name()
+        self.fields["until"].help_text = f"In your time zone, {zone}; at most 30 days."

@@ -2,89 +2,145 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from django.db.models import Prefetch, QuerySet
+from django.urls import reverse
+from django.utils import timezone
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
-from signoff import differences
+from signoff import differences, loading, rights, staffing
 from signoff import record as records
-from signoff.models import Gate, Signature, Slot
+from signoff.models import Delegation, Gate, Signature, Slot
 from signoff.waiting import sign_url
 
 
 @dataclass(frozen=True)
 class SlotLine:
-    """One place for a signature: who signed, or who may."""
+    """One line to sign on: who signed, or who may. A place that asks for two people has two of them."""
 
     role: str
     signature: Signature | None
-    stale_reason: str
+    broken: str  # “Withdrawn” or “No longer stands”, and why
+    reason: str
     holders: str
     sign_url: str
+    changes_url: str
+    withdraw_url: str
+
+    @property
+    def stands(self) -> bool:
+        """Whether it bears a signature that counts."""
+        return self.signature is not None and not self.broken
 
 
 @dataclass(frozen=True)
 class GateView:
-    """A gate with its places."""
+    """A gate with its lines, and what is wrong with the people who should sign them."""
 
     gate: Gate
     lines: list[SlotLine]
+    flags: list[staffing.Flag]
 
     @property
     def signed(self) -> int:
-        """How many places hold a standing signature."""
-        return sum(1 for line in self.lines if line.signature and not line.stale_reason)
+        """How many lines hold a standing signature."""
+        return sum(1 for line in self.lines if line.stands)
 
 
 def gates_of(deployment: Deployment, viewer: User) -> list[GateView]:
     """A deployment's gates in order, as this person sees them."""
-    return [gate_view(gate, viewer) for gate in gates_for_pages(deployment)]
-
-
-def gates_for_pages(deployment: Deployment) -> QuerySet[Gate]:
-    """A deployment's gates in order, with their places and signatures."""
-    signatures = Prefetch("slots__signatures", Signature.objects.for_pages())
-    return deployment.gates.order_by("position").prefetch_related("slots", signatures)
+    return [gate_view(gate, viewer) for gate in loading.gates_of(deployment)]
 
 
 def gate_view(gate: Gate, viewer: User) -> GateView:
     """One gate, as this person sees it.
 
     Args:
-        gate: one of `gates_for_pages`.
+        gate: one of `loading.gates_of`.
     """
-    holders: dict[str, list[str]] = {}
-    for member in gate.deployment.team.all():
-        holders.setdefault(member.role, []).append(member.user.name)
-    lines = []
-    for slot in gate.slots.all():
-        signatures = list(slot.signatures.all())
-        standing = next((each for each in signatures if not each.is_stale), None)
-        latest = standing or (signatures[-1] if signatures else None)
-        lines.append(
-            SlotLine(
-                role=slot.label,
-                signature=latest,
-                stale_reason=_stale_reason(latest),
-                holders=", ".join(holders.get(slot.role, [])) or "Nobody in the team has this role",
-                sign_url="" if standing or not _may_sign(slot, viewer, holders) else sign_url(slot),
-            )
-        )
-    return GateView(gate, lines)
+    lines = [line for slot in gate.slots.all() for line in _lines(slot, viewer)]
+    has_ended = gate.is_signed or gate.deployment.is_final
+    return GateView(gate, lines, [] if has_ended else [flag for _, flag in staffing.flags([gate])])
 
 
-def _may_sign(slot: Slot, viewer: User, holders: dict[str, list[str]]) -> bool:
-    # The names decide cheaply for most viewers; only the rest asks the database.
-    return viewer.name in holders.get(slot.role, []) and not slot.refusal(viewer)
+def _lines(slot: Slot, viewer: User) -> Iterator[SlotLine]:
+    standing = slot.standing_signatures()
+    for signature in standing:
+        yield _signed_line(slot, signature, viewer)
+    signers = {signature.signer_id for signature in standing}
+    broken = [each for each in slot.signatures.all() if not each.stands and each.signer_id not in signers]
+    newest = {signature.signer_id: signature for signature in broken}
+    waiting: list[Signature | None] = [*reversed(newest.values())]
+    open_lines = max(slot.quorum - len(standing), 0)
+    url = sign_url(slot) if open_lines and _may_sign(slot, viewer) else ""
+    for number, signature in enumerate([*waiting, *[None] * open_lines][:open_lines]):
+        yield _open_line(slot, signature, url if number == 0 else "")
 
 
-def _stale_reason(signature: Signature | None) -> str:
-    if signature is None or not signature.is_stale:
-        return ""
-    return f"{signature.staleness.change} ({signature.staleness.by_name})"
+def _signed_line(slot: Slot, signature: Signature, viewer: User) -> SlotLine:
+    mine = signature.signer_id == viewer.pk and not slot.gate.deployment.is_final
+    address = reverse("signoff:gate", args=[slot.gate.deployment_id, slot.gate.key])
+    return SlotLine(
+        role=slot.label,
+        signature=signature,
+        broken="",
+        reason="",
+        holders="",
+        sign_url="",
+        changes_url="",
+        withdraw_url=f"{address}#withdraw-{signature.pk}" if mine else "",
+    )
+
+
+def _open_line(slot: Slot, signature: Signature | None, url: str) -> SlotLine:
+    broken, reason, changes = "", "", ""
+    if signature is not None and signature.is_withdrawn:
+        broken, reason = "Withdrawn", signature.withdrawal.reason
+    elif signature is not None:
+        broken = "No longer stands"
+        reason = f"{signature.staleness.change} ({signature.staleness.by_name})"
+        changes = f"{reverse('signoff:records', args=[slot.gate.deployment_id])}?then={signature.pk}"
+    return SlotLine(
+        role=slot.label,
+        signature=signature,
+        broken=broken,
+        reason=reason,
+        holders=_holders(slot),
+        sign_url=url,
+        changes_url=changes,
+        withdraw_url="",
+    )
+
+
+def _holders(slot: Slot) -> str:
+    """Who may sign, in words."""
+    names = [seat.user.name for seat in slot.gate.deployment.team.all() if seat.role == slot.role]
+    for each in slot.delegations.all():
+        if each.is_in_force and each.delegator_name in names:
+            until = timezone.localtime(each.until)
+            names.append(f"{each.delegate_name} for {each.delegator_name} until {until:%-d %b %H:%M}")
+    return ", ".join(names) or "Nobody in the team has this role"
+
+
+def _may_sign(slot: Slot, viewer: User) -> bool:
+    # Who is meant decides cheaply for most viewers; only the rest needs all the rules.
+    is_meant = rights.has_role(slot, viewer) or rights.delegation_of(slot, viewer) is not None
+    return is_meant and not slot.refusal(viewer)
+
+
+def delegations_of(gate: Gate) -> list[Delegation]:
+    """The delegations of a gate that count now, by place."""
+    return [each for slot in gate.slots.all() for each in slot.delegations.all() if each.is_in_force]
+
+
+def to_withdraw(gate: Gate, viewer: User) -> list[Signature]:
+    """The standing signatures of a gate that this person may take back."""
+    if gate.deployment.is_final:
+        return []
+    return [each for each in gate.standing_signatures() if each.signer_id == viewer.pk]
 
 
 def shown_record(gate: Gate) -> records.Json:

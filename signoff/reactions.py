@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from django.urls import reverse
-
 from checklists import listeners, readiness
 from checklists.markdown.model import ParsedTemplate
 from checklists.models import Deployment
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
+from signoff import blockers, loading
 from signoff.models import Gate, Signature
-from signoff.models.gate import FIRST_GATE, MEANINGS
+from signoff.models.gate import MEANINGS
 from signoff.waiting import signatures_waiting_for
 
 
@@ -18,7 +17,7 @@ def register() -> None:
     """Hear of new deployments and of changed records; say what is signed, and what waits for it."""
     listeners.on_created(create_gates)
     listeners.on_record_change(break_signatures)
-    readiness.register(earlier_gate_is_open)
+    readiness.register(blockers.of_gates)
     readiness.register_waiting(signatures_waiting_for)
     readiness.register_signed(gates_with_signatures)
 
@@ -51,22 +50,7 @@ def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -
 
 def gates_with_signatures(deployment: Deployment) -> list[str]:
     """The keys of the gates of which somebody's signature stands."""
+    if loading.are_loaded(deployment):
+        return [gate.key for gate in loading.gates_of(deployment) if gate.standing_signatures()]
     standing = Signature.objects.standing().filter(slot__gate__deployment=deployment)
     return list(standing.values_list("slot__gate__key", flat=True).distinct())
-
-
-def earlier_gate_is_open(deployment: Deployment, gate_key: str) -> list[readiness.Blocker]:
-    """A later gate cannot be signed while an earlier one has lost a signature."""
-    if gate_key == FIRST_GATE:
-        return []
-    gates = list(deployment.gates.order_by("position"))
-    this = next((gate for gate in gates if gate.key == gate_key), None)
-    if this is None:
-        return []
-    return [
-        readiness.Blocker(
-            f"{gate.title} is not fully signed.", reverse("signoff:gate", args=[deployment.pk, gate.key])
-        )
-        for gate in gates
-        if gate.position < this.position and not gate.is_signed
-    ]

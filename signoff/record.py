@@ -2,19 +2,30 @@
 
 A record is plain JSON in one versioned form. Its digest is the SHA-256 of its canonical bytes
 (RFC 8785, JSON Canonicalization Scheme), so the same content has the same digest everywhere.
+
+What a gate covers, and so what can make its signatures stale (docs/decisions/0012):
+
+* the plan as it is: template, target, window, team, rollback plan, and the gate's own rules;
+* the items of its stages, with who kept them and what proves it;
+* the runs that prove those items, and of these runs alone: the migrations they found, the backups they made,
+  and the trust in backups that they reached;
+* the standing signatures of earlier gates, which bind the records that those were given over.
+
+So work after the first gate is the second gate's content, and what other runs find out about a backup later,
+such as a nightly test restore, changes no record.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import rfc8785
 
-from checklists.models import Completion, Deployment, Item, Proof, Waiver
-from checklists.models.turns import COVERED_BY
+from checklists.models import Deployment
+from signoff.record_items import items_of
+from signoff.record_runs import backups_of, covered_runs, migrations_of, runs_of
+from signoff.record_values import moment
 
 SCHEMA = "deployctl.record/1"
 
@@ -29,13 +40,15 @@ def build(deployment: Deployment, gate_key: str) -> Json:
         gate_key: `pre` or `post`.
 
     Returns:
-        Plain JSON: the plan, the covered items with who kept them and how it was proven, and for a
-        later gate the signatures of the earlier ones.
+        Plain JSON: the plan, the gate's rules, the covered items with who kept them and how it was proven,
+        the runs with their outcome, migrations and backups, and for a later gate the signatures of the
+        earlier ones.
     """
-    deployment = Deployment.objects.select_related("target", "template_version__template").get(
+    deployment = Deployment.objects.select_related("target", "template_version__template", "created_by").get(
         pk=deployment.pk
     )
     version = deployment.template_version
+    runs = covered_runs(deployment, gate_key)
     return {
         "schema": SCHEMA,
         "gate": gate_key,
@@ -48,16 +61,26 @@ def build(deployment: Deployment, gate_key: str) -> Json:
         "target": {
             "name": deployment.target.name,
             "environment": deployment.target.environment,
+            "connection_reference": deployment.target.connection_reference,
+            "project_folder": deployment.target.project_folder,
             "system_identifier": deployment.target.system_identifier,
             "database_oid": deployment.target.database_oid,
         },
-        "window": {"start": _time(deployment.window_start), "end": _time(deployment.window_end)},
+        "window": {"start": moment(deployment.window_start), "end": moment(deployment.window_end)},
+        "created_by": {
+            "name": deployment.created_by_name,
+            "email": deployment.created_by.email if deployment.created_by else None,
+        },
         "team": [
             {"name": member.user.name, "email": member.user.email, "role": member.role}
             for member in deployment.team.select_related("user").order_by("role", "user__email")
         ],
         "rollback_plan": deployment.rollback_plan,
-        "items": [_item(item) for item in _covered_items(deployment, gate_key)],
+        "rules": _rules(deployment, gate_key),
+        "items": items_of(deployment, gate_key),
+        "runs": runs_of(runs),
+        "migrations": migrations_of(runs),
+        "backups": backups_of(runs),
         "earlier_signatures": _earlier_signatures(deployment, gate_key),
     }
 
@@ -67,59 +90,21 @@ def digest(record: Json) -> str:
     return hashlib.sha256(rfc8785.dumps(record)).hexdigest()
 
 
-def _covered_items(deployment: Deployment, gate_key: str) -> Iterable[Item]:
-    return (
-        Item.objects.filter(
-            section__checklist__deployment=deployment, section__stage__in=COVERED_BY[gate_key]
-        )
-        .select_related("section")
-        .prefetch_related("completions", "waivers", "proofs__run")
-        .order_by("section__position", "position")
-    )
+def _rules(deployment: Deployment, gate_key: str) -> Json:
+    from signoff.models import Gate
 
-
-def _item(item: Item) -> Json:
+    gate = Gate.objects.prefetch_related("slots").get(deployment=deployment, key=gate_key)
+    requires = None
+    if gate.requires:
+        requires = {"operation": gate.requires, "within_s": int(gate.requires_within.total_seconds())}
     return {
-        "key": item.key,
-        "phase": item.section.phase,
-        "section": item.section.title,
-        "text": item.text,
-        "state": item.state,
-        "completion": next((_completion(row) for row in item.completions.all() if not row.undone_at), None),
-        "waiver": next((_waiver(row) for row in item.waivers.all() if not row.withdrawn_at), None),
-        "proofs": [_proof(proof) for proof in item.proofs.all()],
+        "meaning": gate.meaning,
+        "creator_may_sign": gate.creator_may_sign,
+        "requires": requires,
+        "places": [
+            {"label": slot.label, "role": slot.role, "quorum": slot.quorum} for slot in gate.slots.all()
+        ],
     }
-
-
-def _completion(row: Completion) -> Json:
-    return {"by": row.by_name, "at": _time(row.at), "note": row.note}
-
-
-def _waiver(row: Waiver) -> Json:
-    return {"by": row.by_name, "at": _time(row.at), "reason": row.reason}
-
-
-def _proof(proof: Proof) -> Json:
-    plain: Json = {
-        "kind": proof.kind,
-        "outcome": proof.outcome,
-        "by": proof.by_name,
-        "at": _time(proof.at),
-    }
-    if proof.text:
-        plain["text"] = proof.text
-    if proof.url:
-        plain["url"] = proof.url
-    if proof.file_sha256:
-        plain["file"] = {"name": proof.file_name, "size": proof.file_size, "sha256": proof.file_sha256}
-    if proof.run is not None:
-        plain["run"] = {
-            "number": proof.run.pk,
-            "operation": proof.run.kind,
-            "state": proof.run.state,
-            "summary": proof.run.summary,
-        }
-    return plain
 
 
 def _earlier_signatures(deployment: Deployment, gate_key: str) -> list[Json]:
@@ -129,7 +114,7 @@ def _earlier_signatures(deployment: Deployment, gate_key: str) -> list[Json]:
     standing = (
         Signature.objects.standing()
         .filter(slot__gate__deployment=deployment, slot__gate__position__lt=this.position)
-        .select_related("slot__gate")
+        .select_related("slot__gate", "signer")
         .order_by("pk")
     )
     return [
@@ -137,13 +122,12 @@ def _earlier_signatures(deployment: Deployment, gate_key: str) -> list[Json]:
             "gate": signature.slot.gate.key,
             "role": signature.role,
             "name": signature.printed_name,
-            "at": _time(signature.signed_at),
+            "email": signature.signer.email,
+            "for": signature.for_name or None,
+            "meaning": signature.meaning,
+            "at": moment(signature.signed_at),
             "digest": signature.record_digest,
             "audit_sequence": signature.audit_sequence,
         }
         for signature in standing
     ]
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

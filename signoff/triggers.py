@@ -20,3 +20,28 @@ DROP TRIGGER signoff_staleness_permanent ON signoff_staleness;
 DROP TRIGGER signoff_signature_permanent ON signoff_signature;
 DROP FUNCTION signoff_row_is_permanent();
 """
+
+# What belongs to a signature, and the places and rules that it was given by.
+LATER_TABLES = (
+    "signoff_withdrawal",
+    "signoff_delegation",
+    "signoff_delegationwithdrawal",
+    "signoff_reminder",
+    "signoff_slot",
+)
+
+INSTALL_LATER = "\n".join(
+    f"""CREATE TRIGGER {table}_permanent BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION signoff_row_is_permanent();"""
+    for table in LATER_TABLES
+)
+# Of a gate only the state moves.
+INSTALL_LATER += """
+CREATE TRIGGER signoff_gate_permanent BEFORE DELETE OR TRUNCATE OR UPDATE OF
+    id, deployment_id, key, title, position, creator_may_sign, requires, requires_within ON signoff_gate
+    FOR EACH STATEMENT EXECUTE FUNCTION signoff_row_is_permanent();
+"""
+
+REMOVE_LATER = "DROP TRIGGER signoff_gate_permanent ON signoff_gate;\n" + "\n".join(
+    f"DROP TRIGGER {table}_permanent ON {table};" for table in reversed(LATER_TABLES)
+)

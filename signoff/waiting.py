@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.urls import reverse
 
 from checklists import readiness
-from checklists.models import TeamMember
+from checklists.models import DeploymentState, TeamMember
+from checklists.models.state import UNDER_WAY
 from deployctl.accounts.models import User
-from signoff.models import GateState, Signature, Slot
-from signoff.models.slot import SIGNABLE_STATE
+from signoff.models import Delegation, GateState, Signature, Slot
 
 
-def signatures_waiting_for(user: User) -> list[readiness.Waiting]:
-    """The places that this person could sign now, as lines for the home page.
+def places_waiting_for(user: User) -> list[Slot]:
+    """The places that this person could sign now.
 
-    A place counts only when nothing stands in the way of signing it: a signature that cannot be given
-    yet waits on somebody else.
+    A place counts only when nothing stands in the way of signing it: a signature that cannot be given yet
+    waits on somebody else.
     """
     seats = TeamMember.objects.filter(
         user=user, deployment=OuterRef("gate__deployment"), role=OuterRef("role")
     )
+    held = Delegation.objects.in_force().filter(delegate=user, slot=OuterRef("pk"))
     slots = Slot.objects.filter(
-        Exists(seats), gate__state=GateState.OPEN, gate__deployment__state__in=SIGNABLE_STATE.values()
+        Q(Exists(seats)) | Q(Exists(held)),
+        gate__state=GateState.OPEN,
+        gate__deployment__state__in=(DeploymentState.PLANNING, *UNDER_WAY),
     ).select_related("gate__deployment__target")
-    signatures = Prefetch("gate__slots__signatures", Signature.objects.for_pages())
-    asked = slots.prefetch_related("gate__deployment__team", signatures)
-    mine = [slot for slot in asked if not slot.refusal(user)]
-    in_the_way = readiness.verdicts({slot.gate.deployment for slot in mine})
+    asked = slots.prefetch_related(
+        Prefetch("gate__deployment__team", TeamMember.objects.with_people()),
+        Prefetch("delegations", Delegation.objects.for_pages()),
+        "gate__slots",
+        Prefetch("gate__slots__signatures", Signature.objects.for_pages()),
+        Prefetch("gate__slots__delegations", Delegation.objects.for_pages()),
+        Prefetch("signatures", Signature.objects.for_pages()),
+    )
+    mine = [slot for slot in asked.order_by("pk") if not slot.refusal(user)]
+    in_the_way = _in_the_way(mine)
+    return [slot for slot in mine if not in_the_way[slot.gate_id]]
+
+
+def signatures_waiting_for(user: User) -> list[readiness.Waiting]:
+    """The places that this person could sign now, as lines for the home page."""
     return [
         readiness.Waiting(
             f"Sign {slot.gate.deployment.title}: {slot.gate.title}, as {slot.label}", sign_url(slot)
         )
-        for slot in mine
-        if not in_the_way[slot.gate.deployment_id]
+        for slot in places_waiting_for(user)
     ]
 
 
@@ -41,3 +54,15 @@ def sign_url(slot: Slot) -> str:
     """Where a place is signed."""
     address = reverse("signoff:gate", args=[slot.gate.deployment_id, slot.gate.key])
     return f"{address}?slot={slot.pk}"
+
+
+def _in_the_way(slots: list[Slot]) -> dict[int, bool]:
+    """By the number of a gate, whether anything hinders signing it."""
+    found: dict[int, bool] = {}
+    # Usually one question for all; two where both gates of a deployment wait, of which one was signed before.
+    for key in {slot.gate.key for slot in slots}:
+        gates = {slot.gate.deployment: slot.gate for slot in slots if slot.gate.key == key}
+        blockers = readiness.blockers_of(gates, {deployment.pk: key for deployment in gates})
+        for deployment, gate in gates.items():
+            found[gate.pk] = any(blocker.hinders_signing for blocker in blockers[deployment.pk])
+    return found

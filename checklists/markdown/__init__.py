@@ -7,6 +7,7 @@ from checklists.markdown.html import block_html, inline_html
 from checklists.markdown.model import (
     Block,
     GateKey,
+    GateRules,
     Kind,
     ParsedCommands,
     ParsedContact,
@@ -32,6 +33,7 @@ __all__ = [
     "ROLE_LABELS",
     "Block",
     "GateKey",
+    "GateRules",
     "Kind",
     "ParsedCommands",
     "ParsedContact",

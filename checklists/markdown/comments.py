@@ -13,8 +13,8 @@ from checklists.markdown.errors import Collector
 
 Value = str | int | bool
 
-HEADING_KEYS = ("stage", "due", "role", "routine", "gate")
-ITEM_KEYS = ("operation", "check", "role", "due", "stage", "evidence", "sign")
+HEADING_KEYS = ("stage", "due", "role", "routine", "gate", "creator", "requires", "within")
+ITEM_KEYS = ("operation", "check", "role", "due", "stage", "evidence", "sign", "quorum")
 KNOWN_KEYS = (*dict.fromkeys((*HEADING_KEYS, *ITEM_KEYS)),)
 
 _BARE = frozenset(" ._/+:@%-")

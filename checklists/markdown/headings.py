@@ -11,8 +11,9 @@ from typing import TypeVar
 from checklists.markdown.comments import HEADING_KEYS, ITEM_KEYS, Value, suggestion, unknown_key
 from checklists.markdown.due import parse_due
 from checklists.markdown.errors import Collector
+from checklists.markdown.gates import read_rules
 from checklists.markdown.keys import slug
-from checklists.markdown.model import GateKey, Routine, Stage
+from checklists.markdown.model import NO_RULES, GateKey, GateRules, Routine, Stage
 from checklists.markdown.vocabulary import Vocabulary
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -33,6 +34,7 @@ class Scope:
     role: str = ""
     routine: Routine | None = None
     gate: GateKey | None = None
+    rules: GateRules = NO_RULES
     stated: bool = False  # the stage was written down rather than guessed from the words
 
 
@@ -70,6 +72,7 @@ def scope_of(
         role=read_role(notes, line, vocabulary, problems) or around.role,
         routine=routine if resolved is Stage.ONGOING else None,
         gate=read_choice(GateKey, notes, "gate", line, problems),
+        rules=read_rules(notes, line, vocabulary, problems),
         stated=bool(stage) or around.stated,
     )
 

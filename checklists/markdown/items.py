@@ -17,6 +17,7 @@ from checklists.markdown.document import (
     task_text,
 )
 from checklists.markdown.errors import Collector
+from checklists.markdown.gates import SLOT_KEYS, label_of, read_quorum
 from checklists.markdown.headings import Scope, read_choice, read_due, read_role
 from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
@@ -30,7 +31,7 @@ from checklists.markdown.model import (
     Stage,
 )
 from checklists.markdown.notes import commands, note
-from checklists.markdown.vocabulary import ROLE_LABELS, Vocabulary
+from checklists.markdown.vocabulary import Vocabulary
 
 MAX_DEPTH = 5
 
@@ -97,6 +98,8 @@ class Reader:
         return [self._item(text, said, rest, line)]
 
     def _item(self, text: str, said: Mapping[str, Value], rest: Sequence[Node], line: int) -> ParsedItem:
+        if "quorum" in said:
+            self.problems.add(line, "“quorum” belongs to a signature line, beside `sign` and `role`.")
         kind, name, params = self._automation(said, line)
         key = self.keys.take(*self.path, plain(text))
         scope = replace(
@@ -137,8 +140,10 @@ class Reader:
         return stage or self.scope.stage
 
     def _slot(self, text: str, said: Mapping[str, Value], rest: Sequence[Node], line: int) -> list[Block]:
-        for key in said.keys() - {"sign", "role"}:
-            self.problems.add(line, f"A signature line takes `sign` and `role` only; remove “{key}”.")
+        for key in said.keys() - set(SLOT_KEYS):
+            self.problems.add(
+                line, f"A signature line takes `sign`, `role` and `quorum` only; remove “{key}”."
+            )
         gate, role = str(said["sign"]), read_role(said, line, self.vocabulary, self.problems)
         if gate not in list(GateKey):
             self.problems.add(line, f"There is no gate “{gate}”; {suggestion(gate, list(GateKey))}")
@@ -157,8 +162,8 @@ class Reader:
             )
         if rest or self.depth > 1:
             self.problems.add(line, "A signature line stands alone: nothing above or below it in its list.")
-        label = text.split("__")[0].rstrip(" :\\") or ROLE_LABELS.get(role, role)
-        return [ParsedSlot(GateKey(gate), role, label, line)]
+        quorum = read_quorum(said, line, self.problems)
+        return [ParsedSlot(GateKey(gate), role, label_of(text, role), quorum, line)]
 
     def _automation(self, said: Mapping[str, Value], line: int) -> tuple[Kind, str, dict[str, Value]]:
         """What fulfils the item, and the parameters it is given."""

@@ -95,13 +95,29 @@ class ParsedItem:
 
 @dataclass(frozen=True)
 class ParsedSlot:
-    """A signature line: the role that signs at a gate."""
+    """A signature line: the role that signs at a gate, and how many people of it have to."""
 
     gate: GateKey
     role: str
     label: str
+    quorum: int = 1
     line: int = field(default=0, compare=False)
 
+
+@dataclass(frozen=True)
+class GateRules:
+    """What a gate asks for besides its signatures.
+
+    `creator`: whether who created the deployment may sign. `requires`: an operation whose newest run on the
+    target has to have succeeded, at most `within` ago; both are set, or neither.
+    """
+
+    creator: bool = True
+    requires: str = ""
+    within: timedelta | None = None
+
+
+NO_RULES = GateRules()
 
 Block = ParsedItem | ParsedSlot | ParsedCommands | ParsedNote
 
@@ -121,6 +137,7 @@ class ParsedSection:
     role: str = ""
     routine: Routine | None = None
     gate: GateKey | None = None
+    rules: GateRules = NO_RULES
     continued: bool = False
     blocks: tuple[Block, ...] = ()
     line: int = field(default=0, compare=False)
@@ -162,6 +179,7 @@ class ParsedPhase:
     role: str = ""
     routine: Routine | None = None
     gate: GateKey | None = None
+    rules: GateRules = NO_RULES
     sections: tuple[ParsedSection, ...] = ()
     line: int = field(default=0, compare=False)
 
@@ -178,6 +196,7 @@ class ParsedGate:
     key: GateKey
     title: str
     slots: tuple[ParsedSlot, ...]
+    rules: GateRules = NO_RULES
 
 
 @dataclass(frozen=True)
@@ -224,7 +243,7 @@ class ParsedTemplate:
         for key in GateKey:
             slots = tuple(slot for slot in self.slots if slot.gate == key)
             if slots:
-                found.append(ParsedGate(key, self._gate_title(key), slots))
+                found.append(ParsedGate(key, self._gate_title(key), slots, self._gate_rules(key)))
         return tuple(found)
 
     @property
@@ -251,6 +270,11 @@ class ParsedTemplate:
         """Every item, sub-items after their parent, in the order of the document."""
         for phase in self.phases:
             yield from phase.walk_items()
+
+    def _gate_rules(self, key: GateKey) -> GateRules:
+        """What the first heading of the gate that states any rules says."""
+        headings = [(head.gate, head.rules) for phase in self.phases for head in (phase, *phase.sections)]
+        return next((rules for gate, rules in headings if gate == key and rules != NO_RULES), NO_RULES)
 
     def _gate_title(self, key: GateKey) -> str:
         for phase in self.phases:

@@ -11,6 +11,7 @@ from checklists.markdown.headings import Scope, scope_of
 from checklists.markdown.items import Reader
 from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
+    NO_RULES,
     Block,
     ParsedCommands,
     ParsedItem,
@@ -106,6 +107,7 @@ class _Parser:
             role=scope.role,
             routine=scope.routine,
             gate=scope.gate,
+            rules=scope.rules,
             sections=tuple(sections),
             line=head.line,
         )
@@ -129,6 +131,7 @@ class _Parser:
                 role=scope.role,
                 routine=scope.routine if stage is Stage.ONGOING else None,
                 gate=None if number else gate,
+                rules=NO_RULES if number or not gate else scope.rules,
                 continued=number > 0,
                 blocks=some,
                 line=part.line,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from checklists.markdown.comments import Value, write
 from checklists.markdown.due import format_due
+from checklists.markdown.gates import write_rules
 from checklists.markdown.model import (
     Block,
     Kind,
@@ -67,17 +68,18 @@ def _under_one_heading(sections: Sequence[ParsedSection]) -> list[list[ParsedSec
 
 def _phase_says(phase: ParsedPhase) -> dict[str, Value]:
     said: dict[str, Value] = {"stage": phase.stage.value}
-    return said | _heading_says(phase.due, phase.role, phase.routine, phase.gate)
+    return said | _heading_says(phase.due, phase.role, phase.routine, phase.gate) | write_rules(phase.rules)
 
 
 def _section_says(section: ParsedSection, phase: ParsedPhase) -> dict[str, Value]:
     said: dict[str, Value] = {} if section.stage == phase.stage else {"stage": section.stage.value}
-    return said | _heading_says(
+    said |= _heading_says(
         None if section.due == phase.due else section.due,
         "" if section.role == phase.role else section.role,
         None if section.routine == phase.routine else section.routine,
         section.gate,
     )
+    return said | write_rules(section.rules)
 
 
 def _heading_says(
@@ -117,6 +119,8 @@ def _block(block: Block, around: _Around) -> str:
             return _item(block, around)
         case ParsedSlot():
             said: dict[str, Value] = {"sign": block.gate.value, "role": block.role}
+            if block.quorum > 1:
+                said["quorum"] = block.quorum
             return f"- [ ] {block.label}: {_SIGNATURE}{write(said)}"
         case ParsedCommands():
             return fence(block.source, block.language)

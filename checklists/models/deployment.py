@@ -171,12 +171,15 @@ class Deployment(Journey):
             announce("home", "home-next", "home-waiting")
         return deployment
 
-    def edit(self, by: Actor, *, seen: str = "", **changes: Unpack[Changes]) -> list[str]:
+    def edit(
+        self, by: Actor, *, seen: str = "", may_withdraw: bool = True, **changes: Unpack[Changes]
+    ) -> list[str]:
         """Change title, window, team, rollback plan or notes; what the first gate covers reopens it.
 
         Args:
             seen: the `plan_digest` that the changes were made to, so that nobody overwrites what they did not
                 see; empty to change whatever there is.
+            may_withdraw: whether `by` knows that signatures over what changes are withdrawn.
             changes: any of `title`, `window_start`, `window_end`, `team`, `rollback_plan`, `notes`, with the
                 meaning they have in `create`.
 
@@ -187,11 +190,12 @@ class Deployment(Journey):
             NotAllowed: by somebody who does not lead.
             InvalidInput: as `create`.
             Refusal: it is final; or it has begun, and title, start or plan would change; or the new window
-                overlaps with another deployment's; or somebody else changed the plan since it was seen.
+                overlaps with another deployment's; or somebody else changed the plan since it was seen; or it
+                is signed, and `by` does not know.
         """
         with self.changing() as current:
             Rights.of(by, current).require_lead()
-            changed = editing.edit(current, by, changes, seen=seen)
+            changed = editing.edit(current, by, changes, seen=seen, may_withdraw=may_withdraw)
         self.refresh_from_db()
         return changed
 

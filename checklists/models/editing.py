@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from checklists import listeners
-from checklists.models.state import NOT_BEGUN
 from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
+from checklists.models.turns import stage_of_plan
 from checklists.texts import checked_plan, checked_title, unified
 from checklists.window import Window
 from deployctl.audit import Action, Actor
@@ -48,15 +48,21 @@ def plan_digest(deployment: Deployment) -> str:
     return hashlib.sha256(json.dumps(plan).encode()).hexdigest()
 
 
-def edit(deployment: Deployment, by: Actor, changes: Changes, *, seen: str = "") -> list[str]:
+def edit(
+    deployment: Deployment, by: Actor, changes: Changes, *, seen: str = "", may_withdraw: bool = True
+) -> list[str]:
     """Apply changes to a deployment that the caller holds (`deployment.changing()`).
 
     Args:
         seen: the `plan_digest` that the changes were made to; empty where nobody looked before.
+        may_withdraw: whether `by` knows that signatures over what changes are withdrawn.
 
     Returns:
         A phrase for each thing that changed.
     """
+    # It asks readiness, which knows deployments.
+    from checklists.readiness import refuse_unwarned
+
     if seen and seen != plan_digest(deployment):
         raise Refusal(
             f"Somebody else changed the plan of “{deployment}” after you opened it. Nothing of yours was "
@@ -70,7 +76,8 @@ def edit(deployment: Deployment, by: Actor, changes: Changes, *, seen: str = "")
         return []
     covered = [change.what for change in done if change.field != "notes"]
     if covered:
-        stage = "pre" if deployment.state in NOT_BEGUN else "deploy"
+        stage = stage_of_plan(deployment.state)
+        refuse_unwarned(deployment, stage, was_warned=may_withdraw)
         listeners.on_record_change.tell(deployment, by, "; ".join(covered), stage)
     deployment.record(
         Action.DEPLOYMENT_EDITED,

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery
+from django.db.models.functions import Now
 
 from checklists.models.item_states import UNKEPT, ItemKind, ItemState
+from checklists.models.keeping import Completion
+from checklists.models.proof import Proof, ProofOutcome
 from checklists.models.team import TeamMember
 from checklists.models.turns import COVERED_BY, NEXT_GATE
 from deployctl.accounts.models import User
@@ -41,6 +44,28 @@ class ItemQuerySet(models.QuerySet["Item"]):
             being_proven: the numbers of the items that runs prove just now.
         """
         return self.filter(Q(state__in=UNKEPT) | Q(pk__in=being_proven))
+
+    def outdated(self) -> ItemQuerySet:
+        """Done, but the newest proof that was good for a time is so no more, with `proven_until`.
+
+        A tick by hand after that moment counts: then a person has looked again.
+        """
+        newest = (
+            Proof.objects.filter(item=OuterRef("pk"), outcome=ProofOutcome.PASS, valid_until__isnull=False)
+            .order_by("-pk")
+            .values("valid_until")[:1]
+        )
+        ticked = Completion.objects.filter(
+            item=OuterRef("pk"), undone_at=None, at__gt=OuterRef("proven_until")
+        )
+        return (
+            self.leaves()
+            .filter(state=ItemState.DONE)
+            .annotate(proven_until=Subquery(newest))
+            .filter(~Exists(ticked), proven_until__lt=Now())
+            .select_related("section__checklist")
+            .order_by("section__position", "position")
+        )
 
     def for_bulk(self) -> ItemQuerySet:
         """Open, kept by hand, and asking for nothing of their own."""

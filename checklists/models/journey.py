@@ -10,9 +10,11 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from checklists import listeners
+from checklists.models.approved import refuse_another_database
 from checklists.models.item_refusals import refuse_busy_target
 from checklists.models.overlap import alone_in_window
 from checklists.models.queries import DeploymentQuerySet
+from checklists.models.stage import Stage
 from checklists.models.state import FINAL, MOVES, NOT_BEGUN, PAST, DeploymentState, StateChange
 from checklists.models.turns import ROLLBACK, why_no_rollback
 from checklists.rights import Rights
@@ -82,8 +84,16 @@ class Journey(models.Model):
     def begin(self, by: Actor, reason: str = "") -> None:
         """Start the deployment itself. Outside its window this is recorded with the move.
 
-        Refused while a run of it is unfinished: what the first gate approved would change after the fact.
+        Refused while a run of it is unfinished: what the first gate approved would change after the fact; and
+        where another database stands behind the target than the one that was approved.
         """
+        Rights.of(by, cast("Deployment", self)).require_lead()
+        if self.state == DeploymentState.APPROVED:
+            # A look over the network, so before anything is locked.
+            refuse_another_database(cast("Deployment", self))
+            with self.changing() as current:
+                # Whatever changes the record tells so at once; should anything have escaped, it ends here.
+                listeners.on_record_change.tell(current, by, "the record is not the approved one", Stage.PRE)
         now = timezone.now()
         if not self.window_start <= now <= self.window_end:
             outside = "before the window opens" if now < self.window_start else "after the window closed"

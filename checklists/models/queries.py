@@ -37,7 +37,7 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
 
     def with_team(self) -> DeploymentQuerySet:
         """With the people of their teams."""
-        return self.prefetch_related(models.Prefetch("team", TeamMember.objects.select_related("user")))
+        return self.prefetch_related(models.Prefetch("team", TeamMember.objects.with_people()))
 
     def for_page(self) -> DeploymentQuerySet:
         """With everything about themselves that their page shows, and the lost runs on their target."""

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Exists, OuterRef
 
 from deployctl.accounts.models import User
-from deployctl.accounts.roles import Role
+from deployctl.accounts.roles import Permission, Role
 from deployctl.errors import InvalidInput
 from deployctl.runs.models import Target
 
 Seat = tuple[User, str]
 
 
+class TeamMemberQuerySet(models.QuerySet["TeamMember"]):
+    """Parts in teams."""
+
+    def with_people(self) -> TeamMemberQuerySet:
+        """With the people, and whether each could sign: `may_approve`, `has_factor`."""
+        person = {"pk": OuterRef("user")}
+        return self.select_related("user").annotate(
+            may_approve=Exists(User.objects.holding(Permission.APPROVER).filter(**person)),
+            has_factor=Exists(User.objects.enrolled().filter(**person)),
+        )
+
+
 class TeamMember(models.Model):
     """A person's part in a deployment."""
+
+    # Brought along by `objects.with_people()`.
+    may_approve: bool
+    has_factor: bool
 
     deployment = models.ForeignKey("checklists.Deployment", on_delete=models.PROTECT, related_name="team")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="deployment_roles"
     )
     role = models.CharField(max_length=20, choices=Role.choices)
+
+    objects: ClassVar[models.Manager[TeamMember]] = models.Manager.from_queryset(TeamMemberQuerySet)()
 
     class Meta:
         ordering = ["pk"]

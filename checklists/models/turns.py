@@ -50,6 +50,11 @@ def stages_now(state: str) -> tuple[Stage, ...]:
     return COVERED_BY.get(NEXT_GATE.get(state, ""), ())
 
 
+def stage_of_plan(state: str) -> Stage:
+    """Which gate covers a change of window, team, plan or target: the first until the deployment begins."""
+    return Stage.PRE if state in NOT_BEGUN else Stage.DEPLOY
+
+
 def why_not_run(state: str, stage: str) -> str:
     """Why an operation of a stage may not start now, as a sentence; empty when it may."""
     now = DeploymentState(state)

@@ -71,6 +71,7 @@ def course_of(story: Story) -> Course:
     """Read off a story where its deployment is, and what its viewer may do."""
     deployment, rights = story.deployment, story.rights
     state, now = DeploymentState(deployment.state), timezone.now()
+    hindered = any(blocker.hinders_signing for blocker in story.blockers)
 
     def may(verb: str, *, by_right: bool) -> bool:
         return by_right and state in MOVES[verb]
@@ -87,7 +88,7 @@ def course_of(story: Story) -> Course:
         steps=STEPS,
         # A halted deployment is still where it was halted.
         present=DeploymentState(deployment.state_before_halt or state),
-        next_step=(not story.blockers and READY_STEPS.get(state)) or NEXT_STEPS.get(state, ""),
+        next_step=(not hindered and READY_STEPS.get(state)) or NEXT_STEPS.get(state, ""),
         before=GATES.get(NEXT_GATE.get(state, ""), ""),
         window_words=window_words,
         outside_window=window_words != "closes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from checklists.markdown import block_html, inline_html
-from checklists.models import Deployment, Item, ItemKind, ItemState, Proof, ProofKind
+from checklists.models import Deployment, Item, ItemKind, ItemState, Proof, ProofKind, ProofOutcome
 from checklists.models.item_states import UNKEPT
 from checklists.models.proof import BACKS
 from checklists.models.stage import Stage
@@ -63,7 +63,8 @@ class ItemRow:
     operator: bool
     proofs: list[Proof] = field(default_factory=list)
     children: list[ItemRow] = field(default_factory=list)
-    signed: frozenset[Stage] = frozenset()  # from `readiness.signed_stages`
+    # `readiness.signed_stages`, asked only where it is shown.
+    signed: Callable[[], frozenset[Stage]] = frozenset
     now: datetime = field(default_factory=timezone.now)
     open: bool = False
     problem: str = ""
@@ -131,6 +132,16 @@ class ItemRow:
         """Whether it asks for evidence that nobody gave yet; a run that failed or still runs is none."""
         return self.item.evidence_required and not any(proof.outcome in BACKS for proof in self.proofs)
 
+    @cached_property
+    def is_outdated(self) -> bool:
+        """Whether it is done on the strength of a proof whose time is over; see `ItemQuerySet.outdated`."""
+        timed = [p.valid_until for p in self.proofs if p.valid_until and p.outcome == ProofOutcome.PASS]
+        if not self.is_done or not timed or timed[-1] >= self.now:
+            return False
+        self.item.proven_until = timed[-1]
+        ticked = getattr(self.item, "done_at", None)
+        return ticked is None or ticked <= timed[-1]
+
     # --- Time -----------------------------------------------------------------------------------------
 
     @cached_property
@@ -160,7 +171,7 @@ class ItemRow:
     def is_signed(self) -> bool:
         """Whether a change would withdraw signatures."""
         stage = self.item.section.stage
-        return not self.frozen and (stage in self.signed or is_signed(self.deployment.state, stage))
+        return not self.frozen and (stage in self.signed() or is_signed(self.deployment.state, stage))
 
     @property
     def ticks_at_once(self) -> bool:

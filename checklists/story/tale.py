@@ -190,7 +190,8 @@ class Story:
         running = {row.item.pk: row.run for row in self.rows if row.run is not None}
         target = self.deployment.target
         unknown = [Run(target=target, **facts) for facts in self.deployment.lost_runs]
-        return readiness.judge(self.deployment, gate_key, unsettled, running, unknown)
+        outdated = [row.item for row in self.rows if row.is_outdated and not row.is_parent]
+        return readiness.judge(self.deployment, gate_key, unsettled, running, unknown, outdated)
 
     @property
     def running(self) -> list[tuple[ItemRow, Run]]:
@@ -207,7 +208,7 @@ class Story:
 
     def _row(self, item: Item, proofs: list[Proof]) -> ItemRow:
         row = ItemRow(item, self.deployment, self.rights, self.operator, proofs, now=self.now)
-        row.signed = self._signed
+        row.signed = lambda: self._signed
         return row
 
     def _query(self, show: Show) -> str:

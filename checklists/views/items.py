@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from checklists import readiness
+from checklists import asking, readiness
 from checklists.models import Deployment, Item
 from checklists.models.queries import DeploymentQuerySet
 from checklists.rights import Rights
@@ -74,7 +74,8 @@ def runs(request: HttpRequest, number: int) -> HttpResponseBase:
 def _answer(request: HttpRequest, found: Item, verb: Callable[[], object]) -> HttpResponse:
     """Do it, and show the item as it is afterwards: with the sentence, where it was refused."""
     try:
-        verb()
+        with asking.warned(request, found.deployment, found.section.stage):
+            verb()
     except DeployctlError as error:
         # Whoever came second sees at once how things stand, and why nothing happened.
         found.refresh_from_db()
@@ -105,7 +106,12 @@ def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> It
     def row(each: Item) -> ItemRow:
         each.section = found.section
         return ItemRow(
-            each, deployment, rights, operator_, list(each.proofs.select_related("run")), signed=signed
+            each,
+            deployment,
+            rights,
+            operator_,
+            list(each.proofs.select_related("run")),
+            signed=lambda: signed,
         )
 
     shown = row(Item.objects.for_pages().get(pk=found.pk))

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
 
+from checklists import asking, readiness
 from checklists.forms.deployments import (
     DeploymentForm,
     PlanForm,
@@ -22,6 +23,7 @@ from checklists.forms.deployments import (
 from checklists.models import Deployment
 from checklists.models.editing import Changes, plan_digest
 from checklists.models.team import usual_team
+from checklists.models.turns import stage_of_plan
 from checklists.rights import Rights
 from deployctl.accounts.policies import enrolled, operator
 from deployctl.accounts.requests import person
@@ -53,6 +55,8 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
             status = status_of(error)
         else:
             messages.success(request, f"“{made}” is planned. Its checklist is ready.")
+            for blocker in readiness.of_people(made):
+                messages.warning(request, blocker.sentence)
             return see_other(request, made.get_absolute_url())
     return _form_page(request, "checklists/deployment_new.html", form, team, status=status)
 
@@ -71,7 +75,12 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
         status = 422
         if form.is_valid() and team.is_valid():
             try:
-                changed = deployment.edit(by, seen=posted(request, "seen"), **_changes(form, team))
+                changed = deployment.edit(
+                    by,
+                    seen=posted(request, "seen"),
+                    may_withdraw=asking.is_warned(request),
+                    **_changes(form, team),
+                )
             except DeployctlError as error:
                 form.add_error(None, error.sentence)
                 status = status_of(error)
@@ -79,7 +88,8 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
                 said = f"Changed: {'; '.join(changed)}." if changed else "Nothing was changed."
                 messages.success(request, said)
                 return see_other(request, deployment.get_absolute_url())
-    context = {"deployment": deployment, "seen": plan_digest(deployment)}
+    is_signed = stage_of_plan(deployment.state) in readiness.signed_stages(deployment)
+    context = {"deployment": deployment, "seen": plan_digest(deployment), "is_signed": is_signed}
     return _form_page(request, "checklists/deployment_edit.html", form, team, status=status, **context)
 
 

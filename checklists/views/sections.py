@@ -6,6 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
+from checklists import asking
 from checklists.models import Deployment, Section
 from checklists.story import SectionPart, Story
 from deployctl.accounts.policies import member
@@ -28,7 +29,8 @@ def section(request: HttpRequest, number: int) -> HttpResponse:
 def completions(request: HttpRequest, number: int) -> HttpResponse:
     """Tick what is open in a section and kept by hand, with one shared note."""
     found = _section(request, number)
-    found.complete_open(person(request), posted(request, "note"))
+    with asking.warned(request, found.checklist.deployment, found.stage):
+        found.complete_open(person(request), posted(request, "note"))
     if not wants_fragment(request):
         return see_other(request, _place(found))
     # The items themselves are announced to every open page, this one among them.

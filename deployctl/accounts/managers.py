@@ -34,6 +34,10 @@ class UserQuerySet(models.QuerySet["User"]):
         held = models.Q(grants__permission__in=[permission, Permission.ADMINISTRATOR])
         return self.active().filter(held).distinct()
 
+    def enrolled(self) -> UserQuerySet:
+        """People who have a second factor."""
+        return self.filter(totp_factors__confirmed=True)
+
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
     """People by e-mail address."""

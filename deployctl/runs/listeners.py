@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from django.db import transaction
 
+from deployctl.occasions import Occasion
+
 if TYPE_CHECKING:
-    from deployctl.runs.models import Run
+    from deployctl.audit import Actor
+    from deployctl.runs.models import Run, Target
+
+on_ending: Occasion[[Run]] = Occasion()
+"""A run is about to end: take the locks that this needs, before anything is appended to the audit chain."""
+
+on_target_change: Occasion[[Target, Actor, str]] = Occasion()
+"""Another database, connection, environment or project stands behind a target: `(target, by, what)`.
+
+Told inside the transaction that changes the target, before its audit entry.
+"""
 
 logger = logging.getLogger(__name__)
 

@@ -27,6 +27,11 @@ urlpatterns = [
         target_settings.target_stored_secrets,
         name="target_stored_secrets",
     ),
+    path(
+        "targets/<slug:name>/physical-engine",
+        target_settings.target_physical_engine,
+        name="target_physical_engine",
+    ),
     path("targets/<slug:name>/retention", retention.retention, name="retention"),
     path("targets/<slug:name>/retention/policy", retention.retention_policy, name="retention_policy"),
     path("targets/<slug:name>/archival", target_settings.target_archival, name="target_archival"),

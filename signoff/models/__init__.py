@@ -1,5 +1,17 @@
+from signoff.models.delegation import Delegation, DelegationWithdrawal
 from signoff.models.gate import Gate, GateState
-from signoff.models.signature import Signature, Staleness
+from signoff.models.reminder import Reminder
+from signoff.models.signature import Signature, Staleness, Withdrawal
 from signoff.models.slot import Slot
 
-__all__ = ["Gate", "GateState", "Signature", "Slot", "Staleness"]
+__all__ = [
+    "Delegation",
+    "DelegationWithdrawal",
+    "Gate",
+    "GateState",
+    "Reminder",
+    "Signature",
+    "Slot",
+    "Staleness",
+    "Withdrawal",
+]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 from checklists.models import Deployment, DeploymentState
+from checklists.models.state import UNDER_WAY
 from checklists.models.turns import COVERED_BY
 from deployctl import audit
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor
 from deployctl.errors import Refusal
+from deployctl.runs.models import Run
 from deployctl.web import live
 from signoff import record as records
 
@@ -24,8 +26,10 @@ MEANINGS = {
     FIRST_GATE: "I approve this deployment for production.",
     "post": "I verified this deployment and accept its result.",
 }
+# Where the deployment usually is when the gate is signed.
+USUAL_STATE = {FIRST_GATE: DeploymentState.PLANNING, "post": DeploymentState.VERIFYING}
 # Where the deployment is once the gate is signed, and until it goes on.
-SIGNED_STATE = {"pre": DeploymentState.APPROVED, "post": DeploymentState.SIGNED_OFF}
+SIGNED_STATE = {FIRST_GATE: DeploymentState.APPROVED, "post": DeploymentState.SIGNED_OFF}
 
 
 class GateState(models.TextChoices):
@@ -43,11 +47,21 @@ class Gate(models.Model):
     title = models.CharField(max_length=300)
     position = models.PositiveIntegerField()
     state = models.CharField(max_length=20, choices=GateState.choices, default=GateState.OPEN)
+    # The template's rules; they never change.
+    creator_may_sign = models.BooleanField(default=True)
+    # An operation whose newest run on the target has to have succeeded, and how long ago at most.
+    requires = models.CharField(max_length=40, blank=True)
+    requires_within = models.DurationField(null=True)
 
     class Meta:
         ordering = ["position"]
         constraints = [
             models.UniqueConstraint(fields=["deployment", "key"], name="gate_keys_unique"),
+            models.CheckConstraint(
+                condition=models.Q(requires="", requires_within=None)
+                | ~models.Q(requires="") & models.Q(requires_within__isnull=False),
+                name="gate_requires_within_a_time",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -59,10 +73,18 @@ class Gate(models.Model):
         from signoff.models.slot import Slot
 
         gate = cls.objects.create(
-            deployment=deployment, key=parsed.key, title=parsed.title, position=position
+            deployment=deployment,
+            key=parsed.key,
+            title=parsed.title,
+            position=position,
+            creator_may_sign=parsed.rules.creator,
+            requires=parsed.rules.requires,
+            requires_within=parsed.rules.within,
         )
         for number, slot in enumerate(parsed.slots):
-            Slot.objects.create(gate=gate, position=number, role=slot.role, label=slot.label)
+            Slot.objects.create(
+                gate=gate, position=number, role=slot.role, label=slot.label, quorum=slot.quorum
+            )
         return gate
 
     @property
@@ -72,17 +94,31 @@ class Gate(models.Model):
 
     @property
     def is_signed(self) -> bool:
-        """Whether every slot holds a signature that still stands."""
+        """Whether every slot holds as many signatures that still stand as it asks for."""
         return self.state == GateState.SIGNED
+
+    @property
+    def usual_state(self) -> DeploymentState:
+        """Where the deployment usually is when this gate is signed."""
+        return USUAL_STATE[self.key]
+
+    @property
+    def signable_states(self) -> tuple[DeploymentState, ...]:
+        """Where the deployment has to be for this gate to be signed now.
+
+        An approval that was withdrawn while the work was under way can be given again there.
+        """
+        renewed = UNDER_WAY if self.key == FIRST_GATE and not self.is_signed else ()
+        return (self.usual_state, *renewed)
 
     def standing_signatures(self) -> list[Signature]:
         """The signatures of this gate that still stand, in the order of its places."""
-        return [
-            signature
-            for slot in self.slots.all()
-            for signature in slot.signatures.all()
-            if not signature.is_stale
-        ]
+        return [signature for slot in self.slots.all() for signature in slot.standing_signatures()]
+
+    def required_run_number(self) -> int | None:
+        """The run on the target that fulfils what this gate requires; None where it requires nothing."""
+        run = Run.objects.newest_ended(self.deployment.target_id, self.requires) if self.requires else None
+        return run.pk if run else None
 
     def record(self) -> records.Json:
         """The record that a signature in this gate is given over, as it is now."""
@@ -96,7 +132,8 @@ class Gate(models.Model):
         """Mark every standing signature whose record is no longer the record, and reopen the gate.
 
         Called inside the transaction that changed the content, so that no moment exists in which a
-        signature stands over content it does not cover.
+        signature stands over content it does not cover. A deployment that has ended does not change: its
+        record stays the one that was signed.
 
         Args:
             by: who changed it.
@@ -105,7 +142,7 @@ class Gate(models.Model):
         from signoff.models.signature import Signature, Staleness
 
         standing = list(Signature.objects.standing().filter(slot__gate=self))
-        if not standing:
+        if not standing or self.deployment.is_final:
             return
         digest = records.digest(self.record())
         broken = [signature for signature in standing if signature.record_digest != digest]
@@ -120,6 +157,17 @@ class Gate(models.Model):
                 deployment_id=self.deployment_id,
                 data={"gate": self.key, "role": signature.role, "change": change},
             )
+        self.reopen(by=by, change=change)
+
+    def reopen(self, *, by: Actor, change: str) -> None:
+        """Go on after a signature was lost: the gate, and what rests on it, opens again.
+
+        Called inside the transaction in which it was lost.
+
+        Args:
+            by: who changed or withdrew something.
+            change: what it was, as a sentence.
+        """
         was_signed = Gate.objects.filter(pk=self.pk, state=GateState.SIGNED).update(state=GateState.OPEN) == 1
         if was_signed:
             self.state = GateState.OPEN
@@ -132,17 +180,24 @@ class Gate(models.Model):
             )
             if self.deployment.state == SIGNED_STATE[self.key]:
                 self.deployment.reopen(by=by, reason=change)
+        self.break_later(by=by, change=change)
         self.announce()
+
+    def break_later(self, *, by: Actor, change: str) -> None:
+        """Later gates were signed over the signatures of this one: have them look whether those changed."""
+        for gate in self.deployment.gates.filter(position__gt=self.position).order_by("position"):
+            gate.deployment = self.deployment
+            gate.break_signatures(by=by, change=change)
 
     def close_if_full(self, *, by: Actor) -> bool:
         """Move the gate to signed when its last slot was filled, and the deployment with it.
 
+        An approval that is given again while the work is under way leaves the deployment where it is.
+
         Returns:
             Whether the gate is now signed.
         """
-        from signoff.models.signature import Signature
-
-        if len(Signature.objects.standing().filter(slot__gate=self)) < self.slots.count():
+        if not all(slot.is_full for slot in self.slots.all()):
             return False
         if Gate.objects.filter(pk=self.pk, state=GateState.OPEN).update(state=GateState.SIGNED) != 1:
             raise Refusal(f"{self.title} was signed by somebody else a moment ago. Reload the page.")
@@ -154,10 +209,11 @@ class Gate(models.Model):
             deployment_id=self.deployment_id,
             data={"gate": self.key},
         )
-        if self.key == FIRST_GATE:
-            self.deployment.approve(by=by)
-        else:
-            self.deployment.sign_off(by=by)
+        if self.deployment.state == self.usual_state:
+            if self.key == FIRST_GATE:
+                self.deployment.approve(by=by)
+            else:
+                self.deployment.sign_off(by=by)
         return True
 
     def announce(self) -> None:

@@ -7,6 +7,12 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 
+from checklists.texts import checked_reason
+from deployctl import audit
+from deployctl.accounts.models import User
+from deployctl.audit.actions import Action
+from deployctl.errors import NotAllowed, Refusal
+from signoff.models.delegation import Delegation
 from signoff.models.slot import Slot
 
 
@@ -14,12 +20,12 @@ class SignatureQuerySet(models.QuerySet["Signature"]):
     """Signatures by whether they still stand."""
 
     def for_pages(self) -> SignatureQuerySet:
-        """With what made them stale, and without the records, which are large."""
-        return self.select_related("staleness").defer("record")
+        """With what made them stale or withdrew them, and without the records, which are large."""
+        return self.select_related("staleness", "withdrawal", "delegation").defer("record")
 
     def standing(self) -> SignatureQuerySet:
-        """Those whose content has not changed since."""
-        return self.filter(staleness=None)
+        """Those whose content has not changed since, and that were not withdrawn."""
+        return self.filter(staleness=None, withdrawal=None)
 
 
 class Signature(models.Model):
@@ -28,6 +34,9 @@ class Signature(models.Model):
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="signatures")
     signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="signatures")
     printed_name = models.CharField(max_length=200)
+    # Whose place it is, where the signer stands in for somebody; empty otherwise.
+    delegation = models.ForeignKey(Delegation, on_delete=models.PROTECT, null=True, related_name="signatures")
+    for_name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=20)
     meaning = models.CharField(max_length=300)
     signed_at = models.DateTimeField()
@@ -43,12 +52,84 @@ class Signature(models.Model):
         ordering = ["pk"]
 
     def __str__(self) -> str:
-        return f"{self.printed_name} for {self.slot}"
+        return f"{self.names} for {self.slot}"
+
+    @property
+    def names(self) -> str:
+        """The signer's name as printed, and whom they stood in for."""
+        return f"{self.printed_name}, for {self.for_name}" if self.for_name else self.printed_name
+
+    @property
+    def people(self) -> frozenset[int]:
+        """The numbers of the people whose say this is: the signer, and whom they stood in for."""
+        stood_in_for = {self.delegation.delegator_id} if self.delegation else set()
+        return frozenset({self.signer_id} | stood_in_for)
 
     @property
     def is_stale(self) -> bool:
         """Whether what it covers changed after it was given."""
         return hasattr(self, "staleness")
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether its signer took it back."""
+        return hasattr(self, "withdrawal")
+
+    @property
+    def stands(self) -> bool:
+        """Whether it counts."""
+        return not self.is_stale and not self.is_withdrawn
+
+    def withdraw(self, *, by: User, reason: str) -> None:
+        """Take it back: the gate opens again, and the deployment returns to where it is signed.
+
+        The signature stays as it was given; this adds a row.
+
+        Args:
+            by: its signer; nobody else may.
+            reason: why, for everybody to read.
+
+        Raises:
+            NotAllowed: by somebody else.
+            InvalidInput: no reason.
+            Refusal: it does not stand any more, or the deployment has ended.
+        """
+        reason = checked_reason(reason)
+        if by.pk != self.signer_id:
+            raise NotAllowed(
+                f"Only {self.printed_name} may withdraw this signature. Nothing was changed; whoever sees a "
+                "danger may halt the deployment."
+            )
+        with self.slot.gate.deployment.changing() as deployment:
+            current = (
+                type(self).objects.select_related("slot__gate", "staleness", "withdrawal").get(pk=self.pk)
+            )
+            current.slot.gate.deployment = deployment
+            current._refuse_withdrawal()
+            Withdrawal.objects.create(signature=current, by=by, by_name=by.name, reason=reason)
+            audit.append(
+                Action.SIGNATURE_WITHDRAWN,
+                by=by,
+                subject=current,
+                deployment_id=deployment.pk,
+                data={"gate": current.slot.gate.key, "role": current.role, "reason": reason},
+            )
+            current.slot.gate.reopen(by=by, change=f"{by.name} withdrew the signature: {reason}")
+
+    def _refuse_withdrawal(self) -> None:
+        deployment = self.slot.gate.deployment
+        if self.is_withdrawn:
+            raise Refusal(f"{self.printed_name} has withdrawn this signature already. Nothing was changed.")
+        if self.is_stale:
+            raise Refusal(
+                "This signature no longer stands, because what it covers has changed. There is nothing to "
+                "withdraw."
+            )
+        if deployment.is_final:
+            raise Refusal(
+                f"“{deployment}” is {deployment.now_in} and no longer changes. Its signatures stay as they "
+                "are."
+            )
 
 
 class Staleness(models.Model):
@@ -64,3 +145,16 @@ class Staleness(models.Model):
 
     def __str__(self) -> str:
         return f"{self.signature}: {self.change}"
+
+
+class Withdrawal(models.Model):
+    """That a signer took a signature back, when and why: it no longer stands."""
+
+    signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="withdrawal")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+    reason = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.signature}: {self.reason}"

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models, transaction
 from django.db.models.functions import Now
 
 from checklists import readiness
-from checklists.models import DeploymentState
 from deployctl import audit
 from deployctl.accounts.models import User
-from deployctl.accounts.roles import Permission, Role
+from deployctl.accounts.roles import Role
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import record as records
+from signoff import rights
 from signoff.models.gate import Gate
 
-# When a gate's signers may sign.
-SIGNABLE_STATE = {"pre": DeploymentState.PLANNING, "post": DeploymentState.VERIFYING}
+if TYPE_CHECKING:
+    from signoff.models.delegation import Delegation
+    from signoff.models.signature import Signature
 
 
 class Slot(models.Model):
@@ -26,33 +29,31 @@ class Slot(models.Model):
     position = models.PositiveIntegerField()
     role = models.CharField(max_length=20, choices=Role.choices)
     label = models.CharField(max_length=200)
+    # How many different people have to sign here.
+    quorum = models.PositiveSmallIntegerField(default=1)
 
     class Meta:
         ordering = ["position"]
-        constraints = [models.UniqueConstraint(fields=["gate", "position"], name="slot_positions_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["gate", "position"], name="slot_positions_unique"),
+            models.CheckConstraint(condition=models.Q(quorum__gte=1), name="slot_asks_for_somebody"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.gate}: {self.label}"
 
+    def standing_signatures(self) -> list[Signature]:
+        """The signatures in this place that still stand, the oldest first."""
+        return [signature for signature in self.signatures.all() if signature.stands]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many people signed as it asks for."""
+        return len(self.standing_signatures()) >= self.quorum
+
     def refusal(self, by: User) -> str:
         """Why this person may not sign here now, as a sentence; empty when they may."""
-        deployment = self.gate.deployment
-        if not by.may(Permission.APPROVER):
-            return "Signing needs the approver permission; ask an administrator for it."
-        if not any(seat.user_id == by.pk and seat.role == self.role for seat in deployment.team.all()):
-            return f"You are not this deployment's {self.get_role_display()}."
-        expected = SIGNABLE_STATE[self.gate.key]
-        if deployment.state != expected:
-            return (
-                f"This gate is signed while the deployment is {expected.label.lower()}; "
-                f"it is {deployment.get_state_display().lower()}."
-            )
-        for signature in self.gate.standing_signatures():
-            if signature.slot_id == self.pk:
-                return f"{signature.printed_name} has already signed as {self.label}."
-            if signature.signer_id == by.pk:
-                return "You already signed this gate in another place; each place needs another person."
-        return ""
+        return rights.why_not_sign(self, by)
 
     def sign(self, *, by: User, password: str, code: str, digest: str) -> None:
         """Sign: this person, in this place, over the record with this digest.
@@ -78,13 +79,14 @@ class Slot(models.Model):
         # Serialises signers, and them with everything that changes the deployment.
         with self.gate.deployment.changing():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
-            record = slot._check(User.objects.get(pk=by.pk), digest)
+            signer = User.objects.get(pk=by.pk)
+            record = slot._check(signer, digest)
             # The record also says how people and the target are called, which may change without the
             # deployment being told: all signatures of a gate stand over one and the same record.
             slot.gate.break_signatures(
                 by=by, change="what the record says of people or of the target changed"
             )
-            slot._record_signature(by, record, digest)
+            slot._record_signature(signer, record, digest)
 
     def _verify(self, by: User, password: str, code: str) -> None:
         """Have password and code accepted; where they are refused, this place's history says so."""
@@ -110,7 +112,12 @@ class Slot(models.Model):
                 "The record changed after this page was loaded, so nothing was signed. "
                 "Reload the page, read what changed, and sign again."
             )
-        if blockers := readiness.blockers(self.gate.deployment, self.gate.key):
+        blockers = [
+            blocker
+            for blocker in readiness.blockers(self.gate.deployment, self.gate.key)
+            if blocker.hinders_signing
+        ]
+        if blockers:
             count = f"{len(blockers)} things stand" if len(blockers) > 1 else "One thing stands"
             raise Refusal(f"Not ready to be signed. {count} in the way, first: {blockers[0].sentence}")
         return record
@@ -119,17 +126,29 @@ class Slot(models.Model):
         from signoff.models.signature import Signature
 
         gate = self.gate
+        delegation = self._delegation(by)
+        for_name = delegation.delegator.name if delegation else ""
         entry = audit.append(
             Action.SIGNATURE_GIVEN,
             by=by,
             subject=self,
             deployment_id=gate.deployment_id,
-            data={"gate": gate.key, "role": self.role, "meaning": gate.meaning, "digest": digest},
+            data={
+                "gate": gate.key,
+                "role": self.role,
+                "meaning": gate.meaning,
+                "digest": digest,
+                "for": for_name,
+                # What made the gate ready besides the record, as it was at this moment.
+                "required_run": gate.required_run_number(),
+            },
         )
         Signature.objects.create(
             slot=self,
             signer=by,
             printed_name=by.name,
+            delegation=delegation,
+            for_name=for_name,
             role=self.role,
             meaning=gate.meaning,
             signed_at=Now(),
@@ -140,4 +159,9 @@ class Slot(models.Model):
             audit_sequence=entry.sequence,
         )
         gate.close_if_full(by=by)
+        gate.break_later(by=by, change=f"{by.name} signed “{gate.title}” anew")
         gate.announce()
+
+    def _delegation(self, by: User) -> Delegation | None:
+        """By which delegation somebody signs who does not have the place's role."""
+        return None if rights.has_role(self, by) else rights.delegation_of(self, by)

@@ -8,7 +8,7 @@ from django import template
 
 from checklists.models import Deployment
 from deployctl.accounts.roles import Role
-from signoff import presentation
+from signoff import presentation, wording
 
 register = template.Library()
 
@@ -24,3 +24,13 @@ def gates(context: template.Context, deployment: Deployment) -> dict[str, Any]:
 def role_name(role: str) -> str:
     """A role's name as people say it; a word that is no role stays as it is."""
     return str(dict(Role.choices).get(role, role))
+
+
+@register.filter
+def in_words(value: object, key: str) -> str:
+    """A value of a record as people write it.
+
+    Args:
+        key: under which it stands in the record.
+    """
+    return wording.shown(key, value)

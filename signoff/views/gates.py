@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -15,9 +15,9 @@ from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other
-from signoff import presentation
+from signoff import comparing, loading, presentation, rights
 from signoff import record as records
-from signoff.forms import SignatureForm
+from signoff.forms import DelegationForm, SignatureForm
 from signoff.models import Gate, Slot
 
 
@@ -27,7 +27,7 @@ def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
     visible = Deployment.objects.visible_to(person(request)).with_team()
     deployment = get_object_or_404(visible, gates=pk)
-    gate = presentation.gates_for_pages(deployment).get(pk=pk)
+    gate = next(gate for gate in loading.gates_of(deployment) if gate.pk == pk)
     view = presentation.gate_view(gate, person(request))
     return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
 
@@ -42,6 +42,15 @@ def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
     record = presentation.shown_record(gate)
     form = SignatureForm(gate=gate, slots=slots, initial={"slot": chosen})
     return _sign_page(request, gate, form, slots, record)
+
+
+@member
+@require_safe
+def comparison(request: HttpRequest, deployment_id: int) -> HttpResponse:
+    """Two records of a deployment, and what differs between them."""
+    deployment = get_object_or_404(Deployment.objects.visible_to(person(request)), pk=deployment_id)
+    context = {"deployment": deployment, "comparison": comparing.compare(deployment, request.GET)}
+    return render(request, "signoff/record_comparison.html", context)
 
 
 @approver
@@ -77,7 +86,10 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
 def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
     visible = Deployment.objects.visible_to(person(request)).with_team().select_related("target")
     deployment = get_object_or_404(visible, pk=deployment_id)
-    return get_object_or_404(presentation.gates_for_pages(deployment), key=key)
+    found = next((gate for gate in loading.gates_of(deployment) if gate.key == key), None)
+    if found is None:
+        raise Http404
+    return found
 
 
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
@@ -92,18 +104,25 @@ def _sign_page(
     record: records.Json,
     status: int = 200,
 ) -> HttpResponse:
+    by = person(request)
+    blockers = readiness.blockers(gate.deployment, gate.key)
+    to_give = [slot for slot in gate.slots.all() if not rights.why_not_delegate(slot, by)]
     context = {
         "gate": gate,
         "deployment": gate.deployment,
-        "view": presentation.gate_view(gate, person(request)),
+        "view": presentation.gate_view(gate, by),
         "record": record,
         "sections": presentation.sections(record),
         # Always of the record that this very page shows, also after a refusal.
         "digest": records.digest(record),
         "form": form,
         "slots": slots,
-        "reasons": sorted({slot.refusal(person(request)) for slot in gate.slots.all()} - {""}),
-        "blockers": readiness.blockers(gate.deployment, gate.key),
+        "reasons": sorted({slot.refusal(by) for slot in gate.slots.all()} - {""}),
+        "to_withdraw": presentation.to_withdraw(gate, by),
+        "delegations": presentation.delegations_of(gate),
+        "delegation_form": DelegationForm(slots=to_give, by=by) if to_give else None,
+        "blockers": blockers,
+        "hindered": any(blocker.hinders_signing for blocker in blockers),
         "changes": presentation.changed_since_last_signature(gate, record),
     }
     return render(request, "signoff/gate_sign.html", context, status=status)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from deployctl.accounts.models import SignIn
 from deployctl.accounts.testing import current_code
@@ -117,6 +120,14 @@ def signature(world: World, side: Side) -> dict[str, Any]:
     }
 
 
+def delegation(world: World, side: Side) -> dict[str, Any]:
+    """Everything that a delegation takes."""
+    until = timezone.localtime() + timedelta(days=1)
+    return {"slot": side.slot.pk, "to": world.somebody.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
+
+
+FRESH_SLOT = replace(SLOT, fresh=True)
+FRESH_NO_SUCH_ROW = replace(FRESH_ENROLLED, absent=True)
 NEW_FACTOR = Rule(fresh=True)
 BETWEEN = Rule(leads_to_sign_in=True)
 OWN_SESSION_ONLY = Rule(absent=True)
@@ -203,6 +214,8 @@ TARGETS = [
     act("runs:target_secrets", ADMINISTRATOR, target),
     undo("runs:target_secret", ADMINISTRATOR, secret),
     act("runs:target_stored_secrets", ADMINISTRATOR, target),
+    act("runs:target_physical_engine", ADMINISTRATOR, target),
+    undo("runs:target_physical_engine", ADMINISTRATOR, target),
     read("runs:retention", MEMBER, target),
     act("runs:retention_policy", ADMINISTRATOR, target),
     act("runs:target_archival", ADMINISTRATOR, target),
@@ -282,6 +295,12 @@ GATES = [
     read("signoff:gate", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk, "key": "pre"}),
     act("signoff:signatures", SLOT, lambda _world, side: {"deployment_id": side.deployment.pk}, signature),
     read("signoff:fragment", MEMBER, lambda _world, side: {"pk": side.gate.pk}),
+    read("signoff:records", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
+    act(
+        "signoff:delegations", FRESH_SLOT, lambda _w, side: {"deployment_id": side.deployment.pk}, delegation
+    ),
+    act("signoff:delegation_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    act("signoff:signature_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
 ]
 
 # Last what changes the session itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import psycopg
@@ -36,6 +37,12 @@ def test_files_are_applied_by_number_and_once(tmp_path: Path, make_database: Dat
     assert apply(project, url) == ["001_first.sql", "2_second.sql", "10_tenth.sql"]
     assert apply(project, url) == []
     assert migrator.status(job).up_to_date
+    written = {
+        path: sha256(text.encode()).hexdigest() for path, text in FILES.items() if "README" not in path
+    }
+    assert migrator.status(job).facts["checksums"] == {
+        path.removeprefix("migrations/"): digest for path, digest in written.items()
+    }
     assert rows(url, "SELECT name FROM first") == [("100 %",)]
 
 

@@ -8,6 +8,7 @@ from deployctl.accounts.testing import current_code, enrol
 from deployctl.audit import Machine
 from signoff import record as records
 from signoff.models import Gate, Signature, Slot
+from tests.checklists import deployments
 from tests.people import PASSWORD
 
 MACHINE = Machine("test")
@@ -22,6 +23,24 @@ def keep_everything(deployment: Deployment, *stages: str) -> None:
         item.refresh_from_db()
         if item.state == ItemState.OPEN:
             item.complete(MACHINE, "Done.")
+
+
+def plan_by_rules(
+    team: list[tuple[User, str]], *, gate: str = "", quorum: int = 1, by: User | Machine = MACHINE
+) -> Deployment:
+    """A deployment ready for its first gate, whose template states rules.
+
+    Args:
+        gate: rules on the heading of the first gate, such as `creator: false`.
+        quorum: of the Database Administrator's place there.
+        by: who plans it.
+    """
+    source = deployments.SMALL.replace("gate: pre", f"gate: pre, {gate}" if gate else "gate: pre").replace(
+        "sign: pre, role: dba", f"sign: pre, role: dba, quorum: {quorum}"
+    )
+    planned = deployments.plan(deployments.a_target(), deployments.published(source), team, by=by)
+    keep_everything(planned, "pre")
+    return planned
 
 
 def gate_of(deployment: Deployment, key: str = "pre") -> Gate:
@@ -46,4 +65,4 @@ def sign(deployment: Deployment, user: User, role: str, key: str = "pre", **chan
         "digest": records.digest(gate_of(deployment, key).record()),
     }
     slot.sign(by=user, **(given | changes))
-    return Signature.objects.standing().get(slot=slot)
+    return Signature.objects.standing().get(slot=slot, signer=user)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 
+import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -10,13 +11,13 @@ from django.urls import reverse
 
 from checklists.models import Deployment, DeploymentState
 from deployctl.accounts.models import User
-from deployctl.accounts.roles import Role
+from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import current_code
 from signoff import record as records
 from signoff.models import Signature
 from tests.checklists import deployments
 from tests.people import PASSWORD
-from tests.signoff.signing import MACHINE, gate_of, sign, slot_of
+from tests.signoff.signing import MACHINE, gate_of, plan_by_rules, sign, slot_of
 
 SignedIn = Callable[..., Client]
 
@@ -221,3 +222,50 @@ def test_the_first_of_three_signatures_already_warns_before_a_change(
     promise.undo(devops_lead)
     page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
     assert "This is signed." not in page
+
+
+@pytest.mark.parametrize("lost", ["the role", "the permission", "the account"])
+def test_what_a_signer_lost_after_the_page_was_loaded_is_asked_for_again(
+    deployment: Deployment, dba: User, devops_lead: User, qa_lead: User, signed_in: SignedIn, lost: str
+) -> None:
+    client = signed_in(dba)
+    assert 'name="password"' in client.get(_page(deployment)).content.decode()
+    shown = records.digest(gate_of(deployment).record())
+    if lost == "the role":
+        deployment.edit(MACHINE, team=[(devops_lead, Role.DBA), (qa_lead, Role.QA_LEAD)])
+        told = (403, "You are not this deployment's Database Administrator.")
+    elif lost == "the permission":
+        dba.revoke(Permission.APPROVER, by=MACHINE)
+        told = (403, "This takes the permission “Approver”")
+    else:
+        dba.disable(by=MACHINE)
+        told = (302, "")
+    status, page = _post(client, deployment, dba, Role.DBA, digest=shown)
+    assert (status, told[1] in page) == (told[0], True)
+    assert not Signature.objects.exists()
+
+
+def test_other_deployments_places_and_signatures_are_reached_by_nobodys_numbers(
+    deployment: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    other = deployments.plan(
+        deployments.a_target("other"), deployment.template_version, [(dba, Role.DBA)], title="Another one"
+    )
+    client = signed_in(dba)
+    given = {"slot": slot_of(other, Role.DBA).pk}
+    for name in ("signoff:signatures", "signoff:delegations"):
+        assert client.post(reverse(name, args=[deployment.pk]), given).status_code == 404
+    for name in ("signoff:signature_withdrawal", "signoff:delegation_withdrawal"):
+        assert client.post(reverse(name, args=[10**9]), {"reason": "No."}).status_code == 404
+
+
+def test_a_place_for_two_shows_two_lines(
+    dba: User, devops_lead: User, qa_lead: User, cto: User, signed_in: SignedIn
+) -> None:
+    team = [(cto, Role.DBA), *deployments.team_of(dba, devops_lead, qa_lead)]
+    deployment = plan_by_rules(team, quorum=2)
+    sign(deployment, dba, Role.DBA)
+    page = html.unescape(signed_in(cto).get(_page(deployment)).content.decode())
+    assert "1 of 3 signed" in page
+    assert page.count("<strong>Database Administrator</strong>") == 2
+    assert "Sign as Database Administrator" in page

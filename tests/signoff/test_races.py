@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import connection
 
 from checklists.models import DeploymentState
+from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import current_code, enrol
 from deployctl.errors import DeployctlError
@@ -13,7 +14,7 @@ from signoff.models import Signature
 from tests.checklists import deployments
 from tests.conftest import Committed
 from tests.people import PASSWORD, person
-from tests.signoff.signing import gate_of, keep_everything, slot_of
+from tests.signoff.signing import gate_of, keep_everything, plan_by_rules, slot_of
 
 THREADS = 10
 
@@ -44,3 +45,45 @@ def test_one_code_from_ten_threads_gives_one_signature(committed_db: Committed) 
     assert Signature.objects.count() == 1
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.PLANNING
+
+
+def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committed) -> None:
+    people = [person(f"Dana {letter}", Permission.APPROVER) for letter in "ABCDEFGHIJ"]
+    others = [person("Dev Opsworth", Permission.APPROVER), person("Quinn Adler", Permission.APPROVER)]
+    team = [*((each, Role.DBA.value) for each in people), *deployments.team_of(people[0], *others)]
+    deployment = plan_by_rules(team, quorum=2)
+    for each in people:
+        enrol(each)
+    digest = records.digest(gate_of(deployment).record())
+
+    def attempt(each: User) -> str:
+        try:
+            place = slot_of(deployment, Role.DBA)
+            place.sign(by=each, password=PASSWORD, code=current_code(each), digest=digest)
+        except DeployctlError as error:
+            return error.sentence
+        finally:
+            connection.close()
+        return "signed"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        outcomes = list(pool.map(attempt, people))
+
+    assert outcomes.count("signed") == 2, outcomes
+    assert all("have already signed as Database Administrator" in each for each in set(outcomes) - {"signed"})
+    given = Signature.objects.earliest("pk")
+    signer = User.objects.get(pk=given.signer_id)
+
+    def withdraw(_: int) -> str:
+        try:
+            Signature.objects.get(pk=given.pk).withdraw(by=signer, reason="Not yet.")
+        except DeployctlError as error:
+            return error.sentence
+        finally:
+            connection.close()
+        return "withdrawn"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        outcomes = list(pool.map(withdraw, range(THREADS)))
+
+    assert outcomes.count("withdrawn") == 1, outcomes

@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django_otp.models import Device
 
 from deployctl import audit
-from deployctl.accounts import attempts, timezones
+from deployctl.accounts import attempts, listeners, timezones
 from deployctl.accounts.managers import UserManager
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.recovery_code import RecoveryCode
@@ -185,6 +185,8 @@ class User(AbstractBaseUser):
         after = {field: getattr(self, field) for field in changes}
         if after != before:
             self.save(update_fields=list(changes))
+            if self.name != before.get("name", self.name):
+                listeners.on_rename.tell(self, by, before["name"])
             audit.append(Action.PERSON_EDITED, by=by, subject=self, data={"before": before, "after": after})
 
     @transaction.atomic

@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 
 # Reads the project's scripts, not its env.py: no database is involved.
 QUESTION = f"""
-import json
+import hashlib, json
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 directory = ScriptDirectory.from_config(Config("alembic.ini"))
 listed = lambda given: [given] if isinstance(given, str) else list(given or ())
 full = lambda given: directory.get_revision(given).revision
-print({MARK!r} + json.dumps({{"revisions": [
-    [r.revision, listed(r.down_revision) + [full(other) for other in listed(r.dependencies)]]
-    for r in reversed(list(directory.walk_revisions()))
-]}}))
+checksum = lambda path: hashlib.sha256(open(path, "rb").read()).hexdigest()
+every = list(reversed(list(directory.walk_revisions())))
+print({MARK!r} + json.dumps({{
+    "revisions": [
+        [r.revision, listed(r.down_revision) + [full(other) for other in listed(r.dependencies)]]
+        for r in every
+    ],
+    "checksums": {{r.revision: checksum(r.path) for r in every}},
+}}))
 """
 # A line of `alembic current`: the revision, and "(head)" or "(mergepoint)" after it.
 CURRENT = re.compile(r"^(\w+)(?: \([a-z, ]+\))*$", re.MULTILINE)
@@ -51,12 +56,14 @@ class Alembic(PythonProject):
     def status(self, job: Job) -> Status:
         """Read the project's scripts and the target's `alembic_version`, and let Alembic say where it is.
 
-        Alembic keeps no checksums, so a file that was edited after it was applied cannot be noticed.
+        Alembic keeps no checksums, so a file that was edited after it was applied cannot be noticed; the
+        record keeps those of the files as they lie there now.
 
         Raises:
             OperationFailed: Alembic and the table in the target disagree.
         """
-        parents = dict(self.ask(job, "-c", QUESTION)["revisions"])
+        answer = self.ask(job, "-c", QUESTION)
+        parents = dict(answer["revisions"])
         with told(job, UNREADABLE), reading_session(job) as connection:
             heads = tool_records.alembic_heads(connection)
         self._refuse_disagreement(job, heads, parents)
@@ -67,6 +74,7 @@ class Alembic(PythonProject):
             applied=tuple(name for name in parents if name in applied),
             pending=tuple(name for name in parents if name not in applied),
             unknown=tuple(head for head in heads if head not in parents),
+            checksums=answer["checksums"],
         )
 
     def applied(self, connection: psycopg.Connection, wanted: Collection[str]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,6 +39,8 @@ class Status:
         failed: began and neither ended nor were resolved.
         edited: applied, but the file has changed since.
         unknown: applied, but the project has no such migration.
+        checksums: the SHA-256 of each migration's file as it lies on disk, by name, for the record of what
+            was applied; those that are only in the database have none.
     """
 
     total: int
@@ -47,6 +49,7 @@ class Status:
     failed: tuple[Failed, ...] = ()
     edited: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def up_to_date(self) -> bool:
@@ -87,6 +90,7 @@ class Status:
             ],
             "edited": list(self.edited),
             "unknown": list(self.unknown),
+            "checksums": dict(self.checksums),
         }
 
 

@@ -18,12 +18,14 @@ from deployctl.postgres.queries import tool_records
 
 # Run by the project's Python inside its settings. `clean_start` asks for every migration there is.
 QUESTION = f"""
-import json
+import hashlib, inspect, json
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 executor = MigrationExecutor(connection)
 leaves = executor.loader.graph.leaf_nodes()
 name = lambda app, migration: app + "." + migration
+checksum = lambda m: hashlib.sha256(open(inspect.getfile(type(m)), "rb").read()).hexdigest()
+every = [m for m, _ in executor.migration_plan(leaves, clean_start=True)]
 place = None
 if connection.vendor == "postgresql":
     with connection.cursor() as cursor:
@@ -32,8 +34,8 @@ if connection.vendor == "postgresql":
 print({MARK!r} + json.dumps({{
     "vendor": connection.vendor,
     "place": place,
-    "every": [[name(m.app_label, m.name), [name(*r) for r in m.replaces]]
-              for m, _ in executor.migration_plan(leaves, clean_start=True)],
+    "every": [[name(m.app_label, m.name), [name(*r) for r in m.replaces]] for m in every],
+    "checksums": {{name(m.app_label, m.name): checksum(m) for m in every}},
     "pending": [name(m.app_label, m.name) for m, _ in executor.migration_plan(leaves)],
 }}))
 """
@@ -47,6 +49,7 @@ class _Plan:
     vendor: str
     every: Mapping[str, Sequence[str]]
     pending: Sequence[str]
+    checksums: Mapping[str, str]
 
 
 class Django(PythonProject):
@@ -60,13 +63,16 @@ class Django(PythonProject):
     def status(self, job: Job) -> Status:
         """Ask Django, and read its table in the target: both must agree, or neither is believed.
 
-        Django keeps no checksums, so a file that was edited after it was applied cannot be noticed.
+        Django keeps no checksums in the database, so a file that was edited after it was applied cannot be
+        noticed; the record keeps those of the files as they lie there now.
 
         Raises:
             OperationFailed: the project works on another database, or the two disagree.
         """
         answer = self.ask(job, "manage.py", "shell", "--no-color", "-c", QUESTION)
-        plan = _Plan(answer["place"], answer["vendor"], dict(answer["every"]), answer["pending"])
+        plan = _Plan(
+            answer["place"], answer["vendor"], dict(answer["every"]), answer["pending"], answer["checksums"]
+        )
         with told(job, UNREADABLE), reading_session(job) as connection:
             place = tool_records.place(connection)
             recorded = _recorded(connection)
@@ -106,6 +112,7 @@ def _compare(plan: _Plan, recorded: Sequence[str]) -> Status:
         applied=tuple(applied),
         pending=tuple(name for name in plan.every if name not in applied),
         unknown=tuple(_ahead(plan, recorded)),
+        checksums=plan.checksums,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class Migration:
 def checksum(script: bytes) -> str:
     """SHA-256 of the file in hexadecimal digits, which is what Prisma stores."""
     return hashlib.sha256(script).hexdigest()
+
+
+def checksums(migrations: Iterable[Migration]) -> dict[str, str]:
+    """The checksum of each migration's script, by its name."""
+    return {migration.name: checksum(migration.script()) for migration in migrations}
 
 
 def matches(script: bytes, recorded: str) -> bool:

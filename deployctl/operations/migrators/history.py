@@ -10,7 +10,7 @@ from psycopg import errors
 
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Failed, Migrator, Status
-from deployctl.operations.migrators.files import Migration, matches, prisma_migrations
+from deployctl.operations.migrators.files import Migration, checksums, matches, prisma_migrations
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.postgres.queries import prisma
 
@@ -113,4 +113,5 @@ def compare(migrations: Sequence[Migration], records: Sequence[prisma.Record]) -
             if name in by_name and not matches(by_name[name].script(), record.checksum)
         ),
         unknown=tuple(name for name in applied if name not in by_name),
+        checksums=checksums(migrations),
     )

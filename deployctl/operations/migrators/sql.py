@@ -17,7 +17,7 @@ from deployctl.operations.migrators.base import (
     progress_so_far,
     refuse_unless_ready,
 )
-from deployctl.operations.migrators.files import Migration, checksum, matches, numbered_scripts
+from deployctl.operations.migrators.files import Migration, checksum, checksums, matches, numbered_scripts
 from deployctl.operations.migrators.history import UNREADABLE
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import message_of, told
@@ -72,6 +72,7 @@ class SqlFiles(Migrator):
                 if name in migrations and not matches(migrations[name].script(), recorded)
             ),
             unknown=tuple(name for name in applied if name not in migrations),
+            checksums=checksums(migrations.values()),
         )
 
 

@@ -20,6 +20,9 @@ from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_operator
 
+# What a run that has ended no longer has.
+AT_REST: dict[str, Any] = {"lease_until": None, "phase": "", "progress_rate": None}
+
 
 class Run(RunConsent):
     """One execution of an operation on a target, with its progress and outcome."""
@@ -214,17 +217,10 @@ class Run(RunConsent):
         facts: dict[str, Any] | None = None,
         record: Callable[[], None] = lambda: None,
     ) -> None:
-        self.write(
-            state=state,
-            summary=summary,
-            facts=facts or {},
-            finished_at=Now(),
-            lease_until=None,
-            phase="",
-            progress_rate=None,
-        )
+        self.write(state=state, summary=summary, facts=facts or {}, finished_at=Now(), **AT_REST)
         self.refresh_from_db()
         self.steps.end_with(state)
+        listeners.on_ending.tell(self)
         record()
         # The audit comes last: its chain is one lock for everybody, and listeners lock their own rows first.
         listeners.tell_finished(self)

@@ -65,6 +65,11 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Exclusive runs that keep their target to themselves."""
         return self.filter(exclusive=True, state__in=HOLDING)
 
+    def newest_ended(self, target_id: int, kind: str) -> Run | None:
+        """The last run of an operation on a target that said something: it succeeded or failed."""
+        ended = self.filter(target=target_id, kind=kind, state__in=[RunState.SUCCEEDED, RunState.FAILED])
+        return ended.order_by("-finished_at", "-pk").first()
+
     def held(self, run: Run) -> RunQuerySet:
         """The row of a run while its worker's claim stands; every write of a worker goes through here."""
         return self.filter(pk=run.pk, state=RunState.RUNNING, token=run.token)

@@ -13,12 +13,12 @@ from django.db.models.functions import Lower, Now
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
-from deployctl.audit import Actor, actor_name
+from deployctl.audit import Actor, Machine, actor_name
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
-from deployctl.runs import references
+from deployctl.runs import listeners, references
 from deployctl.runs.models.environment import Environment
 from deployctl.runs.models.target_queries import TargetQuerySet
 from deployctl.runs.permissions import require_administrator
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 # Part of addresses, folder names and file names.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 TAKEN_BY_ADDRESSES = frozenset({"new"})
+
+
+# What is deployed and where to: a deployment's signers approve it.
+IDENTIFYING = ("environment", "connection_reference", "project_folder")
+
+
+LOOK = Machine("connection check")
 
 
 class Target(models.Model):
@@ -127,16 +134,10 @@ class Target(models.Model):
         self.connection_reference, self.project_folder = connection_reference, project_folder
         if elsewhere:  # another database may be behind it: its identity is taken anew at the next check
             self.system_identifier, self.database_oid = "", None
-        self.save(
-            update_fields=[
-                "environment",
-                "description",
-                "connection_reference",
-                "project_folder",
-                "system_identifier",
-                "database_oid",
-            ]
-        )
+        self.save(update_fields=[*(before.keys() - {"name"}), "system_identifier", "database_oid"])
+        if changed := [field for field in IDENTIFYING if before[field] != getattr(self, field)]:
+            what = ", ".join(changed).replace("_", " ")
+            listeners.on_target_change.tell(self, by, f"{what} changed")
         audit.append(
             Action.TARGET_EDITED, by=by, subject=self, data={"before": before, "after": self.facts()}
         )
@@ -265,6 +266,7 @@ class Target(models.Model):
         """Where backups of this target are written."""
         return LocalFolder(settings.DEPLOYCTL_BACKUPS / self.name)
 
+    @transaction.atomic
     def recognise(self, system_identifier: str, database_oid: int) -> bool:
         """Whether a database is the one that was seen first; the first one seen is remembered.
 
@@ -273,8 +275,10 @@ class Target(models.Model):
             database_oid: within the cluster.
         """
         found = {"system_identifier": system_identifier, "database_oid": database_oid}
-        Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
+        is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
         self.refresh_from_db(fields=list(found))
+        if is_first:
+            listeners.on_target_change.tell(self, LOOK, "its database was seen for the first time")
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
     def facts(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from checklists.markdown import Kind, ParsedTemplate, Routine, Stage, parse
+from checklists.markdown import GateRules, Kind, ParsedTemplate, Routine, Stage, parse, render
 
 OPERATIONS = {"migrate": ("lock_timeout_s",), "backup": ()}
 
@@ -258,3 +258,19 @@ def test_spaces_of_every_kind_are_one_kind() -> None:
 
 def test_windows_line_ends_are_understood() -> None:
     assert texts(parse("## A\r\n- [ ] a\r\n- [ ] b\r\n")) == ["a", "b"]
+
+
+def test_a_gate_states_its_rules_and_a_signature_line_its_quorum() -> None:
+    source = (
+        "## A\n### Approval <!-- gate: pre, creator: false, requires: test_restore, within: 36h -->\n"
+        "- [ ] DBA: ____ <!-- sign: pre, role: dba, quorum: 2 -->\n"
+        "## Done <!-- gate: post -->\n- [ ] QA: ____ <!-- sign: post, role: qa_lead -->\n"
+    )
+    first, second = parse(source, operations={"test_restore"}).gates
+    assert first.rules == GateRules(creator=False, requires="test_restore", within=timedelta(hours=36))
+    assert [slot.quorum for slot in first.slots] == [2]
+    assert second.rules == GateRules()
+    assert [slot.quorum for slot in second.slots] == [1]
+    exported = render(parse(source, operations={"test_restore"}))
+    assert "<!-- gate: pre, creator: false, requires: test_restore, within: 36h -->" in exported
+    assert "<!-- sign: pre, role: dba, quorum: 2 -->" in exported

@@ -44,6 +44,8 @@ PIECES = st.sampled_from(
         *["<div>", "</div>", "<script>", "&lt;", "<!-- ", "-->", "<!-- -->", "<!-- note -->"],
         *["<!-- role: dba -->", "<!-- due: -2h -->", "<!-- stage: post -->", "<!-- stage: week -->"],
         *["<!-- routine: daily -->", "<!-- gate: pre -->", "<!-- sign: pre, role: dba -->"],
+        *["<!-- gate: pre, creator: false -->", "<!-- sign: pre, role: dba, quorum: 2 -->"],
+        *["<!-- gate: post, requires: op, within: 90m -->", "- [ ] s: ___ <!-- sign: pre, role: cto -->"],
         *['<!-- operation: op, x: "a,`<>\\" -- b" -->', "a", "b c", "é", "\n- [ ] i\n", "\n  - [ ] k\n"],
     ]
 )

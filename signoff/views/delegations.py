@@ -1,0 +1,81 @@
+"""Letting somebody else sign, and ending that; withdrawing a signature."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from checklists.models import Deployment
+from checklists.models.queries import DeploymentQuerySet
+from deployctl.accounts.policies import approver, enrolled, step_up
+from deployctl.accounts.requests import person
+from deployctl.errors import InvalidInput
+from deployctl.web.http import posted, row_number, see_other
+from signoff.forms import DelegationForm
+from signoff.models import Delegation, Gate, Signature, Slot
+
+
+@approver
+@require_POST
+@step_up
+def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
+    """Let somebody sign in one's place. The fresh code is the giver's approval."""
+    by = person(request)
+    slot = get_object_or_404(
+        Slot.objects.select_related("gate__deployment"),
+        pk=row_number(request.POST.get("slot")),
+        gate__deployment__in=_visible(request).filter(pk=deployment_id),
+    )
+    form = DelegationForm(request.POST, slots=[slot], by=by)
+    if not form.is_valid():
+        raise InvalidInput(f"Nothing was delegated. {' '.join(_complaints(form))}")
+    given = Delegation.give(
+        slot, form.cleaned_data["to"], by=by, until=form.cleaned_data["until"], note=form.cleaned_data["note"]
+    )
+    messages.success(request, f"{given.delegate_name} may sign as {slot.label} for you.")
+    return see_other(request, _page(slot.gate))
+
+
+@enrolled
+@require_POST
+@step_up
+def delegation_withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a delegation before its time."""
+    found = get_object_or_404(
+        Delegation.objects.select_related("slot__gate__deployment"),
+        pk=pk,
+        slot__gate__deployment__in=_visible(request),
+    )
+    found.withdraw(by=person(request), reason=posted(request, "reason"))
+    messages.success(request, f"{found.delegate_name} may no longer sign for {found.delegator_name}.")
+    return see_other(request, _page(found.slot.gate))
+
+
+@enrolled
+@require_POST
+@step_up
+def signature_withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take one's signature back."""
+    found = get_object_or_404(
+        Signature.objects.select_related("slot__gate__deployment"),
+        pk=pk,
+        slot__gate__deployment__in=_visible(request),
+    )
+    found.withdraw(by=person(request), reason=posted(request, "reason"))
+    messages.success(request, f"Your signature as {found.slot.label} is withdrawn; the gate is open again.")
+    return see_other(request, _page(found.slot.gate))
+
+
+def _visible(request: HttpRequest) -> DeploymentQuerySet:
+    return Deployment.objects.visible_to(person(request))
+
+
+def _page(gate: Gate) -> str:
+    return reverse("signoff:gate", args=[gate.deployment_id, gate.key])
+
+
+def _complaints(form: DelegationForm) -> list[str]:
+    return [f"{form[name].label}: {' '.join(errors)}" for name, errors in form.errors.items()]

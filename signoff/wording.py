@@ -1,0 +1,70 @@
+"""A record's keys and values in words: roles by their names, moments and amounts as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from deployctl.accounts.roles import Role
+
+NOTHING = "—"
+
+_LABELS = {
+    "at": "when",
+    "audit_sequence": "place in the audit chain",
+    "by": "by whom",
+    "created_by": "created by",
+    "creator_may_sign": "whether the creator may sign",
+    "database_oid": "database oid",
+    "email": "address",
+    "for": "signed for",
+    "manifest_sha256": "digest of the manifest",
+    "params": "parameters",
+    "quorum": "people needed",
+    "requires": "run that is required",
+    "rows": "rows in all tables",
+    "sha256": "digest",
+    "size_bytes": "size in bytes",
+    "snapshot_at": "when its data was read",
+    "within_s": "within seconds",
+}
+_MOMENTS = frozenset(
+    {"at", "start", "end", "requested_at", "started_at", "finished_at", "valid_until", "snapshot_at"}
+)
+
+
+def label_of(key: str) -> str:
+    """What a key is called."""
+    return _LABELS.get(key, key.replace("_", " "))
+
+
+def shown(key: str, value: Any) -> str:
+    """A value as it reads in a sentence.
+
+    Args:
+        key: under which it stands, which tells a moment or a role from other text.
+    """
+    if value is None or value in ("", [], {}):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{inner} {shown(inner, said)}" for inner, said in value.items() if said not in ("", None)
+        )
+    if isinstance(value, list):
+        return "; ".join(shown(key, entry) for entry in value)
+    if key == "role":
+        return str(dict(Role.choices).get(value, value))
+    if key in _MOMENTS and isinstance(value, str):
+        return moment(value)
+    return str(value)
+
+
+def moment(text: str) -> str:
+    """A record's moment, in UTC to the second, where it is one."""
+    try:
+        at = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return text
+    return f"{at:%-d %b %Y, %H:%M:%S} UTC"

@@ -1,0 +1,53 @@
+"""GO or NO-GO beyond open items: proofs whose time is over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from checklists import readiness
+from checklists.models import Deployment, Proof, ProofOutcome
+from checklists.story import Story
+from deployctl.accounts.models import User
+from tests.checklists.deployments import MACHINE, item
+
+
+def _proof(deployment: Deployment, text: str, hours: float, outcome: str = ProofOutcome.PASS) -> Proof:
+    return Proof.objects.create(
+        item=item(deployment, text),
+        kind="check",
+        outcome=outcome,
+        by_name="check",
+        valid_until=timezone.now() + timedelta(hours=hours),
+    )
+
+
+def _said(deployment: Deployment, viewer: User) -> str:
+    """What both ways of asking say, which must be the same."""
+    fresh = [blocker.sentence for blocker in readiness.blockers(deployment, "pre")]
+    story = Story(Deployment.objects.for_page().get(pk=deployment.pk), viewer)
+    assert [blocker.sentence for blocker in story.blockers] == fresh
+    return " ".join(fresh)
+
+
+def test_an_item_whose_proof_is_too_old_is_in_the_way(deployment: Deployment, dba: User) -> None:
+    item(deployment, "Server").complete(MACHINE)
+    assert "Server is there" not in _said(deployment, dba)
+    proof = _proof(deployment, "Server", -1)
+    # It was ticked by hand after the proof's time: somebody has looked.
+    assert "Server is there" not in _said(deployment, dba)
+    Proof.objects.filter(pk=proof.pk).update(valid_until=timezone.now())
+    said = _said(deployment, dba)
+    assert "“Server is there” was proven until" in said
+    assert "only; prove it again." in said
+    _proof(deployment, "Server", 1)
+    assert "Server is there" not in _said(deployment, dba)
+
+
+@pytest.mark.parametrize("outcome", [ProofOutcome.FAIL, ProofOutcome.NOT_MEASURABLE])
+def test_only_what_passed_is_good_for_a_time(deployment: Deployment, dba: User, outcome: str) -> None:
+    item(deployment, "Server").complete(MACHINE)
+    _proof(deployment, "Server", -1, outcome)
+    assert "Server is there" not in _said(deployment, dba)

@@ -1,0 +1,188 @@
+"""What a template asks of a gate: a quorum, others than the creator, a run; and the order of gates."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from checklists import readiness
+from checklists.models import Deployment, DeploymentState
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission, Role
+from deployctl.accounts.testing import enrol
+from deployctl.audit.models import Entry
+from deployctl.errors import NotAllowed, Refusal
+from deployctl.runs.models import Run, RunState
+from signoff.models import GateState
+from tests.checklists import deployments
+from tests.people import person
+from tests.signoff.signing import MACHINE, gate_of, keep_everything, plan_by_rules, sign, slot_of
+
+
+@pytest.fixture
+def second_dba(db: object) -> User:
+    return person("Bea Data", Permission.OPERATOR, Permission.APPROVER)
+
+
+def _sentences(deployment: Deployment, key: str = "pre") -> str:
+    return " ".join(blocker.sentence for blocker in readiness.blockers(deployment, key))
+
+
+def test_a_place_that_asks_for_two_people_is_full_with_the_second(
+    dba: User, second_dba: User, devops_lead: User, qa_lead: User
+) -> None:
+    team = [(second_dba, Role.DBA), *deployments.team_of(dba, devops_lead, qa_lead)]
+    deployment = plan_by_rules(team, quorum=2)
+    sign(deployment, dba, Role.DBA)
+    with pytest.raises(NotAllowed, match="needs another person besides you"):
+        sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    assert gate_of(deployment).state == GateState.OPEN
+    sign(deployment, second_dba, Role.DBA)
+    assert gate_of(deployment).state == GateState.SIGNED
+    assert slot_of(deployment, Role.DBA).is_full
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.APPROVED
+
+
+def test_too_few_people_for_a_quorum_are_named(dba: User, devops_lead: User, qa_lead: User) -> None:
+    deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), quorum=2)
+    assert f"Database Administrator needs 2 more people, and only {dba.name} can sign there." in _sentences(
+        deployment
+    )
+    with pytest.raises(Refusal, match="needs 2 more people"):
+        sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+
+
+def test_where_the_template_says_so_the_creator_does_not_sign(
+    dba: User, second_dba: User, devops_lead: User, qa_lead: User
+) -> None:
+    team = [(second_dba, Role.DBA), *deployments.team_of(dba, devops_lead, qa_lead)]
+    deployment = plan_by_rules(team, gate="creator: false", by=dba)
+    with pytest.raises(NotAllowed, match="created this deployment, and its template asks that others"):
+        sign(deployment, dba, Role.DBA)
+    sign(deployment, second_dba, Role.DBA)
+
+
+def test_without_such_a_rule_the_creator_may_sign(dba: User, devops_lead: User, qa_lead: User) -> None:
+    deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), by=dba)
+    assert sign(deployment, dba, Role.DBA).record["rules"]["creator_may_sign"]
+
+
+def test_a_creator_who_alone_has_a_role_is_flagged(dba: User, devops_lead: User, qa_lead: User) -> None:
+    deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), gate="creator: false", by=dba)
+    assert f"Nobody can sign as Database Administrator: {dba.name} created the deployment" in _sentences(
+        deployment
+    )
+
+
+def _run(deployment: Deployment, state: RunState, ago: timedelta) -> Run:
+    return Run.objects.create(
+        kind="test_restore",
+        target=deployment.target,
+        changes_target=False,
+        exclusive=True,
+        requested_by_name="Dana Baker",
+        state=state,
+        finished_at=timezone.now() - ago,
+    )
+
+
+def test_no_go_without_the_run_that_a_gate_requires(dba: User, devops_lead: User, qa_lead: User) -> None:
+    team = deployments.team_of(dba, devops_lead, qa_lead)
+    deployment = plan_by_rules(team, gate="requires: test_restore, within: 7d")
+    asked = "“Approval” asks for one that succeeded within the last week."
+    assert f"“Test a restore” was never run on shop; {asked}" in _sentences(deployment)
+    old = _run(deployment, RunState.SUCCEEDED, timedelta(days=8))
+    assert f"(run {old.pk}); {asked}" in _sentences(deployment)
+    with pytest.raises(Refusal, match="Test a restore"):
+        sign(deployment, dba, Role.DBA)
+    fresh = _run(deployment, RunState.SUCCEEDED, timedelta(days=2))
+    assert "Test a restore" not in _sentences(deployment)
+    signature = sign(deployment, dba, Role.DBA)
+    assert signature.record["rules"]["requires"] == {"operation": "test_restore", "within_s": 7 * 86400}
+    assert Entry.objects.get(sequence=signature.audit_sequence).data["required_run"] == fresh.pk
+    failed = _run(deployment, RunState.FAILED, timedelta(hours=1))
+    assert f"The newest “Test a restore” on shop, run {failed.pk}, failed; {asked}" in _sentences(deployment)
+
+
+def test_the_second_gate_is_not_signed_while_the_approval_is_withdrawn(
+    deployment: Deployment, dba: User, devops_lead: User, qa_lead: User
+) -> None:
+    approval = sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    Deployment.objects.get(pk=deployment.pk).begin(dba)
+    keep_everything(deployment, "deploy", "post")
+    Deployment.objects.get(pk=deployment.pk).start_verification(dba)
+    approval.withdraw(by=dba, reason="The backup was of another day.")
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.VERIFYING
+    with pytest.raises(Refusal, match="Approval is not fully signed"):
+        sign(deployment, qa_lead, Role.QA_LEAD, "post")
+    sign(deployment, dba, Role.DBA)
+    assert gate_of(deployment).is_signed
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.VERIFYING
+    sign(deployment, qa_lead, Role.QA_LEAD, "post")
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.SIGNED_OFF
+
+
+def test_people_without_a_second_factor_are_flagged_and_keep_nobody_else_from_signing(
+    deployment: Deployment, dba: User, devops_lead: User
+) -> None:
+    flag = f"{devops_lead.name} has no second factor yet and is needed as DevOps Lead."
+    assert flag in _sentences(deployment)
+    sign(deployment, dba, Role.DBA)
+    enrol(devops_lead)
+    assert readiness.blockers(deployment, "pre") == []
+
+
+def test_one_person_for_two_places_is_flagged(dba: User, qa_lead: User) -> None:
+    deployment = plan_by_rules([(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)])
+    assert (
+        "Database Administrator and DevOps Lead need different people, but only "
+        f"{dba.name} can sign there." in _sentences(deployment)
+    )
+
+
+@pytest.mark.parametrize("lost", ["the permission", "the account", "the role"])
+def test_a_place_whose_only_person_may_not_sign_is_flagged(
+    deployment: Deployment, dba: User, devops_lead: User, qa_lead: User, lost: str
+) -> None:
+    if lost == "the permission":
+        dba.revoke(Permission.APPROVER, by=MACHINE)
+        told = f"Nobody can sign as Database Administrator: {dba.name} lacks the approver permission."
+    elif lost == "the account":
+        dba.disable(by=MACHINE)
+        told = f"Nobody can sign as Database Administrator: {dba.name} is disabled."
+    else:
+        deployment.edit(MACHINE, team=[(devops_lead, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)])
+        told = "Nobody can sign as Database Administrator: nobody in the team has this role."
+    assert told in _sentences(Deployment.objects.get(pk=deployment.pk))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE signoff_slot SET quorum = 1",
+        "UPDATE signoff_gate SET creator_may_sign = true",
+        "DELETE FROM signoff_gate",
+        "DELETE FROM signoff_withdrawal",
+        "UPDATE signoff_delegation SET until = now()",
+        "DELETE FROM signoff_delegationwithdrawal",
+        "TRUNCATE signoff_reminder",
+    ],
+)
+def test_the_database_refuses_to_change_rules_and_what_belongs_to_signatures(
+    deployment: Deployment, statement: str
+) -> None:
+    with (
+        pytest.raises(DatabaseError, match="never changed or removed"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)

@@ -1,0 +1,180 @@
+"""Whatever changes what was signed breaks the signature in the same transaction, and says who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from checklists.models import Deployment, DeploymentState, Item
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Role
+from deployctl.errors import Refusal
+from deployctl.runs.models import Backup, Run, RunState, Target
+from signoff import record as records
+from signoff.models import Signature
+from tests.checklists import deployments
+from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
+
+Change = Callable[[Deployment, User], Any]
+
+
+@pytest.fixture
+def approved(deployment: Deployment, dba: User, devops_lead: User) -> Deployment:
+    sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    return Deployment.objects.get(pk=deployment.pk)
+
+
+def _edit_target(deployment: Deployment, by: User) -> None:
+    deployment.target.edit(
+        environment="production",
+        connection_reference="env:OTHER_URL",
+        by=MACHINE,
+        description="",
+        project_folder="",
+    )
+
+
+def _seats(deployment: Deployment) -> list[tuple[User, str]]:
+    return [(seat.user, seat.role) for seat in deployment.team.select_related("user")]
+
+
+CHANGES: dict[str, tuple[Change, str]] = {
+    "an item undone": (
+        lambda deployment, by: deployments.item(deployment, "Server").undo(by),
+        "“Server is there” opened again",
+    ),
+    "a proof added": (
+        lambda deployment, by: deployments.item(deployment, "Server").add_proof(by, "note", text="Look."),
+        "“Server is there” note added",
+    ),
+    "the window moved": (
+        lambda deployment, by: deployment.edit(by, window_end=deployments.in_hours(27)),
+        "window moved",
+    ),
+    "the plan rewritten": (
+        lambda deployment, by: deployment.edit(by, rollback_plan="Another."),
+        "rollback plan rewritten",
+    ),
+    "the title changed": (lambda deployment, by: deployment.edit(by, title="Other"), "title changed"),
+    "the team changed": (
+        lambda deployment, by: deployment.edit(by, team=_seats(deployment)[:2]),
+        "team changed",
+    ),
+    "a person renamed": (
+        lambda _, by: by.edit(by=by, name="Dana Baker-Jones"),
+        "Dana Baker is now called Dana Baker-Jones",
+    ),
+    "the target led elsewhere": (_edit_target, "target shop: connection reference changed"),
+    "the database seen first": (
+        lambda deployment, _: deployment.target.recognise("7", 5),
+        "target shop: its database was seen for the first time",
+    ),
+    "a run asked for": (
+        lambda deployment, by: deployments.item(deployment, "Connection").start(by),
+        "“Connection works” run",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_breaks_the_signatures_and_opens_the_gate(
+    approved: Deployment, dba: User, name: str
+) -> None:
+    change, told = CHANGES[name]
+    change(approved, dba)
+    signatures = list(Signature.objects.select_related("staleness"))
+    assert all(signature.is_stale for signature in signatures)
+    assert all(told in signature.staleness.change for signature in signatures)
+    assert not gate_of(approved).is_signed
+    approved.refresh_from_db()
+    assert approved.state == DeploymentState.PLANNING
+
+
+def test_a_waiver_of_an_open_item_breaks_the_only_signature(deployment: Deployment, dba: User) -> None:
+    sign(deployment, dba, Role.DBA)
+    deployments.item(deployment, "Anybody").undo(MACHINE)
+    assert Signature.objects.get().is_stale
+
+
+def test_a_decided_run_breaks_what_was_signed_before_it(
+    approved: Deployment, dba: User, qa_lead: User
+) -> None:
+    approved.begin(dba)
+    run = deployments.item(approved, "Migrations").start(MACHINE)
+    deployments.finish(run, RunState.UNKNOWN)
+    keep_everything(approved, "deploy", "post")
+    before = records.digest(gate_of(approved, "post").record())
+    run.decide(by=dba, outcome="succeeded", note="All tables are there.")
+    record = gate_of(approved, "post").record()
+    assert records.digest(record) != before
+    assert record["runs"][0]["decision"]["note"] == "All tables are there."
+    approved.start_verification(dba)
+    signature = sign(approved, qa_lead, Role.QA_LEAD, "post")
+    assert signature.record["runs"][0]["state"] == "succeeded"
+
+
+def test_once_begun_the_approval_stands_and_changes_concern_the_second_gate(
+    approved: Deployment, dba: User, qa_lead: User
+) -> None:
+    approved.begin(dba)
+    keep_everything(approved, "deploy", "post")
+    approved.start_verification(dba)
+    second = sign(approved, qa_lead, Role.QA_LEAD, "post")
+    dba.edit(by=dba, name="Dana Baker-Jones")
+    assert gate_of(approved).is_signed
+    second = Signature.objects.get(pk=second.pk)
+    assert second.is_stale
+    approved.refresh_from_db()
+    assert approved.state == DeploymentState.VERIFYING
+
+
+def test_a_deployment_that_has_ended_keeps_its_signatures(approved: Deployment, dba: User) -> None:
+    approved.cancel(MACHINE, "Not this year.")
+    dba.edit(by=dba, name="Dana Baker-Jones")
+    assert not any(signature.is_stale for signature in Signature.objects.all())
+
+
+def test_a_change_that_escaped_is_noticed_at_begin(approved: Deployment, dba: User) -> None:
+    Target.objects.filter(pk=approved.target_id).update(project_folder="/srv/elsewhere")
+    with pytest.raises(Refusal, match="is planning, so it cannot be begun"):
+        approved.begin(dba)
+    assert all(signature.is_stale for signature in Signature.objects.all())
+
+
+def test_begin_looks_whether_it_is_still_the_approved_database(
+    deployment: Deployment, dba: User, devops_lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.target.recognise("7", 5)
+    sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    # The test's own database answers behind the target's connection, and it is another one than that.
+    with pytest.raises(Refusal, match="stands another database than the one that was approved"):
+        Deployment.objects.get(pk=deployment.pk).begin(dba)
+    monkeypatch.delenv("DATABASE_URL")
+    with pytest.raises(Refusal, match="Nobody knows whether shop is still the database"):
+        Deployment.objects.get(pk=deployment.pk).begin(dba)
+    deployment.refresh_from_db()
+    assert deployment.state == DeploymentState.APPROVED
+
+
+def test_a_run_that_ends_locks_deployments_before_the_audit_chain(approved: Deployment, dba: User) -> None:
+    """The other way round it would wait for a person who waits for it."""
+    run = deployments.item(approved, "Connection").start(dba)
+    Run.objects.filter(pk=run.pk).update(state=RunState.RUNNING, token=1)
+    run.refresh_from_db()
+    with CaptureQueriesContext(connection) as asked:
+        run.succeed("It answers.", {"database_oid": 5, "system_identifier": "7"})
+    statements = [query["sql"] for query in asked.captured_queries]
+    lock = next(
+        n for n, sql in enumerate(statements) if "checklists_deployment" in sql and "FOR NO KEY" in sql
+    )
+    chain = next(n for n, sql in enumerate(statements) if "pg_advisory_xact_lock" in sql)
+    assert lock < chain
+    assert Target.objects.get(pk=approved.target_id).database_oid == 5
+    assert not Backup.objects.exists()
+    assert Item.objects.of_deployment(approved.pk).get(text__startswith="Connection").state == "done"
