@@ -63,7 +63,7 @@ def read(job: Job, archive: Path) -> Contents:
         limits += [str(number) for number in (MEMORY_BYTES, CPU_S, LISTING_BYTES)]
         try:
             job.execute(
-                [*limits, *dump.list_argv(newest.path, folder=archive, into=listing)], env={"TZ": "UTC"}
+                [*limits, *dump.list_argv(newest.path, archive=archive, into=listing)], env={"TZ": "UTC"}
             )
         except ProcessFailed as error:
             raise Refused(f"pg_restore {newest.version} cannot read the dump: {_why(error)}.") from error

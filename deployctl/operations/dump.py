@@ -45,16 +45,16 @@ def dump_argv(program: Path, *, into: Path, snapshot: str, jobs: int) -> list[st
     ]
 
 
-def list_argv(program: Path, *, folder: Path, into: Path) -> list[str]:
+def list_argv(program: Path, *, archive: Path, into: Path) -> list[str]:
     """pg_restore writing the table of contents into a file.
 
     Args:
         program: pg_restore, not older than the pg_dump that wrote it.
-        folder: a dump in directory format.
+        archive: a folder in directory format or a file in custom format.
         into: the file.
     """
-    # "--" ends the options: a folder that begins with a dash is still a folder.
-    return [str(program), "--list", f"--file={into}", "--", str(folder)]
+    # "--" ends the options: a path that begins with a dash is still a path.
+    return [str(program), "--list", f"--file={into}", "--", str(archive)]
 
 
 def tables_with_data(listing: str) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from deployctl.operations import counting, restore_progress
+from deployctl.operations import counting, dump, restore_order, restore_progress
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
 from deployctl.operations.dump import CONNECTION
@@ -64,7 +65,7 @@ def refuse_without_createdb(session: psycopg.Connection) -> None:
         )
 
 
-def restore_argv(program: Path, *, archive: Path, jobs: int) -> list[str]:
+def restore_argv(program: Path, *, archive: Path, jobs: int, use_list: Path | None = None) -> list[str]:
     """pg_restore into the database that `PGDATABASE` names.
 
     Replication is not restored: a copy must not begin to receive or to announce another database's changes.
@@ -73,6 +74,7 @@ def restore_argv(program: Path, *, archive: Path, jobs: int) -> list[str]:
         program: pg_restore, not older than the pg_dump that wrote the dump.
         archive: a folder in directory format or a file in custom format.
         jobs: tables restored at the same time.
+        use_list: holds which entries, see `restore_order`; None for all.
     """
     return [
         str(program),
@@ -83,6 +85,7 @@ def restore_argv(program: Path, *, archive: Path, jobs: int) -> list[str]:
         "--no-subscriptions",
         "--no-password",
         f"--jobs={jobs}",
+        *([f"--use-list={use_list}"] if use_list else []),
         "--verbose",
         f"--dbname={CONNECTION}",
         "--",
@@ -106,20 +109,42 @@ def restore(
         ToolMissing: there is no pg_restore that can read the dump.
     """
     dumped_by = int(written.tool_version.split(".")[0])
-    tool = find_tool("pg_restore", server_major=max(dumped_by, server_version // 10000))
+    tool = find_tool("pg_restore", server_major=server_version // 10000, dumped_by=dumped_by)
     job.log(f"{tool.path} {tool.version} restores {written.name} into {into}.")
     connection = job.target.connection.with_database(into)
-    try:
-        with restore_progress.watching(job, written, into=into) as progress:
-            job.execute(
-                restore_argv(tool.path, archive=written.archive(folder), jobs=jobs),
-                connection=connection,
-                env=session_options(connection, server_version),
-                while_running=progress.report,
-            )
-            progress.finish()
-    except ProcessFailed as error:
-        raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+    archive = written.archive(folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="deployctl-") as lists,
+        restore_progress.watching(job, written, into=into) as progress,
+    ):
+        for use_list, together in _turns(job, tool.path, archive, Path(lists), jobs):
+            try:
+                job.execute(
+                    restore_argv(tool.path, archive=archive, jobs=together, use_list=use_list),
+                    connection=connection,
+                    env=session_options(connection, server_version),
+                    while_running=progress.report,
+                )
+            except ProcessFailed as error:
+                raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+        progress.finish()
+
+
+def _turns(
+    job: Job, program: Path, archive: Path, lists: Path, jobs: int
+) -> Iterator[tuple[Path | None, int]]:
+    """What is restored, and by how many jobs: in one go with a single job, else in two."""
+    if jobs == 1:
+        yield None, 1
+        return
+    listing, together, in_turn = (lists / name for name in ("contents", "together", "in-turn"))
+    job.execute(dump.list_argv(program, archive=archive, into=listing))
+    # Names can be in any encoding; only what stands before them counts.
+    parts = restore_order.split(listing.read_text(encoding="utf-8", errors="surrogateescape"))
+    for path, entries, number in zip((together, in_turn), parts, (jobs, 1), strict=True):
+        if entries:
+            path.write_text(entries, encoding="utf-8", errors="surrogateescape")
+            yield path, number
 
 
 def restore_timed(

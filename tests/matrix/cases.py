@@ -145,6 +145,10 @@ def delegation(world: World, side: Side) -> dict[str, Any]:
     return {"slot": side.slot.pk, "to": world.somebody.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
 
 
+def of_deployment(_world: World, side: Side) -> dict[str, Any]:
+    return {"deployment_id": side.deployment.pk}
+
+
 FRESH_SLOT = replace(SLOT, fresh=True)
 FRESH_NO_SUCH_ROW = replace(FRESH_ENROLLED, absent=True)
 NEW_FACTOR = Rule(fresh=True)
@@ -328,7 +332,7 @@ TEMPLATES = [
 
 GATES = [
     read("signoff:gate", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk, "key": "pre"}),
-    act("signoff:signatures", SLOT, lambda _world, side: {"deployment_id": side.deployment.pk}, signature),
+    act("signoff:signatures", SLOT, of_deployment, signature),
     read("signoff:fragment", MEMBER, lambda _world, side: {"pk": side.gate.pk}),
     read("signoff:records", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
     act(

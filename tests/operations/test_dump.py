@@ -25,7 +25,7 @@ def test_the_dump_command() -> None:
 
 
 def test_the_list_command() -> None:
-    argv = dump.list_argv(Path("/bin/pg_restore"), folder=Path("-odd"), into=Path("/t/contents"))
+    argv = dump.list_argv(Path("/bin/pg_restore"), archive=Path("-odd"), into=Path("/t/contents"))
 
     assert argv == ["/bin/pg_restore", "--list", "--file=/t/contents", "--", "-odd"]
 
