@@ -151,7 +151,14 @@ def test_any_change_of_covered_content_changes_the_digest(
     documents = [gate_of(full, "pre").record(), gate_of(full, "post").record()]
     assert documents[1]["earlier_signatures"]
     places = [(number, path) for number, record in enumerate(documents) for path in _paths(record)]
-    plain = [st.none(), st.booleans(), st.integers(-9, 9), st.text(max_size=3), st.just([]), st.just({})]
+    plain: list[st.SearchStrategy[Any]] = [
+        st.none(),
+        st.booleans(),
+        st.integers(-9, 9),
+        st.text(max_size=3),
+        st.just([]),
+        st.just({}),
+    ]
     others: st.SearchStrategy[Any] = st.one_of(plain)
 
     @settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
