@@ -16,11 +16,12 @@ import psycopg
 
 from deployctl.operations import children
 from deployctl.operations.base import Cancelled, TargetFacts
+from deployctl.operations.physical.engine import Engine
 from deployctl.postgres import connection as postgres_connection
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.secrets import Secret, SecretError
-from deployctl.storage import LocalFolder
+from deployctl.storage import LocalFolder, Uploads
 
 if TYPE_CHECKING:
     from deployctl.operations.project import Project
@@ -49,6 +50,7 @@ class FakeJob:
         params: the operation's Params.
         tmp_path: backups go below it.
         secrets: by name.
+        uploads: what was sent in; by default beside the backups, 1 GB at most.
         time_limit_s: for every program.
     """
 
@@ -60,6 +62,8 @@ class FakeJob:
     name: str = "shop"
     environment: str = "staging"
     shelf: Any = None
+    uploads: Uploads | None = None
+    physical: Engine | None = None
     # Unlike that of any test that runs beside this one, because sessions are found by it.
     run_id: int = field(default_factory=lambda: next(_run_ids))
     token: int = 1
@@ -82,6 +86,8 @@ class FakeJob:
             connection=self.connection,
             project=self.project,
             backups=LocalFolder(folder),
+            uploads=self.uploads or Uploads(LocalFolder(folder), at_most=1 << 30, unpacked_at_most=1 << 30),
+            physical=self.physical,
         )
         self._sessions: list[psycopg.Connection] = []
         self._lock = threading.Lock()
@@ -133,6 +139,7 @@ class FakeJob:
         cwd: Path | None = None,
         connection: ConnectionSpec | None = None,
         pass_url: bool = False,
+        log_stdout: bool = True,
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> Completed:
@@ -142,7 +149,10 @@ class FakeJob:
             application_name=self.application_name,
             timeout_s=self.time_limit_s,
             should_stop=lambda: self.cancel_reason,
-            on_output=[lambda _stream, chunk: self.output.extend(chunk), *([on_output] if on_output else [])],
+            on_output=[
+                lambda stream, chunk: self.output.extend(chunk if log_stdout or stream == "stderr" else b""),
+                *([on_output] if on_output else []),
+            ],
             while_running=while_running,
             env=env,
             cwd=cwd,

@@ -1,20 +1,24 @@
-"""A dump with its manifest and how far it is to be trusted."""
+"""A backup, whichever engine keeps it, and how far it is to be trusted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 
 from deployctl import audit
+from deployctl.audit import Actor
 from deployctl.audit.actions import Action
-from deployctl.operations.base import BackupArtefact
+from deployctl.errors import Refusal
+from deployctl.operations import archive
+from deployctl.operations.archive import Archive
+from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
 from deployctl.runs import listeners
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
-from deployctl.runs.permissions import may_see
+from deployctl.runs.permissions import may_see, require_mover
 
 
 class Trust(models.TextChoices):
@@ -26,12 +30,27 @@ class Trust(models.TextChoices):
     PROVEN = "proven", "Proven"
 
 
+class EngineName(models.TextChoices):
+    """What made a backup, keeps its files and reads them."""
+
+    PG_DUMP = PG_DUMP, "pg_dump"
+    PGBACKREST = PGBACKREST, "pgBackRest"
+
+
 class BackupQuerySet(models.QuerySet["Backup"]):
     """Backups, by who may see them."""
 
     def visible_to(self, user: Any) -> BackupQuerySet:
         """The backups that somebody may look at (`runs.permissions` decides)."""
         return self.all() if may_see(user) else self.none()
+
+    def dumps(self) -> BackupQuerySet:
+        """Those whose files we keep ourselves; retention, copies and restores are about these."""
+        return self.filter(engine=EngineName.PG_DUMP)
+
+    def physical(self) -> BackupQuerySet:
+        """Those that pgBackRest keeps in its repository, and expires."""
+        return self.filter(engine=EngineName.PGBACKREST)
 
     def for_display(self) -> BackupQuerySet:
         """With everything a list shows of them, in three queries."""
@@ -45,6 +64,8 @@ class Backup(models.Model):
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="backups")
     run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="backup")
     name = models.CharField(max_length=200, unique=True)
+    engine = models.CharField(max_length=20, choices=EngineName.choices, default=EngineName.PG_DUMP)
+    # Of a dump "directory"; of a physical backup "full", "diff" or "incr".
     format = models.CharField(max_length=20)
     size_bytes = models.BigIntegerField()
     files = models.IntegerField()
@@ -52,7 +73,12 @@ class Backup(models.Model):
     tool_version = models.CharField(max_length=60)
     snapshot_at = models.DateTimeField()
     manifest_sha256 = models.CharField(max_length=64)
+    # Rows by table; none for a physical backup, which is taken without looking inside.
     counts = models.JSONField(default=dict)
+    # The name of the file that somebody sent in; the run says who. "" for a dump of ours.
+    uploaded_from = models.CharField(max_length=200, blank=True)
+    # What only its engine knows of it, such as label and range of WAL.
+    details = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     # When its files were removed; the row is never deleted.
     expired_at = models.DateTimeField(null=True)
@@ -71,12 +97,13 @@ class Backup(models.Model):
 
         Args:
             run: the run that made it.
-            artefact: published, and every byte read back: that is what `hashed` means.
+            artefact: finished and read back.
         """
         backup = cls.objects.create(
             target=run.target,
             run=run,
             name=artefact.name,
+            engine=artefact.engine,
             format=artefact.format,
             size_bytes=artefact.size_bytes,
             files=artefact.files,
@@ -85,15 +112,21 @@ class Backup(models.Model):
             snapshot_at=artefact.snapshot_at,
             manifest_sha256=artefact.manifest_sha256,
             counts=dict(artefact.counts),
+            uploaded_from=artefact.uploaded_from,
+            details=dict(artefact.details),
         )
-        for level in (Trust.WRITTEN, Trust.HASHED):
-            BackupTrust.objects.create(backup=backup, level=level, run=run)
+        for level in artefact.reached:
+            BackupTrust.objects.create(backup=backup, level=Trust(level), run=run)
         audit.append(
             Action.BACKUP_RECORDED,
             by=WORKER,
             subject=backup,
             deployment_id=run.deployment_id,
-            data={"manifest_sha256": artefact.manifest_sha256, "size_bytes": artefact.size_bytes},
+            data={
+                "manifest_sha256": artefact.manifest_sha256,
+                "size_bytes": artefact.size_bytes,
+                "origin": backup.origin,
+            },
         )
         return backup
 
@@ -140,6 +173,42 @@ class Backup(models.Model):
                 data={"levels": list(levels), "run": run.pk},
             )
 
+    @transaction.atomic
+    def hand_out(self, *, by: Actor) -> Archive:
+        """Give the backup to somebody, and record who took it.
+
+        Args:
+            by: an administrator, an operator who is the target's Database Administrator, or the command line.
+
+        Returns:
+            It as a tar that is still to be read; the audit has the taking, however far that comes.
+
+        Raises:
+            NotAllowed: `by` is none of those.
+            Refusal: its files were removed, or it is a physical backup.
+            Damaged, StorageError: its files are not what was recorded, or not there.
+        """
+        require_mover(by, self.target)
+        if self.expired_at is not None:
+            raise Refusal(f"The files of {self} were removed when it expired. Nothing can be downloaded.")
+        if self.is_physical:
+            raise Refusal(
+                f"{self} is kept by pgBackRest, in its own repository. It cannot be downloaded from here."
+            )
+        folder = self.target.backup_folder().path(self.name)
+        taken = archive.of(self.name, folder, expected_sha256=self.manifest_sha256)
+        audit.append(
+            Action.BACKUP_DOWNLOADED,
+            by=by,
+            subject=self,
+            data={
+                "target": self.target.name,
+                "manifest_sha256": self.manifest_sha256,
+                "size_bytes": taken.size,
+            },
+        )
+        return taken
+
     @property
     def reached(self) -> list[BackupTrust]:
         """Each level that was reached, the strongest first, as it was reached last."""
@@ -162,9 +231,28 @@ class Backup(models.Model):
         return Trust(self.reached[0].level)
 
     @property
-    def rows(self) -> int:
-        """Rows in all tables, as counted in the dump's own snapshot."""
-        return sum(self.counts.values())
+    def short_server_version(self) -> str:
+        """`15.18` of `15.18 (Debian 15.18-0+deb12u1)`."""
+        return self.server_version.partition(" ")[0]
+
+    @property
+    def is_physical(self) -> bool:
+        """Whether pgBackRest keeps it."""
+        return self.engine == EngineName.PGBACKREST
+
+    @property
+    def rows(self) -> int | None:
+        """Rows in all tables, as counted in the dump's own snapshot; None where nobody counted."""
+        return sum(self.counts.values()) if self.counts or not self.uploaded_from else None
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, "" for a dump of ours."""
+        return (
+            f"uploaded by {self.run.requested_by_name} from {self.uploaded_from}"
+            if self.uploaded_from
+            else ""
+        )
 
 
 class BackupTrust(models.Model):
