@@ -159,7 +159,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
+    # With `run_states.UNTOLD_AFTER`, what nobody could be told of is told within 10 s.
+    "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 5.0, "options": {"expires": 5}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
     "lapse": {"task": "deployctl.runs.tasks.lapse", "schedule": 30.0, "options": {"expires": 30}},
     # Once a day per target; more often, because a target may be busy.

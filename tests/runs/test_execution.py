@@ -311,6 +311,15 @@ def test_a_queued_run_that_nobody_heard_of_is_told_again(
     assert new.state == RunState.QUEUED
 
 
+def test_a_run_of_which_nobody_could_be_told_is_told_sooner(real_target: Target) -> None:
+    unpublished, published, new = (request(real_target, "look") for _ in range(3))
+    asked = timezone.now() - dt.timedelta(seconds=5)
+    Run.objects.filter(pk__in=[unpublished.pk, published.pk]).update(requested_at=asked, published_at=asked)
+    Run.objects.filter(pk__in=[unpublished.pk, new.pk]).update(published_at=None)
+
+    assert [run.pk for run in Run.objects.unheard()] == [unpublished.pk]
+
+
 def test_a_flood_of_lines_is_stored_as_head_and_tail(
     real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
