@@ -141,6 +141,7 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT = "deployctl.broker:Transport"
 CELERY_TASK_IGNORE_RESULT = True
 # The row in the database is the truth; a message is only a hint. Acknowledge late and take one at a
 # time, so that a lost worker leaves its message to another, which finds the row claimed and leaves.

@@ -125,6 +125,7 @@ def test_a_worker_that_is_ended_settles_its_run_first(real_target: Target) -> No
     assert "nothing on it was changed" in run.summary
 
 
+@pytest.mark.fault(28)
 def test_a_secret_is_nowhere(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "chatter", lines=50)
 
@@ -320,6 +321,7 @@ def test_a_run_of_which_nobody_could_be_told_is_told_sooner(real_target: Target)
     assert [run.pk for run in Run.objects.unheard()] == [unpublished.pk]
 
 
+@pytest.mark.fault(28)
 def test_a_flood_of_lines_is_stored_as_head_and_tail(
     real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
