@@ -11,7 +11,7 @@ TESTS ?=
 SIZE ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test versions roundtrip lint format docs lock clean
+.PHONY: help run up test faults versions roundtrip lint format docs lock clean
 
 help: ## List these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,11 @@ test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cl
 	DEPLOYCTL_PGBOUNCER="$$(sh .make/find-pgbouncer)" && export DEPLOYCTL_PGBOUNCER && \
 	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
 	exec $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(TESTS)
+
+faults: $(INSTALLED_DEV) ## Bring about every fault that is to be survived; one line each (some 8 minutes)
+	@DEPLOYCTL_CHROMIUM="$$(sh .make/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
+	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
+	exec $(BIN)/python -m pytest -p tests.faults.report -m fault --numprocesses 2 --dist worksteal $(TESTS)
 
 versions: $(INSTALLED_DEV) ## Go through every operation on servers of PostgreSQL 13 to 18, one line each
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && exec $(BIN)/python -m tests.versions
@@ -48,8 +53,9 @@ format: $(INSTALLED_DEV) ## Bring Python files into form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-docs: $(INSTALLED) ## Write the catalogue of operations into docs/operations.md
+docs: $(INSTALLED) ## Write the catalogue of operations and the table of faults into docs
 	@$(BIN)/python -m deployctl.operations.catalogue_page
+	@$(BIN)/python -m tests.faults.page
 
 lock: $(VENV)/.created ## Resolve requirements*.in anew, with hashes
 	$(PIP) install uv

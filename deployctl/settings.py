@@ -141,6 +141,7 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_TRANSPORT = "deployctl.broker:Transport"
 CELERY_TASK_IGNORE_RESULT = True
 # The row in the database is the truth; a message is only a hint. Acknowledge late and take one at a
 # time, so that a lost worker leaves its message to another, which finds the row claimed and leaves.
@@ -159,7 +160,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
+    # With `run_states.UNTOLD_AFTER`, what nobody could be told of is told within 10 s.
+    "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 5.0, "options": {"expires": 5}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
     "lapse": {"task": "deployctl.runs.tasks.lapse", "schedule": 30.0, "options": {"expires": 30}},
     # Once a day per target; more often, because a target may be busy.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,12 @@ def own_backup_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """`seen("gone after 0.12 s")`: what a test of a fault measured, for `make faults` to print."""
+    return lambda text: request.node.user_properties.append(("seen", text))
+
+
+@pytest.fixture
 def redis_url() -> str:
     """The Redis database of this parallel worker."""
     return os.environ["REDIS_URL"]
@@ -159,10 +166,14 @@ def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
     The owner may create databases and nothing else. Everything is dropped afterwards.
     """
     made: list[tuple[str, str]] = []
+    taken = ExitStack()
 
-    def make(name: str | None = None, *, create: bool = True) -> str:
+    def make(name: str | None = None, *, create: bool = True, role: str = "owner", password: str = "") -> str:
         suffix = uuid.uuid4().hex[:10]
-        name, role, password = name or f"target_{suffix}", f"owner_{suffix}", uuid.uuid4().hex
+        if name is not None:  # another parallel worker may want the same one
+            turn = taken.enter_context(_admin())
+            turn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        name, role, password = name or f"target_{suffix}", f"{role}_{suffix}", password or uuid.uuid4().hex
         with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
             admin.execute(
                 sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(
@@ -177,7 +188,8 @@ def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
                 )
         made.append((name, role))
         parts = urlsplit(postgres_superuser_url)
-        return f"postgresql://{role}:{password}@{parts.hostname}:{parts.port}/{quote(name, safe='')}"
+        who = f"{quote(role, safe='')}:{quote(password, safe='')}"
+        return f"postgresql://{who}@{parts.hostname}:{parts.port}/{quote(name, safe='')}"
 
     yield make
     with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
@@ -189,6 +201,7 @@ def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
             for (other,) in owned:
                 admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(other)))
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    taken.close()
 
 
 @pytest.fixture

@@ -1,6 +1,11 @@
 // A run's log: appends lines as they are stored, follows the end, pauses when the reader scrolls up, finds.
 
 const KEEP_LINES = 5_000;
+// More lines at once than anybody can read: the earlier ones are left to the page of the whole log.
+const DRAW_LINES = 1_000;
+// Drawing takes at most a third of the time, so that the reader can click and type while lines flood in.
+const DRAW_EVERY_MS = 100;
+const REST_PER_WORK = 2;
 const log = document.querySelector("[data-log-stream]");
 if (log) followLog(log);
 
@@ -10,6 +15,8 @@ function followLog(box) {
   const found = document.querySelector("[data-log-found]");
   let last = Number(box.lastElementChild?.dataset.number ?? 0);
   let following = true;
+  let waiting = [];
+  let rest = DRAW_EVERY_MS;
 
   function follow(wanted) {
     following = wanted;
@@ -18,7 +25,21 @@ function followLog(box) {
   }
   const matches = (line) => line.textContent.toLowerCase().includes(find?.value.trim().toLowerCase() ?? "");
 
+  function take(lines) {
+    if (!waiting.length) setTimeout(draw, rest);
+    waiting = [...waiting, ...lines].slice(-DRAW_LINES);
+  }
+
+  function draw() {
+    const began = performance.now();
+    append(waiting);
+    waiting = [];
+    if (following) box.scrollTop = box.scrollHeight;
+    rest = Math.max(DRAW_EVERY_MS, REST_PER_WORK * (performance.now() - began));
+  }
+
   function append(lines) {
+    if (lines[0].number > last + 1) box.replaceChildren(); // never lines on both sides of a gap
     const fresh = lines.filter((line) => line.number > last).map(({ number, level, text }) => {
       const row = document.createElement("span");
       row.className = "log__line";
@@ -29,13 +50,13 @@ function followLog(box) {
       return row;
     });
     last = lines.at(-1)?.number ?? last;
+    const outgrown = box.childElementCount + fresh.length - KEEP_LINES;
+    for (const row of [...box.children].slice(0, Math.max(outgrown, 0))) row.remove();
     box.append(...fresh);
-    while (box.childElementCount > KEEP_LINES) box.firstElementChild.remove();
-    if (following) box.scrollTop = box.scrollHeight;
   }
 
   const stream = new EventSource(`${box.dataset.logStream}?after=${last}`);
-  stream.addEventListener("lines", (event) => append(JSON.parse(event.data)));
+  stream.addEventListener("lines", (event) => take(JSON.parse(event.data)));
   stream.addEventListener("end", () => stream.close());
 
   toggle?.addEventListener("click", () => follow(!following));

@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -82,6 +83,7 @@ def test_long_after_signing_in_the_password_is_asked_for_as_well(client: Client,
     assert dba.has_factor
 
 
+@pytest.mark.fault(25)
 def test_replacing_asks_for_a_fresh_code_and_ends_the_other_sessions(client: Client, dba: User) -> None:
     other = Client()
     sign_in(other, dba)
@@ -180,7 +182,8 @@ def test_without_a_factor_there_is_nothing_to_ask(viewer: User) -> None:
         viewer.verify_code("123456")
 
 
-def test_every_failure_doubles_the_wait_up_to_a_limit(dba: User) -> None:
+@pytest.mark.fault(24)
+def test_every_failure_doubles_the_wait_up_to_a_limit(dba: User, seen: Callable[[str], None]) -> None:
     factor = enrol(dba)
     waits = []
     for failures in (1, 2, 3, 10, 11, 12, MOST_FAILURES):
@@ -188,9 +191,13 @@ def test_every_failure_doubles_the_wait_up_to_a_limit(dba: User) -> None:
         _, details = factor.verify_is_allowed()  # type: ignore[no-untyped-call]
         waits.append(round((details["locked_until"] - factor.throttling_failure_timestamp).total_seconds()))
     assert waits == [1, 2, 4, 512, LONGEST_DELAY_S, LONGEST_DELAY_S, LONGEST_DELAY_S]
+    seen(f"waits of {', '.join(map(str, waits))} s")
 
 
-def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_wait(dba: User) -> None:
+@pytest.mark.fault(24)
+def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_wait(
+    dba: User, seen: Callable[[str], None]
+) -> None:
     enrol(dba)
     for _ in range(20):
         with pytest.raises(WrongCode):
@@ -203,6 +210,24 @@ def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_w
     dba.verify_code(current_code(dba))
     dba.factor.refresh_from_db()  # type: ignore[union-attr]
     assert dba.factor.throttling_failure_count == 0  # type: ignore[union-attr]
+    seen("20 audit entries; during the wait even the right code is not looked at, after it it works")
+
+
+@pytest.mark.slow(8)
+@pytest.mark.fault(24)
+def test_the_right_code_works_once_the_wait_is_over_by_the_clock(
+    dba: User, seen: Callable[[str], None]
+) -> None:
+    enrol(dba)
+    for failures, wait_s in ((1, 1), (2, 2), (3, 4)):
+        with pytest.raises(WrongCode):
+            dba.verify_code("000000")
+        with pytest.raises(Throttled):
+            dba.verify_code(current_code(dba))
+        assert dba.factor.throttling_failure_count == failures  # type: ignore[union-attr]
+        time.sleep(wait_s + 0.1)
+    dba.verify_code(current_code(dba))
+    seen("by the clock, the right code works after 3 wrong ones and 4 s")
 
 
 def test_a_wrong_password_counts_as_a_failure_and_uses_no_code_up(dba: User) -> None:
@@ -241,6 +266,7 @@ def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> No
     assert Entry.objects.first().action == "factor.refused"
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("kind", ["one-time code", "recovery code"])
 def test_one_code_in_ten_threads_at_once_is_accepted_once(committed_db: Any, kind: str) -> None:
     user = person("Dana Baker")

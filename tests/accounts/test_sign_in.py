@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -53,6 +54,7 @@ def test_guessing_passwords_is_slowed_down(client: Client, viewer: User) -> None
     assert "Too many failed attempts" in give_password(client, viewer).content.decode()
 
 
+@pytest.mark.fault(25)
 def test_with_a_factor_nothing_is_shown_before_the_code(client: Client, dba: User) -> None:
     enrol(dba)
     assert give_password(client, dba)["Location"] == "/account/login/code/"
@@ -100,7 +102,10 @@ def test_a_recovery_code_signs_in_once(client: Client, dba: User) -> None:
     assert "not one of your unused recovery codes" in answer.content.decode()
 
 
-def test_the_id_of_the_session_changes_at_signing_in(client: Client, viewer: User) -> None:
+@pytest.mark.fault(25)
+def test_the_id_of_the_session_changes_at_signing_in(
+    client: Client, viewer: User, seen: Callable[[str], None]
+) -> None:
     client.get("/account/login/")
     session = client.session
     session["seen"] = True
@@ -109,6 +114,7 @@ def test_the_id_of_the_session_changes_at_signing_in(client: Client, viewer: Use
     client.cookies["deployctl_session"] = str(before)
     give_password(client, viewer)
     assert client.session.session_key != before
+    seen("another id after the password")
 
 
 def test_a_disabled_person_is_told_so(client: Client, viewer: User, administrator: User) -> None:
@@ -158,7 +164,10 @@ def test_asking_for_an_unknown_address_looks_the_same(client: Client, viewer: Us
     assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
 
 
-def test_a_changed_password_ends_the_other_sessions(client: Client, viewer: User) -> None:
+@pytest.mark.fault(25)
+def test_a_changed_password_ends_the_other_sessions(
+    client: Client, viewer: User, seen: Callable[[str], None]
+) -> None:
     other = Client()
     give_password(client, viewer)
     give_password(other, viewer)
@@ -170,6 +179,7 @@ def test_a_changed_password_ends_the_other_sessions(client: Client, viewer: User
     assert client.get("/member/").status_code == 200
     assert other.get("/member/").status_code == 302
     assert Entry.objects.filter(action="password.changed").exists()
+    seen("a new password ended the other session and kept this one")
 
 
 def test_while_attempts_cannot_be_counted_passwords_are_not_looked_at(

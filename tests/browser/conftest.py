@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,12 +38,11 @@ def product() -> Iterator[Product]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
+@contextmanager
+def a_browser() -> Iterator[Browser]:
     """A real Chromium: the one that `make test` found or installed.
 
-    For one test only: while it lives, Playwright keeps an event loop in this thread, in which Django
-    refuses the database to whichever test comes next.
+    While it lives, Playwright keeps an event loop in this thread, in which Django refuses the database.
     """
     found = os.environ.get("DEPLOYCTL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     # Chromium's own sandbox refuses to work for root, which is who tests run as in containers.
@@ -51,6 +51,13 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=[*QUIET, *sandbox])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    """A browser for one test: the next one may need the database."""
+    with a_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
-import sys
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,11 +15,17 @@ import pytest
 import redis
 from django.utils import timezone
 
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission
+from deployctl.audit.models import Entry
+from deployctl.embedded.redis import RedisServer
 from deployctl.postgres.connection import connect
 from deployctl.postgres.queries import activity
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
+from tests.faults.installation import Installation, Process
+from tests.people import person
 from tests.runs.conftest import add_target, executed, kinds, real_target  # noqa: F401 (fixtures)
 
 
@@ -28,24 +35,40 @@ def _empty_broker(redis_url: str) -> None:
 
 
 @pytest.fixture
-def start_worker(committed_db: Committed) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def installation(committed_db: Committed, tmp_path: Path) -> Iterator[Installation]:
+    """What tests start of the product, on the session's broker."""
+    with Installation(committed_db.environment, tmp_path) as processes:
+        yield processes
+
+
+@pytest.fixture
+def start_worker(installation: Installation) -> Callable[[], Process]:
     """`start_worker()`: a worker process, killed at the end if it still runs."""
-    workers: list[subprocess.Popen[bytes]] = []
+    return installation.worker
 
-    def start() -> subprocess.Popen[bytes]:
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.worker"],
-                env=committed_db.environment,
-                start_new_session=True,
-            )
-        )
-        return workers[-1]
 
-    yield start
-    for worker in workers:
-        worker.kill()
-        worker.wait()
+@pytest.fixture
+def broker() -> Iterator[RedisServer]:
+    """A broker that a test may stop and start."""
+    folder = Path(tempfile.mkdtemp(prefix="deployctl-test-broker-"))
+    try:
+        with RedisServer(folder / "redis") as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def apart(committed_db: Committed, broker: RedisServer, tmp_path: Path) -> Iterator[Installation]:
+    """What tests start of the product, on a broker of its own."""
+    with Installation(committed_db.environment | {"REDIS_URL": broker.url()}, tmp_path) as processes:
+        yield processes
+
+
+@pytest.fixture
+def dba(committed_db: Committed) -> User:
+    """Who presses."""
+    return person("Dana Baker", Permission.OPERATOR, Permission.APPROVER)
 
 
 @pytest.fixture
@@ -53,12 +76,13 @@ def shop(real_target: Target) -> Target:  # noqa: F811
     return real_target
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    """Wait for something; fail when it does not happen."""
-    deadline = time.monotonic() + seconds
+def until(condition: Callable[[], Any], seconds: float = 20) -> float:
+    """Wait for something; fail when it does not happen. Returns the seconds it took."""
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() - began < seconds, "waited in vain"
         time.sleep(0.05)
+    return time.monotonic() - began
 
 
 def has_said(run: Run, text: str) -> Callable[[], bool]:
@@ -78,6 +102,11 @@ def sessions_of(run: Run) -> list[int]:
 def programs_of(run: Run) -> list[int]:
     """The run's processes on this machine."""
     return [process.pid for process in reaper.processes_of(run.mark)]
+
+
+def changes_of(run: Run) -> list[str]:
+    """What the audit log says of a run, oldest first."""
+    return list(Entry.objects.about(run).order_by("sequence").values_list("action", flat=True))
 
 
 def effects(target: Target) -> int:

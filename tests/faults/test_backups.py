@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from deployctl.runs.execution import reaper
 from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.models.backup import BackupTrust
 from tests.faults.conftest import has_ended, let_lease_run_out, programs_of, until
-from tests.faults.test_workers import StartWorker, request
+from tests.faults.test_workers import Seen, StartWorker, request
 from tests.operations.restoring import databases_of
 
 
@@ -74,46 +77,67 @@ def test_trust_rises_with_what_runs_prove(filled: Target, backup: Backup, execut
     assert shown.last_restore_s == restored.facts["restore_s"]
 
 
+@pytest.mark.fault(16)
 def test_one_flipped_bit_anywhere_fails_the_verification_naming_the_file(
     filled: Target, backup: Backup, executed: Executed
 ) -> None:
-    """[16] by runs; a hundred places are tried in tests/operations/test_manifest.py"""
+    """Each file once; a hundred places are tried below, and in tests/operations/test_manifest.py."""
     chance, folder = random.Random(16), filled.backup_folder().path(backup.name)
     for path in sorted(folder.iterdir()):
-        whole = path.read_bytes()
-        content = bytearray(whole)
-        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-        path.write_bytes(content)
+        with flipped(path, chance):
+            run = executed(filled, "verify")
 
-        run = executed(filled, "verify")
-
-        path.write_bytes(whole)
         assert run.state == RunState.FAILED
         assert path.name in run.summary
     assert executed(filled, "verify").state == RunState.SUCCEEDED
 
 
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda path: path.write_bytes(path.read_bytes()[:100]), "is truncated: 100 of"),
-        (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.unlink(), "is missing"),
-        (lambda path: path.with_name("extra").write_bytes(b"x"), "but not in its manifest"),
-        (lambda path: swap(path, path.with_name("toc.dat")), "has the content of toc.dat"),
-    ],
-)
-def test_each_damage_has_its_own_message_and_trust_does_not_rise(
-    filled: Target, backup: Backup, executed: Executed, damage: Callable[[Path], object], words: str
+@pytest.mark.slow(20)
+@pytest.mark.fault(16)
+def test_a_hundred_flipped_bits_fail_a_hundred_verifications(
+    filled: Target, backup: Backup, executed: Executed, seen: Seen
 ) -> None:
-    """[17]"""
-    damage(next(filled.backup_folder().path(backup.name).glob("*.dat.gz")))
+    chance, found = random.Random(), Counter[str]()
+    files = sorted(filled.backup_folder().path(backup.name).iterdir())
+    for number in range(100):
+        # Every file has its turn, however small it is beside the others.
+        path = files[number] if number < len(files) else chance.choice(files)
+        with flipped(path, chance):
+            run = executed(filled, "verify")
+        assert run.state == RunState.FAILED, path
+        assert path.name in run.summary, run.summary
+        found[path.name] += 1
+    assert executed(filled, "verify").state == RunState.SUCCEEDED
+    told = ", ".join(f"{name} {times}" for name, times in found.items())
+    seen(f"{found.total()} of 100 found and the file named ({told}); whole again, it verifies")
 
-    run = executed(filled, "verify")
 
-    assert run.state == RunState.FAILED
-    assert words in run.summary
+@pytest.mark.fault(17)
+def test_each_damage_has_its_own_message_and_trust_does_not_rise(
+    filled: Target, backup: Backup, executed: Executed, seen: Seen
+) -> None:
+    folder = filled.backup_folder().path(backup.name)
+    rows = next(path.name for path in folder.glob("*.dat.gz"))
+    whole = folder.with_name("whole")
+    shutil.copytree(folder, whole)
+    damages: dict[str, Callable[[Path], object]] = {
+        "is truncated: 100 of": lambda path: path.write_bytes(path.read_bytes()[:100]),
+        "is empty": lambda path: path.write_bytes(b""),
+        "is missing": lambda path: path.unlink(),
+        "but not in its manifest": lambda path: path.with_name("extra").write_bytes(b"x"),
+        "has the content of toc.dat": lambda path: swap(path, path.with_name("toc.dat")),
+    }
+    for words, damage in damages.items():
+        damage(folder / rows)
+
+        run = executed(filled, "verify")
+
+        assert run.state == RunState.FAILED
+        assert words in run.summary
+        shutil.rmtree(folder)
+        shutil.copytree(whole, folder)
     assert len(levels(backup)) == 2
+    seen("“" + "”, “".join(damages) + "”")
 
 
 def test_a_manifest_that_was_replaced_whole_is_not_restored(
@@ -146,13 +170,13 @@ def test_after_a_restore_the_target_is_still_recognised(
     assert databases_of(filled.spec()) == [filled.spec().dbname]
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(
     ("kind", "state"), [("test_restore", RunState.INTERRUPTED), ("restore", RunState.UNKNOWN)]
 )
 def test_a_worker_killed_in_a_restore_leaves_the_original_and_its_copy_is_swept(
-    filled: Target, start_worker: StartWorker, kind: str, state: RunState
+    filled: Target, start_worker: StartWorker, seen: Seen, kind: str, state: RunState
 ) -> None:
-    """[20]"""
     with connect(filled.spec(), application_name="test") as session:
         session.execute(
             # Its index takes a while to be made again.
@@ -177,13 +201,25 @@ def test_a_worker_killed_in_a_restore_leaves_the_original_and_its_copy_is_swept(
     assert run.state == state
     assert databases_of(filled.spec()) == [name]
     assert oid_of(filled)
+    seen(f"worker killed in {kind}: {state}, the original serves, the copy was dropped")
 
 
+@pytest.mark.fault(10)
 def test_a_restore_while_a_backup_runs_is_refused(filled: Target) -> None:
-    """[10]"""
     first = request(filled, "backup")
     with pytest.raises(Refusal, match=f"run {first.pk}"):
         request(filled, RestoreTest.kind)
+
+
+@contextmanager
+def flipped(path: Path, chance: random.Random) -> Iterator[None]:
+    """One bit of a file turned around meanwhile."""
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+    yield
+    path.write_bytes(whole)
 
 
 def swap(one: Path, other: Path) -> None:

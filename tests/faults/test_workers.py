@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 
 import psycopg
 import pytest
+from django.test import Client
 
+from deployctl.accounts.roles import Permission
 from deployctl.audit import Machine
 from deployctl.errors import Refusal
-from deployctl.runs import publishing
-from deployctl.runs.execution import dispatcher, reaper
+from deployctl.runs.execution import reaper
 from deployctl.runs.models import Backup, Run, RunState, Target
 from tests.faults.conftest import (
+    changes_of,
     effects,
     has_ended,
     has_said,
@@ -24,26 +25,44 @@ from tests.faults.conftest import (
     sessions_of,
     until,
 )
+from tests.faults.installation import Installation, Process
+from tests.people import person
 
 SYSTEM = Machine("test")
-StartWorker = Callable[[], "subprocess.Popen[bytes]"]
+StartWorker = Callable[[], Process]
+Seen = Callable[[str], None]
 
 
 def request(target: Target, kind: str, **params: object) -> Run:
     return Run.request(target=target, kind=kind, params=params, by=SYSTEM)
 
 
+@pytest.fixture
+def large(shop: Target) -> Target:
+    """A target whose backup takes a while."""
+    with psycopg.connect(shop.spec().conninfo(), autocommit=True) as session:
+        session.execute(
+            "CREATE TABLE big AS SELECT n, md5(n::text) AS word FROM generate_series(1, 1500000) n"
+        )
+    return shop
+
+
+def is_dumping(target: Target) -> bool:
+    """Whether rows are being written."""
+    return any(path.stat().st_size for path in target.backup_folder().root.glob("*.partial/**/*.dat*"))
+
+
+@pytest.mark.fault(1)
 def test_a_killed_worker_leaves_nothing_running_and_an_honest_state(
-    shop: Target, start_worker: StartWorker
+    shop: Target, start_worker: StartWorker, seen: Seen
 ) -> None:
-    """[1]"""
     worker = start_worker()
     run = request(shop, "sleep")
     until(has_said(run, "asleep"))
     assert programs_of(run)
 
     worker.kill()
-    until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
+    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
 
     run.refresh_from_db()
     assert run.state == RunState.RUNNING, "nobody knows yet"
@@ -55,10 +74,11 @@ def test_a_killed_worker_leaves_nothing_running_and_an_honest_state(
     assert "was lost" in run.summary
     assert "nothing on it was changed" in run.summary
     request(shop, "sleep")
+    seen(f"of a program all gone after {gone:.2f} s")
 
 
-def test_a_killed_pool_process_is_the_same(shop: Target, start_worker: StartWorker) -> None:
-    """[2]"""
+@pytest.mark.fault(2)
+def test_a_killed_pool_process_is_the_same(shop: Target, start_worker: StartWorker, seen: Seen) -> None:
     start_worker()
     run = request(shop, "sleep", where="session")
     until(has_said(run, "sleeping"))
@@ -68,18 +88,95 @@ def test_a_killed_pool_process_is_the_same(shop: Target, start_worker: StartWork
 
     os.kill(run.worker_pid, signal.SIGKILL)
     # A server from 14 on looks every second whether its client is still there.
-    until(lambda: not sessions_of(run), seconds=3)
+    gone = until(lambda: not sessions_of(run), seconds=2)
 
     let_lease_run_out(run)
     assert reaper.reap() == 1
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
+    assert "run.succeeded" not in changes_of(run)
+    seen(f"of a long statement gone after {gone:.2f} s")
 
 
+@pytest.mark.fault(1)
+def test_a_backup_cut_off_is_never_listed(large: Target, start_worker: StartWorker, seen: Seen) -> None:
+    worker = start_worker()
+    run = request(large, "backup")
+    until(lambda: is_dumping(large))
+
+    worker.kill()
+    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
+
+    folder = large.backup_folder()
+    assert folder.list() == ()
+    (left,) = folder.root.iterdir()
+    assert left.name.endswith(".partial")
+    let_lease_run_out(run)
+    reaper.reap()
+    run.refresh_from_db()
+    assert run.state == RunState.INTERRUPTED
+    assert not Backup.objects.exists()
+    assert list(folder.root.iterdir()) == []
+    seen(f"of a backup all gone after {gone:.2f} s, only {left.suffix} left and then removed")
+
+
+@pytest.mark.slow(20)
+@pytest.mark.fault(2)
+def test_a_backup_whose_pool_process_was_killed_is_no_backup_and_its_worker_goes_on(
+    large: Target, start_worker: StartWorker, seen: Seen
+) -> None:
+    start_worker()
+    run = request(large, "backup")
+    until(lambda: is_dumping(large))
+    run.refresh_from_db()
+    assert run.worker_pid is not None
+
+    os.kill(run.worker_pid, signal.SIGKILL)
+    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
+
+    assert large.backup_folder().list() == ()
+    let_lease_run_out(run)
+    assert reaper.reap() == 1
+    run.refresh_from_db()
+    assert run.state == RunState.INTERRUPTED
+    assert "run.succeeded" not in changes_of(run)
+    assert not Backup.objects.exists()
+    again = request(large, "backup")
+    until(has_ended(again), seconds=60)
+    again.refresh_from_db()
+    assert again.state == RunState.SUCCEEDED
+    seen(f"of a backup all gone after {gone:.2f} s, {run.state}, the same worker made the next one")
+
+
+@pytest.mark.slow(80)
+@pytest.mark.timeout(180)
+@pytest.mark.fault(1)
+def test_a_lost_backup_is_settled_within_lease_and_sweep(
+    large: Target, installation: Installation, seen: Seen
+) -> None:
+    """Without helping time along."""
+    worker = installation.worker()
+    installation.upkeep()
+    installation.beat()
+    run = request(large, "backup")
+    until(lambda: is_dumping(large))
+    folder = large.backup_folder()
+
+    worker.kill()
+    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
+    # 45 s of lease, renewed just now at the most, and a sweep every 15 s, which takes a moment itself.
+    took = until(has_ended(run), seconds=45 + 15 + 5)
+
+    run.refresh_from_db()
+    assert run.state == RunState.INTERRUPTED
+    assert list(folder.root.iterdir()) == []
+    seen(f"by real time all gone after {gone:.2f} s, interrupted and .partial removed after {took:.0f} s")
+
+
+@pytest.mark.fault(3)
 def test_a_worker_killed_while_it_changes_leaves_the_decision_to_a_person(
     shop: Target, start_worker: StartWorker
 ) -> None:
-    """[3]"""
     worker = start_worker()
     run = request(shop, "change", seconds=60)
     until(lambda: run.steps.count() == 2)
@@ -97,103 +194,42 @@ def test_a_worker_killed_while_it_changes_leaves_the_decision_to_a_person(
     assert effects(shop) == 1, "it is not tried again"
 
 
-def test_a_backup_cut_off_is_never_listed(shop: Target, start_worker: StartWorker) -> None:
-    """[1]"""
-    with psycopg.connect(shop.spec().conninfo(), autocommit=True) as session:
-        session.execute(
-            "CREATE TABLE big AS SELECT n, md5(n::text) AS word FROM generate_series(1, 1500000) n"
-        )
-    worker = start_worker()
-    run = request(shop, "backup")
-    folder = shop.backup_folder()
-    until(lambda: any(path.stat().st_size for path in folder.root.glob("*.partial/**/*.dat*")))
-    worker.kill()
-    until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
-
-    assert folder.list() == ()
-    let_lease_run_out(run)
-    reaper.reap()
-    run.refresh_from_db()
-    assert run.state == RunState.INTERRUPTED
-    assert not Backup.objects.exists()
-    assert list(folder.root.iterdir()) == []
-
-
-def test_a_message_that_was_never_sent_is_sent_later_and_once(
-    shop: Target, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.fault(13)
+def test_cancelling_ends_everything_within_five_seconds(
+    shop: Target, start_worker: StartWorker, signed_in: Callable[..., Client], seen: Seen
 ) -> None:
-    """[4]"""
-    with monkeypatch.context() as died:
-        died.setattr(publishing, "hint", lambda _run_id: False)
-        run = request(shop, "change")
-    start_worker()
-    Run.objects.filter(pk=run.pk).update(requested_at="2026-01-01T00:00:00Z")
-
-    assert dispatcher.dispatch() == 1
-    until(has_ended(run))
-    assert effects(shop) == 2
-
-
-def test_a_flushed_broker_loses_no_run_and_doubles_none(
-    shop: Target, start_worker: StartWorker, redis_url: str
-) -> None:
-    """[5]"""
-    import redis
-
-    change, *looks = [request(shop, "change"), *(request(shop, "look") for _ in range(5))]
-    redis.Redis.from_url(redis_url).flushdb()
-    long_ago = "2026-01-01T00:00:00Z"
-    Run.objects.update(requested_at=long_ago, published_at=long_ago)
-    assert dispatcher.dispatch() == 6
-
-    start_worker()
-    for run in (change, *looks):
-        until(has_ended(run))
-    assert set(Run.objects.values_list("state", flat=True)) == {RunState.SUCCEEDED}
-    assert effects(shop) == 2
-
-
-def test_one_message_twenty_times_is_executed_once(shop: Target, start_worker: StartWorker) -> None:
-    """[8]"""
-    run = request(shop, "change", seconds=1)
-    assert all(publishing.hint(run.pk) for _ in range(20))
-    start_worker()
-
-    until(has_ended(run))
-    last = request(shop, "look")
-    until(has_ended(last))
-    assert effects(shop) == 2
-    assert run.steps.count() == 2
-
-
-def test_cancelling_ends_everything_within_five_seconds(shop: Target, start_worker: StartWorker) -> None:
-    """[13]"""
     start_worker()
     run = request(shop, "sleep")
     until(has_said(run, "asleep"))
     run.cancel(by=SYSTEM)
 
-    until(has_ended(run), seconds=5)
+    gone = until(has_ended(run), seconds=5)
     run.refresh_from_db()
     assert run.state == RunState.CANCELLED
     assert programs_of(run) == sessions_of(run) == []
+    page = signed_in(person("Vi Ewing", Permission.VIEWER)).get(f"/runs/{run.pk}/").text
+    assert "only reads shop; nothing on it was changed. Start it again." in page
     request(shop, "change")
+    seen(f"all gone after {gone:.2f} s; the page says that nothing was changed")
 
 
-def test_a_worker_told_to_stop_finishes_first(shop: Target, start_worker: StartWorker) -> None:
-    """[14]"""
+@pytest.mark.fault(14)
+def test_a_worker_told_to_stop_finishes_first(shop: Target, start_worker: StartWorker, seen: Seen) -> None:
     worker = start_worker()
-    run = request(shop, "sleep", seconds=3)
+    run = request(shop, "sleep", seconds=2)
     until(has_said(run, "asleep"))
     worker.terminate()
 
     assert worker.wait(15) == 0
     run.refresh_from_db()
     assert run.state == RunState.SUCCEEDED
+    seen("told to finish: succeeded")
 
 
-def test_a_worker_told_to_stop_at_once_marks_its_run(shop: Target, start_worker: StartWorker) -> None:
-    """[14]"""
+@pytest.mark.fault(14)
+def test_a_worker_told_to_stop_at_once_marks_its_run(
+    shop: Target, start_worker: StartWorker, seen: Seen
+) -> None:
     worker = start_worker()
     run = request(shop, "change", seconds=60)
     until(lambda: run.steps.count() == 2)
@@ -205,3 +241,4 @@ def test_a_worker_told_to_stop_at_once_marks_its_run(shop: Target, start_worker:
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
     assert "its worker was told to end" in run.summary
+    seen(f"told to stop at once: {run.state}, with the reason")

@@ -108,6 +108,7 @@ WORKER = """
 """
 
 
+@pytest.mark.fault(1)
 def test_kill_9_in_the_middle_leaves_no_child_no_session_and_only_a_partial(
     url: str, watch: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_kill_9_in_the_middle_leaves_no_child_no_session_and_only_a_partial(
     assert left.name.endswith(".partial")
 
 
+@pytest.mark.fault(13)
 def test_cancelling_ends_everything_within_five_seconds(
     large: ConnectionSpec, watch: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -155,8 +157,13 @@ def test_cancelling_ends_everything_within_five_seconds(
     assert took < 5
 
 
+@pytest.mark.fault(15)
 def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
-    large: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    large: ConnectionSpec,
+    make_database: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: Callable[[str], None],
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -164,19 +171,21 @@ def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
     if subprocess.run([mount, "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=False).returncode:
         pytest.skip("a small disk can only be made by root")
     try:
-        earlier = disk / "backups" / "earlier"
-        earlier.mkdir(parents=True)
+        earlier = Backup().perform(job_for(fill(parse_url(make_database()), rows=100), disk)).artefact
+        assert earlier is not None
         # What the check before the start would notice, somebody else may fill later.
         monkeypatch.setattr(LocalFolder, "free_bytes", lambda _: 1 << 40)
         job = job_for(large, disk)
         with pytest.raises(
             OperationFailed, match=r"disk of the backup folder .* is full.*earlier backups are untouched"
-        ):
+        ) as caught:
             Backup().perform(job)
 
-        assert list((disk / "backups").iterdir()) == [earlier]
+        assert list((disk / "backups").iterdir()) == [earlier.path]
+        manifest.check(earlier.path, manifest.read(earlier.path, expected_sha256=earlier.manifest_sha256))
     finally:
         subprocess.run([shutil.which("umount") or "umount", disk], check=True)
+    seen(f"a tmpfs of 20 MB: “{caught.value}”; the earlier backup is whole")
 
 
 def test_too_little_room_is_refused_before_the_start(
@@ -192,18 +201,23 @@ def test_too_little_room_is_refused_before_the_start(
     assert job.steps == [("Look at the database", "failed")]
 
 
+@pytest.mark.fault(18)
 def test_a_dump_tool_older_than_the_server_is_refused_naming_both(
-    spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
     (tmp_path / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n")
     (tmp_path / "pg_dump").chmod(0o755)
     monkeypatch.setattr(tools, "folders", lambda: [tmp_path])
 
-    message = failed(job_for(spec, tmp_path), ToolMissing)
+    job = job_for(spec, tmp_path)
+    message = failed(job, ToolMissing)
 
     assert "9.6.24" in message
     with connect(spec, application_name="test") as session:
-        assert f"The server is PostgreSQL {session.info.server_version // 10000}," in message
+        server = session.info.server_version // 10000
+    assert f"The server is PostgreSQL {server}," in message
+    assert job.output == b"", "the tool was started"
+    seen(f"pg_dump 9.6.24 for server {server}: refused before anything was started, both named")
 
 
 def test_a_table_that_the_role_may_not_read_is_named_with_the_grant(

@@ -57,6 +57,7 @@ def test_the_manifest_can_be_checked_without_us(backup: Path) -> None:
     subprocess.run([program, "--check", "--strict", manifest.SUM_NAME], cwd=backup, check=True)
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize(
     ("damage", "file", "words"),
     [
@@ -91,6 +92,7 @@ def test_a_link_in_place_of_a_file_is_not_followed(backup: Path) -> None:
         look(backup)
 
 
+@pytest.mark.fault(16)
 def test_one_flipped_bit_anywhere_is_found_and_its_file_named(backup: Path) -> None:
     chance = random.Random(3)
     files = sorted(backup.iterdir())

@@ -136,8 +136,9 @@ def test_bodies_with_semicolons_and_percent_signs_run_as_they_are(
     assert rows(url, "SELECT f()") == [("100 %s",)]
 
 
+@pytest.mark.fault(12)
 def test_a_blocked_migration_names_the_session_and_can_be_run_again(
-    tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 2)
     url = make_database()
@@ -147,8 +148,10 @@ def test_a_blocked_migration_names_the_session_and_can_be_run_again(
 
     with psycopg.connect(url, application_name="forgotten editor") as blocker:
         blocker.execute("SELECT count(*) FROM one")
+        began = time.monotonic()
         with pytest.raises(OperationFailed) as caught:
             apply(job)
+        took = time.monotonic() - began
         holder = blocker.info.backend_pid
 
     sentence = str(caught.value)
@@ -159,6 +162,7 @@ def test_a_blocked_migration_names_the_session_and_can_be_run_again(
     assert "It was undone entirely." in sentence
     assert "Waiting for a lock held by session" in job.text
     assert apply(job_for(project, url)) == ["2_two"]
+    seen(f"with a limit of 2 s failed after {took:.1f} s, naming session, application, state and query")
 
 
 def test_two_at_once_take_turns(

@@ -98,11 +98,15 @@ def test_sessions_that_connect_again_and_again_do_not_keep_the_names_from_changi
     assert plans(shop) == 1000
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("where", ["restore", "compare", "names"])
 def test_a_restore_that_fails_half_way_leaves_the_original_serving(
-    shop: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    shop: ConnectionSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: Callable[[str], None],
+    where: str,
 ) -> None:
-    """[20]"""
     artefact = back_up(shop, tmp_path)
     spoil(shop)
     with connect(shop.with_database("postgres"), application_name="test") as session:
@@ -131,6 +135,7 @@ def test_a_restore_that_fails_half_way_leaves_the_original_serving(
     assert plans(shop) == 10
     with connect(shop.with_database("postgres"), application_name="test") as session:
         assert databases.find(session, shop.dbname) == before
+    seen(f"cut off in {where}: the original is untouched and serves")
 
 
 def test_a_session_that_may_not_be_ended_is_named_and_the_original_serves(
@@ -250,11 +255,11 @@ def test_a_database_of_somebody_else_is_refused_with_the_statement(
         perform(Restore, shop, tmp_path, artefact)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("name", [*STRANGE, "x" * 63, "é" * 31])
 def test_databases_with_strange_names_are_restored_and_released(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
-    """[22]"""
     spec = parse_url(make_database(name))
     with connect(spec, application_name="test") as session:
         session.execute("CREATE TABLE plan AS SELECT 1 AS n")

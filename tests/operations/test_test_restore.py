@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,7 @@ def test_a_backup_that_comes_back_whole_is_proven_and_nothing_is_left(
     assert {(one.unit, one.total) for one in restored} == {("rows", sum(artefact.counts.values()))}
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -86,9 +89,13 @@ def test_a_backup_that_comes_back_whole_is_proven_and_nothing_is_left(
     ],
 )
 def test_content_that_differs_fails_although_every_tool_was_content(
-    shop: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, words: str
+    shop: ConnectionSpec,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: Callable[[str], None],
+    change: str,
+    words: str,
 ) -> None:
-    """[19]"""
     artefact = back_up(shop, tmp_path)
     restore = restoring.restore
 
@@ -102,6 +109,7 @@ def test_content_that_differs_fails_although_every_tool_was_content(
     with pytest.raises(OperationFailed, match=words):
         perform(RestoreTest, shop, tmp_path, artefact)
     assert databases_of(shop) == [shop.dbname]
+    seen(f"“{words}”")
 
 
 def test_order_does_not_matter_and_settings_neither(shop: ConnectionSpec) -> None:
@@ -196,12 +204,18 @@ def test_a_role_without_the_right_to_create_databases_is_told_the_statement(
         perform(RestoreTest, shop, tmp_path, artefact)
 
 
+@pytest.mark.fault(21)
 def test_a_dump_that_tries_to_run_a_program_fails_and_nothing_runs(
-    make_database: Callable[..., str], tmp_path: Path
+    make_database: Callable[..., str],
+    tmp_path: Path,
+    postgres_superuser_url: str,
+    seen: Callable[[str], None],
 ) -> None:
-    """[21]"""
-    spec, proof = parse_url(make_database()), tmp_path / "ran"
-    tmp_path.chmod(0o777)
+    # Where the server's account can write, unlike below pytest's own folder.
+    open_folder = Path(os.environ["TEST_FOLDER"]) / f"open-{uuid.uuid4().hex}"
+    open_folder.mkdir()
+    open_folder.chmod(0o777)
+    spec, proof = parse_url(make_database()), open_folder / "ran"
     with connect(spec, application_name="test") as session:
         session.execute(
             """
@@ -223,13 +237,17 @@ def test_a_dump_that_tries_to_run_a_program_fails_and_nothing_runs(
         perform(RestoreTest, spec, tmp_path, artefact)
     assert not proof.exists()
     assert databases_of(spec) == [spec.dbname]
+    with psycopg.connect(postgres_superuser_url) as admin:
+        admin.execute(f"COPY (SELECT 1) TO PROGRAM 'touch {proof}'".encode())
+    assert proof.exists(), "as superuser it would have run"
+    seen("nothing ran (as superuser the same statement does); “permission denied to COPY to … a program”")
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("name", STRANGE)
 def test_databases_with_strange_names_are_proven_and_nothing_else_is_touched(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
-    """[22]"""
     spec = parse_url(make_database(name))
     with connect(spec, application_name="test") as session:
         session.execute(

@@ -22,13 +22,23 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def add_target(make_database: Callable[..., str], secret_file: Callable[[str], str]) -> Callable[..., Target]:
-    """`add_target(name, environment="staging")`: a target on a database of its own; ask for `db` first."""
+    """`add_target(name, environment="staging")`: a target on a database of its own; ask for `db` first.
 
-    def add(name: str = "shop", environment: str = "staging", **database: Any) -> Target:
+    Further arguments are those of `make_database`.
+    """
+
+    def add(
+        name: str = "shop",
+        environment: str = "staging",
+        project_folder: str = "",
+        database: str | None = None,
+        **owner: Any,
+    ) -> Target:
         return Target.add(
             name=name,
             environment=environment,
-            connection_reference=secret_file(make_database(**database)),
+            connection_reference=secret_file(make_database(database, **owner)),
+            project_folder=project_folder,
             by=SYSTEM,
         )
 

@@ -70,6 +70,82 @@ class Change(Operation):
         return Outcome("Changed.", {"rows": 2})
 
 
+class Count(Operation):
+    """Changes alone: says numbers one after the other, then leaves a row."""
+
+    kind, title, help = "count", "Count", "Counts aloud."
+    changes_target, exclusive, time_limit_s = True, True, 60
+
+    @dataclass(frozen=True)
+    class Params:
+        numbers: int = param(10, label="Numbers", help="How far.", minimum=1)
+
+    def perform(self, job: Job) -> Outcome:
+        loop = f"for n in range(1, {job.params.numbers} + 1): print(n, flush=True); time.sleep(0.1)"
+        with job.step("count"):
+            job.execute([sys.executable, "-c", f"import time\n{loop}"])
+        with job.step("row"):
+            session = job.connect()
+            session.execute("CREATE TABLE IF NOT EXISTS effects (run int)")
+            session.execute("INSERT INTO effects VALUES (%s)", [job.run_id])
+        return Outcome("Counted.")
+
+
+class Note(Operation):
+    """Leaves a row, beside others, and takes a moment over it."""
+
+    kind, title, help = "note", "Note", "Leaves a note."
+    changes_target, exclusive, time_limit_s = True, False, 60
+
+    def perform(self, job: Job) -> Outcome:
+        with job.step("note"):
+            job.connect().execute("INSERT INTO effects VALUES (%s)", [job.run_id])
+            time.sleep(0.2)
+        return Outcome("Noted.")
+
+
+FLOOD = r"""
+import base64, os, sys, time, urllib.parse
+out, word = sys.stdout.buffer, os.environ["WORD"]
+spellings = [word, urllib.parse.quote(word, safe=""), repr(word), base64.b64encode(word.encode()).decode()]
+for spelling in spellings:
+    out.write(b"it is ")
+    for letter in spelling:  # cut into as many pieces as there are
+        out.write(letter.encode())
+        out.flush()
+    out.write(b".\n")
+out.write(b"<script>window.harmed = 1</script><img src=x onerror='window.harmed = 2'>\n")
+out.write(b"NUL \x00, red \x1b[31m, a title \x1b]0;gotcha\x07, no UTF-8 \xff\xfe\xc3\x28\n")
+for _ in range(160):
+    out.write(b"y" * 65536)
+out.write(b"\n")
+line, written, number = b"%09d " + b"z" * 180 + b" " + word.encode() + b"\n", 0, 0
+while written < int(sys.argv[1]) * 1_000_000:
+    out.write(line.replace(b"%09d", b"%09d" % number))
+    written, number = written + len(line), number + 1
+out.write(b"the last line\n")
+"""
+
+
+class Flood(Operation):
+    """Runs a program that writes more than anybody can read, and everything that could do harm."""
+
+    kind, title, help = "flood", "Flood", "Floods the log."
+    changes_target, exclusive, time_limit_s = False, True, 300
+
+    @dataclass(frozen=True)
+    class Params:
+        megabytes: int = param(1, label="Megabytes", help="How much.", minimum=1)
+
+    def perform(self, job: Job) -> Outcome:
+        with job.step("flood"):
+            job.execute(
+                [sys.executable, "-c", FLOOD, str(job.params.megabytes)],
+                env={"WORD": job.target.connection.password},
+            )
+        return Outcome("Flooded.")
+
+
 class Break(Operation):
     """Fails as asked."""
 
@@ -117,7 +193,7 @@ class Chatter(Operation):
 
 
 KINDS: Mapping[str, type[Operation]] = {
-    operation.kind: operation for operation in (Look, Sleep, Change, Break, Chatter)
+    operation.kind: operation for operation in (Look, Sleep, Change, Count, Note, Flood, Break, Chatter)
 }
 
 

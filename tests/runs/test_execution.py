@@ -125,6 +125,7 @@ def test_a_worker_that_is_ended_settles_its_run_first(real_target: Target) -> No
     assert "nothing on it was changed" in run.summary
 
 
+@pytest.mark.fault(28)
 def test_a_secret_is_nowhere(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "chatter", lines=50)
 
@@ -311,6 +312,16 @@ def test_a_queued_run_that_nobody_heard_of_is_told_again(
     assert new.state == RunState.QUEUED
 
 
+def test_a_run_of_which_nobody_could_be_told_is_told_sooner(real_target: Target) -> None:
+    unpublished, published, new = (request(real_target, "look") for _ in range(3))
+    asked = timezone.now() - dt.timedelta(seconds=5)
+    Run.objects.filter(pk__in=[unpublished.pk, published.pk]).update(requested_at=asked, published_at=asked)
+    Run.objects.filter(pk__in=[unpublished.pk, new.pk]).update(published_at=None)
+
+    assert [run.pk for run in Run.objects.unheard()] == [unpublished.pk]
+
+
+@pytest.mark.fault(28)
 def test_a_flood_of_lines_is_stored_as_head_and_tail(
     real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ def _lines(*chunks: bytes, secrets: tuple[str, ...] = ()) -> list[str]:
     return taken
 
 
+@pytest.mark.fault(28)
 def test_colours_and_controls_are_removed_across_chunks() -> None:
     assert _lines(b"\x1b[3", b"1mred\x1b[0m\x00 \x1b]0;title\x07done\n") == ["red done"]
 
@@ -26,10 +28,12 @@ def test_a_carriage_return_ends_a_line_once() -> None:
     assert _lines(b"10 %\r20 %\r", b"\ndone\r\n") == ["10 %", "20 %", "done"]
 
 
+@pytest.mark.fault(28)
 def test_broken_utf8_is_shown_as_such() -> None:
     assert _lines(b"caf\xc3", b"\xa9 \xff\n") == ["café \ufffd"]
 
 
+@pytest.mark.fault(28)
 def test_a_line_of_ten_megabytes_is_capped_and_says_so() -> None:
     (line,) = _lines(*[b"x" * 65536] * 160)
 

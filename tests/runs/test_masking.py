@@ -23,6 +23,7 @@ def _masked_in_pieces(masker: Masker, text: str, cuts: list[int]) -> str:
     return "".join(stream.feed(piece) for piece in pieces) + stream.close()
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     "written",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -57,14 +58,18 @@ def test_too_few_people_for_a_quorum_are_named(dba: User, devops_lead: User, qa_
         sign(deployment, devops_lead, Role.DEVOPS_LEAD)
 
 
+@pytest.mark.fault(26)
 def test_where_the_template_says_so_the_creator_does_not_sign(
-    dba: User, second_dba: User, devops_lead: User, qa_lead: User
+    dba: User, second_dba: User, devops_lead: User, qa_lead: User, seen: Callable[[str], None]
 ) -> None:
     team = [(second_dba, Role.DBA), *deployments.team_of(dba, devops_lead, qa_lead)]
     deployment = plan_by_rules(team, gate="creator: false", by=dba)
-    with pytest.raises(NotAllowed, match="created this deployment, and its template asks that others"):
+    with pytest.raises(
+        NotAllowed, match="created this deployment, and its template asks that others"
+    ) as refused:
         sign(deployment, dba, Role.DBA)
     sign(deployment, second_dba, Role.DBA)
+    seen(f"“{refused.value}”")
 
 
 def test_without_such_a_rule_the_creator_may_sign(dba: User, devops_lead: User, qa_lead: User) -> None:

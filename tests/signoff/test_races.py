@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from django.db import connection
 
 from checklists.models import DeploymentState
@@ -19,7 +21,10 @@ from tests.signoff.signing import gate_of, keep_everything, plan_by_rules, slot_
 THREADS = 10
 
 
-def test_one_code_from_ten_threads_gives_one_signature(committed_db: Committed) -> None:
+@pytest.mark.fault(23)
+def test_one_code_from_ten_threads_gives_one_signature(
+    committed_db: Committed, seen: Callable[[str], None]
+) -> None:
     dba = person("Dana Baker", Permission.APPROVER)
     others = [person("Dev Opsworth", Permission.APPROVER), person("Quinn Adler", Permission.APPROVER)]
     deployment = deployments.plan(
@@ -45,6 +50,7 @@ def test_one_code_from_ten_threads_gives_one_signature(committed_db: Committed) 
     assert Signature.objects.count() == 1
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.PLANNING
+    seen(f"1 signature, {len(outcomes) - 1} refused")
 
 
 def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committed) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 
@@ -77,11 +79,15 @@ def test_a_recovery_code_cannot_sign(deployment: Deployment, dba: User) -> None:
         sign(deployment, dba, Role.DBA, code=code)
 
 
-def test_nobody_signs_in_two_places_of_a_gate(deployment: Deployment, dba: User) -> None:
+@pytest.mark.fault(26)
+def test_nobody_signs_in_two_places_of_a_gate(
+    deployment: Deployment, dba: User, seen: Callable[[str], None]
+) -> None:
     deployment.edit(MACHINE, team=[*_team(deployment), (dba, Role.DEVOPS_LEAD)])
     sign(deployment, dba, Role.DBA)
     with pytest.raises(NotAllowed, match="each place needs another person"):
         sign(deployment, dba, Role.DEVOPS_LEAD)
+    seen("“each place needs another person”")
 
 
 def test_only_somebody_with_the_role_signs(deployment: Deployment, cto: User) -> None:

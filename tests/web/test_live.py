@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
@@ -183,8 +184,6 @@ def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run
 def test_a_long_log_arrives_in_order_and_downloads_whole(
     server: int, cookie: dict[str, str], run: Run
 ) -> None:
-    from django.utils import timezone
-
     LineStore(run).append([Line(timezone.now(), "output", f"line {number}") for number in range(1, 2_501)])
     run.fail("It broke.")
     numbers: list[int] = []
@@ -197,6 +196,18 @@ def test_a_long_log_arrives_in_order_and_downloads_whole(
     assert numbers == list(range(1, 2_501))
     assert text.count("\n") == 2_500
     assert text.splitlines()[-1].endswith("line 2500")
+
+
+def test_who_watches_a_flood_is_shown_its_end_and_reads_all_of_it_elsewhere(run: Run) -> None:
+    LineStore(run).append([Line(timezone.now(), "output", "") for _ in range(10_600)])
+
+    def numbers(after: int) -> list[int]:
+        return [line.number for line in run.lines.to_watch(after, at_most=500)]
+
+    assert numbers(600) == list(range(601, 1_101)), "not far behind"
+    assert numbers(599) == list(range(9_601, 10_101))
+    assert numbers(10_100) == list(range(10_101, 10_601))
+    assert [line.number for line in run.lines.after(0, at_most=3)] == [1, 2, 3]
 
 
 def test_a_log_is_for_who_may_read_it(server: int, cookie: dict[str, str], run: Run) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # merely long would otherwise fill with copies of one message.
 REPEAT_AFTER = dt.timedelta(seconds=10)
 REPEAT_OLD_AFTER = dt.timedelta(seconds=60)
+# Whoever requested it has told the broker by then, or has given up, or is dead.
+UNTOLD_AFTER = dt.timedelta(seconds=4)
 
 
 class RunState(models.TextChoices):
@@ -80,8 +82,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def unheard(self) -> RunQuerySet:
         """Queued for a while: the broker may never have had the message, or lost it."""
-        silent = models.Q(published_at=None) | models.Q(published_at__lt=Now() - REPEAT_AFTER)
-        silent_long = models.Q(published_at=None) | models.Q(published_at__lt=Now() - REPEAT_OLD_AFTER)
-        return self.filter(state=RunState.QUEUED, requested_at__lt=Now() - REPEAT_AFTER).filter(
-            models.Q(silent, requested_at__gt=Now() - REPEAT_OLD_AFTER) | silent_long
-        )
+        untold = models.Q(published_at=None, requested_at__lt=Now() - UNTOLD_AFTER)
+        silent = models.Q(published_at__lt=Now() - REPEAT_AFTER, requested_at__gt=Now() - REPEAT_OLD_AFTER)
+        silent_long = models.Q(published_at__lt=Now() - REPEAT_OLD_AFTER)
+        return self.filter(untold | silent | silent_long, state=RunState.QUEUED)

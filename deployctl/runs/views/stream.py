@@ -43,7 +43,10 @@ class Batch(NamedTuple):
 @member
 @require_GET
 async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse:
-    """The lines behind `Last-Event-ID` (or `?after=`), then every new one, then the end."""
+    """The lines behind `Last-Event-ID` (or `?after=`), then new ones, then the end.
+
+    Every new one, unless the reader falls thousands of lines behind, see `LogQuerySet.to_watch`.
+    """
     if not await sync_to_async(_may_read)(request, number):
         raise Http404
     after = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
@@ -69,7 +72,7 @@ async def _events(number: int, after: int) -> AsyncIterator[str]:
     with Hub.of_this_loop().subscribe([f"log:{number}", f"run:{number}"], since=time.time()) as changes:
         quiet_since = time.monotonic()
         while True:
-            batch = await _read(number, after)
+            batch = await _read(number, after, watching=True)
             if batch.lines:
                 after = batch.lines[-1].number
                 quiet_since = time.monotonic()
@@ -94,16 +97,18 @@ async def _text(number: int) -> AsyncIterator[str]:
         after = lines[-1].number
 
 
-async def _read(number: int, after: int) -> Batch:
-    return await asyncio.get_running_loop().run_in_executor(_readers, partial(_read_now, number, after))
+async def _read(number: int, after: int, *, watching: bool = False) -> Batch:
+    read = partial(_read_now, number, after, watching=watching)
+    return await asyncio.get_running_loop().run_in_executor(_readers, read)
 
 
-def _read_now(number: int, after: int) -> Batch:
+def _read_now(number: int, after: int, *, watching: bool) -> Batch:
     try:
         # The state first: what it says is finished has no lines to come that we would not read now.
         state = Run.objects.values_list("state", flat=True).get(pk=number)
-        lines = list(LogLine.objects.filter(run_id=number).after(after, at_most=LINES_AT_ONCE))
-        return Batch(lines, state, state not in UNFINISHED)
+        log = LogLine.objects.filter(run_id=number)
+        lines = (log.to_watch if watching else log.after)(after, at_most=LINES_AT_ONCE)
+        return Batch(list(lines), state, state not in UNFINISHED)
     finally:
         connection.close()
 

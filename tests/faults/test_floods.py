@@ -1,0 +1,185 @@
+"""A program that writes far too much, and all of it meant to do harm."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import psutil
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Page, expect
+
+from deployctl.accounts.models import User
+from deployctl.runs.execution.log import HEAD_BYTES, MIB, TAIL_BYTES, TRIM_BYTES
+from deployctl.runs.execution.masking import MASK, spellings
+from deployctl.runs.models import Run, RunState, Target
+from tests.browser.conftest import a_browser
+from tests.conftest import Committed
+from tests.faults.conftest import has_ended, until
+from tests.faults.installation import Installation, Visitor
+from tests.faults.test_workers import Seen, request
+
+MEGABYTES = 110
+SESSION = settings.SESSION_COOKIE_NAME
+SECRET = "p@ss:w/o#rd%1'\\"
+GROWS_AT_MOST = 100 * MIB
+ANSWERS_WITHIN_S = 5.0
+
+
+@pytest.mark.browser
+@pytest.mark.slow(90)
+@pytest.mark.timeout(400)
+@pytest.mark.fault(28)
+def test_a_flood_drowns_neither_worker_nor_browser_and_gives_nothing_away(
+    committed_db: Committed,
+    kinds: None,
+    add_target: Callable[..., Target],
+    installation: Installation,
+    dba: User,
+    signed_in: Callable[..., Client],
+    seen: Seen,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    target = add_target(password=SECRET)
+    client = signed_in(dba)
+    visitor = Visitor(installation.web(), client)
+    installation.worker()
+    until(has_ended(request(target, "look")), seconds=30)
+
+    run = request(target, "flood", megabytes=MEGABYTES)
+    until(lambda: Run.objects.filter(pk=run.pk, state=RunState.RUNNING).exists())
+    run.refresh_from_db()
+    assert run.worker_pid is not None
+    with watched(run.worker_pid) as process, a_browser() as browser:
+        page = browser.new_context(base_url=visitor.url).new_page()
+        page.context.add_cookies(
+            [{"url": visitor.url, "name": SESSION, "value": client.cookies[SESSION].value}]
+        )
+        slowest = use(page, f"/runs/{run.pk}/")
+    run.refresh_from_db()
+    assert run.state == RunState.SUCCEEDED, run.summary
+
+    assert run.log_bytes > MEGABYTES * 1_000_000 * 0.8
+    assert run.log_lines_dropped > 0
+    kept = sum(len(text.encode()) for text in run.lines.values_list("text", flat=True).iterator())
+    assert kept < HEAD_BYTES + TAIL_BYTES + 2 * TRIM_BYTES
+    assert process.grew < GROWS_AT_MOST, f"the worker grew by {process.grew / MIB:.0f} MiB"
+    beginning = list(run.lines.order_by("number").values_list("text", flat=True)[:8])
+    assert all(line.startswith(f"it is {MASK}") or line[7:].startswith(MASK) for line in beginning[:4])
+    assert "NUL , red , a title , no UTF-8" in beginning[5]
+    assert beginning[6].endswith("more characters)")
+
+    looked_in = sum(look_for_secret(place, text) for place, text in everywhere(visitor, run, committed_db))
+    captured = capfd.readouterr()
+    look_for_secret("what the processes said", io.BytesIO((captured.out + captured.err).encode()))
+    assert not process.told, "an argument list held the secret"
+    seen(
+        f"{run.log_bytes / 1e6:.0f} MB written, {kept / 1e6:.0f} MB kept, {run.log_lines_dropped:,} lines "
+        f"dropped; worker grew by {process.grew / MIB:.0f} MiB; the page did 4 things for its reader within "
+        f"{slowest:.1f} s, "
+        f"nothing executed; no spelling of the secret in {looked_in / 1e6:.0f} MB of pages and database"
+    )
+
+
+class Watch:
+    """What was noticed of a process."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = psutil.Process(pid)
+        self._least = self._most = self._process.memory_info().rss
+        self.told = False
+        self.ended = threading.Event()
+
+    @property
+    def grew(self) -> int:
+        """By how many bytes its resident memory was larger than at first."""
+        return self._most - self._least
+
+    def go_on(self) -> None:
+        """Look again and again."""
+        while not self.ended.wait(0.2):
+            self._most = max(self._most, self._process.memory_info().rss)
+            for child in self._process.children(recursive=True):
+                try:
+                    self.told |= any(SECRET in argument for argument in child.cmdline())
+                except psutil.Error:
+                    continue
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[Watch]:
+    """A process, watched meanwhile."""
+    watch = Watch(pid)
+    thread = threading.Thread(target=watch.go_on)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.ended.set()
+        thread.join()
+
+
+def use(page: Page, address: str) -> float:
+    """Read the page of a run while it floods; returns how long the page needed at most to answer, in s."""
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.goto(address)
+    badge = page.locator("section[aria-label=State] .badge").first
+    slowest, deadline = 0.0, time.monotonic() + 240
+    while badge.inner_text() != "Succeeded":
+        assert time.monotonic() < deadline, "the run did not end"
+        asked = time.monotonic()
+        # What a reader does: scroll up, look for something, follow again.
+        page.evaluate("new Promise(painted => requestAnimationFrame(painted))")
+        page.locator("#log-find").fill("no such line")
+        page.locator("#log-find").fill("")
+        page.locator("[data-log-follow]").click()
+        slowest = max(slowest, time.monotonic() - asked)
+        time.sleep(0.3)
+    expect(page.locator("[data-log-stream]")).to_contain_text("the last line", timeout=120_000)
+    assert slowest < ANSWERS_WITHIN_S
+    assert page.locator(".log__line").count() <= 5_000
+    assert page.evaluate("window.harmed") is None
+    assert page.locator(".log script, .log img").count() == 0
+    assert complaints == []
+    page.goto(f"{address}log")
+    expect(page.get_by_text("<script>window.harmed = 1</script>")).to_be_visible()
+    assert page.evaluate("window.harmed") is None
+    return slowest
+
+
+def everywhere(visitor: Visitor, run: Run, database: Committed) -> Iterator[tuple[str, io.BufferedIOBase]]:
+    """What a reader or a thief gets: pages, the whole log as a file, the whole database as a dump."""
+    for address in (f"/runs/{run.pk}/", f"/runs/{run.pk}/log", f"/targets/{run.target.name}/"):
+        yield address, io.BytesIO(visitor.see(address).content)
+    with visitor.see(f"/runs/{run.pk}/log.txt", stream=True) as whole:
+        yield "the log as a file", whole.raw
+    dump = [shutil.which("pg_dump") or "pg_dump", "--dbname", database.url]
+    with subprocess.Popen(dump, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield "the database", process.stdout  # type: ignore[misc]
+    assert process.returncode == 0
+
+
+def look_for_secret(place: str, text: io.BufferedIOBase) -> int:
+    """Read to the end, and fail where any spelling of the secret is found; returns the bytes read."""
+    # What no mask may leave, whatever stands around it; and what the masks themselves know.
+    core = SECRET[1:11]
+    known = {core, quote(core, safe=""), quote(core, safe="").lower(), *spellings(SECRET)}
+    pattern = re.compile(b"|".join(re.escape(spelling.encode()) for spelling in known))
+    read, before = 0, b""
+    while chunk := text.read(MIB):
+        found = pattern.search(before + chunk)
+        assert found is None, f"{place} holds {found and found.group()!r}"
+        read, before = read + len(chunk), chunk[-200:]
+    return read

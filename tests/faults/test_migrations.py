@@ -1,0 +1,81 @@
+"""A worker that is killed in the middle of a migration."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.test import Client
+
+from deployctl.accounts.models import User
+from deployctl.errors import Refusal
+from deployctl.runs.execution import reaper
+from deployctl.runs.models import RunState, Target
+from tests.conftest import Committed
+from tests.faults.conftest import has_ended, let_lease_run_out, until
+from tests.faults.installation import Installation
+from tests.faults.test_workers import Seen, request
+from tests.operations.projects import write_project
+
+MIGRATIONS = {
+    "migrations/1_one.sql": "CREATE TABLE one (id int);",
+    "migrations/2_two.sql": "CREATE TABLE two (id int); SELECT pg_sleep(60);",
+}
+ASLEEP = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+
+
+@pytest.fixture
+def migrating(committed_db: Committed, kinds: None, add_target: Callable[..., Target]) -> Target:
+    """A target whose second migration takes a while."""
+    folder = Path(os.environ["TEST_FOLDER"]) / f"project-{uuid.uuid4().hex}"
+    write_project(folder, '[migrations]\ntool = "sql"\n', MIGRATIONS)
+    return add_target(project_folder=str(folder))
+
+
+@pytest.mark.slow(12)
+@pytest.mark.fault(3)
+def test_a_worker_killed_in_a_migration_leaves_it_to_a_person_with_its_status_shown(
+    migrating: Target,
+    installation: Installation,
+    dba: User,
+    signed_in: Callable[..., Client],
+    seen: Seen,
+) -> None:
+    worker = installation.worker()
+    run = request(migrating, "migrate")
+    with psycopg.connect(migrating.spec().conninfo(), autocommit=True) as session:
+        until(lambda: session.execute(ASLEEP).fetchone())
+        worker.kill()
+        until(lambda: not session.execute(ASLEEP).fetchone(), seconds=2)
+    let_lease_run_out(run)
+    assert reaper.reap() == 1
+    run.refresh_from_db()
+    assert run.state == RunState.UNKNOWN
+    assert "Done on shop before: Apply 1_one.sql. Cut off in: Apply 2_two.sql." in run.summary
+
+    # Nobody tries again, a new worker included; a person is told where to look and what to do.
+    installation.worker()
+    with pytest.raises(Refusal, match="decide on the run's page"):
+        request(migrating, "migrate")
+    browser = signed_in(dba)
+    assert "Nobody can tell from here how far it came" in browser.get(f"/runs/{run.pk}/").text
+    facts = browser.get(f"/runs/{run.pk}/facts").text
+    assert "No session of the run is left." in facts
+    assert "Look at the migrations" in facts
+    answer = browser.post("/targets/shop/runs", {"kind": "migration_status"})
+    status = migrating.runs.get(kind="migration_status")
+    assert answer["Location"] == f"/runs/{status.pk}/"
+    until(has_ended(status))
+    status.refresh_from_db()
+    assert status.summary == "The database is not up to date. Not yet applied: 2_two.sql."
+    assert status.summary in browser.get(f"/runs/{run.pk}/facts").text
+    assert installation.deliveries(run.pk).count(worker.pid) == len(installation.deliveries(run.pk)) == 1
+
+    decided = browser.post(f"/runs/{run.pk}/decision", {"outcome": "failed", "note": "two is not there."})
+    assert decided.status_code == 303
+    request(migrating, "migrate").cancel(by=dba)
+    seen(f"unknown; a second press refused; migration status: “{status.summary}”; {dba.name} decided: failed")

@@ -1,0 +1,69 @@
+"""Databases and users whose names are meant to be taken for something else."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deployctl.postgres.connection import connect
+from deployctl.runs.models import Run, RunState, Target
+from tests.conftest import Committed
+from tests.faults.test_workers import Seen
+from tests.operations.restoring import databases_of
+
+CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "release")
+
+
+@pytest.fixture
+def trap() -> Iterator[socket.socket]:
+    """A port at which nobody should knock."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
+@pytest.mark.slow(8)
+@pytest.mark.fault(22)
+@pytest.mark.parametrize(
+    "name",
+    [
+        'with "quotes"',
+        "it's 'quoted'",
+        " with spaces ",
+        "line\nbreak",
+        "$(touch {file})`touch {file}`",
+        "--host=127.0.0.1 --port={port}",
+        "host=127.0.0.1 port={port} dbname=x",
+        "postgresql://127.0.0.1:{port}/x",
+    ],
+)
+def test_a_database_and_its_user_of_one_hostile_name_go_through_the_whole_cycle(
+    committed_db: Committed,
+    kinds: None,
+    add_target: Callable[..., Target],
+    executed: Callable[..., Run],
+    trap: socket.socket,
+    seen: Seen,
+    name: str,
+) -> None:
+    file = Path(tempfile.gettempdir()) / uuid.uuid4().hex[:8]
+    hostile = name.format(port=trap.getsockname()[1], file=file)
+    target = add_target(database=hostile, role=hostile)
+    assert target.spec().user.startswith(hostile)
+    with connect(target.spec(), application_name="test") as session:
+        session.execute("CREATE TABLE plan AS SELECT 1 AS n")
+
+    for kind in CYCLE:
+        run = executed(target, kind)
+        assert run.state == RunState.SUCCEEDED, f"{kind}: {run.summary}"
+
+    assert databases_of(target.spec()) == [hostile]
+    assert not file.exists()
+    with pytest.raises(BlockingIOError):
+        trap.accept()
+    seen(f"{name!r}: {len(CYCLE)} operations succeeded, nothing connected elsewhere")
