@@ -1,4 +1,4 @@
-"""Signing in, one's own account, people, the audit log.
+"""Signing in, one's own account, people, API tokens.
 
 Of django-allauth's pages only those that are needed here are included, each under a policy of ours. They keep
 their names, by which django-allauth finds them.
@@ -10,7 +10,7 @@ from allauth.account import views as allauth
 from django.urls import include, path, re_path
 
 from deployctl.accounts.policies import identified, member, public
-from deployctl.accounts.views import account, audit, factor, people, sign_in
+from deployctl.accounts.views import account, factor, people, sign_in, tokens
 from deployctl.accounts.views.sign_in import counted
 
 signing_in = [
@@ -49,15 +49,12 @@ accounts = [
     path("people/<int:number>/suspension/", people.suspension, name="suspension"),
     path("people/<int:number>/invitation/", people.invitation, name="invitation"),
     path("people/<int:number>/factor/", people.person_factor, name="person_factor"),
-]
-
-audit_log = [
-    path("audit/", audit.entries, name="entries"),
-    path("audit/verification/", audit.verification, name="verification"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/new/", tokens.new_token, name="new_token"),
+    path("tokens/<int:number>/", tokens.token, name="token"),
 ]
 
 urlpatterns = [
     path("account/", include(signing_in)),
     path("", include((accounts, "accounts"))),
-    path("", include((audit_log, "audit"))),
 ]
