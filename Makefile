@@ -23,6 +23,7 @@ up: $(INSTALLED) ## Start an installation of your own in DATA
 
 # Node.js for the real Prisma CLI: the machine's, else the one among the Python packages.
 test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cli -x" runs some)
+	@sh .make/find-pgbackrest
 	@DEPLOYCTL_CHROMIUM="$$(sh .make/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
 	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
 	exec $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(TESTS)

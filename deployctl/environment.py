@@ -10,6 +10,7 @@ from deployctl.errors import InvalidInput
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+LOCALHOST = "localhost"
 
 
 def data_folder() -> Path:
@@ -72,6 +73,18 @@ def number(name: str, default: int) -> int:
 def words(name: str, default: str = "") -> list[str]:
     """A setting that is a list of words separated by commas."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def first_domain(hosts: list[str]) -> str:
+    """The first of the allowed hosts that is a domain, which an address in numbers is not."""
+    domains = (host.lstrip(".").lower() for host in hosts if host != "*" and "[" not in host)
+    return next((domain for domain in domains if not domain.replace(".", "").isdigit()), LOCALHOST)
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def secret(name: str, default: str = "") -> str:

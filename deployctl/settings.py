@@ -20,6 +20,9 @@ SECRET_KEY = env.secret("SECRET_KEY")
 ALLOWED_HOSTS = [*env.words("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
+# `make run` speaks plain HTTP on loopback, where `__Host-` cookies (which must be Secure) would be lost.
+HTTPS = env.flag("HTTPS", default=False)
+
 # --- deployctl's own ------------------------------------------------------------------------------
 
 DEPLOYCTL_DEMO = env.flag("DEPLOYCTL_DEMO", default=False)
@@ -29,6 +32,8 @@ DEPLOYCTL_FIELD_KEY = env.secret("DEPLOYCTL_FIELD_KEY")
 DEPLOYCTL_PROJECT_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PROJECT_ROOTS")]
 # `file:` secret references must lie below one of these.
 DEPLOYCTL_SECRET_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_SECRET_ROOTS")]
+# Configurations of pgBackRest and folders for test restores of its backups must lie below one of these.
+DEPLOYCTL_PGBACKREST_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PGBACKREST_ROOTS")]
 DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "backups")))
 # Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
 DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
@@ -64,9 +69,12 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_htmx",
     "django_otp",
+    "django_otp_webauthn",
     "heroicons",
 ]
 
@@ -166,7 +174,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 }
 # Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.
 CELERY_TASK_DEFAULT_QUEUE = "runs"
-CELERY_TASK_ROUTES = {entry["task"]: {"queue": "upkeep"} for entry in CELERY_BEAT_SCHEDULE.values()}
+CELERY_TASK_ROUTES = {entry["task"]: {"queue": "upkeep"} for entry in CELERY_BEAT_SCHEDULE.values()} | {
+    "deployctl.accounts.tasks.*": {"queue": "upkeep"}
+}
 
 # --- People ---------------------------------------------------------------------------------------
 
@@ -185,6 +195,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "checklists:home"
 ACCOUNT_ADAPTER = "deployctl.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_FORMS = {"reset_password": "deployctl.accounts.password_reset.ResetPasswordForm"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -192,6 +203,25 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_GET = False
 OTP_TOTP_ISSUER = env.text("OTP_ISSUER", "deployctl")
+# Browsers keep a passkey for this domain and those below it; another one later makes them all useless.
+OTP_WEBAUTHN_RP_ID = env.text("PASSKEY_DOMAIN") or env.first_domain(ALLOWED_HOSTS)
+OTP_WEBAUTHN_RP_NAME = OTP_TOTP_ISSUER
+OTP_WEBAUTHN_CREDENTIAL_MODEL = "accounts.Passkey"
+OTP_WEBAUTHN_ALLOW_PASSWORDLESS_LOGIN = False
+OTP_WEBAUTHN_TIMEOUT_SECONDS = 300
+# Only for the library's own check of the settings: an answer must come from the address that asked for it.
+OTP_WEBAUTHN_ALLOWED_ORIGINS = [
+    f"{'http' if OTP_WEBAUTHN_RP_ID == env.LOCALHOST else 'https'}://{OTP_WEBAUTHN_RP_ID}"
+]
+
+# Single sign-on at an OpenID Connect provider (docs/single-sign-on.md); off without an issuer.
+OIDC_ISSUER = env.text("OIDC_ISSUER").rstrip("/")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env.secret("OIDC_CLIENT_SECRET")
+OIDC_NAME = env.text("OIDC_NAME", "single sign-on")
+# Whoever the provider vouches for under these domains is added as a viewer; nobody where it is empty.
+OIDC_DOMAINS = [domain.lower() for domain in env.words("OIDC_DOMAINS")]
+SOCIALACCOUNT_ADAPTER = "deployctl.accounts.single_sign_on.Adapter"
 
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
@@ -201,8 +231,6 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "deployctl@localhost")
 
 # --- Security -------------------------------------------------------------------------------------
 
-# `make run` speaks plain HTTP on loopback, where `__Host-` cookies (which must be Secure) would be lost.
-HTTPS = env.flag("HTTPS", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = False
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -229,7 +257,8 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        # Browsers hold a form to it on the way to the provider as well.
+        "form-action": [SELF, *([env.origin(OIDC_ISSUER)] if OIDC_ISSUER else [])],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "manifest-src": [SELF],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -51,6 +52,25 @@ def served_over_https(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
             id="deployctl.W001",
         )
     ]
+
+
+@register(Tags.security)
+def single_sign_on_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Whoever answers at the issuer's address says who is who."""
+    issuer = urlsplit(settings.OIDC_ISSUER)
+    if not settings.OIDC_ISSUER:
+        return []
+    if issuer.scheme != "https" and issuer.hostname not in {"localhost", "127.0.0.1"}:
+        return [Error("OIDC_ISSUER does not begin with https://.", id="deployctl.E003")]
+    if not settings.OIDC_CLIENT_ID or not settings.OIDC_CLIENT_SECRET:
+        return [
+            Error(
+                "OIDC_ISSUER is set, but OIDC_CLIENT_ID or OIDC_CLIENT_SECRET is not.",
+                hint="Register deployctl at the provider, which gives you both (docs/single-sign-on.md).",
+                id="deployctl.E004",
+            )
+        ]
+    return []
 
 
 @register()

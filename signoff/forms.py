@@ -8,6 +8,7 @@ from django import forms
 from django.utils import timezone
 
 from checklists.texts import TEXT_LENGTH
+from deployctl.accounts.forms import PasskeyField, offer_factors, require_a_factor
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from signoff.models import Gate, Slot
@@ -38,7 +39,7 @@ class PersonChoice(_ChoiceOfPeople):
 
 
 class SignatureForm(forms.Form):
-    """A place, the meaning confirmed, password and one-time code; nothing is remembered."""
+    """A place, the meaning confirmed, password, and one-time code or passkey; nothing is remembered."""
 
     slot = SlotChoice(queryset=Slot.objects.none(), label="Sign as", empty_label=None)
     digest = forms.CharField(widget=forms.HiddenInput, max_length=64)
@@ -57,12 +58,21 @@ class SignatureForm(forms.Form):
         help_text="From your authenticator app. Each code works once; recovery codes cannot sign.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
+    passkey = PasskeyField(required=False)
 
-    def __init__(self, *args: Any, gate: Gate, slots: list[Slot], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, gate: Gate, slots: list[Slot], signer: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        offer_factors(self, signer)
+        if signer.signs_in_elsewhere:
+            del self.fields["password"]
         choice = cast("SlotChoice", self.fields["slot"])
         choice.queryset = gate.slots.filter(pk__in=[slot.pk for slot in slots])
         self.fields["meaning"].label = gate.meaning
+
+    def clean(self) -> dict[str, Any]:
+        """One of code and passkey must be there."""
+        require_a_factor(self)
+        return self.cleaned_data
 
 
 class DelegationForm(forms.Form):

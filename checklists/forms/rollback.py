@@ -31,7 +31,8 @@ class RollbackForm(forms.Form):
             data: what was posted.
         """
         began = deployment.state_changes.filter(to_state=DeploymentState.DEPLOYING).first()
-        backups = Backup.objects.for_display().filter(target=deployment.target_id, expired_at=None)
+        # Only dumps: rolling back restores one database, pgBackRest a whole cluster.
+        backups = Backup.objects.dumps().for_display().filter(target=deployment.target_id, expired_at=None)
         groups: dict[str, list[Backup]] = {BEFORE: [], LATER: []}
         for backup in backups.order_by("-snapshot_at"):
             groups[BEFORE if began and backup.snapshot_at < began.at else LATER].append(backup)

@@ -7,12 +7,14 @@ from typing import Any, cast
 from allauth.account.adapter import DefaultAccountAdapter
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from deployctl import audit
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.models.sign_in import SecondFactor
+from deployctl.accounts.models.sign_in import FirstFactor, SecondFactor, how
 from deployctl.audit import Action, Machine
+
+FIRST_FACTOR_KEY = "first_factor"
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -31,19 +33,31 @@ class AccountAdapter(DefaultAccountAdapter):
         """A code, where a second factor is enrolled, and nothing else."""
         return ["deployctl.accounts.stages.CodeStage"]
 
+    def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
+        """Keep how the sign-in began until it is complete: a code may be asked for in between."""
+        by_provider = "sociallogin" in (kwargs.get("signal_kwargs") or {})
+        request.session[FIRST_FACTOR_KEY] = (
+            FirstFactor.SINGLE_SIGN_ON if by_provider else FirstFactor.PASSWORD
+        )
+        answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return answer
+
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """Sign in: a new session id, a row for the stay, a line in the audit log."""
         person = cast("User", user)
         second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
+        first_factor = request.session.pop(FIRST_FACTOR_KEY, FirstFactor.PASSWORD)
         with transaction.atomic():
             super().login(request, user)
-            request.sign_in = SignIn.objects.begin(request, person, second_factor)  # type: ignore[attr-defined]
+            request.sign_in = SignIn.objects.begin(  # type: ignore[attr-defined]
+                request, person, second_factor, first_factor
+            )
             audit.append(
                 Action.SESSION_STARTED,
                 by=person,
                 subject=person,
                 data={
-                    "how": SecondFactor(second_factor).label,
+                    "how": how(first_factor, second_factor),
                     "address": request.META.get("REMOTE_ADDR", ""),
                 },
             )

@@ -15,16 +15,21 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployctl import audit
+from deployctl.accounts import notices
 from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models.recovery_code import RecoveryCode
+from deployctl.accounts.models.throttle import Throttle
 from deployctl.accounts.models.totp_factor import TotpFactor
 from deployctl.audit import Action
 from deployctl.errors import DeployctlError
 
 if TYPE_CHECKING:
+    from deployctl.accounts.models.passkey import Passkey
     from deployctl.accounts.models.user import User
+    from deployctl.audit.models import Entry
 
-_Check = Callable[[TotpFactor], DeployctlError | None]
+# Looks at what was given, under the lock of the factor on which the person's failures are counted.
+Check = Callable[[Throttle], DeployctlError | None]
 
 
 def verify_code(user: User, code: str) -> None:
@@ -40,7 +45,7 @@ def verify_code(user: User, code: str) -> None:
         WrongCode: it is wrong, or was used before.
         RuntimeError: called within a transaction (see the module).
     """
-    _attempt(user, lambda factor: _check_code(user, factor, code))
+    attempt(user, lambda guard: check_code(user, guard, code))
 
 
 def verify_password_and_code(user: User, password: str, code: str) -> None:
@@ -51,12 +56,10 @@ def verify_password_and_code(user: User, password: str, code: str) -> None:
         NoFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
     """
 
-    def check(factor: TotpFactor) -> DeployctlError | None:
-        if not user.check_password(password):
-            return _refuse_password(user, factor)
-        return _check_code(user, factor, code)
+    def check(guard: Throttle) -> DeployctlError | None:
+        return check_password(user, guard, password) or check_code(user, guard, code)
 
-    _attempt(user, check)
+    attempt(user, check)
 
 
 def use_recovery_code(user: User, code: str) -> int:
@@ -69,15 +72,15 @@ def use_recovery_code(user: User, code: str) -> int:
         NoFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
     """
 
-    def check(factor: TotpFactor) -> DeployctlError | None:
+    def check(guard: Throttle) -> DeployctlError | None:
         if RecoveryCode.objects.use(user, code):
-            _append(Action.RECOVERY_CODE_USED, user, left=user.recovery_codes.unused().count())
+            left = user.recovery_codes.unused().count()
+            notices.on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
             return None
-        factor.throttle_increment()
-        _append(Action.FACTOR_REFUSED, user, what="recovery code", failures=factor.throttling_failure_count)
+        note_failure(user, guard, "recovery code")
         return WrongCode("This is not one of your unused recovery codes. Check for mistyped letters.")
 
-    _attempt(user, check)
+    attempt(user, check)
     return user.recovery_codes.unused().count()
 
 
@@ -99,41 +102,96 @@ def enrol(user: User, code: str, *, password: str | None = None, keep: int | Non
     """
     codes: list[str] = []
 
-    def check(factor: TotpFactor) -> DeployctlError | None:
-        if password is not None and not user.check_password(password):
-            return _refuse_password(user, factor)
-        error = _check_code(user, factor, code)
+    def check(guard: Throttle) -> DeployctlError | None:
+        error = check_password(user, guard, password) if password is not None else None
+        error = error or check_code(user, guard, code)
         if error is None:
-            codes.extend(_put_in_force(user, factor, keep))
+            codes.extend(_put_in_force(user, guard, keep))
         return error
 
-    _attempt(user, check, confirmed=False)
+    attempt(user, check, enrolling=True)
     return codes
 
 
-def _put_in_force(user: User, factor: TotpFactor, keep: int | None) -> list[str]:
-    replaced, _ = TotpFactor.objects.filter(user=user, confirmed=True).delete()
-    TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True)
-    codes = RecoveryCode.objects.renew(user)
-    user.sign_ins.end_all("second factor changed", keep=keep)
-    _append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user)
-    return codes
+def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
+    """Run one check, and commit what it noted before telling the caller.
 
+    All attempts of a person wait for each other and count on one row, whichever factor is tried: the
+    authenticator app where there is one, else the oldest passkey.
 
-def _attempt(user: User, check: _Check, *, confirmed: bool = True) -> None:
-    """Run one check under the factor's lock, and commit what it noted before telling the caller."""
+    Args:
+        user: who tries.
+        check: what to look at; it notes failures (`note_failure`) and returns what to tell the person.
+        enrolling: the factor that is being enrolled is tried, not the one in force.
+
+    Raises:
+        NoFactor: there is none.
+        Throttled: earlier failures; the check was not run.
+        RuntimeError: called within a transaction (see the module).
+    """
     with transaction.atomic(durable=True):
-        factor = TotpFactor.objects.select_for_update().filter(user=user, confirmed=confirmed).first()
-        if factor is None:
+        guard = _guard(user, enrolling=enrolling)
+        if guard is None:
             raise NoFactor("You have no second factor yet. Set one up under My account first.")
-        _refuse_while_throttled(factor)
-        error = check(factor)
+        _refuse_while_throttled(guard)
+        error = check(guard)
     if error is not None:
         raise error
 
 
-def _refuse_while_throttled(factor: TotpFactor) -> None:
-    allowed, details = factor.verify_is_allowed()  # type: ignore[no-untyped-call]
+def check_password(user: User, guard: Throttle, password: str) -> DeployctlError | None:
+    """Within `attempt`: whether a password is the person's."""
+    if user.check_password(password):
+        return None
+    guard.throttle_increment()
+    _append(Action.PASSWORD_REFUSED, user, failures=guard.throttling_failure_count)
+    return WrongPassword("The password is wrong. The code was not used up.")
+
+
+def check_code(user: User, guard: Throttle, code: str) -> DeployctlError | None:
+    """Within `attempt`: use a one-time code up, if it is one."""
+    if not isinstance(guard, TotpFactor):
+        return WrongCode("You have no authenticator app here. Use your passkey.")
+    used_before = guard.was_used(code)
+    if django_otp.verify_token(user, guard.persistent_id, code):  # type: ignore[no-untyped-call]
+        return None
+    guard.refresh_from_db()
+    reason = "code used before" if used_before else "wrong code"
+    _append(Action.FACTOR_REFUSED, user, what=reason, failures=guard.throttling_failure_count)
+    if used_before:
+        return WrongCode("This code was used already. Wait for the next one in your authenticator app.")
+    return WrongCode(
+        "The code is wrong. Type the six digits that your authenticator app shows now;"
+        " if they keep failing, check the phone's clock."
+    )
+
+
+def note_failure(user: User, guard: Throttle, what: str, **data: Any) -> None:
+    """Within `attempt`: count a failure, and write it down."""
+    guard.throttle_increment()
+    _append(Action.FACTOR_REFUSED, user, what=what, failures=guard.throttling_failure_count, **data)
+
+
+def _guard(user: User, *, enrolling: bool) -> TotpFactor | Passkey | None:
+    app = TotpFactor.objects.select_for_update().filter(user=user, confirmed=not enrolling).first()
+    if app is not None or enrolling:
+        return app
+    passkey: Passkey | None = user.passkeys.select_for_update().order_by("pk").first()
+    return passkey
+
+
+def _put_in_force(user: User, factor: Throttle, keep: int | None) -> list[str]:
+    replaced, _ = TotpFactor.objects.filter(user=user, confirmed=True).delete()
+    # The row was made when the page was first looked at, perhaps long ago; it counts from now on.
+    TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True, created_at=timezone.now())
+    codes = RecoveryCode.objects.renew(user)
+    user.sign_ins.end_all("second factor changed", keep=keep)
+    notices.on_commit(_append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user))
+    return codes
+
+
+def _refuse_while_throttled(guard: Throttle) -> None:
+    allowed, details = guard.verify_is_allowed()  # type: ignore[no-untyped-call]
     if not allowed:
         until = details["locked_until"]
         seconds = max(1, round((until - timezone.now()).total_seconds()))
@@ -143,26 +201,5 @@ def _refuse_while_throttled(factor: TotpFactor) -> None:
         )
 
 
-def _check_code(user: User, factor: TotpFactor, code: str) -> DeployctlError | None:
-    used_before = factor.was_used(code)
-    if django_otp.verify_token(user, factor.persistent_id, code):  # type: ignore[no-untyped-call]
-        return None
-    factor.refresh_from_db()
-    reason = "code used before" if used_before else "wrong code"
-    _append(Action.FACTOR_REFUSED, user, what=reason, failures=factor.throttling_failure_count)
-    if used_before:
-        return WrongCode("This code was used already. Wait for the next one in your authenticator app.")
-    return WrongCode(
-        "The code is wrong. Type the six digits that your authenticator app shows now;"
-        " if they keep failing, check the phone's clock."
-    )
-
-
-def _refuse_password(user: User, factor: TotpFactor) -> WrongPassword:
-    factor.throttle_increment()
-    _append(Action.PASSWORD_REFUSED, user, failures=factor.throttling_failure_count)
-    return WrongPassword("The password is wrong. The code was not used up.")
-
-
-def _append(action: Action, user: User, **data: Any) -> None:
-    audit.append(action, by=user, subject=user, data=data)
+def _append(action: Action, user: User, **data: Any) -> Entry:
+    return audit.append(action, by=user, subject=user, data=data)

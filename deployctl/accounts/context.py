@@ -11,12 +11,15 @@ from deployctl.accounts.roles import Permission
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The variables `nav` (which main pages to offer; None when signed out), `section` and `demo`."""
+    """The variables `nav` (which main pages to offer; None when signed out), `section`, `demo`,
+    and `single_sign_on` (the name of the provider; "" without one).
+    """
     path = request.path.strip("/")
     return {
         "nav": _offers(request),
         "section": path.partition("/")[0] or "home",
         "demo": settings.DEPLOYCTL_DEMO,
+        "single_sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
     }
 
 

@@ -15,6 +15,14 @@ class WrongPassword(InvalidInput):
     """The password is not the person's."""
 
 
+class WrongPasskey(InvalidInput):
+    """The answer is of no passkey of the person's, or was not asked for, or was used already."""
+
+
+class NotSignedInAgain(InvalidInput):
+    """The person signs in elsewhere, and has not done so again for what they want to sign."""
+
+
 class NoFactor(Refusal):
     """There is no second factor that could be asked for a code."""
 

@@ -34,6 +34,60 @@ class CodeForm(forms.Form):
     )
 
 
+class PasskeyField(forms.CharField):
+    """The answer of a passkey, as JSON; a script puts it here (static/js/passkey.js)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=20_000, widget=forms.HiddenInput, **kwargs)
+
+
+class FactorForm(CodeForm):
+    """A one-time code or the answer of a passkey, whichever the person has and likes to give."""
+
+    passkey = PasskeyField(required=False)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offer_factors(self, user)
+
+    def clean(self) -> dict[str, Any]:
+        """One of the two must be there."""
+        require_a_factor(self)
+        return self.cleaned_data
+
+
+def offer_factors(form: forms.Form, user: User) -> None:
+    """Let a form with `code` and `passkey` ask only for what the person has.
+
+    Args:
+        form: gets the attributes `takes_passkey` and `only_passkey`, for the template.
+        user: who will fill it in.
+    """
+    takes_passkey = user.passkeys.exists()
+    only_passkey = takes_passkey and user.factor is None
+    form.takes_passkey, form.only_passkey = takes_passkey, only_passkey  # type: ignore[attr-defined]
+    if not takes_passkey:
+        del form.fields["passkey"]
+    elif only_passkey:
+        del form.fields["code"]
+    else:
+        form.fields["code"].required = False
+
+
+def require_a_factor(form: forms.Form) -> None:
+    """Refuse a form of `offer_factors` in which neither was given."""
+    given = form.cleaned_data.get("code") or form.cleaned_data.get("passkey")
+    if not given and not form.errors:
+        form.add_error(None, "Use your passkey, or type a one-time code if you have an authenticator app.")
+
+
+class PasskeyForm(forms.Form):
+    """A passkey to add."""
+
+    name = forms.CharField(max_length=64, help_text="What you call the device, such as “Work laptop”.")
+    passkey = PasskeyField()
+
+
 class EnrolForm(CodeForm):
     """The first code of a new factor, and the password where signing in was a while ago."""
 
@@ -115,12 +169,42 @@ class NewPersonForm(PermissionsForm):
         required=False,
         help_text="They choose their own password. Otherwise a random one is shown to you once.",
     )
-    field_order = ["email", "name", "phone", "permissions", "invite"]
+    elsewhere = forms.BooleanField(
+        label="They sign in by single sign-on",
+        required=False,
+        help_text="They get no password here.",
+    )
+    field_order = ["email", "name", "phone", "permissions", "invite", "elsewhere"]
 
-    def __init__(self, *args: Any, may_invite: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, may_invite: bool, has_provider: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not may_invite:
             del self.fields["invite"]
+        if not has_provider:
+            del self.fields["elsewhere"]
+
+
+class PeopleFilterForm(forms.Form):
+    """Which people to list."""
+
+    STATES = (
+        ("", "Everybody"),
+        ("active", "Active"),
+        ("disabled", "Disabled"),
+        ("without_factor", "Without a second factor"),
+        ("without_password", "Without a password here"),
+    )
+    words = forms.CharField(
+        required=False,
+        max_length=100,
+        label="Name or address",
+        widget=forms.TextInput(attrs={"type": "search", "data-find": True}),
+    )
+    permission = forms.ChoiceField(
+        required=False,
+        choices=[("", "Any"), *((p.value, p.label) for p in Permission if p != Permission.VIEWER)],
+    )
+    state = forms.ChoiceField(required=False, choices=STATES)
 
 
 class ReasonForm(forms.Form):

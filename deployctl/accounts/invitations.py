@@ -1,7 +1,8 @@
-"""Inviting a person by e-mail to choose their own password."""
+"""Inviting a person by e-mail to choose their own password; one link at a time, and only until it is used."""
 
 from __future__ import annotations
 
+import datetime as dt
 from smtplib import SMTPException
 from typing import cast
 
@@ -12,19 +13,14 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from deployctl import audit
+from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
 from deployctl.audit import Action, Actor
+from deployctl.audit.models import Entry
 from deployctl.errors import Refusal
-
-# These write e-mail where nobody reads it.
-NOWHERE = frozenset({"console", "dummy", "filebased"})
-
-
-def can_send() -> bool:
-    """Whether this installation can send e-mail to people."""
-    return settings.EMAIL_BACKEND.split(".")[-2] not in NOWHERE
 
 
 def send(request: HttpRequest, person: User, *, by: Actor) -> None:
@@ -37,6 +33,7 @@ def send(request: HttpRequest, person: User, *, by: Actor) -> None:
         raise Refusal(
             "This installation cannot send e-mail. Set EMAIL_BACKEND and EMAIL_HOST, or give a password."
         )
+    _void_earlier(person)
     path = reverse(
         "account_reset_password_from_key",
         kwargs={"uidb36": user_pk_to_url_str(person), "key": default_token_generator.make_token(person)},
@@ -52,3 +49,40 @@ def send(request: HttpRequest, person: User, *, by: Actor) -> None:
         ) from error
     with transaction.atomic():
         audit.append(Action.PERSON_INVITED, by=by, subject=person, data={"email": person.email})
+
+
+def standing(person: User) -> Entry | None:
+    """The invitation that a person can still follow, as the audit entry of its sending."""
+    if person.has_usable_password():
+        return None
+    about = Entry.objects.about(person).filter(action__in=[Action.PERSON_INVITED, Action.PERSON_UNINVITED])
+    last: Entry | None = about.first()
+    is_good = last is not None and timezone.now() - last.at < good_for()
+    return last if last is not None and is_good and last.action == Action.PERSON_INVITED else None
+
+
+def good_for() -> dt.timedelta:
+    """How long an invitation can be followed."""
+    return dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
+
+
+@transaction.atomic
+def withdraw(person: User, *, by: Actor) -> None:
+    """Make the link that was sent useless.
+
+    Raises:
+        Refusal: there is no invitation that could still be followed.
+    """
+    if standing(person) is None:
+        raise Refusal(f"{person.name} has no invitation that could still be followed. Nothing was changed.")
+    _void_earlier(person)
+    audit.append(Action.PERSON_UNINVITED, by=by, subject=person)
+
+
+@transaction.atomic
+def _void_earlier(person: User) -> None:
+    """Links are bound to the stored password, also to the mark that there is none: a new mark voids them."""
+    current = User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    if not current.has_usable_password():
+        person.set_unusable_password()
+        person.save(update_fields=["password"])

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -34,9 +35,27 @@ class UserQuerySet(models.QuerySet["User"]):
         held = models.Q(grants__permission__in=[permission, Permission.ADMINISTRATOR])
         return self.active().filter(held).distinct()
 
+    def matching(self, words: str) -> UserQuerySet:
+        """People whose name or address contains these words."""
+        return self.filter(models.Q(name__icontains=words) | models.Q(email__icontains=words))
+
+    def in_state(self, state: str) -> UserQuerySet:
+        """People who are `active`, `disabled`, `without_factor` (and active) or `without_password`."""
+        if state == "without_factor":
+            return self.active().exclude(pk__in=self.enrolled().values("pk"))
+        if state == "without_password":
+            return self.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+        return self.filter(is_active=state == "active")
+
     def enrolled(self) -> UserQuerySet:
-        """People who have a second factor."""
-        return self.filter(totp_factors__confirmed=True)
+        """People who have a second factor of any kind."""
+        has_app = models.Q(totp_factors__confirmed=True)
+        return self.filter(has_app | models.Q(passkeys__isnull=False)).distinct()
+
+    def with_enrolment(self) -> UserQuerySet:
+        """Each with `is_enrolled`: whether they have a second factor of any kind."""
+        same = self.model._default_manager.enrolled().filter(pk=models.OuterRef("pk"))
+        return self.annotate(is_enrolled=models.Exists(same))
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]

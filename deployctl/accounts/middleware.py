@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.models.sign_in import SESSION_KEY
+from deployctl.accounts.models.sign_in import ENDED_KEY, SESSION_KEY
 
 
 class SessionLimits(MiddlewareMixin):
@@ -30,7 +30,9 @@ class SessionLimits(MiddlewareMixin):
         if because:
             sign_in.end(because)
             logout(request)
-            request.session_ended_because = because  # type: ignore[attr-defined]
+            # In the new, empty session: often a page that keeps itself up to date finds it out first, and
+            # the person should still be told why on the page where they sign in again.
+            request.session[ENDED_KEY] = because
             return
         request.sign_in = sign_in  # type: ignore[attr-defined]
         request.goes_on = partial(_goes_on, sign_in.pk)  # type: ignore[attr-defined]

@@ -19,16 +19,14 @@ from typing import Any, TypeVar, cast
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
-from deployctl import audit
-from deployctl.accounts import safe_next
+from deployctl.accounts import refusals, safe_next
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.models.sign_in import SecondFactor
+from deployctl.accounts.models.sign_in import ENDED_KEY, SecondFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action
 from deployctl.errors import NotAllowed
@@ -45,6 +43,11 @@ RECOVERED = (
 ENDED = {
     "idle": "You were signed out because nothing happened for a while. Sign in to go on.",
     "too long": "You were signed out because the session reached its longest time. Sign in to go on.",
+    "password changed": "You were signed out because your password was changed. Sign in with the new one.",
+    "second factor changed": "You were signed out because your second factor was changed. Sign in to go on.",
+    "second factor removed": "You were signed out because your second factor was taken away. Sign in again.",
+    "signed out from elsewhere": "You were signed out from another browser. Sign in to go on.",
+    "link to single sign-on forgotten": "You were signed out because single sign-on must link you anew.",
 }
 
 
@@ -108,7 +111,7 @@ def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
 def _guard(view: View, name: str, check: Check) -> View:
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__} has the policy {view.policy} already; a view carries exactly one.")
-    guarded = _wrap(view, check)
+    guarded = _wrap(_noting_refusals(view), check)
     guarded.policy = name  # type: ignore[attr-defined]
     return guarded
 
@@ -129,6 +132,31 @@ def _wrap(view: View, check: Check) -> View:
     def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         answer = check(request) or view(request, *args, **kwargs)
         return cast("HttpResponseBase", answer)
+
+    return cast("View", synchronous)
+
+
+def _noting_refusals(view: View) -> View:
+    """Around a view: what its verbs, which know better than its policy, do not allow is audited too."""
+    if iscoroutinefunction(view):
+
+        @functools.wraps(view)
+        async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                return cast("HttpResponseBase", await view(request, *args, **kwargs))
+            except NotAllowed as error:
+                await sync_to_async(_note_not_allowed, thread_sensitive=True)(request, error)
+                raise
+
+        return cast("View", asynchronous)
+
+    @functools.wraps(view)
+    def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return cast("HttpResponseBase", view(request, *args, **kwargs))
+        except NotAllowed as error:
+            _note_not_allowed(request, error)
+            raise
 
     return cast("View", synchronous)
 
@@ -164,7 +192,7 @@ def _require(permission: Permission) -> Check:
         user = request.user
         # Before the second factor: nobody enrols only to be told that they may not.
         if user.is_authenticated and not user.may(permission):
-            _audit_refusal(request, permission)
+            _note_refusal(request, permission=str(permission))
             raise NotAllowed(
                 f"This takes the permission “{permission.label}”, which you do not have."
                 " Nothing was changed. An administrator can give it to you."
@@ -190,7 +218,7 @@ def _send_to_sign_in(request: HttpRequest) -> HttpResponse:
     if "text/event-stream" in request.headers.get("Accept", ""):
         # An event stream cannot follow to a page; the page around it will.
         return HttpResponse("Sign in first.", status=401, content_type="text/plain")
-    ended = getattr(request, "session_ended_because", "")
+    ended = request.session.pop(ENDED_KEY, "")
     return _send(request, resolve_url(settings.LOGIN_URL), ENDED.get(ended, ""))
 
 
@@ -202,13 +230,14 @@ def _send(request: HttpRequest, url: str, sentence: str = "") -> HttpResponse:
     return HttpResponseClientRedirect(target) if getattr(request, "htmx", False) else redirect(target)
 
 
-def _audit_refusal(request: HttpRequest, permission: Permission) -> None:
-    with transaction.atomic():
-        audit.append(
-            Action.ACCESS_REFUSED,
-            by=cast("User", request.user),
-            data={"method": request.method, "path": request.path, "permission": str(permission)},
-        )
+def _note_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
+    if request.user.is_authenticated:
+        _note_refusal(request, reason=error.sentence)
+
+
+def _note_refusal(request: HttpRequest, **data: str) -> None:
+    by = cast("User", request.user)
+    refusals.note(Action.ACCESS_REFUSED, by=by, data={"method": request.method, "path": request.path} | data)
 
 
 def _sign_in(request: HttpRequest) -> SignIn | None:

@@ -10,7 +10,7 @@ from allauth.account import views as allauth
 from django.urls import include, path, re_path
 
 from deployctl.accounts.policies import identified, member, public
-from deployctl.accounts.views import account, factor, people, sign_in, tokens
+from deployctl.accounts.views import account, factor, passkeys, people, sign_in, single_sign_on, tokens
 from deployctl.accounts.views.sign_in import counted
 
 signing_in = [
@@ -32,13 +32,22 @@ signing_in = [
         public(allauth.password_reset_from_key_done),
         name="account_reset_password_from_key_done",
     ),
+    # django-allauth finds it by this name.
+    path("sso/<slug:provider_id>/callback/", single_sign_on.callback, name="openid_connect_callback"),
 ]
 
 accounts = [
     path("account/", account.account, name="account"),
     path("account/login/code/", sign_in.sign_in_code, name="sign_in_code"),
+    path("account/login/passkey/", sign_in.sign_in_passkey, name="sign_in_passkey"),
+    path("account/sso/", single_sign_on.start, name="single_sign_on"),
+    path("account/sso/again/", single_sign_on.reauthentication, name="reauthentication"),
     path("account/factor/", factor.factor, name="factor"),
     path("account/code/", factor.give_code, name="step_up"),
+    path("account/passkeys/new/", passkeys.new_passkey, name="new_passkey"),
+    path("account/passkeys/registration/", passkeys.registration, name="passkey_registration"),
+    path("account/passkeys/challenge/", passkeys.challenge, name="passkey_challenge"),
+    path("account/passkeys/<int:number>/", passkeys.passkey, name="passkey"),
     path("account/recovery-codes/", factor.recovery_codes, name="recovery_codes"),
     path("account/sessions/", account.other_sessions, name="other_sessions"),
     path("account/sessions/<int:number>/", account.session, name="session"),
@@ -48,6 +57,8 @@ accounts = [
     path("people/<int:number>/permissions/", people.permissions, name="permissions"),
     path("people/<int:number>/suspension/", people.suspension, name="suspension"),
     path("people/<int:number>/invitation/", people.invitation, name="invitation"),
+    path("people/<int:number>/sessions/", people.person_sessions, name="person_sessions"),
+    path("people/<int:number>/link/", people.person_link, name="person_link"),
     path("people/<int:number>/factor/", people.person_factor, name="person_factor"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/new/", tokens.new_token, name="new_token"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def backup() -> None:
-    """List backups; `deployctl run backup` makes one."""
+    """List backups; `deployctl run backup` and `deployctl run physical_backup` make them."""
 
 
 @backup.command("list")
@@ -36,6 +36,7 @@ def list_(*, name: str | None, as_json: bool) -> None:
         columns={
             "name": "name",
             "target": "target",
+            "engine": "engine",
             "trust": "trust",
             "snapshot_at": "taken",
             "size_bytes": "bytes",
@@ -145,14 +146,18 @@ def _facts(backup: Backup) -> dict[str, Any]:
         "target": backup.target.name,
         "trust": backup.trust.value,
         "run": backup.run_id,
-        "path": str(backup.target.backup_folder().root / backup.name),
+        "engine": backup.engine,
+        # pgBackRest knows where its files are; with its label it finds them.
+        "path": None if backup.is_physical else str(backup.target.backup_folder().root / backup.name),
+        "label": backup.details.get("label"),
         "format": backup.format,
         "size_bytes": backup.size_bytes,
         "files": backup.files,
-        "rows": backup.rows,
+        "rows": None if backup.is_physical else backup.rows,
         "server_version": backup.server_version,
         "tool_version": backup.tool_version,
         "snapshot_at": backup.snapshot_at,
         "manifest_sha256": backup.manifest_sha256,
         "expired_at": backup.expired_at,
+        "details": backup.details,
     }

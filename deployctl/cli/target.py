@@ -80,9 +80,12 @@ def list_(*, as_json: bool) -> None:
 def show(*, name: str, as_json: bool) -> None:
     """Show what is known of a target, without connecting to it."""
     found = _found(name)
+    from deployctl.runs.models import PhysicalEngine
+
     facts: dict[str, Any] = _facts(found)
     people = [{"name": held.user.name, "email": held.user.email, "role": held.role} for held in found.people]
     secrets = {secret.name: secret.reference for secret in found.secrets.all()}
+    engine = PhysicalEngine.objects.filter(target=found).first()
     newest_run, newest_backup = found.runs.first(), found.backups.first()
     facts |= {
         "cluster": found.system_identifier or None,
@@ -91,6 +94,7 @@ def show(*, name: str, as_json: bool) -> None:
         if as_json
         else ", ".join(f"{one['name']} ({one['role']})" for one in people) or None,
         "secrets": secrets if as_json else ", ".join(secrets) or None,
+        "physical_engine": (engine.facts() if as_json else engine.stanza) if engine else None,
         "newest_run": f"{newest_run.kind}, {newest_run.state}" if newest_run else None,
         "newest_backup": newest_backup.name if newest_backup else None,
     }
@@ -151,6 +155,31 @@ def secret(*, name: str, secret: str, reference: str | None, stored: bool) -> No
     else:
         found.refer(secret, reference, by=_command_line())
     click.echo(f"{found} finds {secret} at {reference}.")
+
+
+@target.command()
+@click.argument("name")
+@click.option("--stanza", metavar="STANZA", help="pgBackRest's name for the target's cluster.")
+@click.option("--configuration", default="", metavar="FILE", help="Where pgBackRest's configuration is.")
+@click.option(
+    "--scratch", default="", metavar="FOLDER", help="For test restores; has room for the whole cluster."
+)
+@click.option("--forget", is_flag=True, help="Name no stanza any more; backups stay.")
+def physical(*, name: str, stanza: str | None, configuration: str, scratch: str, forget: bool) -> None:
+    """Say which pgBackRest stanza is a target's own; `run physical_check` looks whether it is right."""
+    if forget == (stanza is not None):
+        raise click.UsageError("Give either --stanza or --forget.")
+    found = _found(name)
+    from deployctl.runs.models import PhysicalEngine
+
+    if stanza is None:
+        PhysicalEngine.forget(found, by=_command_line())
+        click.echo(f"{found} has no physical engine.")
+        return
+    PhysicalEngine.set(
+        found, stanza=stanza, configuration=configuration, scratch_folder=scratch, by=_command_line()
+    )
+    click.echo(f"{found} is backed up physically as stanza {stanza}.")
 
 
 @target.command("rotate-secrets")

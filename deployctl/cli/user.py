@@ -82,19 +82,18 @@ def add(
 def list_(*, as_json: bool) -> None:
     """List people with their permissions."""
     _django.setup()
-    from deployctl.accounts.models import TotpFactor, User
+    from deployctl.accounts.models import User
 
-    enrolled = set(TotpFactor.objects.filter(confirmed=True).values_list("user_id", flat=True))
     rows = [
         {
             "email": person.email,
             "name": person.name,
             "permissions": _permissions(person) if as_json else ", ".join(_permissions(person)),
-            "second_factor": person.pk in enrolled,
+            "second_factor": person.is_enrolled,
             "active": person.is_active,
             "last_sign_in": person.last_login if as_json else _minute(person),
         }
-        for person in User.objects.prefetch_related("grants")
+        for person in User.objects.prefetch_related("grants").with_enrolment()
     ]
     columns = {
         "email": "e-mail",

@@ -18,6 +18,7 @@ import psycopg
 
 from deployctl.errors import DeployctlError
 from deployctl.operations.parameters import param, parse
+from deployctl.operations.physical.engine import Engine
 from deployctl.operations.shelf import Shelf
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
@@ -39,6 +40,8 @@ __all__ = [
     "TargetFacts",
     "param",
 ]
+
+PG_DUMP, PGBACKREST = "pg_dump", "pgbackrest"
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -78,7 +81,16 @@ class ProcessFailed(OperationFailed):
 
 @dataclass(frozen=True)
 class BackupArtefact:
-    """A published backup. `counts` maps "schema.table" to rows, taken in the dump's own snapshot."""
+    """A published backup.
+
+    Args:
+        path: of a dump its folder; of a physical backup where it lies below its engine's repository.
+        format: of a dump, such as "directory"; of a physical backup its type, such as "incr".
+        counts: "schema.table" to rows, taken in the dump's own snapshot.
+        engine: what made it, and reads it: "pg_dump" or "pgbackrest".
+        reached: levels of trust that the making itself reached.
+        details: what only this engine knows of its backups.
+    """
 
     name: str
     path: Path
@@ -90,6 +102,9 @@ class BackupArtefact:
     snapshot_at: dt.datetime
     manifest_sha256: str
     counts: Mapping[str, int]
+    engine: str = PG_DUMP
+    reached: Sequence[str] = ("written", "hashed")
+    details: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,7 @@ class TargetFacts:
     connection: ConnectionSpec
     project: Project | None
     backups: LocalFolder
+    physical: Engine | None = None
 
     @property
     def is_production(self) -> bool:
@@ -128,7 +144,10 @@ class TargetFacts:
 
 
 class Job(Protocol):
-    """What a run offers to its operation. Called from one thread, except `raise_if_cancelled` and `log`."""
+    """What a run offers to its operation.
+
+    Called from one thread, except `raise_if_cancelled`, `log` and `execute`.
+    """
 
     run_id: int
     token: int
@@ -160,6 +179,7 @@ class Job(Protocol):
         cwd: Path | None = None,
         connection: ConnectionSpec | None = None,
         pass_url: bool = False,
+        log_stdout: bool = True,
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> Completed:
@@ -171,6 +191,7 @@ class Job(Protocol):
             cwd: folder to run in.
             connection: the database that libpq programs reach; no password in argv or environment.
             pass_url: give the program `DATABASE_URL` with the password, for those that need it.
+            log_stdout: False keeps its standard output out of the log, where it is data for `on_output`.
             on_output: also called with "stdout" or "stderr" and each chunk of bytes.
             while_running: called several times a second in this thread, for progress.
 
@@ -201,6 +222,7 @@ class Operation(abc.ABC):
     changes_target: ClassVar[bool]  # a worker lost in the middle leaves the run `unknown`
     exclusive: ClassVar[bool]  # one at a time per target
     time_limit_s: ClassVar[int]
+    physical: ClassVar[bool] = False  # needs a target with a physical engine
     # On production it starts only when two people stand behind it, and then also without a deployment.
     needs_second_person: ClassVar[bool] = False
 

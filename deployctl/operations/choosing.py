@@ -75,6 +75,11 @@ def _all(job: Job) -> tuple[KeptBackup, ...]:
 
 
 def _find(job: Job, name: str) -> KeptBackup:
+    if any(backup.name == name for backup in job.shelf.physical()):
+        raise OperationFailed(
+            f"{name} is a physical backup, which pgBackRest keeps. Nothing was done. Use “Verify physical "
+            "backups” or “Test a physical restore”."
+        )
     for backup in _all(job):
         if backup.name == name:
             return backup

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 # From the weakest; `runs.models.Trust` has the same words.
 TRUST_LEVELS = ("written", "hashed", "restored", "proven")
@@ -34,13 +35,19 @@ class Policy:
 
 @dataclass(frozen=True)
 class KeptBackup:
-    """A backup on record that was not expired. `trust` is the highest of `TRUST_LEVELS` it reached."""
+    """A backup on record that was not expired.
+
+    Args:
+        trust: the highest of `TRUST_LEVELS` it reached.
+        details: what only its engine knows of it, see `operations.base.BackupArtefact`.
+    """
 
     name: str
     snapshot_at: dt.datetime
     trust: str
     size_bytes: int
     manifest_sha256: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,16 @@ class Shelf(Protocol):
         """How long backups of the target are kept."""
 
     def backups(self) -> tuple[KeptBackup, ...]:
-        """The backups on record that were not expired, newest first."""
+        """The dumps on record that were not expired, newest first."""
+
+    def physical(self) -> tuple[KeptBackup, ...]:
+        """The same for backups of the physical engine, which keeps and expires their files itself."""
 
     def expired(self) -> frozenset[str]:
-        """The names of those that were."""
+        """The names of the dumps that were."""
 
     def expire(self, backup: KeptBackup, reason: str) -> None:
-        """Record for good that a backup's files are removed by this run."""
+        """Record for good that a backup's files are gone: removed by this run, or by the engine itself."""
 
     def settle(self, part: Outcome) -> None:
         """Record now what a part of the run achieved, so that it stands even should the run fail afterwards.

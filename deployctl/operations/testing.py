@@ -16,6 +16,7 @@ import psycopg
 
 from deployctl.operations import children
 from deployctl.operations.base import Cancelled, TargetFacts
+from deployctl.operations.physical.engine import Engine
 from deployctl.postgres import connection as postgres_connection
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
@@ -60,6 +61,7 @@ class FakeJob:
     name: str = "shop"
     environment: str = "staging"
     shelf: Any = None
+    physical: Engine | None = None
     # Unlike that of any test that runs beside this one, because sessions are found by it.
     run_id: int = field(default_factory=lambda: next(_run_ids))
     token: int = 1
@@ -82,6 +84,7 @@ class FakeJob:
             connection=self.connection,
             project=self.project,
             backups=LocalFolder(folder),
+            physical=self.physical,
         )
         self._sessions: list[psycopg.Connection] = []
         self._lock = threading.Lock()
@@ -133,6 +136,7 @@ class FakeJob:
         cwd: Path | None = None,
         connection: ConnectionSpec | None = None,
         pass_url: bool = False,
+        log_stdout: bool = True,
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> Completed:
@@ -142,7 +146,10 @@ class FakeJob:
             application_name=self.application_name,
             timeout_s=self.time_limit_s,
             should_stop=lambda: self.cancel_reason,
-            on_output=[lambda _stream, chunk: self.output.extend(chunk), *([on_output] if on_output else [])],
+            on_output=[
+                lambda stream, chunk: self.output.extend(chunk if log_stdout or stream == "stderr" else b""),
+                *([on_output] if on_output else []),
+            ],
             while_running=while_running,
             env=env,
             cwd=cwd,

@@ -99,6 +99,13 @@ class RoleForm(forms.Form):
         people.queryset = User.objects.filter(is_active=True)
 
 
+class PersonRoleForm(forms.Form):
+    """A target, and a part for it, for a person who is known already."""
+
+    target = forms.ModelChoiceField(queryset=Target.objects.filter(archived_at=None))
+    role = forms.ChoiceField(choices=Role.choices)
+
+
 class SecretForm(forms.Form):
     """Where a secret is kept that operations ask for by name."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from deployctl.operations.retention import Policy
+from deployctl.runs.models import PhysicalEngine
 from deployctl.runs.models.retention import LIMITS
 
 
@@ -27,6 +30,47 @@ class RetentionForm(forms.Form):
     def of(cls, policy: Policy) -> RetentionForm:
         """The form that shows a policy."""
         return cls(initial=dataclasses.asdict(policy))
+
+
+class PhysicalEngineForm(forms.Form):
+    """Which stanza of pgBackRest is a target's own."""
+
+    stanza = forms.CharField(
+        max_length=100,
+        help_text="pgBackRest's name for this target's cluster, as in its configuration.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    configuration = forms.CharField(
+        max_length=500,
+        required=False,
+        label="Configuration file",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    scratch_folder = forms.CharField(
+        max_length=500,
+        required=False,
+        label="Folder for test restores",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        roots = ", ".join(map(str, settings.DEPLOYCTL_PGBACKREST_ROOTS))
+        below = f"below /etc/pgbackrest{f' or {roots}' if roots else ''}"
+        self.fields["configuration"].help_text = (
+            f"Empty for the place where pgBackRest looks by itself; else a file {below}. Passwords and keys "
+            "stay in it."
+        )
+        self.fields["scratch_folder"].help_text = (
+            "Has room for the whole cluster, and pgBackRest's account may enter it. Empty for the target's "
+            "folder of backups; else it lies below: "
+            f"{roots or 'none is allowed yet (DEPLOYCTL_PGBACKREST_ROOTS)'}."
+        )
+
+    @classmethod
+    def of(cls, engine: PhysicalEngine | None) -> PhysicalEngineForm:
+        """The form that shows an engine, or an empty one."""
+        return cls(initial=engine.facts() if engine else None)
 
 
 class StoredSecretForm(forms.Form):

@@ -9,6 +9,10 @@ from django.conf import settings
 from deployctl import secrets
 from deployctl.errors import InvalidInput
 
+# Where pgBackRest itself looks, and where root alone writes.
+PGBACKREST_FOLDER = Path("/etc/pgbackrest")
+PGBACKREST_FILES = frozenset({Path("/etc/pgbackrest.conf")})
+
 
 def check(reference: str) -> None:
     """Look at a reference without reading the secret.
@@ -52,6 +56,36 @@ def check_project_folder(folder: str) -> None:
         )
     if not path.is_dir():
         raise InvalidInput(f"{folder} is not a folder on this machine. Check the path.")
+
+
+def check_pgbackrest_path(configuration: str) -> None:
+    """Look at the path of a pgBackRest configuration, which may name programs that are then run.
+
+    Raises:
+        InvalidInput: it is none of pgBackRest's own places, and lies outside the allowed folders.
+    """
+    path = Path(configuration)
+    if path in PGBACKREST_FILES or within(path, [PGBACKREST_FOLDER, *settings.DEPLOYCTL_PGBACKREST_ROOTS]):
+        return
+    raise InvalidInput(
+        f"{configuration} is no place for pgBackRest's configuration. Use /etc/pgbackrest.conf or a file "
+        f"below /etc/pgbackrest or one of: {_listed(settings.DEPLOYCTL_PGBACKREST_ROOTS)}, or have an "
+        "administrator add its folder to DEPLOYCTL_PGBACKREST_ROOTS."
+    )
+
+
+def check_scratch_folder(folder: str) -> None:
+    """Look at a folder in which physical backups are to be restored for a test.
+
+    Raises:
+        InvalidInput: it lies outside the allowed folders.
+    """
+    if not within(Path(folder), settings.DEPLOYCTL_PGBACKREST_ROOTS):
+        raise InvalidInput(
+            f"{folder} lies in no folder for test restores. Allowed: "
+            f"{_listed(settings.DEPLOYCTL_PGBACKREST_ROOTS)}. Choose one below these, or have an "
+            "administrator add its folder to DEPLOYCTL_PGBACKREST_ROOTS."
+        )
 
 
 def within(path: Path, roots: list[Path]) -> bool:

@@ -22,6 +22,11 @@ def why_not(target: Target, operation: type[Operation], *, authority: str) -> st
     """
     if target.archived_at is not None:
         return f"{target} is archived."
+    if operation.physical and not hasattr(target, "physical_engine"):
+        return (
+            f"“{operation.title}” is for targets with a physical engine, and {target} has none. An "
+            "administrator names its pgBackRest stanza in the settings of the target."
+        )
     is_production = target.environment == Environment.PRODUCTION
     # What two people stand behind needs no deployment: a disaster does not wait for its first gate.
     if operation.changes_target and is_production and not (authority or operation.needs_second_person):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from deployctl.accounts.policies import member
-from deployctl.runs.views import retention, runs, stream, target_settings, targets
+from deployctl.runs.views import person_roles, retention, runs, stream, target_settings, targets
 from deployctl.web.live import live
 
 app_name = "runs"
@@ -27,12 +27,19 @@ urlpatterns = [
         target_settings.target_stored_secrets,
         name="target_stored_secrets",
     ),
+    path(
+        "targets/<slug:name>/physical-engine",
+        target_settings.target_physical_engine,
+        name="target_physical_engine",
+    ),
     path("targets/<slug:name>/retention", retention.retention, name="retention"),
     path("targets/<slug:name>/retention/policy", retention.retention_policy, name="retention_policy"),
     path("targets/<slug:name>/archival", target_settings.target_archival, name="target_archival"),
     path("targets/<slug:name>/connection", targets.target_connection, name="target_connection"),
     path("targets/<slug:name>/runs", targets.target_runs, name="target_runs"),
     path("targets/<slug:name>/backups/", runs.backup_list, name="target_backups"),
+    path("people/<int:number>/roles/", person_roles.person_roles, name="person_roles"),
+    path("people/<int:number>/roles/<int:role>/", person_roles.person_role, name="person_role"),
     path("runs/", runs.run_list, name="runs"),
     path("runs/<int:number>/", runs.run_detail, name="run"),
     path("runs/<int:number>/parts/<slug:part>", runs.run_part, name="run_part"),

@@ -171,6 +171,7 @@ def _signature(signature: Signature) -> Json:
         "signed_at": time_of(signature.signed_at),
         "timezone": signature.timezone,
         "method": signature.method,
+        "factor_since": time_of(signature.factor_since),
         "record_digest": signature.record_digest,
         "audit_sequence": signature.audit_sequence,
         "stale": {"at": time_of(stale.at), "by": stale.by_name, "change": stale.change} if stale else None,

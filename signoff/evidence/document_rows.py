@@ -40,6 +40,7 @@ def _signature(one: Json) -> Json:
             ["Time", when(one["signed_at"], one["timezone"])],
             ["Time in UTC", when(one["signed_at"])],
             ["Method", one["method"]],
+            ["Factor set up", when(one["factor_since"])],
             ["Record SHA-256", one["record_digest"], "mono"],
             ["Audit entry", str(one["audit_sequence"])],
         ],

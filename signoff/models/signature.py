@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar
 
 from django.conf import settings
@@ -14,6 +15,8 @@ from deployctl.audit.actions import Action
 from deployctl.errors import NotAllowed, Refusal
 from signoff.models.delegation import Delegation
 from signoff.models.slot import Slot
+
+NEW_FOR = dt.timedelta(hours=24)
 
 
 class SignatureQuerySet(models.QuerySet["Signature"]):
@@ -42,6 +45,8 @@ class Signature(models.Model):
     signed_at = models.DateTimeField()
     timezone = models.CharField(max_length=60)
     method = models.CharField(max_length=60)
+    # When the second factor that was given had been set up.
+    factor_since = models.DateTimeField(null=True)
     record = models.JSONField()
     record_digest = models.CharField(max_length=64)
     audit_sequence = models.BigIntegerField(unique=True)
@@ -64,6 +69,14 @@ class Signature(models.Model):
         """The numbers of the people whose say this is: the signer, and whom they stood in for."""
         stood_in_for = {self.delegation.delegator_id} if self.delegation else set()
         return frozenset({self.signer_id} | stood_in_for)
+
+    @property
+    def has_new_factor(self) -> bool:
+        """Whether the second factor was set up so shortly before that co-signers should ask who did it.
+
+        Whoever can replace somebody's second factor and password could sign in their place.
+        """
+        return self.factor_since is not None and self.signed_at - self.factor_since < NEW_FOR
 
     @property
     def is_stale(self) -> bool:

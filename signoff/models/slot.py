@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.functions import Now
 
 from checklists import readiness
 from deployctl import audit
+from deployctl.accounts import notices, refusals
 from deployctl.accounts.models import User
+from deployctl.accounts.proof import Proof, Proven, prove
 from deployctl.accounts.roles import Role
 from deployctl.audit.actions import Action
-from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
 from signoff import record as records
 from signoff import rights
 from signoff.models.gate import Gate
@@ -55,27 +57,32 @@ class Slot(models.Model):
         """Why this person may not sign here now, as a sentence; empty when they may."""
         return rights.why_not_sign(self, by)
 
-    def sign(self, *, by: User, password: str, code: str, digest: str) -> None:
+    def sign(self, *, by: User, digest: str, password: str = "", code: str = "", passkey: str = "") -> None:
         """Sign: this person, in this place, over the record with this digest.
 
-        The person proves who they are with password and one-time code each time (21 CFR 11.200(a)(1)).
+        The person proves who they are with two components each time (21 CFR 11.200(a)(1)).
         Everything cheap is asked first, so that a code is not spent on what cannot succeed; the code is
         then spent in a transaction of its own, so that a failed attempt counts even though nothing else
         is kept; then everything is asked again under a lock on the deployment.
 
         Args:
             by: the signer.
-            password: the signer's password.
-            code: a current code of the signer's second factor; recovery codes cannot sign.
             digest: the digest of the record that was shown to the signer.
+            password: the signer's password; people without one have signed in again elsewhere instead.
+            code: a current code of the signer's second factor; recovery codes cannot sign.
+            passkey: instead of a code the answer of a passkey, asked for this digest.
 
         Raises:
             NotAllowed: role, permission, place or person does not fit.
             Refusal: the record changed since it was shown, or is not ready to be signed.
-            WrongPassword, WrongCode, Throttled, NoFactor: see `User.verify_password_and_code`.
+            WrongPassword, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor: see `proof.prove`.
         """
-        self._check(by, digest)
-        self._verify(by, password, code)
+        try:
+            self._check(by, digest)
+        except NotAllowed as error:
+            self._note_refusal(by, error)
+            raise
+        proven = self._prove(by, Proof(password, code, passkey), digest)
         # Serialises signers, and them with everything that changes the deployment.
         with self.gate.deployment.changing():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
@@ -86,22 +93,23 @@ class Slot(models.Model):
             slot.gate.break_signatures(
                 by=by, change="what the record says of people or of the target changed"
             )
-            slot._record_signature(signer, record, digest)
+            slot._record_signature(signer, record, digest, proven)
 
-    def _verify(self, by: User, password: str, code: str) -> None:
-        """Have password and code accepted; where they are refused, this place's history says so."""
+    def _prove(self, by: User, proof: Proof, digest: str) -> Proven:
+        """Have both components accepted; where they are refused, this place's history says so."""
         try:
-            by.verify_password_and_code(password, code)
+            return prove(by, proof, about=digest)
         except InvalidInput as error:
-            with transaction.atomic():
-                audit.append(
-                    Action.SIGNATURE_REFUSED,
-                    by=by,
-                    subject=self,
-                    deployment_id=self.gate.deployment_id,
-                    data={"gate": self.gate.key, "role": self.role, "reason": error.sentence},
-                )
+            self._note_refusal(by, error)
             raise
+
+    def _note_refusal(self, by: User, error: DeployctlError) -> None:
+        data = {"gate": self.gate.key, "role": self.role, "reason": error.sentence}
+        entry = refusals.note(
+            Action.SIGNATURE_REFUSED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
+        )
+        if entry is not None:
+            notices.on_repeated_failure(entry)
 
     def _check(self, by: User, digest: str) -> records.Json:
         if sentence := self.refusal(by):
@@ -122,7 +130,7 @@ class Slot(models.Model):
             raise Refusal(f"Not ready to be signed. {count} in the way, first: {blockers[0].sentence}")
         return record
 
-    def _record_signature(self, by: User, record: records.Json, digest: str) -> None:
+    def _record_signature(self, by: User, record: records.Json, digest: str, proven: Proven) -> None:
         from signoff.models.signature import Signature
 
         gate = self.gate
@@ -141,6 +149,7 @@ class Slot(models.Model):
                 "for": for_name,
                 # What made the gate ready besides the record, as it was at this moment.
                 "required_run": gate.required_run_number(),
+                "method": proven.method,
             },
         )
         Signature.objects.create(
@@ -153,7 +162,8 @@ class Slot(models.Model):
             meaning=gate.meaning,
             signed_at=Now(),
             timezone=by.timezone,
-            method="password and one-time code",
+            method=proven.method,
+            factor_since=proven.factor_since,
             record=record,
             record_digest=digest,
             audit_sequence=entry.sequence,

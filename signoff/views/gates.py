@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from checklists import readiness
 from checklists.models import Deployment
+from deployctl.accounts import passkeys, single_sign_on
 from deployctl.accounts.policies import approver, member
 from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
@@ -40,7 +41,7 @@ def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
     slots = _open_slots(gate, request)
     chosen = next((slot for slot in slots if str(slot.pk) == request.GET.get("slot")), None)
     record = presentation.shown_record(gate)
-    form = SignatureForm(gate=gate, slots=slots, initial={"slot": chosen})
+    form = SignatureForm(gate=gate, slots=slots, signer=person(request), initial={"slot": chosen})
     return _sign_page(request, gate, form, slots, record)
 
 
@@ -62,14 +63,15 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
         pk=row_number(request.POST.get("slot")),
         gate__deployment__in=Deployment.objects.visible_to(person(request)).filter(pk=deployment_id),
     )
-    form, status = SignatureForm(request.POST, gate=slot.gate, slots=[slot]), 422
+    form, status = SignatureForm(request.POST, gate=slot.gate, slots=[slot], signer=person(request)), 422
     if form.is_valid():
         try:
             slot.sign(
                 by=person(request),
-                password=form.cleaned_data["password"],
-                code=form.cleaned_data["code"],
                 digest=form.cleaned_data["digest"],
+                password=form.cleaned_data.get("password", ""),
+                code=form.cleaned_data.get("code", ""),
+                passkey=form.cleaned_data.get("passkey", ""),
             )
         except DeployctlError as error:
             form.add_error(None, error.sentence)
@@ -107,6 +109,7 @@ def _sign_page(
     by = person(request)
     blockers = readiness.blockers(gate.deployment, gate.key)
     to_give = [slot for slot in gate.slots.all() if not rights.why_not_delegate(slot, by)]
+    digest = records.digest(record)
     context = {
         "gate": gate,
         "deployment": gate.deployment,
@@ -114,7 +117,7 @@ def _sign_page(
         "record": record,
         "sections": presentation.sections(record),
         # Always of the record that this very page shows, also after a refusal.
-        "digest": records.digest(record),
+        "digest": digest,
         "form": form,
         "slots": slots,
         "reasons": sorted({slot.refusal(by) for slot in gate.slots.all()} - {""}),
@@ -124,5 +127,6 @@ def _sign_page(
         "blockers": blockers,
         "hindered": any(blocker.hinders_signing for blocker in blockers),
         "changes": presentation.changed_since_last_signature(gate, record),
-    }
+        "reauthentication": single_sign_on.reauthentication_for(by, digest),
+    } | passkeys.for_page(request)
     return render(request, "signoff/gate_sign.html", context, status=status)

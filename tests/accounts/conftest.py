@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from django.core.cache import cache
 
+from tests.accounts.provider import provider, running_provider  # noqa: F401 (fixtures)
+
 
 @pytest.fixture(autouse=True)
 def no_earlier_attempts() -> None:

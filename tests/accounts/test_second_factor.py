@@ -17,7 +17,8 @@ from django_otp.oath import hotp
 from deployctl.accounts import attempts, crypto
 from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models import RecoveryCode, SignIn, TotpFactor, User
-from deployctl.accounts.models.totp_factor import LONGEST_DELAY_S, MOST_FAILURES, STEP_S
+from deployctl.accounts.models.throttle import LONGEST_DELAY_S, MOST_FAILURES
+from deployctl.accounts.models.totp_factor import STEP_S
 from deployctl.accounts.testing import current_code, enrol, sign_in
 from deployctl.audit.models import Entry
 from tests.people import PASSWORD, person

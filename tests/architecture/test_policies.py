@@ -20,6 +20,9 @@ PUBLIC = {
     "account_reset_password_from_key_done",
     "account_signup",  # closed; it says so
     "accounts:sign_in_code",  # between password and code; checks by itself that a password was given
+    "accounts:sign_in_passkey",  # the same
+    "accounts:single_sign_on",  # leads to the provider, and says so where there is none
+    "openid_connect_callback",  # takes only what this browser's session asked the provider for
 }
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from checklists.models import Deployment, StateChange
 from deployctl.accounts.models import SignIn, User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from deployctl.operations.base import BackupArtefact
+from deployctl.operations.base import PGBACKREST, BackupArtefact
 from deployctl.runs.guards import check_claim
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
 from tests.checklists import deployments
@@ -97,6 +97,17 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     page = browser.get(returning.get_absolute_url()).text
     assert "The rollback ended at the restore." in page
     assert f'action="{address}"' in page
+
+
+def test_a_physical_backup_is_not_among_those_to_roll_back_to(
+    returning: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    Backup.objects.filter(name="shop-before").update(engine=PGBACKREST)
+
+    page = signed_in(dba).get(returning.get_absolute_url()).text
+
+    assert 'value="shop-before"' not in page
+    assert '<option value="shop-old" selected>' in page
 
 
 def test_what_is_rolled_back_is_on_the_way_to_no_gate(

@@ -27,6 +27,9 @@ class Record:
     def backups(self) -> tuple[KeptBackup, ...]:
         return tuple(self.kept)
 
+    def physical(self) -> tuple[KeptBackup, ...]:
+        return ()
+
     def settle(self, part: Outcome) -> None:
         self.settled.append(part)
         if part.artefact is not None:

@@ -46,6 +46,9 @@ class MemoryShelf:
     def backups(self) -> tuple[KeptBackup, ...]:
         return tuple(self.on_record)
 
+    def physical(self) -> tuple[KeptBackup, ...]:
+        return ()
+
     def stores(self) -> Mapping[str, Store]:
         return self._stores
 

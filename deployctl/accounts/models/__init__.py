@@ -1,8 +1,24 @@
 from deployctl.accounts.models.api_token import ApiToken
 from deployctl.accounts.models.grant import Grant
+from deployctl.accounts.models.passkey_challenge import PasskeyChallenge
+from deployctl.accounts.models.reauthentication import Reauthentication
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.sign_in import SignIn
 from deployctl.accounts.models.totp_factor import TotpFactor
 from deployctl.accounts.models.user import User
 
-__all__ = ["ApiToken", "Grant", "RecoveryCode", "SignIn", "TotpFactor", "User"]
+# isort: split
+# After the person: the library's models ask for that model while they are imported.
+from deployctl.accounts.models.passkey import Passkey
+
+__all__ = [
+    "ApiToken",
+    "Grant",
+    "Passkey",
+    "PasskeyChallenge",
+    "Reauthentication",
+    "RecoveryCode",
+    "SignIn",
+    "TotpFactor",
+    "User",
+]

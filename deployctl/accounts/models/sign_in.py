@@ -6,14 +6,19 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
+
+from deployctl import audit
+from deployctl.audit import Action, Actor
 
 if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
 SESSION_KEY = "sign_in"
+# In the session after one that was ended: why it was.
+ENDED_KEY = "session_ended_because"
 # Being seen is written down at most this often, not at every request.
 SEEN_EVERY = dt.timedelta(minutes=1)
 
@@ -29,12 +34,24 @@ SYSTEMS = {
 }
 
 
-class SecondFactor(models.TextChoices):
-    """What was given besides the password."""
+class FirstFactor(models.TextChoices):
+    """How the person said who they are."""
 
-    NONE = "none", "Password only"
-    TOTP = "totp", "Password and one-time code"
-    RECOVERY_CODE = "recovery_code", "Password and recovery code"
+    PASSWORD = "password", "Password"
+    SINGLE_SIGN_ON = "single_sign_on", "Single sign-on"
+
+
+class SecondFactor(models.TextChoices):
+    """What was given besides."""
+
+    NONE = "none", "nothing else"
+    TOTP = "totp", "one-time code"
+    PASSKEY = "passkey", "passkey"
+    RECOVERY_CODE = "recovery_code", "recovery code"
+
+
+# Given just now, they let the person do what asks for a fresh code.
+STRONG = frozenset({SecondFactor.TOTP, SecondFactor.PASSKEY})
 
 
 class SignInQuerySet(models.QuerySet["SignIn"]):
@@ -49,15 +66,22 @@ class SignInQuerySet(models.QuerySet["SignIn"]):
             started_at__gt=now - dt.timedelta(seconds=settings.SESSION_ABSOLUTE_SECONDS),
         )
 
-    def begin(self, request: HttpRequest, user: User, second_factor: str = SecondFactor.NONE) -> SignIn:
+    def begin(
+        self,
+        request: HttpRequest,
+        user: User,
+        second_factor: str = SecondFactor.NONE,
+        first_factor: str = FirstFactor.PASSWORD,
+    ) -> SignIn:
         """Note that this session is a new stay of the person."""
         now = timezone.now()
         sign_in = self.create(
             user=user,
             seen_at=now,
             started_at=now,
+            first_factor=first_factor,
             second_factor=second_factor,
-            code_given_at=now if second_factor == SecondFactor.TOTP else None,
+            code_given_at=now if second_factor in STRONG else None,
             address=request.META.get("REMOTE_ADDR") or None,
             browser=request.META.get("HTTP_USER_AGENT", "")[:300],
         )
@@ -86,8 +110,9 @@ class SignIn(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sign_ins")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
+    first_factor = models.CharField(max_length=20, choices=FirstFactor.choices, default=FirstFactor.PASSWORD)
     second_factor = models.CharField(max_length=20, choices=SecondFactor.choices, default=SecondFactor.NONE)
-    # When a one-time code was last given in this session: privileged acts want it fresh.
+    # When a one-time code or a passkey was last given in this session: privileged acts want it fresh.
     code_given_at = models.DateTimeField(null=True)
     address = models.GenericIPAddressField(null=True)
     browser = models.CharField(max_length=300, blank=True)
@@ -102,6 +127,11 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} since {self.started_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def how(self) -> str:
+        """Both factors in words."""
+        return how(self.first_factor, self.second_factor)
 
     @property
     def browser_name(self) -> str:
@@ -135,9 +165,16 @@ class SignIn(models.Model):
             ended_at=timezone.now(), ended_because=because
         )
 
-    def code_given(self) -> None:
-        """Note that a one-time code was just accepted in this session."""
-        self.second_factor, self.code_given_at = SecondFactor.TOTP, timezone.now()
+    @transaction.atomic
+    def end_from_elsewhere(self, *, by: Actor) -> None:
+        """End this stay from another browser; it takes effect with its next request."""
+        self.end("signed out from elsewhere")
+        facts = {"browser": self.browser_name, "address": self.address or ""}
+        audit.append(Action.SESSION_ENDED, by=by, subject=self.user, data=facts)
+
+    def code_given(self, second_factor: str = SecondFactor.TOTP) -> None:
+        """Note that a one-time code, or a passkey, was just accepted in this session."""
+        self.second_factor, self.code_given_at = second_factor, timezone.now()
         self.save(update_fields=["second_factor", "code_given_at"])
 
     @property
@@ -145,6 +182,12 @@ class SignIn(models.Model):
         """Whether a one-time code was given recently enough for acts that ask for it."""
         limit = dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)
         return self.code_given_at is not None and timezone.now() - self.code_given_at <= limit
+
+
+def how(first_factor: str, second_factor: str) -> str:
+    """How somebody signed in, in words."""
+    first, second = FirstFactor(first_factor).label, SecondFactor(second_factor)
+    return f"{first} only" if second == SecondFactor.NONE else f"{first} and {second.label}"
 
 
 def _first_in(text: str, names: dict[str, str]) -> str:

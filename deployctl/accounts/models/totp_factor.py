@@ -11,10 +11,11 @@ from urllib.parse import quote
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
-from django_otp.models import Device, DeviceManager, ThrottlingMixin, TimestampMixin
+from django_otp.models import Device, DeviceManager, TimestampMixin
 from django_otp.oath import TOTP
 
 from deployctl.accounts import crypto
+from deployctl.accounts.models.throttle import Throttle
 
 if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
@@ -25,11 +26,6 @@ DIGITS = 6
 # good for at most 90 seconds (RFC 6238, 5.2, recommends no more).
 TOLERANCE_STEPS = 1
 KEY_BYTES = 20  # as long as the hash (RFC 4226, 4, requirement R6)
-# Waiting doubles with every failure, 1 s, 2 s, 4 s …, up to this. Three codes of a million are good at a
-# time: at 96 attempts a day a guesser needs six years for even odds, and the owner never waits longer.
-LONGEST_DELAY_S = 900
-# Beyond this nothing changes any more; it keeps 2^n within what a float holds.
-MOST_FAILURES = 500
 _CODE = re.compile(rf"[0-9]{{{DIGITS}}}", re.ASCII)
 
 
@@ -51,7 +47,7 @@ class TotpFactorManager(DeviceManager):
         return factor
 
 
-class TotpFactor(TimestampMixin, ThrottlingMixin, Device):
+class TotpFactor(TimestampMixin, Throttle, Device):
     """Time-based one-time codes (RFC 6238) from a key that only this row and the person's phone hold."""
 
     # django-otp would delete the factor with the person; nothing of ours is deleted that way.
@@ -118,7 +114,7 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):
         )
         if accepted:
             self.last_t = generator.t()  # type: ignore[no-untyped-call]
-            self.throttle_reset(commit=False)  # type: ignore[no-untyped-call]
+            self.throttle_reset(commit=False)
             self.set_last_used_timestamp(commit=False)  # type: ignore[no-untyped-call]
             self.save(
                 update_fields=[
@@ -141,18 +137,6 @@ class TotpFactor(TimestampMixin, ThrottlingMixin, Device):
             and generator.verify(int(digits), TOLERANCE_STEPS)  # type: ignore[no-untyped-call]
             and generator.t() <= self.last_t  # type: ignore[no-untyped-call]
         )
-
-    def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001 (django-otp's signature)
-        """Count a failure: the next attempt counts only after a pause."""
-        self.throttling_failure_timestamp = timezone.now()
-        self.throttling_failure_count = min(self.throttling_failure_count + 1, MOST_FAILURES)
-        if commit:
-            self.save(update_fields=["throttling_failure_count", "throttling_failure_timestamp"])
-
-    def get_throttle_factor(self) -> float:
-        """What django-otp multiplies by 2^(failures - 1) seconds, so that the product stays in the limit."""
-        doublings = max(self.throttling_failure_count - 1, 0)
-        return float(min(1.0, LONGEST_DELAY_S / 2**doublings))
 
 
 def _context(user_id: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django_otp.models import Device
 
 from deployctl import audit
-from deployctl.accounts import attempts, listeners, timezones
+from deployctl.accounts import attempts, listeners, notices, timezones
 from deployctl.accounts.managers import UserManager
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.recovery_code import RecoveryCode
@@ -20,6 +20,9 @@ from deployctl.accounts.models.totp_factor import TotpFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action, Actor
 from deployctl.errors import InvalidInput, Refusal
+
+if TYPE_CHECKING:
+    from deployctl.accounts.models.passkey import Passkey
 
 
 class User(AbstractBaseUser):
@@ -75,8 +78,18 @@ class User(AbstractBaseUser):
 
     @property
     def has_factor(self) -> bool:
-        """Whether a second factor is enrolled."""
-        return self.is_verified() or self.factor is not None
+        """Whether a second factor is enrolled, of whichever kind."""
+        return self.is_verified() or self.factor is not None or self.passkeys.exists()
+
+    @property
+    def should_enrol(self) -> bool:
+        """Whether a second factor is missing that the person's permissions will ask for."""
+        return bool(self.permissions - {Permission.VIEWER}) and not self.has_factor
+
+    @property
+    def signs_in_elsewhere(self) -> bool:
+        """Whether the person has no password here, and proves who they are at the single sign-on provider."""
+        return not self.has_usable_password() and self.socialaccount_set.exists()
 
     def is_verified(self) -> bool:
         """Whether this session gave a one-time code; django-otp's middleware loads `otp_device`."""
@@ -201,7 +214,7 @@ class User(AbstractBaseUser):
         self.set_password(password)
         self.save(update_fields=["password"])
         self.sign_ins.end_all("password changed", keep=keep)
-        audit.append(Action.PASSWORD_CHANGED, by=by, subject=self)
+        notices.on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
 
     @transaction.atomic
     def renew_recovery_codes(self, *, by: Actor) -> list[str]:
@@ -229,11 +242,32 @@ class User(AbstractBaseUser):
         if not reason.strip():
             raise InvalidInput("Say how you made sure that it is really this person who asks.")
         removed, _ = TotpFactor.objects.filter(user=self).delete()
-        if not removed:
+        passkeys, _ = self.passkeys.all().delete()
+        if not removed and not passkeys:
             raise Refusal(f"{self.name} has no second factor. Nothing was changed.")
         self.recovery_codes.unused().delete()
         self.sign_ins.end_all("second factor removed")
-        audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data={"reason": reason.strip()})
+        data = {"reason": reason.strip()} | ({"passkeys": str(passkeys)} if passkeys else {})
+        notices.on_commit(audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data=data))
+
+    @transaction.atomic
+    def remove_passkey(self, passkey: Passkey, *, by: Actor) -> None:
+        """Remove a passkey; sessions that were opened with it end with their next privileged act.
+
+        Raises:
+            Refusal: it is the person's last second factor.
+        """
+        # Two at once must not remove the last two.
+        User.objects.select_for_update(no_key=True).get(pk=self.pk)
+        if self.factor is None and not self.passkeys.exclude(pk=passkey.pk).exists():
+            raise Refusal(
+                f"“{passkey.name}” is the last second factor. Nothing was changed."
+                " Set up another one first, then remove this one."
+            )
+        name = passkey.name
+        self.passkeys.filter(pk=passkey.pk).delete()
+        data = {"passkey": name}
+        notices.on_commit(audit.append(Action.PASSKEY_REMOVED, by=by, subject=self, data=data))
 
     @transaction.atomic
     def end_sessions(self, *, by: Actor, keep: int | None = None) -> int:

@@ -29,6 +29,7 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "factor": user.factor,
+        "passkeys": user.passkeys.all(),
         "codes_left": left,
         "few_codes_left": left <= FEW,
         "permissions": [grant.get_permission_display() for grant in user.grants.all()],
@@ -53,6 +54,6 @@ def other_sessions(request: HttpRequest) -> HttpResponse:
 def session(request: HttpRequest, number: int) -> HttpResponse:
     """Sign out of one session."""
     user = person(request)
-    get_object_or_404(user.sign_ins, pk=number).end("signed out from elsewhere")
+    get_object_or_404(user.sign_ins, pk=number).end_from_elsewhere(by=user)
     messages.success(request, "Signed out there.")
     return see_other(request, reverse("accounts:account"))

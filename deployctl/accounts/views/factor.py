@@ -14,14 +14,22 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
+from django_otp.models import Device
 
-from deployctl.accounts import attempts, safe_next
-from deployctl.accounts.forms import CodeForm, EnrolForm
+from deployctl.accounts import attempts, passkeys, safe_next
+from deployctl.accounts.forms import EnrolForm, FactorForm
 from deployctl.accounts.models import SignIn, TotpFactor
+from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import enrolled, identified, member, step_up
+from deployctl.accounts.proof import kind_of, verify_factor
 from deployctl.accounts.requests import person, stay
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, Refusal
+
+SIGN_IN_AGAIN = (
+    "You signed in a while ago. Nothing was changed."
+    " Sign out, sign in again, and set up the second factor then."
+)
 
 
 @member
@@ -31,10 +39,12 @@ from deployctl.errors import DeployctlError
 def factor(request: HttpRequest) -> HttpResponse:
     """Show the key of a new factor, and put it in force once its first code is right."""
     user, sign_in = person(request), stay(request)
-    replaces = user.has_factor
-    if replaces and not (sign_in.code_is_fresh or sign_in.second_factor == SecondFactor.RECOVERY_CODE):
+    has_factor, replaces = user.has_factor, user.factor is not None
+    if must_give_a_code_first(request):
         return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
-    ask_password = not replaces and not _is_recent(sign_in)
+    ask_password = not has_factor and not signed_in_recently(sign_in)
+    if ask_password and not user.has_usable_password():
+        raise Refusal(SIGN_IN_AGAIN)
     form = EnrolForm(request.POST or None, ask_password=ask_password)
     if form.is_valid():
         try:
@@ -44,8 +54,8 @@ def factor(request: HttpRequest) -> HttpResponse:
         except DeployctlError as error:
             form.add_error(None, error.sentence)
         else:
-            _raise_session(request)
-            return _show_codes(request, codes, voids=replaces)
+            raise_session(request, TotpFactor.objects.get(user=user, confirmed=True))
+            return show_codes(request, codes, voids=has_factor)
     # Made by the first look at the page: it counts for nothing before a code has confirmed it.
     new = TotpFactor.objects.start(user)
     context = {
@@ -60,27 +70,28 @@ def factor(request: HttpRequest) -> HttpResponse:
 
 @identified
 @never_cache
-@sensitive_post_parameters("code")
+@sensitive_post_parameters("code", "passkey")
 @require_http_methods(["GET", "HEAD", "POST"])
 def give_code(request: HttpRequest) -> HttpResponse:
     """Ask for a fresh code, for acts that want one, and go back."""
     user = person(request)
     if not user.has_factor:
         return redirect(safe_next.with_next(reverse("accounts:factor"), safe_next.requested(request)))
-    form = CodeForm(request.POST or None)
+    form = FactorForm(request.POST or None, user=user)
     if form.is_valid():
+        code, passkey = form.cleaned_data.get("code", ""), form.cleaned_data.get("passkey", "")
         try:
-            user.verify_code(form.cleaned_data["code"])
+            factor = verify_factor(user, code=code, passkey=passkey, purpose=Purpose.STEP_UP)
         except DeployctlError as error:
-            form.add_error("code", error.sentence)
+            form.add_error("code" if code else None, error.sentence)
         else:
-            _raise_session(request)
+            raise_session(request, factor)
             return redirect(safe_next.destination(request))
     context = {
         "form": form,
         "next": safe_next.requested(request),
         "recovered": stay(request).second_factor == SecondFactor.RECOVERY_CODE,
-    }
+    } | passkeys.for_page(request)
     return render(request, "accounts/give_code.html", context, status=422 if form.errors else 200)
 
 
@@ -91,23 +102,33 @@ def give_code(request: HttpRequest) -> HttpResponse:
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Make new recovery codes; the old ones are void."""
     user = person(request)
-    return _show_codes(request, user.renew_recovery_codes(by=user), voids=True)
+    return show_codes(request, user.renew_recovery_codes(by=user), voids=True)
 
 
-def _raise_session(request: HttpRequest) -> None:
-    """A code was accepted: this session is worth more now, so it gets another id."""
-    user = person(request)
-    django_otp.login(request, user.factor)  # type: ignore[no-untyped-call]
+def must_give_a_code_first(request: HttpRequest) -> bool:
+    """Whether what sets up a second factor waits for a fresh code: it does, where there is a factor already.
+
+    Not for who has lost it and signed in with a recovery code: they must get another.
+    """
+    sign_in = stay(request)
+    recovered = sign_in.second_factor == SecondFactor.RECOVERY_CODE
+    return person(request).has_factor and not (sign_in.code_is_fresh or recovered)
+
+
+def raise_session(request: HttpRequest, factor: Device) -> None:
+    """A second factor was accepted: this session is worth more now, so it gets another id."""
+    django_otp.login(request, factor)  # type: ignore[no-untyped-call]
     request.session.cycle_key()
-    stay(request).code_given()
+    stay(request).code_given(kind_of(factor))
 
 
-def _show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:
+def show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:
     """Answer with the codes themselves rather than with a redirect: they exist nowhere else."""
     following = safe_next.requested(request) or reverse("accounts:account")
     context = {"codes": codes, "voids": voids, "next": following}
     return render(request, "accounts/recovery_codes.html", context)
 
 
-def _is_recent(sign_in: SignIn) -> bool:
+def signed_in_recently(sign_in: SignIn) -> bool:
+    """Whether the person said who they are not long ago."""
     return timezone.now() - sign_in.started_at <= dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)

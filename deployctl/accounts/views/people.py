@@ -5,32 +5,42 @@ from __future__ import annotations
 import secrets
 
 from django.contrib import messages
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from deployctl.accounts import invitations
-from deployctl.accounts.forms import NewPersonForm, PermissionsForm, ProfileForm, ReasonForm
-from deployctl.accounts.models import TotpFactor, User
+from deployctl.accounts import invitations, single_sign_on
+from deployctl.accounts.forms import NewPersonForm, PeopleFilterForm, PermissionsForm, ProfileForm, ReasonForm
+from deployctl.accounts.mail import can_send
+from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
-from deployctl.accounts.requests import person
+from deployctl.accounts.requests import person, stay
 from deployctl.accounts.roles import Permission
+from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.web.http import see_other
 
 PASSWORD_BYTES = 15
+HISTORY_SHOWN = 15
 
 
 @administrator
 @require_safe
 def people(request: HttpRequest) -> HttpResponse:
-    """Everybody, with permissions and second factor."""
-    factor = TotpFactor.objects.filter(user=OuterRef("pk"), confirmed=True)
-    everybody = User.objects.prefetch_related("grants").annotate(is_enrolled=Exists(factor))
-    return render(request, "accounts/people.html", {"people": everybody.order_by("-is_active", "name")})
+    """Everybody, with permissions and second factor, filtered by the query."""
+    form = PeopleFilterForm(request.GET)
+    found = User.objects.prefetch_related("grants").with_enrolment().order_by("-is_active", "name")
+    wanted = form.cleaned_data if form.is_valid() else {}
+    if wanted.get("words"):
+        found = found.matching(wanted["words"])
+    if wanted.get("permission"):
+        found = found.filter(grants__permission=wanted["permission"])
+    if wanted.get("state"):
+        found = found.in_state(wanted["state"])
+    context = {"form": form, "people": found if form.is_valid() else found.none()}
+    return render(request, "accounts/people.html", context, status=200 if form.is_valid() else 422)
 
 
 @administrator
@@ -39,10 +49,10 @@ def people(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_person(request: HttpRequest) -> HttpResponse:
     """Add a person."""
-    form = NewPersonForm(request.POST or None, may_invite=invitations.can_send())
+    form = NewPersonForm(request.POST or None, may_invite=can_send(), has_provider=single_sign_on.is_on())
     if form.is_valid():
-        invite = form.cleaned_data.get("invite", False)
-        password = None if invite else secrets.token_urlsafe(PASSWORD_BYTES)
+        invite, elsewhere = form.cleaned_data.get("invite", False), form.cleaned_data.get("elsewhere", False)
+        password = None if invite or elsewhere else secrets.token_urlsafe(PASSWORD_BYTES)
         try:
             added = User.objects.create_person(
                 form.cleaned_data["email"],
@@ -55,15 +65,16 @@ def new_person(request: HttpRequest) -> HttpResponse:
         except InvalidInput as error:
             form.add_error(None, error.sentence)
         else:
-            return _welcome(request, added, password)
+            return _welcome(request, added, password, invite=invite)
     return render(request, "accounts/person_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
-def _welcome(request: HttpRequest, added: User, password: str | None) -> HttpResponse:
-    """Show the password, this once, or send the invitation."""
+def _welcome(request: HttpRequest, added: User, password: str | None, *, invite: bool) -> HttpResponse:
+    """Show the password, this once, or send the invitation, if there shall be one."""
     if password is not None:
         return render(request, "accounts/person_added.html", {"person": added, "password": password})
-    _invite(request, added)
+    if invite:
+        _invite(request, added)
     return see_other(request, _page(added))
 
 
@@ -83,8 +94,12 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
         "permissions_form": PermissionsForm(initial={"permissions": list(shown.permissions)}),
         "reason_form": ReasonForm(),
         "factor": shown.factor,
+        "passkeys": shown.passkeys.all(),
+        "links": shown.socialaccount_set.all(),
         "sign_ins": shown.sign_ins.open(),
-        "may_invite": invitations.can_send() and shown.is_active,
+        "may_invite": can_send() and shown.is_active,
+        "invitation": invitations.standing(shown),
+        "history": Entry.objects.about(shown)[:HISTORY_SHOWN],
         "is_me": shown.pk == request.user.pk,
     }
     return render(request, "accounts/person.html", context, status=422 if form.errors else 200)
@@ -121,11 +136,38 @@ def suspension(request: HttpRequest, number: int) -> HttpResponse:
 
 @administrator
 @step_up
-@require_POST
+@require_http_methods(["POST", "DELETE"])
 def invitation(request: HttpRequest, number: int) -> HttpResponse:
-    """Send a link with which the person chooses a password."""
+    """Send a link with which the person chooses a password (POST), or make the one sent useless (DELETE)."""
     shown = get_object_or_404(User.objects.active(), pk=number)
-    _invite(request, shown)
+    if request.method == "POST":
+        _invite(request, shown)
+    else:
+        invitations.withdraw(shown, by=person(request))
+        messages.success(request, f"The link that {shown.name} was sent leads nowhere now.")
+    return see_other(request, _page(shown))
+
+
+@administrator
+@step_up
+@require_http_methods(["DELETE"])
+def person_sessions(request: HttpRequest, number: int) -> HttpResponse:
+    """Sign a person out everywhere."""
+    shown = get_object_or_404(User, pk=number)
+    keep = stay(request).pk if shown == person(request) else None
+    ended = shown.end_sessions(by=person(request), keep=keep)
+    messages.success(request, f"{shown.name} is signed out of {ended} session{'' if ended == 1 else 's'}.")
+    return see_other(request, _page(shown))
+
+
+@administrator
+@step_up
+@require_http_methods(["DELETE"])
+def person_link(request: HttpRequest, number: int) -> HttpResponse:
+    """Forget who the person is at the provider of single sign-on."""
+    shown = get_object_or_404(User, pk=number)
+    single_sign_on.forget_link(shown, by=person(request))
+    messages.success(request, f"The next sign-in links {shown.name} again.")
     return see_other(request, _page(shown))
 
 

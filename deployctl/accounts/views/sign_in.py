@@ -8,19 +8,21 @@ from typing import Any, cast
 
 from allauth.account.stages import LoginStageController
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 from redis.exceptions import RedisError
 
-from deployctl.accounts import attempts, safe_next
-from deployctl.accounts.forms import CodeForm, RecoveryCodeForm
+from deployctl.accounts import attempts, passkeys, safe_next
+from deployctl.accounts.forms import FactorForm, RecoveryCodeForm
 from deployctl.accounts.models import User
+from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
+from deployctl.accounts.proof import kind_of, verify_factor
 from deployctl.accounts.stages import CodeStage
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import problem
@@ -46,7 +48,7 @@ def counted(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
 @public
 @never_cache
-@sensitive_post_parameters("code")
+@sensitive_post_parameters("code", "passkey")
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_code(request: HttpRequest) -> HttpResponseBase:
     """Ask for the one-time code, or take a recovery code instead (`?with=recovery`)."""
@@ -56,31 +58,48 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
     if stage is None or stage.login.user is None:
         return redirect("account_login")
     by_recovery = request.GET.get("with") == "recovery"
-    form = (RecoveryCodeForm if by_recovery else CodeForm)(request.POST or None)
+    user = cast("User", stage.login.user)
+    form = (
+        RecoveryCodeForm(request.POST or None) if by_recovery else FactorForm(request.POST or None, user=user)
+    )
     if form.is_valid():
-        user = cast("User", stage.login.user)
         try:
-            _accept(request, user, form.cleaned_data["code"], by_recovery=by_recovery)
+            _accept(request, user, form.cleaned_data, by_recovery=by_recovery)
         except DeployctlError as error:
-            form.add_error("code", error.sentence)
+            form.add_error("code" if form.cleaned_data.get("code") else None, error.sentence)
         else:
             return cast("HttpResponseBase", stage.exit())
-    context = {"form": form, "by_recovery": by_recovery}
+    context = {"form": form, "by_recovery": by_recovery} | passkeys.for_page(request)
     return render(request, "accounts/sign_in_code.html", context, status=422 if form.errors else 200)
 
 
-def _accept(request: Any, user: User, code: str, *, by_recovery: bool) -> None:
-    """Have the code accepted, and tell the adapter, which signs in, how it went.
+@public
+@never_cache
+@require_POST
+def sign_in_passkey(request: HttpRequest) -> HttpResponseBase:
+    """What to ask a passkey for, between password and being signed in."""
+    stage = LoginStageController.enter(request, CodeStage.key)
+    if request.user.is_authenticated:
+        return redirect(safe_next.destination(request))
+    if stage is None or stage.login.user is None:
+        return redirect("account_login")
+    return JsonResponse(passkeys.options(request, cast("User", stage.login.user), Purpose.SIGN_IN))
+
+
+def _accept(request: Any, user: User, given: dict[str, str], *, by_recovery: bool) -> None:
+    """Have code or passkey accepted, and tell the adapter, which signs in, how it went.
 
     Raises:
         deployctl.errors.DeployctlError: it is not accepted.
     """
     if not by_recovery:
-        attempts.verify_code(user, code)
-        user.otp_device = user.factor  # django-otp keeps it in the session at login
-        request.second_factor_given = SecondFactor.TOTP
+        factor = verify_factor(
+            user, code=given.get("code", ""), passkey=given.get("passkey", ""), purpose=Purpose.SIGN_IN
+        )
+        user.otp_device = factor  # django-otp keeps it in the session at login
+        request.second_factor_given = kind_of(factor)
         return
-    left = attempts.use_recovery_code(user, code)
+    left = attempts.use_recovery_code(user, given["code"])
     request.second_factor_given = SecondFactor.RECOVERY_CODE
     messages.warning(
         request,

@@ -94,6 +94,11 @@ def _backup(job: Job) -> KeptBackup:
     for backup in job.shelf.backups():  # newest first
         if job.params.backup in {"", backup.name}:
             return backup
+    if any(backup.name == job.params.backup for backup in job.shelf.physical()):
+        raise OperationFailed(
+            f"{job.params.backup} is a physical backup, which pgBackRest keeps. Nothing was copied. Give "
+            "pgBackRest a second repository (repo2-…) instead."
+        )
     asked = f"{job.params.backup} of {job.target.name}" if job.params.backup else f"of {job.target.name}"
     raise OperationFailed(f"There is no backup {asked}, or it expired. Nothing was copied.")
 

@@ -104,12 +104,18 @@ class RunJob:
         cwd: Path | None = None,
         connection: ConnectionSpec | None = None,
         pass_url: bool = False,
+        log_stdout: bool = True,
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> Completed:
         """Run a program to its end; its output goes to the log."""
         self.raise_if_cancelled()
-        with self._log.program() as to_log:
+        with self._log.program() as take:
+
+            def to_log(stream: str, chunk: bytes) -> None:
+                if log_stdout or stream == "stderr":
+                    take(stream, chunk)
+
             return children.execute(
                 argv,
                 application_name=self.application_name,

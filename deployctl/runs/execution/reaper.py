@@ -13,11 +13,12 @@ from django.db import transaction
 
 from deployctl.errors import DeployctlError
 from deployctl.operations import scratch
+from deployctl.operations.physical import scratch as physical_scratch
 from deployctl.postgres import pass_file
 from deployctl.runs.execution import words
 from deployctl.runs.execution.log import add_line
 from deployctl.runs.execution.sessions import end_sessions
-from deployctl.runs.models import LeaseLost, Run
+from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def settle(run: Run) -> None:
     if run.exclusive:
         left.append(_remove_partials(run))
         _drop_scratch_databases(run)
+        _remove_scratch_clusters(run)
     sentence = words.lost(run, *left)
     logger.warning("Run %s: %s", run.pk, sentence)
     with transaction.atomic():
@@ -120,6 +122,16 @@ def _drop_scratch_databases(run: Run) -> None:
     except (DeployctlError, psycopg.Error) as error:
         # The next restore on that server tries again.
         logger.warning("Scratch databases of run %s could not be looked for: %s", run.pk, error)
+
+
+def _remove_scratch_clusters(run: Run) -> None:
+    try:
+        engine = PhysicalEngine.of(run.target)
+        for name in physical_scratch.sweep(engine.scratch, run.target.name) if engine else ():
+            logger.warning("Run %s left the restored cluster %s; it was removed", run.pk, name)
+    except (DeployctlError, OSError) as error:
+        # The next test of a restore tries again.
+        logger.warning("Restored clusters of run %s could not be looked for: %s", run.pk, error)
 
 
 def _remove_partials(run: Run) -> str:

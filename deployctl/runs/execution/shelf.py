@@ -16,7 +16,7 @@ from deployctl.operations.retention import KeptBackup, Policy
 from deployctl.runs import references
 from deployctl.runs.models import Backup, Copy, Run
 from deployctl.runs.models.lease import WORKER
-from deployctl.runs.models.retention import Retention, kept_backups
+from deployctl.runs.models.retention import Retention, kept_backups, kept_physical_backups
 from deployctl.storage.offsite import open_stores
 from deployctl.storage.stores import Store
 
@@ -36,17 +36,21 @@ class RunShelf:
         return Retention.policy_of(self._run.target)
 
     def backups(self) -> tuple[KeptBackup, ...]:
-        """The backups that were not expired."""
+        """The dumps that were not expired."""
         return kept_backups(self._run.target)
 
+    def physical(self) -> tuple[KeptBackup, ...]:
+        """The backups in pgBackRest's repository that were not expired."""
+        return kept_physical_backups(self._run.target)
+
     def expired(self) -> frozenset[str]:
-        """The names of those that were."""
-        rows = Backup.objects.filter(target=self._run.target, expired_at__isnull=False)
+        """The names of the dumps that were."""
+        rows = Backup.objects.dumps().filter(target=self._run.target, expired_at__isnull=False)
         return frozenset(rows.values_list("name", flat=True))
 
     @transaction.atomic
     def expire(self, backup: KeptBackup, reason: str) -> None:
-        """Record that a backup's files are removed."""
+        """Record that a backup's files are gone."""
         self._run.renew()
         row = Backup.objects.select_for_update().get(target=self._run.target, name=backup.name)
         Backup.objects.filter(pk=row.pk).update(expired_at=Now())

@@ -25,7 +25,7 @@ from deployctl.runs.execution.masking import Masker
 from deployctl.runs.execution.patience import patiently
 from deployctl.runs.execution.sessions import Sessions, end_sessions
 from deployctl.runs.execution.stopping import Reason, Stop
-from deployctl.runs.models import LeaseLost, Run
+from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ class Supervisor:
             connection=spec,
             project=target.project(),
             backups=target.backup_folder(),
+            physical=PhysicalEngine.of(target) if run.operation.physical else None,
         )
         self._sessions = Sessions(spec, run.application_name)
         job = RunJob(

@@ -6,6 +6,7 @@ from deployctl.runs.models.environment import Environment
 from deployctl.runs.models.lease import LeaseLost
 from deployctl.runs.models.log import LogLine
 from deployctl.runs.models.part import TargetRole, TargetSecret
+from deployctl.runs.models.physical_engine import PhysicalEngine
 from deployctl.runs.models.retention import Retention
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.run_states import RunState
@@ -22,6 +23,7 @@ __all__ = [
     "Environment",
     "LeaseLost",
     "LogLine",
+    "PhysicalEngine",
     "Retention",
     "Run",
     "RunState",

@@ -1,4 +1,4 @@
-"""A dump with its manifest and how far it is to be trusted."""
+"""A backup, whichever engine keeps it, and how far it is to be trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import models
 
 from deployctl import audit
 from deployctl.audit.actions import Action
-from deployctl.operations.base import BackupArtefact
+from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
 from deployctl.runs import listeners
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
@@ -26,12 +26,27 @@ class Trust(models.TextChoices):
     PROVEN = "proven", "Proven"
 
 
+class EngineName(models.TextChoices):
+    """What made a backup, keeps its files and reads them."""
+
+    PG_DUMP = PG_DUMP, "pg_dump"
+    PGBACKREST = PGBACKREST, "pgBackRest"
+
+
 class BackupQuerySet(models.QuerySet["Backup"]):
     """Backups, by who may see them."""
 
     def visible_to(self, user: Any) -> BackupQuerySet:
         """The backups that somebody may look at (`runs.permissions` decides)."""
         return self.all() if may_see(user) else self.none()
+
+    def dumps(self) -> BackupQuerySet:
+        """Those whose files we keep ourselves; retention, copies and restores are about these."""
+        return self.filter(engine=EngineName.PG_DUMP)
+
+    def physical(self) -> BackupQuerySet:
+        """Those that pgBackRest keeps in its repository, and expires."""
+        return self.filter(engine=EngineName.PGBACKREST)
 
     def for_display(self) -> BackupQuerySet:
         """With everything a list shows of them, in three queries."""
@@ -45,6 +60,8 @@ class Backup(models.Model):
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="backups")
     run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="backup")
     name = models.CharField(max_length=200, unique=True)
+    engine = models.CharField(max_length=20, choices=EngineName.choices, default=EngineName.PG_DUMP)
+    # Of a dump "directory"; of a physical backup "full", "diff" or "incr".
     format = models.CharField(max_length=20)
     size_bytes = models.BigIntegerField()
     files = models.IntegerField()
@@ -52,7 +69,10 @@ class Backup(models.Model):
     tool_version = models.CharField(max_length=60)
     snapshot_at = models.DateTimeField()
     manifest_sha256 = models.CharField(max_length=64)
+    # Rows by table; none for a physical backup, which is taken without looking inside.
     counts = models.JSONField(default=dict)
+    # What only its engine knows of it, such as label and range of WAL.
+    details = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
     # When its files were removed; the row is never deleted.
     expired_at = models.DateTimeField(null=True)
@@ -71,12 +91,13 @@ class Backup(models.Model):
 
         Args:
             run: the run that made it.
-            artefact: published, and every byte read back: that is what `hashed` means.
+            artefact: finished and read back.
         """
         backup = cls.objects.create(
             target=run.target,
             run=run,
             name=artefact.name,
+            engine=artefact.engine,
             format=artefact.format,
             size_bytes=artefact.size_bytes,
             files=artefact.files,
@@ -85,9 +106,10 @@ class Backup(models.Model):
             snapshot_at=artefact.snapshot_at,
             manifest_sha256=artefact.manifest_sha256,
             counts=dict(artefact.counts),
+            details=dict(artefact.details),
         )
-        for level in (Trust.WRITTEN, Trust.HASHED):
-            BackupTrust.objects.create(backup=backup, level=level, run=run)
+        for level in artefact.reached:
+            BackupTrust.objects.create(backup=backup, level=Trust(level), run=run)
         audit.append(
             Action.BACKUP_RECORDED,
             by=WORKER,
@@ -160,6 +182,16 @@ class Backup(models.Model):
     def trust(self) -> Trust:
         """The highest level reached."""
         return Trust(self.reached[0].level)
+
+    @property
+    def short_server_version(self) -> str:
+        """`15.18` of `15.18 (Debian 15.18-0+deb12u1)`."""
+        return self.server_version.partition(" ")[0]
+
+    @property
+    def is_physical(self) -> bool:
+        """Whether pgBackRest keeps it."""
+        return self.engine == EngineName.PGBACKREST
 
     @property
     def rows(self) -> int:

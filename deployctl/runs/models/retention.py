@@ -74,13 +74,25 @@ class Retention(models.Model):
 
     @classmethod
     def preview(cls, target: Target, policy: Policy | None = None) -> tuple[Verdict, ...]:
-        """What would become of each backup now, newest first; by another policy, if one is given."""
+        """What would become of each dump now, newest first; by another policy, if one is given.
+
+        Physical backups are not among them: pgBackRest keeps and expires them by its own retention.
+        """
         return decide(kept_backups(target), policy or cls.policy_of(target), now=timezone.now())
 
 
 def kept_backups(target: Target) -> tuple[KeptBackup, ...]:
-    """The backups of a target on record that were not expired, newest first."""
-    rows = Backup.objects.filter(target=target, expired_at=None).prefetch_related("trust_levels")
+    """The dumps of a target on record that were not expired, newest first."""
+    return _kept(Backup.objects.dumps().filter(target=target))
+
+
+def kept_physical_backups(target: Target) -> tuple[KeptBackup, ...]:
+    """The same for the backups that pgBackRest keeps."""
+    return _kept(Backup.objects.physical().filter(target=target))
+
+
+def _kept(backups: models.QuerySet[Backup]) -> tuple[KeptBackup, ...]:
+    rows = backups.filter(expired_at=None).prefetch_related("trust_levels")
     return tuple(
         KeptBackup(
             name=row.name,
@@ -88,6 +100,7 @@ def kept_backups(target: Target) -> tuple[KeptBackup, ...]:
             trust=row.trust.value,
             size_bytes=row.size_bytes,
             manifest_sha256=row.manifest_sha256,
+            details=row.details,
         )
         for row in rows.order_by("-snapshot_at")
     )

@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 
 from deployctl.operations import catalogue
+from deployctl.operations.base import PG_DUMP, PGBACKREST
 from deployctl.runs.forms import form_for
 from deployctl.runs.models import Backup
 from deployctl.runs.permissions import may_operate
@@ -14,7 +15,10 @@ from deployctl.runs.views.targets import Offer, offer
 
 register = template.Library()
 
-KINDS = ("verify", "test_restore", "restore")
+KINDS = {
+    PG_DUMP: ("verify", "test_restore", "restore"),
+    PGBACKREST: ("physical_verify", "physical_restore_test"),
+}
 
 
 @register.simple_tag(takes_context=True)
@@ -29,6 +33,6 @@ def backup_offers(context: dict[str, Any], backup: Backup) -> list[Offer]:
             operation,
             form_for(operation)(initial={"backup": backup.name}, auto_id=f"id_{kind}_{backup.pk}_%s"),
         )
-        for kind in KINDS
+        for kind in KINDS[backup.engine]
         if (operation := catalogue().get(kind))
     ]

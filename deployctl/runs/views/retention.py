@@ -13,7 +13,7 @@ from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.operations.retention import Policy
 from deployctl.runs.forms_backups import RetentionForm
-from deployctl.runs.models import Retention, Target
+from deployctl.runs.models import Backup, Retention, Target
 from deployctl.runs.permissions import may_operate
 from deployctl.runs.views.targets import find
 from deployctl.web.http import see_other
@@ -62,6 +62,7 @@ def _page(
         "verdicts": verdicts,
         "going": going,
         "freed_bytes": sum(verdict.backup.size_bytes for verdict in going),
+        "has_physical": Backup.objects.physical().filter(target=target).exists(),
         "may_administer": user.may(Permission.ADMINISTRATOR) and target.archived_at is None,
         "may_start": may_operate(user) and target.archived_at is None and proposed is None,
     }

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from deployctl.accounts.policies import administrator
 from deployctl.accounts.requests import person
 from deployctl.runs.forms import NewTargetForm, RoleForm, SecretForm, TargetForm, add_to_form
-from deployctl.runs.forms_backups import StoredSecretForm
-from deployctl.runs.models import StoredSecret, Target
+from deployctl.runs.forms_backups import PhysicalEngineForm, StoredSecretForm
+from deployctl.runs.models import PhysicalEngine, StoredSecret, Target
 from deployctl.runs.views.targets import find
 from deployctl.web.http import see_other
 
@@ -107,6 +107,21 @@ def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @administrator
+@require_http_methods(["POST", "DELETE"])
+def target_physical_engine(request: HttpRequest, name: str) -> HttpResponse:
+    """Name the pgBackRest stanza of the target, or forget it."""
+    target, by = find(request, name), person(request)
+    if request.method == "DELETE":
+        PhysicalEngine.forget(target, by=by)
+        return see_other(request, reverse("runs:target_settings", args=[target.name]))
+    form = PhysicalEngineForm(request.POST)
+    if form.is_valid() and add_to_form(form, lambda: PhysicalEngine.set(target, **form.cleaned_data, by=by)):
+        messages.success(request, "Saved. Check physical backups next.")
+        return see_other(request, reverse("runs:target", args=[target.name]))
+    return _settings(request, target, engine_form=form)
+
+
+@administrator
 @require_POST
 def target_archival(request: HttpRequest, name: str) -> HttpResponse:
     """Put a target away."""
@@ -117,8 +132,11 @@ def target_archival(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _settings(request: HttpRequest, target: Target, **forms: Form) -> HttpResponse:
+    engine = PhysicalEngine.objects.filter(target=target).first()
     context = {
         "target": target,
+        "engine": engine,
+        "engine_form": forms.get("engine_form") or PhysicalEngineForm.of(engine),
         "form": forms.get("form") or TargetForm.of(target, None),
         "role_form": forms.get("role_form") or RoleForm(),
         "secret_form": forms.get("secret_form") or SecretForm(),

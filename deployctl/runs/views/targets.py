@@ -19,7 +19,7 @@ from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
 from deployctl.runs import connection, refusals, two_people
 from deployctl.runs.forms import form_for
-from deployctl.runs.models import Backup, Run, Target
+from deployctl.runs.models import Backup, PhysicalEngine, Run, Target
 from deployctl.runs.permissions import may_operate
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
@@ -68,10 +68,12 @@ def target_detail(request: HttpRequest, name: str) -> HttpResponse:
     target = find(request, name)
     user = person(request)
     may_start = may_operate(user) and target.archived_at is None
+    engine = PhysicalEngine.objects.filter(target=target).first()
     context = {
         **_recent(target),
         "people": target.people,
-        "offers": _offers(target) if may_start else [],
+        "offers": _offers(target, engine) if may_start else [],
+        "engine": engine,
         "may_start": may_start,
         "may_administer": user.may(Permission.ADMINISTRATOR),
     }
@@ -138,10 +140,11 @@ def _recent(target: Target) -> dict[str, Any]:
     }
 
 
-def _offers(target: Target) -> list[Offer]:
+def _offers(target: Target, engine: PhysicalEngine | None) -> list[Offer]:
     return [
         offer(target, operation, form_for(operation)(auto_id=f"id_{operation.kind}_%s"))
         for operation in catalogue().values()
+        if engine is not None or not operation.physical
     ]
 
 

@@ -1,0 +1,281 @@
+"""Signing in at an OpenID Connect provider, and signing in there again, in place of a password, to sign.
+
+django-allauth speaks the protocol (authorization code with PKCE); who is let in is decided here. Nobody adds
+themselves, unless `OIDC_DOMAINS` says whose addresses may; second factors stay ours.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+from typing import Any, cast
+
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
+from allauth.socialaccount.providers.base.constants import AuthError, AuthProcess
+from allauth.socialaccount.providers.oauth2.client import OAuth2Error
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+from requests import RequestException
+
+from deployctl import audit
+from deployctl.accounts import notices
+from deployctl.accounts.identity import Identity
+from deployctl.accounts.models import Reauthentication, User
+from deployctl.audit import Action, Actor, Machine
+from deployctl.errors import DeployctlError, NotAllowed, Refusal
+from deployctl.web import errors
+from deployctl.web.http import HttpResponseSeeOther
+
+logger = logging.getLogger(__name__)
+
+PROVIDER_ID = "sso"
+REAUTHENTICATE = "reauthenticate"
+OFF = "Single sign-on is not set up here. Sign in with your password."
+# How far the provider's clock and ours may be apart.
+CLOCK_TOLERANCE_S = 60
+# What a provider that is down, misconfigured or broken makes the libraries raise.
+TROUBLE = (RequestException, OAuth2Error, KeyError, ValueError)
+
+
+class Adapter(DefaultSocialAccountAdapter):
+    """The bridge between django-allauth's pages and our people."""
+
+    def list_apps(
+        self, _request: HttpRequest, provider: str | None = None, client_id: str | None = None
+    ) -> list[SocialApp]:
+        """The one provider of the settings, if there is one; what the database says is not looked at."""
+        if not settings.OIDC_ISSUER or client_id not in (None, settings.OIDC_CLIENT_ID):
+            return []
+        if provider not in (None, PROVIDER_ID, "openid_connect"):
+            return []
+        return [
+            SocialApp(
+                provider="openid_connect",
+                provider_id=PROVIDER_ID,
+                name=settings.OIDC_NAME,
+                client_id=settings.OIDC_CLIENT_ID,
+                secret=settings.OIDC_CLIENT_SECRET,
+                settings={"server_url": settings.OIDC_ISSUER, "oauth_pkce_enabled": True},
+            )
+        ]
+
+    def is_open_for_signup(self, _request: HttpRequest, _sociallogin: SocialLogin) -> bool:
+        """Nobody adds themselves on django-allauth's way; see `_person_for`."""
+        return False
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Decide who is let in, before django-allauth goes on."""
+        try:
+            identity = Identity.of(sociallogin)
+            if sociallogin.state.get("process") == REAUTHENTICATE:
+                _reauthenticate(request, sociallogin, identity)
+                raise ImmediateHttpResponse(HttpResponseSeeOther(sociallogin.state["next"]))
+            _let_in(sociallogin, identity)
+        except DeployctlError as error:
+            _note_refusal(request, sociallogin, error)
+            raise ImmediateHttpResponse(errors.answer(request, error)) from error
+
+    def on_authentication_error(
+        self,
+        request: HttpRequest,
+        provider: Any,  # noqa: ARG002 (django-allauth's signature)
+        error: str | None = None,
+        exception: Exception | None = None,
+        extra_context: dict[str, Any] | None = None,
+    ) -> None:
+        """Say in a sentence what went wrong on the way."""
+        name = settings.OIDC_NAME
+        if error in {AuthError.CANCELLED, AuthError.DENIED}:
+            words = f"Signing in at {name} was cancelled there. Nothing was changed. Try again when you like."
+        elif exception is None and "state_id" in (extra_context or {}):
+            words = (
+                f"This answer of {name} was not asked for in this browser, was used before, or came too late."
+                " Nothing was changed. Start again from the page that you came from."
+            )
+        else:
+            logger.warning("single sign-on failed: %r", exception or error)
+            words = unreachable()
+        raise ImmediateHttpResponse(errors.answer(request, Refusal(words)))
+
+
+def is_on() -> bool:
+    """Whether a provider is configured."""
+    return bool(settings.OIDC_ISSUER)
+
+
+def unreachable() -> str:
+    """What to say when the provider does not play its part."""
+    return (
+        f"{settings.OIDC_NAME} could not confirm who you are: it cannot be reached, or its answer is no good."
+        " Nothing was changed. Try again in a minute; if it stays so, ask your administrator, whose log has"
+        " the reason."
+    )
+
+
+def leave_for_provider(
+    request: HttpRequest, *, following: str, about: str = "", process: str = AuthProcess.LOGIN
+) -> HttpResponseBase:
+    """Send the browser to the provider.
+
+    Args:
+        request: of the browser, whose session will know the answer.
+        following: where to go afterwards; a safe address.
+        about: with `REAUTHENTICATE`, what it is for.
+        process: signing in, or `REAUTHENTICATE`.
+
+    Raises:
+        Refusal: no provider is configured, or it cannot be reached.
+    """
+    if not is_on():
+        raise Refusal(OFF)
+    nonce = secrets.token_urlsafe(24)
+    again = process == REAUTHENTICATE
+    data = {
+        "nonce": nonce,
+        "about": about,
+        "person": request.user.pk if again else None,
+        "asked_at": timezone.now().timestamp(),
+    }
+    parameters = {"nonce": nonce} | ({"prompt": "login", "max_age": "0"} if again else {})
+    provider = get_adapter(request).get_provider(request, PROVIDER_ID)
+    try:
+        return cast(
+            "HttpResponseBase",
+            provider.redirect(request, process, following or None, data, auth_params=parameters),
+        )
+    except TROUBLE as error:
+        logger.warning("single sign-on cannot begin: %r", error)
+        raise Refusal(unreachable()) from error
+
+
+def reauthentication_for(user: User, about: str) -> dict[str, Any] | None:
+    """What a page of signing shows of it: `name` and `done`; None for people with a password here."""
+    if not user.signs_in_elsewhere:
+        return None
+    return {"name": settings.OIDC_NAME, "done": Reauthentication.objects.good(user, about).first()}
+
+
+def _let_in(login: SocialLogin, identity: Identity) -> None:
+    """Put the person in place whom django-allauth then signs in.
+
+    Raises:
+        NotAllowed: there is none, or they are disabled.
+    """
+    if not login.is_existing:
+        _link(login, identity)
+    if not cast("User", login.user).is_active:
+        raise NotAllowed(
+            "Your account here is disabled, so you are not signed in. Ask an administrator about it."
+        )
+
+
+@transaction.atomic
+def _link(login: SocialLogin, identity: Identity) -> None:
+    """First time: find the person by the address that the provider vouches for, and remember its number.
+
+    From then on the number (`sub`) counts, and the address may change.
+    """
+    name = settings.OIDC_NAME
+    if not identity.email or not identity.is_verified:
+        raise NotAllowed(
+            f"{name} does not vouch for your e-mail address (`email_verified`), by which people are found"
+            " here the first time. You are not signed in. Have the address confirmed there, then try again."
+        )
+    person = _person_for(identity)
+    if SocialAccount.objects.filter(user=person, provider=PROVIDER_ID).exists():
+        raise NotAllowed(
+            f"{person.email} is linked to another account at {name} already, so you are not signed in."
+            " Ask an administrator."
+        )
+    login.user = login.account.user = person
+    login.account.save()
+    entry = audit.append(
+        Action.PERSON_LINKED,
+        by=Machine(f"single sign-on ({name})"),
+        subject=person,
+        data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid},
+    )
+    notices.on_commit(entry)
+
+
+def _person_for(identity: Identity) -> User:
+    person: User | None = User.objects.filter(email__iexact=identity.email).first()
+    if person is not None:
+        return person
+    if identity.email.rpartition("@")[2] not in settings.OIDC_DOMAINS:
+        raise NotAllowed(
+            f"There is nobody with the address {identity.email} here, so you are not signed in."
+            " An administrator adds people."
+        )
+    added: User = User.objects.create_person(
+        identity.email,
+        identity.name or identity.email,
+        None,
+        by=Machine(f"single sign-on ({settings.OIDC_NAME})"),
+    )
+    return added
+
+
+@transaction.atomic
+def forget_link(person: User, *, by: Actor) -> None:
+    """Forget a person's number at the provider; the next sign-in there links by the address again.
+
+    Raises:
+        Refusal: there is no link.
+    """
+    forgotten, _ = person.socialaccount_set.all().delete()
+    if not forgotten:
+        raise Refusal(f"{person.name} is not linked to single sign-on. Nothing was changed.")
+    person.sign_ins.end_all("link to single sign-on forgotten")
+    notices.on_commit(audit.append(Action.PERSON_UNLINKED, by=by, subject=person))
+
+
+@transaction.atomic
+def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity) -> None:
+    """Note that the person who is signed in has just proved it again at the provider.
+
+    Raises:
+        NotAllowed: it was somebody else, or not just now.
+    """
+    name, asked = settings.OIDC_NAME, login.state["data"]
+    user = cast("User", request.user)
+    if not user.is_authenticated or asked["person"] != user.pk:
+        raise NotAllowed(
+            "You are not signed in here as who asked for this. Nothing was changed. Sign in first."
+        )
+    if not login.is_existing or login.user != user:
+        raise NotAllowed(
+            f"Somebody else than {user.name} signed in at {name}. Nothing was changed."
+            f" Sign out there, and sign in again as {user.email}."
+        )
+    at, now = identity.authenticated_at, timezone.now().timestamp()
+    if at is None or not asked["asked_at"] - CLOCK_TOLERANCE_S <= at <= now + CLOCK_TOLERANCE_S:
+        raise NotAllowed(
+            f"{name} did not ask you to sign in again, or does not say when you did (`auth_time`)."
+            " Nothing was changed. Sign out there, then try again; if it stays so, tell your administrator."
+        )
+    Reauthentication.objects.create(
+        user=user,
+        provider=name[:200],
+        about=asked["about"],
+        authenticated_at=dt.datetime.fromtimestamp(at, dt.UTC),
+    )
+    data = {"issuer": settings.OIDC_ISSUER, "digest": asked["about"]}
+    audit.append(Action.PERSON_REAUTHENTICATED, by=user, subject=user, data=data)
+
+
+def _note_refusal(request: HttpRequest, login: SocialLogin, error: DeployctlError) -> None:
+    address = request.META.get("REMOTE_ADDR", "unknown address")
+    person = login.user if login.is_existing else None
+    with transaction.atomic():
+        audit.append(
+            Action.SINGLE_SIGN_ON_REFUSED,
+            by=Machine(f"visitor from {address}"),
+            subject=person,
+            data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid, "reason": error.sentence},
+        )

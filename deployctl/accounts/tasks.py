@@ -1,0 +1,14 @@
+"""What workers are asked to do for people: load, call, done. Arguments are ids."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from deployctl.accounts import notices
+from deployctl.audit.models import Entry
+
+
+@shared_task(name="deployctl.accounts.tasks.tell")
+def tell(sequence: int) -> None:
+    """Send the e-mails about an audit entry."""
+    notices.send(Entry.objects.get(pk=sequence))

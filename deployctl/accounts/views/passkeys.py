@@ -1,0 +1,90 @@
+"""Passkeys: adding and removing one's own, and what browsers are asked to have signed."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from deployctl.accounts import passkeys, safe_next
+from deployctl.accounts.forms import PasskeyForm
+from deployctl.accounts.models import Passkey
+from deployctl.accounts.models.passkey_challenge import Purpose
+from deployctl.accounts.policies import enrolled, identified, member, step_up
+from deployctl.accounts.requests import person, stay
+from deployctl.accounts.views.factor import (
+    SIGN_IN_AGAIN,
+    must_give_a_code_first,
+    raise_session,
+    show_codes,
+    signed_in_recently,
+)
+from deployctl.errors import DeployctlError, Refusal
+from deployctl.web.http import see_other
+
+# Of the digest of a record, in hexadecimal.
+LONGEST_ABOUT = 64
+
+
+@member
+@never_cache
+@sensitive_post_parameters("passkey")
+@require_http_methods(["GET", "HEAD", "POST"])
+def new_passkey(request: HttpRequest) -> HttpResponse:
+    """Add a passkey; the first second factor of a person comes with recovery codes."""
+    user = person(request)
+    if must_give_a_code_first(request):
+        return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
+    if not user.has_factor and not signed_in_recently(stay(request)):
+        raise Refusal(SIGN_IN_AGAIN)
+    form = PasskeyForm(request.POST or None)
+    if form.is_valid():
+        name = form.cleaned_data["name"]
+        try:
+            codes = passkeys.register(user, name, form.cleaned_data["passkey"], keep=stay(request).pk)
+        except DeployctlError as error:
+            form.add_error(None, error.sentence)
+        else:
+            raise_session(request, user.passkeys.latest("pk"))
+            messages.success(request, f"The passkey “{name}” is in force.")
+            if codes:
+                return show_codes(request, codes, voids=False)
+            return see_other(request, safe_next.requested(request) or reverse("accounts:account"))
+    context = {"form": form, "next": safe_next.requested(request)} | passkeys.for_page(request)
+    return render(request, "accounts/passkey_new.html", context, status=422 if form.errors else 200)
+
+
+@member
+@never_cache
+@require_POST
+def registration(request: HttpRequest) -> HttpResponse:
+    """What to ask the browser for, to make a passkey."""
+    if must_give_a_code_first(request):
+        return redirect("accounts:step_up")
+    return JsonResponse(passkeys.registration_options(request, person(request)))
+
+
+@identified
+@never_cache
+@require_POST
+def challenge(request: HttpRequest) -> HttpResponse:
+    """What to ask the person's passkeys for: a confirmation, or a signature over a digest (`?about=`)."""
+    about = request.GET.get("about", "")[:LONGEST_ABOUT]
+    purpose = Purpose.SIGNATURE if about else Purpose.STEP_UP
+    return JsonResponse(passkeys.options(request, person(request), purpose, about))
+
+
+@enrolled
+@step_up
+@require_http_methods(["DELETE"])
+def passkey(request: HttpRequest, number: int) -> HttpResponse:
+    """Remove one of one's own."""
+    user = person(request)
+    removed: Passkey = get_object_or_404(user.passkeys, pk=number)
+    user.remove_passkey(removed, by=user)
+    messages.success(request, f"The passkey “{removed.name}” is removed.")
+    return see_other(request, reverse("accounts:account"))

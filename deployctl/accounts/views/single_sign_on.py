@@ -1,0 +1,57 @@
+"""To the provider of single sign-on and back."""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from allauth.socialaccount.providers.openid_connect import views as allauth
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from deployctl.accounts import safe_next, single_sign_on
+from deployctl.accounts.policies import identified, public
+from deployctl.errors import Refusal
+from deployctl.web.http import posted
+
+logger = logging.getLogger(__name__)
+
+LONGEST_ABOUT = 64
+
+
+@public
+@never_cache
+@require_POST
+def start(request: HttpRequest) -> HttpResponseBase:
+    """Off to the provider, to sign in."""
+    return single_sign_on.leave_for_provider(request, following=safe_next.requested(request))
+
+
+@identified
+@never_cache
+@require_POST
+def reauthentication(request: HttpRequest) -> HttpResponseBase:
+    """Off to the provider, to sign in again for what is about to be signed."""
+    return single_sign_on.leave_for_provider(
+        request,
+        following=safe_next.destination(request),
+        about=posted(request, "about")[:LONGEST_ABOUT],
+        process=single_sign_on.REAUTHENTICATE,
+    )
+
+
+@public
+@never_cache
+@require_safe
+def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
+    """Back from the provider."""
+    if not single_sign_on.is_on():
+        raise Refusal(single_sign_on.OFF)
+    if provider_id != single_sign_on.PROVIDER_ID:
+        raise Http404
+    try:
+        return cast("HttpResponseBase", allauth.callback(request, provider_id))
+    except single_sign_on.TROUBLE as error:
+        logger.warning("single sign-on failed: %r", error)
+        raise Refusal(single_sign_on.unreachable()) from error

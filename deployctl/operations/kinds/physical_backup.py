@@ -1,0 +1,142 @@
+"""Have pgBackRest back up the target's whole cluster, and read back what it then says of the backup."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deployctl.operations.base import (
+    PGBACKREST,
+    BackupArtefact,
+    Job,
+    Json,
+    Operation,
+    OperationFailed,
+    Outcome,
+    param,
+)
+from deployctl.operations.physical import repository
+from deployctl.operations.physical.console import Console
+from deployctl.operations.physical.program import PgBackRest, engine_of
+from deployctl.operations.physical.repository import Entry, Repository
+from deployctl.postgres.queries import server
+
+STATE = (
+    "Earlier backups are untouched. A half-made one is not listed; the next backup takes up what it holds, "
+    "or removes it."
+)
+LABEL = r"new backup label = (\S+)"
+FILES = r"backup size = .*, file total = (\d+)"
+
+
+class PhysicalBackup(Operation):
+    """Back up the cluster with pgBackRest."""
+
+    kind: ClassVar[str] = "physical_backup"
+    title: ClassVar[str] = "Back up physically"
+    help: ClassVar[str] = (
+        "Has pgBackRest copy the whole cluster, all of it or what changed, and records the backup beside the "
+        "dumps. With the archived WAL, any moment after it can be restored."
+    )
+    changes_target: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = True
+    time_limit_s: ClassVar[int] = 3 * 24 * 3600
+    physical: ClassVar[bool] = True
+
+    @dataclass(frozen=True)
+    class Params:
+        type: str = param(
+            "incr",
+            label="Type",
+            help="Everything (full), what changed since the last full one (diff), or since the last of any "
+            "(incr).",
+            choices=("full", "diff", "incr"),
+        )
+        repository: int = param(
+            1, label="Repository", help="Its number in pgBackRest's configuration.", minimum=1, maximum=256
+        )
+        jobs: int = param(
+            0,
+            label="Parallel processes",
+            help="0 for as many as pgBackRest's configuration says (process-max).",
+            minimum=0,
+            maximum=64,
+        )
+
+    def perform(self, job: Job) -> Outcome:
+        started = time.monotonic()
+        with job.step("Look at target and repository"):
+            program = PgBackRest(job, engine_of(job))
+            session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
+            before = repository.read_own(job, program, session)
+            about = server.facts(session)
+        with job.step("Back up"):
+            console = Console(job, "back up")
+            options = [f"--type={job.params.type}", f"--repo={job.params.repository}"]
+            if job.params.jobs:
+                options.append(f"--process-max={job.params.jobs}")
+            program.run("backup", *options, state=STATE, on_output=console.read, console="detail")
+        with job.step("Read the repository"):
+            # Also what pgBackRest's retention removed after this backup.
+            after = repository.read_own(job, program, session)
+            entry = _made(before, after, console.found(LABEL))
+            digest = repository.digest_of_manifest(program, entry)
+            damaged = repository.damaged_pages(program, entry) if entry.error else []
+            for name in damaged:
+                job.log(f"Pages with wrong checksums: {name}", level="error")
+        artefact = BackupArtefact(
+            name=f"{job.target.name}-{entry.label}",
+            path=repository.path_of(after.stanza, entry),
+            format=entry.type,
+            size_bytes=entry.info.repository.delta,
+            files=int(console.found(FILES) or 0),
+            server_version=about.version,
+            tool_version=program.version,
+            snapshot_at=entry.stopped_at,
+            manifest_sha256=digest,
+            counts={},
+            engine=PGBACKREST,
+            reached=("written",),
+            details=entry.details(stanza=after.stanza, system_identifier=after.system_identifier),
+        )
+        return _outcome(artefact, entry, damaged, time.monotonic() - started)
+
+
+def _made(before: Repository, after: Repository, label: str | None) -> Entry:
+    """The backup that was made just now: the one that pgBackRest named, and that was not there before."""
+    entry = after.find(label) if label else None
+    if entry is None or before.find(entry.label) is not None:
+        raise OperationFailed(
+            "pgBackRest ended without an error, but its repository does not list the new backup "
+            f"{label or ''}. {STATE} Look at the repository with `pgbackrest info`."
+        )
+    return entry
+
+
+def _outcome(artefact: BackupArtefact, entry: Entry, damaged: list[Json], duration_s: float) -> Outcome:
+    sizes = entry.info
+    told = (
+        f"{sizes.size:,} bytes of cluster, {sizes.delta:,} of them copied, "
+        f"{artefact.size_bytes:,} in the repository"
+    )
+    warning = (
+        f" The cluster itself is damaged: {len(damaged)} files have pages with wrong checksums. Look at them "
+        "now, while earlier backups still have them whole."
+        if entry.error
+        else ""
+    )
+    return Outcome(
+        summary=f"Physical backup {artefact.name} ({entry.type}): {told}.{warning}",
+        facts={
+            **artefact.details,
+            "name": artefact.name,
+            "files": artefact.files,
+            "damaged_files": damaged,
+            "tool_version": artefact.tool_version,
+            "server_version": artefact.server_version,
+            "manifest_sha256": artefact.manifest_sha256,
+            "duration_s": round(duration_s, 3),
+        },
+        artefact=artefact,
+    )

@@ -1,0 +1,118 @@
+"""A target's physical engine: which stanza of which pgBackRest configuration is its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from django.db import models, transaction
+
+from deployctl import audit
+from deployctl.audit import Actor
+from deployctl.audit.actions import Action
+from deployctl.errors import InvalidInput
+from deployctl.operations.physical.engine import Engine
+from deployctl.runs import references
+from deployctl.runs.models.target import Target
+from deployctl.runs.permissions import require_administrator
+
+# pgBackRest makes folders of it, and an option of it.
+STANZA = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+class PhysicalEngine(models.Model):
+    """Names pgBackRest's stanza for a target. Passwords and keys stay in pgBackRest's own configuration."""
+
+    target = models.OneToOneField(Target, on_delete=models.PROTECT, related_name="physical_engine")
+    stanza = models.CharField(max_length=100)
+    # "" for the place where pgBackRest looks by itself.
+    configuration = models.CharField(max_length=500, blank=True)
+    # Where backups are restored for a test; "" for the target's folder of backups.
+    scratch_folder = models.CharField(max_length=500, blank=True)
+
+    objects: ClassVar[models.Manager[PhysicalEngine]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.stanza}"
+
+    @classmethod
+    def of(cls, target: Target) -> Engine | None:
+        """A target's engine as operations take it, None where it has none.
+
+        Raises:
+            InvalidInput: its paths are not allowed (any more).
+        """
+        row = cls.objects.filter(target=target).first()
+        if row is None:
+            return None
+        _check(row.stanza, row.configuration, row.scratch_folder)
+        return Engine(
+            stanza=row.stanza,
+            configuration=Path(row.configuration) if row.configuration else None,
+            scratch=Path(row.scratch_folder) if row.scratch_folder else target.backup_folder().root,
+        )
+
+    @classmethod
+    @transaction.atomic
+    def set(
+        cls, target: Target, *, stanza: str, by: Actor, configuration: str = "", scratch_folder: str = ""
+    ) -> PhysicalEngine:
+        """Give a target a physical engine, or another one. Nothing is run; `physical_check` does that.
+
+        Args:
+            stanza: pgBackRest's name for the target's cluster.
+            configuration: its configuration file; "" for the place where pgBackRest looks by itself.
+            scratch_folder: has room for the whole cluster; "" for the target's folder of backups.
+
+        Raises:
+            InvalidInput: something cannot be used.
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        _check(stanza, configuration, scratch_folder)
+        row = cls.objects.filter(target=target).first()
+        before = row.facts() if row else {}
+        given = {"stanza": stanza, "configuration": configuration, "scratch_folder": scratch_folder}
+        row, _ = cls.objects.update_or_create(target=target, defaults=given)
+        audit.append(
+            Action.TARGET_ENGINE_SET, by=by, subject=target, data={"before": before, "after": row.facts()}
+        )
+        target.announce()
+        return row
+
+    @classmethod
+    @transaction.atomic
+    def forget(cls, target: Target, *, by: Actor) -> None:
+        """Take a target's physical engine away. Backups on record and in the repository stay.
+
+        Raises:
+            NotAllowed: `by` is not an administrator.
+        """
+        require_administrator(by)
+        row = cls.objects.filter(target=target).first()
+        if row is None:
+            return
+        before = row.facts()
+        row.delete()
+        audit.append(Action.TARGET_ENGINE_SET, by=by, subject=target, data={"before": before, "after": {}})
+        target.announce()
+
+    def facts(self) -> dict[str, str]:
+        """What the audit keeps."""
+        return {
+            "stanza": self.stanza,
+            "configuration": self.configuration,
+            "scratch_folder": self.scratch_folder,
+        }
+
+
+def _check(stanza: str, configuration: str, scratch_folder: str) -> None:
+    if not STANZA.fullmatch(stanza):
+        raise InvalidInput(
+            f"{stanza!r} cannot be a stanza. Use letters, digits, _, . and -, as pgBackRest does."
+        )
+    if configuration:
+        references.check_pgbackrest_path(configuration)
+    if scratch_folder:
+        references.check_scratch_folder(scratch_folder)

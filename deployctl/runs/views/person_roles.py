@@ -1,0 +1,44 @@
+"""One person's parts on all targets, for administrators; people's own floor knows no targets."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from deployctl.accounts.models import User
+from deployctl.accounts.policies import administrator, step_up
+from deployctl.accounts.requests import person
+from deployctl.runs.forms import PersonRoleForm
+from deployctl.runs.models import TargetRole
+from deployctl.web.http import see_other
+
+
+@administrator
+@step_up
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_roles(request: HttpRequest, number: int) -> HttpResponse:
+    """The parts that a person plays; gives another one."""
+    shown = get_object_or_404(User, pk=number)
+    form = PersonRoleForm(request.POST or None)
+    if form.is_valid():
+        target, role = form.cleaned_data["target"], form.cleaned_data["role"]
+        target.assign(shown, role, by=person(request))
+        messages.success(request, f"{shown.name} has the role for {target.name}.")
+        return see_other(request, reverse("runs:person_roles", args=[shown.pk]))
+    held = TargetRole.objects.filter(user=shown).select_related("target").order_by("target__name", "role")
+    context = {"person": shown, "form": form, "held": held}
+    return render(request, "runs/person_roles.html", context, status=422 if form.errors else 200)
+
+
+@administrator
+@step_up
+@require_http_methods(["DELETE"])
+def person_role(request: HttpRequest, number: int, role: int) -> HttpResponse:
+    """Take one of the parts away."""
+    held = get_object_or_404(TargetRole.objects.select_related("target", "user"), pk=role, user=number)
+    held.target.unassign(held.user, held.role, by=person(request))
+    messages.success(request, f"{held.user.name} no longer has the role for {held.target.name}.")
+    return see_other(request, reverse("runs:person_roles", args=[number]))

@@ -1,0 +1,200 @@
+"""A real cluster with a real pgBackRest, for tests: its own stanza, configuration and repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import psycopg
+import pytest
+
+from deployctl.embedded.account import Account, choose_account
+from deployctl.embedded.binaries import find_postgres
+from deployctl.embedded.errors import BinariesMissing
+from deployctl.embedded.postgres import PostgresServer
+from deployctl.operations.physical.engine import Engine
+from deployctl.operations.retention import KeptBackup
+from deployctl.postgres.connection import ConnectionSpec, parse_url
+
+STANZA = "shop"
+# pgBackRest → the newest server it knows (its release notes).
+NEWEST_SERVER = {(2, 59): 19, (2, 57): 18, (2, 52): 17, (2, 48): 16, (2, 41): 15}
+# Cluster, repository and one restored copy.
+ROOM_BYTES = 600 << 20
+
+CONFIGURATION = """
+[global]
+repo1-path={folder}/repository
+repo1-bundle=y
+repo1-retention-full=9
+lock-path={folder}/lock
+spool-path={folder}/spool
+log-level-file=off
+start-fast=y
+archive-timeout=20
+compress-type=lz4
+job-retry=0
+
+[{stanza}]
+pg1-path={cluster}
+pg1-port={port}
+pg1-socket-path={folder}/socket
+pg1-user=postgres
+"""
+
+
+@dataclass
+class Record:
+    """The part of `operations.shelf.Shelf` that physical operations use."""
+
+    kept: list[KeptBackup] = field(default_factory=list)
+    gone: dict[str, str] = field(default_factory=dict)
+
+    def physical(self) -> tuple[KeptBackup, ...]:
+        return tuple(one for one in self.kept if one.name not in self.gone)
+
+    def backups(self) -> tuple[KeptBackup, ...]:
+        return ()
+
+    def expire(self, backup: KeptBackup, reason: str) -> None:
+        self.gone[backup.name] = reason
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running server that archives into a repository of its own."""
+
+    folder: Path
+    server: PostgresServer
+    account: Account
+    program: str
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "pgbackrest.conf"
+
+    @property
+    def repository(self) -> Path:
+        return self.folder / "repository"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    @property
+    def engine(self) -> Engine:
+        return Engine(STANZA, self.configuration, self.scratch)
+
+    @property
+    def spec(self) -> ConnectionSpec:
+        return parse_url(self.server.url("shop"))
+
+    def execute(self, *statements: str) -> list[tuple[object, ...]]:
+        """Run statements in the target's database; rows of the last one."""
+        rows: list[tuple[object, ...]] = []
+        with psycopg.connect(self.server.url("shop"), autocommit=True) as session:
+            for statement in statements:
+                cursor = session.execute(statement)
+                rows = cursor.fetchall() if cursor.description else []
+        return rows
+
+    def pgbackrest(self, *arguments: str, stanza: str = STANZA) -> str:
+        """Run pgBackRest beside deployctl, as cron would."""
+        result = self.account.run(
+            [self.program, f"--config={self.configuration}", f"--stanza={stanza}", *arguments], timeout=60
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def left(self) -> list[str]:
+        """What lies in the folder for test restores."""
+        return sorted(path.name for path in self.scratch.iterdir())
+
+
+@contextmanager
+def running() -> Iterator[Cluster]:
+    """Start a cluster with a table, make its stanza, and remove everything afterwards."""
+    program = shutil.which("pgbackrest")
+    if program is None:
+        not_here("pgBackRest is not installed (.make/find-pgbackrest says how)")
+    folder = _folder()
+    account = choose_account()
+    for name in ("repository", "lock", "socket", "spool", "scratch"):
+        (folder / name).mkdir()
+        account.own(folder / name)
+    (folder / "scratch").chmod(0o755)
+    command = f"{program} --config={folder}/pgbackrest.conf --stanza={STANZA} archive-push %p"
+    server = PostgresServer(
+        folder / "postgres",
+        version=_server_for(program),
+        settings={
+            "archive_mode": "on",
+            "archive_command": command,
+            "unix_socket_directories": f"{folder}/socket",
+            "fsync": "off",
+            # Would write pages again that a test has damaged on disk.
+            "autovacuum": "off",
+            "min_wal_size": "32MB",
+            "max_wal_size": "64MB",
+        },
+    )
+    try:
+        server.prepare()
+        cluster = Cluster(folder, server, account, program)
+        cluster.configuration.write_text(
+            CONFIGURATION.format(folder=folder, stanza=STANZA, cluster=server.cluster, port=server.port)
+        )
+        cluster.configuration.chmod(0o640)
+        account.own(cluster.configuration)
+        hba = server.cluster / "pg_hba.conf"
+        # pgBackRest comes by the socket, under the server's own account.
+        hba.write_text(f"local all postgres trust\n{hba.read_text()}")
+        server.start()
+        server.ensure_database("shop", owner="shopkeeper", password="of the shop")
+        cluster.execute(
+            "CREATE TABLE orders (id int PRIMARY KEY, note text)",
+            "INSERT INTO orders SELECT n, 'order ' || n FROM generate_series(1, 500) AS n",
+        )
+        cluster.pgbackrest("stanza-create")
+        yield cluster
+    finally:
+        server.discard()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def not_here(reason: str) -> NoReturn:
+    """Skip where an ordinary user cannot install what is missing; where it had to be installed, fail."""
+    if os.geteuid() == 0 or os.environ.get("CI"):
+        pytest.fail(f"{reason}, but `make test` installs it here.")
+    pytest.skip(f"{reason}: physical backups could not be tested.")
+
+
+def _server_for(program: str) -> int:
+    said = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", said)
+    assert found, said
+    version = int(found[1]), int(found[2])
+    newest = next((major for since, major in NEWEST_SERVER.items() if version >= since), 14)
+    for major in range(newest, 13, -1):
+        try:
+            return find_postgres(major).major
+        except BinariesMissing:
+            continue
+    not_here(f"No PostgreSQL server that pgBackRest {found[0]} knows ({newest} or older) is installed")
+
+
+def _folder() -> Path:
+    # In memory where there is room: pgBackRest flushes every file to disk, which takes most of its time.
+    memory = Path("/dev/shm")
+    root = memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES else None
+    folder = Path(tempfile.mkdtemp(prefix="deployctl-physical-", dir=root))
+    folder.chmod(0o755)
+    return folder

@@ -1,0 +1,71 @@
+"""One cluster with pgBackRest for all tests of this folder that a process runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from deployctl.operations.base import BackupArtefact, Operation, Outcome
+from deployctl.operations.kinds.physical_backup import PhysicalBackup
+from deployctl.operations.retention import KeptBackup
+from deployctl.operations.testing import FakeJob
+from tests.operations.physical.cluster import Cluster, Record, running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A server with 500 orders that archives into a repository of its own."""
+    with running() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def full(cluster: Cluster) -> BackupArtefact:
+    """A full backup of it, made by the operation."""
+    return made(job_for(PhysicalBackup, cluster, type="full"), PhysicalBackup)
+
+
+@pytest.fixture
+def job(cluster: Cluster, full: BackupArtefact) -> Iterator[Callable[..., FakeJob]]:
+    """`job(operation, **params)`: a job on the cluster with its full backup on record."""
+    jobs: list[FakeJob] = []
+
+    def make(operation: type[Operation], *more: BackupArtefact, **params: Any) -> FakeJob:
+        jobs.append(job_for(operation, cluster, full, *more, **params))
+        return jobs[-1]
+
+    yield make
+    for one in jobs:
+        one.close()
+
+
+def job_for(operation: type[Operation], cluster: Cluster, *backups: BackupArtefact, **params: Any) -> FakeJob:
+    """A job on the cluster with these backups on record."""
+    return FakeJob(
+        cluster.spec,
+        params=operation.parse_params(params),
+        physical=cluster.engine,
+        shelf=Record([kept(one) for one in backups]),
+    )
+
+
+def made(job: FakeJob, operation: type[Operation]) -> BackupArtefact:
+    """The backup that an operation makes."""
+    outcome: Outcome = operation().perform(job)
+    job.close()
+    assert outcome.artefact is not None
+    return outcome.artefact
+
+
+def kept(artefact: BackupArtefact) -> KeptBackup:
+    """A backup as the record shows it to operations."""
+    return KeptBackup(
+        artefact.name,
+        artefact.snapshot_at,
+        artefact.reached[-1],
+        artefact.size_bytes,
+        artefact.manifest_sha256,
+        artefact.details,
+    )

@@ -1,0 +1,46 @@
+"""A test restore that stays where it counts, to be killed: `python -m tests.operations.physical.stuck`.
+
+Is told what to restore as JSON on standard input, and writes a line when the restored server runs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+import time
+from pathlib import Path
+
+from deployctl.operations.kinds.physical_restore_test import PhysicalRestoreTest
+from deployctl.operations.physical.engine import Engine
+from deployctl.operations.retention import KeptBackup
+from deployctl.operations.testing import FakeJob
+from deployctl.postgres.connection import parse_url
+from tests.operations.physical.cluster import Record
+
+
+class Stuck(FakeJob):
+    """Never gets beyond the first table."""
+
+    def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+        if phase == "count":
+            sys.stdout.write("counting\n")
+            sys.stdout.flush()
+            time.sleep(600)
+
+
+def main() -> None:
+    told = json.load(sys.stdin)
+    kept = KeptBackup(told["name"], dt.datetime.now(dt.UTC), "written", 0, "", told["details"])
+    job = Stuck(
+        parse_url(told["url"]),
+        params=PhysicalRestoreTest.Params(until="immediate"),
+        physical=Engine(told["stanza"], Path(told["configuration"]), Path(told["scratch"])),
+        shelf=Record([kept]),
+        run_id=told["run_id"],
+    )
+    PhysicalRestoreTest().perform(job)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What the check of physical backups finds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployctl.operations.base import BackupArtefact, OperationFailed
+from deployctl.operations.kinds.physical_check import PhysicalCheck
+from deployctl.operations.testing import FakeJob
+from deployctl.postgres.connection import parse_url
+from tests.operations.physical.cluster import Cluster
+from tests.operations.physical.conftest import kept
+
+
+def test_a_sound_stanza_passes_and_the_record_follows_the_repository(
+    cluster: Cluster,
+    full: BackupArtefact,
+    job: Callable[..., FakeJob],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What the worker was started with is not for its children.
+    monkeypatch.setenv("PGBACKREST_STANZA", "elsewhere")
+    monkeypatch.setenv("PGBACKREST_REPO1_PATH", "/nonexistent")
+    expired = dataclasses.replace(
+        full, name="shop-20200101-000000F", details={**full.details, "label": "20200101-000000F"}
+    )
+    of_another_stanza = dataclasses.replace(
+        expired, name="shop-other", details={**expired.details, "stanza": "other"}
+    )
+    running = job(PhysicalCheck)
+    running.shelf.kept = [kept(expired), kept(of_another_stanza)]
+
+    outcome = PhysicalCheck().perform(running)
+
+    assert "its WAL arrives" in outcome.summary
+    assert outcome.facts["stanza"] == "shop"
+    assert full.details["label"] in outcome.facts["not_on_record"]  # type: ignore[operator]
+    assert "successfully archived" in running.text
+    assert list(running.shelf.gone) == ["shop-20200101-000000F"], "pgBackRest expired it, and nothing else"
+    assert "retention" in running.shelf.gone["shop-20200101-000000F"]
+
+
+def test_without_the_program_the_sentence_says_what_to_install(
+    job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("deployctl.operations.physical.program.ALSO_SEARCHED", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(
+        OperationFailed, match=r"not found on the worker's machine.*apt-get install pgbackrest"
+    ):
+        PhysicalCheck().perform(job(PhysicalCheck))
+
+
+def test_a_program_that_cannot_tell_what_it_verified_is_refused(
+    job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = tmp_path / "pgbackrest"
+    old.write_text("#!/bin/sh\necho 'pgBackRest 2.36'\n")
+    old.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o755)  # the other account passes through
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    with pytest.raises(OperationFailed, match=r"is pgBackRest 2\.36; version 2\.45 or newer is needed"):
+        PhysicalCheck().perform(job(PhysicalCheck))
+
+
+@pytest.mark.parametrize(
+    ("stanza", "configuration", "words"),
+    [
+        ("nope", None, "pgBackRest says of stanza nope: missing stanza path.*stanza-create"),
+        ("shop", "/nonexistent/pgbackrest.conf", r"ERROR: \[055\].*Correct the path"),
+    ],
+)
+def test_a_wrong_stanza_or_configuration_is_told(
+    cluster: Cluster, job: Callable[..., FakeJob], stanza: str, configuration: str | None, words: str
+) -> None:
+    engine = dataclasses.replace(
+        cluster.engine,
+        stanza=stanza,
+        configuration=Path(configuration) if configuration else cluster.configuration,
+    )
+    running = job(PhysicalCheck)
+    running.target = dataclasses.replace(running.target, physical=engine)
+
+    with pytest.raises(OperationFailed, match=words):
+        PhysicalCheck().perform(running)
+
+
+def test_a_server_that_does_not_archive_is_told_what_to_set(
+    job: Callable[..., FakeJob], make_database: Callable[..., str]
+) -> None:
+    running = job(PhysicalCheck)
+    elsewhere = FakeJob(
+        parse_url(make_database()), params=running.params, physical=running.physical, shelf=running.shelf
+    )
+
+    with pytest.raises(OperationFailed, match=r"archive_mode is off.*archive-push %p"):
+        PhysicalCheck().perform(elsewhere)
+    elsewhere.close()
+
+
+def test_a_target_without_an_engine_is_told_where_to_name_it(job: Callable[..., FakeJob]) -> None:
+    running = job(PhysicalCheck)
+    running.target = dataclasses.replace(running.target, physical=None)
+
+    with pytest.raises(OperationFailed, match=r"no physical engine.*settings"):
+        PhysicalCheck().perform(running)

@@ -1,0 +1,63 @@
+"""A worker killed with SIGKILL while a restored server runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from deployctl.operations.base import BackupArtefact
+from deployctl.operations.kinds.physical_restore_test import PhysicalRestoreTest
+from deployctl.operations.physical import scratch
+from deployctl.operations.testing import FakeJob
+from deployctl.runs.execution import reaper
+from tests.operations.physical.cluster import Cluster
+
+
+def test_a_killed_worker_leaves_no_server_and_its_files_are_swept(
+    cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
+) -> None:
+    mark = job(PhysicalRestoreTest)
+    order = {
+        "url": cluster.spec.url,
+        "stanza": cluster.engine.stanza,
+        "configuration": str(cluster.configuration),
+        "scratch": str(cluster.scratch),
+        "name": full.name,
+        "details": dict(full.details),
+        "run_id": mark.run_id,
+    }
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.operations.physical.stuck"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    with worker:
+        worker.stdin.write(json.dumps(order).encode())
+        worker.stdin.close()
+        assert worker.stdout.readline() == b"counting\n"
+        servers = reaper.processes_of(mark.application_name)
+        (place,) = cluster.scratch.iterdir()
+        socket = (place / "socket").readlink()
+        assert (socket / ".s.PGSQL.5432").exists()
+        assert scratch.sweep(cluster.scratch, "shop") == [], "somebody works in it"
+
+        os.kill(worker.pid, 9)
+        worker.wait()
+
+    assert servers
+    deadline = time.monotonic() + 10
+    while reaper.processes_of(mark.application_name):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert cluster.left() == [place.name]
+    assert scratch.sweep(cluster.scratch, "shop") == [place.name]
+    assert cluster.left() == []
+    assert not socket.exists()

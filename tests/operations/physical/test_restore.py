@@ -1,0 +1,172 @@
+"""Restoring a cluster beside the original, to a moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import shutil
+import time
+from collections.abc import Callable
+
+import pytest
+
+from deployctl.errors import InvalidInput
+from deployctl.operations.base import BackupArtefact, Cancelled, OperationFailed
+from deployctl.operations.kinds.physical_restore_test import PhysicalRestoreTest
+from deployctl.operations.physical import moments
+from deployctl.operations.testing import FakeJob
+from deployctl.runs.execution import reaper
+from tests.operations.physical.cluster import Cluster
+
+ENDED = dt.datetime(2026, 5, 4, 10, 30, tzinfo=dt.UTC)
+
+
+def clear_of(backup: BackupArtefact, cluster: Cluster) -> dt.datetime:
+    """Now by the server's clock, once the backup can be restored to it; backups tell whole seconds."""
+    while True:
+        ((now,),) = cluster.execute("SELECT clock_timestamp()")
+        assert isinstance(now, dt.datetime)
+        if now >= backup.snapshot_at + dt.timedelta(seconds=1):
+            return now
+        time.sleep(0.1)
+
+
+def nothing_left(cluster: Cluster, job: FakeJob) -> bool:
+    return cluster.left() == [] and not reaper.processes_of(job.application_name)
+
+
+def test_a_row_deleted_afterwards_is_there_at_the_moment_before_and_not_at_the_end(
+    cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
+) -> None:
+    cluster.execute("CREATE TABLE items AS SELECT n FROM generate_series(1, 10) AS n")
+    before = clear_of(full, cluster)
+    cluster.execute("DELETE FROM items WHERE n = 7", "SELECT pg_switch_wal()")
+
+    then = job(PhysicalRestoreTest, until=before.isoformat(), backup=full.name)
+    at_that_time = PhysicalRestoreTest().perform(then)
+    at_the_end = PhysicalRestoreTest().perform(job(PhysicalRestoreTest))
+
+    assert at_that_time.facts["counts"]["public.items"] == 10  # type: ignore[index,call-overload]
+    assert at_the_end.facts["counts"]["public.items"] == 9  # type: ignore[index,call-overload]
+    assert dt.datetime.fromisoformat(str(at_that_time.facts["last_commit_at"])) <= before
+    assert at_that_time.facts["timeline"] == 2
+    assert list(at_that_time.trust.values()) == [("restored",)], "content was read, not compared"
+    assert b"recovery stopping before commit" in then.output
+    assert nothing_left(cluster, then)
+    assert cluster.execute(
+        "SELECT count(*) FROM items", "SELECT timeline_id FROM pg_control_checkpoint()"
+    ) == [(1,)], "the original goes on"
+
+
+@pytest.mark.parametrize("wanted", ["restore", "recover"])
+def test_cancelled_in_the_middle_nothing_is_left(
+    cluster: Cluster,
+    full: BackupArtefact,
+    job: Callable[..., FakeJob],
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+) -> None:
+    running = job(PhysicalRestoreTest, until="immediate", backup=full.name)
+    advance = running.advance
+
+    def cancel(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+        advance(done, total, unit=unit, phase=phase)
+        if phase == wanted:
+            running.cancel()
+
+    monkeypatch.setattr(running, "advance", cancel)
+
+    with pytest.raises(Cancelled):
+        PhysicalRestoreTest().perform(running)
+    assert nothing_left(cluster, running)
+
+
+def test_a_moment_that_the_archive_does_not_reach_is_told(
+    cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
+) -> None:
+    now = clear_of(full, cluster)
+    running = job(PhysicalRestoreTest, until=now.isoformat(), backup=full.name)
+
+    with pytest.raises(OperationFailed, match=r"no transaction after that moment yet.*pg_switch_wal"):
+        PhysicalRestoreTest().perform(running)
+    assert nothing_left(cluster, running)
+
+
+def test_a_moment_before_every_backup_is_refused(full: BackupArtefact, job: Callable[..., FakeJob]) -> None:
+    before = (full.snapshot_at - dt.timedelta(hours=1)).isoformat()
+
+    with pytest.raises(OperationFailed, match="No physical backup of shop on record ended before"):
+        PhysicalRestoreTest().perform(job(PhysicalRestoreTest, until=before))
+    with pytest.raises(OperationFailed, match="only moments after that"):
+        PhysicalRestoreTest().perform(job(PhysicalRestoreTest, until=before, backup=full.name))
+    with pytest.raises(OperationFailed, match="no physical backup nonsense"):
+        PhysicalRestoreTest().perform(job(PhysicalRestoreTest, backup="nonsense"))
+
+
+@pytest.mark.usefixtures("full")
+def test_never_into_a_data_directory_nor_where_there_is_no_room(
+    cluster: Cluster, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = job(PhysicalRestoreTest)
+    inside = dataclasses.replace(cluster.engine, scratch=cluster.server.cluster / "base")
+    running.target = dataclasses.replace(running.target, physical=inside)
+    with pytest.raises(OperationFailed, match="which is a server's data directory"):
+        PhysicalRestoreTest().perform(running)
+
+    running = job(PhysicalRestoreTest)
+    usage = shutil.disk_usage(cluster.scratch)._replace(free=1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with pytest.raises(OperationFailed, match="has 1 bytes free"):
+        PhysicalRestoreTest().perform(running)
+    assert cluster.left() == []
+
+
+def test_the_restored_server_is_out_of_reach_and_leftovers_of_others_go_first(
+    cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, strange = "deployctl-scratch-shop-7-0123abcd", "deployctl-scratch-shop-old"
+    for name in (left, strange):
+        (cluster.scratch / name / "cluster").mkdir(parents=True)
+    running = job(PhysicalRestoreTest, until="immediate", backup=full.name)
+    servers: list[str] = []
+    advance = running.advance
+
+    def look(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+        advance(done, total, unit=unit, phase=phase)
+        if phase == "count":
+            for process in reaper.processes_of(running.application_name):
+                assert process.net_connections(kind="inet") == []
+                servers.append(" ".join(process.cmdline()))
+
+    monkeypatch.setattr(running, "advance", look)
+    try:
+        PhysicalRestoreTest().perform(running)
+        assert cluster.left() == [strange]
+    finally:
+        shutil.rmtree(cluster.scratch / strange)
+
+    assert f"{left}, left by a run that was killed, was removed." in running.text
+    (server,) = [command for command in servers if command.split()[0].endswith("/postgres")]
+    for setting in ("listen_addresses=", "archive_mode=off", "max_logical_replication_workers=0"):
+        assert f"-c {setting} -c" in f"{server} -c"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tomorrow", "is no moment"),
+        ("2026-05-04T10:00:00", "names no time zone"),
+        ("2126-05-04T10:00:00Z", "has not come yet"),
+    ],
+)
+def test_what_is_no_moment_is_refused(text: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        moments.parse(text, now=ENDED)
+
+
+def test_a_moment_is_given_to_pgbackrest_in_utc() -> None:
+    moment = moments.parse("2026-05-04T10:00:00+02:00", now=ENDED)
+
+    assert moment.options[:2] == ["--type=time", "--target=2026-05-04 08:00:00.000000+00"]
+    assert not moment.is_after(dt.datetime(2026, 5, 4, 8, 0, tzinfo=dt.UTC)), "the backup's second counts"
+    assert moments.parse("latest", now=ENDED).options == ["--type=default"]

@@ -1,0 +1,206 @@
+"""Physical backups on record: whose engine it is, what is shown, and what leaves them alone."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from deployctl.accounts.models import User
+from deployctl.audit.models import Entry
+from deployctl.cli.backup import backup as backup_command
+from deployctl.cli.target import target as target_command
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.operations import catalogue
+from deployctl.operations.base import PGBACKREST, BackupArtefact, OperationFailed
+from deployctl.operations.testing import FakeJob
+from deployctl.runs.execution import reaper
+from deployctl.runs.execution.shelf import RunShelf
+from deployctl.runs.models import Backup, PhysicalEngine, Retention, Run, Target
+from tests.runs.conftest import SYSTEM
+
+LABEL = "20260504-103000F"
+HINT = "for a database too large to dump"
+
+
+@pytest.fixture
+def allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which configurations and test restores may lie."""
+    monkeypatch.setattr(settings, "DEPLOYCTL_PGBACKREST_ROOTS", [tmp_path])
+    return tmp_path
+
+
+@pytest.fixture
+def engine(target: Target, allowed: Path) -> PhysicalEngine:
+    """The target's engine; nothing of it is run."""
+    return PhysicalEngine.set(
+        target,
+        stanza="shop",
+        configuration=str(allowed / "pgbackrest.conf"),
+        scratch_folder=str(allowed),
+        by=SYSTEM,
+    )
+
+
+@pytest.fixture
+def on_record(target: Target, engine: PhysicalEngine, monkeypatch: pytest.MonkeyPatch) -> Backup:
+    """A full physical backup, 90 days old."""
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    run = Run.request(target=target, kind="physical_backup", params={"type": "full"}, by=SYSTEM)
+    run.claim(host="here", pid=1)
+    artefact = BackupArtefact(
+        name=f"shop-{LABEL}",
+        path=Path("backup", "shop", LABEL),
+        format="full",
+        size_bytes=4_000_000,
+        files=1267,
+        server_version="15.4",
+        tool_version="2.45",
+        snapshot_at=timezone.now() - dt.timedelta(days=90),
+        manifest_sha256="a" * 64,
+        counts={},
+        engine=PGBACKREST,
+        reached=("written",),
+        details={"label": LABEL, "stanza": "shop"},
+    )
+    run.succeed("done", {}, artefact)
+    return run.backup
+
+
+def test_a_physical_backup_is_written_and_no_more_until_something_read_it(on_record: Backup) -> None:
+    assert on_record.is_physical
+    assert [level.level for level in on_record.reached] == ["written"]
+
+
+def test_our_retention_neither_counts_nor_expires_it(on_record: Backup, target: Target) -> None:
+    run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
+    shelf = RunShelf(run)
+
+    assert Retention.preview(target) == ()
+    assert shelf.backups() == ()
+    assert [kept.name for kept in shelf.physical()] == [on_record.name]
+
+    Backup.objects.update(expired_at=timezone.now())
+    assert shelf.physical() == ()
+    assert shelf.expired() == frozenset(), "there are no files of ours to finish removing"
+
+
+@pytest.mark.parametrize("kind", ["verify", "test_restore", "restore", "copy_offsite"])
+def test_what_works_on_dumps_says_where_it_belongs(
+    on_record: Backup, target: Target, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "DEPLOYCTL_OFFSITE", [f"file://{tmp_path}"])
+    operation = catalogue()[kind]
+    job = FakeJob(
+        target.spec(),
+        params=operation.parse_params({"backup": on_record.name}),
+        shelf=RunShelf(on_record.run),
+    )
+    words = f"{on_record.name} is a physical backup, which pgBackRest keeps"
+    with pytest.raises(OperationFailed, match=words):
+        operation().perform(job)
+
+
+@pytest.mark.usefixtures("db")
+def test_only_allowed_places_and_real_names(target: Target, allowed: Path, viewer: User) -> None:
+    for stanza, configuration, scratch, words in (
+        ("--config=/x", "", "", "cannot be a stanza"),
+        ("shop", "/home/somebody/pgbackrest.conf", "", "is no place for pgBackRest's configuration"),
+        ("shop", f"{allowed}/../x.conf", "", "is no place"),
+        ("shop", "", "/var/lib/postgresql", "lies in no folder for test restores"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            PhysicalEngine.set(
+                target, stanza=stanza, configuration=configuration, scratch_folder=scratch, by=SYSTEM
+            )
+    with pytest.raises(NotAllowed):
+        PhysicalEngine.set(target, stanza="shop", by=viewer)
+    for configuration in ("", "/etc/pgbackrest.conf", "/etc/pgbackrest/pgbackrest.conf"):
+        PhysicalEngine.set(target, stanza="shop", configuration=configuration, by=SYSTEM)
+    assert Entry.objects.filter(action="target.engine_set").count() == 3
+
+
+def test_without_an_engine_a_hint_is_shown_and_nothing_starts(
+    target: Target, dba: User, signed_in: Callable[..., Client]
+) -> None:
+    page = signed_in(dba).get(f"/targets/{target}/").text
+
+    assert HINT in page
+    assert "Back up physically" not in page
+    with pytest.raises(Refusal, match=r"shop has none.*names its pgBackRest stanza"):
+        Run.request(target=target, kind="physical_backup", params={}, by=SYSTEM)
+
+
+def test_an_administrator_names_the_engine_and_operators_are_offered_it(
+    target: Target, allowed: Path, administrator: User, signed_in: Callable[..., Client]
+) -> None:
+    client = signed_in(administrator)
+    wrong = client.post(
+        f"/targets/{target}/physical-engine", {"stanza": "shop", "scratch_folder": "/nowhere"}
+    )
+    assert wrong.status_code == 422
+    assert "lies in no folder for test restores" in wrong.text
+
+    client.post(f"/targets/{target}/physical-engine", {"stanza": "shop", "scratch_folder": str(allowed)})
+
+    page = client.get(f"/targets/{target}/").text
+    assert HINT not in page
+    for title in ("Check physical backups", "Back up physically", "Test a physical restore"):
+        assert title in page
+    assert "Forget stanza shop" in client.get(f"/targets/{target}/settings").text
+    client.post(f"/targets/{target}/physical-engine", {"_method": "DELETE"})
+    assert HINT in client.get(f"/targets/{target}/").text
+
+
+def test_the_list_shows_engine_and_type_and_offers_what_fits(
+    on_record: Backup, target: Target, dba: User, signed_in: Callable[..., Client]
+) -> None:
+    page = signed_in(dba).get("/backups/").text
+
+    assert "pgBackRest, full" in page
+    assert "without looking inside" in page
+    assert "Test a physical restore" in page
+    assert "Verify a backup" not in page
+    assert "Physical backups are not among them" in signed_in(dba).get(f"/targets/{target}/retention").text
+
+    Backup.objects.update(expired_at=timezone.now())
+    assert "Expired by pgBackRest" in signed_in(dba).get("/backups/").text
+
+
+def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) -> None:
+    runner = CliRunner()
+    (listed,) = json.loads(runner.invoke(backup_command, ["list", "--json"], catch_exceptions=False).output)
+    assert (listed["engine"], listed["label"], listed["path"]) == ("pgbackrest", LABEL, None)
+
+    said = runner.invoke(target_command, ["physical", "shop", "--forget"], catch_exceptions=False).output
+    assert "no physical engine" in said
+    runner.invoke(target_command, ["physical", "shop", "--stanza", "main"], catch_exceptions=False)
+    shown = runner.invoke(target_command, ["show", "shop", "--json"], catch_exceptions=False).output
+    assert json.loads(shown)["physical_engine"]["stanza"] == "main"
+
+
+def test_the_reaper_removes_what_a_lost_worker_restored(
+    target: Target, engine: PhysicalEngine, allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    run = Run.request(target=target, kind="physical_restore_test", params={}, by=SYSTEM)
+    run.claim(host=socket.gethostname(), pid=os.getpid())
+    left = allowed / f"deployctl-scratch-shop-{run.pk}-0123abcd"
+    of_another = allowed / "deployctl-scratch-other-1-01234567"
+    for folder in (left, of_another):
+        (folder / "cluster").mkdir(parents=True)
+    Run.objects.update(lease_until=timezone.now() - dt.timedelta(seconds=1))
+
+    assert reaper.reap() == 1
+
+    assert not left.exists()
+    assert of_another.exists()

@@ -1,0 +1,24 @@
+"""Settings that follow from others."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployctl import environment
+
+
+@pytest.mark.parametrize(
+    ("hosts", "domain"),
+    [
+        ([], "localhost"),
+        (["localhost", "127.0.0.1", "[::1]"], "localhost"),
+        (["10.0.0.7", "*", "deployctl.example.org", "localhost"], "deployctl.example.org"),
+        ([".Example.org", "localhost"], "example.org"),
+    ],
+)
+def test_passkeys_are_kept_for_the_first_allowed_host_that_is_a_domain(hosts: list[str], domain: str) -> None:
+    assert environment.first_domain(hosts) == domain
+
+
+def test_the_origin_of_an_address_is_what_a_content_policy_names() -> None:
+    assert environment.origin("https://id.example.org:8443/realms/staff") == "https://id.example.org:8443"
