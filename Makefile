@@ -8,12 +8,13 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS ?=
+SIZE ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test lint format docs lock clean
+.PHONY: help run up test versions roundtrip lint format docs lock clean
 
 help: ## List these targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(INSTALLED) ## Start a demonstration on http://127.0.0.1:8000 (PORT=8001 and DATA=folder change it)
 	@exec $(BIN)/deployctl up --demo --port "$(PORT)" --data "$(DATA)"
@@ -25,8 +26,15 @@ up: $(INSTALLED) ## Start an installation of your own in DATA
 test: $(INSTALLED_DEV) ## Install what tests need, run them all (TESTS="tests/cli -x" runs some)
 	@sh .make/find-pgbackrest
 	@DEPLOYCTL_CHROMIUM="$$(sh .make/find-chromium $(BIN)/python)" && export DEPLOYCTL_CHROMIUM && \
+	DEPLOYCTL_PGBOUNCER="$$(sh .make/find-pgbouncer)" && export DEPLOYCTL_PGBOUNCER && \
 	PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && \
 	exec $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(TESTS)
+
+versions: $(INSTALLED_DEV) ## Go through every operation on servers of PostgreSQL 13 to 18, one line each
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" && export PATH && exec $(BIN)/python -m tests.versions
+
+roundtrip: $(INSTALLED_DEV) ## Take a 1 GB database with everything in it to its backup and back (SIZE=100 for 100 MB)
+	@exec $(BIN)/python -m tests.roundtrip --size "$(SIZE)"
 
 lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates and migrations
 	$(BIN)/ruff format --check .

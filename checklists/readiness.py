@@ -217,7 +217,7 @@ def _of_item(deployment: Deployment, item: Item, run: Run | None) -> Blocker:
 
 
 def _of_outdated(deployment: Deployment, item: Item) -> Blocker:
-    until = timezone.localtime(item.proven_until)
+    until = timezone.localtime(item.proven_until)  # type: ignore[attr-defined]  # of `outdated()`
     return Blocker(
         f"“{item}” was proven until {until:%-d %b %Y, %H:%M %Z} only; prove it again.",
         f"{deployment.get_absolute_url()}#item-{item.pk}",

@@ -9,6 +9,7 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from deployctl import environment as env
+from deployctl.postgres.connection import VANISHED
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEPLOYCTL_DATA = env.data_folder()
@@ -37,6 +38,9 @@ DEPLOYCTL_PGBACKREST_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PGBACK
 DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "backups")))
 # Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
 DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
+# What one uploaded backup may have, in MB: as it is sent, and unpacked.
+DEPLOYCTL_UPLOAD_MB = env.number("DEPLOYCTL_UPLOAD_MB", 10_240)
+DEPLOYCTL_UPLOAD_UNPACKED_MB = env.number("DEPLOYCTL_UPLOAD_UNPACKED_MB", 4 * DEPLOYCTL_UPLOAD_MB)
 DEPLOYCTL_STEP_UP_SECONDS = 600
 # Signs heads of the audit chain and evidence packs; else DATA/signing-key.pem (see deployctl.audit.keys).
 DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
@@ -131,12 +135,18 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.database(env.secret("DATABASE_URL", "postgresql://deployctl@127.0.0.1:5432/deployctl"))
-    | {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, "application_name": "deployctl"}}
+    | {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, "application_name": "deployctl", **VANISHED}}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": 1.0, "socket_timeout": 2.0},
+    }
+}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 CELERY_BROKER_URL = REDIS_URL

@@ -22,6 +22,7 @@ class SlotLine:
     """One line to sign on: who signed, or who may. A place that asks for two people has two of them."""
 
     role: str
+    people_needed: int
     signature: Signature | None
     broken: str  # “Withdrawn” or “No longer stands”, and why
     reason: str
@@ -76,8 +77,8 @@ def _lines(slot: Slot, viewer: User) -> Iterator[SlotLine]:
     waiting: list[Signature | None] = [*reversed(newest.values())]
     open_lines = max(slot.quorum - len(standing), 0)
     url = sign_url(slot) if open_lines and _may_sign(slot, viewer) else ""
-    for number, signature in enumerate([*waiting, *[None] * open_lines][:open_lines]):
-        yield _open_line(slot, signature, url if number == 0 else "")
+    for number, lost in enumerate([*waiting, *[None] * open_lines][:open_lines]):
+        yield _open_line(slot, lost, url if number == 0 else "")
 
 
 def _signed_line(slot: Slot, signature: Signature, viewer: User) -> SlotLine:
@@ -85,6 +86,7 @@ def _signed_line(slot: Slot, signature: Signature, viewer: User) -> SlotLine:
     address = reverse("signoff:gate", args=[slot.gate.deployment_id, slot.gate.key])
     return SlotLine(
         role=slot.label,
+        people_needed=slot.quorum,
         signature=signature,
         broken="",
         reason="",
@@ -105,6 +107,7 @@ def _open_line(slot: Slot, signature: Signature | None, url: str) -> SlotLine:
         changes = f"{reverse('signoff:records', args=[slot.gate.deployment_id])}?then={signature.pk}"
     return SlotLine(
         role=slot.label,
+        people_needed=slot.quorum,
         signature=signature,
         broken=broken,
         reason=reason,

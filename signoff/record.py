@@ -95,7 +95,7 @@ def _rules(deployment: Deployment, gate_key: str) -> Json:
 
     gate = Gate.objects.prefetch_related("slots").get(deployment=deployment, key=gate_key)
     requires = None
-    if gate.requires:
+    if gate.requires and gate.requires_within is not None:
         requires = {"operation": gate.requires, "within_s": int(gate.requires_within.total_seconds())}
     return {
         "meaning": gate.meaning,

@@ -33,7 +33,8 @@ def why_not_sign(slot: Slot, by: User) -> str:
             return f"You are not this deployment's {slot.get_role_display()}."
         if sentence := _why_void(delegation):
             return sentence
-    if sentence := why_not_created(gate, by) or (delegation and why_not_created(gate, delegation.delegator)):
+    principal = delegation.delegator if delegation else by
+    if sentence := why_not_created(gate, by) or why_not_created(gate, principal):
         return sentence
     return why_not_now(gate) or _why_full(slot) or _why_twice(slot, by, delegation)
 

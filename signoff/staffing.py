@@ -69,8 +69,9 @@ def _able(slot: Slot) -> list[_Candidate]:
     said = {number for signature in gate.standing_signatures() for number in signature.people}
     found = {}
     for seat in gate.deployment.team.all():
-        if seat.role == slot.role and seat.may_approve and not rights.why_not_created(gate, seat.user):
-            found[seat.user_id] = _Candidate(seat.user, seat.has_factor)
+        may_approve, has_factor = _fitness(seat)
+        if seat.role == slot.role and may_approve and not rights.why_not_created(gate, seat.user):
+            found[seat.user_id] = _Candidate(seat.user, has_factor)
     for delegation in slot.delegations.all():
         # Of the two, one can sign: the giver may still do so, but not for another place.
         if (
@@ -82,6 +83,11 @@ def _able(slot: Slot) -> list[_Candidate]:
             if delegate.may(Permission.APPROVER):
                 found[delegation.delegator_id] = _Candidate(delegate, delegate.has_factor)
     return [candidate for candidate in found.values() if candidate.person.pk not in said]
+
+
+def _fitness(seat: TeamMember) -> tuple[bool, bool]:
+    """Whether somebody may approve, and has a second factor; see `TeamMemberQuerySet.with_people`."""
+    return seat.may_approve, seat.has_factor  # type: ignore[attr-defined]
 
 
 def _too_few(slot: Slot, candidates: Sequence[_Candidate]) -> str:
@@ -99,7 +105,7 @@ def _too_few(slot: Slot, candidates: Sequence[_Candidate]) -> str:
 def _why_unable(slot: Slot, seat: TeamMember) -> str:
     if not seat.user.is_active:
         return "is disabled"
-    if not seat.may_approve:
+    if not _fitness(seat)[0]:
         return "lacks the approver permission"
     if rights.why_not_created(slot.gate, seat.user):
         return "created the deployment, and the template asks that others sign"

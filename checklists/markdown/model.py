@@ -273,7 +273,9 @@ class ParsedTemplate:
 
     def _gate_rules(self, key: GateKey) -> GateRules:
         """What the first heading of the gate that states any rules says."""
-        headings = [(head.gate, head.rules) for phase in self.phases for head in (phase, *phase.sections)]
+        headings: list[tuple[GateKey | None, GateRules]] = []
+        for phase in self.phases:
+            headings += [(phase.gate, phase.rules), *((part.gate, part.rules) for part in phase.sections)]
         return next((rules for gate, rules in headings if gate == key and rules != NO_RULES), NO_RULES)
 
     def _gate_title(self, key: GateKey) -> str:

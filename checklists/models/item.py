@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import ClassVar
 
 from django.core.files import File
@@ -44,9 +43,6 @@ class Item(ItemSteps):
     due_at = models.DateTimeField(null=True)
     # Text and commands below the item, as in a section.
     blocks = models.JSONField(default=list)
-
-    # Brought along by `objects.outdated()`.
-    proven_until: datetime
 
     objects: ClassVar[models.Manager[Item]] = models.Manager.from_queryset(ItemQuerySet)()
 

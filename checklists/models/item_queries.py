@@ -58,11 +58,13 @@ class ItemQuerySet(models.QuerySet["Item"]):
         ticked = Completion.objects.filter(
             item=OuterRef("pk"), undone_at=None, at__gt=OuterRef("proven_until")
         )
+        proven = {"proven_until": Subquery(newest)}
+        over = {"proven_until__lt": Now()}
         return (
             self.leaves()
             .filter(state=ItemState.DONE)
-            .annotate(proven_until=Subquery(newest))
-            .filter(~Exists(ticked), proven_until__lt=Now())
+            .annotate(**proven)
+            .filter(~Exists(ticked), **over)
             .select_related("section__checklist")
             .order_by("section__position", "position")
         )

@@ -32,10 +32,6 @@ class TeamMemberQuerySet(models.QuerySet["TeamMember"]):
 class TeamMember(models.Model):
     """A person's part in a deployment."""
 
-    # Brought along by `objects.with_people()`.
-    may_approve: bool
-    has_factor: bool
-
     deployment = models.ForeignKey("checklists.Deployment", on_delete=models.PROTECT, related_name="team")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="deployment_roles"

@@ -138,7 +138,7 @@ class ItemRow:
         timed = [p.valid_until for p in self.proofs if p.valid_until and p.outcome == ProofOutcome.PASS]
         if not self.is_done or not timed or timed[-1] >= self.now:
             return False
-        self.item.proven_until = timed[-1]
+        self.item.proven_until = timed[-1]  # type: ignore[attr-defined]  # as `outdated()` would
         ticked = getattr(self.item, "done_at", None)
         return ticked is None or ticked <= timed[-1]
 

@@ -12,6 +12,7 @@ class Action(StrEnum):
     ACCESS_REFUSED = "access.refused"
     AUDIT_EXPORTED = "audit.exported"
     BACKUP_COPIED = "backup.copied"
+    BACKUP_DOWNLOADED = "backup.downloaded"
     BACKUP_EXPIRED = "backup.expired"
     BACKUP_RECORDED = "backup.recorded"
     BACKUP_TRUSTED = "backup.trusted"

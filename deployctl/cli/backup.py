@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from deployctl.cli import _backup_files as backup_files
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_rows
+from deployctl.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from deployctl.audit import Machine
     from deployctl.runs.models import Backup
 
 
@@ -86,13 +90,58 @@ def copies(*, name: str | None, as_json: bool) -> None:
 
 
 @backup.command()
+@click.argument("name")
+@click.option(
+    "--to",
+    "place",
+    metavar="FOLDER|FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder that is there, or the file to write; never over one that is there.",
+)
+@json_option
+def download(*, name: str, place: Path, as_json: bool) -> None:
+    """Write a backup as one tar, every byte compared with the manifest on its way."""
+    _django.setup()
+    from deployctl.runs.models import Backup
+
+    found = Backup.objects.filter(name=name).select_related("target").first()
+    if found is None:
+        raise InvalidInput(f"There is no backup {name}. `deployctl backup list` lists those there are.")
+    archive = found.hand_out(by=_by())
+    path = backup_files.write(archive, place)
+    print_facts({"file": str(path), "size_bytes": archive.size}, as_json=as_json)
+
+
+@backup.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--target", "name", metavar="NAME", required=True, help="Whose backup it becomes.")
+@json_option
+def upload(*, file: Path, name: str, as_json: bool) -> None:
+    """Take a dump that was made elsewhere, or a downloaded backup, in; a worker looks at it.
+
+    A dump is SQL: restored, it can do whatever the target's role can. Take in only what you know.
+    """
+    _django.setup()
+    from deployctl.runs import uploads
+    from deployctl.runs.models import Target
+
+    target = Target.objects.called(name)
+    with uploads.of(target).receive(announced=file.stat().st_size) as incoming:
+        backup_files.read(file, incoming.write)
+        number = incoming.finish()
+        run = uploads.take_in(target, number, file_name=file.name, by=_by())
+        incoming.keep()
+    print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
+
+
+@backup.command()
 @click.option("--target", "name", metavar="NAME", required=True, help="Whose backups.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go, and why.")
 @json_option
 def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
     """Remove the backups that a target's retention does not keep; a worker does it."""
     _django.setup()
-    from deployctl.audit import Machine
     from deployctl.runs.models import Retention, Run, Target
 
     target = Target.objects.called(name)
@@ -114,8 +163,7 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
             empty=f"There is no backup of {target}.",
         )
         return
-    by = Machine(f"command line: {getpass.getuser()}")
-    run = Run.request(target=target, kind="expire_backups", params={}, by=by)
+    run = Run.request(target=target, kind="expire_backups", params={}, by=_by())
     print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
 
 
@@ -129,15 +177,20 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
 def retention(*, name: str, as_json: bool, **given: int | None) -> None:
     """Show how long a target's backups are kept; options change it."""
     _django.setup()
-    from deployctl.audit import Machine
     from deployctl.runs.models import Retention, Target
 
     target = Target.objects.called(name)
     changes = {field: value for field, value in given.items() if value is not None}
     if changes:
         policy = dataclasses.replace(Retention.policy_of(target), **changes)
-        Retention.set(target, policy, by=Machine(f"command line: {getpass.getuser()}"))
+        Retention.set(target, policy, by=_by())
     print_facts(dataclasses.asdict(Retention.policy_of(target)), as_json=as_json)
+
+
+def _by() -> Machine:
+    from deployctl.audit import Machine
+
+    return Machine(f"command line: {getpass.getuser()}")
 
 
 def _facts(backup: Backup) -> dict[str, Any]:
@@ -145,6 +198,7 @@ def _facts(backup: Backup) -> dict[str, Any]:
         "name": backup.name,
         "target": backup.target.name,
         "trust": backup.trust.value,
+        "origin": backup.origin,
         "run": backup.run_id,
         "engine": backup.engine,
         # pgBackRest knows where its files are; with its label it finds them.

@@ -95,7 +95,8 @@ def create(
                 "--encoding=UTF8",
                 *_locale_options(binaries.major),
                 "--data-checksums",
-                "--no-instructions",
+                # Known from 14 on; before, what it prints is dropped all the same.
+                *(["--no-instructions"] if binaries.major >= 14 else []),
                 *([] if durable else ["--no-sync"]),
             ],
             timeout=INITDB_TIMEOUT_S,

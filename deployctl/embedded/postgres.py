@@ -33,6 +33,7 @@ class PostgresServer(Server):
         port: on 127.0.0.1; by default chosen once and kept while free.
         version: major version for a new cluster; by default the newest of the machine, else the packaged one.
             An existing cluster always gets the version that wrote it.
+        binaries: programs to run instead of any that would be found.
         settings: server settings such as ``{"fsync": "off"}``, for this start only.
         say: called with sentences meant for the user.
     """
@@ -46,11 +47,13 @@ class PostgresServer(Server):
         *,
         port: int | None = None,
         version: int | None = None,
+        binaries: PostgresBinaries | None = None,
         settings: Mapping[str, str] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(folder, port=port, say=say)
         self._version = version
+        self._given = binaries
         self._settings = dict(settings or {})
         self._port: int | None = None
         self._password: str | None = None
@@ -165,6 +168,8 @@ class PostgresServer(Server):
         self._port = remembered_port(self.folder / "port", wanted=self._wanted_port, what=self.name)
 
     def _find_binaries(self, existing: int | None) -> PostgresBinaries:
+        if self._given is not None:
+            return self._given
         if existing is None:
             return find_postgres(self._version)
         try:

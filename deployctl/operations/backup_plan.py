@@ -18,12 +18,15 @@ from deployctl.postgres.queries import activity, databases, relations, server, s
 from deployctl.postgres.queries.activity import Blocker
 from deployctl.postgres.queries.relations import Relation
 from deployctl.postgres.queries.snapshots import Snapshot
+from deployctl.postgres.rights import quoted
 from deployctl.postgres.tools import Tool, find_tool
 
 # gzip seldom makes rows smaller than a quarter of their table; with less room the dump cannot succeed.
 LEAST_SHARE = 4
 SPARE_BYTES = 16 << 20
 POLL_S = 0.5
+# The first version with the predefined role pg_read_all_data.
+READ_ALL_FROM = 14
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def make_plan(job: Job, session: psycopg.Connection) -> Plan:
     list_tool = find_tool("pg_restore", server_major=dump_tool.major)
     job.log(f"Server {about.version}, {dump_tool.path} {dump_tool.version}.")
     relations.disable_row_security(session)
-    _check_readable(relations.tables(session, sizes=False), job.target.connection.user)
+    _check_readable(relations.tables(session, sizes=False), job.target.connection.user, about.major)
     snapshot, tables = _freeze(job, session)
     identity = server.identity(session)
     database = databases.find(session, identity.database)
@@ -82,8 +85,12 @@ def make_plan(job: Job, session: psycopg.Connection) -> Plan:
 
 def backup_name(target: str, taken_at: dt.datetime, run_id: int) -> str:
     """A name that sorts by time and is safe as a folder: `shop-20260102T030405Z-run7`."""
-    slug = re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[:60] or "target"
-    return f"{slug}-{taken_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-run{run_id}"
+    return f"{slug(target)}-{taken_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-run{run_id}"
+
+
+def slug(target: str) -> str:
+    """The name of a target as the beginning of a backup's name."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[:60] or "target"
 
 
 def _freeze(job: Job, session: psycopg.Connection) -> tuple[Snapshot, list[Relation]]:
@@ -122,15 +129,27 @@ def locked(holders: Sequence[Blocker]) -> OperationFailed:
     )
 
 
-def _check_readable(tables: list[Relation], role: str) -> None:
+def _check_readable(tables: list[Relation], role: str, major: int) -> None:
     unreadable = [table.key for table in tables if not table.readable]
     if unreadable:
         shown = ", ".join(unreadable[:5]) + (", …" if len(unreadable) > 5 else "")
         raise OperationFailed(
             f"Role {role} may not read {len(unreadable)} of {len(tables)} tables ({shown}), so a backup "
-            "would be incomplete. Nothing was written. Give it the right to read them (from PostgreSQL 14 "
-            f"on: GRANT pg_read_all_data TO {psycopg.sql.Identifier(role).as_string()};)."
+            "would be incomplete. Nothing was written. Give it the right to read them: "
+            + _grants(tables, role, major)
         )
+
+
+def _grants(tables: list[Relation], role: str, major: int) -> str:
+    """What lets a role read every table; for those to come as well, where the server knows such a role."""
+    to = quoted(role)
+    if major >= READ_ALL_FROM:
+        return f"GRANT pg_read_all_data TO {to};"
+    unreadable = [table for table in tables if not table.readable]
+    schemas = sorted({table.schema for table in unreadable})
+    grants = [f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {to};" for schema in schemas]
+    grants += [f"GRANT SELECT ON ALL TABLES IN SCHEMA {quoted(schema)} TO {to};" for schema in schemas]
+    return " ".join(grants)
 
 
 def _check_room(job: Job, tables: list[Relation]) -> None:

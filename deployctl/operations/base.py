@@ -23,7 +23,7 @@ from deployctl.operations.shelf import Shelf
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.secrets import Secret
-from deployctl.storage import LocalFolder
+from deployctl.storage import LocalFolder, Uploads
 
 if TYPE_CHECKING:
     from deployctl.operations.project import Project
@@ -90,6 +90,7 @@ class BackupArtefact:
         engine: what made it, and reads it: "pg_dump" or "pgbackrest".
         reached: levels of trust that the making itself reached.
         details: what only this engine knows of its backups.
+        uploaded_from: the name of the file that somebody sent in, "" for a backup of ours.
     """
 
     name: str
@@ -105,6 +106,7 @@ class BackupArtefact:
     engine: str = PG_DUMP
     reached: Sequence[str] = ("written", "hashed")
     details: Mapping[str, Json] = field(default_factory=dict)
+    uploaded_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class TargetFacts:
     connection: ConnectionSpec
     project: Project | None
     backups: LocalFolder
+    uploads: Uploads
     physical: Engine | None = None
 
     @property
@@ -222,6 +225,8 @@ class Operation(abc.ABC):
     changes_target: ClassVar[bool]  # a worker lost in the middle leaves the run `unknown`
     exclusive: ClassVar[bool]  # one at a time per target
     time_limit_s: ClassVar[int]
+    # Whether people start it by itself. What begins with something else, as a file sent in, has no button.
+    offered: ClassVar[bool] = True
     physical: ClassVar[bool] = False  # needs a target with a physical engine
     # On production it starts only when two people stand behind it, and then also without a deployment.
     needs_second_person: ClassVar[bool] = False

@@ -15,29 +15,29 @@ REPORT_EVERY_S = 0.25
 
 
 def newest(job: Job, name: str) -> KeptBackup:
-    """The backup of a name, or the newest one where the name is empty.
+    """The backup of a name, or the newest one of ours where the name is empty.
 
     Raises:
         OperationFailed: there is none.
     """
-    return _find(job, name) if name else max(_all(job), key=lambda backup: backup.snapshot_at)
+    return _find(job, name) if name else max(_ours(job), key=lambda backup: backup.snapshot_at)
 
 
 def most_trusted(job: Job, name: str) -> KeptBackup:
-    """The backup of a name; where it is empty, the newest of those that are trusted most.
+    """The backup of a name; where it is empty, the newest of those of ours that are trusted most.
 
     Raises:
         OperationFailed: there is none.
     """
     if name:
         return _find(job, name)
-    return max(_all(job), key=lambda backup: (TRUST_LEVELS.index(backup.trust), backup.snapshot_at))
+    return max(_ours(job), key=lambda backup: (TRUST_LEVELS.index(backup.trust), backup.snapshot_at))
 
 
 def checked(job: Job, backup: KeptBackup) -> tuple[Path, Manifest]:
     """Read every byte of a backup and compare it with the manifest, and that with the record.
 
-    Only what this passes may be given to pg_restore: it is what we wrote ourselves, unchanged.
+    Only what this passes may be given to pg_restore: it is what we wrote or took in ourselves, unchanged.
 
     Returns:
         Its folder and its manifest.
@@ -71,6 +71,16 @@ def _all(job: Job) -> tuple[KeptBackup, ...]:
     found = job.shelf.backups()
     if not found:
         raise OperationFailed(f"There is no backup of {job.target.name} yet. Back up first.")
+    return found
+
+
+def _ours(job: Job) -> list[KeptBackup]:
+    """What was made elsewhere is only taken when it is asked for by name."""
+    found = [backup for backup in _all(job) if backup.uploaded_at is None]
+    if not found:
+        raise OperationFailed(
+            f"There is no backup of {job.target.name} yet but uploaded ones. Say which of them by its name."
+        )
     return found
 
 

@@ -6,9 +6,15 @@ literally (see `postgres.process.connection_variables`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from deployctl.postgres.connection import VANISHED
+
 LOCK_WAIT_S = 30
+# libpq has no variables for these. It takes the rest, the name of the database too, from the environment,
+# literally.
+CONNECTION = " ".join(f"{name}={value}" for name, value in VANISHED.items())
 COMPRESSION_LEVEL = (
     1  # fastest that still notices damage: 1.07–1.15 × the size of gzip's default, 2–4 × the speed
 )
@@ -35,26 +41,35 @@ def dump_argv(program: Path, *, into: Path, snapshot: str, jobs: int) -> list[st
         "--no-password",
         "--verbose",
         f"--file={into}",
+        f"--dbname={CONNECTION}",
     ]
 
 
-def list_argv(program: Path, *, folder: Path, into: Path) -> list[str]:
+def list_argv(program: Path, *, archive: Path, into: Path) -> list[str]:
     """pg_restore writing the table of contents into a file.
 
     Args:
         program: pg_restore, not older than the pg_dump that wrote it.
-        folder: a dump in directory format.
+        archive: a folder in directory format or a file in custom format.
         into: the file.
     """
-    # "--" ends the options: a folder that begins with a dash is still a folder.
-    return [str(program), "--list", f"--file={into}", "--", str(folder)]
+    # "--" ends the options: a path that begins with a dash is still a path.
+    return [str(program), "--list", f"--file={into}", "--", str(archive)]
 
 
 def tables_with_data(listing: str) -> int:
-    """How many tables have their rows in a dump, from what `pg_restore --list` printed.
+    """How many tables have their rows in a dump, from what `pg_restore --list` printed."""
+    return sum(1 for _ in data_numbers(listing))
+
+
+def data_numbers(listing: str) -> Iterator[str]:
+    """The numbers of the entries that are the rows of a table, from what `pg_restore --list` printed.
 
     A line reads `3345; 0 16397 TABLE DATA public Plan owner`; comment lines begin with a semicolon. Line
-    breaks in names are printed as spaces.
+    breaks in names are printed as spaces. In directory format the rows are in the file `3345.dat`.
     """
-    entries = (line.partition("; ")[2].split(" ", 3) for line in listing.splitlines() if line[:1].isdigit())
-    return sum(1 for entry in entries if entry[2:3] == ["TABLE"] and entry[3].startswith("DATA "))
+    for line in listing.splitlines():
+        number, found, rest = line.partition("; ")
+        entry = rest.split(" ", 3)
+        if found and number.isdecimal() and entry[2:3] == ["TABLE"] and entry[3].startswith("DATA "):
+            yield number

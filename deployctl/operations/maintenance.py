@@ -6,6 +6,7 @@ import psycopg
 
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.postgres.connection import CannotConnect, Reason
+from deployctl.postgres.rights import quoted
 
 # "postgres" is there for such work; where it was dropped or closed, template1 is left.
 MAINTENANCE_DATABASES = ("postgres", "template1")
@@ -29,8 +30,9 @@ def connect(job: Job) -> psycopg.Connection:
         else:
             job.log(f"Connected to the maintenance database {name}.")
             return connection
+    role = quoted(job.target.connection.user)
     raise OperationFailed(
         f"Role {job.target.connection.user} may connect to neither {' nor '.join(MAINTENANCE_DATABASES)}, "
         "from where databases are created and renamed. Nothing was changed. "
-        "Grant it: GRANT CONNECT ON DATABASE postgres TO …, and let pg_hba.conf admit it."
+        f"Grant it: GRANT CONNECT ON DATABASE postgres TO {role}; and let pg_hba.conf admit it."
     )

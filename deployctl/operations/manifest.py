@@ -20,9 +20,11 @@ from deployctl.operations.base import OperationFailed
 NAME = "manifest.json"
 SUM_NAME = "manifest.sha256"
 FORMAT = "deployctl backup"
-VERSION = 2
-# Version 1 knew no digests of contents.
-READABLE = frozenset({1, 2})
+VERSION = 3
+# Version 1 knew no digests of contents, version 2 no dumps without counts and no custom format.
+READABLE = frozenset({1, 2, 3})
+# The only file of a dump in custom format.
+CUSTOM_FILE = "archive.dump"
 CHUNK_BYTES = 1 << 20
 
 
@@ -82,7 +84,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that is known of a backup when it is written."""
+    """Everything that is known of a backup when it is written.
+
+    Args:
+        format: "directory", or "custom": a single file.
+        counted: False for a dump that was made elsewhere, whose `counts` are empty because nobody took them.
+    """
 
     name: str
     format: str
@@ -93,6 +100,11 @@ class Manifest:
     counts: tuple[TableCount, ...]
     files: tuple[File, ...]
     large_objects: LargeObjects | None = None
+    counted: bool = True
+
+    def archive(self, folder: Path) -> Path:
+        """What pg_restore is given of a backup's folder."""
+        return folder / CUSTOM_FILE if self.format == "custom" else folder
 
     @property
     def has_digests(self) -> bool:
@@ -129,7 +141,7 @@ class Manifest:
                 "snapshot_at": self.snapshot_at.astimezone(dt.UTC).isoformat(),
             },
             "source": vars(self.source),
-            "counts": [vars(count) for count in self.counts],
+            "counts": [vars(count) for count in self.counts] if self.counted else None,
             "large_objects": vars(self.large_objects) if self.large_objects else None,
             "files": [vars(file) for file in self.files],
         }
@@ -151,9 +163,10 @@ class Manifest:
             tool_version=dump["tool_version"],
             snapshot_at=dt.datetime.fromisoformat(dump["snapshot_at"]),
             source=Source(**read["source"]),
-            counts=tuple(TableCount(**count) for count in read["counts"]),
+            counts=tuple(TableCount(**count) for count in read["counts"] or ()),
             files=tuple(File(**file) for file in read["files"]),
             large_objects=LargeObjects(**large_objects) if large_objects is not None else None,
+            counted=read["counts"] is not None,
         )
 
 
@@ -176,7 +189,7 @@ def read(folder: Path, *, expected_sha256: str | None = None) -> Manifest:
         raise Damaged(NAME, f"{NAME} of {folder.name} is not the one that was written with the backup.")
     try:
         return Manifest.from_json(json.loads(content))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Damaged(
             NAME, f"{NAME} of {folder.name} is not a manifest that can be read: {error}."
         ) from error

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from deployctl.operations import counting
+from deployctl.operations import counting, dump, restore_order, restore_progress
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
+from deployctl.operations.dump import CONNECTION
 from deployctl.operations.manifest import Manifest, TableCount
 from deployctl.operations.sentences import told
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import relations, server
 from deployctl.postgres.tools import find_tool
 
-# What pg_restore says, with and without parallel jobs, in the middle of a line.
-FINISHED = re.compile(rb"finished item \d+ TABLE DATA ")
-BEGUN = re.compile(rb"processing data for table ")
 SHOWN = 10
 
 
@@ -67,15 +65,16 @@ def refuse_without_createdb(session: psycopg.Connection) -> None:
         )
 
 
-def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
+def restore_argv(program: Path, *, archive: Path, jobs: int, use_list: Path | None = None) -> list[str]:
     """pg_restore into the database that `PGDATABASE` names.
 
     Replication is not restored: a copy must not begin to receive or to announce another database's changes.
 
     Args:
         program: pg_restore, not older than the pg_dump that wrote the dump.
-        folder: a dump in directory format.
+        archive: a folder in directory format or a file in custom format.
         jobs: tables restored at the same time.
+        use_list: holds which entries, see `restore_order`; None for all.
     """
     return [
         str(program),
@@ -86,11 +85,11 @@ def restore_argv(program: Path, *, folder: Path, jobs: int) -> list[str]:
         "--no-subscriptions",
         "--no-password",
         f"--jobs={jobs}",
+        *([f"--use-list={use_list}"] if use_list else []),
         "--verbose",
-        # Empty: libpq takes the name from the environment, literally.
-        "--dbname=",
+        f"--dbname={CONNECTION}",
         "--",
-        str(folder),
+        str(archive),
     ]
 
 
@@ -110,20 +109,42 @@ def restore(
         ToolMissing: there is no pg_restore that can read the dump.
     """
     dumped_by = int(written.tool_version.split(".")[0])
-    tool = find_tool("pg_restore", server_major=max(dumped_by, server_version // 10000))
+    tool = find_tool("pg_restore", server_major=server_version // 10000, dumped_by=dumped_by)
     job.log(f"{tool.path} {tool.version} restores {written.name} into {into}.")
-    progress = _Progress(job, tables=len(written.counts), jobs=jobs)
     connection = job.target.connection.with_database(into)
-    try:
-        job.execute(
-            restore_argv(tool.path, folder=folder, jobs=jobs),
-            connection=connection,
-            env=session_options(connection, server_version),
-            on_output=progress.read,
-            while_running=progress.report,
-        )
-    except ProcessFailed as error:
-        raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+    archive = written.archive(folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="deployctl-") as lists,
+        restore_progress.watching(job, written, into=into) as progress,
+    ):
+        for use_list, together in _turns(job, tool.path, archive, Path(lists), jobs):
+            try:
+                job.execute(
+                    restore_argv(tool.path, archive=archive, jobs=together, use_list=use_list),
+                    connection=connection,
+                    env=session_options(connection, server_version),
+                    while_running=progress.report,
+                )
+            except ProcessFailed as error:
+                raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
+        progress.finish()
+
+
+def _turns(
+    job: Job, program: Path, archive: Path, lists: Path, jobs: int
+) -> Iterator[tuple[Path | None, int]]:
+    """What is restored, and by how many jobs: in one go with a single job, else in two."""
+    if jobs == 1:
+        yield None, 1
+        return
+    listing, together, in_turn = (lists / name for name in ("contents", "together", "in-turn"))
+    job.execute(dump.list_argv(program, archive=archive, into=listing))
+    # Names can be in any encoding; only what stands before them counts.
+    parts = restore_order.split(listing.read_text(encoding="utf-8", errors="surrogateescape"))
+    for path, entries, number in zip((together, in_turn), parts, (jobs, 1), strict=True):
+        if entries:
+            path.write_text(entries, encoding="utf-8", errors="surrogateescape")
+            yield path, number
 
 
 def restore_timed(
@@ -150,37 +171,26 @@ def restore_timed(
     return time.monotonic() - started
 
 
-class _Progress:
-    """Tables whose rows are in, from what pg_restore says."""
-
-    def __init__(self, job: Job, *, tables: int, jobs: int) -> None:
-        self._job, self._tables = job, tables
-        self._pattern, self._behind = (FINISHED, 0) if jobs > 1 else (BEGUN, 1)
-        self._seen, self._rest, self._told = 0, b"", -1
-
-    def read(self, stream: str, chunk: bytes) -> None:
-        """Count the lines that tell of a table."""
-        if stream != "stderr":
-            return
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        self._seen += sum(1 for line in lines if self._pattern.search(line))
-        self._rest = self._rest[-1000:]
-
-    def report(self) -> None:
-        """Report when another table is in."""
-        done = min(max(self._seen - self._behind, 0), self._tables)
-        if done != self._told:
-            self._told = done
-            self._job.advance(done, self._tables, unit="tables", phase="restore")
-
-
 @dataclass(frozen=True)
 class Comparison:
-    """What a restored copy was found to hold. `with_digests`: its content was compared, not only counted."""
+    """What a restored copy was found to hold.
+
+    `with_digests`: its content was compared, not only counted. `counted`: there were counts to compare with.
+    """
 
     tables: int
     rows: int
     with_digests: bool
+    counted: bool = True
+
+    @property
+    def how(self) -> str:
+        """What it was compared by, for a sentence that goes on "… what was backed up"."""
+        if self.with_digests:
+            return "and their content is what was backed up"
+        if self.counted:
+            return "and their number is what was backed up (the backup has no digests)"
+        return "with nothing to compare them with (the dump was made elsewhere, without counts)"
 
     @property
     def trust(self) -> tuple[str, ...]:
@@ -209,6 +219,10 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
             job.advance(next(done), len(tables), unit="tables", phase="compare")
 
         counting.take(session, tables, stock, with_digests=written.has_digests, look=look)
+    found = Comparison(len(tables), sum(stock.tables.values()), written.has_digests, written.counted)
+    if not written.counted:
+        job.log(f"{len(tables)} tables with {found.rows:,} rows {found.how}.", level="warning")
+        return found
     differences = _differences(written, [stock.of(table) for table in tables], stock)
     if differences:
         for difference in differences:
@@ -219,7 +233,7 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
         )
     how = "content and number of rows" if written.has_digests else "number of rows"
     job.log(f"{len(tables)} tables were compared: {how} are those of the backup.")
-    return Comparison(len(tables), sum(stock.tables.values()), written.has_digests)
+    return found
 
 
 def _differences(written: Manifest, found: Sequence[TableCount], stock: Stock) -> list[str]:

@@ -40,6 +40,7 @@ class KeptBackup:
     Args:
         trust: the highest of `TRUST_LEVELS` it reached.
         details: what only its engine knows of it, see `operations.base.BackupArtefact`.
+        uploaded_at: when a dump that was made elsewhere was taken in; None for one of ours.
     """
 
     name: str
@@ -48,6 +49,7 @@ class KeptBackup:
     size_bytes: int
     manifest_sha256: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    uploaded_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def decide(backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime) -
     """Say of every backup whether it is kept, and why.
 
     The newest one and the newest one of the highest trust that any reached (so: the newest proven one)
-    never go, whatever the policy says.
+    never go, whatever the policy says. What was uploaded stays as long as the policy says from that moment
+    on, and counts for nothing else: a file from elsewhere must not push one of ours out.
 
     Args:
         backups: all of one target, in any order.
@@ -79,19 +82,22 @@ def decide(backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime) -
     """
     ordered = sorted(backups, key=lambda backup: (backup.snapshot_at, backup.name), reverse=True)
     reasons: dict[str, list[str]] = {backup.name: [] for backup in ordered}
-    if ordered:
-        reasons[ordered[0].name].append("the newest one")
-        best = max(ordered, key=lambda backup: TRUST_LEVELS.index(backup.trust))  # the first, so the newest
+    # Where there are only uploads, they are all there is to protect.
+    ours = [backup for backup in ordered if backup.uploaded_at is None] or ordered
+    if ours:
+        reasons[ours[0].name].append("the newest one")
+        best = max(ours, key=lambda backup: TRUST_LEVELS.index(backup.trust))  # the first, so the newest
         reasons[best.name].append(f"the newest {best.trust} one")
     for backup in ordered:
-        if now - backup.snapshot_at < dt.timedelta(days=policy.keep_days):
-            reasons[backup.name].append(f"younger than {policy.keep_days} days")
+        if now - (backup.uploaded_at or backup.snapshot_at) < dt.timedelta(days=policy.keep_days):
+            since = "uploaded less than {} days ago" if backup.uploaded_at else "younger than {} days"
+            reasons[backup.name].append(since.format(policy.keep_days))
     for count, word, period in (
         (policy.daily, "day", _day),
         (policy.weekly, "week", _week),
         (policy.monthly, "month", _month),
     ):
-        for name in _newest_of_each(ordered, period, count):
+        for name in _newest_of_each(ours, period, count):
             reasons[name].append(f"the newest of its {word}")
     gone = f"older than {policy.keep_days} days, and no day, week or month is kept by it"
     return tuple(

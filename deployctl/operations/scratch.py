@@ -20,15 +20,18 @@ from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.maintenance import MAINTENANCE_DATABASES
 from deployctl.operations.manifest import Source
 from deployctl.operations.sentences import message_of
-from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
+from deployctl.postgres.brief import brief
+from deployctl.postgres.connection import CannotConnect, ConnectionSpec
 from deployctl.postgres.queries import advisory, databases
-from deployctl.postgres.queries.databases import Commented
+from deployctl.postgres.queries.databases import Commented, Database
 
 PREFIX = "deployctl_scratch_"
 NAME = re.compile(r"deployctl_scratch_\d+_[0-9a-f]{8}")
 MARK = "deployctl scratch database"
 DROP_WITHIN_S = 15.0
 POLL_S = 0.2
+# A large database takes seconds to drop.
+SWEEP_WITHIN_S = 120.0
 
 
 class Scratch:
@@ -45,7 +48,7 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
 
     Args:
         maintenance: stays open as long as the database is used.
-        like: has the encoding and sorting of this.
+        like: has the encoding and sorting of this; where they are not known, those of the target.
 
     Raises:
         OperationFailed: the server refused to create it.
@@ -55,9 +58,7 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
         raise OperationFailed("A scratch database of that name is in use. Nothing was done. Try again.")
     try:
         try:
-            databases.create_like(
-                maintenance, scratch.name, encoding=like.encoding, collate=like.collate, ctype=like.ctype
-            )
+            _create(job, maintenance, scratch.name, like)
             databases.comment(maintenance, scratch.name, f"{MARK} of {job.application_name}")
         except psycopg.Error as error:
             job.raise_if_cancelled()
@@ -69,6 +70,19 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
     finally:
         if not scratch.adopted:
             _drop(job, scratch.name, maintenance.info.dbname)
+
+
+def _create(job: Job, maintenance: psycopg.Connection, name: str, like: Source) -> None:
+    """A dump that was made elsewhere does not say how its database sorted."""
+    known: Source | Database | None = like
+    if not like.encoding:
+        known = databases.find(maintenance, job.target.connection.dbname)
+    if known is None:
+        databases.create(maintenance, name, owner="", encoding="UTF8", locale="")
+    else:
+        databases.create_like(
+            maintenance, name, encoding=known.encoding, collate=known.collate, ctype=known.ctype
+        )
 
 
 def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
@@ -105,11 +119,16 @@ def sweep(spec: ConnectionSpec) -> list[str]:
         CannotConnect: to none of the maintenance databases.
     """
     first, last = MAINTENANCE_DATABASES
-    try:
-        session = connect(spec.with_database(first), application_name="deployctl sweep")
-    except CannotConnect:
-        session = connect(spec.with_database(last), application_name="deployctl sweep")
-    with session:
+    with (
+        contextlib.suppress(CannotConnect),
+        brief(
+            spec.with_database(first), within_s=SWEEP_WITHIN_S, application_name="deployctl sweep"
+        ) as session,
+    ):
+        return remove_leftovers(session)
+    with brief(
+        spec.with_database(last), within_s=SWEEP_WITHIN_S, application_name="deployctl sweep"
+    ) as session:
         return remove_leftovers(session)
 
 
@@ -135,7 +154,8 @@ def drop(spec: ConnectionSpec, name: str, maintenance: str) -> None:
         spec: the server and the role.
         maintenance: the database to connect to.
     """
-    with connect(spec.with_database(maintenance), application_name="deployctl scratch") as session:
+    where = spec.with_database(maintenance)
+    with brief(where, within_s=SWEEP_WITHIN_S, application_name="deployctl scratch") as session:
         _drop_unused(session, name)
 
 

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import errors
 
+from deployctl.operations import properties
 from deployctl.operations.base import Job, OperationFailed
-from deployctl.operations.sentences import message_of
+from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.queries import databases
 from deployctl.postgres.queries.databases import Commented, Database
 
@@ -51,7 +52,7 @@ def refuse_unless_owner(session: psycopg.Connection, existing: Database) -> None
 def swap(
     job: Job, session: psycopg.Connection, watcher: psycopg.Connection, *, new: str, existing: Database | None
 ) -> str | None:
-    """Give the new database the target's name; sessions of the original are ended.
+    """Give the new database the target's name and properties; sessions of the original are ended.
 
     Args:
         session, watcher: two sessions on the maintenance database.
@@ -67,6 +68,9 @@ def swap(
     name = job.target.connection.dbname
     kept = kept_name(name, job.run_id) if existing else None
     comment = databases.comment_of(session, name)
+    if existing is not None:
+        with told(job, f"{name} is untouched and serves; the restored copy is dropped. The server said"):
+            properties.carry_over(job, session, old=name, new=new)
     for attempt in range(1, ATTEMPTS + 1):
         job.raise_if_cancelled()
         try:

@@ -21,7 +21,7 @@ from deployctl.postgres import connection as postgres_connection
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.secrets import Secret, SecretError
-from deployctl.storage import LocalFolder
+from deployctl.storage import LocalFolder, Uploads
 
 if TYPE_CHECKING:
     from deployctl.operations.project import Project
@@ -50,6 +50,7 @@ class FakeJob:
         params: the operation's Params.
         tmp_path: backups go below it.
         secrets: by name.
+        uploads: what was sent in; by default beside the backups, 1 GB at most.
         time_limit_s: for every program.
     """
 
@@ -61,6 +62,7 @@ class FakeJob:
     name: str = "shop"
     environment: str = "staging"
     shelf: Any = None
+    uploads: Uploads | None = None
     physical: Engine | None = None
     # Unlike that of any test that runs beside this one, because sessions are found by it.
     run_id: int = field(default_factory=lambda: next(_run_ids))
@@ -84,6 +86,7 @@ class FakeJob:
             connection=self.connection,
             project=self.project,
             backups=LocalFolder(folder),
+            uploads=self.uploads or Uploads(LocalFolder(folder), at_most=1 << 30, unpacked_at_most=1 << 30),
             physical=self.physical,
         )
         self._sessions: list[psycopg.Connection] = []

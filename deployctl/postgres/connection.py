@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
@@ -13,7 +13,7 @@ import psycopg
 from psycopg import conninfo, pq
 
 from deployctl.errors import DeployctlError
-from deployctl.postgres.diagnosis import CannotConnect, Reason, diagnose
+from deployctl.postgres.diagnosis import CannotConnect, Reason, diagnose, pooled
 from deployctl.postgres.queries import session
 
 __all__ = [
@@ -27,6 +27,11 @@ __all__ = [
 
 DEFAULT_PORT = 5432
 CONNECT_TIMEOUT_S = 5
+# A server that vanished is noticed after about 30 s, whether we wait for it (keepalives) or it has not taken
+# what we sent (tcp_user_timeout, in ms), instead of the kernel's two hours and fifteen minutes.
+VANISHED: Mapping[str, int] = MappingProxyType(
+    {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+)
 
 # Parameters that Prisma puts into DATABASE_URL. libpq refuses them, so they stay out of the conninfo but
 # are kept for the tools that are given the URL.
@@ -177,8 +182,13 @@ def connect(
     statement_timeout_s: float | None = None,
     lock_timeout_s: float | None = None,
     read_only: bool = False,
+    behind_pooler: bool = False,
+    on_open: Callable[[psycopg.Connection], None] = lambda _session: None,
 ) -> psycopg.Connection:
     """Open an autocommit session.
+
+    Settings of a session that a pooler lends us would stay for the application that gets it next. So a
+    pooler is refused, or met with a single transaction that keeps its settings to itself.
 
     Args:
         spec: where to.
@@ -186,17 +196,13 @@ def connect(
         statement_timeout_s: seconds a statement may take; None leaves the server's setting.
         lock_timeout_s: seconds a statement may wait for a lock; None leaves the server's setting.
         read_only: start every transaction of the session read only.
+        behind_pooler: accept a pooler; the session is then inside one transaction. For looking only.
+        on_open: told the session before anything is asked over it.
 
     Raises:
         CannotConnect: with the reason told apart.
     """
-    # Keepalives: a server that vanished is noticed after about 30 s instead of the kernel's two hours.
-    defaults: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT_S,
-        "keepalives_idle": 15,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-    }
+    defaults: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **VANISHED}
     defaults |= {key: value for key, value in spec.libpq_options.items() if key in defaults}
     try:
         connection = psycopg.connect(
@@ -204,17 +210,31 @@ def connect(
         )
     except psycopg.Error as error:
         raise diagnose(error, spec.host, spec.port, spec.user, spec.dbname) from error
+    on_open(connection)
     try:
-        session.configure(
-            connection,
-            statement_timeout_s=statement_timeout_s,
-            lock_timeout_s=lock_timeout_s,
-            read_only=read_only,
-        )
+        if session.is_pooled(connection):
+            if not behind_pooler:
+                raise pooled(spec.host, spec.port)
+            _begin_pooled(connection, spec, statement_timeout_s=statement_timeout_s, read_only=read_only)
+        else:
+            session.configure(
+                connection,
+                statement_timeout_s=statement_timeout_s,
+                lock_timeout_s=lock_timeout_s,
+                read_only=read_only,
+            )
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _begin_pooled(connection: psycopg.Connection, spec: ConnectionSpec, **limits: Any) -> None:
+    connection.autocommit = False
+    try:
+        session.configure_transaction(connection, **limits)
+    except psycopg.errors.ProtocolViolation as error:  # PgBouncer's pool_mode=statement allows none
+        raise pooled(spec.host, spec.port) from error
 
 
 def _split_query(url: str) -> tuple[str, dict[str, str]]:

@@ -7,10 +7,12 @@ answers in another language than English falls through to the general sentence, 
 from __future__ import annotations
 
 import enum
+import re
 
 import psycopg
 
 from deployctl.errors import DeployctlError
+from deployctl.postgres import rights
 
 
 class Reason(enum.StrEnum):
@@ -27,6 +29,7 @@ class Reason(enum.StrEnum):
     TLS = "tls"
     FULL = "full"
     STARTING = "starting"
+    POOLER = "pooler"
     OTHER = "other"
 
 
@@ -50,6 +53,11 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("permission denied for database", Reason.NOT_ALLOWED),
     ("is not permitted to log in", Reason.NOT_ALLOWED),
     ("not currently accepting connections", Reason.NOT_ALLOWED),
+    # PgBouncer's own words (its client.c and objects.c): it refuses the options that our programs send.
+    ("unsupported startup parameter", Reason.POOLER),
+    ("no such database", Reason.NO_SUCH_DATABASE),
+    ("no more connections allowed", Reason.FULL),
+    ("query_wait_timeout", Reason.FULL),
     ("too many clients", Reason.FULL),
     ("too many connections", Reason.FULL),
     ("remaining connection slots", Reason.FULL),
@@ -58,7 +66,9 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("in recovery mode", Reason.STARTING),
     ("invalid response to ssl negotiation", Reason.NOT_POSTGRESQL),
     ("unencrypted data after ssl response", Reason.NOT_POSTGRESQL),
+    ("sent an error response during ssl exchange", Reason.NOT_POSTGRESQL),
     ("expected authentication request", Reason.NOT_POSTGRESQL),
+    ("invalid authentication request", Reason.NOT_POSTGRESQL),
     ("wrong version number", Reason.NOT_POSTGRESQL),
     ("packet length too long", Reason.NOT_POSTGRESQL),
     ("server closed the connection unexpectedly", Reason.NOT_POSTGRESQL),
@@ -72,6 +82,14 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("no such file or directory", Reason.REFUSED),
     ("timeout expired", Reason.TIMEOUT),
     ("timed out", Reason.TIMEOUT),
+)
+
+# What a pooler prevents, and what to do; goes on after a sentence that says that there is one.
+POOLED = (
+    "It lends sessions of the server to one client after the other, so that settings, advisory locks, "
+    "prepared statements, LISTEN and the name of a session belong to nobody, and pg_dump does not run "
+    "through it. Put the address of PostgreSQL itself into the target's connection URL; the application may "
+    "go on using the pooler."
 )
 
 SENTENCES: dict[Reason, str] = {
@@ -88,7 +106,7 @@ SENTENCES: dict[Reason, str] = {
         "{place} refuses the password of role {user}. Check the secret that holds the connection URL."
     ),
     Reason.NO_SUCH_ROLE: (
-        "{place} has no role {user}. Create it (CREATE ROLE … LOGIN) or correct the connection URL."
+        "{place} has no role {user}. Create it (CREATE ROLE {role} LOGIN;) or correct the connection URL."
     ),
     Reason.NO_SUCH_DATABASE: (
         "{place} has no database {dbname}. "
@@ -101,6 +119,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.TLS: "No encrypted connection to {place} could be made: {detail}.",
     Reason.FULL: "{place} has no free connection left: {detail}. Try again when sessions have ended.",
     Reason.STARTING: "{place} is starting or shutting down: {detail}. Try again in a moment.",
+    Reason.POOLER: "{place} is not PostgreSQL itself but a pooler in front of it. " + POOLED,
     Reason.OTHER: "No connection to {place} could be made: {detail}.",
 }
 
@@ -115,6 +134,12 @@ def reason_of(message: str) -> Reason:
     return next((reason for phrase, reason in PHRASES if phrase in text), Reason.OTHER)
 
 
+def pooled(host: str, port: int) -> CannotConnect:
+    """The refusal of a session that a pooler lends."""
+    sentence = SENTENCES[Reason.POOLER].format(place=f"{host}:{port}")
+    return CannotConnect(Reason.POOLER, f"{sentence} Nothing was done.")
+
+
 def diagnose(error: psycopg.Error, host: str, port: int, user: str, dbname: str) -> CannotConnect:
     """Turn a failed connection attempt into a sentence.
 
@@ -125,9 +150,31 @@ def diagnose(error: psycopg.Error, host: str, port: int, user: str, dbname: str)
     message = str(error)
     reason = reason_of(message)
     sentence = SENTENCES[reason].format(
-        place=f"{host}:{port}", host=host, user=user, dbname=dbname, detail=_detail(message)
+        place=f"{host}:{port}",
+        host=host,
+        user=user,
+        dbname=dbname,
+        detail=_detail(message),
+        role=rights.quoted(user),
     )
+    if reason is Reason.NOT_ALLOWED:
+        sentence = f"{sentence} {_mend(message, user, dbname)}"
     return CannotConnect(reason, sentence)
+
+
+def _mend(message: str, user: str, dbname: str) -> str:
+    """What lets a role in that the server knows, but does not admit."""
+    if "pg_hba.conf" in message:
+        return "A line of its pg_hba.conf that names database, role and our address admits it."
+    if "authentication failed" in message:
+        return (
+            "Its pg_hba.conf asks for the operating system's account of that name; ask for a password there."
+        )
+    if "not currently accepting connections" in message:
+        return f"Its owner opens it with: ALTER DATABASE {rights.quoted(dbname)} ALLOW_CONNECTIONS true;"
+    # psycopg writes the database's name in quotes, which are not part of it.
+    said = re.sub(r'(permission denied for database) "(.*)"', r"\1 \2", message)
+    return rights.mend(said, user, changes=False)
 
 
 def _detail(message: str) -> str:

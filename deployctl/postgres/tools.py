@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,12 @@ from deployctl.errors import DeployctlError
 
 # Where Debian, Red Hat and the project's own packages put them, one folder per major version.
 VERSIONED_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+# pg_restore of 17 and newer sets transaction_timeout, which servers before 17 refuse as unknown; an older
+# pg_restore cannot read what a newer pg_dump wrote. Such a backup could be made, and never restored.
+BEFORE_TRANSACTION_TIMEOUT = 16
+TOO_NEW = (
+    "From version 17 on, a restore sets transaction_timeout, which servers before 17 do not know and refuse."
+)
 VERSION = re.compile(r"\(PostgreSQL\) ((\d+)[\w.]*)")
 
 
@@ -34,8 +40,8 @@ class Tool:
     version: str
 
 
-def find_tool(name: str, *, server_major: int) -> Tool:
-    """The program whose major version is the smallest that is not older than the server.
+def find_tool(name: str, *, server_major: int, dumped_by: int = 0) -> Tool:
+    """The program whose major version is the smallest that suits the server, and the dump where there is one.
 
     pg_dump "will refuse to dump from PostgreSQL servers newer than its own major version"; older servers
     are supported, but a dump for the nearest version restores with the fewest surprises.
@@ -43,29 +49,44 @@ def find_tool(name: str, *, server_major: int) -> Tool:
     Args:
         name: "pg_dump", "pg_restore", "psql", …
         server_major: 15 for server 15.4.
+        dumped_by: major version of the pg_dump that wrote what is to be read.
 
     Raises:
         ToolMissing: naming the versions found and the one needed.
     """
-    return choose(name, available(name), server_major)
+    return choose(name, available(name), server_major, dumped_by)
 
 
-def choose(name: str, tools: Iterable[Tool], server_major: int) -> Tool:
+def choose(name: str, tools: Iterable[Tool], server_major: int, dumped_by: int = 0) -> Tool:
     """Pick among tools; the first found wins among equals."""
     found = list(tools)
-    fitting = [tool for tool in found if tool.major >= server_major]
+    oldest = max(server_major, dumped_by)
+    newest = BEFORE_TRANSACTION_TIMEOUT if server_major <= BEFORE_TRANSACTION_TIMEOUT else None
+    fitting = [tool for tool in found if oldest <= tool.major and (newest is None or tool.major <= newest)]
     if fitting:
         return min(fitting, key=lambda tool: tool.major)
-    if not found:
-        raise ToolMissing(
-            f"{name} was not found. Install PostgreSQL's client programs, version {server_major} or newer."
-        )
-    versions = ", ".join(sorted({tool.version for tool in found}))
-    raise ToolMissing(
-        f"The server is PostgreSQL {server_major}, but the newest {name} here is older: {versions}. "
-        f"An older {name} cannot be trusted with it. "
-        f"Install PostgreSQL's client programs, version {server_major} or newer."
+    raise ToolMissing(_why_none(name, found, server_major, oldest, newest))
+
+
+def _why_none(name: str, found: Sequence[Tool], server_major: int, oldest: int, newest: int | None) -> str:
+    """Both versions, why they do not go together, and what to install."""
+    about = f"The server is PostgreSQL {server_major}"
+    if oldest > server_major:
+        about += f" and the dump was written by version {oldest}"
+    if newest is not None and oldest > newest:
+        return f"{about}: {TOO_NEW} Restore it into a server of version {newest + 1} or newer."
+    install = f"Install PostgreSQL's client programs, version {oldest} " + (
+        "or newer." if newest is None else f"to {newest}." if newest > oldest else "exactly."
     )
+    if not found:
+        return f"{name} was not found. {install}"
+    versions = ", ".join(sorted({tool.version for tool in found}))
+    if all(tool.major < oldest for tool in found):
+        return (
+            f"{about}, but the newest {name} here is older: {versions}. "
+            f"An older {name} cannot be trusted with it. {install}"
+        )
+    return f"{about}, and no {name} here suits it: {versions}. {TOO_NEW} {install}"
 
 
 def available(name: str) -> Iterator[Tool]:

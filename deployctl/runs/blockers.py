@@ -12,13 +12,15 @@ import psycopg
 
 from deployctl.errors import DeployctlError
 from deployctl.operations.sentences import message_of
-from deployctl.postgres.connection import ConnectionSpec, connect
+from deployctl.postgres.brief import brief
+from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.queries import activity
 from deployctl.postgres.queries.activity import Blocker
 from deployctl.runs.execution.masking import MaskedStream, Masker
 from deployctl.runs.models import Run
 
 STATEMENT_TIMEOUT_S = 2
+WITHIN_S = 10.0
 # However many people watch, the target is asked by this process once in so many seconds.
 KEPT_FOR_S = 2.0
 
@@ -55,8 +57,9 @@ def of(run: Run) -> Blocked:
 def _look(run: Run) -> Blocked:
     try:
         spec = run.target.spec()
-        with connect(
+        with brief(
             spec,
+            within_s=WITHIN_S,
             application_name="deployctl blockers",
             statement_timeout_s=STATEMENT_TIMEOUT_S,
             read_only=True,

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployctl.postgres.connection import connect
+import psycopg
+
+from deployctl.postgres.brief import brief
+from deployctl.postgres.diagnosis import POOLED
 from deployctl.postgres.queries import server
+from deployctl.postgres.queries.server import Encryption
+from deployctl.postgres.queries.session import is_pooled
 from deployctl.runs.models import Target
 
 STATEMENT_TIMEOUT_S = 5
+WITHIN_S = 15
 
 
 @dataclass(frozen=True)
 class ConnectionFacts:
-    """What a target answered. `identity_differs`: another database than at the first look."""
+    """What a target answered. `identity_differs`: another database than at the first look.
+
+    `pooler` says what a pooler in front prevents, "" where there is none.
+    """
 
     address: str
     version: str
@@ -23,6 +32,7 @@ class ConnectionFacts:
     size_bytes: int
     latency_ms: float
     identity_differs: bool
+    pooler: str
 
 
 def check(target: Target) -> ConnectionFacts:
@@ -32,17 +42,31 @@ def check(target: Target) -> ConnectionFacts:
         CannotConnect, SecretError, InvalidConnectionURL, InvalidInput: with what to do.
     """
     spec = target.spec()
-    with connect(
-        spec, application_name="deployctl check", statement_timeout_s=STATEMENT_TIMEOUT_S, read_only=True
+    with brief(
+        spec,
+        within_s=WITHIN_S,
+        application_name="deployctl check",
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        read_only=True,
+        behind_pooler=True,
     ) as session:
+        pooled = is_pooled(session)
         tls, role, identity = server.encryption(session), server.role(session), server.identity(session)
         return ConnectionFacts(
             address=spec.redacted,
             version=server.facts(session).version,
-            encryption=f"{tls.protocol}, {tls.cipher}" if tls.used else "none",
+            encryption=_encryption(session, tls, pooled=pooled),
             role=role.name,
             is_superuser=role.superuser,
             size_bytes=server.database_size(session),
             latency_ms=server.latency_ms(session),
             identity_differs=not target.recognise(identity.system_identifier or "", identity.database_oid),
+            pooler=f"A pooler such as PgBouncer answers. {POOLED}" if pooled else "",
         )
+
+
+def _encryption(session: psycopg.Connection, tls: Encryption, *, pooled: bool) -> str:
+    """Of our session; behind a pooler the server knows only its own with that."""
+    if pooled:
+        return "TLS, as far as the pooler" if session.pgconn.ssl_in_use else "none"
+    return f"{tls.protocol}, {tls.cipher}" if tls.used else "none"

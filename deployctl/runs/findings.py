@@ -11,10 +11,11 @@ from deployctl.errors import DeployctlError
 from deployctl.operations import scratch, swapping
 from deployctl.operations.sentences import message_of
 from deployctl.postgres.queries import activity, databases
-from deployctl.runs.execution.sessions import connect_beside
+from deployctl.runs.execution.sessions import beside
 from deployctl.runs.models import Run
 
 STATEMENT_TIMEOUT_S = 2
+WITHIN_S = 15.0
 MIGRATION_STATUS = "migration_status"
 
 
@@ -45,8 +46,9 @@ def of(run: Run) -> Findings:
     status = later.first()
     try:
         spec = run.target.spec()
-        with connect_beside(
+        with beside(
             spec,
+            within_s=WITHIN_S,
             application_name="deployctl findings",
             statement_timeout_s=STATEMENT_TIMEOUT_S,
             read_only=True,

@@ -32,6 +32,17 @@ class RetentionForm(forms.Form):
         return cls(initial=dataclasses.asdict(policy))
 
 
+class UploadForm(forms.Form):
+    """What goes before an uploaded file; the file itself never reaches Django (see `web.file_forms`)."""
+
+    origin = forms.BooleanField(
+        label="I know where this dump comes from",
+        help_text="A dump is SQL. When it is restored, it can do whatever the target's role can, in every "
+        "database that the role may connect to.",
+        error_messages={"required": "Send in only dumps whose origin you know."},
+    )
+
+
 class PhysicalEngineForm(forms.Form):
     """Which stanza of pgBackRest is a target's own."""
 

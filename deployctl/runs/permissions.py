@@ -1,17 +1,21 @@
 """Who may see and who may start what: decided here and nowhere else.
 
 Everybody who may sign in sees every target, run and backup, read only. Operators start, cancel and decide.
-Administrators look after targets, and may do what operators may.
+Administrators look after targets, and may do what operators may. Backups leave and come only with those who
+look after the target (`may_move_backups`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.accounts.models import User
-from deployctl.accounts.roles import Permission
+from deployctl.accounts.roles import Permission, Role
 from deployctl.audit import Actor, Machine
 from deployctl.errors import NotAllowed
+
+if TYPE_CHECKING:
+    from deployctl.runs.models.target import Target
 
 
 def may_see(user: Any) -> bool:
@@ -39,6 +43,43 @@ def require_operator(by: Actor | None) -> None:
     if not may_operate(by):
         raise NotAllowed(
             "Only operators may do this. Nothing was changed. Ask an administrator for the permission."
+        )
+
+
+def may_move_backups(by: Actor | None, target: Target) -> bool:
+    """Whether an actor may download the backups of a target and upload others.
+
+    A backup is everything that the database holds, and an uploaded one brings SQL that will run with the
+    rights of the target's role: this takes more than starting operations. Administrators may, and of the
+    operators those who are the target's Database Administrators. The machine's own command line may.
+    """
+    if isinstance(by, Machine):
+        return True
+    return isinstance(by, User) and target.pk in movable_targets(by)
+
+
+def movable_targets(by: User) -> set[int]:
+    """The numbers of the targets whose backups somebody may download and upload."""
+    from deployctl.runs.models.target import Target  # models ask here for permissions
+
+    if by.may(Permission.ADMINISTRATOR):
+        return set(Target.objects.values_list("pk", flat=True))
+    if not may_operate(by):
+        return set()
+    return set(by.target_roles.filter(role=Role.DBA).values_list("target", flat=True))
+
+
+def require_mover(by: Actor, target: Target) -> None:
+    """Refuse whoever may not download and upload backups.
+
+    Raises:
+        NotAllowed: naming what is missing.
+    """
+    if not may_move_backups(by, target):
+        raise NotAllowed(
+            f"Backups of {target} are downloaded and uploaded by administrators, and by operators who are "
+            "its Database Administrator. Nothing was done. An administrator can give you that role in the "
+            "target's settings."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from deployctl.runs import uploads
 from deployctl.runs.execution import dispatcher, reaper, retention, supervisor
 
 
@@ -33,5 +34,6 @@ def reap() -> None:
 
 @shared_task(name="deployctl.runs.tasks.expire")
 def expire() -> None:
-    """Request the removal of backups that are not kept any longer."""
+    """Request the removal of backups that are not kept any longer; remove uploads that were given up."""
+    uploads.remove_given_up()
     retention.request_due()

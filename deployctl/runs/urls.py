@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 from django.urls import path
 
 from deployctl.accounts.policies import member
-from deployctl.runs.views import person_roles, retention, runs, stream, target_settings, targets
+from deployctl.runs.views import (
+    backup_files,
+    person_roles,
+    retention,
+    runs,
+    stream,
+    target_settings,
+    targets,
+)
 from deployctl.web.live import live
 
 app_name = "runs"
+
+# Where backups are sent in: their file is taken by `web.file_forms`, not by Django.
+UPLOADS = re.compile(r"/targets/[-\w]+/backups/uploads")
 
 urlpatterns = [
     # Here because the floor of `web` knows no policies.
@@ -38,6 +51,8 @@ urlpatterns = [
     path("targets/<slug:name>/connection", targets.target_connection, name="target_connection"),
     path("targets/<slug:name>/runs", targets.target_runs, name="target_runs"),
     path("targets/<slug:name>/backups/", runs.backup_list, name="target_backups"),
+    path("targets/<slug:name>/backups/new", backup_files.backup_new, name="backup_new"),
+    path("targets/<slug:name>/backups/uploads", backup_files.backup_uploads, name="backup_uploads"),
     path("people/<int:number>/roles/", person_roles.person_roles, name="person_roles"),
     path("people/<int:number>/roles/<int:role>/", person_roles.person_role, name="person_role"),
     path("runs/", runs.run_list, name="runs"),
@@ -53,4 +68,5 @@ urlpatterns = [
     path("runs/<int:number>/blockers", runs.run_blockers, name="run_blockers"),
     path("runs/<int:number>/facts", runs.run_facts, name="run_facts"),
     path("backups/", runs.backup_list, name="backups"),
+    path("backups/<slug:name>/downloads", backup_files.backup_downloads, name="backup_downloads"),
 ]

@@ -58,6 +58,13 @@ class LocalFolder:
     def __repr__(self) -> str:
         return f"LocalFolder({str(self.root)!r})"
 
+    def make(self) -> None:
+        """Make the folder and what is missing above it. Raises OSError."""
+        # Dumps hold people's data: nobody but us reads them.
+        missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would leave parents open to all
+
     @contextmanager
     def partial(self, name: str) -> Iterator[Partial]:
         """Write a folder under `<name>.partial`; whoever leaves without publishing leaves nothing.
@@ -70,13 +77,10 @@ class LocalFolder:
         Raises:
             StorageError: the name cannot be used or is taken, or the folder cannot be written.
         """
-        final = self._path(name)
+        final = self.place(name)
         partial = Partial(final.with_name(name + PARTIAL), final)
         try:
-            # Dumps hold people's data: nobody but us reads them.
-            missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
-            for folder in reversed(missing):
-                folder.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would leave parents open to all
+            self.make()
             if final.exists():
                 raise StorageError(f"{name} exists already. Nothing was replaced; choose another name.")
             partial.path.mkdir(mode=0o700)
@@ -92,13 +96,23 @@ class LocalFolder:
             if not partial.published:
                 shutil.rmtree(partial.path, ignore_errors=True)
 
+    def place(self, name: str) -> Path:
+        """Where an entry of that name is, or would be.
+
+        Raises:
+            StorageError: the name cannot be used.
+        """
+        if not _listed(name) or "/" in name or "\0" in name or len(os.fsencode(name)) > 200:
+            raise StorageError(f"{name!r} cannot be the name of a backup.")
+        return self.root / name
+
     def path(self, name: str) -> Path:
         """The path of a finished entry.
 
         Raises:
             StorageError: there is none of that name.
         """
-        path = self._path(name)
+        path = self.place(name)
         if not path.exists():
             raise StorageError(f"There is no backup {name} in {self.root}.")
         return path
@@ -155,7 +169,7 @@ class LocalFolder:
         Raises:
             StorageError: it cannot be renamed.
         """
-        self._rename(self._retired(name), self._path(name))
+        self._rename(self._retired(name), self.place(name))
 
     def delete_retired(self, name: str) -> None:
         """Delete the files of a retired entry.
@@ -183,13 +197,8 @@ class LocalFolder:
             raise StorageError(f"{old} could not be renamed: {error.strerror}. It is as it was.") from error
 
     def _retired(self, name: str) -> Path:
-        path = self._path(name)
+        path = self.place(name)
         return path.with_name(path.name + EXPIRED)
-
-    def _path(self, name: str) -> Path:
-        if not _listed(name) or "/" in name or "\0" in name or len(os.fsencode(name)) > 200:
-            raise StorageError(f"{name!r} cannot be the name of a backup.")
-        return self.root / name
 
 
 def fsync(path: Path) -> None:

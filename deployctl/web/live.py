@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from asgiref.sync import sync_to_async
@@ -37,6 +37,7 @@ ASK_AGAIN_S = 5.0
 # A broker that hangs must not hold up every request: after a failure we stay silent this long.
 SILENT_AFTER_FAILURE_S = 5.0
 
+Piece = TypeVar("Piece", str, bytes)
 MayWatch = Callable[[Any, str], bool]
 
 _may_watch: dict[str, MayWatch] = {}
@@ -107,8 +108,7 @@ def event_stream(request: HttpRequest, events: AsyncIterator[str]) -> StreamingH
 
     It ends soon after the reader's own session has ended, or the reader was shut out.
     """
-    goes_on: Callable[[], bool] = getattr(request, "goes_on", lambda: True)
-    response = StreamingHttpResponse(_while_allowed(goes_on, events), content_type="text/event-stream")
+    response = StreamingHttpResponse(while_allowed(request, events), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"  # nginx would otherwise hold the stream back
     return response
@@ -126,17 +126,19 @@ def event(name: str, data: object, *, identifier: str = "") -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-async def _while_allowed(goes_on: Callable[[], bool], events: AsyncIterator[str]) -> AsyncIterator[str]:
+async def while_allowed(request: HttpRequest, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+    """An answer that lasts, as long as the reader's own session does, and without one of the database."""
+    goes_on: Callable[[], bool] = getattr(request, "goes_on", lambda: True)
     # The middleware opened a session for the user's row; Django would close it only when the stream ends.
     await sync_to_async(connections.close_all)()
     asked = time.monotonic()
-    async with aclosing(events) as stream:  # type: ignore[type-var]
-        async for text in stream:
+    async with aclosing(pieces) as stream:  # type: ignore[type-var]
+        async for piece in stream:
             if time.monotonic() - asked > ASK_AGAIN_S:
                 asked = time.monotonic()
                 if not await sync_to_async(_ask)(goes_on):
                     return
-            yield text
+            yield piece
 
 
 def _ask(goes_on: Callable[[], bool]) -> bool:

@@ -17,16 +17,20 @@ OVERRIDES = frozenset({"PUT", "PATCH", "DELETE"})
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
+# A stream of events would wait in the compressor; a backup is compressed, and its length is announced.
+SENT_AS_IT_IS = ("text/event-stream", "application/x-tar")
+
+
 class Compression(GZipMiddleware):
-    """Compress pages; a stream of events is sent as it comes.
+    """Compress pages; what is streamed is sent as it comes.
 
     The page of a whole checklist is 270 kB of much-alike rows, and 25 kB compressed. Django's middleware adds
     random bytes against BREACH, and its CSRF tokens are masked anew in every answer.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Compress, unless each event would wait for the next in the compressor."""
-        if response.get("Content-Type", "").startswith("text/event-stream"):
+        """Compress, where that is of use."""
+        if response.get("Content-Type", "").startswith(SENT_AS_IT_IS):
             return response
         compressed: HttpResponseBase = super().process_response(request, response)
         return compressed

@@ -78,4 +78,4 @@ def _page(gate: Gate) -> str:
 
 
 def _complaints(form: DelegationForm) -> list[str]:
-    return [f"{form[name].label}: {' '.join(errors)}" for name, errors in form.errors.items()]
+    return [f"{form[name].label}: {errors.as_text()}" for name, errors in form.errors.items()]

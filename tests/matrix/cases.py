@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from deployctl.accounts.models import ApiToken, SignIn
 from deployctl.accounts.testing import current_code
+from deployctl.runs.models import Backup
 from signoff import record as records
 from tests.matrix.rules import (
     ADMINISTRATOR,
@@ -21,6 +22,7 @@ from tests.matrix.rules import (
     FRESH_OPERATOR,
     HALTING,
     IDENTIFIED,
+    KEEPER,
     LEADING,
     MEMBER,
     OPERATOR,
@@ -93,6 +95,19 @@ def secret(_world: World, side: Side) -> dict[str, Any]:
     return {"name": side.target.name, "secret": "EXTRA"}
 
 
+def backup(_world: World, side: Side) -> dict[str, Any]:
+    """One whose files are gone: who is let in is told so."""
+    made = Backup.objects.create(
+        target=side.target,
+        run=side.run,
+        name=f"{side.target.name}-1",
+        size_bytes=1,
+        files=1,
+        snapshot_at=timezone.now(),
+    )
+    return {"name": made.name}
+
+
 def somebody(world: World, _side: Side) -> dict[str, Any]:
     return {"number": world.somebody.pk}
 
@@ -135,6 +150,10 @@ def delegation(world: World, side: Side) -> dict[str, Any]:
     """Everything that a delegation takes."""
     until = timezone.localtime() + timedelta(days=1)
     return {"slot": side.slot.pk, "to": world.somebody.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
+
+
+def of_deployment(_world: World, side: Side) -> dict[str, Any]:
+    return {"deployment_id": side.deployment.pk}
 
 
 FRESH_SLOT = replace(SLOT, fresh=True)
@@ -268,6 +287,9 @@ RUNS = [
     read("runs:run_blockers", MEMBER, run),
     read("runs:run_facts", MEMBER, run),
     read("runs:backups"),
+    read("runs:backup_new", KEEPER, target),
+    act("runs:backup_uploads", KEEPER, target),
+    act("runs:backup_downloads", KEEPER, backup),
 ]
 
 DEPLOYMENTS = [
@@ -322,7 +344,7 @@ TEMPLATES = [
 
 GATES = [
     read("signoff:gate", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk, "key": "pre"}),
-    act("signoff:signatures", SLOT, lambda _world, side: {"deployment_id": side.deployment.pk}, signature),
+    act("signoff:signatures", SLOT, of_deployment, signature),
     read("signoff:fragment", MEMBER, lambda _world, side: {"pk": side.gate.pk}),
     read("signoff:records", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
     act(

@@ -27,7 +27,8 @@ class Rule:
         permission: only with it.
         fresh: only with a code given in the last minutes.
         part: only with this part in the deployment: "team", "leading", "dba" or "slot"; operators have every
-            part but "slot".
+            part but "slot". Or "keeper": operators who are the target's Database Administrator, which none of
+            the kinds is, and administrators.
         absent: for everybody who is let in, there is no such thing.
         token: for programs only, by an API token; nobody's session opens it.
         half_suffices: the password alone is enough, where the code is still owed.
@@ -62,6 +63,7 @@ DBA = Rule(part="dba")
 LEADING = Rule(enrolled=True, part="leading")
 HALTING = Rule(enrolled=True, part="team")
 TOKEN = Rule(token=True)
+KEEPER = Rule(enrolled=True, permission="operator", fresh=True, part="keeper")
 SLOT = Rule(enrolled=True, permission="approver", part="slot")
 
 
@@ -89,6 +91,8 @@ class Kind:
 
     def has_part(self, part: str, *, own: bool) -> bool:
         """Whether they have a part in the deployment that is asked about."""
+        if part == "keeper":
+            return self.holds("administrator")
         return (own and part in self.parts) or (part != "slot" and self.holds("operator"))
 
 

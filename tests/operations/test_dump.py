@@ -20,11 +20,12 @@ def test_the_dump_command() -> None:
         "--no-password",
         "--verbose",
         "--file=/b/shop.partial",
+        "--dbname=keepalives_idle=15 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=30000",
     ]
 
 
 def test_the_list_command() -> None:
-    argv = dump.list_argv(Path("/bin/pg_restore"), folder=Path("-odd"), into=Path("/t/contents"))
+    argv = dump.list_argv(Path("/bin/pg_restore"), archive=Path("-odd"), into=Path("/t/contents"))
 
     assert argv == ["/bin/pg_restore", "--list", "--file=/t/contents", "--", "-odd"]
 

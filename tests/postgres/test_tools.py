@@ -20,6 +20,7 @@ def test_the_nearest_version_that_is_not_older_is_chosen() -> None:
     assert choose("pg_dump", found, 15).major == 16
     assert choose("pg_dump", found, 14).major == 14
     assert choose("pg_dump", found, 9).major == 14
+    assert choose("pg_dump", found, 17).major == 18
 
 
 def test_the_first_folder_wins_among_equals() -> None:
@@ -31,9 +32,33 @@ def test_only_older_tools_are_refused_naming_both_versions() -> None:
         choose("pg_dump", [tool(16), tool(15)], 17)
 
 
+def test_what_wrote_a_dump_reads_it_too() -> None:
+    found = [tool(15), tool(16), tool(18)]
+
+    assert choose("pg_restore", found, 14, dumped_by=16).major == 16
+    assert choose("pg_restore", found, 17, dumped_by=18).major == 18
+    with pytest.raises(ToolMissing, match=r"server is PostgreSQL 13.*written by version 16.*older: 15\.3"):
+        choose("pg_restore", [tool(15)], 13, dumped_by=16)
+
+
+def test_only_newer_tools_than_a_server_before_17_understands_are_refused() -> None:
+    with pytest.raises(ToolMissing) as refused:
+        choose("pg_dump", [tool(18), tool(17), tool(13)], 15)
+
+    assert str(refused.value) == (
+        "The server is PostgreSQL 15, and no pg_dump here suits it: 13.3, 17.3, 18.3. From version 17 on, a "
+        "restore sets transaction_timeout, which servers before 17 do not know and refuse. "
+        "Install PostgreSQL's client programs, version 15 to 16."
+    )
+    with pytest.raises(ToolMissing, match=r"server is PostgreSQL 15 .*version 18: .* version 17 or newer\."):
+        choose("pg_restore", [tool(18)], 15, dumped_by=18)
+
+
 def test_no_tool_at_all_is_a_sentence() -> None:
     with pytest.raises(ToolMissing, match=r"pg_dump was not found\. Install"):
         choose("pg_dump", [], 17)
+    with pytest.raises(ToolMissing, match=r"version 16 exactly\."):
+        choose("pg_dump", [], 16)
 
 
 def test_a_tool_of_this_machine_runs_and_tells_its_version() -> None:

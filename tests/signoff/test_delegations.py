@@ -19,6 +19,7 @@ from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import rights
 from signoff.models import Delegation
 from signoff.waiting import places_waiting_for
+from tests.checklists import deployments
 from tests.signoff.signing import MACHINE, gate_of, plan_by_rules, sign, slot_of
 
 SignedIn = Callable[..., Client]
@@ -35,6 +36,7 @@ def test_both_names_stand_in_the_signature(deployment: Deployment, dba: User, ct
     signature = sign(deployment, cto, Role.DBA)
     assert (signature.printed_name, signature.for_name) == (cto.name, dba.name)
     assert signature.delegation == given
+    assert gate_of(deployment).standing_signatures() == [signature]
     assert str(signature).startswith(f"{cto.name}, for {dba.name}")
     assert Entry.objects.get(sequence=signature.audit_sequence).data["for"] == dba.name
     assert Entry.objects.get(sequence=given.audit_sequence).data["to"] == cto.name
@@ -129,7 +131,7 @@ def test_a_place_is_given_once(deployment: Deployment, dba: User, cto: User, app
 def test_where_the_creator_does_not_sign_they_have_nothing_to_give_and_nothing_to_take(
     dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
-    team = [(dba, Role.DBA), (devops_lead, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
+    team = deployments.team_of(dba, devops_lead, qa_lead)
     deployment = plan_by_rules(team, gate="creator: false", by=dba)
     with pytest.raises(NotAllowed, match="created this deployment"):
         _give(deployment, cto, dba)

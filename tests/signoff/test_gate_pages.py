@@ -267,5 +267,5 @@ def test_a_place_for_two_shows_two_lines(
     sign(deployment, dba, Role.DBA)
     page = html.unescape(signed_in(cto).get(_page(deployment)).content.decode())
     assert "1 of 3 signed" in page
-    assert page.count("<strong>Database Administrator</strong>") == 2
+    assert page.count('<strong>Database Administrator <span class="muted">(2 people)</span></strong>') == 2
     assert "Sign as Database Administrator" in page

@@ -151,7 +151,9 @@ def test_any_change_of_covered_content_changes_the_digest(
     documents = [gate_of(full, "pre").record(), gate_of(full, "post").record()]
     assert documents[1]["earlier_signatures"]
     places = [(number, path) for number, record in enumerate(documents) for path in _paths(record)]
-    others = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3) | st.just([]) | st.just({})
+    others: st.SearchStrategy[Any] = (
+        st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3) | st.just([]) | st.just({})
+    )
 
     @settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.sampled_from(places), others, st.sampled_from(["other", "gone", "added"]))

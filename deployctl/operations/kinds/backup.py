@@ -147,7 +147,7 @@ def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
     """The dump says itself that it holds the rows of as many tables as were there."""
     with tempfile.TemporaryDirectory(prefix="deployctl-") as scratch:
         listing = Path(scratch) / "contents"
-        job.execute(dump.list_argv(plan.list_tool.path, folder=folder, into=listing))
+        job.execute(dump.list_argv(plan.list_tool.path, archive=folder, into=listing))
         dumped = dump.tables_with_data(listing.read_text(encoding="utf-8", errors="replace"))
     job.log(f"The dump holds the rows of {dumped} tables.")
     if dumped < len(plan.tables):

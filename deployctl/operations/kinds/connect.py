@@ -8,7 +8,8 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.operations.base import Job, Json, Operation, Outcome
-from deployctl.postgres.queries import activity, databases, server
+from deployctl.postgres.diagnosis import POOLED
+from deployctl.postgres.queries import activity, databases, server, session
 
 STATEMENT_TIMEOUT_S = 10
 
@@ -28,7 +29,9 @@ class Connect(Operation):
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Connect"):
-            connection = job.connect(read_only=True, statement_timeout_s=STATEMENT_TIMEOUT_S)
+            connection = job.connect(
+                read_only=True, statement_timeout_s=STATEMENT_TIMEOUT_S, behind_pooler=True
+            )
             job.log(f"Connected to {job.target.connection.redacted}.")
         with job.step("Read what the server says"):
             facts = gather(connection)
@@ -41,6 +44,7 @@ class Connect(Operation):
 def gather(connection: psycopg.Connection) -> dict[str, Json]:
     """Everything that the connection tells, by name."""
     about = server.facts(connection)
+    pooled = session.is_pooled(connection)
     tls = server.encryption(connection)
     identity = server.identity(connection)
     database = databases.find(connection, identity.database)
@@ -49,9 +53,11 @@ def gather(connection: psycopg.Connection) -> dict[str, Json]:
         "server_version": about.version,
         "server_version_number": about.version_number,
         "in_recovery": about.in_recovery,
-        "tls": tls.used,
-        "tls_protocol": tls.protocol,
-        "tls_cipher": tls.cipher,
+        "pooler": pooled,
+        # The server knows of its session with the pooler, which says nothing of ours.
+        "tls": bool(connection.pgconn.ssl_in_use) if pooled else tls.used,
+        "tls_protocol": None if pooled else tls.protocol,
+        "tls_cipher": None if pooled else tls.cipher,
         "role": asdict(server.role(connection)),
         "database": identity.database,
         "database_oid": identity.database_oid,
@@ -68,6 +74,8 @@ def gather(connection: psycopg.Connection) -> dict[str, Json]:
 
 
 def _warn(job: Job, facts: dict[str, Json]) -> None:
+    if facts["pooler"]:
+        job.log(f"A pooler such as PgBouncer answers, not PostgreSQL itself. {POOLED}", level="warning")
     if not facts["tls"]:
         job.log("The connection is not encrypted.", level="warning")
     if facts["in_recovery"]:
@@ -77,5 +85,6 @@ def _warn(job: Job, facts: dict[str, Json]) -> None:
 
 
 def _summary(facts: dict[str, Json]) -> str:
-    encrypted = f"encrypted with {facts['tls_protocol']}" if facts["tls"] else "not encrypted"
-    return f"PostgreSQL {facts['server_version']} answers in {facts['latency_ms']} ms, {encrypted}."
+    encrypted = f"encrypted with {facts['tls_protocol'] or 'TLS'}" if facts["tls"] else "not encrypted"
+    said = f"PostgreSQL {facts['server_version']} answers in {facts['latency_ms']} ms, {encrypted}."
+    return f"{said} But it answers through a pooler. {POOLED}" if facts["pooler"] else said

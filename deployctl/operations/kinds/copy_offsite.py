@@ -92,7 +92,7 @@ def _stores(job: Job) -> dict[str, Store]:
 
 def _backup(job: Job) -> KeptBackup:
     for backup in job.shelf.backups():  # newest first
-        if job.params.backup in {"", backup.name}:
+        if job.params.backup == backup.name or (not job.params.backup and backup.uploaded_at is None):
             return backup
     if any(backup.name == job.params.backup for backup in job.shelf.physical()):
         raise OperationFailed(

@@ -39,7 +39,8 @@ class Restore(Operation):
         counts_suffice: bool = param(
             False,
             label="Numbers of rows suffice",
-            help="Also restore a backup without digests, whose content cannot be compared, only counted.",
+            help="Also restore a backup without digests, whose content cannot be compared, only counted; "
+            "a dump that was made elsewhere without counts not even that.",
         )
 
     def perform(self, job: Job) -> Outcome:

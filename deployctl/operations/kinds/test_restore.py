@@ -53,11 +53,10 @@ class RestoreTest(Operation):
 
 
 def _outcome(backup: KeptBackup, found: Comparison, restore_s: float) -> Outcome:
-    what = "their content is" if found.with_digests else "their number is (the backup has no digests)"
     return Outcome(
         summary=(
             f"Backup {backup.name} was restored in {restore_s:.1f} s: {found.tables} tables with "
-            f"{found.rows:,} rows, and {what} what was backed up."
+            f"{found.rows:,} rows, {found.how}."
         ),
         facts={
             "backup": backup.name,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
+
+from deployctl.postgres.queries.rows import one
 
 # pg_stat_progress_copy came with PostgreSQL 14.
 COPY_FROM_VERSION = 140000
@@ -27,11 +29,19 @@ class IndexProgress:
 
     pid: int
     relation_oid: int
+    relation: str
     phase: str
     blocks_done: int
     blocks_total: int
     rows_done: int
     rows_total: int
+
+    @property
+    def measure(self) -> tuple[str, int, int]:
+        """Unit, done and total of what the current phase counts; a total of 0 is not known."""
+        if self.rows_total:
+            return "rows", self.rows_done, self.rows_total
+        return "blocks", self.blocks_done, self.blocks_total
 
 
 def copies(connection: psycopg.Connection, application_name: str) -> list[CopyProgress]:
@@ -51,14 +61,27 @@ def copies(connection: psycopg.Connection, application_name: str) -> list[CopyPr
 
 
 def index_builds(connection: psycopg.Connection, application_name: str) -> list[IndexProgress]:
-    """The index builds of the sessions with an application name."""
+    """The index builds of the sessions with an application name, in this database."""
     with connection.cursor(row_factory=class_row(IndexProgress)) as cursor:
         return cursor.execute(
             """
-            SELECT pid, p.relid::bigint AS relation_oid, p.phase, p.blocks_done, p.blocks_total,
+            SELECT pid, p.relid::bigint AS relation_oid, p.relid::regclass::text AS relation, p.phase,
+                   p.blocks_done, p.blocks_total,
                    p.tuples_done AS rows_done, p.tuples_total AS rows_total
             FROM pg_stat_progress_create_index p JOIN pg_stat_activity a USING (pid)
-            WHERE a.application_name = %s
+            WHERE a.application_name = %s AND p.datname = current_database() AND p.relid <> 0
             """,
             (application_name,),
         ).fetchall()
+
+
+def rows_inserted(connection: psycopg.Connection) -> int:
+    """Rows that were ever put into the tables of this database by transactions that are over."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return int(
+            one(
+                cursor.execute(
+                    "SELECT coalesce(sum(n_tup_ins), 0)::bigint FROM pg_stat_user_tables"
+                ).fetchone()
+            )
+        )

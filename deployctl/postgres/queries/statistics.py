@@ -167,8 +167,8 @@ def statements(connection: psycopg.Connection, *, most: int) -> list[Statement] 
         )
     except errors.InsufficientPrivilege:
         return NoStatements(
-            "The role may not read pg_stat_statements. An administrator can permit it: "
-            "GRANT pg_read_all_stats TO the role."
+            f"Role {connection.info.user} may not read pg_stat_statements. An administrator can permit it: "
+            f"GRANT pg_read_all_stats TO {sql.Identifier(connection.info.user).as_string(connection)};"
         )
 
 

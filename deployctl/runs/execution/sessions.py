@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import Any
 import psycopg
 
 from deployctl.errors import Refusal
+from deployctl.postgres.brief import brief, hang_up
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
 from deployctl.postgres.queries import activity, advisory
 
@@ -26,6 +25,8 @@ CANCEL_FOR_S = 2.0
 # A server process that hangs, as when its disk does, hears neither; then we go without its answer.
 HANG_UP_AFTER_S = 3.0
 GONE_WITHIN_S = 5.0
+# For connecting and asking; waiting until sessions are gone comes on top.
+SWEEP_WITHIN_S = 15.0
 
 
 class Sessions:
@@ -94,18 +95,6 @@ class Sessions:
         yield
 
 
-def hang_up(session: psycopg.Connection) -> None:
-    """Close the line under a session, so that a thread that waits for its server gets an error instead.
-
-    Closing the session itself would pull it away from under that thread.
-    """
-    with (
-        contextlib.suppress(psycopg.Error, OSError),
-        socket.socket(fileno=os.dup(session.fileno())) as line,
-    ):
-        line.shutdown(socket.SHUT_RDWR)
-
-
 def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float = GONE_WITHIN_S) -> list[int]:
     """End sessions on a server by application name, and wait until they are gone.
 
@@ -120,20 +109,24 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
     Raises:
         CannotConnect: nobody can tell.
     """
-    with connect_beside(spec, application_name="deployctl sweep", statement_timeout_s=10) as session:
+    within = SWEEP_WITHIN_S + wait_s
+    with beside(spec, within_s=within, application_name="deployctl sweep", statement_timeout_s=10) as session:
         return activity.terminate_named(session, application_name, wait_s=wait_s)
 
 
-def connect_beside(spec: ConnectionSpec, **options: Any) -> psycopg.Connection:
-    """A session on the maintenance database, or on the target's own where that one does not admit the role.
+@contextlib.contextmanager
+def beside(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
+    """A brief session on the maintenance database, or on the target's own where that one admits no such role.
 
     Args:
-        options: as `postgres.connection.connect` takes them.
+        options: as `postgres.brief.brief` takes them.
 
     Raises:
         CannotConnect: to neither.
     """
-    try:
-        return connect(spec.with_database(MAINTENANCE), **options)
-    except CannotConnect:
-        return connect(spec, **options)
+    with contextlib.ExitStack() as stack:
+        try:
+            session = stack.enter_context(brief(spec.with_database(MAINTENANCE), **options))
+        except CannotConnect:
+            session = stack.enter_context(brief(spec, **options))
+        yield session

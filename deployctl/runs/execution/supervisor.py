@@ -15,9 +15,9 @@ from django.conf import settings
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
 from deployctl.operations.base import Outcome, TargetFacts
-from deployctl.postgres.connection import CannotConnect
-from deployctl.runs import guards
-from deployctl.runs.execution import words
+from deployctl.postgres.connection import CannotConnect, ConnectionSpec
+from deployctl.runs import guards, uploads
+from deployctl.runs.execution import missing_rights, words
 from deployctl.runs.execution.heartbeat import Heartbeat
 from deployctl.runs.execution.job import RunJob
 from deployctl.runs.execution.log import Log
@@ -56,6 +56,7 @@ class Supervisor:
         self._stop = Stop()
         self._masker = Masker()
         self._sessions: Sessions | None = None
+        self._spec: ConnectionSpec | None = None
 
     def supervise(self) -> None:
         """Perform the operation and record how it ended, unless the run was taken from us meanwhile."""
@@ -96,7 +97,7 @@ class Supervisor:
 
     def _operate(self, log: Log, deadline: float) -> Outcome:
         run, target = self._run, self._run.target
-        spec = target.spec()
+        spec = self._spec = target.spec()
         self._masker.add(spec.password)
         facts = TargetFacts(
             name=target.name,
@@ -104,6 +105,7 @@ class Supervisor:
             connection=spec,
             project=target.project(),
             backups=target.backup_folder(),
+            uploads=uploads.of(target),
             physical=PhysicalEngine.of(target) if run.operation.physical else None,
         )
         self._sessions = Sessions(spec, run.application_name)
@@ -139,7 +141,7 @@ class Supervisor:
             raise LeaseLost(str(run.pk))
         if reason is not None:
             return self._stopped(reason, log)
-        sentence = self._masker.mask(self._sentence(error))
+        sentence = self._masker.mask(self._with_advice(self._sentence(error)))
         log.write(sentence, "error")
         return lambda: run.fail(sentence)
 
@@ -162,6 +164,12 @@ class Supervisor:
         except (DeployctlError, psycopg.Error) as error:
             return words.cannot_look(self._run, error)
         return words.still_there(self._run, left)
+
+    def _with_advice(self, sentence: str) -> str:
+        if self._spec is None:
+            return sentence
+        advice = missing_rights.advice(sentence, self._spec, changes=self._run.changes_target)
+        return f"{sentence} {advice}".rstrip()
 
     def _sentence(self, error: BaseException) -> str:
         if isinstance(error, DeployctlError):

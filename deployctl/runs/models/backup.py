@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 
 from deployctl import audit
+from deployctl.audit import Actor
 from deployctl.audit.actions import Action
+from deployctl.errors import Refusal
+from deployctl.operations import archive
+from deployctl.operations.archive import Archive
 from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
 from deployctl.runs import listeners
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
-from deployctl.runs.permissions import may_see
+from deployctl.runs.permissions import may_see, require_mover
 
 
 class Trust(models.TextChoices):
@@ -71,6 +75,8 @@ class Backup(models.Model):
     manifest_sha256 = models.CharField(max_length=64)
     # Rows by table; none for a physical backup, which is taken without looking inside.
     counts = models.JSONField(default=dict)
+    # The name of the file that somebody sent in; the run says who. "" for a dump of ours.
+    uploaded_from = models.CharField(max_length=200, blank=True)
     # What only its engine knows of it, such as label and range of WAL.
     details = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -106,6 +112,7 @@ class Backup(models.Model):
             snapshot_at=artefact.snapshot_at,
             manifest_sha256=artefact.manifest_sha256,
             counts=dict(artefact.counts),
+            uploaded_from=artefact.uploaded_from,
             details=dict(artefact.details),
         )
         for level in artefact.reached:
@@ -115,7 +122,11 @@ class Backup(models.Model):
             by=WORKER,
             subject=backup,
             deployment_id=run.deployment_id,
-            data={"manifest_sha256": artefact.manifest_sha256, "size_bytes": artefact.size_bytes},
+            data={
+                "manifest_sha256": artefact.manifest_sha256,
+                "size_bytes": artefact.size_bytes,
+                "origin": backup.origin,
+            },
         )
         return backup
 
@@ -162,6 +173,42 @@ class Backup(models.Model):
                 data={"levels": list(levels), "run": run.pk},
             )
 
+    @transaction.atomic
+    def hand_out(self, *, by: Actor) -> Archive:
+        """Give the backup to somebody, and record who took it.
+
+        Args:
+            by: an administrator, an operator who is the target's Database Administrator, or the command line.
+
+        Returns:
+            It as a tar that is still to be read; the audit has the taking, however far that comes.
+
+        Raises:
+            NotAllowed: `by` is none of those.
+            Refusal: its files were removed, or it is a physical backup.
+            Damaged, StorageError: its files are not what was recorded, or not there.
+        """
+        require_mover(by, self.target)
+        if self.expired_at is not None:
+            raise Refusal(f"The files of {self} were removed when it expired. Nothing can be downloaded.")
+        if self.is_physical:
+            raise Refusal(
+                f"{self} is kept by pgBackRest, in its own repository. It cannot be downloaded from here."
+            )
+        folder = self.target.backup_folder().path(self.name)
+        taken = archive.of(self.name, folder, expected_sha256=self.manifest_sha256)
+        audit.append(
+            Action.BACKUP_DOWNLOADED,
+            by=by,
+            subject=self,
+            data={
+                "target": self.target.name,
+                "manifest_sha256": self.manifest_sha256,
+                "size_bytes": taken.size,
+            },
+        )
+        return taken
+
     @property
     def reached(self) -> list[BackupTrust]:
         """Each level that was reached, the strongest first, as it was reached last."""
@@ -194,9 +241,18 @@ class Backup(models.Model):
         return self.engine == EngineName.PGBACKREST
 
     @property
-    def rows(self) -> int:
-        """Rows in all tables, as counted in the dump's own snapshot."""
-        return sum(self.counts.values())
+    def rows(self) -> int | None:
+        """Rows in all tables, as counted in the dump's own snapshot; None where nobody counted."""
+        return sum(self.counts.values()) if self.counts or not self.uploaded_from else None
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, "" for a dump of ours."""
+        return (
+            f"uploaded by {self.run.requested_by_name} from {self.uploaded_from}"
+            if self.uploaded_from
+            else ""
+        )
 
 
 class BackupTrust(models.Model):

@@ -100,6 +100,7 @@ def _kept(backups: models.QuerySet[Backup]) -> tuple[KeptBackup, ...]:
             trust=row.trust.value,
             size_bytes=row.size_bytes,
             manifest_sha256=row.manifest_sha256,
+            uploaded_at=row.created_at if row.uploaded_from else None,
             details=row.details,
         )
         for row in rows.order_by("-snapshot_at")

@@ -12,10 +12,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from deployctl.accounts.policies import member, operator, step_up
 from deployctl.accounts.requests import person
+from deployctl.operations import catalogue
 from deployctl.runs import blockers, findings
 from deployctl.runs.forms import DecisionForm
-from deployctl.runs.models import Backup, Run, RunState
-from deployctl.runs.permissions import may_operate
+from deployctl.runs.models import Backup, Run, RunState, Target
+from deployctl.runs.permissions import may_operate, movable_targets
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 PER_PAGE = 50
@@ -141,7 +142,13 @@ def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
     if name:
         backups = backups.filter(target__name__iexact=name)
     page = Paginator(backups, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "backups": page.object_list, "target_name": name}
+    context = {
+        "page": page,
+        "backups": page.object_list,
+        "target_name": name,
+        "movable": (movable := movable_targets(person(request))),
+        "may_upload": Target.objects.current().filter(name__iexact=name, pk__in=movable).exists(),
+    }
     return page_or_fragment(request, "runs/backup_list.html", "runs/_backups.html", context)
 
 
@@ -164,11 +171,19 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "may_answer": run.is_waiting and Run.objects.waiting_for(user).filter(pk=run.pk).exists(),
         "answers": run.consents.all(),
         "chosen": _chosen(run) if run.is_waiting else None,
-        # What belongs to a deployment is started again from there, which checks more; and what needs a second
-        # person from a form that has the target's name typed.
-        "may_repeat": operates and ended_badly and not run.authority and not run.needs_second_person,
+        "may_repeat": operates and ended_badly and _is_repeatable(run),
         "decision_form": DecisionForm(),
     }
+
+
+def _is_repeatable(run: Run) -> bool:
+    """Whether the same may be started from here.
+
+    What belongs to a deployment is started again from there, which checks more; what needs a second person
+    from a form that has the target's name typed; and an upload that failed is gone.
+    """
+    known = catalogue().get(run.kind)
+    return known is not None and known.offered and not run.authority and not run.needs_second_person
 
 
 def _chosen(run: Run) -> Backup | None:

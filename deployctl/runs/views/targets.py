@@ -144,7 +144,7 @@ def _offers(target: Target, engine: PhysicalEngine | None) -> list[Offer]:
     return [
         offer(target, operation, form_for(operation)(auto_id=f"id_{operation.kind}_%s"))
         for operation in catalogue().values()
-        if engine is not None or not operation.physical
+        if operation.offered and (engine is not None or not operation.physical)
     ]
 
 

@@ -1,0 +1,199 @@
+"""Make a backup of a file that somebody sent in: look what it is, unpack, hash, read back, publish."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from deployctl.operations import contents, manifest, unpacking
+from deployctl.operations.backup_plan import slug
+from deployctl.operations.base import BackupArtefact, Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.choosing import reporter
+from deployctl.operations.contents import Contents
+from deployctl.operations.manifest import Manifest, Source
+from deployctl.operations.unpacking import Form, Refused
+from deployctl.storage.local import fsync_tree
+
+
+class TakeIn(Operation):
+    """Take a dump that was made elsewhere, or a downloaded backup, into the backups of the target."""
+
+    kind: ClassVar[str] = "take_in"
+    title: ClassVar[str] = "Take in an upload"
+    help: ClassVar[str] = (
+        "Makes a backup of a file that was sent in: a custom-format dump, a tar of a dump in directory "
+        "format, or a downloaded backup. Checks what it is, unpacks within limits, hashes it, reads it back."
+    )
+    changes_target: ClassVar[bool] = False
+    # It never touches the database, and nobody sees what it writes before that is whole.
+    exclusive: ClassVar[bool] = False
+    time_limit_s: ClassVar[int] = 24 * 3600
+    offered: ClassVar[bool] = False
+
+    @dataclass(frozen=True)
+    class Params:
+        upload: str = param(label="Upload", help="The number of what was sent in.", maximum=32)
+        file_name: str = param("", label="File", help="What it was called, for the record.", maximum=200)
+
+    def perform(self, job: Job) -> Outcome:
+        uploads, number = job.target.uploads, job.params.upload
+        name = f"{slug(job.target.name)}-uploaded-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-run{job.run_id}"
+        with _disk_errors(job), uploads.unpacking(number, name) as partial:
+            with job.step("Look what it is"):
+                received = uploads.file(number)
+                form = unpacking.form_of(received)
+                job.log(f"{received.stat().st_size:,} bytes: {form.value}.")
+            with job.step("Unpack"):
+                _unpack(job, received, form, partial.path)
+            with job.step("Check the table of contents"):
+                written = _manifest_of(job, name, form, partial.path)
+            with job.step("Read everything back"):
+                digest = _read_back(job, partial.path, written)
+            with job.step("Publish"):
+                job.raise_if_cancelled()
+                path = partial.publish()
+        return _outcome(job, name, path, written, digest)
+
+
+def _unpack(job: Job, received: Path, form: Form, folder: Path) -> None:
+    if form == Form.CUSTOM:
+        received.rename(folder / manifest.CUSTOM_FILE)
+        return
+    size = received.stat().st_size
+    job.target.uploads.refuse_without_room(size)
+    unpacking.unpack(
+        received,
+        form,
+        folder,
+        at_most=job.target.uploads.unpacked_at_most,
+        advance=reporter(job, size, "unpack"),
+    )
+    received.unlink()  # half of the space is free again while the rest is done
+
+
+def _manifest_of(job: Job, name: str, form: Form, folder: Path) -> Manifest:
+    """The manifest that came with it, or one that is made here; either way pg_restore can read the dump."""
+    is_custom = (folder / manifest.CUSTOM_FILE).exists()
+    found = contents.read(job, folder / manifest.CUSTOM_FILE if is_custom else folder)
+    if (folder / manifest.NAME).exists():
+        return _that_came_with_it(job, folder, is_custom=is_custom)
+    (folder / manifest.SUM_NAME).unlink(missing_ok=True)
+    if form != Form.CUSTOM:
+        _refuse_gaps(found, folder)
+    size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
+    written = Manifest(
+        name=name,
+        format="custom" if is_custom else "directory",
+        compression=found.compression,
+        tool_version=found.tool_version,
+        snapshot_at=found.created_at,
+        source=Source(
+            target=job.target.name,
+            database=found.database,
+            database_oid=0,
+            system_identifier=None,
+            server_version=found.server_version,
+            encoding="",
+            collate="",
+            ctype="",
+        ),
+        counts=(),
+        files=manifest.files_of(folder, advance=reporter(job, size, "hash")),
+        counted=False,
+    )
+    written.write(folder)
+    job.log(
+        f"A dump of {found.database} by pg_dump {found.tool_version} from PostgreSQL {found.server_version}. "
+        "It came without counts and digests, so a restored copy cannot be compared with anything."
+    )
+    return written
+
+
+def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
+    """Kept byte by byte, so that its digest is still the one on record where the backup was made."""
+    try:
+        written = manifest.read(folder)
+        if (written.format == "custom") != is_custom:
+            raise Refused(f"{manifest.NAME} says {written.format}, which the dump is not.")
+        manifest.check(folder, written, advance=reporter(job, written.size_bytes, "check"))
+        if written.snapshot_at.tzinfo is None:
+            raise Refused(f"{manifest.NAME} does not say in which zone its time is.")
+        if not contents.RELEASE.fullmatch(written.tool_version):
+            raise Refused(f"{manifest.NAME} names no version of pg_dump.")
+        total = sum(count.rows for count in written.counts)
+    except (manifest.Damaged, TypeError) as error:
+        raise Refused(f"The manifest in the upload does not fit it: {error}.".replace("..", ".")) from error
+    job.log(f"The manifest that came with it fits: {len(written.counts)} tables with {total:,} rows.")
+    return written
+
+
+def _refuse_gaps(found: Contents, folder: Path) -> None:
+    """A tar that was made of half a folder has a table of contents all the same."""
+    there = {path.name.split(".")[0] for path in folder.iterdir()}
+    if missing := [number for number in found.data_numbers if number not in there]:
+        raise Refused(
+            f"The rows of {len(missing)} of {len(found.data_numbers)} tables are missing, such as "
+            f"{missing[0]}.dat."
+        )
+
+
+def _read_back(job: Job, folder: Path, written: Manifest) -> str:
+    """Compare what is on the medium with the manifest. Returns the SHA-256 of the manifest."""
+    fsync_tree(folder)
+    manifest.forget_cached(folder)
+    manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
+    job.log(f"{len(written.files)} files with {written.size_bytes:,} bytes were read back and match.")
+    return manifest.sha256_of(folder / manifest.NAME)
+
+
+@contextlib.contextmanager
+def _disk_errors(job: Job) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        why = "is full" if full else f"cannot be used: {error.strerror or error}"
+        raise OperationFailed(
+            f"The disk of {job.target.backups.root} {why}. What was sent in is gone; earlier backups are "
+            "untouched. " + ("Free some space, then send it again." if full else "Send it again.")
+        ) from error
+
+
+def _outcome(job: Job, name: str, path: Path, written: Manifest, digest: str) -> Outcome:
+    artefact = BackupArtefact(
+        name=name,
+        path=path,
+        format=written.format,
+        size_bytes=written.size_bytes,
+        files=len(written.files),
+        server_version=written.source.server_version[:60],
+        tool_version=written.tool_version[:60],
+        snapshot_at=min(written.snapshot_at, dt.datetime.now(dt.UTC)),
+        manifest_sha256=digest,
+        counts={count.key: count.rows for count in written.counts},
+        uploaded_from=job.params.file_name or "a file",
+    )
+    return Outcome(
+        summary=(
+            f"Backup {name} was taken in: {artefact.files} files with {artefact.size_bytes:,} bytes, "
+            "every byte read back. Whether it can be restored nobody knows yet; “Test a restore” tells."
+        ),
+        facts={
+            "name": name,
+            "format": artefact.format,
+            "size_bytes": artefact.size_bytes,
+            "files": artefact.files,
+            "counted": written.counted,
+            "digests": written.has_digests,
+            "snapshot_at": artefact.snapshot_at.isoformat(),
+            "server_version": artefact.server_version,
+            "tool_version": artefact.tool_version,
+            "manifest_sha256": digest,
+        },
+        artefact=artefact,
+    )

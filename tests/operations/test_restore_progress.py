@@ -1,0 +1,121 @@
+"""How far a restore is: rows from the server, then the indexes that are built."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deployctl.operations import restore_progress
+from deployctl.operations.restore_progress import RestoreProgress
+from deployctl.operations.testing import FakeJob, Progress
+from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
+from deployctl.runs.execution.progress import Progress as Measured
+
+
+@pytest.fixture(autouse=True)
+def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore_progress, "EVERY_S", 0.0)
+
+
+@pytest.fixture
+def shop(make_database: Callable[..., str]) -> ConnectionSpec:
+    spec = parse_url(make_database())
+    with connect(spec, application_name="test") as session:
+        session.execute("CREATE TABLE plan (n int); CREATE TABLE other (n int)")
+    return spec
+
+
+def watch(shop: ConnectionSpec, tmp_path: Path, rows: int | None) -> tuple[FakeJob, RestoreProgress]:
+    job = FakeJob(shop, tmp_path=tmp_path)
+    return job, RestoreProgress(job, job.connect(read_only=True), rows=rows)
+
+
+def until(job: FakeJob, progress: RestoreProgress, wanted: Callable[[Progress], bool]) -> Progress:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        progress.report()
+        if job.progress and wanted(job.progress[-1]):
+            return job.progress[-1]
+        time.sleep(0.02)
+    raise AssertionError(job.progress[-3:])
+
+
+def test_rows_count_while_a_table_is_filled_and_stay_when_it_is_done(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    job, progress = watch(shop, tmp_path, 30_000)
+    with connect(shop, application_name=job.application_name) as filling:
+        if filling.info.server_version >= 140000:
+            with filling.cursor().copy("COPY plan FROM STDIN") as copy:
+                copy.write("1\n" * 10_000)
+                # The server reads in blocks: what is sent last may wait in its buffer.
+                half = until(job, progress, lambda seen: seen.done >= 5_000)
+                assert (half.unit, half.total, half.phase) == ("rows", 30_000, "restore")
+                assert half.done <= 10_000
+                copy.write("1\n" * 10_000)
+        filling.execute("INSERT INTO other SELECT generate_series(1, 10000)")
+    until(job, progress, lambda seen: seen.done == 30_000)
+    progress.finish()
+
+    assert [seen.done for seen in job.progress] == sorted(seen.done for seen in job.progress)
+
+
+def test_where_nobody_counted_it_says_how_many_so_far(shop: ConnectionSpec, tmp_path: Path) -> None:
+    job, progress = watch(shop, tmp_path, None)
+    with connect(shop, application_name=job.application_name) as filling:
+        filling.execute("INSERT INTO plan SELECT generate_series(1, 500)")
+    assert until(job, progress, lambda seen: seen.done == 500).total is None
+    progress.finish()
+    assert {seen.total for seen in job.progress} == {None}
+
+
+def test_the_index_that_is_built_is_named_with_its_phase(shop: ConnectionSpec, tmp_path: Path) -> None:
+    with connect(shop, application_name="test") as session:
+        session.execute(
+            """
+            INSERT INTO plan SELECT generate_series(1, 1000);
+            CREATE FUNCTION slow(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+                $$BEGIN PERFORM pg_sleep(0.02); RETURN n; END$$
+            """
+        )
+    job, progress = watch(shop, tmp_path, 1000)
+    building = job.connect()
+
+    def build() -> None:
+        with contextlib.suppress(psycopg.Error):
+            building.execute("CREATE INDEX ON plan (slow(n))")
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    try:
+        seen = until(job, progress, lambda seen: seen.phase.startswith("index on "))
+    finally:
+        building.cancel_safe()
+        thread.join()
+    assert seen.phase.startswith("index on plan: building index")
+    assert seen.unit in {"blocks", "rows"}
+
+
+def test_a_session_that_is_gone_stops_the_reports_and_not_the_restore(
+    shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    job, progress = watch(shop, tmp_path, 5)
+    job.close()
+    progress.report()
+    progress.report()
+    assert job.progress == []
+    assert job.text.count("The server stopped telling the progress") == 1
+
+
+def test_rate_and_what_is_left_are_measured_from_what_is_reported() -> None:
+    measured = Measured()
+    for second in range(5):
+        columns = measured.report(second * 1000, 30_000, unit="rows", phase="restore", now=float(second))
+    assert columns is not None
+    assert columns["progress_rate"] == 1000

@@ -1,0 +1,207 @@
+"""What stands between: a pooler is recognised and refused, and nobody waits for what does not answer."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from deployctl.operations.kinds.analyze import Analyze
+from deployctl.operations.kinds.backup import Backup
+from deployctl.operations.kinds.connect import Connect
+from deployctl.operations.testing import FakeJob
+from deployctl.postgres.brief import brief
+from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
+from tests.postgres.lines import Line, line
+from tests.postgres.test_connection import reason_for, spec_with
+
+# There .make/find-pgbouncer installs it.
+MUST_BE_THERE = bool(os.environ.get("CI")) and os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+@pytest.fixture
+def shop(make_database: Callable[..., str]) -> ConnectionSpec:
+    return parse_url(make_database())
+
+
+@pytest.fixture(params=["transaction", "session", "statement"])
+def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path) -> Iterator[ConnectionSpec]:
+    """A real PgBouncer before the server, in each of its modes."""
+    program = os.environ.get("DEPLOYCTL_PGBOUNCER") or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+    if not program:
+        if MUST_BE_THERE:
+            pytest.fail("PgBouncer could not be installed; see what .make/find-pgbouncer says.")
+        pytest.skip("PgBouncer is not installed. Install it to have real poolers tested.")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "users").write_text(f'"{shop.user}" "{shop.password}"\n')
+    (tmp_path / "ini").write_text(
+        f"[databases]\n* = host={shop.host} port={shop.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
+        f"listen_port={port}\nunix_socket_dir=\nauth_type=plain\nauth_file={tmp_path}/users\n"
+        f"pool_mode={request.param}\n"
+    )
+    # PgBouncer refuses to run as root.
+    user = next((name for name in ("postgres", "nobody") if os.geteuid() == 0 and _exists(name)), None)
+    if user:
+        for path in (tmp_path, *tmp_path.iterdir()):
+            shutil.chown(path, user)
+        for folder in tmp_path.parents:
+            if folder.stat().st_uid == 0 and str(folder).startswith("/tmp/"):
+                folder.chmod(0o755)
+    process = subprocess.Popen([program, "-q", tmp_path / "ini"], user=user, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        yield replace(shop, port=port)
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _mode(tmp_path: Path) -> str:
+    return (tmp_path / "ini").read_text().rpartition("=")[2].strip()
+
+
+def _exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "PgBouncer ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("PgBouncer did not start")
+
+
+def test_a_real_pooler_is_recognised_whatever_its_mode_and_nothing_of_ours_stays_with_it(
+    bouncer: ConnectionSpec, shop: ConnectionSpec, tmp_path: Path
+) -> None:
+    job = FakeJob(bouncer, tmp_path=tmp_path, params=Backup.Params())
+    # PgBouncer lends no transactions in its mode "statement", so that not even a look is possible.
+    refused_in_mode: list[Any] = [Backup, Analyze] + ([Connect] if _mode(tmp_path) == "statement" else [])
+    for operation in refused_in_mode:
+        job.params = operation.Params()
+        with pytest.raises(CannotConnect, match="a pooler in front of it") as refused:
+            operation().perform(job)
+        assert refused.value.reason is Reason.POOLER
+        assert "the address of PostgreSQL itself" in refused.value.sentence
+    with psycopg.connect(bouncer.conninfo(), autocommit=True) as application:
+        row = application.execute(
+            "SELECT current_setting('default_transaction_read_only'), current_setting('statement_timeout')"
+        ).fetchone()
+    assert row == ("off", "0")
+
+
+@pytest.mark.parametrize("bouncer", ["transaction"], indirect=True)
+def test_verify_connection_tells_of_a_real_pooler_and_what_it_prevents(
+    bouncer: ConnectionSpec, tmp_path: Path
+) -> None:
+    job = FakeJob(bouncer, tmp_path=tmp_path)
+
+    outcome = Connect().perform(job)
+
+    assert outcome.facts["pooler"] is True
+    assert outcome.facts["tls"] is False
+    for word in ("advisory locks", "prepared statements", "LISTEN", "settings", "name of a session"):
+        assert word in outcome.summary
+    assert "A pooler such as PgBouncer answers" in job.text
+    assert reason_for(bouncer.with_database("missing"))[0] in {Reason.NO_SUCH_DATABASE, Reason.OTHER}
+
+
+def test_a_direct_session_is_none_of_a_pooler(shop: ConnectionSpec, tmp_path: Path) -> None:
+    assert Connect().perform(FakeJob(shop, tmp_path=tmp_path)).facts["pooler"] is False
+    with line(shop) as proxy:  # passes everything on, as a tunnel does
+        connect(replace(shop, port=proxy.port), application_name="test").close()
+
+
+def _ask(session: psycopg.Connection, proxy: Line) -> None:
+    proxy.dead.set()
+    session.execute("SELECT 1")
+
+
+def test_a_server_that_hangs_after_it_took_the_connection_is_left_in_time(shop: ConnectionSpec) -> None:
+    with line(shop) as proxy:
+        started = time.monotonic()
+        look = brief(replace(shop, port=proxy.port), within_s=1, application_name="test")
+        with pytest.raises(CannotConnect, match=r"did not answer within 1 s") as given_up, look as session:
+            _ask(session, proxy)
+    assert given_up.value.reason is Reason.TIMEOUT
+    assert time.monotonic() - started < 15
+
+
+def test_a_brief_session_that_is_done_in_time_is_not_cut_off(shop: ConnectionSpec) -> None:
+    with brief(shop, within_s=0.5, application_name="test") as session:
+        session.execute("SELECT 1")
+    with (
+        pytest.raises(psycopg.errors.DivisionByZero),
+        brief(shop, within_s=30, application_name="test") as session,
+    ):
+        session.execute("SELECT 1/0")
+
+
+MYSQL = b"J\x00\x00\x00\n8.0.36\x00" + bytes(60)
+TLS_ALERT = b"\x15\x03\x01\x00\x02\x02\x46"
+OTHERS: dict[str, tuple[list[bytes], Reason]] = {
+    "mysql, which speaks first": ([MYSQL], Reason.NOT_POSTGRESQL),
+    "a port that takes only TLS": ([TLS_ALERT], Reason.NOT_POSTGRESQL),
+    "memcached": ([b"ERROR\r\n"], Reason.NOT_POSTGRESQL),
+    "one that promises TLS and falls silent": ([b"S", b""], Reason.TIMEOUT),
+    "one that drips": ([b"N", b"R\x00\x00\x07\x00", *[b"\x00"] * 400], Reason.TIMEOUT),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_whatever_answers_is_told_in_one_sentence_in_time(what: str) -> None:
+    says, reason = OTHERS[what]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = threading.Event()
+
+        def serve() -> None:
+            while not done.is_set():
+                try:
+                    client = server.accept()[0]
+                except OSError:
+                    return
+                with client:
+                    client.settimeout(5)
+                    try:
+                        for piece in says:
+                            client.sendall(piece)
+                            if len(says) > 1:
+                                done.wait(0.5)
+                        if len(says) > 1:
+                            done.wait(30)
+                    except OSError:
+                        continue
+
+        threading.Thread(target=serve, daemon=True).start()
+        started = time.monotonic()
+        try:
+            spec = spec_with(host="127.0.0.1", port=server.getsockname()[1], options={"connect_timeout": "2"})
+            found, message = reason_for(spec)
+        finally:
+            done.set()
+            server.shutdown(socket.SHUT_RDWR)
+
+    assert found is reason, message
+    assert time.monotonic() - started < 20

@@ -1,0 +1,349 @@
+"""Backups that leave and come through the pages of a real server."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import re
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+from click.testing import CliRunner
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Permission, Role
+from deployctl.audit import Machine
+from deployctl.audit.models import Entry
+from deployctl.cli.backup import backup as backup_command
+from deployctl.errors import NotAllowed, Refusal
+from deployctl.postgres.connection import connect
+from deployctl.runs import uploads
+from deployctl.runs.execution import supervisor
+from deployctl.runs.models import Backup, Retention, Run, RunState, Target
+from tests.conftest import Committed
+from tests.operations.test_take_in import pg_dump
+from tests.people import person
+from tests.web.server import running
+
+SYSTEM = Machine("test")
+Executed = Callable[..., Run]
+STRANGE = '--file="$(touch x)"\n\' <b>.dump'
+
+
+@pytest.fixture
+def server(committed_db: Committed) -> Iterator[int]:
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+    with running(committed_db.environment | {"DEBUG": "1", "DEPLOYCTL_UPLOAD_MB": "1"}) as port:
+        yield port
+
+
+class Browser:
+    """A person at the pages of the server, without scripts."""
+
+    def __init__(self, port: int, client: Client) -> None:
+        self.at = f"http://127.0.0.1:{port}"
+        self.session = requests.Session()
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        self.session.cookies.set(settings.SESSION_COOKIE_NAME, cookie)
+
+    def token(self, address: str) -> str:
+        page = self.session.get(self.at + address, timeout=30).text
+        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+        assert found, page
+        return found[1]
+
+    def post(self, address: str, fields: dict[str, str], **options: Any) -> requests.Response:
+        return self.session.post(self.at + address, data=fields, allow_redirects=False, timeout=60, **options)
+
+    def upload(self, content: bytes, name: str = "shop.dump", **fields: str) -> requests.Response:
+        token = self.token("/targets/shop/backups/new")
+        given = {"csrfmiddlewaretoken": token, "origin": "on"} | fields
+        return self.post("/targets/shop/backups/uploads", given, files={"file": (name, content)})
+
+
+@pytest.fixture
+def shop(real_target: Target) -> Target:
+    with connect(real_target.spec(), application_name="test") as session:
+        session.execute("CREATE TABLE plan AS SELECT n FROM generate_series(1, 300) AS n")
+    return real_target
+
+
+@pytest.fixture
+def keeper(shop: Target) -> User:
+    """Operates, and is the target's Database Administrator."""
+    user = person("Dana Baker", Permission.OPERATOR)
+    shop.assign(user, Role.DBA, by=SYSTEM)
+    return user
+
+
+@pytest.fixture
+def visitor(server: int, keeper: User, signed_in: Callable[..., Client]) -> Browser:
+    return Browser(server, signed_in(keeper))
+
+
+def kept(target: Target) -> list[str]:
+    folder = target.backup_folder().root
+    return sorted(path.name for path in folder.glob(".uploads/*"))
+
+
+def eventually(look: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not look() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return look()
+
+
+def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
+    shop: Target, visitor: Browser, keeper: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = visitor.upload(pg_dump(shop.spec(), tmp_path / "x", "custom").read_bytes(), name=STRANGE)
+
+    assert answer.status_code == 303, answer.text
+    run = Run.objects.get()
+    assert answer.headers["Location"] == f"/runs/{run.pk}/"
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    supervisor.execute(run.pk)
+    run.refresh_from_db()
+    assert run.state == RunState.SUCCEEDED, run.summary
+    backup = Backup.objects.for_display().get()
+    assert backup.trust == "hashed"
+    assert backup.origin.startswith("uploaded by Dana Baker from ")
+    assert "\n" not in backup.origin
+    assert kept(shop) == []
+    page = visitor.session.get(visitor.at + "/targets/shop/backups/", timeout=30).text
+    assert "uploaded by Dana Baker from" in page
+    assert "not counted" in page
+    assert "<b>.dump" not in page
+
+    token = visitor.token("/targets/shop/backups/new")
+    taken = visitor.post(f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token})
+
+    assert taken.status_code == 200
+    assert taken.headers["Content-Disposition"] == f'attachment; filename="{backup.name}.tar"'
+    assert "Content-Encoding" not in taken.headers
+    assert len(taken.content) == int(taken.headers["Content-Length"])
+    with tarfile.open(fileobj=io.BytesIO(taken.content)) as tar:
+        assert tar.getnames() == [
+            f"{backup.name}/{name}" for name in ("archive.dump", "manifest.json", "manifest.sha256")
+        ]
+    entry = Entry.objects.get(action="backup.downloaded")
+    assert (entry.actor, entry.subject) == (keeper, backup.name)
+
+    again = visitor.upload(taken.content, name="again.tar")
+    assert again.status_code == 303, again.text
+
+
+def test_what_is_too_large_unchosen_or_unsure_is_refused_on_the_page_and_nothing_is_kept(
+    shop: Target, visitor: Browser
+) -> None:
+    for content, fields, words in (
+        (os.urandom(2 << 20), {}, "larger than the 1 MB that an upload may have"),
+        (b"PGDMP", {"origin": ""}, "Send in only dumps whose origin you know."),
+    ):
+        answer = visitor.upload(content, **fields)
+        assert answer.status_code == 422
+        assert words in answer.text
+    without = visitor.upload(b"", name="")
+    assert without.status_code == 422
+    assert "No file was chosen" in without.text
+    assert "larger than 16 MB" not in without.text
+    token = visitor.token("/targets/shop/backups/new")
+    forged = visitor.post("/targets/shop/backups/uploads", {"origin": "on"}, files={"file": ("x", b"PGDMP")})
+    assert forged.status_code == 403
+    unlike = visitor.post("/targets/shop/backups/uploads", {"csrfmiddlewaretoken": token, "origin": "on"})
+    assert (unlike.status_code, "No file was chosen" in unlike.text) == (422, True)
+    assert kept(shop) == []
+    assert not Run.objects.exists()
+
+
+def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhile(
+    shop: Target, visitor: Browser, committed_db: Committed
+) -> None:
+    token = visitor.token("/targets/shop/backups/new")
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.session.cookies)
+    head = "".join(
+        f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("csrfmiddlewaretoken", token), ("origin", "on"))
+    )
+    head += '--B\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+    stalled = http.client.HTTPConnection(visitor.at.removeprefix("http://"), timeout=30)
+    stalled.putrequest("POST", "/targets/shop/backups/uploads")
+    for name, value in (
+        ("Cookie", cookies),
+        ("Content-Type", "multipart/form-data; boundary=B"),
+        ("Content-Length", str(len(head) + 500_000)),
+    ):
+        stalled.putheader(name, value)
+    stalled.endheaders(head.encode() + b"PGDMP" + bytes(1000))
+    assert eventually(lambda: len(kept(shop)) == 1)
+
+    assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
+    with psycopg.connect(committed_db.url) as look:
+        assert eventually(
+            lambda: (
+                look.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name = 'deployctl' AND pid <> %s",
+                    [connection.connection.info.backend_pid if connection.connection else 0],
+                ).fetchone()
+                == (0,)
+            )
+        ), "an upload that waits holds a session of our own database"
+    stalled.close()
+
+    assert eventually(lambda: kept(shop) == [])
+    assert not Run.objects.exists()
+    assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
+
+
+def test_a_download_that_is_cancelled_or_damaged_harms_nobody(
+    shop: Target, visitor: Browser, executed: Executed
+) -> None:
+    assert executed(shop, "backup").state == RunState.SUCCEEDED
+    backup = Backup.objects.get()
+    token = visitor.token("/targets/shop/backups/new")
+    address, fields = f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token}
+    with visitor.post(address, fields, stream=True) as started:
+        next(started.iter_content(512))
+    assert visitor.post(address, fields).status_code == 200
+
+    rows = max(shop.backup_folder().path(backup.name).glob("*.dat.gz"), key=lambda path: path.stat().st_size)
+    content = bytearray(rows.read_bytes())
+    content[-1] ^= 1
+    rows.write_bytes(content)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        visitor.post(address, fields)
+    rows.write_bytes(b"")
+    answer = visitor.post(address, fields)
+    assert answer.status_code == 409
+    assert f"{rows.name} of {backup.name} is missing, too many or of another size" in answer.text
+
+
+@pytest.mark.parametrize("method", ["downloads", "new", "uploads"])
+def test_operating_is_not_enough_and_the_code_must_be_fresh(
+    target: Target,
+    dba: User,
+    viewer: User,
+    administrator: User,
+    signed_in: Callable[..., Client],
+    method: str,
+) -> None:
+    make_backup(target)
+    address = "/backups/shop-1/downloads" if method == "downloads" else f"/targets/shop/backups/{method}"
+
+    def ask(client: Client) -> Any:
+        return client.get(address) if method == "new" else client.post(address)
+
+    assert ask(signed_in(viewer)).status_code == 403
+    refused = ask(signed_in(dba))
+    assert refused.status_code == 403
+    assert "operators who are its Database Administrator" in refused.text
+    assert Entry.objects.filter(action="backup.downloaded").count() == 0
+    stale = ask(signed_in(administrator, code=False))
+    assert stale.status_code == 302
+    assert "/code" in stale["Location"] or "step" in stale["Location"]
+
+
+def make_backup(target: Target, **fields: Any) -> Backup:
+    run = Run.request(target=target, kind="sleep", params={}, by=SYSTEM)
+    Run.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED)
+    made = {
+        "name": "shop-1",
+        "format": "directory",
+        "size_bytes": 1,
+        "files": 1,
+        "server_version": "15.1",
+        "tool_version": "15.1",
+        "snapshot_at": run.requested_at or "2026-01-01T00:00:00Z",
+        "manifest_sha256": "0" * 64,
+    }
+    return Backup.objects.create(target=target, run=run, **(made | fields))
+
+
+def test_an_expired_backup_is_not_handed_out(target: Target, administrator: User) -> None:
+    backup = make_backup(target, expired_at="2026-01-02T00:00:00Z")
+    with pytest.raises(Refusal, match="were removed when it expired"):
+        backup.hand_out(by=administrator)
+
+
+def test_an_upload_has_no_button_and_is_not_started_again(
+    target: Target, administrator: User, executed: Executed, signed_in: Callable[..., Client]
+) -> None:
+    run = Run.request(target=target, kind="take_in", params={"upload": "0" * 32}, by=SYSTEM)
+    Run.objects.filter(pk=run.pk).update(state=RunState.FAILED)
+    visitor = signed_in(administrator)
+    assert "Start it again" not in visitor.get(f"/runs/{run.pk}/").text
+    assert "<h3>Take in an upload</h3>" not in visitor.get("/targets/shop/").text
+
+
+def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:
+    with pytest.raises(NotAllowed):
+        uploads.take_in(target, "0" * 32, file_name="x", by=dba)
+    target.assign(dba, Role.DBA, by=SYSTEM)
+    run = uploads.take_in(target, "0" * 32, file_name="C:\\x\\..\\a\tb.dump", by=dba)
+    assert run.params["file_name"] == "a�b.dump"
+
+
+def test_an_upload_is_kept_by_when_it_came_and_pushes_nothing_of_ours_out(target: Target) -> None:
+    old = "2020-01-01T00:00:00Z"
+    make_backup(target, name="ours", snapshot_at=old)
+    make_backup(target, name="uploaded", snapshot_at="2021-01-01T00:00:00Z", uploaded_from="x.dump")
+    for backup in Backup.objects.all():
+        backup.trust_levels.create(level="hashed", run=backup.run)
+
+    verdicts = {verdict.backup.name: verdict for verdict in Retention.preview(target)}
+
+    assert verdicts["uploaded"].why == "uploaded less than 30 days ago"
+    assert verdicts["ours"].why.startswith("the newest one; the newest hashed one")
+
+
+def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) -> None:
+    with uploads.of(target).receive() as incoming:
+        incoming.write(b"x")
+        number = incoming.finish()
+        incoming.keep()
+    assert uploads.remove_given_up() == 0
+    folder = uploads.of(target).file(number).parent
+    for path in (folder, *folder.iterdir()):
+        os.utime(path, (0, 0))
+    assert uploads.remove_given_up() == 1
+    assert kept(target) == []
+
+
+def test_the_command_line_takes_a_backup_away_and_in(
+    shop: Target, executed: Executed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    assert executed(shop, "backup").state == RunState.SUCCEEDED
+    backup = Backup.objects.get()
+
+    def invoke(*arguments: str) -> Any:
+        return CliRunner().invoke(backup_command, arguments)
+
+    assert invoke("download", backup.name, "--to", str(tmp_path)).exit_code == 0
+    file = tmp_path / f"{backup.name}.tar"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert Entry.objects.get(action="backup.downloaded").actor_name.startswith("command line: ")
+    again = invoke("download", backup.name, "--to", str(tmp_path))
+    assert "is there already" in str(again.exception)
+    assert "There is no backup nope" in str(invoke("download", "nope", "--to", str(tmp_path)).exception)
+
+    assert invoke("upload", str(file), "--target", "shop").exit_code == 0
+    run = Run.objects.filter(kind="take_in").get()
+    supervisor.execute(run.pk)
+    uploaded = Backup.objects.exclude(uploaded_from="").get()
+    assert uploaded.manifest_sha256 == backup.manifest_sha256
+    assert uploaded.uploaded_from == file.name
+    tested = executed(shop, "test_restore", backup=uploaded.name)
+    assert tested.state == RunState.SUCCEEDED, tested.summary
+    assert Backup.objects.get(pk=uploaded.pk).trust == "proven"

@@ -1,0 +1,28 @@
+"""Targets whose URL leads to a pooler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from deployctl.runs import connection as looking
+from deployctl.runs.models import Run, RunState, Target
+from tests.postgres.lines import as_pooler, line
+
+
+def test_a_run_through_a_pooler_is_refused_in_one_sentence_and_the_check_tells(
+    real_target: Target, executed: Callable[..., Run], secret_file: Callable[[str], str]
+) -> None:
+    spec = real_target.spec()
+    with line(spec, as_pooler) as proxy:
+        url = replace(spec, port=proxy.port).url
+        Target.objects.filter(pk=real_target.pk).update(connection_reference=secret_file(url))
+        real_target.refresh_from_db()
+
+        facts = looking.check(real_target)
+        run = executed(real_target, "backup")
+
+    assert "A pooler such as PgBouncer answers." in facts.pooler
+    assert facts.encryption == "none"
+    assert run.state == RunState.FAILED
+    assert "a pooler in front of it" in run.summary

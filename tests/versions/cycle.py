@@ -1,0 +1,245 @@
+"""The way of a database to production and back, by the product's own operations, on any server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from deployctl.operations.base import Cancelled, Operation, Outcome
+from deployctl.operations.kinds.analyze import Analyze
+from deployctl.operations.kinds.backup import Backup
+from deployctl.operations.kinds.baseline import Baseline
+from deployctl.operations.kinds.connect import Connect
+from deployctl.operations.kinds.createdb import CreateDatabase
+from deployctl.operations.kinds.migrate import Migrate
+from deployctl.operations.kinds.migration_status import MigrationStatus
+from deployctl.operations.kinds.rehearse import Rehearse
+from deployctl.operations.kinds.release import Release
+from deployctl.operations.kinds.restore import Restore
+from deployctl.operations.kinds.seed import Seed
+from deployctl.operations.kinds.test_restore import RestoreTest
+from deployctl.operations.kinds.vacuum import Vacuum
+from deployctl.operations.kinds.validate import Validate
+from deployctl.operations.kinds.verify import Verify
+from deployctl.operations.project import Project
+from deployctl.operations.retention import KeptBackup
+from deployctl.operations.testing import FakeJob
+from deployctl.postgres.connection import ConnectionSpec, connect
+from deployctl.postgres.queries import activity
+from tests.operations.projects import ADMIN_PASSWORD, healthcare, rows, write_project
+from tests.operations.restoring import Record, databases_of, on_record
+from tests.roundtrip import database
+from tests.roundtrip.journey import Journey
+
+PENDING = 'ALTER TABLE "Plan" ADD COLUMN "note" TEXT;'
+SQL_PROJECT = {"migrations/1_first.sql": "CREATE TABLE first (id int GENERATED ALWAYS AS IDENTITY)"}
+WITHIN_S = 20.0
+
+
+@dataclass
+class Cycle:
+    """One database on one server. The steps are methods, called in the order of `ESSENTIAL` or `WHOLE`.
+
+    Args:
+        spec: a role that may create databases; the database is not there yet.
+        major: what the server should be, such as 16.
+        folder: for the project and the backups.
+    """
+
+    spec: ConnectionSpec
+    major: int
+    folder: Path
+    kept: list[KeptBackup] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.project = healthcare(self.folder / "project")
+
+    def perform(
+        self, kind: type[Operation], *, project: Project | None = None, **params: Any
+    ) -> tuple[FakeJob, Outcome]:
+        """Let an operation do its work on the target."""
+        job = self.job(kind, project=project, **params)
+        try:
+            return job, kind().perform(job)
+        finally:
+            job.close()
+
+    def job(self, kind: type[Operation], *, project: Project | None = None, **params: Any) -> FakeJob:
+        """A run of an operation that has not begun."""
+        return FakeJob(
+            self.spec,
+            project or self.project,
+            params=kind.parse_params(params),
+            tmp_path=self.folder,
+            secrets={"ADMIN_DEFAULT_PASSWORD": ADMIN_PASSWORD},
+            shelf=Record(self.kept),
+        )
+
+    # --- What every server has to carry ------------------------------------------------------------
+
+    def createdb(self) -> None:
+        """Create the database."""
+        assert self.perform(CreateDatabase)[1].facts["created"] is True
+
+    def connect(self) -> None:
+        """The server tells the version that it should be."""
+        facts = self.perform(Connect)[1].facts
+        assert int(str(facts["server_version_number"])) // 10000 == self.major
+        self.facts["server"] = facts["server_version"]
+
+    def migrate(self) -> None:
+        """Apply Prisma's migrations without Node."""
+        assert self.perform(Migrate)[1].facts["pending"] == []
+        assert self.perform(MigrationStatus)[1].facts["total"] == 6
+
+    def seed(self) -> None:
+        """Write the rows that the application starts with."""
+        assert self.perform(Seed)[1].facts["admins"] == 1
+
+    def validate(self) -> None:
+        """Everything is what the application expects."""
+        assert self.perform(Validate)[1].facts["orphans"] == []
+
+    def backup(self) -> None:
+        """Dump, with a tool that is not older than the server."""
+        artefact = self.perform(Backup)[1].artefact
+        assert artefact is not None
+        assert int(artefact.tool_version.partition(".")[0]) >= self.major
+        self.facts["dumped by"] = artefact.tool_version
+        self.kept.append(on_record(artefact))
+
+    def verify(self) -> None:
+        """Every byte of the backup is what was written."""
+        assert self.perform(Verify)[1].trust == {self.kept[-1].name: ("hashed",)}
+
+    def test_restore(self) -> None:
+        """A restored copy has the backup's content."""
+        assert self.perform(RestoreTest)[1].facts["content_compared"] is True
+        assert databases_of(self.spec) == [self.spec.dbname]
+
+    def restore(self) -> None:
+        """A change made since is undone, and the changed database is kept."""
+        rows(self.spec.url, 'DELETE FROM "PackageTest"')
+        facts = self.perform(Restore)[1].facts
+        assert rows(self.spec.url, 'SELECT count(*) > 0 FROM "PackageTest"') == [(True,)]
+        kept = self.spec.with_database(str(facts["kept"]))
+        assert rows(kept.url, 'SELECT count(*) FROM "PackageTest"') == [(0,)]
+
+    def release(self) -> None:
+        """The changed database is dropped."""
+        self.perform(Release)
+        assert databases_of(self.spec) == [self.spec.dbname]
+
+    # --- The rest of the catalogue -----------------------------------------------------------------
+
+    def migrate_sql(self) -> None:
+        """Apply plain SQL files to a database of their own."""
+        folder = self.folder / "plain"
+        other = Cycle(self.spec.with_database(f"{self.spec.dbname} plain"), self.major, folder)
+        project = write_project(folder / "files", '[migrations]\ntool = "sql"\n', SQL_PROJECT)
+        other.createdb()
+        assert other.perform(Migrate, project=project)[1].facts["newly_applied"] == ["1_first.sql"]
+        with connect(self.spec.with_database("postgres"), application_name="test") as session:
+            session.execute(
+                psycopg.sql.SQL("DROP DATABASE {}").format(psycopg.sql.Identifier(other.spec.dbname))
+            )
+
+    def rehearse(self) -> None:
+        """A pending migration is tried on a copy, and its lock is told."""
+        self._write_pending_migration()
+        facts: Mapping[str, Any] = self.perform(Rehearse)[1].facts
+        assert len(facts["applied"]) == 1
+        assert databases_of(self.spec) == [self.spec.dbname]
+
+    def cancel(self) -> None:
+        """A migration that waits for a lock tells who holds it, and is gone when it is cancelled."""
+        job = self.job(Migrate)
+        ended: list[BaseException] = []
+
+        def migrate() -> None:
+            try:
+                Migrate().perform(job)
+            except BaseException as error:  # noqa: BLE001 - looked at below
+                ended.append(error)
+
+        thread = threading.Thread(target=migrate)
+        with (
+            psycopg.connect(self.spec.url, application_name="forgotten editor") as editor,
+            connect(self.spec, application_name="test") as watch,
+        ):
+            editor.execute('SELECT count(*) FROM "Plan"')
+            thread.start()
+            until(lambda: activity.blockers_of_named(watch, job.application_name))
+            (blocker, *_) = activity.blockers_of_named(watch, job.application_name)
+            job.cancel()
+            thread.join(WITHIN_S)
+            assert (blocker.pid, blocker.application_name) == (editor.info.backend_pid, "forgotten editor")
+            job.close()
+            assert activity.terminate_named(watch, job.application_name) == []
+        assert [type(error) for error in ended] == [Cancelled]
+
+    def analyze(self) -> None:
+        """Gather statistics of every table."""
+        assert "public.Plan" in self.perform(Analyze)[1].facts["tables"]  # type: ignore[operator]
+
+    def vacuum(self) -> None:
+        """Free the space of dead rows."""
+        assert self.perform(Vacuum, truncate=True)[1].facts["dead_rows_after"] == 0
+
+    def baseline(self) -> None:
+        """Measure what the database does."""
+        facts: Mapping[str, Any] = self.perform(Baseline, seconds=1)[1].facts
+        assert facts["sizes"]["database_bytes"] > 0
+
+    def everything(self) -> None:
+        """A database with everything that this version lets one hold comes back, restored and rolled back."""
+        folder = self.folder / "everything"
+        other = Cycle(self.spec.with_database(database.NAME), self.major, folder)
+        other.createdb()
+        database.fill(other.spec, megabytes=2)
+        Journey(other.spec, folder).go()
+
+    def _write_pending_migration(self) -> None:
+        folder = self.project.folder / "prisma" / "migrations" / "20990101000000_note"
+        folder.mkdir()
+        (folder / "migration.sql").write_text(PENDING)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something; fail when it does not happen."""
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+Step = Callable[[Cycle], None]
+ESSENTIAL: tuple[Step, ...] = (
+    Cycle.createdb,
+    Cycle.connect,
+    Cycle.migrate,
+    Cycle.seed,
+    Cycle.validate,
+    Cycle.backup,
+    Cycle.verify,
+    Cycle.test_restore,
+    Cycle.restore,
+    Cycle.release,
+)
+WHOLE: tuple[Step, ...] = (
+    *ESSENTIAL,
+    Cycle.baseline,
+    Cycle.analyze,
+    Cycle.vacuum,
+    Cycle.migrate_sql,
+    Cycle.rehearse,
+    Cycle.cancel,
+    Cycle.everything,
+)
