@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from deployctl import environment as env
@@ -41,6 +42,14 @@ DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
 DEPLOYCTL_UPLOAD_MB = env.number("DEPLOYCTL_UPLOAD_MB", 10_240)
 DEPLOYCTL_UPLOAD_UNPACKED_MB = env.number("DEPLOYCTL_UPLOAD_UNPACKED_MB", 4 * DEPLOYCTL_UPLOAD_MB)
 DEPLOYCTL_STEP_UP_SECONDS = 600
+# Signs heads of the audit chain and evidence packs; else DATA/signing-key.pem (see deployctl.audit.keys).
+DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
+# Public keys whose signatures still count after the key was replaced.
+DEPLOYCTL_FORMER_KEYS = env.words("DEPLOYCTL_FORMER_KEYS")
+# Where signed heads are kept besides the database: addresses as in DEPLOYCTL_OFFSITE.
+DEPLOYCTL_HEADS = env.text("DEPLOYCTL_HEADS").split()
+# A folder with fonts for scripts that evidence in PDF cannot show otherwise.
+DEPLOYCTL_FONTS = env.text("DEPLOYCTL_FONTS")
 # Where people reach this installation; for links in e-mails, which no request tells.
 DEPLOYCTL_URL = env.text("DEPLOYCTL_URL", next(iter(CSRF_TRUSTED_ORIGINS), "")).rstrip("/")
 
@@ -167,6 +176,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # Once a day per target; more often, because a target may be busy.
     "expire": {"task": "deployctl.runs.tasks.expire", "schedule": 1800.0, "options": {"expires": 1800}},
     "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
+    "sign-head": {"task": "deployctl.audit.tasks.sign_head", "schedule": 900.0, "options": {"expires": 900}},
+    "verify-chain": {
+        "task": "deployctl.audit.tasks.verify_chain",
+        "schedule": crontab(hour="3", minute="17"),
+        "options": {"expires": 3600},
+    },
     "remind": {"task": "signoff.tasks.remind", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 # Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
+from deployctl.audit import keys
+
 
 @register(Tags.security)
 def field_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
@@ -82,4 +84,45 @@ def projects_are_confined(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
             id="deployctl.W002",
         )
         for root in missing
+    ]
+
+
+@register(Tags.security)
+def signing_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Heads of the audit chain and evidence packs are signed with a key outside the database."""
+    try:
+        keys.signing_key()
+    except keys.NoSigningKey as error:
+        return [checks.Warning(error.sentence, id="deployctl.W003")]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def heads_are_kept_elsewhere(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """A chain without an anchor outside can be rewritten as a whole."""
+    if settings.DEPLOYCTL_HEADS:
+        return []
+    return [
+        checks.Warning(
+            "Signed heads of the audit chain are kept in the database only.",
+            hint="Name a folder or a bucket in DEPLOYCTL_HEADS, such as file:///mnt/heads.",
+            id="deployctl.W004",
+        )
+    ]
+
+
+@register(Tags.database, Tags.security, deploy=True)
+def audit_log_is_out_of_reach(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Where the application owns the table, triggers are all that keeps it from altering entries."""
+    if not databases or "default" not in databases:
+        return []
+    from deployctl.audit import privileges  # has models, which are not loaded when this module is
+
+    return [
+        checks.Warning(
+            reason,
+            hint="docs/audit.md shows how to give the table an owner of its own.",
+            id="deployctl.W005",
+        )
+        for reason in privileges.could_alter().reasons
     ]

@@ -1,14 +1,12 @@
-"""Addresses of signing."""
+"""Addresses of signing, evidence and the audit log, and what programs may ask."""
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
-from signoff.views import delegations, gates
+from signoff.views import api, audit, delegations, evidence, gates
 
-app_name = "signoff"
-
-urlpatterns = [
+signing = [
     path("deployments/<int:deployment_id>/gates/<slug:key>/", gates.gate, name="gate"),
     path("deployments/<int:deployment_id>/signatures", gates.signatures, name="signatures"),
     path("deployments/<int:deployment_id>/delegations", delegations.delegations, name="delegations"),
@@ -16,4 +14,25 @@ urlpatterns = [
     path("delegations/<int:pk>/withdrawal", delegations.delegation_withdrawal, name="delegation_withdrawal"),
     path("signatures/<int:pk>/withdrawal", delegations.signature_withdrawal, name="signature_withdrawal"),
     path("gates/<int:pk>/", gates.fragment, name="fragment"),
+    path("deployments/<int:deployment_id>/evidence/", evidence.evidence, name="evidence"),
+    path("deployments/<int:deployment_id>/evidence/packs", evidence.packs, name="packs"),
+    path("evidence/<int:number>/verification", evidence.pack_verification, name="pack_verification"),
+    path("evidence/<int:number>.<slug:kind>", evidence.pack_file, name="pack_file"),
+    path("targets/<slug:name>/evidence/", evidence.target_period, name="target_period"),
+]
+
+audit_log = [
+    path("audit/", audit.entries, name="entries"),
+    path("audit/export", audit.export, name="export"),
+    path("audit/verification/", audit.verification, name="verification"),
+]
+
+programs = [
+    path("api/deployments/<int:number>/gate", api.gate, name="gate"),
+]
+
+urlpatterns = [
+    path("", include((signing, "signoff"))),
+    path("", include((audit_log, "audit"))),
+    path("", include((programs, "api"))),
 ]

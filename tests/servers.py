@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 
+from deployctl.audit import sealing
 from deployctl.embedded.postgres import PostgresServer
 from deployctl.embedded.redis import RedisServer
 
@@ -70,6 +71,7 @@ def _start_servers() -> None:
             "TEST_REDIS_URL": redis.url().rsplit("/", 1)[0],
             "SECRET_KEY": secrets.token_urlsafe(40),
             "DEPLOYCTL_FIELD_KEY": Fernet.generate_key().decode(),
+            "DEPLOYCTL_SIGNING_KEY": sealing.new_key(),
             "DEPLOYCTL_DATA": str(data),
             "DEPLOYCTL_PROJECT_ROOTS": f"{folder},{Path(__file__).resolve().parent.parent / 'examples'}",
             "DEPLOYCTL_SECRET_ROOTS": str(folder),

@@ -211,30 +211,3 @@ class ReasonForm(forms.Form):
     """Why something is done, for the record."""
 
     reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
-
-
-class EntryFilterForm(forms.Form):
-    """Which entries of the audit log to show."""
-
-    action = forms.ChoiceField(required=False)
-    person = forms.ModelChoiceField(User.objects.all(), required=False, empty_label="Anybody")
-    subject = forms.CharField(required=False, max_length=100, help_text="A part of its name.")
-    deployment = forms.IntegerField(required=False, min_value=1, label="Deployment number")
-    since = forms.DateField(
-        required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
-    )
-    until = forms.DateField(
-        required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
-    )
-
-    def __init__(self, *args: Any, actions: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        nouns = sorted({action.partition(".")[0] for action in actions})
-        self.fields["action"] = forms.ChoiceField(
-            required=False,
-            choices=[
-                ("", "Anything"),
-                ("By kind", [(f"{noun}.", noun.replace("_", " ").capitalize()) for noun in nouns]),
-                ("Exactly", [(action, action) for action in sorted(actions)]),
-            ],
-        )

@@ -1,4 +1,4 @@
-"""Signing in, one's own account, people, the audit log.
+"""Signing in, one's own account, people, API tokens.
 
 Of django-allauth's pages only those that are needed here are included, each under a policy of ours. They keep
 their names, by which django-allauth finds them.
@@ -10,7 +10,7 @@ from allauth.account import views as allauth
 from django.urls import include, path, re_path
 
 from deployctl.accounts.policies import identified, member, public
-from deployctl.accounts.views import account, audit, factor, passkeys, people, sign_in, single_sign_on
+from deployctl.accounts.views import account, factor, passkeys, people, sign_in, single_sign_on, tokens
 from deployctl.accounts.views.sign_in import counted
 
 signing_in = [
@@ -60,15 +60,12 @@ accounts = [
     path("people/<int:number>/sessions/", people.person_sessions, name="person_sessions"),
     path("people/<int:number>/link/", people.person_link, name="person_link"),
     path("people/<int:number>/factor/", people.person_factor, name="person_factor"),
-]
-
-audit_log = [
-    path("audit/", audit.entries, name="entries"),
-    path("audit/verification/", audit.verification, name="verification"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/new/", tokens.new_token, name="new_token"),
+    path("tokens/<int:number>/", tokens.token, name="token"),
 ]
 
 urlpatterns = [
     path("account/", include(signing_in)),
     path("", include((accounts, "accounts"))),
-    path("", include((audit_log, "audit"))),
 ]

@@ -35,8 +35,8 @@ def append(
     return Entry.objects.append(action, by=by, subject=subject, deployment_id=deployment_id, data=data)
 
 
-def verify(expected_head: Head | None = None) -> VerificationResult:
+def verify(*expected: Head) -> VerificationResult:
     """Read the whole chain back; see `deployctl.audit.verification.verify`."""
     from deployctl.audit import verification
 
-    return verification.verify(expected_head)
+    return verification.verify(*expected)

@@ -10,6 +10,7 @@ class Action(StrEnum):
     """What happened: a noun and a past participle. Keep the lines sorted by value."""
 
     ACCESS_REFUSED = "access.refused"
+    AUDIT_EXPORTED = "audit.exported"
     BACKUP_COPIED = "backup.copied"
     BACKUP_DOWNLOADED = "backup.downloaded"
     BACKUP_EXPIRED = "backup.expired"
@@ -31,6 +32,8 @@ class Action(StrEnum):
     DEPLOYMENT_ROLLED_BACK = "deployment.rolled_back"
     DEPLOYMENT_SIGNED_OFF = "deployment.signed_off"
     DEPLOYMENT_VERIFICATION_STARTED = "deployment.verification_started"
+    EVIDENCE_EXPORTED = "evidence.exported"
+    EVIDENCE_FETCHED = "evidence.fetched"
     FACTOR_ENROLLED = "factor.enrolled"
     FACTOR_REFUSED = "factor.refused"
     FACTOR_REMOVED = "factor.removed"
@@ -96,3 +99,6 @@ class Action(StrEnum):
     TARGET_SECRET_STORED = "target.secret_stored"
     TEMPLATE_IMPORTED = "template.imported"
     TEMPLATE_PUBLISHED = "template.published"
+    TOKEN_CREATED = "token.created"
+    TOKEN_REFUSED = "token.refused"
+    TOKEN_REVOKED = "token.revoked"

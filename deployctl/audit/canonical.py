@@ -1,22 +1,19 @@
-"""The exact bytes of an entry, and its hash."""
+"""What of an entry is hashed, and its hash."""
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import rfc8785
+from deployctl.audit.chain import GENESIS, content_digest, link
 
 if TYPE_CHECKING:
     from deployctl.audit.models import Entry
 
-# What the first entry follows.
-GENESIS = "0" * 64
-# The names of what is hashed; a chain that hashes something else gets another number.
-VERSION = 1
+__all__ = ["GENESIS", "content", "plain", "seal", "sealed"]
+
 # Integers beyond this are not the same number in every JSON reader (RFC 8785, 3.2.2.3; RFC 7493, 2.2).
 _LARGEST = 2**53 - 1
 
@@ -47,7 +44,6 @@ def plain(value: Any) -> Any:
 def content(entry: Entry) -> dict[str, Any]:
     """What is hashed of an entry: everything that it says, but not its hash."""
     return {
-        "version": VERSION,
         "sequence": entry.sequence,
         "at": entry.at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
         "actor": entry.actor_id,
@@ -61,6 +57,11 @@ def content(entry: Entry) -> dict[str, Any]:
     }
 
 
+def sealed(entry: Entry) -> dict[str, Any]:
+    """An entry as exports carry it: what it says, with its hash and the one before."""
+    return content(entry) | {"previous_hash": entry.previous_hash, "hash": entry.hash}
+
+
 def seal(entry: Entry) -> str:
-    """SHA-256 over the previous entry's hash (32 bytes), then this entry's canonical JSON (RFC 8785)."""
-    return hashlib.sha256(bytes.fromhex(entry.previous_hash) + rfc8785.dumps(content(entry))).hexdigest()
+    """The entry's hash, recomputed from what it says and from the hash before (see `chain`)."""
+    return link(entry.previous_hash, content_digest(content(entry)))

@@ -48,31 +48,35 @@ class _Broken(Exception):
         self.sequence = sequence
 
 
-def verify(expected_head: Head | None = None) -> VerificationResult:
+def verify(*expected: Head) -> VerificationResult:
     """Recompute every hash, first to last, with memory for some thousand entries at a time.
 
-    Whoever may write to the database as its owner can rewrite a chain as a whole, or cut its end; only a head
-    that was kept elsewhere shows that.
+    Whoever may write to the database as its owner can rewrite a chain as a whole, or cut its end; only heads
+    that were kept elsewhere show that.
 
     Args:
-        expected_head: a head noted earlier, which the chain must still contain.
+        expected: heads noted earlier, which the chain must still contain.
     """
     head = Head(0, GENESIS)
+    hashes: dict[int, set[str]] = {}
+    for one in expected:
+        hashes.setdefault(one.sequence, set()).add(one.hash)
+    last_expected = max(hashes, default=0)
     try:
         # One statement, so one snapshot: entries that come meanwhile do not disturb.
         for entry in Entry.objects.order_by("sequence").iterator(chunk_size=CHUNK):
             _check(entry, follows=head)
             head = Head(entry.sequence, entry.hash)
-            if expected_head and expected_head.sequence == head.sequence and expected_head.hash != head.hash:
+            if hashes.get(head.sequence, {head.hash}) != {head.hash}:
                 raise _Broken(
                     head.sequence,
                     f"Entry {head.sequence} is not the one that was noted as the head: the chain was"
                     " rewritten up to there.",
                 )
-        if expected_head and expected_head.sequence > head.sequence:
+        if last_expected > head.sequence:
             raise _Broken(
                 head.sequence + 1,
-                f"The end is missing: entry {expected_head.sequence} was noted as the head,"
+                f"The end is missing: entry {last_expected} was noted as the head,"
                 f" and the chain now ends at {head.sequence}.",
             )
     except _Broken as broken:

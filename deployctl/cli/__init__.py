@@ -26,7 +26,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("deployctl.cli.run:run", "Start an operation on a target."),
     "backup": ("deployctl.cli.backup:backup", "List backups; `deployctl run backup` makes one."),
     "user": ("deployctl.cli.user:user", "Add, list, enable and disable people."),
-    "audit": ("deployctl.cli.audit:audit", "Read and verify the audit log."),
+    "audit": ("deployctl.cli.audit:audit", "Read, verify, sign and export the audit log."),
+    "evidence": (
+        "deployctl.cli.evidence:evidence",
+        "Export evidence of deployments; `deployctl verify` checks it anywhere.",
+    ),
+    "verify": (
+        "deployctl.cli.verify:verify",
+        "Check an evidence pack, a period pack or an audit export; exit status 1 names what is wrong.",
+    ),
+    "gate": ("deployctl.cli.gate:gate", "Say GO or NO-GO for a gate, by exit status."),
     "completion": (
         "deployctl.cli.completion:completion",
         "Print the script that completes commands in a shell.",

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
-from django.core.serializers.json import DjangoJSONEncoder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,6 +21,9 @@ def json_option(command: Command) -> Command:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON; times in ISO 8601, decimals and ids as text."""
+    # Not at the top: `deployctl verify` shares this module and works without Django.
+    from django.core.serializers.json import DjangoJSONEncoder
+
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
 
 

@@ -192,6 +192,7 @@ class Running:
             "DEPLOYCTL_DEMO": "1" if self._choices.demo else "0",
             "DEPLOYCTL_PROJECT_ROOTS": known.get("DEPLOYCTL_PROJECT_ROOTS", ",".join(roots)),
             "DEPLOYCTL_SECRET_ROOTS": known.get("DEPLOYCTL_SECRET_ROOTS", str(here.secrets)),
+            "DEPLOYCTL_HEADS": known.get("DEPLOYCTL_HEADS", (here.folder / "heads").as_uri()),
         }
 
     def _prepare(self) -> str:

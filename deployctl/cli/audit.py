@@ -1,22 +1,26 @@
-"""`deployctl audit`: read the audit chain, and verify that nobody tampered with it."""
+"""`deployctl audit`: read, verify, sign and export the audit log; who could alter it."""
 
 from __future__ import annotations
 
 import getpass
-from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from deployctl.cli import _django
-from deployctl.cli._output import json_option, print_json, print_rows
+from deployctl.cli._output import json_option, print_facts, print_json, print_rows
 from deployctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from deployctl.audit import Machine
 
 HASH_LENGTH = 64
 
 
 @click.group()
 def audit() -> None:
-    """Read and verify the audit log."""
+    """Read, verify, sign and export the audit log."""
 
 
 @audit.command()
@@ -27,34 +31,125 @@ def audit() -> None:
 )
 @json_option
 def verify(*, expect_head: str | None, as_json: bool) -> None:
-    """Verify the whole chain; exit status 1 names the first broken entry."""
+    """Verify the whole chain, also against heads kept elsewhere; exit status 1 names what is broken."""
     _django.setup()
-    from deployctl.audit import Machine
     from deployctl.audit.models import Verification
     from deployctl.audit.verification import Head
 
     expected = Head(*_parse_head(expect_head)) if expect_head else None
-    found = Verification.objects.perform(
-        by=Machine(f"command line: {getpass.getuser()}"), expected_head=expected
-    )
+    found = Verification.objects.perform(by=_command_line(), expected_head=expected)
     if as_json:
-        head = asdict(Head(found.checked, found.head_hash))
         print_json(
             {
                 "ok": found.ok,
                 "checked": found.checked,
                 "first_broken_sequence": found.first_broken_sequence,
                 "reason": found.reason,
-                "head": head,
+                "head": {"sequence": found.checked, "hash": found.head_hash},
+                "heads_compared": found.heads,
+                "problems": found.problems,
             }
         )
     elif found.ok:
         click.echo(f"The chain is intact: {found.checked} entries, head {found.checked}:{found.head_hash}")
+        click.echo(f"Compared with {found.heads} signed heads that are kept elsewhere.")
     else:
         click.echo(
             f"The chain is broken. {found.reason} The {found.checked} entries before are intact.", err=True
         )
+    if not as_json:
+        for problem in found.problems:
+            click.echo(f"Warning: {problem}", err=True)
     if not found.ok:
+        raise SystemExit(1)
+
+
+@audit.command()
+@click.option(
+    "--no-export", is_flag=True, help="Sign only; do not write it to the places of DEPLOYCTL_HEADS."
+)
+@json_option
+def head(*, no_export: bool, as_json: bool) -> None:
+    """Sign the end of the chain now, keep it elsewhere, and print it."""
+    _django.setup()
+    from deployctl.audit import places
+    from deployctl.audit.models import SignedHead
+
+    signed = SignedHead.objects.sign()
+    if not no_export:
+        signed = places.export(signed)
+    if as_json:
+        print_json(signed.signed)
+        return
+    facts = {
+        "head": str(signed),
+        "key": signed.fingerprint,
+        "kept in": signed.exported_to or "the database only",
+    }
+    print_facts(facts, as_json=False)
+
+
+@audit.command()
+@click.option(
+    "--pem", is_flag=True, help="As PEM, for other programs; else hexadecimal with its fingerprint."
+)
+@json_option
+def key(*, pem: bool, as_json: bool) -> None:
+    """Print the public key that heads and evidence packs are signed with."""
+    _django.setup()
+    from deployctl.audit import keys, sealing
+
+    public = sealing.public_of(keys.signing_key())
+    if pem:
+        click.echo(sealing.public_pem(public), nl=False)
+        return
+    print_facts({"public_key": public, "fingerprint": sealing.fingerprint(public)}, as_json=as_json)
+
+
+@audit.command()
+@click.option("--deployment", type=click.IntRange(min=1), help="Only entries of this deployment.")
+@click.option("--action", default="", help="An action such as item.waived, or its beginning, such as item.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; else standard output."
+)
+def export(*, deployment: int | None, action: str, output: Path | None) -> None:
+    """Write entries as JSON lines, oldest first; `deployctl verify` checks the file anywhere."""
+    _django.setup()
+    from deployctl.audit import exporting
+    from deployctl.audit.models import Entry
+
+    found = Entry.objects.filter(action__startswith=action)
+    if deployment is not None:
+        found = found.of_deployment(deployment)
+    said = {"action": action, "deployment": deployment}
+    chunks = exporting.export(
+        found, by=_command_line(), filters={name: value for name, value in said.items() if value}
+    )
+    with click.open_file(str(output or "-"), "wb") as stream:
+        for chunk in chunks:
+            stream.write(chunk)
+    if output:
+        click.echo(f"Written to {output}; check it with: deployctl verify {output}")
+
+
+@audit.command()
+@json_option
+def privileges(*, as_json: bool) -> None:
+    """Say whether deployctl's own database role could alter the audit log; exit status 1 when it could."""
+    _django.setup()
+    from deployctl.audit import privileges as asked
+
+    found = asked.could_alter()
+    if as_json:
+        print_json({"role": found.role, "could_alter": bool(found.reasons), "reasons": found.reasons})
+    elif found.reasons:
+        click.echo(f"The role {found.role} could alter the audit log:", err=True)
+        for reason in found.reasons:
+            click.echo(f"  {reason}", err=True)
+        click.echo("docs/audit.md shows how to give the table an owner of its own.", err=True)
+    else:
+        click.echo(f"The role {found.role} can add to the audit log and read it, nothing else.")
+    if found.reasons:
         raise SystemExit(1)
 
 
@@ -90,3 +185,9 @@ def _parse_head(text: str) -> tuple[int, str]:
             f"{text!r} is not a head; it reads NUMBER:HASH, as `deployctl audit verify` prints it."
         )
     return int(number), digest.lower()
+
+
+def _command_line() -> Machine:
+    from deployctl.audit import Machine
+
+    return Machine(f"command line: {getpass.getuser()}")

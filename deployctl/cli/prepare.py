@@ -1,4 +1,4 @@
-"""Brings database, static files and the built-in templates up to date and makes the first people.
+"""Brings key, database, static files and built-in templates up to date and makes the first people.
 
 A step of `deployctl up`.
 
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from deployctl.cli import _django
+from deployctl.embedded.files import write_private
 from deployctl.errors import DeployctlError
 
 PASSWORD_BYTES = 15  # 20 characters
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     """
     try:
         _django.setup()
+        _make_signing_key()
         _migrate()
         _collect_static_files()
         _publish_builtin_templates()
@@ -46,6 +48,19 @@ def main(arguments: list[str]) -> int:
         return 1
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
+
+
+def _make_signing_key() -> None:
+    """Where none is configured, make the key that heads of the audit chain and evidence are signed with."""
+    from django.conf import settings
+
+    from deployctl.audit import keys, sealing
+
+    data = Path(settings.DEPLOYCTL_DATA)
+    # Where `deployctl up` keeps signed heads unless told otherwise; a store never makes its own folder.
+    (data / "heads").mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.DEPLOYCTL_SIGNING_KEY and not (data / keys.FILE).exists():
+        write_private(data / keys.FILE, sealing.new_key())
 
 
 def _migrate() -> None:

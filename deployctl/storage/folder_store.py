@@ -68,6 +68,6 @@ class FolderStore:
             yield
         except OSError as error:
             raise StorageError(
-                f"The offsite folder {self._root} did not do what it was asked: {error.strerror}. The backup "
-                "itself is untouched."
+                f"The offsite folder {self._root} did not do what it was asked: {error.strerror}. What was "
+                "to be copied is untouched."
             ) from error

@@ -107,13 +107,13 @@ class S3Store:
         except (BotoConnectionError, HTTPClientError) as error:
             where = self._options.endpoint or "S3"
             raise StorageError(
-                f"{where} cannot be reached, or broke off. The backup itself is untouched; copy it again."
+                f"{where} cannot be reached, or broke off. What was to be copied is untouched; copy it again."
             ) from error
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
             why = REFUSALS.get(code, f"It said: {code or 'nothing'}.")
             raise StorageError(
-                f"{self.address} did not do what it was asked. {why} The backup itself is untouched."
+                f"{self.address} did not do what it was asked. {why} What was to be copied is untouched."
             ) from error
         except (BotoCoreError, Boto3Error) as error:
             raise StorageError(f"{self.address} could not be used: {error}.") from error

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-POLICIES = {"public", "identified", "member", "enrolled", "operator", "approver", "administrator"}
+POLICIES = {"public", "identified", "member", "enrolled", "operator", "approver", "administrator", "token"}
 
 # What anybody may call without signing in, by name. Whoever adds to this list has thought about it.
 PUBLIC = {

@@ -117,6 +117,8 @@ def test_it_starts_says_how_to_sign_in_and_stops_everything(up: StartUp, data: P
     password = running.says(r"^  admin@localhost  (\S{20})$").group(1)
     assert running.answers()
     assert (data / "environment").stat().st_mode & 0o777 == 0o600
+    assert (data / "signing-key.pem").stat().st_mode & 0o777 == 0o600
+    assert (data / "heads").is_dir()
 
     family = running.family()
     secrets = {password, *re.findall(r"(?:KEY=|:)([A-Za-z0-9_=-]{32,})", (data / "environment").read_text())}

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from deployctl.accounts.models import SignIn
+from deployctl.accounts.models import ApiToken, SignIn
 from deployctl.accounts.testing import current_code
 from deployctl.runs.models import Backup
 from signoff import record as records
@@ -29,6 +29,7 @@ from tests.matrix.rules import (
     PUBLIC,
     SLOT,
     TEAM,
+    TOKEN,
     Rule,
 )
 from tests.matrix.world import Side, World
@@ -113,6 +114,12 @@ def somebody(world: World, _side: Side) -> dict[str, Any]:
 
 def version(world: World, _side: Side) -> dict[str, Any]:
     return {"slug": world.version.template.slug, "number": world.version.number}
+
+
+def token(world: World, _side: Side) -> dict[str, Any]:
+    """A token of somebody's."""
+    made, _ = ApiToken.objects.issue(by=world.somebody, name="CI", scopes=["gate:pre"], days=1)
+    return {"number": made.pk}
 
 
 def session_of_somebody(world: World, _side: Side) -> dict[str, Any]:
@@ -232,7 +239,12 @@ PEOPLE = [
     act("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
     undo("runs:person_role", FRESH_ADMINISTRATOR, role_of_somebody),
     undo("accounts:person_factor", FRESH_ADMINISTRATOR, somebody),
+    read("accounts:tokens", ADMINISTRATOR),
+    read("accounts:new_token", FRESH_ADMINISTRATOR),
+    act("accounts:new_token", FRESH_ADMINISTRATOR),
+    undo("accounts:token", FRESH_ADMINISTRATOR, token),
     read("audit:entries", APPROVER),
+    read("audit:export", APPROVER),
     act("audit:verification", APPROVER),
 ]
 
@@ -342,6 +354,16 @@ GATES = [
     act("signoff:signature_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
 ]
 
+EVIDENCE = [
+    read("signoff:evidence", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
+    act("signoff:packs", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
+    read("signoff:pack_file", MEMBER, lambda _world, side: {"number": side.pack.pk, "kind": "json"}),
+    act("signoff:pack_verification", MEMBER, number(lambda side: side.pack)),
+    read("signoff:target_period", MEMBER, target),
+    act("signoff:target_period", MEMBER, target),
+    read("api:gate", TOKEN, deployment),
+]
+
 # Last what changes the session itself.
 LEAVING = [
     act("accounts:passkey_registration", NEW_FACTOR),
@@ -363,5 +385,6 @@ CASES = [
     *ITEMS,
     *TEMPLATES,
     *GATES,
+    *EVIDENCE,
     *LEAVING,
 ]

@@ -30,6 +30,7 @@ class Rule:
             part but "slot". Or "keeper": operators who are the target's Database Administrator, which none of
             the kinds is, and administrators.
         absent: for everybody who is let in, there is no such thing.
+        token: for programs only, by an API token; nobody's session opens it.
         half_suffices: the password alone is enough, where the code is still owed.
         leads_to_code: the same, and who has to set up a factor is sent there by the page itself.
         leads_to_sign_in: who has not begun to sign in is sent there, others to the first page.
@@ -44,6 +45,7 @@ class Rule:
     leads_to_code: bool = False
     leads_to_sign_in: bool = False
     half_suffices: bool = False
+    token: bool = False
 
 
 PUBLIC = Rule(signed_in=False)
@@ -60,6 +62,7 @@ TEAM = Rule(part="team")
 DBA = Rule(part="dba")
 LEADING = Rule(enrolled=True, part="leading")
 HALTING = Rule(enrolled=True, part="team")
+TOKEN = Rule(token=True)
 KEEPER = Rule(enrolled=True, permission="operator", fresh=True, part="keeper")
 SLOT = Rule(enrolled=True, permission="approver", part="slot")
 
@@ -95,6 +98,8 @@ class Kind:
 
 def expected(rule: Rule, kind: Kind, *, own: bool) -> Answer:
     """What a kind of person is answered under a rule."""
+    if rule.token:
+        return Answer.SIGN_IN
     if not rule.signed_in:
         return Answer.LET_IN
     if not kind.signed_in:

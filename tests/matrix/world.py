@@ -17,7 +17,7 @@ from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import enrol, sign_in
 from deployctl.audit import Machine
 from deployctl.runs.models import Run, Target
-from signoff.models import Gate, Slot
+from signoff.models import EvidencePack, Gate, Slot
 from tests.checklists import deployments
 from tests.matrix.rules import Kind
 from tests.people import person
@@ -57,6 +57,7 @@ class Side:
     run: Run
     gate: Gate
     slot: Slot
+    pack: EvidencePack
 
 
 @dataclass
@@ -111,6 +112,7 @@ def _side(name: str, version: TemplateVersion, team: list[tuple[User, str]]) -> 
         run=Run.request(target=target, kind="connect", params={}, by=MACHINE),
         gate=gate,
         slot=Slot.objects.get(gate=gate, role=Role.DEVOPS_LEAD),
+        pack=EvidencePack.export(deployment, MACHINE),
     )
 
 

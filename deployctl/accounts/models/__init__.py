@@ -1,3 +1,4 @@
+from deployctl.accounts.models.api_token import ApiToken
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.passkey_challenge import PasskeyChallenge
 from deployctl.accounts.models.reauthentication import Reauthentication
@@ -11,6 +12,7 @@ from deployctl.accounts.models.user import User
 from deployctl.accounts.models.passkey import Passkey
 
 __all__ = [
+    "ApiToken",
     "Grant",
     "Passkey",
     "PasskeyChallenge",

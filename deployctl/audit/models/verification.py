@@ -15,13 +15,17 @@ class VerificationManager(models.Manager["Verification"]):
     """Verifications, newest first."""
 
     def perform(self, *, by: Actor, expected_head: Head | None = None) -> Verification:
-        """Verify the chain now and keep the result.
+        """Verify the chain now, also against the heads that are kept elsewhere, and keep the result.
 
         Args:
             by: who asks for it.
             expected_head: a head noted earlier, which the chain must still contain.
         """
-        result = verification.verify(expected_head)
+        from deployctl.audit import places  # it knows the models
+
+        elsewhere = places.kept()
+        noted = [expected_head] if expected_head else []
+        result = verification.verify(*noted, *elsewhere.heads)
         with transaction.atomic():
             row = self.create(
                 by_name=actor_name(by),
@@ -30,11 +34,19 @@ class VerificationManager(models.Manager["Verification"]):
                 first_broken_sequence=result.first_broken_sequence,
                 reason=result.reason,
                 head_hash=result.head.hash,
+                heads=len(elsewhere.heads),
+                problems=elsewhere.problems,
             )
             audit.append(
                 Action.CHAIN_VERIFIED,
                 by=by,
-                data={"ok": result.ok, "checked": result.checked, "reason": result.reason},
+                data={
+                    "ok": result.ok,
+                    "checked": result.checked,
+                    "reason": result.reason,
+                    "heads": len(elsewhere.heads),
+                    "problems": elsewhere.problems,
+                },
             )
         return row
 
@@ -50,6 +62,9 @@ class Verification(models.Model):
     head_hash = models.CharField(max_length=64)
     first_broken_sequence = models.BigIntegerField(null=True)
     reason = models.TextField(blank=True)
+    # How many heads kept elsewhere the chain was compared with, and sentences about what is wrong there.
+    heads = models.IntegerField(default=0)
+    problems = models.JSONField(default=list)
 
     objects = VerificationManager()
 

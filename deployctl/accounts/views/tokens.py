@@ -1,0 +1,53 @@
+"""API tokens, for administrators: which there are, making one, ending one."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from deployctl.accounts.forms_tokens import NewTokenForm
+from deployctl.accounts.models import ApiToken
+from deployctl.accounts.policies import administrator, step_up
+from deployctl.accounts.requests import person
+from deployctl.web.http import see_other
+
+
+@administrator
+@require_safe
+def tokens(request: HttpRequest) -> HttpResponse:
+    """Every token there was."""
+    found = ApiToken.objects.select_related("owner")
+    return render(request, "accounts/tokens.html", {"tokens": found})
+
+
+@administrator
+@step_up
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def new_token(request: HttpRequest) -> HttpResponse:
+    """Make a token, and show it this once."""
+    form = NewTokenForm(request.POST or None)
+    if form.is_valid():
+        made, text = ApiToken.objects.issue(
+            by=person(request),
+            name=form.cleaned_data["name"],
+            scopes=form.cleaned_data["scopes"],
+            days=form.cleaned_data["days"],
+        )
+        return render(request, "accounts/token_made.html", {"token": made, "text": text})
+    return render(request, "accounts/token_new.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@administrator
+@step_up
+@require_http_methods(["DELETE"])
+def token(request: HttpRequest, number: int) -> HttpResponse:
+    """Revoke a token."""
+    found = get_object_or_404(ApiToken, pk=number)
+    found.revoke(by=person(request))
+    messages.success(request, f"The token {found.name} is revoked; it opens nothing any more.")
+    return see_other(request, reverse("accounts:tokens"))

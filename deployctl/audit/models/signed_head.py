@@ -1,0 +1,92 @@
+"""The end of the chain at some moment, signed with a key that is not in the database."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from deployctl.audit import keys, sealing
+from deployctl.audit.models.entry import Entry
+from deployctl.errors import Refusal
+
+SCHEMA = "deployctl.head/1"
+
+
+class SignedHeadManager(models.Manager["SignedHead"]):
+    """Signed heads, newest first."""
+
+    def sign(self) -> SignedHead:
+        """Sign the end of the chain as it is now; where that was done already, the same head again.
+
+        Raises:
+            NoSigningKey: there is no key.
+            Refusal: the chain is empty.
+        """
+        key = keys.signing_key()
+        last = Entry.objects.order_by("-sequence").first()
+        if last is None:
+            raise Refusal("The audit chain has no entry yet, so there is nothing to sign.")
+        statement = sealing.sealed(
+            {
+                "schema": SCHEMA,
+                "sequence": last.sequence,
+                "hash": last.hash,
+                "at": timezone.now().isoformat(timespec="microseconds"),
+            },
+            key,
+        )
+        # Several processes may sign at once; the first one's head stands.
+        head, _ = self.get_or_create(
+            sequence=last.sequence,
+            hash=last.hash,
+            public_key=statement["public_key"],
+            defaults={"statement": statement},
+        )
+        return head
+
+    def covering(self, sequence: int) -> SignedHead:
+        """The earliest head of the present key that covers an entry; signed now where there is none.
+
+        Raises:
+            NoSigningKey: there is no key.
+        """
+        present = sealing.public_of(keys.signing_key())
+        found = self.filter(sequence__gte=sequence, public_key=present).order_by("sequence").first()
+        return found or self.sign()
+
+
+class SignedHead(models.Model):
+    """A head with its signature; `statement` is what is exported."""
+
+    sequence = models.BigIntegerField()
+    hash = models.CharField(max_length=64)
+    public_key = models.CharField(max_length=64)
+    statement = models.JSONField()
+    at = models.DateTimeField(auto_now_add=True)
+    # When it was written to a place outside the database, and where; empty until then.
+    exported_at = models.DateTimeField(null=True)
+    exported_to = models.CharField(max_length=500, blank=True)
+
+    objects: ClassVar[SignedHeadManager] = SignedHeadManager()
+
+    class Meta:
+        ordering = ["-sequence", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["sequence", "hash", "public_key"], name="one_signed_head_each")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sequence}:{self.hash}"
+
+    @property
+    def signed(self) -> dict[str, Any]:
+        """The statement that was signed, with its signature."""
+        said: dict[str, Any] = self.statement
+        return said
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the key that signed it."""
+        return sealing.fingerprint(self.public_key)

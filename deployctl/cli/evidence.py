@@ -1,0 +1,131 @@
+"""`deployctl evidence`: export what proves deployments."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployctl.cli import _django
+from deployctl.cli._output import json_option, print_facts, print_rows
+from deployctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from deployctl.audit import Machine
+
+DAY = click.DateTime(["%Y-%m-%d"])
+FORMATS = ("json", "pdf", "md")
+
+
+@click.group()
+def evidence() -> None:
+    """Export evidence of deployments; `deployctl verify` checks it anywhere."""
+
+
+@evidence.command()
+@click.option("--deployment", type=click.IntRange(1), help="The number of one deployment …")
+@click.option("--target", "target_name", help="… or all deployments of a target, with --from and --to.")
+@click.option("--from", "since", type=DAY, help="The first day (UTC) on which a window opened.")
+@click.option("--to", "until", type=DAY, help="The last day (UTC).")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(FORMATS),
+    multiple=True,
+    help="For one deployment: pack, document, checklist; all three unless said otherwise.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="The folder to write into; else this one.",
+)
+@json_option
+def export(
+    *,
+    deployment: int | None,
+    target_name: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    formats: tuple[str, ...],
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Export the evidence of a deployment, or of a target's deployments between two days."""
+    if (deployment is None) == (target_name is None):
+        raise InvalidInput("Say which: --deployment NUMBER, or --target NAME with --from and --to.")
+    _django.setup()
+    output.mkdir(parents=True, exist_ok=True)
+    if deployment is not None:
+        written = _one(deployment, formats or FORMATS, output)
+    elif since is None or until is None:
+        raise InvalidInput("A period needs both days: --from and --to. Nothing was exported.")
+    else:
+        written = [_period(target_name or "", since, until, output)]
+    if as_json:
+        print_facts({"files": [str(path) for path in written]}, as_json=True)
+        return
+    for path in written:
+        click.echo(f"Written: {path}")
+
+
+@evidence.command("list")
+@click.option("--deployment", type=click.IntRange(1), help="Only those of one deployment.")
+@json_option
+def list_(*, deployment: int | None, as_json: bool) -> None:
+    """List the packs that were exported, newest first."""
+    _django.setup()
+    from signoff.models import EvidencePack
+
+    found = EvidencePack.objects.all()
+    if deployment is not None:
+        found = found.filter(deployment=deployment)
+    fields = ("deployment_id", "made_at", "by_name", "is_final", "size_bytes", "digest", "head", "problem")
+    columns = {"deployment_id": "deployment", "made_at": "exported", "by_name": "by", "is_final": "final"}
+    columns |= {"digest": "SHA-256"}
+    print_rows(found.values(*fields), columns=columns, as_json=as_json, empty="Nothing was exported yet.")
+
+
+def _one(number: int, formats: tuple[str, ...], folder: Path) -> list[Path]:
+    from checklists.models import Deployment
+    from signoff.evidence import checklist, document
+    from signoff.models import EvidencePack
+
+    found = Deployment.objects.filter(pk=number).first()
+    if found is None:
+        raise InvalidInput(f"There is no deployment {number}. Nothing was exported.")
+    pack = EvidencePack.export(found, _command_line())
+    content = pack.content()
+    written = []
+    for kind in formats:
+        path = folder / pack.file_name(kind)
+        if kind == "json":
+            path.write_bytes(content)
+        elif kind == "pdf":
+            path.write_bytes(document.render(json.loads(content), pack.digest))
+        else:
+            path.write_text(checklist.render(json.loads(content), pack.digest), encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def _period(name: str, since: datetime, until: datetime, folder: Path) -> Path:
+    from deployctl.runs.models import Target
+    from signoff.evidence import period
+
+    target = Target.objects.called(name)
+    path = folder / period.file_name(target, since.date(), until.date())
+    with period.archive(target, since.date(), until.date(), _command_line()) as made, path.open("wb") as file:
+        shutil.copyfileobj(made, file)
+    return path
+
+
+def _command_line() -> Machine:
+    from deployctl.audit import Machine
+
+    return Machine(f"command line: {getpass.getuser()}")

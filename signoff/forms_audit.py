@@ -1,0 +1,47 @@
+"""Which entries of the audit log to show, and where in them the reader is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from deployctl.accounts.forms import PLAUSIBLE
+from deployctl.accounts.models import User
+from deployctl.audit import Action
+from deployctl.runs.models import Target
+
+
+class EntryFilterForm(forms.Form):
+    """Every condition narrows down what is shown; they stand in the page's address."""
+
+    action = forms.ChoiceField(required=False)
+    person = forms.ModelChoiceField(User.objects.all(), required=False, empty_label="Anybody")
+    target = forms.ModelChoiceField(
+        Target.objects.all(), required=False, empty_label="Any target", to_field_name="name"
+    )
+    deployment = forms.IntegerField(required=False, min_value=1, label="Deployment number")
+    subject = forms.CharField(required=False, max_length=100, help_text="A part of its name.")
+    since = forms.DateField(
+        required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
+    )
+    until = forms.DateField(
+        required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        actions = sorted(str(action) for action in Action)
+        nouns = sorted({action.partition(".")[0] for action in actions})
+        self.fields["action"] = forms.ChoiceField(
+            required=False,
+            choices=[
+                ("", "Anything"),
+                ("By kind", [(f"{noun}.", noun.replace("_", " ").capitalize()) for noun in nouns]),
+                ("Exactly", [(action, action) for action in actions]),
+            ],
+        )
+
+    def said(self) -> dict[str, str]:
+        """The conditions in words, for the record of an export."""
+        return {name: str(value) for name, value in self.cleaned_data.items() if value}

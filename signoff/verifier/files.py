@@ -1,0 +1,32 @@
+"""Verifying a file of any kind that deployctl exports."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from signoff.verifier import lines, pack, period
+from signoff.verifier.findings import Finding
+
+
+def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
+    """Find out what a file is, and verify it.
+
+    Args:
+        path: the file.
+        trusted: public keys or fingerprints, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        beginning = stream.read(4)
+        stream.seek(0)
+        if beginning.startswith(b"PK"):
+            return period.verify(path, trusted)
+        first = stream.readline()
+        # An entry of the audit log, or the closing line of an export without any.
+        if first.startswith((b'{"action":', b'{"entries":')):
+            stream.seek(0)
+            return lines.verify(stream, trusted)
+        return pack.verify(first + stream.read(), trusted)

@@ -1,0 +1,124 @@
+"""Verifying a period pack: an archive of evidence packs with a signed list of its files.
+
+The archive itself has one exact form (nothing compressed, fixed times, files in the order of the list), so
+that no byte of it, not even between the files, can change unnoticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import zipfile
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from signoff.verifier import form, pack
+from signoff.verifier.findings import Finding
+
+LIST = "contents.json"
+CHUNK = 1 << 20
+# The earliest that an archive can say (APPNOTE 4.4.6).
+NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def write(stream: BinaryIO, files: Iterable[tuple[str, BinaryIO]]) -> None:
+    """Write an archive in its one form.
+
+    Args:
+        stream: where to.
+        files: names with their contents, in order.
+    """
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in files:
+            info = zipfile.ZipInfo(name, NO_TIME)
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            with archive.open(info, "w") as member:
+                while chunk := content.read(CHUNK):
+                    member.write(chunk)
+
+
+def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
+    """Verify an archive and every pack in it.
+
+    Args:
+        path: the archive.
+        trusted: as for `pack.verify`.
+    """
+    finding = Finding("period pack")
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            _check_list(archive, trusted, finding)
+            for name in archive.namelist():
+                _check_file(archive, name, trusted, finding)
+            if finding.ok:
+                _check_form(path, archive, finding)
+    # A damaged archive can ask for methods, features and places that there are not.
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
+        finding.add("", f"The archive is damaged: {error}.")
+    return finding
+
+
+def _check_list(archive: zipfile.ZipFile, trusted: Collection[str], finding: Finding) -> None:
+    names = archive.namelist()
+    if LIST not in names:
+        finding.add(LIST, "The signed list of files is missing.")
+        return
+    own = Finding("list")
+    listed = pack.canonical_json(archive.read(LIST), own)
+    if listed is not None and pack.has_form(listed, own):
+        pack.check_key(listed["seal"], trusted, own)
+        pack.check_seal(listed["contents"], listed["seal"], form.PERIOD_SCHEMA, own)
+        finding.fingerprint, finding.key_is_trusted = own.fingerprint, own.key_is_trusted
+        with own.inside("/contents/files"):
+            _compare(archive, listed["contents"]["files"], finding)
+        with own.inside("/contents/about"):
+            finding.facts = dict(listed["contents"]["about"])
+    for problem in own.problems:
+        finding.add(f"{LIST}{problem.place}", problem.sentence)
+
+
+def _compare(archive: zipfile.ZipFile, files: list[dict[str, str]], finding: Finding) -> None:
+    listed = [file["name"] for file in files]
+    if [name for name in archive.namelist() if name != LIST] != listed:
+        odd = sorted(set(listed) ^ (set(archive.namelist()) - {LIST}))
+        finding.add(odd[0] if odd else LIST, "The files are not those of the signed list.")
+    for file in files:
+        if file["name"] in archive.namelist() and _digest(archive, file["name"]) != file["sha256"]:
+            finding.add(file["name"], "This was changed: its digest is not the one that was signed.")
+
+
+def _check_file(archive: zipfile.ZipFile, name: str, trusted: Collection[str], finding: Finding) -> None:
+    if name == LIST or not name.endswith(".json"):
+        return
+    for problem in pack.verify(archive.read(name), trusted).problems:
+        finding.add(f"{name}{problem.place}", problem.sentence)
+
+
+def _check_form(path: Path, archive: zipfile.ZipFile, finding: Finding) -> None:
+    """Write the same archive again, and compare the two."""
+    with tempfile.TemporaryFile() as again, path.open("rb") as given:
+        write(again, ((name, _opened(archive, name)) for name in archive.namelist()))
+        again.seek(0)
+        offset = 0
+        while True:
+            expected, found = again.read(CHUNK), given.read(CHUNK)
+            if expected != found:
+                offset += pack.first_difference(expected, found)
+                finding.add(f"byte {offset}", "The archive is not written as it was exported.")
+                return
+            if not expected:
+                return
+            offset += len(expected)
+
+
+def _digest(archive: zipfile.ZipFile, name: str) -> str:
+    digest = hashlib.sha256()
+    with archive.open(name) as member:
+        while chunk := member.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _opened(archive: zipfile.ZipFile, name: str) -> BinaryIO:
+    return archive.open(name)  # type: ignore[return-value]

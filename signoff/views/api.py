@@ -1,0 +1,29 @@
+"""What programs may ask, with an API token; answers are JSON."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from checklists.models import Deployment
+from deployctl.accounts import api
+from deployctl.accounts.models.api_token import Scope
+from signoff import verdict
+
+SCOPES = {"pre": Scope.GATE_PRE, "post": Scope.GATE_POST}
+
+
+@require_safe
+@api.token
+def gate(request: HttpRequest, number: int) -> JsonResponse:
+    """GO or NO-GO for `?stage=pre` or `?stage=post`."""
+    stage = request.GET.get("stage", "")
+    if stage not in SCOPES:
+        return JsonResponse({"error": "Ask for ?stage=pre or ?stage=post."}, status=422)
+    api.require(request, SCOPES[stage])
+    found = Deployment.objects.select_related("target").filter(pk=number).first()
+    if found is None:
+        return JsonResponse({"error": f"There is no deployment {number}."}, status=404)
+    response = JsonResponse(verdict.of(found, stage).as_json())
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,180 @@
+"""Signed heads: kept outside the database, they show what the chain alone cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from deployctl import audit
+from deployctl.audit import Action, Machine, keys, places, sealing, tasks
+from deployctl.audit.models import Entry, SignedHead, Verification
+from deployctl.errors import DeployctlError, Refusal
+
+TEST = Machine("test")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for heads."""
+    monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", [tmp_path.as_uri()])
+    return tmp_path
+
+
+@pytest.fixture
+def chain(db: Any) -> None:
+    grow(6)
+
+
+def grow(count: int) -> None:
+    for number in range(count):
+        audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number})
+
+
+def signed_by_another(text: str) -> str:
+    """The same head under another key."""
+    said = {name: value for name, value in json.loads(text).items() if name != "signature"}
+    return json.dumps(sealing.sealed(said, sealing.read_private(sealing.new_key())))
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted((folder / places.FOLDER).iterdir())
+
+
+def cut_after(sequence: int) -> None:
+    """What only the owner of the table can do."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
+        cursor.execute("DELETE FROM audit_entry WHERE sequence > %s", [sequence])
+        cursor.execute("ALTER TABLE audit_entry ENABLE TRIGGER audit_entry_append_only")
+
+
+def test_the_head_is_signed_and_kept_in_the_folder(chain: None, folder: Path) -> None:
+    tasks.sign_head()
+    tasks.sign_head()
+    [file] = files_in(folder)
+    statement = json.loads(file.read_bytes())
+    assert sealing.is_genuine(statement)
+    assert statement["public_key"] == keys.public_key()
+    assert (statement["sequence"], statement["hash"]) == (6, Entry.objects.get(sequence=6).hash)
+    head = SignedHead.objects.get()
+    assert head.exported_to == str(folder)
+
+
+def test_verification_compares_with_the_heads_kept_elsewhere(chain: None, folder: Path) -> None:
+    tasks.sign_head()
+    tasks.verify_chain()
+    kept = Verification.objects.get()
+    assert (kept.ok, kept.heads, kept.problems, kept.by_name) == (True, 1, [], "schedule")
+
+
+def test_a_missing_tail_is_found_without_anybody_giving_a_head(chain: None, folder: Path) -> None:
+    tasks.sign_head()
+    cut_after(4)
+    result = Verification.objects.perform(by=TEST)
+    assert (result.ok, result.first_broken_sequence) == (False, 5)
+    assert "entry 6 was noted as the head" in result.reason
+
+
+def test_a_rewritten_chain_is_found(chain: None, folder: Path) -> None:
+    tasks.sign_head()
+    cut_after(0)
+    grow(9)
+    result = Verification.objects.perform(by=TEST)
+    assert (result.ok, result.first_broken_sequence) == (False, 6)
+    assert "rewritten" in result.reason
+
+
+def test_an_older_head_convicts_a_chain_that_was_rewritten_and_signed_anew(chain: None, folder: Path) -> None:
+    tasks.sign_head()
+    cut_after(0)
+    grow(9)
+    tasks.sign_head()
+    result = Verification.objects.perform(by=TEST)
+    assert (result.ok, result.heads, result.first_broken_sequence) == (False, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace('"sequence":6', '"sequence":5'), "was changed"),
+        (lambda text: text[:-30], "is no signed head"),
+        (lambda _text: "x" * 20_000, "is no signed head"),
+        (signed_by_another, "signed with another key"),
+    ],
+    ids=["edited", "cut", "too large", "signed over"],
+)
+def test_a_head_that_is_not_ours_is_told_and_not_believed(
+    chain: None, folder: Path, change: Any, words: str
+) -> None:
+    tasks.sign_head()
+    [file] = files_in(folder)
+    file.write_text(change(file.read_text()))
+    result = Verification.objects.perform(by=TEST)
+    assert (result.ok, result.heads) == (True, 0)
+    assert words in result.problems[0]
+
+
+def test_heads_of_a_former_key_count_where_it_is_named(
+    chain: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks.sign_head()
+    former = keys.public_key()
+    monkeypatch.setattr(settings, "DEPLOYCTL_SIGNING_KEY", sealing.new_key())
+    assert "signed with another key" in Verification.objects.perform(by=TEST).problems[0]
+    monkeypatch.setattr(settings, "DEPLOYCTL_FORMER_KEYS", [former])
+    assert Verification.objects.perform(by=TEST).heads == 1
+
+
+def test_a_place_that_is_not_there_is_told_and_the_chain_is_verified_all_the_same(
+    chain: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", ["file:///nonexistent/heads"])
+    result = Verification.objects.perform(by=TEST)
+    assert result.ok
+    assert "Is its disk mounted?" in result.problems[0]
+    with pytest.raises(DeployctlError, match="Is its disk mounted"):
+        tasks.sign_head()
+    assert SignedHead.objects.get().exported_at is None
+
+
+def test_a_setting_that_cannot_be_used_is_named(chain: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", ["ftp://example.org/heads"])
+    assert "DEPLOYCTL_HEADS cannot be used" in Verification.objects.perform(by=TEST).problems[0]
+
+
+def test_without_a_place_the_head_is_signed_and_exporting_it_is_refused(chain: None) -> None:
+    tasks.sign_head()
+    with pytest.raises(DeployctlError, match="DEPLOYCTL_HEADS names no other place"):
+        places.export(SignedHead.objects.get())
+
+
+def test_an_empty_chain_has_no_head(db: Any) -> None:
+    with pytest.raises(Refusal, match="no entry yet"):
+        SignedHead.objects.sign()
+
+
+def test_without_a_key_nothing_is_signed(
+    chain: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(settings, "DEPLOYCTL_SIGNING_KEY", "")
+    monkeypatch.setattr(settings, "DEPLOYCTL_DATA", tmp_path)
+    with pytest.raises(keys.NoSigningKey, match="openssl genpkey"):
+        SignedHead.objects.sign()
+    (tmp_path / keys.FILE).write_text("no key")
+    with pytest.raises(keys.NoSigningKey, match="cannot be used"):
+        SignedHead.objects.sign()
+    (tmp_path / keys.FILE).write_text(sealing.new_key())
+    assert SignedHead.objects.sign().sequence == 6
+
+
+def test_a_public_key_is_read_from_its_pem_and_from_hexadecimal() -> None:
+    public = sealing.public_of(sealing.read_private(sealing.new_key()))
+    assert sealing.read_public(sealing.public_pem(public)) == sealing.read_public(public.upper()) == public
+    with pytest.raises(sealing.UnusableKey):
+        sealing.read_public("nonsense")

@@ -1,0 +1,44 @@
+"""`deployctl evidence`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from checklists.models import Deployment
+from deployctl.audit import keys
+from deployctl.cli.evidence import evidence
+from deployctl.errors import InvalidInput
+from signoff.models import EvidencePack
+from signoff.verifier import files
+from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(evidence, arguments)
+
+
+def test_a_deployment_is_exported_in_three_forms(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
+    made = call("export", "--deployment", str(deployment.pk), "--output", str(tmp_path), "--json")
+    written = [Path(path) for path in json.loads(made.output)["files"]]
+    assert sorted(path.suffix for path in written) == [".json", ".md", ".pdf"]
+    pack = next(path for path in written if path.suffix == ".json")
+    assert files.verify(pack, [keys.public_key()]).ok
+    assert EvidencePack.objects.get().digest in call("list").output
+
+
+def test_a_period_is_exported_as_one_archive(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
+    made = call(
+        *("export", "--target", "shop", "--from", "2020-01-01", "--to", "2999-12-31"),
+        *("--output", str(tmp_path)),
+    )
+    assert made.exit_code == 0, made.output
+    [archive] = tmp_path.glob("*.zip")
+    assert files.verify(archive).ok
+
+
+def test_what_to_export_has_to_be_said(deployment: Deployment) -> None:  # noqa: F811
+    for arguments in [(), ("--deployment", "1", "--target", "shop"), ("--target", "shop")]:
+        assert isinstance(call("export", *arguments).exception, InvalidInput), arguments

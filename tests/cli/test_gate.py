@@ -1,0 +1,50 @@
+"""`deployctl gate`: a pipeline branches on its exit status."""
+
+from __future__ import annotations
+
+import json
+
+from click.testing import CliRunner, Result
+
+from checklists.models import Deployment
+from deployctl.accounts.models import User
+from deployctl.accounts.testing import enrol
+from deployctl.cli.gate import NO_GO, NOT_SIGNED, gate
+from deployctl.errors import InvalidInput
+from tests.checklists.deployments import item
+from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
+from tests.signoff.signing import MACHINE, sign
+
+
+def ask(deployment: Deployment, *arguments: str) -> Result:  # noqa: F811
+    return CliRunner().invoke(gate, [str(deployment.pk), "--stage", "pre", *arguments])
+
+
+def test_nothing_in_the_way_is_0_and_being_signed_is_asked_for_apart(
+    deployment: Deployment,  # noqa: F811
+    dba: User,
+    devops_lead: User,
+) -> None:
+    enrol(dba)
+    enrol(devops_lead)
+    go = ask(deployment)
+    assert (go.exit_code, go.output) == (0, "GO: Shop goes live, stage pre, not signed\n")
+    assert ask(deployment, "--signed").exit_code == NOT_SIGNED
+    sign(deployment, dba, "dba")
+    sign(deployment, devops_lead, "devops_lead")
+    assert ask(deployment, "--signed").exit_code == 0
+
+
+def test_every_blocker_is_listed_and_the_status_is_3(deployment: Deployment) -> None:  # noqa: F811
+    item(deployment, "Server is there").undo(MACHINE)
+    no_go = ask(deployment)
+    assert (no_go.exit_code, "“Server is there” is open." in no_go.output) == (NO_GO, True)
+    said = json.loads(ask(deployment, "--json").output)
+    assert (said["verdict"], said["go"], said["stage"]) == ("NO-GO", False, "pre")
+    assert said["blockers"][0]["url"].startswith(f"/deployments/{deployment.pk}/")
+
+
+def test_what_cannot_be_answered_is_neither_go_nor_no_go(deployment: Deployment) -> None:  # noqa: F811
+    unknown = CliRunner().invoke(gate, ["4711", "--stage", "pre"])
+    assert isinstance(unknown.exception, InvalidInput)
+    assert CliRunner().invoke(gate, [str(deployment.pk), "--stage", "later"]).exit_code == 2

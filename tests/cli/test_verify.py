@@ -1,0 +1,64 @@
+"""`deployctl verify` on a machine that has nothing but deployctl."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deployctl.audit import keys, sealing
+from signoff.models import EvidencePack
+from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
+from tests.signoff.evidence.conftest import pack, signed  # noqa: F401 (fixtures)
+
+ALONE = """
+import sys
+from deployctl.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    assert not loaded & {"django", "celery"}, "Django was loaded"
+"""
+
+
+def verify(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, with an empty environment, in a folder without settings."""
+    argv = [sys.executable, "-c", ALONE, "verify", *map(str, arguments)]
+    return subprocess.run(argv, env={"LANG": "C.UTF-8"}, cwd="/", capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def file(pack: EvidencePack, tmp_path: Path) -> Path:  # noqa: F811
+    path = tmp_path / "pack.json"
+    path.write_bytes(pack.content())
+    return path
+
+
+def test_a_pack_is_verified_without_django_database_or_environment(file: Path, tmp_path: Path) -> None:
+    alone = verify(file)
+    assert (alone.returncode, "byte for byte" in alone.stdout) == (0, True), alone.stderr
+    assert "The key is the file's own" in alone.stderr
+    key_file = tmp_path / "key.pem"
+    key_file.write_text(sealing.public_pem(keys.public_key()))
+    trusted = verify(file, "--public-key", key_file)
+    assert (trusted.returncode, trusted.stderr) == (0, "")
+    assert "signatures: 2" in trusted.stdout
+
+    file.write_bytes(file.read_bytes().replace(b"Anybody checks", b"Nobody checks!", 1))
+    broken = verify(file, "--json")
+    assert broken.returncode == 1
+    said = json.loads(broken.stdout)
+    assert not said["ok"]
+    assert said["problems"][0]["place"].startswith("/contents/")
+
+
+def test_a_key_that_cannot_be_used_is_a_sentence(file: Path, tmp_path: Path) -> None:
+    nonsense = tmp_path / "nonsense"
+    nonsense.write_text("nonsense")
+    refused = verify(file, "--public-key", nonsense)
+    assert (refused.returncode, "cannot be used as a key" in refused.stderr) == (1, True)
+    assert "is no fingerprint" in verify(file, "--fingerprint", "abc").stderr

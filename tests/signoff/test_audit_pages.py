@@ -1,0 +1,86 @@
+"""The audit log as a page: neighbouring pages, targets, export."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from checklists.models import Deployment
+from deployctl import audit
+from deployctl.accounts.models import User
+from deployctl.audit import Action, keys
+from deployctl.audit.models import Entry
+from signoff.verifier import lines
+from signoff.views import audit as page
+from tests.checklists import deployments
+from tests.signoff.signing import MACHINE
+
+
+@pytest.fixture
+def office(cto: User, signed_in: Any) -> Client:
+    browser: Client = signed_in(cto)
+    return browser
+
+
+def numbers(answer: Any) -> list[int]:
+    return [int(number) for number in re.findall(r'id="entry-(\d+)"', answer.text)]
+
+
+def test_pages_go_on_from_an_entry_and_hold_their_place(
+    office: Client, dba: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "PER_PAGE", 3)
+    made = [audit.append(Action.ITEM_COMPLETED, by=dba, data={"n": n}).sequence for n in range(8)]
+    newest_first = made[::-1]
+    first = office.get("/audit/?action=item.")
+    assert numbers(first) == newest_first[:3]
+    assert f"before={newest_first[2]}" in first.text
+    assert "after=" not in first.text
+    audit.append(Action.ITEM_COMPLETED, by=dba)
+    second = office.get(f"/audit/?action=item.&before={newest_first[2]}")
+    assert numbers(second) == newest_first[3:6]
+    assert "?action=item.&amp;after=" in second.text
+    last = office.get(f"/audit/?action=item.&before={newest_first[5]}")
+    assert numbers(last) == newest_first[6:]
+    assert "before=" not in last.text.partition('class="pagination"')[2]
+    assert numbers(office.get(f"/audit/?action=item.&after={newest_first[6]}")) == newest_first[3:6]
+
+
+def test_a_page_counts_nothing(office: Client, dba: User, django_assert_max_num_queries: Any) -> None:
+    office.get("/audit/")
+    with django_assert_max_num_queries(20) as asked:
+        office.get("/audit/?action=item.")
+    assert not any(
+        "COUNT(" in query["sql"] for query in asked.captured_queries if "audit_entry" in query["sql"]
+    )
+
+
+def test_a_target_means_its_deployments_runs_and_itself(office: Client, deployment: Deployment) -> None:
+    other = deployments.a_target("depot")
+    audit.append(Action.TARGET_EDITED, by=MACHINE, subject=other)
+    of_shop = numbers(office.get("/audit/?target=shop"))
+    of_deployment = numbers(office.get(f"/audit/?deployment={deployment.pk}"))
+    assert set(of_deployment) < set(of_shop)
+    shown = Entry.objects.filter(sequence__in=of_shop)
+    assert {entry.subject for entry in shown if entry.subject_type == "runs.target"} == {"shop"}
+
+
+def test_what_is_shown_can_be_exported_and_verifies(
+    office: Client, deployment: Deployment, cto: User
+) -> None:
+    answer = office.get(f"/audit/export?deployment={deployment.pk}")
+    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    assert "attachment" in answer.headers["Content-Disposition"]
+    finding = lines.verify(content.splitlines(keepends=True), [keys.public_key()])
+    assert finding.problems == []
+    assert finding.facts["entries"] == Entry.objects.of_deployment(deployment.pk).count()
+    entry = Entry.objects.first()
+    assert (entry.action, entry.actor_name) == (Action.AUDIT_EXPORTED, cto.name)
+
+
+def test_a_filter_that_makes_no_sense_exports_nothing(office: Client) -> None:
+    assert office.get("/audit/export?since=never").status_code == 422
+    assert not Entry.objects.filter(action=Action.AUDIT_EXPORTED).exists()

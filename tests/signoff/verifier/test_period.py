@@ -1,0 +1,83 @@
+"""Period packs: every file, and every byte between the files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from checklists.models import Deployment
+from deployctl.audit import keys, sealing
+from deployctl.errors import InvalidInput, Refusal
+from signoff.evidence import period
+from signoff.models import EvidencePack
+from signoff.verifier import files
+from signoff.verifier.period import LIST
+from tests.signoff.signing import MACHINE
+
+TODAY = dt.datetime.now(dt.UTC).date()
+LATER = TODAY + dt.timedelta(days=3)
+
+
+@pytest.fixture
+def archive(signed: Deployment, tmp_path: Path) -> Path:
+    path = tmp_path / "period.zip"
+    with period.archive(signed.target, TODAY, LATER, MACHINE) as made:
+        path.write_bytes(made.read())
+    return path
+
+
+def test_a_period_pack_holds_every_deployments_files_and_verifies(archive: Path, signed: Deployment) -> None:
+    folder = f"deployment-{signed.pk}"
+    with zipfile.ZipFile(archive) as opened:
+        assert opened.namelist() == [
+            LIST,
+            *(f"{folder}/{name}" for name in ("evidence.json", "evidence.pdf", "checklist.md")),
+        ]
+        assert opened.read(f"{folder}/evidence.pdf").startswith(b"%PDF-")
+    finding = files.verify(archive, [sealing.fingerprint(keys.public_key())])
+    assert finding.problems == []
+    assert finding.key_is_trusted
+    assert finding.facts["deployments"] == 1
+
+
+def test_one_byte_changed_anywhere_in_the_archive_is_found(archive: Path) -> None:
+    content = archive.read_bytes()
+    rng = random.Random(7)
+    # Some in the files, and all of a stretch in the directory at the end, where sizes and times stand.
+    offsets = [*rng.sample(range(len(content)), 30), *range(len(content) - 120, len(content), 3)]
+    for offset in offsets:
+        changed = bytearray(content)
+        changed[offset] ^= 1 << rng.randrange(8)
+        archive.write_bytes(changed)
+        finding = files.verify(archive)
+        assert not finding.ok, f"byte {offset} was changed and nobody noticed"
+
+
+def test_something_added_to_the_archive_is_named(archive: Path) -> None:
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("more.txt", "more")
+    assert "more.txt" in {problem.place for problem in files.verify(archive).problems}
+
+
+def test_another_key_than_the_trusted_one_is_told(archive: Path) -> None:
+    problems = files.verify(archive, ["0" * 64]).problems
+    assert any("not the one that you trust" in problem.sentence for problem in problems)
+
+
+def test_a_period_without_a_deployment_is_refused(signed: Deployment) -> None:
+    with pytest.raises(Refusal, match="No deployment of shop"):
+        period.archive(signed.target, dt.date(2001, 1, 1), dt.date(2001, 12, 31), MACHINE)
+    with pytest.raises(InvalidInput, match="ends before it begins"):
+        period.archive(signed.target, LATER, TODAY, MACHINE)
+    assert not EvidencePack.objects.exists()
+
+
+def test_a_pack_of_something_that_ended_is_made_once(signed: Deployment) -> None:
+    signed.cancel(MACHINE, "Not now.")
+    first = EvidencePack.latest_or_export(signed, MACHINE)
+    assert EvidencePack.latest_or_export(signed, MACHINE) == first
+    assert first.is_final
