@@ -57,6 +57,10 @@ class BodyLimit:
     async def _refuse(self, send: Send) -> None:
         megabytes = self._at_most // 1024**2
         sentence = f"This is larger than {megabytes} MB. Nothing was kept; send less, or a link to it.\n"
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"connection", b"close"),
+        ]
         await send({"type": "http.response.start", "status": TOO_LARGE, "headers": headers})
         await send({"type": "http.response.body", "body": sentence.encode()})

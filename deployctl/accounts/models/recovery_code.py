@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 HOW_MANY = 10
 FEW = 3
-# 80 random bits: beyond guessing, so that one fast hash is enough (a slow one protects what people invent).
-CODE_BYTES = 10
+# 120 random bits: beyond guessing, so that one fast hash is enough (a slow one protects what people invent).
+CODE_BYTES = 15
 
 
 class RecoveryCodeQuerySet(models.QuerySet["RecoveryCode"]):
@@ -64,7 +64,7 @@ class RecoveryCode(models.Model):
 
 
 def _generate() -> str:
-    """Four groups of four letters and digits, as base32 has them: no 0, 1, 8 to mistake."""
+    """Six groups of four letters and digits, as base32 has them: no 0, 1, 8 to mistake."""
     text = base64.b32encode(secrets.token_bytes(CODE_BYTES)).decode().lower()
     return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
 

@@ -1,0 +1,216 @@
+"""docs/compliance.md speaks of tests that exist, and leaves out nothing that it promises to have."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGE = ROOT / "docs" / "compliance.md"
+
+# 21 CFR Part 11, subparts B and C.
+PART_11 = [
+    *(f"11.10({letter})" for letter in "abcdefghijk"),
+    "11.30",
+    *("11.50(a)", "11.50(b)", "11.70"),
+    *(f"11.100({letter})" for letter in "abc"),
+    *(f"11.200(a)({number})" for number in (1, 2, 3)),
+    "11.200(b)",
+    *(f"11.300({letter})" for letter in "abcde"),
+]
+# How a line says that it takes people, or has nothing to be about, instead of a test.
+WHY_NO_TEST = ("By the operator", "Not applicable")
+
+# OWASP ASVS 5.0.0: how many requirements the sections of each chapter have, and which of them are of level 3.
+CHAPTERS = {
+    1: (2, 10, 12, 3, 3),
+    2: (3, 3, 5, 2),
+    3: (1, 3, 5, 8, 8, 1, 5),
+    4: (5, 5, 2, 4),
+    5: (1, 6, 3, 3),
+    6: (3, 12, 8, 6, 8, 4, 2, 4),
+    7: (3, 4, 2, 5, 3, 2),
+    8: (4, 4, 3, 2),
+    9: (3, 4),
+    10: (2, 3, 5, 16, 5, 2, 3),
+    11: (4, 5, 5, 4, 2, 2, 2),
+    12: (5, 2, 5),
+    13: (4, 6, 4, 7),
+    14: (2, 8, 3),
+    15: (5, 5, 7, 4),
+    16: (1, 5, 4, 3, 4),
+    17: (2, 8, 2),
+}
+KNOWN = {
+    f"{chapter}.{section}.{number}"
+    for chapter, sections in CHAPTERS.items()
+    for section, most in enumerate(sections, start=1)
+    for number in range(1, most + 1)
+}
+_LEVEL_3 = """
+    1.2.10 1.3.12 1.5.3 2.3.5 2.4.2
+    3.1.1 3.2.3 3.3.5 3.4.7 3.4.8 3.5.6 3.5.7 3.5.8 3.6.1 3.7.3 3.7.4 3.7.5
+    4.1.4 4.1.5 4.2.2 4.2.3 4.2.4 4.2.5 5.2.4 5.2.5 5.2.6 5.3.3
+    6.3.5 6.3.6 6.3.7 6.3.8 6.4.5 6.4.6 6.5.6 6.5.7 6.5.8 6.6.4 6.7.1 6.7.2 7.5.3
+    8.1.3 8.1.4 8.2.4 8.3.2 8.3.3 8.4.2 10.2.3 10.3.5 10.4.12 10.4.13 10.4.14 10.4.15 10.4.16
+    11.1.3 11.1.4 11.2.4 11.2.5 11.3.4 11.3.5 11.5.2 11.6.2 11.7.1 11.7.2 12.1.4 12.1.5 12.3.5
+    13.1.2 13.1.3 13.1.4 13.2.6 13.3.3 13.3.4 13.4.6 13.4.7 14.2.5 14.2.6 14.2.7 14.2.8
+    15.1.4 15.1.5 15.2.4 15.2.5 15.4.1 15.4.2 15.4.3 15.4.4 16.5.4
+    17.1.2 17.2.5 17.2.6 17.2.7 17.2.8
+"""
+LEVEL_3 = set(_LEVEL_3.split())
+# Of level 3: a fresh code, a second person, signing.
+_PROMISED = """
+    2.3.5 4.1.5 6.3.5 6.3.6 6.3.7 6.3.8 6.4.6 6.5.6 6.5.7 6.5.8 6.7.1 6.7.2 7.5.3 8.3.2 8.3.3
+    11.2.4 11.2.5 13.3.3 15.4.2 16.5.4
+"""
+PROMISED = set(_PROMISED.split())
+# Which status has to name a test, which a page, and which may name neither.
+STATUSES = {
+    "met": "a test",
+    "documented": "a page",
+    "by library": "",
+    "by configuration": "",
+    "not applicable": "",
+    "not met": "",
+}
+
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+LINK = re.compile(r"\]\(([^)#]+)(?:#[\w-]+)?\)")
+MOST_TESTS = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: its cells, as they are written."""
+
+    cells: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The paragraph, or the requirements."""
+        return self.cells[0]
+
+    @property
+    def tests(self) -> list[tuple[str, str]]:
+        """The tests that it names, as file and function."""
+        return NAMED.findall(self.cells[-1])
+
+
+def _lines(*, columns: int, first: str) -> Iterator[Line]:
+    """The lines of all tables with this many columns whose first column is called so."""
+    inside = False
+    for text in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = tuple(cell.strip() for cell in text.strip("|").split("|"))
+        if not text.startswith("|"):
+            inside = False
+        elif cells[0] == first:
+            inside = True
+            assert len(cells) == columns
+        elif inside and not set(cells[0]) <= {"-"}:
+            assert len(cells) == columns, f"a line with other columns than its table: {text[:80]}"
+            yield Line(cells)
+
+
+PARAGRAPHS = list(_lines(columns=4, first="paragraph"))
+REQUIREMENTS = list(_lines(columns=5, first="requirement"))
+
+
+def numbers(text: str) -> list[str]:
+    """Requirements by number, from `1.2.3, 1.2.5–1.2.7`."""
+    found: list[str] = []
+    for part in text.split(", "):
+        first, dash, last = part.partition("–")
+        if not dash:
+            found.append(first)
+            continue
+        section, start = first.rsplit(".", 1)
+        also_section, end = last.rsplit(".", 1)
+        assert section == also_section, f"{part} leads from one section into another"
+        found += [f"{section}.{number}" for number in range(int(start), int(end) + 1)]
+    return found
+
+
+@cache
+def _tests_in(path: str) -> frozenset[str]:
+    file = ROOT / path
+    if not file.is_file():
+        return frozenset()
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = {test for line in [*PARAGRAPHS, *REQUIREMENTS] for test in line.tests}
+    missing = sorted(f"{path}::{name}" for path, name in named if name not in _tests_in(path))
+
+    assert len(named) > 100
+    assert not missing, "docs/compliance.md names tests that are not there:\n" + "\n".join(missing)
+
+
+def test_whatever_looks_like_a_test_is_read_as_one() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    read = sum(len(line.tests) for line in [*PARAGRAPHS, *REQUIREMENTS])
+
+    # All but the file named in the introduction, and nothing that is misspelt or in another column.
+    assert page.count("::test_") == read
+    assert page.count("`tests/") == read + 1
+
+
+def test_a_line_names_a_handful_of_tests_and_each_once() -> None:
+    wrong = [
+        line.name
+        for line in [*PARAGRAPHS, *REQUIREMENTS]
+        if not len(set(line.tests)) == len(line.tests) <= MOST_TESTS
+    ]
+    assert wrong == []
+
+
+def test_every_paragraph_of_part_11_has_its_line_in_order() -> None:
+    assert [line.name for line in PARAGRAPHS] == PART_11
+
+
+def test_each_paragraph_is_shown_by_a_test_or_says_why_not() -> None:
+    bare = [line.name for line in PARAGRAPHS if not line.tests and not line.cells[2].startswith(WHY_NO_TEST)]
+    assert bare == []
+
+
+def test_what_is_known_of_the_standard_is_all_of_it() -> None:
+    assert len(KNOWN) == 345
+    assert len(LEVEL_3) == 92
+    assert PROMISED < LEVEL_3 < KNOWN
+
+
+def test_numbers_are_the_standards_and_each_stands_once() -> None:
+    stated = [number for line in REQUIREMENTS for number in numbers(line.name)]
+
+    assert set(stated) - KNOWN == set(), "the standard has no such requirement"
+    assert sorted(number for number in set(stated) if stated.count(number) > 1) == []
+    assert KNOWN - LEVEL_3 - set(stated) == set(), "requirements of level 1 or 2 without a line"
+    assert PROMISED - set(stated) == set(), "promised requirements of level 3 without a line"
+
+
+def test_each_status_is_backed_by_what_it_needs() -> None:
+    wrong = []
+    for line in REQUIREMENTS:
+        status, how = line.cells[2], line.cells[3]
+        needs = {"a test": bool(line.tests), "a page": bool(LINK.search(how)), "": True}
+        if status not in STATUSES or not how or not needs[STATUSES[status]]:
+            wrong.append(f"{line.name} ({status}): {how}")
+    assert wrong == []
+
+
+def test_every_page_that_is_linked_exists() -> None:
+    links = LINK.findall(PAGE.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (PAGE.parent / link).exists()]
+
+    assert missing == []
+
+
+def test_the_image_leaves_out_history_and_secrets() -> None:
+    left_out = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {".git", ".env", "secrets", ".deployctl*"} <= set(left_out)
