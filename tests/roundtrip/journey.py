@@ -53,6 +53,7 @@ class Journey:
         Raises:
             AssertionError: something is not as it was, with what differs; or any error of an operation.
         """
+        owned = databases_of(self.spec)
         before = self.there_and_back(prove=True)
         # Back to the backup that was taken just before the deployment.
         fresh = self.back_up("backup before the deployment")
@@ -64,7 +65,7 @@ class Journey:
         aside = portrait.take(self.spec.with_database(kept))
         assert disturbed.contents == aside.contents, "what was put aside is not what served"
         self.perform("release", Release)
-        assert databases_of(self.spec) == [self.spec.dbname]
+        assert databases_of(self.spec) == owned, "a database was left behind"
         return before
 
     def there_and_back(self, *, prove: bool = False) -> Portrait:
