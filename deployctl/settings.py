@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from celery.schedules import crontab
 from csp.constants import NONE, SELF
 
 from deployctl import environment as env
 from deployctl.postgres.connection import VANISHED
+from deployctl.schedule import SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEPLOYCTL_DATA = env.data_folder()
@@ -168,22 +168,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    # With `run_states.UNTOLD_AFTER`, what nobody could be told of is told within 10 s.
-    "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 5.0, "options": {"expires": 5}},
-    "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
-    "lapse": {"task": "deployctl.runs.tasks.lapse", "schedule": 30.0, "options": {"expires": 30}},
-    # Once a day per target; more often, because a target may be busy.
-    "expire": {"task": "deployctl.runs.tasks.expire", "schedule": 1800.0, "options": {"expires": 1800}},
-    "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
-    "sign-head": {"task": "deployctl.audit.tasks.sign_head", "schedule": 900.0, "options": {"expires": 900}},
-    "verify-chain": {
-        "task": "deployctl.audit.tasks.verify_chain",
-        "schedule": crontab(hour="3", minute="17"),
-        "options": {"expires": 3600},
-    },
-    "remind": {"task": "signoff.tasks.remind", "schedule": 3600.0, "options": {"expires": 3600}},
-}
+CELERY_BEAT_SCHEDULE = SCHEDULE
 # Runs take hours. What looks after them has a queue and a worker of its own, never to wait behind them.
 CELERY_TASK_DEFAULT_QUEUE = "runs"
 CELERY_TASK_ROUTES = {entry["task"]: {"queue": "upkeep"} for entry in CELERY_BEAT_SCHEDULE.values()} | {
