@@ -24,7 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Plan deployments, list them, and say where one stands.",
     ),
     "run": ("deployctl.cli.run:run", "Start an operation on a target."),
-    "backup": ("deployctl.cli.backup:backup", "List backups; `deployctl run backup` makes one."),
+    "backup": (
+        "deployctl.cli.backup:backup",
+        "List backups; `deployctl run backup` and `deployctl run physical_backup` make them.",
+    ),
     "user": ("deployctl.cli.user:user", "Add, list, enable and disable people."),
     "audit": ("deployctl.cli.audit:audit", "Read, verify, sign and export the audit log."),
     "evidence": (
