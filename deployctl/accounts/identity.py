@@ -31,11 +31,19 @@ class Identity:
         """Read the ID token and what the provider says besides.
 
         Raises:
-            NotAllowed: they are not about this very sign-in, or not about one and the same person.
+            NotAllowed: they are not of the issuer that was set, not about this very sign-in, or not about one
+                and the same person.
         """
         token = login.account.extra_data.get("id_token") or {}
         more = login.account.extra_data.get("userinfo") or {}
         asked = login.state.get("data") or {}
+        # The metadata say which issuer the library compares with, so the one that was set is compared here
+        # (OpenID Connect Discovery 1.0, 4.3).
+        if token and str(token.get("iss", "")).rstrip("/") != settings.OIDC_ISSUER:
+            raise NotAllowed(
+                f"{settings.OIDC_NAME} answered as another issuer than the one set here. Nothing was changed."
+                " Ask your administrator to compare OIDC_ISSUER with the provider's metadata."
+            )
         # OpenID Connect Core 1.0, 3.1.3.7 (nonce) and 5.3.2 (sub).
         if not token or token.get("nonce") != asked.get("nonce") or more.get("sub", "") != token.get("sub"):
             raise NotAllowed(
