@@ -90,7 +90,7 @@ def test_an_open_item_shows_its_history_and_stays_open_when_refreshed(
     promise = item(deployment, "Server")
     promise.complete(dba, "Version 16.")
     page = signed_in(dba).get(f"/items/{promise.pk}/?open", headers=HTMX).content.decode()
-    assert "item.completed" in page
+    assert f"{dba.name}: completed “Version 16.”" in page
     assert f'hx-get="/items/{promise.pk}/?open"' in page
     closed = signed_in(dba).get(f"/items/{promise.pk}/", headers=HTMX).content.decode()
     assert "item__panel" not in closed

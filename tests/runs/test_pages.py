@@ -136,6 +136,18 @@ def test_the_page_of_a_run_shows_steps_outcome_and_backup(
     assert signed_in(viewer).get(f"/runs/{run.pk}/parts/everything").status_code == 404
 
 
+def test_the_figures_of_a_run_are_said_in_words(target: Target, viewer: User, signed_in: SignedIn) -> None:
+    run = run_of(target)
+    run.claim(host="here", pid=1)
+    run.succeed("Looked.", {"rows_read": 6, "content_compared": True, "counts": {"public.Plan": 6}})
+
+    page = signed_in(viewer).get(f"/runs/{run.pk}/").text
+
+    assert '<dt>rows read</dt><dd class="break">6</dd>' in page
+    assert '<dt>content compared</dt><dd class="break">yes</dd>' in page
+    assert "public.Plan: 6" in page
+
+
 def test_cancelling_from_the_page(target: Target, dba: User, signed_in: SignedIn) -> None:
     run = run_of(target)
     browser = signed_in(dba)

@@ -128,6 +128,11 @@ class Entry(models.Model):
         return f"{self.sequence} {self.action} {self.subject}".rstrip()
 
     @property
+    def what(self) -> str:
+        """The action in words, without the noun that it begins with: “proof added”."""
+        return self.action.partition(".")[2].replace("_", " ")
+
+    @property
     def facts(self) -> list[tuple[str, str]]:
         """The further facts as names and words."""
         return facts(self.data)

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.audit import Actor
+from deployctl.audit import Actor, wording
 from deployctl.audit.actions import Action
 from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
@@ -140,6 +140,11 @@ class RunRow(models.Model):
         """The number of the deployment that the run rests on."""
         kind, _, number = self.authority.partition(":")
         return int(number) if kind == "deployment" and number.isdecimal() else None
+
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """What it found and made, as names and words for a reader."""
+        return wording.facts(self.facts)
 
     def announce(self) -> None:
         """Have open pages fetch everything they show of this run."""
