@@ -20,7 +20,8 @@ BEFORE, LATER = "Taken before the deployment began", "Taken later"
 class RollbackForm(forms.Form):
     """The operation's own fields, with the target's backups to choose from; made by `of`."""
 
-    # The one that is proposed: the newest that was taken before the deployment began.
+    # The one that is proposed: the newest of ours that was taken before the deployment began. What somebody
+    # uploaded says itself when it was taken, and is restored by name only.
     proposed: Backup | None
 
     @classmethod
@@ -37,7 +38,7 @@ class RollbackForm(forms.Form):
         for backup in backups.order_by("-snapshot_at"):
             groups[BEFORE if began and backup.snapshot_at < began.at else LATER].append(backup)
         form = cls(data, auto_id="id_rollback_%s")
-        form.proposed = next(iter(groups[BEFORE]), None)
+        form.proposed = next((one for one in groups[BEFORE] if not one.uploaded_from), None)
         form.fields = dict(form_for(operation(ROLLBACK))().fields)
         form.fields["backup"] = forms.ChoiceField(
             label="Backup",
@@ -59,4 +60,5 @@ def _in_words(backup: Backup) -> str:
     took = backup.last_restore_s
     restored = f"restored in {duration(took)}" if took is not None else "never restored"
     taken = timezone.localtime(backup.snapshot_at)
-    return f"{taken:%-d %b, %H:%M}, {backup.trust.label.lower()}, {restored}: {backup.name}"
+    facts = [f"{taken:%-d %b, %H:%M}", backup.trust.label.lower(), restored, backup.origin]
+    return f"{', '.join(filter(None, facts))}: {backup.name}"

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from checklists.models import Deployment, StateChange
 from deployctl.accounts.models import SignIn, User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from deployctl.operations.base import PGBACKREST, BackupArtefact
+from deployctl.operations.base import PGBACKREST, BackupArtefact, Outcome
+from deployctl.runs.execution.shelf import RunShelf
 from deployctl.runs.guards import check_claim
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
 from tests.checklists import deployments
@@ -108,6 +111,17 @@ def test_a_physical_backup_is_not_among_those_to_roll_back_to(
 
     assert 'value="shop-before"' not in page
     assert '<option value="shop-old" selected>' in page
+
+
+def test_what_somebody_uploaded_is_not_proposed_and_says_where_it_comes_from(
+    returning: Deployment, dba: User, signed_in: SignedIn
+) -> None:
+    Backup.objects.filter(name="shop-before").update(uploaded_from="staging.dump")
+
+    page = signed_in(dba).get(returning.get_absolute_url()).text
+
+    assert '<option value="shop-old" selected>' in page
+    assert "uploaded by test from staging.dump: shop-before" in page
 
 
 def test_what_is_rolled_back_is_on_the_way_to_no_gate(
@@ -208,3 +222,19 @@ def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
     run.consent(by=devops_lead, typed_name="live")
     run.claim(host="here", pid=1)
     check_claim(run)
+
+
+def test_a_part_of_a_run_locks_deployments_before_it_appends_to_the_audit_chain(
+    returning: Deployment,
+) -> None:
+    run = Run.request(target=returning.target, kind="test_restore", params={}, by=MACHINE)
+    run.claim(host="here", pid=1)
+    shelf = RunShelf(run, lambda write: write())
+
+    with CaptureQueriesContext(connection) as queries:
+        shelf.settle(Outcome("Proven.", trust={"shop-old": ["restored"]}))
+
+    said = [query["sql"] for query in queries.captured_queries]
+    locked = next(n for n, sql in enumerate(said) if "checklists_deployment" in sql and "FOR NO KEY" in sql)
+    appended = next(n for n, sql in enumerate(said) if "pg_advisory_xact_lock" in sql)
+    assert locked < appended

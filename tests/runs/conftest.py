@@ -15,6 +15,11 @@ from tests.runs import operations
 SYSTEM = Machine("test")
 
 
+def at_once(write: Callable[[], Any]) -> Any:
+    """For a shelf whose database does not go away."""
+    return write()
+
+
 @pytest.fixture
 def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     operations.install(monkeypatch.setattr)

@@ -26,7 +26,7 @@ from deployctl.operations.testing import FakeJob
 from deployctl.runs.execution import reaper
 from deployctl.runs.execution.shelf import RunShelf
 from deployctl.runs.models import Backup, PhysicalEngine, Retention, Run, Target
-from tests.runs.conftest import SYSTEM
+from tests.runs.conftest import SYSTEM, at_once
 
 LABEL = "20260504-103000F"
 HINT = "for a database too large to dump"
@@ -79,11 +79,12 @@ def on_record(target: Target, engine: PhysicalEngine, monkeypatch: pytest.Monkey
 def test_a_physical_backup_is_written_and_no_more_until_something_read_it(on_record: Backup) -> None:
     assert on_record.is_physical
     assert [level.level for level in on_record.reached] == ["written"]
+    assert on_record.rows is None, "nobody counted"
 
 
 def test_our_retention_neither_counts_nor_expires_it(on_record: Backup, target: Target) -> None:
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
-    shelf = RunShelf(run)
+    shelf = RunShelf(run, at_once)
 
     assert Retention.preview(target) == ()
     assert shelf.backups() == ()
@@ -103,7 +104,7 @@ def test_what_works_on_dumps_says_where_it_belongs(
     job = FakeJob(
         target.spec(),
         params=operation.parse_params({"backup": on_record.name}),
-        shelf=RunShelf(on_record.run),
+        shelf=RunShelf(on_record.run, at_once),
     )
     words = f"{on_record.name} is a physical backup, which pgBackRest keeps"
     with pytest.raises(OperationFailed, match=words):

@@ -21,6 +21,7 @@ from deployctl.operations.retention import Policy
 from deployctl.runs.execution import retention
 from deployctl.runs.execution.shelf import RunShelf
 from deployctl.runs.models import Backup, LeaseLost, Retention, Run, RunState, Target
+from tests.runs.conftest import at_once
 
 SYSTEM = Machine("test")
 SignedIn = Callable[..., Client]
@@ -78,7 +79,7 @@ def test_a_worker_that_lost_its_run_expires_nothing(target: Target) -> None:
     backup = backed_up(target, 40)
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
     run.claim(host="here", pid=1)
-    shelf = RunShelf(run)
+    shelf = RunShelf(run, at_once)
     Run.objects.filter(pk=run.pk).update(token=run.token + 1000 if run.token else 1)
 
     with pytest.raises(LeaseLost):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,8 @@ def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repo
     Raises:
         OperationFailed: as `read`, or it is another cluster's.
     """
+    # Before the repository is read: what another run records meanwhile is no backup that is missing there.
+    recorded = job.shelf.physical()
     repository = read(program)
     own = server.identity(session).system_identifier
     if own is None:
@@ -190,15 +193,19 @@ def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repo
         f"Stanza {repository.stanza} is of this cluster ({own}): {len(repository.entries)} backups in the "
         "repository."
     )
-    _expire_missing(job, repository)
+    _expire_missing(job, repository, recorded)
     return repository
 
 
 def on_record(job: Job, repository: Repository) -> dict[str, KeptBackup]:
     """The backups on record that the repository should have, by label."""
+    return _of_repository(repository, job.shelf.physical())
+
+
+def _of_repository(repository: Repository, recorded: Iterable[KeptBackup]) -> dict[str, KeptBackup]:
     return {
         str(kept.details["label"]): kept
-        for kept in job.shelf.physical()
+        for kept in recorded
         if kept.details.get("stanza") == repository.stanza
         and kept.details.get("system_identifier") == repository.system_identifier
     }
@@ -225,11 +232,11 @@ def damaged_pages(program: PgBackRest, entry: Entry) -> list[Any]:
     return [name for names in listed for name in names]
 
 
-def _expire_missing(job: Job, repository: Repository) -> None:
+def _expire_missing(job: Job, repository: Repository, recorded: Iterable[KeptBackup]) -> None:
     """What pgBackRest's own retention removed is expired on record, too."""
     if not repository.is_complete:
         return  # a repository that does not answer has lost nothing
-    for label, kept in on_record(job, repository).items():
+    for label, kept in _of_repository(repository, recorded).items():
         if repository.find(label) is None:
             job.shelf.expire(kept, "pgBackRest's own retention removed it from its repository")
             job.log(f"{kept.name} is not in the repository any more: pgBackRest expired it.")

@@ -56,7 +56,7 @@ class RunJob:
         self.application_name = run.application_name
         self.params = run.operation.parse_params(run.params)
         self.target = target
-        self.shelf: Shelf = RunShelf(run)
+        self.shelf: Shelf = RunShelf(run, self._patiently)
         self._run, self._log, self._masker = run, log, masker
         self._sessions, self._stop, self._deadline = sessions, stop, deadline
         self._progress = Progress()

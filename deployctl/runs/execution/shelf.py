@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -13,7 +14,7 @@ from deployctl.audit.actions import Action
 from deployctl.operations.base import Outcome
 from deployctl.operations.offsite import CopyResult
 from deployctl.operations.retention import KeptBackup, Policy
-from deployctl.runs import references
+from deployctl.runs import listeners, references
 from deployctl.runs.models import Backup, Copy, Run
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.retention import Retention, kept_backups, kept_physical_backups
@@ -26,10 +27,11 @@ class RunShelf:
 
     Args:
         run: claimed.
+        patiently: repeats a transaction while our own database cannot be reached.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, patiently: Callable[[Callable[[], Any]], Any]) -> None:
+        self._run, self._patiently = run, patiently
 
     def policy(self) -> Policy:
         """How long backups of the target are kept."""
@@ -48,9 +50,12 @@ class RunShelf:
         rows = Backup.objects.dumps().filter(target=self._run.target, expired_at__isnull=False)
         return frozenset(rows.values_list("name", flat=True))
 
-    @transaction.atomic
     def expire(self, backup: KeptBackup, reason: str) -> None:
         """Record that a backup's files are gone."""
+        self._patiently(lambda: self._expire(backup, reason))
+
+    @transaction.atomic
+    def _expire(self, backup: KeptBackup, reason: str) -> None:
         self._run.renew()
         row = Backup.objects.select_for_update().get(target=self._run.target, name=backup.name)
         Backup.objects.filter(pk=row.pk).update(expired_at=Now())
@@ -62,10 +67,15 @@ class RunShelf:
             data={"reason": reason, "run": self._run.pk, "size_bytes": row.size_bytes},
         )
 
-    @transaction.atomic
     def settle(self, part: Outcome) -> None:
         """Record what a part of the run achieved; it stands whatever becomes of the run."""
+        self._patiently(lambda: self._settle(part))
+
+    @transaction.atomic
+    def _settle(self, part: Outcome) -> None:
         self._run.renew()
+        # As at the end of a run: the rows of others are locked before the first entry of the audit chain.
+        listeners.on_ending.tell(self._run)
         Backup.settle(self._run, part.artefact, trust=part.trust, database_oid=part.database_oid)
 
     def stores(self) -> Mapping[str, Store]:
@@ -79,9 +89,12 @@ class RunShelf:
         rows = Copy.objects.filter(backup__target=self._run.target, store=store)
         return frozenset(rows.values_list("backup__name", flat=True))
 
-    @transaction.atomic
     def record_copy(self, backup: KeptBackup, *, store: Store, result: CopyResult) -> None:
         """Record a copy that was read back just now."""
+        self._patiently(lambda: self._record_copy(backup, store, result))
+
+    @transaction.atomic
+    def _record_copy(self, backup: KeptBackup, store: Store, result: CopyResult) -> None:
         self._run.renew()
         row = Backup.objects.get(target=self._run.target, name=backup.name)
         Copy.record(row, run=self._run, store=store, result=result)

@@ -243,7 +243,8 @@ class Backup(models.Model):
     @property
     def rows(self) -> int | None:
         """Rows in all tables, as counted in the dump's own snapshot; None where nobody counted."""
-        return sum(self.counts.values()) if self.counts or not self.uploaded_from else None
+        nobody_counted = not self.counts and (self.uploaded_from or self.is_physical)
+        return None if nobody_counted else sum(self.counts.values())
 
     @property
     def origin(self) -> str:
