@@ -12,6 +12,8 @@ from deployctl.audit.models import Entry
 LINES = 30
 
 WORDS: dict[str, str] = {
+    Action.DELEGATION_GIVEN: "let somebody else sign:",
+    Action.DELEGATION_WITHDRAWN: "ended the delegation of",
     Action.DEPLOYMENT_APPROVED: "gave the last signature of the first gate: approved",
     Action.DEPLOYMENT_BEGUN: "began the deployment",
     Action.DEPLOYMENT_CANCELLED: "cancelled the deployment",
@@ -25,6 +27,7 @@ WORDS: dict[str, str] = {
     Action.DEPLOYMENT_ROLLED_BACK: "finished the rollback",
     Action.DEPLOYMENT_SIGNED_OFF: "gave the last signature of the second gate: signed off",
     Action.DEPLOYMENT_VERIFICATION_STARTED: "started verification",
+    Action.EVIDENCE_EXPORTED: "exported the evidence:",
     Action.GATE_REOPENED: "opened again, by a change,",
     Action.GATE_SIGNED: "gave the last signature of",
     Action.ITEM_COMPLETED: "ticked",
@@ -52,6 +55,7 @@ WORDS: dict[str, str] = {
     Action.SIGNATURE_GIVEN: "signed",
     Action.SIGNATURE_REFUSED: "was refused to sign",
     Action.SIGNATURE_STALE: "changed what was signed by",
+    Action.SIGNATURE_WITHDRAWN: "withdrew the signature of",
 }
 
 
@@ -67,8 +71,9 @@ class Line:
 
 
 def timeline_of(deployment: Deployment) -> list[Line]:
-    """The newest entries of a deployment, the newest first."""
-    return [_line(entry, deployment) for entry in Entry.objects.of_deployment(deployment.pk)[:LINES]]
+    """The newest entries of a deployment, newest first; who took its evidence away is in the audit log."""
+    entries = Entry.objects.of_deployment(deployment.pk).exclude(action=Action.EVIDENCE_FETCHED)
+    return [_line(entry, deployment) for entry in entries[:LINES]]
 
 
 def halt_of(deployment: Deployment) -> Line | None:

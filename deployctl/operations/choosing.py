@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +30,12 @@ def most_trusted(job: Job, name: str) -> KeptBackup:
     Raises:
         OperationFailed: there is none.
     """
-    if name:
-        return _find(job, name)
-    return max(_ours(job), key=lambda backup: (TRUST_LEVELS.index(backup.trust), backup.snapshot_at))
+    return _find(job, name) if name else max(_ours(job), key=by_trust)
+
+
+def by_trust(backup: KeptBackup) -> tuple[int, dt.datetime]:
+    """Orders backups by how far they are trusted, then by age; the best is the last."""
+    return TRUST_LEVELS.index(backup.trust), backup.snapshot_at
 
 
 def checked(job: Job, backup: KeptBackup) -> tuple[Path, Manifest]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.operations import choosing
 from deployctl.operations.base import Operation
+from deployctl.operations.parameters import parameters_of
 from deployctl.runs.models.environment import Environment
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import may_operate
@@ -33,6 +36,27 @@ def refuse_another_name(target: Target, typed: str) -> None:
             f"Nothing was done. Type the target's name, {target.name}, exactly: {told}. "
             f"{target} is production."
         )
+
+
+def named(target: Target, operation: type[Operation], params: Mapping[str, object]) -> dict[str, object]:
+    """The parameters with what is to be done with: the second person consents to that, and to nothing newer.
+
+    Raises:
+        InvalidInput: it was not named, and there is nothing to choose from.
+    """
+    from deployctl.runs.models.retention import kept_backups  # needs the model that calls this
+
+    name = operation.named_to_second_person
+    if not name or str(params.get(name) or "").strip():
+        return dict(params)
+    ours = [backup for backup in kept_backups(target) if backup.uploaded_at is None]
+    if name == "backup" and ours:
+        return {**params, name: max(ours, key=choosing.by_trust).name}
+    label = next(found.label for found in parameters_of(operation.Params) if found.name == name)
+    raise InvalidInput(
+        f"Nothing was done. Name one under “{label}”: {target} is production, and the second person "
+        "consents to exactly what is named."
+    )
 
 
 def refuse_too_few(run: Run) -> None:

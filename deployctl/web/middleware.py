@@ -29,8 +29,12 @@ class Compression(GZipMiddleware):
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Compress, where that is of use."""
-        if response.get("Content-Type", "").startswith(SENT_AS_IT_IS):
+        """Compress, where that is of use.
+
+        Not what an asynchronous view streams: Django makes of each piece a gzip file of its own, and browsers
+        read the first one only, so that a download would silently lose its end.
+        """
+        if response.get("Content-Type", "").startswith(SENT_AS_IT_IS) or getattr(response, "is_async", False):
             return response
         compressed: HttpResponseBase = super().process_response(request, response)
         return compressed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from checklists.models import Deployment
@@ -13,6 +14,7 @@ from signoff import verdict
 SCOPES = {"pre": Scope.GATE_PRE, "post": Scope.GATE_POST}
 
 
+@csrf_exempt  # it changes nothing, and whoever POSTs is to hear that rather than of a missing token
 @require_safe
 @api.token
 def gate(request: HttpRequest, number: int) -> JsonResponse:

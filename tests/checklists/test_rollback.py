@@ -209,6 +209,8 @@ def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
         deployments.team_of(dba, devops_lead, qa_lead),
     )
     put(planned, "deploying")
+    for name, hours in (("live-1", -2), ("live-2", -1)):
+        back_up(planned, name, timezone.now() + dt.timedelta(hours=hours))
     promise = deployments.item(planned, "Migrations")
     browser = signed_in(dba)
     address = f"{promise.get_absolute_url()}runs"
@@ -217,8 +219,8 @@ def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
 
     assert browser.post(address).status_code == 422
     assert browser.post(address, {"typed_name": "live"}).status_code == 303
-    run = Run.objects.get()
-    assert run.state == RunState.WAITING
+    run = Run.objects.get(kind="restore")
+    assert (run.state, run.params["backup"]) == (RunState.WAITING, "live-2"), "chosen now, not at the start"
     run.consent(by=devops_lead, typed_name="live")
     run.claim(host="here", pid=1)
     check_claim(run)

@@ -119,7 +119,7 @@ def test_what_needs_a_second_person_says_whom_it_waits_for(
     add_target("live", "production")
 
     mistyped = invoke(run, "restore", "--target", "LIVE")
-    result = invoke(run, "restore", "--target", "live", "--json")
+    result = invoke(run, "restore", "--backup", "live-1", "--target", "live", "--json")
 
     assert mistyped.exit_code == 2
     assert "Type the target's name, live, exactly" in mistyped.stderr

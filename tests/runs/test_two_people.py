@@ -47,13 +47,23 @@ def live(db: Any, kinds: None, add_target: Callable[..., Target]) -> Target:
 
 
 def ask(target: Target, by: Any, **changes: Any) -> Run:
-    facts = {"kind": "restore", "params": {}, "typed_name": target.name, **changes}
+    facts = {"kind": "restore", "params": {"backup": "live-1"}, "typed_name": target.name, **changes}
     return Run.request(target=target, by=by, **facts)
 
 
 @pytest.fixture
 def waiting(live: Target, dba: User) -> Run:
     return ask(live, dba)
+
+
+@pytest.mark.parametrize(("kind", "label"), [("restore", "Backup"), ("release", "Kept database")])
+def test_what_two_people_stand_behind_is_named_when_it_is_asked_for(
+    live: Target, dba: User, kind: str, label: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"Name one under “{label}”: live is production"):
+        ask(live, dba, kind=kind, params={})
+
+    assert not Run.objects.exists()
 
 
 def test_a_restore_of_production_waits_and_another_operator_starts_it(
@@ -246,8 +256,9 @@ def test_the_page_asks_for_name_and_code_and_the_other_one_consents(
     asks, consents = signed_in(dba), signed_in(devops_lead)
     assert 'name="typed_name"' in asks.get("/targets/live/").text
 
-    wrong = asks.post("/targets/live/runs", {"kind": "restore", "typed_name": "life"})
-    asked = asks.post("/targets/live/runs", {"kind": "restore", "typed_name": "live"})
+    restore = {"kind": "restore", "backup": "live-1"}
+    wrong = asks.post("/targets/live/runs", {**restore, "typed_name": "life"})
+    asked = asks.post("/targets/live/runs", {**restore, "typed_name": "live"})
     run = Run.objects.get()
     assert (wrong.status_code, asked.status_code) == (422, 303)
     own = asks.get(f"/runs/{run.pk}/").text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -132,6 +132,16 @@ def test_pages_are_compressed_and_event_streams_are_not() -> None:
     events = StreamingHttpResponse(iter(["data: 1\n\n"]), content_type="text/event-stream")
     assert page["Content-Encoding"] == "gzip"
     assert "Content-Encoding" not in compression.process_response(request, events)
+
+
+def test_what_an_asynchronous_view_streams_is_sent_as_it_is_so_that_no_browser_cuts_it() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"line\n" * 500
+
+    request = rf.get("/", headers={"Accept-Encoding": "gzip"})
+    sent = Compression(answer).process_response(request, StreamingHttpResponse(pieces()))
+    assert "Content-Encoding" not in sent
 
 
 def test_an_address_that_only_takes_forms_says_so_when_it_is_opened(

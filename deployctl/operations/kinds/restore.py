@@ -33,6 +33,7 @@ class Restore(Operation):
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 24 * 3600
     needs_second_person: ClassVar[bool] = True
+    named_to_second_person: ClassVar[str] = "backup"
 
     @dataclass(frozen=True)
     class Params(SecuringParams, RestoreParams):

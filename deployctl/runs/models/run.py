@@ -90,6 +90,7 @@ class Run(RunConsent):
         waits = two_people.needed(target, operation_class)
         if waits:
             two_people.refuse_another_name(target, typed_name)
+            params = two_people.named(target, operation_class, params)
         try:
             with transaction.atomic():
                 run = cls.objects.create(
