@@ -230,7 +230,7 @@ class Operation(abc.ABC):
     physical: ClassVar[bool] = False  # needs a target with a physical engine
     # On production it starts only when two people stand behind it, and then also without a deployment.
     needs_second_person: ClassVar[bool] = False
-    # The parameter that then says what is to be done with, chosen when it is asked for and not when it starts.
+    # The parameter that says what with: then it is chosen when it is asked for, not when it starts.
     named_to_second_person: ClassVar[str] = ""
 
     @dataclass(frozen=True)

@@ -23,6 +23,7 @@ FORMAT = "deployctl backup"
 VERSION = 3
 # Version 1 knew no digests of contents, version 2 no dumps without counts and no custom format.
 READABLE = frozenset({1, 2, 3})
+FORMATS = frozenset({"custom", "directory"})
 # The only file of a dump in custom format.
 CUSTOM_FILE = "archive.dump"
 CHUNK_BYTES = 1 << 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -108,7 +109,7 @@ def restore(
         OperationFailed: it failed.
         ToolMissing: there is no pg_restore that can read the dump.
     """
-    dumped_by = int(written.tool_version.split(".")[0])
+    dumped_by = int(re.split(r"\D", written.tool_version, maxsplit=1)[0])  # 18 of 18.1, of 18beta1
     tool = find_tool("pg_restore", server_major=server_version // 10000, dumped_by=dumped_by)
     job.log(f"{tool.path} {tool.version} restores {written.name} into {into}.")
     connection = job.target.connection.with_database(into)

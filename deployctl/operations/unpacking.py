@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Self, cast
+from typing import BinaryIO, NoReturn, Self, cast
 
 from deployctl.operations import manifest
 from deployctl.operations.base import OperationFailed
@@ -31,11 +31,15 @@ DUMP_FILE = re.compile(
 )
 OURS = frozenset({manifest.NAME, manifest.SUM_NAME, manifest.CUSTOM_FILE})
 MOST_FILES = 500_000
-# Read into memory at once; some 100 bytes a file.
-LARGEST_MANIFEST = 64 << 20
+# Read into memory at once: some 100 bytes a file, and one line.
+LARGEST = {manifest.NAME: 64 << 20, manifest.SUM_NAME: 4096}
 # Long names and times of tar's extensions; a dump needs neither, and tarfile reads them at once.
-LONGEST_EXTENSION = 64 * 1024
+LONGEST_EXTENSION = 16 * 1024
 CHUNK_BYTES = 1 << 20
+
+# No NUL, and no half of a pair of surrogates, which JSON can write: PostgreSQL stores neither.
+NOT_STORED = re.compile(r"[\0\ud800-\udfff]")
+LONGEST_REASON = 600
 
 HOW_TO = (
     "Send in what “pg_dump --format=custom” wrote, a tar of the folder that “pg_dump --format=directory” "
@@ -47,7 +51,9 @@ class Refused(OperationFailed):
     """What was sent in is no dump that may be kept; nothing of it is left."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"{message} Nothing was kept. {HOW_TO}")
+        # It may name what a stranger wrote, and has to be stored as the summary of a run.
+        shown = NOT_STORED.sub("�", message[:LONGEST_REASON])
+        super().__init__(f"{shown} Nothing was kept. {HOW_TO}")
 
 
 class Form(enum.Enum):
@@ -84,6 +90,7 @@ def unpack(
     into: Path,
     *,
     at_most: int,
+    room: int,
     advance: Callable[[int], None] = lambda _bytes: None,
 ) -> None:
     """Take the files of a dump out of a tar.
@@ -93,17 +100,21 @@ def unpack(
         form: how it is compressed.
         into: an empty folder.
         at_most: bytes of all files together.
+        room: bytes that the disk has for them.
         advance: told the bytes of the tar read so far.
 
     Raises:
         Refused: something in it is no file of a dump, it is broken off, or it holds too much.
+        OperationFailed: the disk has no room for it.
     """
     try:
         with path.open("rb") as file:
             counted = cast("BinaryIO", _Counted(file, advance))
             mode = "r|gz" if form == Form.TAR_GZIP else "r|"
             with tarfile.open(fileobj=counted, mode=mode, tarinfo=_Member) as tar:  # type: ignore[call-overload]
-                _Unpacking(into, at_most).take(tar)
+                _Unpacking(into, at_most, room).take(tar)
+    except RecursionError as error:  # tarfile reads the header after an extension within that of it
+        raise Refused("The tar has more headers for one file than any dump's.") from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
         raise Refused(f"The tar is damaged or was broken off: {error}.") from error
     tables = [path for name in (TOC, manifest.CUSTOM_FILE) if (path := into / name).is_file()]
@@ -122,24 +133,36 @@ class _Member(tarfile.TarInfo):
         if not buf:  # tarfile takes the end of the file for the end of the archive
             raise Refused("The tar is broken off: its end is missing.")
         found = super().frombuf(buf, encoding, errors)
-        extensions = {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME}
+        if found.type == tarfile.XGLTYPE:  # tarfile would copy all that such ones said to every later file
+            raise Refused("The tar has a header for all of its files, which no dump's has.")
+        extensions = {tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME}
         if found.type in extensions and found.size > LONGEST_EXTENSION:
             raise Refused("The tar has a header that is longer than any dump's.")
         if found.type not in extensions | {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE}:
             raise Refused(f"The tar holds {found.name!r}, which is a link, a device or the like.")
         return found
 
+    def _refuse_holes(self, *_: object) -> NoReturn:
+        raise Refused("The tar holds a file with holes, which a dump has not.")
+
+    # tarfile would read a map of the holes into memory, however long that is.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_holes
+
 
 class _Unpacking:
     """One tar, member by member."""
 
-    def __init__(self, into: Path, at_most: int) -> None:
-        self._into, self._at_most = into, at_most
+    def __init__(self, into: Path, at_most: int, room: int) -> None:
+        self._into, self._at_most, self._room = into, at_most, room
         self._folder: PurePosixPath | None = None
-        self._written, self._files = 0, 0
+        self._written = 0
 
     def take(self, tar: tarfile.TarFile) -> None:
-        for member in tar:
+        for number, member in enumerate(tar, start=1):
+            if number > MOST_FILES:
+                raise Refused(f"The tar holds more than {MOST_FILES:,} files and folders.")
+            # It would keep every header until the end.
+            tar.members = []  # type: ignore[attr-defined]
             path = PurePosixPath(member.name)
             if path.is_absolute() or ".." in path.parts or len(path.parts) > 2:
                 raise Refused(f"The tar holds {member.name!r}, which lies outside of a dump's folder.")
@@ -160,15 +183,17 @@ class _Unpacking:
             self._folder = path.parent
         if path.parent != self._folder:
             raise Refused(f"The tar holds files of two folders, {self._folder} and {path.parent}.")
-        self._files += 1
-        if self._files > MOST_FILES:
-            raise Refused(f"The tar holds more than {MOST_FILES:,} files.")
-        if name == manifest.NAME and member.size > LARGEST_MANIFEST:
+        if member.size > LARGEST.get(name, member.size):
             raise Refused(f"{name} in the tar is larger than that of any backup.")
         if self._written + member.size > self._at_most:
             raise Refused(
                 f"The tar holds more than the {self._at_most / 1024**2:,.0f} MB that it may unpack to. "
                 "Whoever runs deployctl can raise DEPLOYCTL_UPLOAD_UNPACKED_MB."
+            )
+        if self._written + member.size > self._room:
+            raise OperationFailed(
+                f"The disk of the backups has room for {self._room:,} bytes, and the tar holds more. "
+                "Nothing was kept. Free some space, then send it again."
             )
 
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:

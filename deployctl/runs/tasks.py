@@ -35,5 +35,5 @@ def reap() -> None:
 @shared_task(name="deployctl.runs.tasks.expire")
 def expire() -> None:
     """Request the removal of backups that are not kept any longer; remove uploads that were given up."""
-    uploads.remove_given_up()
     retention.request_due()
+    uploads.remove_given_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 
 from django.conf import settings
 
@@ -10,6 +11,8 @@ from deployctl.audit import Actor
 from deployctl.runs.models import Run, Target
 from deployctl.runs.permissions import require_mover
 from deployctl.storage import Uploads
+
+logger = logging.getLogger(__name__)
 
 KIND = "take_in"
 LONGEST_NAME = 200
@@ -45,8 +48,17 @@ def take_in(target: Target, number: str, *, file_name: str, by: Actor) -> Run:
 
 
 def remove_given_up() -> int:
-    """Remove what was sent in and never taken in, of every target. Returns how many there were."""
-    return sum(len(of(target).remove_older(KEPT_FOR)) for target in Target.objects.all())
+    """Remove what was sent in and never taken in, of every target. Returns how many there were.
+
+    Where the folder of a target cannot be read, the others' are cleared all the same.
+    """
+    removed = 0
+    for target in Target.objects.all():
+        try:
+            removed += len(of(target).remove_older(KEPT_FOR))
+        except OSError as error:
+            logger.warning("Uploads to %s that were given up are not removed now: %s", target, error)
+    return removed
 
 
 def _shown(file_name: str) -> str:

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployctl.storage.local import PARTIAL, LocalFolder, Partial, StorageError, fsync
@@ -67,8 +67,9 @@ class Incoming:
         self.kept = True
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """Let go of the file. What cannot be written any more was told by `write` or `finish`."""
+        with suppress(OSError):
+            self._file.close()
 
 
 class Uploads:
@@ -119,6 +120,10 @@ class Uploads:
                 f"The disk of the backups has {free:,} bytes free, which is too little for {size:,} more. "
                 f"{NOTHING_KEPT} Free some space, then send it again."
             )
+
+    def room(self) -> int:
+        """Bytes that may be written so that some are left for everybody else."""
+        return max(0, self._backups.free_bytes() - SPARE_BYTES)
 
     def file(self, number: str) -> Path:
         """A file that was received whole.

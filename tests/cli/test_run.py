@@ -151,7 +151,7 @@ def test_waiting_goes_on_while_a_second_person_is_waited_for(
 
     second = threading.Thread(target=object_to_it)
     second.start()
-    result = invoke(run, "release", "--target", "live", "--wait")
+    result = invoke(run, "release", "--database", "live_before_1", "--target", "live", "--wait")
     second.join(30)
 
     assert result.exit_code == 4

@@ -238,6 +238,14 @@ def test_a_tar_that_unpacks_to_more_than_is_allowed_is_refused_before_it_fills_t
     assert nothing_is_left(tmp_path)
 
 
+def test_a_tar_that_the_disk_has_no_room_for_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    huge = member("d/1.dat")
+    huge.size = 1 << 60
+    with pytest.raises(OperationFailed, match="bytes, and the tar holds more"):
+        take_in(huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path, unpacked_at_most=1 << 61)
+    assert nothing_is_left(tmp_path)
+
+
 def test_a_header_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
     header = member("x", tarfile.XHDTYPE)
     header.size = 1 << 40
@@ -346,7 +354,7 @@ def test_memory_stays_small_while_a_large_backup_is_handed_out(tmp_path: Path) -
     with (folder / "1.dat").open("wb") as file:
         file.truncate(150 << 20)
     (folder / "toc.dat").write_bytes(b"PGDMP")
-    written = _manifest(folder)
+    written = manifest_of(folder)
     digest = written.write(folder)
     script = f"""
 import resource
@@ -364,7 +372,8 @@ print(sent == made.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - be
     assert int(said[1]) < 15_000  # kilobytes
 
 
-def _manifest(folder: Path) -> manifest.Manifest:
+def manifest_of(folder: Path) -> manifest.Manifest:
+    """A manifest of what is in a folder."""
     source: dict[str, Any] = dict.fromkeys(("target", "database", "encoding", "collate", "ctype"), "x")
     return manifest.Manifest(
         name=folder.name,
@@ -384,7 +393,7 @@ def test_a_damaged_backup_is_not_handed_out_whole(tmp_path: Path, damage: str) -
     folder.mkdir()
     (folder / "1.dat").write_bytes(os.urandom(3 << 20))
     (folder / "toc.dat").write_bytes(b"PGDMP")
-    digest = _manifest(folder).write(folder)
+    digest = manifest_of(folder).write(folder)
     if damage == "changed":
         with (folder / "1.dat").open("r+b") as file:
             file.write(b"x")

@@ -320,6 +320,26 @@ def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) ->
     assert kept(target) == []
 
 
+def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    reference = "env:DATABASE_URL"
+    other = Target.add(name="another", environment="staging", connection_reference=reference, by=SYSTEM)
+    with uploads.of(other).receive() as incoming:
+        number = incoming.finish()
+        incoming.keep()
+    folder = uploads.of(other).file(number).parent
+    for path in (folder, *folder.iterdir()):
+        os.utime(path, (0, 0))
+    root = target.backup_folder().root
+    root.mkdir(parents=True, exist_ok=True)
+    (root / ".uploads").symlink_to("x" * 300)  # fails for root as well, whom no permission stops
+
+    assert uploads.remove_given_up() == 1
+    assert kept(other) == []
+    assert f"Uploads to {target} that were given up are not removed now" in caplog.text
+
+
 def test_the_command_line_takes_a_backup_away_and_in(
     shop: Target, executed: Executed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

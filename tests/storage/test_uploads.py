@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,26 @@ def test_more_than_there_is_room_for_is_refused_before_a_byte_is_written(tmp_pat
     ):
         pass
     assert not (tmp_path / "backups").exists()
+
+
+def test_a_disk_that_takes_no_more_is_told_in_words_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on files refuses as a full disk does: what is buffered is written again when it is closed."""
+    script = f"""
+import resource
+from pathlib import Path
+from deployctl.storage import LocalFolder, StorageError, Uploads
+uploads = Uploads(LocalFolder(Path({str(tmp_path)!r}) / "backups"), at_most=1 << 20, unpacked_at_most=1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    with uploads.receive() as incoming:
+        incoming.write(bytes(6000))
+        incoming.finish()
+except StorageError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert said.stdout.startswith("The file could not be written beside the backups: "), said.stderr
+    assert everything(tmp_path) == []
 
 
 def test_what_a_killed_worker_had_unpacked_is_removed_before_the_next_attempt(tmp_path: Path) -> None:

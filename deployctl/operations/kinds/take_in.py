@@ -16,8 +16,13 @@ from deployctl.operations.base import BackupArtefact, Job, Operation, OperationF
 from deployctl.operations.choosing import reporter
 from deployctl.operations.contents import Contents
 from deployctl.operations.manifest import Manifest, Source
-from deployctl.operations.unpacking import Form, Refused
+from deployctl.operations.unpacking import NOT_STORED, Form, Refused
 from deployctl.storage.local import fsync_tree
+
+# All rows or bytes of a backup together; PostgreSQL's bigint.
+MOST = 2**63 - 1
+# Before the first PostgreSQL.
+FIRST_YEAR = 1990
 
 
 class TakeIn(Operation):
@@ -54,23 +59,26 @@ class TakeIn(Operation):
                 written = _manifest_of(job, name, form, partial.path)
             with job.step("Read everything back"):
                 digest = _read_back(job, partial.path, written)
+            # Before the publishing: a folder that nobody records would stay for ever.
+            outcome = _outcome(job, name, job.target.backups.place(name), written, digest)
             with job.step("Publish"):
                 job.raise_if_cancelled()
-                path = partial.publish()
-        return _outcome(job, name, path, written, digest)
+                partial.publish()
+        return outcome
 
 
 def _unpack(job: Job, received: Path, form: Form, folder: Path) -> None:
     if form == Form.CUSTOM:
         received.rename(folder / manifest.CUSTOM_FILE)
         return
-    size = received.stat().st_size
-    job.target.uploads.refuse_without_room(size)
+    size, uploads = received.stat().st_size, job.target.uploads
+    uploads.refuse_without_room(size)
     unpacking.unpack(
         received,
         form,
         folder,
-        at_most=job.target.uploads.unpacked_at_most,
+        at_most=uploads.unpacked_at_most,
+        room=uploads.room(),
         advance=reporter(job, size, "unpack"),
     )
     received.unlink()  # half of the space is free again while the rest is done
@@ -118,18 +126,47 @@ def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
     """Kept byte by byte, so that its digest is still the one on record where the backup was made."""
     try:
         written = manifest.read(folder)
+        refuse_strange(written)
         if (written.format == "custom") != is_custom:
             raise Refused(f"{manifest.NAME} says {written.format}, which the dump is not.")
         manifest.check(folder, written, advance=reporter(job, written.size_bytes, "check"))
-        if written.snapshot_at.tzinfo is None:
-            raise Refused(f"{manifest.NAME} does not say in which zone its time is.")
-        if not contents.RELEASE.fullmatch(written.tool_version):
-            raise Refused(f"{manifest.NAME} names no version of pg_dump.")
         total = sum(count.rows for count in written.counts)
     except (manifest.Damaged, TypeError) as error:
         raise Refused(f"The manifest in the upload does not fit it: {error}.".replace("..", ".")) from error
     job.log(f"The manifest that came with it fits: {len(written.counts)} tables with {total:,} rows.")
     return written
+
+
+def refuse_strange(written: Manifest) -> None:
+    """Refuse what JSON can say in a manifest and no record of a backup can hold.
+
+    Raises:
+        Refused: naming what.
+    """
+    source, large_objects = dict(vars(written.source)), written.large_objects
+    sizes = (file.size for file in written.files)
+    numbers = [source.pop("database_oid"), *(count.rows for count in written.counts), *sizes]
+    optional = [source.pop("system_identifier"), *(count.digest for count in written.counts)]
+    texts = [*source.values(), written.name, written.format, written.compression, written.tool_version]
+    texts += [text for count in written.counts for text in (count.schema, count.table)]
+    texts += [text for file in written.files for text in (file.path, file.sha256)]
+    texts += [text for text in optional if text is not None]
+    if large_objects is not None:
+        numbers, texts = [*numbers, large_objects.count], [*texts, large_objects.digest]
+    if not all(isinstance(text, str) and not NOT_STORED.search(text) for text in texts):
+        raise Refused(f"{manifest.NAME} has something else in the place of a text.")
+    if not all(type(number) is int and number >= 0 for number in numbers) or sum(numbers) > MOST:
+        raise Refused(f"{manifest.NAME} has something else in the place of a number of rows or bytes.")
+    if len({file.path for file in written.files}) < len(written.files):
+        raise Refused(f"{manifest.NAME} lists a file twice.")
+    if written.format not in manifest.FORMATS:
+        raise Refused(f"{manifest.NAME} names no format of a dump.")
+    if not contents.RELEASE.fullmatch(written.tool_version):
+        raise Refused(f"{manifest.NAME} names no version of pg_dump.")
+    if written.snapshot_at.tzinfo is None:
+        raise Refused(f"{manifest.NAME} does not say in which zone its time is.")
+    if not FIRST_YEAR <= written.snapshot_at.year <= dt.datetime.now(dt.UTC).year + 1:
+        raise Refused(f"{manifest.NAME} says that it is from the year {written.snapshot_at.year}.")
 
 
 def _refuse_gaps(found: Contents, folder: Path) -> None:
