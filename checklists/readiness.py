@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from checklists.models import Deployment, Item, ItemState
 from checklists.models.stage import Stage
-from checklists.models.turns import COVERED_BY, NEXT_GATE
+from checklists.models.turns import COVERED_BY, NEXT_GATE, why_frozen
 from deployctl.accounts.models import User
 from deployctl.errors import Refusal
 from deployctl.runs.models import Run, RunState
@@ -191,7 +191,12 @@ def _of_checklist(
         for item in unsettled
         if item.section.stage in covered
     ]
-    found += [_of_outdated(deployment, item) for item in outdated if item.section.stage in covered]
+    # What no longer changes cannot be proven again either: it was good when it was approved.
+    found += [
+        _of_outdated(deployment, item)
+        for item in outdated
+        if item.section.stage in covered and not why_frozen(deployment.state, item.section.stage)
+    ]
     return found + [_of_unknown_run(run) for run in unknown]
 
 

@@ -31,7 +31,7 @@ def why_not_sign(slot: Slot, by: User) -> str:
         delegation = delegation_of(slot, by)
         if delegation is None:
             return f"You are not this deployment's {slot.get_role_display()}."
-        if sentence := _why_void(delegation):
+        if sentence := why_void(delegation):
             return sentence
     principal = delegation.delegator if delegation else by
     if sentence := why_not_created(gate, by) or why_not_created(gate, principal):
@@ -116,7 +116,7 @@ def place_of(gate: Gate, person: User) -> str:
     return ""
 
 
-def _why_void(delegation: Delegation) -> str:
+def why_void(delegation: Delegation) -> str:
     """Why a delegation does not let anybody sign; empty when it does."""
     slot, giver = delegation.slot, delegation.delegator
     told = f"{delegation.delegator_name} let you sign as {slot.label}, but "

@@ -73,15 +73,15 @@ def _able(slot: Slot) -> list[_Candidate]:
         if seat.role == slot.role and may_approve and not rights.why_not_created(gate, seat.user):
             found[seat.user_id] = _Candidate(seat.user, has_factor)
     for delegation in slot.delegations.all():
+        delegate = delegation.delegate
         # Of the two, one can sign: the giver may still do so, but not for another place.
         if (
-            delegation.is_in_force
-            and delegation.delegator_id in found
-            and delegation.delegator_id not in said
+            delegation.delegator_id in found
+            and said.isdisjoint({delegation.delegator_id, delegate.pk})
+            and delegate.may(Permission.APPROVER)
+            and not rights.why_void(delegation)
         ):
-            delegate = delegation.delegate
-            if delegate.may(Permission.APPROVER):
-                found[delegation.delegator_id] = _Candidate(delegate, delegate.has_factor)
+            found[delegation.delegator_id] = _Candidate(delegate, delegate.has_factor)
     return [candidate for candidate in found.values() if candidate.person.pk not in said]
 
 

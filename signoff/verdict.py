@@ -6,11 +6,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from checklists import readiness
-from checklists.models import Deployment
+from checklists.models import Deployment, DeploymentState
+from checklists.readiness import Blocker
 from deployctl.errors import InvalidInput
 from signoff.models import Gate
 
 STAGES = ("pre", "post")
+# Where nothing new starts, whatever was signed.
+STOPPED = (
+    DeploymentState.HALTED,
+    DeploymentState.ROLLING_BACK,
+    DeploymentState.ROLLED_BACK,
+    DeploymentState.CANCELLED,
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Verdict:
     """What stands between a deployment and one of its gates.
 
     Attributes:
-        go: nothing is in the way of signing it.
+        go: nothing is in the way of signing it, and the deployment is neither stopped nor given up.
         signed: every place holds a signature that stands.
         blockers: what is in the way, each a sentence and the path of the page where something can be done.
     """
@@ -55,6 +63,9 @@ def of(deployment: Deployment, stage: str) -> Verdict:
     if gate is None:
         raise InvalidInput(f"There is no gate {stage!r}; ask for stage {' or '.join(STAGES)}.")
     found = readiness.blockers(deployment, stage)
+    if deployment.state in STOPPED:
+        stopped = Blocker(f"The deployment is {deployment.now_in}.", deployment.get_absolute_url())
+        found = [stopped, *found]
     return Verdict(
         deployment=deployment.pk,
         title=deployment.title,

@@ -76,7 +76,7 @@ class Deployment(Journey):
                     ),
                     (Func(F("window_start"), F("window_end"), function="tstzrange"), RangeOperators.OVERLAPS),
                 ],
-                condition=Q(state__in=[state.value for state in HOLDS_WINDOW]),
+                condition=HOLDS_WINDOW,
             ),
         ]
 

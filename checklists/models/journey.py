@@ -12,7 +12,6 @@ from django.utils import timezone
 from checklists import listeners
 from checklists.models.approved import refuse_another_database
 from checklists.models.item_refusals import refuse_busy_target
-from checklists.models.overlap import alone_in_window
 from checklists.models.queries import DeploymentQuerySet
 from checklists.models.stage import Stage
 from checklists.models.state import FINAL, MOVES, NOT_BEGUN, PAST, DeploymentState, StateChange
@@ -42,6 +41,8 @@ class Journey(models.Model):
     state_before_halt = models.CharField(max_length=20, choices=DeploymentState.choices, blank=True)
     window_start = models.DateTimeField()
     window_end = models.DateTimeField()
+    # It was signed off and is so no more: others may have its window by now, so it holds none.
+    gave_window_up = models.BooleanField(default=False)
 
     class Meta:
         abstract = True
@@ -192,6 +193,7 @@ class Journey(models.Model):
             rows = self._rows().select_for_update(no_key=True, of=("self",))
             current = rows.select_related("target").get(pk=self.pk)
             self.state, self.state_before_halt = current.state, current.state_before_halt
+            self.gave_window_up = current.gave_window_up
             yield current
 
     def record(self, action: Action, by: Actor, **data: object) -> None:
@@ -217,13 +219,13 @@ class Journey(models.Model):
             after = current._reaches(verb)
             halted_in = before if verb == "halt" else ""
             here = self._rows().filter(pk=self.pk, state=before)
-            # A deployment that is signed off has given its window up, and may find it taken when it reopens.
-            with alone_in_window(current):
-                moved = here.update(state=after, state_before_halt=halted_in)
+            given_up = current.gave_window_up or before == DeploymentState.SIGNED_OFF
+            moved = here.update(state=after, state_before_halt=halted_in, gave_window_up=given_up)
             if moved != 1:  # the lock makes this impossible; if it ever breaks, nothing may happen twice
                 raise Refusal(f"“{self}” was changed by somebody else just now. Reload and look again.")
             self.state = current.state = after
             self.state_before_halt = current.state_before_halt = halted_in
+            self.gave_window_up = current.gave_window_up = given_up
             StateChange.objects.create(
                 deployment=current,
                 from_state=before,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def alone_in_window(deployment: Deployment) -> Iterator[None]:
-    """Write a deployment's window or state; where the database refuses an overlap, say whose window it is.
+    """Write a deployment's window; where the database refuses an overlap, say whose window it is.
 
     Raises:
         Refusal: another deployment of the target holds the window; nothing was written.

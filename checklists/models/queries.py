@@ -56,9 +56,8 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
 
     def in_the_way(self, target: Target, window: Window) -> DeploymentQuerySet:
         """Those of this target that hold a window that overlaps with this one."""
-        return self.filter(
-            target=target, state__in=HOLDS_WINDOW, window_start__lt=window.end, window_end__gt=window.start
-        )
+        overlapping = {"window_start__lt": window.end, "window_end__gt": window.start}
+        return self.filter(HOLDS_WINDOW, target=target, **overlapping)
 
     def of_person(self, user: User) -> DeploymentQuerySet:
         """Those in whose team somebody is, or that they created."""

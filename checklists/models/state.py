@@ -47,6 +47,7 @@ MOVES: Mapping[str, Mapping[DeploymentState, DeploymentState]] = {
 
 * `approve` and `sign_off` belong to the gates: each happens when the last signature of a gate is given.
 * `reopen` also takes `signed_off` back to `verifying`, when something that the second gate covers changed.
+  The window, which others may hold by then, stays given up (`gave_window_up`).
 * `resume` returns to where the deployment was halted (`state_before_halt`), which may be `verifying`.
 * `cancel` is for what has not begun; what has begun is halted and then resumed or rolled back.
 * `closed`, `cancelled` and `rolled_back` are final.
@@ -70,8 +71,12 @@ PAST: Mapping[str, str] = {
 NOT_BEGUN = (S.PLANNING, S.APPROVED)
 UNDER_WAY = (S.DEPLOYING, S.VERIFYING)
 FINAL = (S.CLOSED, S.CANCELLED, S.ROLLED_BACK)
-# Holds its window: no other deployment of the same target may be in one of these at the same time.
-HOLDS_WINDOW = (*NOT_BEGUN, *UNDER_WAY, S.HALTED, S.ROLLING_BACK)
+# Holds its window: no other deployment of the same target may do so at the same time. Being signed off gives
+# the window up for good: a signature can be lost whenever, and must not find the window taken then.
+HOLDS_WINDOW = models.Q(
+    state__in=[state.value for state in (*NOT_BEGUN, *UNDER_WAY, S.HALTED, S.ROLLING_BACK)],
+    gave_window_up=False,
+)
 
 
 class StateChange(models.Model):

@@ -25,7 +25,7 @@ def gate(*, deployment: int, stage: str, signed: bool, as_json: bool) -> None:
     0  GO: nothing is in the way; with --signed, and the gate is fully signed
     1  the question could not be answered
     2  the command was called in a wrong way
-    3  NO-GO: something is in the way
+    3  NO-GO: something is in the way, or the deployment is halted, rolled back or cancelled
     4  with --signed: nothing is in the way, but the gate is not fully signed
     """
     _django.setup()

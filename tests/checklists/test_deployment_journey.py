@@ -234,18 +234,39 @@ def test_moving_into_another_deployments_window_is_refused_and_nothing_moves(
     assert deployment.window_end < other.window_start
 
 
-def test_a_window_that_was_given_up_may_be_taken_when_the_gate_reopens(
+def test_a_window_that_was_given_up_stays_free_when_the_gate_reopens(
     deployment: Deployment, dba: User
 ) -> None:
-    put(deployment, "signed_off")
+    put(deployment, "verifying")
     facts = {"window_start": deployment.window_start, "window_end": deployment.window_end}
-    other = plan(
-        deployment.target, deployment.template_version, [(dba, "dba")], title="The next one", **facts
-    )
-    with pytest.raises(Refusal, match="“The next one” holds shop from"):
-        deployment.reopen(MACHINE, "because")
-    deployment.refresh_from_db()
-    assert deployment.state == "signed_off"
-    other.cancel(MACHINE, "Not needed.")
+
+    def another(title: str) -> Deployment:
+        version = deployment.template_version
+        return plan(deployment.target, version, [(dba, "dba")], title=title, **facts)
+
+    with pytest.raises(Refusal, match="“Shop goes live” holds shop from"):
+        another("Too early")
+    deployment.sign_off(MACHINE)
+    other = another("The next one")
     deployment.reopen(MACHINE, "because")
     assert deployment.state == "verifying"
+    with pytest.raises(Refusal, match="“The next one” holds shop from"):
+        another("A third")
+    other.cancel(MACHINE, "Not needed.")
+    deployment.halt(MACHINE, "Smoke.")
+    another("The next but one")
+    deployment.resume(MACHINE)
+    deployment.sign_off(MACHINE)
+    deployment.edit(MACHINE, notes="Done twice.", window_end=deployment.window_end.replace(microsecond=1))
+
+
+def test_an_approval_that_is_lost_leaves_the_window_where_it_was(deployment: Deployment, dba: User) -> None:
+    put(deployment, "approved").reopen(MACHINE, "because")
+    with pytest.raises(Refusal, match="“Shop goes live” holds shop from"):
+        plan(
+            deployment.target,
+            deployment.template_version,
+            [(dba, "dba")],
+            window_start=deployment.window_start,
+            window_end=deployment.window_end,
+        )

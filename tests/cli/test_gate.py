@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from click.testing import CliRunner, Result
 
 from checklists.models import Deployment
@@ -42,6 +43,26 @@ def test_every_blocker_is_listed_and_the_status_is_3(deployment: Deployment) -> 
     said = json.loads(ask(deployment, "--json").output)
     assert (said["verdict"], said["go"], said["stage"]) == ("NO-GO", False, "pre")
     assert said["blockers"][0]["url"].startswith(f"/deployments/{deployment.pk}/")
+
+
+@pytest.mark.parametrize("verbs", [["cancel"], ["halt", "start_rollback", "finish_rollback"]])
+def test_a_deployment_that_does_not_go_on_is_no_go_however_well_it_was_signed(
+    deployment: Deployment,  # noqa: F811
+    dba: User,
+    devops_lead: User,
+    verbs: list[str],
+) -> None:
+    sign(deployment, dba, "dba")
+    sign(deployment, devops_lead, "devops_lead")
+    stopped = Deployment.objects.get(pk=deployment.pk)
+    if "halt" in verbs:
+        stopped.begin(dba)
+        assert ask(deployment, "--signed").exit_code == 0
+    for verb in verbs:
+        getattr(stopped, verb)(MACHINE, "Smoke.")
+        no_go = ask(deployment, "--signed")
+        told = f"  The deployment is {stopped.now_in}.\n"
+        assert (no_go.exit_code, told in no_go.output) == (NO_GO, True)
 
 
 def test_what_cannot_be_answered_is_neither_go_nor_no_go(deployment: Deployment) -> None:  # noqa: F811

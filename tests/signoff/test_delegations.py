@@ -11,9 +11,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from checklists import readiness
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
+from deployctl.accounts.testing import enrol
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import rights
@@ -96,6 +98,33 @@ def test_who_got_a_place_of_their_own_meanwhile_signs_there(
     deployment.edit(MACHINE, team=[*_team(deployment), (cto, Role.DEVOPS_LEAD)])
     with pytest.raises(NotAllowed, match="you are this deployment's DevOps Lead yourself by now"):
         sign(deployment, cto, Role.DBA)
+
+
+def test_who_cannot_sign_for_another_any_more_takes_nobodys_place(
+    deployment: Deployment, dba: User, devops_lead: User, qa_lead: User, cto: User
+) -> None:
+    _give(deployment, cto, dba)
+    team = [(dba, Role.DBA), (cto, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
+    deployment.edit(MACHINE, team=team)
+    assert "need different people" not in _sentences(deployment)
+    sign(deployment, cto, Role.DEVOPS_LEAD)
+    sign(deployment, dba, Role.DBA)
+    assert gate_of(deployment).is_signed
+
+
+def test_of_two_who_have_the_role_one_who_was_to_sign_for_the_other_counts_once(
+    dba: User, devops_lead: User, qa_lead: User, cto: User
+) -> None:
+    team = deployments.team_of(dba, devops_lead, qa_lead)
+    deployment = plan_by_rules(team, quorum=2)
+    _give(deployment, cto, dba)
+    deployment.edit(MACHINE, team=[*team, (cto, Role.DBA)])
+    enrol(dba)
+    told = _sentences(deployment)
+    assert f"{cto.name} has no second factor yet and is needed as Database Administrator." in told
+    sign(deployment, cto, Role.DBA)
+    sign(deployment, dba, Role.DBA)
+    assert slot_of(deployment, Role.DBA).is_full
 
 
 @pytest.mark.parametrize(
@@ -217,6 +246,10 @@ def test_the_page_gives_and_ends_a_delegation(
 def test_giving_asks_for_a_fresh_code(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
     answer = signed_in(dba, code=False).post(reverse("signoff:delegations", args=[deployment.pk]))
     assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
+
+
+def _sentences(deployment: Deployment) -> str:
+    return " ".join(blocker.sentence for blocker in readiness.blockers(deployment, "pre"))
 
 
 def _team(deployment: Deployment) -> list[tuple[User, str]]:

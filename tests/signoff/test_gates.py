@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Value
 from django.utils import timezone
 
 from checklists import readiness
-from checklists.models import Deployment, DeploymentState
+from checklists.models import Deployment, DeploymentState, ProofKind, ProofOutcome
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import enrol
@@ -134,6 +135,28 @@ def test_the_second_gate_is_not_signed_while_the_approval_is_withdrawn(
     sign(deployment, qa_lead, Role.QA_LEAD, "post")
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.SIGNED_OFF
+
+
+def test_once_begun_an_approval_is_given_again_though_a_proof_ended_that_nobody_can_renew(
+    deployment: Deployment, dba: User, devops_lead: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployments.item(deployment, "Server").proofs.create(
+        kind=ProofKind.CHECK,
+        outcome=ProofOutcome.PASS,
+        by_name="check",
+        valid_until=timezone.now() + timedelta(hours=1),
+    )
+    approval = sign(deployment, dba, Role.DBA)
+    sign(deployment, devops_lead, Role.DEVOPS_LEAD)
+    approved = Deployment.objects.get(pk=deployment.pk)
+    later = timezone.now() + timedelta(hours=2)
+    monkeypatch.setattr("checklists.models.item_queries.Now", lambda: Value(later))
+    assert "“Server is there” was proven until" in _sentences(approved)
+    approved.begin(dba)
+    approval.withdraw(by=dba, reason="I want to look once more.")
+    assert "“Server is there”" not in _sentences(approved)
+    sign(approved, dba, Role.DBA)
+    assert gate_of(approved).is_signed
 
 
 def test_people_without_a_second_factor_are_flagged_and_keep_nobody_else_from_signing(

@@ -133,6 +133,51 @@ def test_once_begun_the_approval_stands_and_changes_concern_the_second_gate(
     assert approved.state == DeploymentState.VERIFYING
 
 
+def _end_a_restore_of_another(deployment: Deployment, _: User) -> None:
+    other = Deployment.objects.exclude(pk=deployment.pk).get()
+    run = Run.objects.create(
+        kind="restore",
+        target=deployment.target,
+        changes_target=True,
+        exclusive=True,
+        requested_by_name="Dana Baker",
+        authority=other.authority,
+        state=RunState.RUNNING,
+        token=1,
+    )
+    run.succeed("Restored.", {}, database_oid=6)
+    assert Run.objects.get(pk=run.pk).state == RunState.SUCCEEDED
+
+
+LOSSES: dict[str, Change] = {
+    "a person renamed": lambda _, by: by.edit(by=by, name="Dana Baker-Jones"),
+    "the target led elsewhere": _edit_target,
+    "an item undone": lambda deployment, by: deployments.item(deployment, "Users").undo(by),
+    "a signature withdrawn": lambda *_: (last := Signature.objects.latest("pk")).withdraw(
+        by=last.signer, reason="I saw an error."
+    ),
+    "another database put in its place": _end_a_restore_of_another,
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_signature_is_lost_even_where_another_deployment_holds_the_window_by_now(
+    approved: Deployment, dba: User, qa_lead: User, name: str
+) -> None:
+    approved.begin(dba)
+    keep_everything(approved, "deploy", "post")
+    approved.start_verification(dba)
+    Target.objects.filter(pk=approved.target_id).update(system_identifier="7", database_oid=5)
+    sign(approved, qa_lead, Role.QA_LEAD, "post")
+    facts = {"window_start": approved.window_start, "window_end": approved.window_end}
+    deployments.plan(approved.target, approved.template_version, _seats(approved), title="Hotfix", **facts)
+    LOSSES[name](Deployment.objects.get(pk=approved.pk), dba)
+    assert not Signature.objects.latest("pk").stands
+    assert not gate_of(approved, "post").is_signed
+    approved.refresh_from_db()
+    assert approved.state == DeploymentState.VERIFYING
+
+
 def test_a_deployment_that_has_ended_keeps_its_signatures(approved: Deployment, dba: User) -> None:
     approved.cancel(MACHINE, "Not this year.")
     dba.edit(by=dba, name="Dana Baker-Jones")
