@@ -1,4 +1,7 @@
-"""E-mail about an audit entry to the person whose account it touches, who may not be the one who did it."""
+"""E-mail about an audit entry to the person whose account it touches, who may not be the one who did it.
+
+Of a broken audit chain, administrators are told.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
 SUBJECTS = {
+    Action.CHAIN_VERIFIED: "The audit chain is broken",
     Action.FACTOR_ENROLLED: "Your authenticator app was set up",
     Action.FACTOR_REMOVED: "Your second factor was taken away",
     Action.FACTOR_REPLACED: "Your authenticator app was replaced",
@@ -33,7 +37,15 @@ SUBJECTS = {
 }
 FAILURES_PER_NOTICE = 3
 # What others may want to act on as well.
-TO_ADMINISTRATORS = frozenset({Action.SIGNATURE_REFUSED})
+TO_ADMINISTRATORS = frozenset({Action.CHAIN_VERIFIED, Action.SIGNATURE_REFUSED})
+# What to do about it.
+ADVICE = {
+    Action.CHAIN_VERIFIED: (
+        "Somebody altered the database past deployctl, or it was restored from a backup. Keep it as it is,"
+        " find out who and when, and compare with the heads kept elsewhere."
+    )
+}
+IF_NOT_YOU = "If this was not you, or you did not ask for it, tell an administrator at once."
 
 
 def on_commit(entry: Entry) -> None:
@@ -58,7 +70,9 @@ def on_repeated_failure(entry: Entry) -> None:
 def send(entry: Entry) -> None:
     """Send the e-mails about an entry."""
     action = Action(entry.action)
-    body = render_to_string("accounts/email/notice.txt", {"entry": entry, "what": SUBJECTS[action]})
+    advice = ADVICE.get(action, IF_NOT_YOU)
+    context = {"entry": entry, "what": SUBJECTS[action], "advice": advice}
+    body = render_to_string("accounts/email/notice.txt", context)
     for address in sorted({person.email for person in _recipients(entry, action)}):
         send_mail(f"deployctl: {SUBJECTS[action]}", body, None, [address])
 

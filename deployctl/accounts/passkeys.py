@@ -78,16 +78,24 @@ def are_possible_at(request: HttpRequest) -> bool:
     return is_below and (request.is_secure() or domain == LOCALHOST)
 
 
-def address_for(request: HttpRequest) -> str:
-    """The same page under an address at which passkeys are possible."""
+def address_for(request: HttpRequest, path: str = "") -> str:
+    """The same page under an address at which passkeys are possible.
+
+    Args:
+        path: of the page, where the request is not for it, but for what a form on it is sent to.
+    """
     _, colon, port = request.get_host().rpartition(":")
     scheme = request.scheme if settings.OTP_WEBAUTHN_RP_ID == LOCALHOST else "https"
-    return f"{scheme}://{settings.OTP_WEBAUTHN_RP_ID}{colon}{port if colon else ''}{request.path}"
+    return f"{scheme}://{settings.OTP_WEBAUTHN_RP_ID}{colon}{port if colon else ''}{path or request.path}"
 
 
-def for_page(request: HttpRequest) -> dict[str, Any]:
-    """What a page needs to know: `passkeys_possible`, and `passkeys_at`, the address where they would be."""
-    return {"passkeys_possible": are_possible_at(request), "passkeys_at": address_for(request)}
+def for_page(request: HttpRequest, path: str = "") -> dict[str, Any]:
+    """What a page needs to know: `passkeys_possible`, and `passkeys_at`, the address where they would be.
+
+    Args:
+        path: see `address_for`.
+    """
+    return {"passkeys_possible": are_possible_at(request), "passkeys_at": address_for(request, path)}
 
 
 def registration_options(request: HttpRequest, user: User) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
-from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
+from allauth.socialaccount.models import SocialApp, SocialLogin
 from allauth.socialaccount.providers.base.constants import AuthError, AuthProcess
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from django.conf import settings
@@ -23,10 +23,10 @@ from django.utils import timezone
 from requests import RequestException
 
 from deployctl import audit
-from deployctl.accounts import notices
+from deployctl.accounts import links
 from deployctl.accounts.identity import Identity
 from deployctl.accounts.models import Reauthentication, User
-from deployctl.audit import Action, Actor, Machine
+from deployctl.audit import Action, Machine
 from deployctl.errors import DeployctlError, NotAllowed, Refusal
 from deployctl.web import errors
 from deployctl.web.http import HttpResponseSeeOther
@@ -65,7 +65,7 @@ class Adapter(DefaultSocialAccountAdapter):
         ]
 
     def is_open_for_signup(self, _request: HttpRequest, _sociallogin: SocialLogin) -> bool:
-        """Nobody adds themselves on django-allauth's way; see `_person_for`."""
+        """Nobody adds themselves on django-allauth's way; see `links`."""
         return False
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
@@ -164,10 +164,12 @@ def _let_in(login: SocialLogin, identity: Identity) -> None:
     """Put the person in place whom django-allauth then signs in.
 
     Raises:
-        NotAllowed: there is none, or they are disabled.
+        NotAllowed: there is none, they are disabled, or the number is of another issuer.
     """
-    if not login.is_existing:
-        _link(login, identity)
+    if login.is_existing:
+        links.require_issuer_of(login)
+    else:
+        links.link(login, identity)
     if not cast("User", login.user).is_active:
         raise NotAllowed(
             "Your account here is disabled, so you are not signed in. Ask an administrator about it."
@@ -175,72 +177,11 @@ def _let_in(login: SocialLogin, identity: Identity) -> None:
 
 
 @transaction.atomic
-def _link(login: SocialLogin, identity: Identity) -> None:
-    """First time: find the person by the address that the provider vouches for, and remember its number.
-
-    From then on the number (`sub`) counts, and the address may change.
-    """
-    name = settings.OIDC_NAME
-    if not identity.email or not identity.is_verified:
-        raise NotAllowed(
-            f"{name} does not vouch for your e-mail address (`email_verified`), by which people are found"
-            " here the first time. You are not signed in. Have the address confirmed there, then try again."
-        )
-    person = _person_for(identity)
-    if SocialAccount.objects.filter(user=person, provider=PROVIDER_ID).exists():
-        raise NotAllowed(
-            f"{person.email} is linked to another account at {name} already, so you are not signed in."
-            " Ask an administrator."
-        )
-    login.user = login.account.user = person
-    login.account.save()
-    entry = audit.append(
-        Action.PERSON_LINKED,
-        by=Machine(f"single sign-on ({name})"),
-        subject=person,
-        data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid},
-    )
-    notices.on_commit(entry)
-
-
-def _person_for(identity: Identity) -> User:
-    person: User | None = User.objects.filter(email__iexact=identity.email).first()
-    if person is not None:
-        return person
-    if identity.email.rpartition("@")[2] not in settings.OIDC_DOMAINS:
-        raise NotAllowed(
-            f"There is nobody with the address {identity.email} here, so you are not signed in."
-            " An administrator adds people."
-        )
-    added: User = User.objects.create_person(
-        identity.email,
-        identity.name or identity.email,
-        None,
-        by=Machine(f"single sign-on ({settings.OIDC_NAME})"),
-    )
-    return added
-
-
-@transaction.atomic
-def forget_link(person: User, *, by: Actor) -> None:
-    """Forget a person's number at the provider; the next sign-in there links by the address again.
-
-    Raises:
-        Refusal: there is no link.
-    """
-    forgotten, _ = person.socialaccount_set.all().delete()
-    if not forgotten:
-        raise Refusal(f"{person.name} is not linked to single sign-on. Nothing was changed.")
-    person.sign_ins.end_all("link to single sign-on forgotten")
-    notices.on_commit(audit.append(Action.PERSON_UNLINKED, by=by, subject=person))
-
-
-@transaction.atomic
 def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity) -> None:
     """Note that the person who is signed in has just proved it again at the provider.
 
     Raises:
-        NotAllowed: it was somebody else, or not just now.
+        NotAllowed: it was somebody else, not just now, or at another issuer than the one of the link.
     """
     name, asked = settings.OIDC_NAME, login.state["data"]
     user = cast("User", request.user)
@@ -253,6 +194,7 @@ def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity
             f"Somebody else than {user.name} signed in at {name}. Nothing was changed."
             f" Sign out there, and sign in again as {user.email}."
         )
+    links.require_issuer_of(login)
     at, now = identity.authenticated_at, timezone.now().timestamp()
     if at is None or not asked["asked_at"] - CLOCK_TOLERANCE_S <= at <= now + CLOCK_TOLERANCE_S:
         raise NotAllowed(

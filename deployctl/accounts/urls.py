@@ -11,7 +11,7 @@ from django.urls import include, path, re_path
 
 from deployctl.accounts.policies import identified, member, public
 from deployctl.accounts.views import account, factor, passkeys, people, sign_in, single_sign_on, tokens
-from deployctl.accounts.views.sign_in import counted
+from deployctl.accounts.views.sign_in import counted, for_a_password
 
 signing_in = [
     path("login/", public(counted(allauth.login)), name="account_login"),
@@ -19,7 +19,11 @@ signing_in = [
     # Closed by the adapter; django-allauth wants the address to exist.
     path("signup/", public(allauth.signup), name="account_signup"),
     path("inactive/", public(allauth.account_inactive), name="account_inactive"),
-    path("password/change/", member(counted(allauth.password_change)), name="account_change_password"),
+    path(
+        "password/change/",
+        member(for_a_password(counted(allauth.password_change))),
+        name="account_change_password",
+    ),
     path("password/reset/", public(counted(allauth.password_reset)), name="account_reset_password"),
     path("password/reset/done/", public(allauth.password_reset_done), name="account_reset_password_done"),
     re_path(

@@ -107,7 +107,7 @@ def is_genuine(statement: Mapping[str, Any]) -> bool:
         if signature != signature.lower() or " " in signature:
             return False
         key.verify(bytes.fromhex(signature), rfc8785.dumps(said))
-    except (InvalidSignature, ValueError, TypeError, KeyError, AttributeError):
+    except (InvalidSignature, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
     return True
 

@@ -106,17 +106,23 @@ class EvidencePack(models.Model):
 
     @classmethod
     def latest_or_export(cls, deployment: Deployment, by: Actor) -> EvidencePack:
-        """The newest pack of a deployment to which nothing happened since, else a new one."""
+        """The newest pack of a deployment to which nothing happened since, if intact; else a new one."""
         from signoff.evidence import chain
 
         newest = cls.objects.filter(deployment=deployment, is_final=True, problem="").first()
-        if newest is not None and newest.last_entry == chain.last_entry_of(deployment.pk):
+        is_current = newest is not None and newest.last_entry == chain.last_entry_of(deployment.pk)
+        # Read back first: what was altered meanwhile must not be signed into an archive.
+        if newest is not None and is_current and newest.verify().ok:
             return newest
         return cls.export(deployment, by)
 
     def verify(self) -> Finding:
         """Read the stored file back and verify it as anybody else would; the result is kept."""
-        finding = packs.verify(self.content(), keys.trusted_keys())
+        try:
+            finding = packs.verify(self.content(), keys.trusted_keys())
+        except Refusal as gone:
+            finding = Finding("evidence pack")
+            finding.add("", gone.sentence)
         self.problem = "; ".join(map(str, finding.problems))[:2000]
         type(self).objects.filter(pk=self.pk).update(problem=self.problem, verified_at=Now())
         self.refresh_from_db(fields=["verified_at"])
@@ -136,6 +142,20 @@ class EvidencePack(models.Model):
                 f"The file of this pack is no longer where it was kept. Its digest {self.digest} stays on "
                 "record; export the evidence again, or have an administrator put the file back from a backup."
             ) from None
+
+    def intact_content(self) -> bytes:
+        """The bytes of the pack, verified: what a document or checklist is made from.
+
+        Raises:
+            Refusal: they are not what was exported, or gone.
+        """
+        content = self.content()
+        if not self.verify().ok:
+            raise Refusal(
+                f"The file of this pack is damaged, so nothing is made from it. {self.problem[:300]}"
+                " Export the evidence again, or have an administrator put the file back from a backup."
+            )
+        return content
 
     def note_fetched(self, by: Actor, kind: str) -> None:
         """Have the audit log say who took the evidence out.

@@ -48,8 +48,8 @@ class Finding:
         return not self.problems
 
     def add(self, place: str, sentence: str) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(place, sentence))
+        """Note a problem; what cannot be printed, of a file that may be anybody's, becomes an escape."""
+        self.problems.append(Problem(_printable(place), _printable(sentence)))
 
     @contextmanager
     def inside(self, place: str) -> Iterator[Callable[[str, str], None]]:
@@ -60,5 +60,10 @@ class Finding:
         """
         try:
             yield lambda below, sentence: self.add(place + below, sentence)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
             self.add(place, "This is not in the form of a pack.")
+
+
+def _printable(text: str) -> str:
+    """NUL, control characters and half a surrogate pair as escapes: terminals and databases choke on them."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)

@@ -45,7 +45,7 @@ def verify(lines: Iterable[bytes], trusted: Collection[str] = ()) -> Finding:
         finding.add("the end", "The closing line is missing: the export is not whole.")
         return finding
     _closing(closing, entries, digest.hexdigest(), finding)
-    pack.check_key(closing, trusted, finding)
+    pack.check_key(closing, trusted, finding, "the last line")
     finding.facts = {"entries": entries, "filters": closing.get("filters"), "last": previous[0]}
     return finding
 
@@ -56,6 +56,9 @@ def _read(line: bytes, place: str, finding: Finding) -> Any:
         is_canonical = rfc8785.dumps(value) + b"\n" == line
     except ValueError as error:
         finding.add(place, f"{error}.")
+        return None
+    except RecursionError:
+        finding.add(place, "This is nested too deeply.")
         return None
     if not is_canonical:
         finding.add(place, "This is not written as it was exported.")

@@ -83,18 +83,24 @@ def has_form(pack: Any, finding: Finding) -> bool:
     return True
 
 
-def check_key(statement: Mapping[str, Any], trusted: Collection[str], finding: Finding) -> None:
-    """Note whose key it is, and whether the reader trusts it."""
+def check_key(
+    statement: Mapping[str, Any], trusted: Collection[str], finding: Finding, place: str = "/seal/public_key"
+) -> None:
+    """Note whose key it is, and whether the reader trusts it.
+
+    Args:
+        place: where the statement says its key.
+    """
     try:
         finding.fingerprint = sealing.fingerprint(statement["public_key"])
-    except (ValueError, TypeError):
-        finding.add("/seal/public_key", "This is no public key.")
+    except (KeyError, ValueError, TypeError):
+        finding.add(place, "This is no public key.")
         return
     known = {one.strip().lower() for one in trusted}
     finding.key_is_trusted = bool(known & {finding.fingerprint, statement["public_key"]})
     if known and not finding.key_is_trusted:
         finding.add(
-            "/seal/public_key",
+            place,
             f"This was signed with the key {finding.fingerprint[:16]}…, which is not the one that you trust.",
         )
 
@@ -144,9 +150,10 @@ def _check_contents(contents: Mapping[str, Any], finding: Finding) -> None:
                     f"/{form.pointer(digest)}",
                     "The record was changed: it does not give the digest it is under.",
                 )
-    for number, signature in enumerate(contents.get("signatures") or ()):
-        with finding.inside(f"/contents/signatures/{number}") as note:
-            _check_signature(signature, contents["records"], entries, note)
+    with finding.inside("/contents/signatures"):
+        for number, signature in enumerate(contents["signatures"]):
+            with finding.inside(f"/contents/signatures/{number}") as note:
+                _check_signature(signature, contents["records"], entries, note)
     with finding.inside("/contents/about"):
         about = contents["about"]
         finding.facts = {

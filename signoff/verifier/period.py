@@ -7,8 +7,10 @@ that no byte of it, not even between the files, can change unnoticed.
 from __future__ import annotations
 
 import hashlib
+import lzma
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +22,18 @@ LIST = "contents.json"
 CHUNK = 1 << 20
 # The earliest that an archive can say (APPNOTE 4.4.6).
 NO_TIME = (1980, 1, 1, 0, 0, 0)
+# A damaged archive can ask for methods, features and places that there are not, and not be unpacked.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    OSError,
+)
 
 
 def write(stream: BinaryIO, files: Iterable[tuple[str, BinaryIO]]) -> None:
@@ -53,8 +67,7 @@ def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
                 _check_file(archive, name, trusted, finding)
             if finding.ok:
                 _check_form(path, archive, finding)
-    # A damaged archive can ask for methods, features and places that there are not.
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except DAMAGED as error:
         finding.add("", f"The archive is damaged: {error}.")
     return finding
 

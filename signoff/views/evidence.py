@@ -60,7 +60,7 @@ def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
     if kind not in FORMS:
         raise Http404
     pack = _pack(request, number)
-    content = pack.content()
+    content = pack.content() if kind == "json" else pack.intact_content()
     pack.note_fetched(person(request), kind)
     name = pack.file_name(kind)
     if kind == "json":

@@ -50,6 +50,15 @@ def test_my_account_says_what_is_wrong(client: Client, viewer: User) -> None:
     assert "field--invalid" in answer.content.decode()
 
 
+def test_who_has_no_password_is_told_so_where_it_would_be_changed(client: Client, viewer: User) -> None:
+    viewer.set_unusable_password()
+    viewer.save()
+    sign_in(client, viewer)
+    for answer in (client.get("/account/password/change/"), client.post("/account/password/change/")):
+        assert answer.status_code == 409
+        assert "You have no password here" in answer.content.decode()
+
+
 def test_few_recovery_codes_are_warned_of(client: Client, dba: User) -> None:
     sign_in(client, dba)
     assert "Make new ones before" not in client.get("/account/").content.decode()

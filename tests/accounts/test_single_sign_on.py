@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from deployctl import audit
+from deployctl.accounts import links
 from deployctl.accounts.models import Reauthentication, SignIn, User
 from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
 from deployctl.system_checks import single_sign_on_is_usable
 from tests.accounts.provider import Provider, asked_for
@@ -132,6 +136,52 @@ def test_an_address_is_linked_to_one_account_there(
     assert "another account at Acme" in words(provider.sign_in(Client(), "dana-2"))
 
 
+def linked_elsewhere(user: User, data: dict[str, str]) -> None:
+    """What a link made at another issuer left behind."""
+    SocialAccount.objects.create(user=user, provider="sso", uid="dana-1")
+    with transaction.atomic():
+        audit.append(Action.PERSON_LINKED, by=Machine("test"), subject=user, data=data)
+
+
+@pytest.mark.parametrize(
+    ("data", "words_of_it"),
+    [
+        ({"issuer": "https://former.example", "sub": "dana-1"}, "linked here at https://former.example"),
+        ({"issuer": "https://former.example", "sub": "1"}, "a provider that is not on record"),
+    ],
+)
+def test_the_same_number_at_another_issuer_lets_nobody_in_until_the_link_is_forgotten(
+    client: Client,
+    provider: Provider,
+    cto: User,
+    dba: User,
+    person_there: str,
+    data: dict[str, str],
+    words_of_it: str,
+) -> None:
+    linked_elsewhere(cto, data)
+    refused = provider.sign_in(client, person_there)
+    assert (refused.status_code, words_of_it in words(refused)) == (403, True)
+    assert client.get("/account/").status_code == 302
+    entry = Entry.objects.get(action="single_sign_on.refused")
+    assert entry.subject == cto.name
+    links.forget(cto, by=Machine("test"))
+    provider.sign_in(client, person_there)
+    assert SocialAccount.objects.get().user == dba
+    assert client.get("/account/").status_code == 200
+
+
+def test_signing_in_again_at_another_issuer_than_that_of_the_link_does_not_count(
+    client: Client, provider: Provider, dba: User, person_there: str
+) -> None:
+    linked_elsewhere(dba, {"issuer": "https://former.example", "sub": "dana-1"})
+    sign_in(client, dba)
+    provider.knows("dana-1", auth_time=int(time.time()))
+    refused = client.get(provider.authorize(leave(client), "dana-1"))
+    assert "linked here at https://former.example" in words(refused)
+    assert not Reauthentication.objects.exists()
+
+
 def test_people_of_a_listed_domain_are_added_as_viewers(
     client: Client,
     provider: Provider,
@@ -218,7 +268,7 @@ def test_it_never_leads_to_another_site(
 @pytest.fixture
 def elsewhere(client: Client, dba: User, provider: Provider, person_there: str) -> User:
     """Dana, signed in, who has no password here."""
-    SocialAccount.objects.create(user=dba, provider="sso", uid=person_there)
+    provider.sign_in(Client(), person_there)
     dba.set_unusable_password()
     dba.save()
     sign_in(client, dba)

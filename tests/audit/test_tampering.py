@@ -10,9 +10,12 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from deployctl import audit
+from deployctl.accounts.models import User
+from deployctl.accounts.tasks import tell
 from deployctl.audit import Action, Machine
 from deployctl.audit.canonical import seal
 from deployctl.audit.models import Entry, Verification
+from deployctl.audit.tasks import verify_chain
 from deployctl.audit.verification import Head
 
 TEST = Machine("test")
@@ -137,6 +140,28 @@ def test_a_verification_is_kept_with_who_asked_for_it(chain: list[Entry]) -> Non
     kept = Verification.objects.perform(by=TEST)
     assert (kept.ok, kept.checked, kept.by_name) == (True, 6, "test")
     assert Entry.objects.first().action == Action.CHAIN_VERIFIED
+
+
+def test_administrators_are_told_by_e_mail_of_a_broken_chain(
+    chain: list[Entry],
+    administrator: User,
+    viewer: User,
+    mailoutbox: Any,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks:
+        verify_chain()
+    assert callbacks == []
+    with triggers_off() as cursor:
+        cursor.execute("UPDATE audit_entry SET subject = 'x' WHERE sequence = 3")
+    with django_capture_on_commit_callbacks() as callbacks:
+        verify_chain()
+    assert len(callbacks) == 1
+    tell(Entry.objects.first().sequence)
+    [sent] = mailoutbox
+    assert (sent.to, sent.subject) == ([administrator.email], "deployctl: The audit chain is broken")
+    assert "Entry 3 was changed" in sent.body
+    assert "If this was not you" not in sent.body
 
 
 def test_the_whole_chain_is_read_by_one_statement(db: Any, django_assert_max_num_queries: Any) -> None:

@@ -74,6 +74,16 @@ def test_password_and_passkey_sign_on_the_page(
     assert "by password and passkey" in client.get(sign_page(deployment)).content.decode()
 
 
+def test_after_a_refused_signature_the_address_for_passkeys_is_the_gates_page(
+    client: Client, deployment: Deployment, dba: User, key: Authenticator
+) -> None:
+    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "digest": digest_of(deployment)}
+    address = f"/deployments/{deployment.pk}/signatures"
+    refused = client.post(address, given, headers={"host": "127.0.0.1"}).content.decode()
+    assert f"http://localhost{sign_page(deployment)}" in refused
+    assert f"http://localhost{address}" not in refused
+
+
 def test_a_passkeys_answer_signs_once_and_only_the_record_it_was_asked_for(
     client: Client, deployment: Deployment, dba: User, key: Authenticator
 ) -> None:
@@ -154,6 +164,17 @@ def test_who_signs_in_elsewhere_does_so_again_and_gives_a_code(
     given |= {"digest": digest_of(deployment)}
     assert client.post(f"/deployments/{deployment.pk}/signatures", given).status_code == 303
     assert Signature.objects.get().method == "single sign-on and one-time code"
+
+
+def test_after_a_refused_signature_the_way_back_is_the_gates_page(
+    client: Client, deployment: Deployment, elsewhere: User
+) -> None:
+    sign_in(client, elsewhere)
+    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "code": "000000"}
+    given |= {"digest": digest_of(deployment)}
+    refused = client.post(f"/deployments/{deployment.pk}/signatures", given)
+    assert refused.status_code != 303
+    assert f'name="next" value="{sign_page(deployment)}"' in refused.content.decode()
 
 
 def test_without_signing_in_again_for_this_record_nothing_is_signed(

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from deployctl.accounts import invitations, single_sign_on
+from deployctl.accounts import invitations, links, single_sign_on
 from deployctl.accounts.forms import NewPersonForm, PeopleFilterForm, PermissionsForm, ProfileForm, ReasonForm
 from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
@@ -166,7 +166,7 @@ def person_sessions(request: HttpRequest, number: int) -> HttpResponse:
 def person_link(request: HttpRequest, number: int) -> HttpResponse:
     """Forget who the person is at the provider of single sign-on."""
     shown = get_object_or_404(User, pk=number)
-    single_sign_on.forget_link(shown, by=person(request))
+    links.forget(shown, by=person(request))
     messages.success(request, f"The next sign-in links {shown.name} again.")
     return see_other(request, _page(shown))
 

@@ -24,12 +24,16 @@ from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
 from deployctl.accounts.proof import kind_of, verify_factor
 from deployctl.accounts.stages import CodeStage
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, Refusal
 from deployctl.web.errors import problem
 
 CANNOT_COUNT = (
     "Attempts cannot be counted at the moment, so passwords are not looked at: Redis cannot be reached."
     " Whoever is signed in can go on working. Try again in a minute."
+)
+NOTHING_TO_CHANGE = (
+    "You have no password here that could be changed: you sign in by single sign-on. Nothing was changed."
+    " If you need one, ask an administrator for an invitation to choose it."
 )
 
 
@@ -42,6 +46,21 @@ def counted(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
             return view(request, *args, **kwargs)
         except RedisError:
             return problem(request, CANNOT_COUNT, status=503)
+
+    return guarded
+
+
+def for_a_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Around django-allauth's page of changing a password: who has none is told so.
+
+    It would send them on to its page of setting one, which is not for people here.
+    """
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not cast("User", request.user).has_usable_password():
+            raise Refusal(NOTHING_TO_CHANGE)
+        return view(request, *args, **kwargs)
 
     return guarded
 

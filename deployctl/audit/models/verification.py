@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models, transaction
 
 from deployctl import audit
-from deployctl.audit import verification
+from deployctl.audit import listeners, verification
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name
 from deployctl.audit.verification import Head
@@ -37,7 +37,7 @@ class VerificationManager(models.Manager["Verification"]):
                 heads=len(elsewhere.heads),
                 problems=elsewhere.problems,
             )
-            audit.append(
+            entry = audit.append(
                 Action.CHAIN_VERIFIED,
                 by=by,
                 data={
@@ -48,6 +48,8 @@ class VerificationManager(models.Manager["Verification"]):
                     "problems": elsewhere.problems,
                 },
             )
+            if not result.ok:
+                listeners.on_broken.tell(entry)
         return row
 
 

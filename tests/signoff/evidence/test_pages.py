@@ -53,6 +53,9 @@ def test_a_damaged_file_is_told_where_it_is_looked_at(pack: EvidencePack, browse
     answer = browser.post(f"/evidence/{pack.pk}/verification", follow=True)
     assert "is damaged" in answer.text
     assert "Broken" in answer.text
+    for kind in ("pdf", "md"):
+        refused = browser.get(f"/evidence/{pack.pk}.{kind}")
+        assert (refused.status_code, "nothing is made from it" in refused.text) == (409, True)
     pack.file.storage.delete(str(pack.file.name))
     assert "no longer where it was kept" in browser.get(f"/evidence/{pack.pk}.json").text
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -94,6 +95,56 @@ def test_a_pack_sealed_anew_by_somebody_else_is_told_by_its_key(content: bytes) 
     assert not alone.key_is_trusted
     [problem] = packs.verify(forged.getvalue(), [keys.public_key()]).problems
     assert problem.place == "/seal/public_key"
+
+
+# One of every kind of JSON value, small and with something in it.
+KINDS: list[Any] = [None, True, 5, 0.5, "x", "\u0000\u001b", [], [5], {}, {"x": 5}]
+
+
+def places_in(value: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The way to every value within another one, but of the elements of a list only to the first and last."""
+    if isinstance(value, dict):
+        inner: list[Any] = list(value)
+    elif isinstance(value, list):
+        inner = sorted({0, len(value) - 1}) if value else []
+    else:
+        return
+    for step in inner:
+        yield (*steps, step)
+        yield from places_in(value[step], (*steps, step))
+
+
+def with_another(value: Any, steps: tuple[str | int, ...], other: Any) -> Any:
+    """A copy of a value in which the one at a place is another."""
+    if not steps:
+        return other
+    changed = copy.copy(value)
+    changed[steps[0]] = with_another(value[steps[0]], steps[1:], other)
+    return changed
+
+
+def test_a_value_of_any_other_kind_anywhere_is_a_finding(content: bytes) -> None:
+    pack = json.loads(content)
+    ways = list(places_in(pack))
+    # Where the form of a pack is looked at, all of them; of what lies deeper, some.
+    near = [(way, other) for way in ways if len(way) < 3 for other in KINDS]
+    deep = [(way, other) for way in ways if len(way) >= 3 for other in KINDS]
+    for way, other in near + random.Random(11).sample(deep, 50):
+        changed = form.canonical(with_another(pack, way, other))
+        if changed != content:
+            assert not packs.verify(changed).ok, f"{way} was replaced by {other!r} and nobody noticed"
+
+
+def test_what_a_file_is_made_to_say_can_be_printed_and_kept(content: bytes, pack: EvidencePack) -> None:
+    changed = json.loads(content)
+    changed["contents"]["\u0000\u001b[2J"] = 1
+    changed["contents"]["signatures"] = 5
+    with pack.file.open("wb") as stream:
+        stream.write(form.canonical(changed))
+    assert not pack.verify().ok
+    pack.refresh_from_db()
+    assert r"\x00\x1b[2J" in pack.problem
+    assert "/contents/signatures: This is not in the form of a pack." in pack.problem
 
 
 @pytest.mark.parametrize(

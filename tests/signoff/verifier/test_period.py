@@ -57,6 +57,18 @@ def test_one_byte_changed_anywhere_in_the_archive_is_found(archive: Path) -> Non
         assert not finding.ok, f"byte {offset} was changed and nobody noticed"
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_compressed_file_in_an_archive_is_said_to_be_damaged(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "period.zip"
+    with zipfile.ZipFile(path, "w", method) as made:
+        made.writestr(LIST, "nothing of value " * 1000)
+    content = bytearray(path.read_bytes())
+    # Past the header of the file, and lzma's own.
+    content[60:68] = b"\xff" * 8
+    path.write_bytes(content)
+    assert not files.verify(path).ok
+
+
 def test_something_added_to_the_archive_is_named(archive: Path) -> None:
     with zipfile.ZipFile(archive, "a") as opened:
         opened.writestr("more.txt", "more")
@@ -81,3 +93,19 @@ def test_a_pack_of_something_that_ended_is_made_once(signed: Deployment) -> None
     first = EvidencePack.latest_or_export(signed, MACHINE)
     assert EvidencePack.latest_or_export(signed, MACHINE) == first
     assert first.is_final
+
+
+def test_a_pack_that_was_altered_or_lost_after_its_export_is_made_anew(
+    signed: Deployment, archive: Path, tmp_path: Path
+) -> None:
+    signed.cancel(MACHINE, "Not now.")
+    first = EvidencePack.latest_or_export(signed, MACHINE)
+    with first.file.open("wb") as stream:
+        stream.write(b"{")
+    second = EvidencePack.latest_or_export(signed, MACHINE)
+    second.file.storage.delete(str(second.file.name))
+    with period.archive(signed.target, TODAY, LATER, MACHINE) as made:
+        archive.write_bytes(made.read())
+    assert files.verify(archive).problems == []
+    assert EvidencePack.latest_or_export(signed, MACHINE) not in {first, second}
+    assert "no longer where it was kept" in EvidencePack.objects.get(pk=second.pk).problem
