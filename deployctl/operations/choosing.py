@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from deployctl.operations import manifest
@@ -31,6 +31,11 @@ def most_trusted(job: Job, name: str) -> KeptBackup:
         OperationFailed: there is none.
     """
     return _find(job, name) if name else max(_ours(job), key=by_trust)
+
+
+def ours(backups: Iterable[KeptBackup]) -> list[KeptBackup]:
+    """Those that were made here: what was made elsewhere is only taken when it is asked for by name."""
+    return [backup for backup in backups if backup.uploaded_at is None]
 
 
 def by_trust(backup: KeptBackup) -> tuple[int, dt.datetime]:
@@ -79,8 +84,7 @@ def _all(job: Job) -> tuple[KeptBackup, ...]:
 
 
 def _ours(job: Job) -> list[KeptBackup]:
-    """What was made elsewhere is only taken when it is asked for by name."""
-    found = [backup for backup in _all(job) if backup.uploaded_at is None]
+    found = ours(_all(job))
     if not found:
         raise OperationFailed(
             f"There is no backup of {job.target.name} yet but uploaded ones. Say which of them by its name."

@@ -49,7 +49,7 @@ def named(target: Target, operation: type[Operation], params: Mapping[str, objec
     name = operation.named_to_second_person
     if not name or str(params.get(name) or "").strip():
         return dict(params)
-    ours = [backup for backup in kept_backups(target) if backup.uploaded_at is None]
+    ours = choosing.ours(kept_backups(target))
     if name == "backup" and ours:
         return {**params, name: max(ours, key=choosing.by_trust).name}
     label = next(found.label for found in parameters_of(operation.Params) if found.name == name)
