@@ -129,13 +129,14 @@ def test_a_name_in_two_schemas_must_be_said_in_full(url: str) -> None:
 
 @pytest.mark.parametrize("kind", [Analyze, Vacuum])
 def test_progress_is_the_servers_and_cancelling_ends_it(url: str, kind: type[Operation]) -> None:
-    # Slowed down by the cost limits, so that there is something to see.
-    rows(url, "INSERT INTO visits SELECT generate_series(1, 400000)")
-    slow = f"{url}?options=-c%20vacuum_cost_delay%3D20%20-c%20vacuum_cost_limit%3D40"
+    # The cost limits slow it down to ten blocks a second: left alone it would take longer than a minute, so
+    # that it cannot end before it is seen and cancelled, however busy the machine is.
+    rows(url, "INSERT INTO visits SELECT generate_series(1, 200000)")
+    slow = f"{url}?options=-c%20vacuum_cost_delay%3D100%20-c%20vacuum_cost_limit%3D1"
     job = job_for(None, slow, params=kind.parse_params({"table": "visits"}))
 
     def cancel_when_seen() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len({p.done for p in job.progress}) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         job.cancel()
