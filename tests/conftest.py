@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 from django.conf import settings
@@ -30,13 +31,20 @@ from tests.people import (  # noqa: F401 (fixtures)
     signed_in,
     viewer,
 )
+from tests.servers import drop_database
 
 TEMPLATE = "deployctl_template"
 TEMPLATE_LOCK = 5_307_001
 
+# The same examples every time, and no limit on the clock: whether a change may land is no matter of luck.
+hypothesis.settings.register_profile(
+    "tests", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+
 
 def pytest_configure() -> None:
     """Trade strength for speed where the test is not about it."""
+    hypothesis.settings.load_profile("tests")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES["staticfiles"] = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
@@ -59,9 +67,9 @@ def _create(name: str, template: str = "template0") -> None:
 
 
 def _drop(name: str) -> None:
-    # As superuser: a vacuum worker that happens to be in it may only be ended by one.
+    # As superuser: whoever happens to be in it, another role's session too, may only be ended by one.
     with psycopg.connect(os.environ["TEST_SUPERUSER_URL"], autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(admin, name)
 
 
 def _point_at(name: str) -> None:
@@ -194,12 +202,12 @@ def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
     yield make
     with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
         for name, role in made:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop_database(admin, name)
             owned = admin.execute(
                 "SELECT datname FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE rolname = %s", [role]
             ).fetchall()
             for (other,) in owned:
-                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(other)))
+                drop_database(admin, other)
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
     taken.close()
 

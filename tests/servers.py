@@ -11,18 +11,22 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
+from psycopg import sql
 
 from deployctl.audit import sealing
 from deployctl.embedded.postgres import PostgresServer
 from deployctl.embedded.redis import RedisServer
 
 APPLICATION_ROLE = "deployctl_test"
+DROPPED_WITHIN_S = 60.0
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -38,6 +42,24 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
     return (yield)
 
 
+def drop_database(admin: psycopg.Connection[Any], name: str) -> None:
+    """Drop a database with everybody who is in it; the server itself waits only 5 s for them to be gone.
+
+    Args:
+        admin: a superuser's session in another database.
+    """
+    deadline = time.monotonic() + DROPPED_WITHIN_S
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    while True:
+        try:
+            admin.execute(statement)
+        except psycopg.errors.ObjectInUse:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+
+
 def _start_servers() -> None:
     # Not under the project folder: PostgreSQL may run as another user, who must be able to enter it.
     folder = Path(tempfile.mkdtemp(prefix="deployctl-test-"))
@@ -45,7 +67,15 @@ def _start_servers() -> None:
     # Tests may lose their data with the machine; they may not lose time to fsync.
     postgres = PostgresServer(
         folder / "postgres",
-        settings={"fsync": "off", "full_page_writes": "off", "max_connections": "200"},
+        settings={
+            "fsync": "off",
+            "full_page_writes": "off",
+            "max_connections": "200",
+            # Its workers come to any database at any moment: they hold locks and snapshots, change counts of
+            # dead rows and estimates, and take one of two processors. A test that is about what a worker does
+            # brings it about, for none comes when it is wanted.
+            "autovacuum": "off",
+        },
     )
     redis = RedisServer(folder / "redis")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -57,8 +87,8 @@ def _start_servers() -> None:
     password = secrets.token_urlsafe(18)
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute(
-            psycopg.sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(
-                psycopg.sql.Identifier(APPLICATION_ROLE), psycopg.sql.Literal(password)
+            sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE PASSWORD {}").format(
+                sql.Identifier(APPLICATION_ROLE), sql.Literal(password)
             )
         )
     data = folder / "data"

@@ -17,6 +17,7 @@ from deployctl.embedded.errors import BinariesMissing
 from deployctl.embedded.postgres import PostgresServer
 from deployctl.postgres.connection import ConnectionSpec, parse_url
 from tests import npm_packages
+from tests.servers import drop_database
 
 PROMISED = (13, 14, 15, 16, 17, 18)
 # In package.json beside this file. Servers alone: a later version's pg_dump and pg_restore serve them.
@@ -78,5 +79,5 @@ def drop_owner(superuser_url: str, role: str) -> None:
             "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = %s", [role]
         ).fetchall()
         for (name,) in owned:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop_database(admin, name)
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def owner_on() -> Iterator[OwnerOn]:
     made: list[tuple[str, str]] = []
 
     def make(superuser_url: str) -> ConnectionSpec:
-        spec = servers.ordinary_owner(superuser_url, "clinic at night")
+        # Of its own, for other tests of this file may use the same server at the same time.
+        spec = servers.ordinary_owner(superuser_url, f"clinic at night {uuid.uuid4().hex[:8]}")
         made.append((superuser_url, spec.user))
         return spec
 
