@@ -5,34 +5,32 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
 
-READY_WITHIN_S = 60
+from deployctl.embedded.ports import remembered_port
+from tests.waiting import until
 
 
 @pytest.fixture(scope="session")
-def moto_server() -> Iterator[str]:
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    # Not one that the system hands out: somebody else may be given it before the server listens.
+    port = remembered_port(tmp_path_factory.mktemp("moto") / "port", wanted=None, what="moto")
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + READY_WITHIN_S
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+
+        def listens() -> bool:
             assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+            with socket.socket() as knocking:
+                return knocking.connect_ex(("127.0.0.1", port)) == 0
+
+        until(listens)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.kill()

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from deployctl.embedded.ports import remembered_port
 from deployctl.operations.kinds.analyze import Analyze
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.connect import Connect
@@ -25,6 +26,7 @@ from deployctl.postgres.brief import brief
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
 from tests.postgres.lines import Line, line
 from tests.postgres.test_connection import reason_for, spec_with
+from tests.waiting import until
 
 # There .make/find-pgbouncer installs it.
 MUST_BE_THERE = bool(os.environ.get("CI")) and os.geteuid() == 0 and shutil.which("apt-get") is not None
@@ -43,8 +45,8 @@ def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path
         if MUST_BE_THERE:
             pytest.fail("PgBouncer could not be installed; see what .make/find-pgbouncer says.")
         pytest.skip("PgBouncer is not installed. Install it to have real poolers tested.")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    # Not one that the system hands out: somebody else may be given it before PgBouncer listens.
+    port = remembered_port(tmp_path / "port", wanted=None, what="PgBouncer")
     (tmp_path / "users").write_text(f'"{shop.user}" "{shop.password}"\n')
     (tmp_path / "ini").write_text(
         f"[databases]\n* = host={shop.host} port={shop.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
@@ -61,11 +63,11 @@ def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path
                 folder.chmod(0o755)
     process = subprocess.Popen([program, "-q", tmp_path / "ini"], user=user, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(port, process)
+        until(lambda: _listens(port, process))
         yield replace(shop, port=port)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait()
 
 
 def _mode(tmp_path: Path) -> str:
@@ -80,17 +82,10 @@ def _exists(name: str) -> bool:
     return True
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "PgBouncer ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("PgBouncer did not start")
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "PgBouncer ended"
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_real_pooler_is_recognised_whatever_its_mode_and_nothing_of_ours_stays_with_it(
@@ -150,7 +145,7 @@ def test_a_server_that_hangs_after_it_took_the_connection_is_left_in_time(shop: 
 
 
 def test_a_brief_session_that_is_done_in_time_is_not_cut_off(shop: ConnectionSpec) -> None:
-    with brief(shop, within_s=0.5, application_name="test") as session:
+    with brief(shop, within_s=30, application_name="test") as session:
         session.execute("SELECT 1")
     with (
         pytest.raises(psycopg.errors.DivisionByZero),

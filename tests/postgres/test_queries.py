@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -22,6 +21,7 @@ from deployctl.postgres.queries import (
     server,
     snapshots,
 )
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_who_holds_a_lock_is_named_with_statement_and_since_when(spec: Connectio
     with (
         connect(spec, application_name="watch") as watch,
         connect(spec, application_name="forgotten psql") as holder,
-        connect(spec, application_name=f"{mark}1", lock_timeout_s=5) as waiter,
+        connect(spec, application_name=f"{mark}1", lock_timeout_s=600) as waiter,
     ):
         pids = (waiter.info.backend_pid, holder.info.backend_pid)
         watch.execute('CREATE TABLE "Plan" (id int)')
@@ -204,11 +204,17 @@ def test_who_holds_a_lock_is_named_with_statement_and_since_when(spec: Connectio
         holder.execute('LOCK TABLE "Plan" IN ACCESS EXCLUSIVE MODE')
         thread = threading.Thread(target=lambda: waiter.execute('SELECT * FROM "Plan"'))
         thread.start()
-        deadline = time.monotonic() + 5
-        while not (found := activity.blockers_of_named(watch, mark)) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        holder.execute("ROLLBACK")
-        thread.join()
+        found: list[activity.Blocker] = []
+
+        def has_to_wait() -> bool:
+            found[:] = activity.blockers_of_named(watch, mark)
+            return bool(found)
+
+        try:
+            until(has_to_wait)
+        finally:
+            holder.execute("ROLLBACK")
+            thread.join()
 
     (blocker,) = found
     assert (blocker.waiting_pid, blocker.pid) == pids
@@ -219,7 +225,7 @@ def test_who_holds_a_lock_is_named_with_statement_and_since_when(spec: Connectio
 
 
 def test_a_snapshot_is_shared_with_another_session(session: psycopg.Connection, spec: ConnectionSpec) -> None:
-    session.execute("CREATE TABLE t AS SELECT 1 AS n; SET statement_timeout = '1s'")
+    session.execute("CREATE TABLE t AS SELECT 1 AS n; SET statement_timeout = '1min'")
     snapshot = snapshots.begin(session)
     with connect(spec, application_name="writer") as writer:
         writer.execute("INSERT INTO t VALUES (2)")

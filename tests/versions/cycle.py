@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +35,11 @@ from tests.operations.projects import ADMIN_PASSWORD, healthcare, rows, write_pr
 from tests.operations.restoring import Record, databases_of, on_record
 from tests.roundtrip import database
 from tests.roundtrip.journey import Journey
+from tests.waiting import until
 
 PENDING = 'ALTER TABLE "Plan" ADD COLUMN "note" TEXT;'
 SQL_PROJECT = {"migrations/1_first.sql": "CREATE TABLE first (id int GENERATED ALWAYS AS IDENTITY)"}
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 
 @dataclass
@@ -210,14 +210,6 @@ class Cycle:
         folder = self.project.folder / "prisma" / "migrations" / "20990101000000_note"
         folder.mkdir()
         (folder / "migration.sql").write_text(PENDING)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something; fail when it does not happen."""
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 Step = Callable[[Cycle], None]
