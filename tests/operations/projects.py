@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
+from deployctl.operations.migrators import locks
 from deployctl.operations.project import Project
 from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
@@ -47,6 +49,21 @@ def prisma_project(folder: Path, migrations: Mapping[str, str]) -> Project:
 def job_for(project: Project | None, url: str, **more: Any) -> FakeJob:
     """A job on a database."""
     return FakeJob(parse_url(url), project, **more)
+
+
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let who holds a lock be noticed long before a short lock timeout is over, on a busy machine too."""
+    monkeypatch.setattr(locks, "LOOK_EVERY_S", 0.02)
+
+
+def is_running(url: str, text: str) -> bool:
+    """Whether another session of this role and database runs a statement with this text in it."""
+    statement = (
+        "SELECT 1 FROM pg_stat_activity WHERE strpos(query, %s) > 0 AND state = 'active'"
+        " AND pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(statement, (text,)).fetchone() is not None
 
 
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deployctl.operations import dump, manifest
+from deployctl.operations import dump, dump_progress, manifest
 from deployctl.operations.base import Cancelled, OperationFailed
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.manifest import Damaged
@@ -27,8 +26,8 @@ from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import activity, progress
 from deployctl.postgres.tools import ToolMissing
 from deployctl.storage import LocalFolder
-
-MANY = 600_000  # enough that a dump is caught in the middle
+from tests.large import make_large
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -45,7 +44,9 @@ def spec(url: str) -> ConnectionSpec:
 @pytest.fixture
 def large(url: str) -> ConnectionSpec:
     """One whose dump takes a while."""
-    return fill(parse_url(url), rows=MANY)
+    with connect(parse_url(url), application_name="fill") as session:
+        make_large(session, "one", "two")
+    return parse_url(url)
 
 
 def fill(spec: ConnectionSpec, *, rows: int) -> ConnectionSpec:
@@ -80,14 +81,6 @@ def failed(job: FakeJob, error: type[Exception] = OperationFailed) -> str:
     return str(caught.value)
 
 
-def wait_until(holds: Callable[[], object], within_s: float = 10.0) -> float:
-    started = time.monotonic()
-    while not holds():
-        assert time.monotonic() - started < within_s, "waited in vain"
-        time.sleep(0.01)
-    return time.monotonic() - started
-
-
 # Tests that run beside these have other numbers.
 MARK = f"deployctl:{os.getpid()}:"
 
@@ -117,11 +110,11 @@ def test_kill_9_in_the_middle_leaves_no_child_no_session_and_only_a_partial(
         env={**os.environ, "URL": url, "FOLDER": str(tmp_path), "RUN": str(os.getpid())},
     )
     try:
-        wait_until(lambda: progress.copies(watch, f"{MARK}1") or worker.poll() is not None)
+        until(lambda: progress.copies(watch, f"{MARK}1") or worker.poll() is not None)
         tree = psutil.Process(worker.pid).children(recursive=True)
         worker.kill()
-        took = wait_until(lambda: not any(alive(member) for member in tree))
-        took += wait_until(lambda: not activity.pids_named(watch, MARK))
+        took = until(lambda: not any(alive(member) for member in tree))
+        took += until(lambda: not activity.pids_named(watch, MARK))
     finally:
         worker.kill()
         worker.wait()
@@ -139,27 +132,32 @@ def test_cancelling_ends_everything_within_five_seconds(
     large: ConnectionSpec, watch: psycopg.Connection, tmp_path: Path
 ) -> None:
     job = job_for(large, tmp_path)
-    pressed: list[float] = []
+    ended = threading.Event()
+    took: list[float] = []
 
     def press() -> None:
-        wait_until(lambda: progress.copies(watch, job.application_name))
-        pressed.append(time.monotonic())
-        job.cancel("cancelled by Dana Baker")
+        try:
+            until(lambda: progress.copies(watch, job.application_name))
+        finally:
+            job.cancel("cancelled by Dana Baker")
+        took.append(until(ended.is_set))
 
     person = threading.Thread(target=press)
     person.start()
-    message = failed(job, Cancelled)
-    took = time.monotonic() - pressed[0]
-    person.join()
+    try:
+        message = failed(job, Cancelled)
+    finally:
+        ended.set()
+        person.join()
 
     assert message == "cancelled by Dana Baker"
-    took += wait_until(lambda: not activity.pids_named(watch, job.application_name))
-    assert took < 5
+    took.append(until(lambda: not activity.pids_named(watch, job.application_name)))
+    assert sum(took) < 5
 
 
 @pytest.mark.fault(15)
 def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
-    large: ConnectionSpec,
+    url: str,
     make_database: Callable[..., str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -168,14 +166,15 @@ def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = shutil.which("mount") or pytest.skip("this machine has no mount")
-    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=20m", "tmpfs", disk], check=False).returncode:
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=5m", "tmpfs", disk], check=False).returncode:
         pytest.skip("a small disk can only be made by root")
     try:
-        earlier = Backup().perform(job_for(fill(parse_url(make_database()), rows=100), disk)).artefact
-        assert earlier is not None
         # What the check before the start would notice, somebody else may fill later.
         monkeypatch.setattr(LocalFolder, "free_bytes", lambda _: 1 << 40)
-        job = job_for(large, disk)
+        earlier = Backup().perform(job_for(fill(parse_url(make_database()), rows=100), disk)).artefact
+        assert earlier is not None
+        # 10 MB, however well they are compressed.
+        job = job_for(fill(parse_url(url), rows=150_000), disk)
         with pytest.raises(
             OperationFailed, match=r"disk of the backup folder .* is full.*earlier backups are untouched"
         ) as caught:
@@ -185,7 +184,7 @@ def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
         manifest.check(earlier.path, manifest.read(earlier.path, expected_sha256=earlier.manifest_sha256))
     finally:
         subprocess.run([shutil.which("umount") or "umount", disk], check=True)
-    seen(f"a tmpfs of 20 MB: “{caught.value}”; the earlier backup is whole")
+    seen(f"a tmpfs of 5 MB: “{caught.value}”; the earlier backup is whole")
 
 
 def test_too_little_room_is_refused_before_the_start(
@@ -268,11 +267,17 @@ def test_a_table_that_is_locked_for_a_moment_is_waited_for(spec: ConnectionSpec,
     with connect(spec, application_name="migration") as holder:
         holder.execute("BEGIN")
         holder.execute("LOCK TABLE one IN ACCESS EXCLUSIVE MODE")
-        release = threading.Timer(1, lambda: holder.execute("COMMIT"))
-        release.start()
 
+        def release() -> None:
+            try:
+                until(lambda: "Waiting for session" in job.text)
+            finally:
+                holder.execute("COMMIT")
+
+        holding = threading.Thread(target=release)
+        holding.start()
         outcome = Backup().perform(job)
-        release.join()
+        holding.join()
 
     assert "Waiting for session" in job.text
     assert outcome.facts["rows"] == 2000
@@ -282,6 +287,9 @@ def test_a_table_locked_after_the_look_stops_the_dump_and_names_who(
     spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dump, "LOCK_WAIT_S", 2)
+    monkeypatch.setattr(
+        dump_progress, "EVERY_S", 0
+    )  # seen long before the wait is over, on a busy machine too
     with connect(spec, application_name="forgotten psql") as other:
         # A parent table holds no rows, so the backup does not lock it itself; pg_dump does.
         other.execute("CREATE TABLE parent (n int) PARTITION BY RANGE (n)")
@@ -323,7 +331,7 @@ def test_a_server_that_goes_away_fails_the_backup_with_its_words(
     job = job_for(large, tmp_path)
 
     def end_sessions() -> None:
-        wait_until(lambda: progress.copies(watch, job.application_name))
+        until(lambda: progress.copies(watch, job.application_name))
         activity.terminate_named(watch, job.application_name)
 
     person = threading.Thread(target=end_sessions)

@@ -54,10 +54,11 @@ def test_the_password_is_nowhere_in_the_log(make_database: Callable[..., str], t
 def test_an_unreachable_server_fails_the_first_step_with_a_sentence(
     make_database: Callable[..., str], tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    job = FakeJob(replace(parse_url(make_database()), port=port), tmp_path=tmp_path)
+    with socket.socket() as kept:  # taken, so that nobody else comes to listen there, and not listening
+        kept.bind(("127.0.0.1", 0))
+        there = replace(parse_url(make_database()), port=kept.getsockname()[1])
+        job = FakeJob(there, tmp_path=tmp_path)
 
-    with pytest.raises(CannotConnect, match="Nothing accepts connections"):
-        Connect().perform(job)
+        with pytest.raises(CannotConnect, match="Nothing accepts connections"):
+            Connect().perform(job)
     assert job.steps == [("Connect", "failed")]

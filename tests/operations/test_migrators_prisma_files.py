@@ -14,7 +14,8 @@ import pytest
 from deployctl.operations.base import Cancelled, OperationFailed
 from deployctl.operations.migrators import migrator_for
 from deployctl.operations.testing import FakeJob
-from tests.operations.projects import healthcare, job_for, prisma_project, rows
+from tests.operations.projects import healthcare, is_running, job_for, look_often, prisma_project, rows
+from tests.waiting import until
 
 Database = Callable[..., str]
 
@@ -141,6 +142,7 @@ def test_a_blocked_migration_names_the_session_and_can_be_run_again(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 2)
+    look_often(monkeypatch)
     url = make_database()
     apply(job_for(prisma_project(tmp_path, ONE), url))
     project = prisma_project(tmp_path, ONE | {"2_two": "ALTER TABLE one ADD COLUMN name text;"})
@@ -182,17 +184,14 @@ def test_cancelling_undoes_the_migration_and_says_so_in_the_records(
     tmp_path: Path, make_database: Database
 ) -> None:
     url = make_database()
-    project = prisma_project(tmp_path, ONE | {"2_two": "CREATE TABLE two (); SELECT pg_sleep(60);"})
+    project = prisma_project(tmp_path, ONE | {"2_two": "CREATE TABLE two (); SELECT pg_sleep(600);"})
     job = job_for(project, url)
 
     def cancel_when_it_runs() -> None:
-        while not rows(
-            url,
-            "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
-            " AND pid <> pg_backend_pid()",
-        ):
-            time.sleep(0.05)
-        job.cancel()
+        try:
+            until(lambda: is_running(url, "pg_sleep(600)"))
+        finally:
+            job.cancel()
 
     canceller = threading.Thread(target=cancel_when_it_runs)
     canceller.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +18,9 @@ from deployctl.operations.migrators import migrator_for
 from deployctl.operations.migrators.base import Status
 from deployctl.operations.project import Project
 from deployctl.operations.testing import FakeJob
-from tests.operations.projects import job_for, rows
+from tests.operations.projects import is_running, job_for, look_often, rows
 from tests.operations.python_projects import SQLITE, alembic_project, django_project
+from tests.waiting import until
 
 Database = Callable[..., str]
 
@@ -98,6 +98,7 @@ def test_a_migration_that_waits_for_a_lock_fails_and_names_the_session(
     tmp_path: Path, make_database: Database, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrators.python_project.LOCK_TIMEOUT_S", 2)
+    look_often(monkeypatch)
     url = make_database()
     Migrate().perform(job_for(make_project(tmp_path, ONE), url))
     project = make_project(tmp_path, ONE | {"0002_two": "ALTER TABLE one ADD COLUMN name text"})
@@ -115,17 +116,13 @@ def test_cancelling_ends_the_tool_and_its_sessions(
     tmp_path: Path, make_database: Database, make_project: MakeProject
 ) -> None:
     url = make_database()
-    job = job_for(make_project(tmp_path, {"0001_one": "SELECT pg_sleep(60)"}), url)
-    running = (
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
-        " AND pid <> pg_backend_pid() AND datname = current_database()"
-    )
+    job = job_for(make_project(tmp_path, {"0001_one": "SELECT pg_sleep(600)"}), url)
 
     def cancel_when_it_runs() -> None:
-        deadline = time.monotonic() + 60
-        while rows(url, running) == [(0,)] and time.monotonic() < deadline:
-            time.sleep(0.1)
-        job.cancel()
+        try:
+            until(lambda: is_running(url, "pg_sleep(600)"))
+        finally:
+            job.cancel()
 
     canceller = threading.Thread(target=cancel_when_it_runs)
     canceller.start()
@@ -133,10 +130,7 @@ def test_cancelling_ends_the_tool_and_its_sessions(
         Migrate().perform(job)
     canceller.join()
 
-    deadline = time.monotonic() + 5
-    while rows(url, running) != [(0,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: not is_running(url, "pg_sleep(600)"), seconds=5)
 
 
 def test_a_database_ahead_of_the_project_is_told(

@@ -12,7 +12,7 @@ import pytest
 from deployctl.operations.base import OperationFailed
 from deployctl.operations.migrators import migrator_for
 from deployctl.operations.project import Project
-from tests.operations.projects import job_for, rows, write_project
+from tests.operations.projects import job_for, look_often, rows, write_project
 
 Database = Callable[..., str]
 TOML = '[migrations]\ntool = "sql"\n'
@@ -100,6 +100,7 @@ def test_a_blocked_file_names_the_session(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrators.sql.LOCK_TIMEOUT_S", 2)
+    look_often(monkeypatch)
     url = make_database()
     apply(write_project(tmp_path, TOML, {"migrations/001_first.sql": FILES["migrations/001_first.sql"]}), url)
 

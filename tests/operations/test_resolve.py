@@ -14,7 +14,7 @@ from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.resolve import Resolve
 from deployctl.operations.project import Project
 from deployctl.operations.testing import FakeJob
-from tests.operations.projects import job_for, prisma_project, rows, write_project
+from tests.operations.projects import job_for, look_often, prisma_project, rows, write_project
 
 Database = Callable[..., str]
 
@@ -100,6 +100,7 @@ def test_a_migration_that_still_runs_is_not_called_failed(
     project: Project, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 1)
+    look_often(monkeypatch)
     with psycopg.connect(url, autocommit=True, application_name="somebody's prisma") as other:
         other.execute("SELECT pg_advisory_lock(72707369)")
         with pytest.raises(OperationFailed, match=r"Nothing was changed: another migration.*is running") as c:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import advisory, databases, relations
 from tests.operations.restoring import back_up, databases_of, job_for, on_record, perform
 from tests.operations.test_backup import STRANGE
+from tests.waiting import until
 
 RICH = """
     CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -264,15 +264,23 @@ def test_cancelling_ends_the_restore_and_drops_the_scratch_database(
 ) -> None:
     artefact = back_up(shop, tmp_path)
     job = job_for(RestoreTest, shop, tmp_path, [artefact])
-    monkeypatch.setattr(counting, "take", lambda session, *_, **__: session.execute("SELECT pg_sleep(30)"))
-    person = threading.Timer(2, job.cancel)
-    person.start()
-    started = time.monotonic()
+    monkeypatch.setattr(counting, "take", lambda session, *_, **__: session.execute("SELECT pg_sleep(600)"))
+    counts = (
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND query LIKE '%%pg_sleep(600)%%'"
+        " AND state = 'active'"
+    )
 
+    def press() -> None:
+        with connect(shop.with_database("postgres"), application_name="watch") as watch:
+            try:
+                until(lambda: watch.execute(counts, (job.application_name,)).fetchone())
+            finally:
+                job.cancel()
+
+    person = threading.Thread(target=press)
+    person.start()
     with pytest.raises((Cancelled, OperationFailed)):
         RestoreTest().perform(job)
-
-    assert time.monotonic() - started < 10
     person.join()
     job.close()
     assert databases_of(shop) == [shop.dbname]
@@ -282,7 +290,8 @@ def test_what_a_killed_run_left_is_dropped_and_what_is_used_or_not_ours_stays(
     shop: ConnectionSpec, tmp_path: Path
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    left, used, foreign = (f"deployctl_scratch_{n}_0123abcd" for n in (1, 2, 3))
+    ours = uuid.uuid4().hex[:8]  # names of databases are the whole server's
+    left, used, foreign = (f"deployctl_scratch_{n}_{ours}" for n in (1, 2, 3))
     with connect(shop.with_database("postgres"), application_name="other run") as other:
         for name in (left, used, foreign):
             comment = "somebody's own" if name == foreign else f"{scratch.MARK} of x"
