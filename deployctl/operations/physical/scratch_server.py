@@ -163,9 +163,11 @@ class ScratchServer:
 
         Its own word is waited for: each session refused before would be a FATAL line in the run's log.
         """
-        while not self._ready.wait(POLL_S):
+        while True:
             self._job.raise_if_cancelled()
             self._job.advance(self._segments, None, unit="WAL segments", phase="recover")
+            if self._ready.wait(POLL_S):
+                return
             if ended.done():
                 raise self._failed(ended.exception())
 

@@ -23,6 +23,7 @@ from deployctl.embedded.postgres import PostgresServer
 from deployctl.operations.physical.engine import Engine
 from deployctl.operations.retention import KeptBackup
 from deployctl.postgres.connection import ConnectionSpec, parse_url
+from tests.waiting import until
 
 STANZA = "shop"
 # pgBackRest → the newest server it knows (its release notes).
@@ -39,7 +40,7 @@ lock-path={folder}/lock
 spool-path={folder}/spool
 log-level-file=off
 start-fast=y
-archive-timeout=20
+archive-timeout=90
 compress-type=lz4
 job-retry=0
 
@@ -90,6 +91,11 @@ class Cluster:
         return self.folder / "scratch"
 
     @property
+    def hold(self) -> Path:
+        """While this file is there, no WAL is archived."""
+        return self.folder / "hold"
+
+    @property
     def engine(self) -> Engine:
         return Engine(STANZA, self.configuration, self.scratch)
 
@@ -109,10 +115,16 @@ class Cluster:
     def pgbackrest(self, *arguments: str, stanza: str = STANZA) -> str:
         """Run pgBackRest beside deployctl, as cron would."""
         result = self.account.run(
-            [self.program, f"--config={self.configuration}", f"--stanza={stanza}", *arguments], timeout=60
+            [self.program, f"--config={self.configuration}", f"--stanza={stanza}", *arguments], timeout=100
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
+
+    def archive(self) -> None:
+        """Have what was written so far archived, and wait until it is."""
+        ((segment,),) = self.execute("SELECT pg_walfile_name(pg_switch_wal())")
+        archived = self.repository / "archive" / STANZA
+        until(lambda: list(archived.glob(f"*/*/{segment}-*.lz4")))
 
     def left(self) -> list[str]:
         """What lies in the folder for test restores."""
@@ -131,7 +143,10 @@ def running() -> Iterator[Cluster]:
         (folder / name).mkdir()
         account.own(folder / name)
     (folder / "scratch").chmod(0o755)
-    command = f"{program} --config={folder}/pgbackrest.conf --stanza={STANZA} archive-push %p"
+    command = (
+        f"while [ -e {folder}/hold ]; do sleep 0.1; done;"
+        f" {program} --config={folder}/pgbackrest.conf --stanza={STANZA} archive-push %p"
+    )
     server = PostgresServer(
         folder / "postgres",
         version=_server_for(program),

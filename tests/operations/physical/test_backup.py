@@ -42,6 +42,8 @@ def test_a_cancelled_backup_is_not_listed_and_the_next_one_tells_real_progress(
     before = labels(cluster)
     running = job(PhysicalBackup)
     log = running.log
+    # It waits for its WAL, so that it cannot have ended before it is cancelled.
+    cluster.hold.touch()
 
     def cancel_when_begun(text: str, *, level: str = "info") -> None:
         log(text, level=level)
@@ -49,8 +51,11 @@ def test_a_cancelled_backup_is_not_listed_and_the_next_one_tells_real_progress(
             running.cancel()
 
     monkeypatch.setattr(running, "log", cancel_when_begun)
-    with pytest.raises(Cancelled):
-        PhysicalBackup().perform(running)
+    try:
+        with pytest.raises(Cancelled):
+            PhysicalBackup().perform(running)
+    finally:
+        cluster.hold.unlink()
     assert labels(cluster) == before
 
     again = job(PhysicalBackup)

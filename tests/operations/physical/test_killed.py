@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from deployctl.operations.physical import scratch
 from deployctl.operations.testing import FakeJob
 from deployctl.runs.execution import reaper
 from tests.operations.physical.cluster import Cluster
+from tests.waiting import until
 
 
 def test_a_killed_worker_leaves_no_server_and_its_files_are_swept(
@@ -53,10 +53,7 @@ def test_a_killed_worker_leaves_no_server_and_its_files_are_swept(
         worker.wait()
 
     assert servers
-    deadline = time.monotonic() + 10
-    while reaper.processes_of(mark.application_name):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not reaper.processes_of(mark.application_name))
     assert cluster.left() == [place.name]
     assert scratch.sweep(cluster.scratch, "shop") == [place.name]
     assert cluster.left() == []
