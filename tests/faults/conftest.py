@@ -5,10 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -31,7 +29,8 @@ from tests.runs.conftest import add_target, executed, kinds, real_target  # noqa
 
 @pytest.fixture(autouse=True)
 def _empty_broker(redis_url: str) -> None:
-    redis.Redis.from_url(redis_url).flushdb()
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
 
 
 @pytest.fixture
@@ -74,15 +73,6 @@ def dba(committed_db: Committed) -> User:
 @pytest.fixture
 def shop(real_target: Target) -> Target:  # noqa: F811
     return real_target
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> float:
-    """Wait for something; fail when it does not happen. Returns the seconds it took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "waited in vain"
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def has_said(run: Run, text: str) -> Callable[[], bool]:

@@ -20,9 +20,10 @@ from deployctl.postgres.connection import connect
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.models.backup import BackupTrust
-from tests.faults.conftest import has_ended, let_lease_run_out, programs_of, until
+from tests.faults.conftest import has_ended, let_lease_run_out, programs_of
 from tests.faults.test_workers import Seen, StartWorker, request
 from tests.operations.restoring import databases_of
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_a_worker_killed_in_a_restore_leaves_the_original_and_its_copy_is_swept(
         session.execute(
             # Its index takes a while to be made again.
             "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$"
-            " BEGIN IF current_database() LIKE 'deployctl%' THEN PERFORM pg_sleep(60); END IF;"
+            " BEGIN IF current_database() LIKE 'deployctl%' THEN PERFORM pg_sleep(600); END IF;"
             " RETURN $1; END $$;"
             "CREATE INDEX ON plan (slow(n))"
         )

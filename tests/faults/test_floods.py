@@ -24,9 +24,10 @@ from deployctl.runs.execution.masking import MASK, spellings
 from deployctl.runs.models import Run, RunState, Target
 from tests.browser.conftest import a_browser
 from tests.conftest import Committed
-from tests.faults.conftest import has_ended, until
+from tests.faults.conftest import has_ended
 from tests.faults.installation import Installation, Visitor
 from tests.faults.test_workers import Seen, request
+from tests.waiting import until
 
 MEGABYTES = 110
 SESSION = settings.SESSION_COOKIE_NAME

@@ -16,14 +16,15 @@ from deployctl.errors import Refusal
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import RunState, Target
 from tests.conftest import Committed
-from tests.faults.conftest import has_ended, let_lease_run_out, until
+from tests.faults.conftest import has_ended, let_lease_run_out
 from tests.faults.installation import Installation
 from tests.faults.test_workers import Seen, request
 from tests.operations.projects import write_project
+from tests.waiting import until
 
 MIGRATIONS = {
     "migrations/1_one.sql": "CREATE TABLE one (id int);",
-    "migrations/2_two.sql": "CREATE TABLE two (id int); SELECT pg_sleep(60);",
+    "migrations/2_two.sql": "CREATE TABLE two (id int); SELECT pg_sleep(600);",
 }
 ASLEEP = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 

@@ -23,10 +23,11 @@ from deployctl.runs.models import Run, RunState, Target
 from tests import conftest
 from tests.checklists import deployments
 from tests.conftest import Committed
-from tests.faults.conftest import has_ended, until
+from tests.faults.conftest import has_ended
 from tests.faults.installation import Installation, Visitor
 from tests.faults.test_broker import plan
 from tests.faults.test_workers import SYSTEM, Seen, request
+from tests.waiting import until
 from tests.web.server import Stream
 
 PRESSES = 40

@@ -13,7 +13,8 @@ from deployctl.audit import Machine
 from deployctl.cli._running import UPKEEP_THREADS, celery_worker
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
-from tests.faults.conftest import has_said, let_lease_run_out, until
+from tests.faults.conftest import has_said, let_lease_run_out
+from tests.waiting import until
 
 StartWorker = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -56,7 +57,8 @@ def test_a_lost_run_is_settled_and_a_lost_message_repeated_while_every_run_slot_
     Run.objects.filter(pk=unheard.pk).update(requested_at=long_ago, published_at=long_ago)
 
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
-        celery.beat.send_task(entry["task"], **entry["options"])
+        # Beat asks again and again. Here it is once, which must not have expired when the worker has started.
+        celery.beat.send_task(entry["task"], **{**entry["options"], "expires": None})
 
     until(lambda: Run.objects.filter(pk=lost.pk, state=RunState.INTERRUPTED).exists())
     until(lambda: Run.objects.filter(pk=unheard.pk, published_at__gt=long_ago).exists())

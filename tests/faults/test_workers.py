@@ -6,13 +6,13 @@ import os
 import signal
 from collections.abc import Callable
 
-import psycopg
 import pytest
 from django.test import Client
 
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Machine
 from deployctl.errors import Refusal
+from deployctl.postgres.connection import connect
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import Backup, Run, RunState, Target
 from tests.faults.conftest import (
@@ -23,10 +23,11 @@ from tests.faults.conftest import (
     let_lease_run_out,
     programs_of,
     sessions_of,
-    until,
 )
 from tests.faults.installation import Installation, Process
+from tests.large import make_large
 from tests.people import person
+from tests.waiting import until
 
 SYSTEM = Machine("test")
 StartWorker = Callable[[], Process]
@@ -40,10 +41,8 @@ def request(target: Target, kind: str, **params: object) -> Run:
 @pytest.fixture
 def large(shop: Target) -> Target:
     """A target whose backup takes a while."""
-    with psycopg.connect(shop.spec().conninfo(), autocommit=True) as session:
-        session.execute(
-            "CREATE TABLE big AS SELECT n, md5(n::text) AS word FROM generate_series(1, 1500000) n"
-        )
+    with connect(shop.spec(), application_name="test") as session:
+        make_large(session, "big")
     return shop
 
 
@@ -141,6 +140,8 @@ def test_a_backup_whose_pool_process_was_killed_is_no_backup_and_its_worker_goes
     assert run.state == RunState.INTERRUPTED
     assert "run.succeeded" not in changes_of(run)
     assert not Backup.objects.exists()
+    with connect(large.spec(), application_name="test") as session:
+        session.execute("TRUNCATE big")
     again = request(large, "backup")
     until(has_ended(again), seconds=60)
     again.refresh_from_db()
@@ -178,7 +179,7 @@ def test_a_worker_killed_while_it_changes_leaves_the_decision_to_a_person(
     shop: Target, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
-    run = request(shop, "change", seconds=60)
+    run = request(shop, "change", seconds=600)
     until(lambda: run.steps.count() == 2)
     worker.kill()
     let_lease_run_out(run)
@@ -220,7 +221,7 @@ def test_a_worker_told_to_stop_finishes_first(shop: Target, start_worker: StartW
     until(has_said(run, "asleep"))
     worker.terminate()
 
-    assert worker.wait(15) == 0
+    assert worker.wait(60) == 0
     run.refresh_from_db()
     assert run.state == RunState.SUCCEEDED
     seen("told to finish: succeeded")
@@ -231,13 +232,13 @@ def test_a_worker_told_to_stop_at_once_marks_its_run(
     shop: Target, start_worker: StartWorker, seen: Seen
 ) -> None:
     worker = start_worker()
-    run = request(shop, "change", seconds=60)
+    run = request(shop, "change", seconds=600)
     until(lambda: run.steps.count() == 2)
     # As a service manager does that signals every process of the service.
     os.killpg(worker.pid, signal.SIGTERM)
 
     until(has_ended(run), seconds=10)
-    worker.wait(15)
+    worker.wait(60)
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
     assert "its worker was told to end" in run.summary

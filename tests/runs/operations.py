@@ -29,11 +29,11 @@ class Sleep(Operation):
     """Reads alone for a while, in a program and in a session."""
 
     kind, title, help = "sleep", "Sleep", "Sleeps on the target."
-    changes_target, exclusive, time_limit_s = False, True, 60
+    changes_target, exclusive, time_limit_s = False, True, 900
 
     @dataclass(frozen=True)
     class Params:
-        seconds: int = param(30, label="Seconds", help="How long.", minimum=0)
+        seconds: int = param(600, label="Seconds", help="How long.", minimum=0)
         where: str = param("program", label="Where", help="What sleeps.", choices=["program", "session"])
 
     def perform(self, job: Job) -> Outcome:
@@ -51,7 +51,7 @@ class Change(Operation):
     """Changes alone: one row now, and another after a while."""
 
     kind, title, help = "change", "Change", "Changes the target."
-    changes_target, exclusive, time_limit_s = True, True, 60
+    changes_target, exclusive, time_limit_s = True, True, 900
 
     @dataclass(frozen=True)
     class Params:

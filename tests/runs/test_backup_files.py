@@ -7,7 +7,6 @@ import io
 import os
 import re
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from deployctl.runs.models import Backup, Retention, Run, RunState, Target
 from tests.conftest import Committed
 from tests.operations.test_take_in import pg_dump
 from tests.people import person
+from tests.waiting import until
 from tests.web.server import running
 
 SYSTEM = Machine("test")
@@ -94,13 +94,6 @@ def visitor(server: int, keeper: User, signed_in: Callable[..., Client]) -> Brow
 def kept(target: Target) -> list[str]:
     folder = target.backup_folder().root
     return sorted(path.name for path in folder.glob(".uploads/*"))
-
-
-def eventually(look: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
-    while not look() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return look()
 
 
 def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
@@ -185,11 +178,12 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhil
     ):
         stalled.putheader(name, value)
     stalled.endheaders(head.encode() + b"PGDMP" + bytes(1000))
-    assert eventually(lambda: len(kept(shop)) == 1)
+    until(lambda: len(kept(shop)) == 1)
 
     assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
-    with psycopg.connect(committed_db.url) as look:
-        assert eventually(
+    with psycopg.connect(committed_db.url, autocommit=True) as look:
+        # An upload that waits holds no session of our own database.
+        until(
             lambda: (
                 look.execute(
                     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
@@ -198,10 +192,10 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhil
                 ).fetchone()
                 == (0,)
             )
-        ), "an upload that waits holds a session of our own database"
+        )
     stalled.close()
 
-    assert eventually(lambda: kept(shop) == [])
+    until(lambda: kept(shop) == [])
     assert not Run.objects.exists()
     assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
 

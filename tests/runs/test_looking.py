@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from deployctl.runs.execution.masking import MASK
 from deployctl.runs.models import Run, RunState, Target
 from tests.operations.projects import write_project
 from tests.people import person
+from tests.waiting import until
 
 SYSTEM = Machine("test")
 SignedIn = Callable[..., Client]
@@ -41,7 +41,7 @@ def migrating(
     real_target: Target, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> Target:
     """A target whose pending migration wants a lock on the table `plan`, and waits for it patiently."""
-    monkeypatch.setattr("deployctl.operations.migrators.sql.LOCK_TIMEOUT_S", 60)
+    monkeypatch.setattr("deployctl.operations.migrators.sql.LOCK_TIMEOUT_S", 600)
     folder = Path(os.environ["TEST_FOLDER"]) / f"project-{uuid.uuid4().hex}"
     folder.mkdir()
     files = {"migrations/1_column.sql": "ALTER TABLE plan ADD COLUMN name text;"}
@@ -74,13 +74,17 @@ def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
         holder.execute("LOCK TABLE plan IN ACCESS SHARE MODE")
         holder.execute(f"SELECT '{password}', 'a-secret-word'".encode())
         worker.start()
-        deadline = time.monotonic() + 30
-        while "Waits for a lock" not in (shown := browser.get(address).text):
-            assert time.monotonic() < deadline, shown
-            time.sleep(0.2)
+        seen: list[str] = []
+
+        def waits() -> bool:
+            seen.append(browser.get(address).text)
+            return "Waits for a lock" in seen[-1]
+
+        until(waits)
+        shown = seen[-1]
         page = browser.get(f"/runs/{run.pk}/").text
         pid, role = holder.info.backend_pid, holder.info.user
-    worker.join(60)
+    worker.join()
 
     for told in (f">{pid}</span>, role {role}, application forgotten psql, idle in transaction", "plan"):
         assert told in shown
@@ -130,12 +134,19 @@ def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told
         holder.execute("LOCK TABLE plan")
         thread = threading.Thread(target=lambda: waiting.execute("LOCK TABLE plan"))
         thread.start()
-        deadline = time.monotonic() + 20
-        while not (found := blockers.of(run)).blockers:
-            assert time.monotonic() < deadline
+        seen: list[blockers.Blocked] = []
+
+        def waits() -> bool:
             monkeypatch.setattr(blockers, "_seen", {})
-        holder.rollback()
-        thread.join(20)
+            seen.append(blockers.of(run))
+            return bool(seen[-1].blockers)
+
+        try:
+            until(waits)
+        finally:
+            holder.rollback()
+            thread.join()
+    found = seen[-1]
     assert found.blockers[0].query == "not shown: the secret GONE cannot be read, so it could not be masked"
 
     reference = secret_file("postgresql://nobody:secret@127.0.0.1:1/nothing")
@@ -153,7 +164,7 @@ def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: 
         found = databases.find(beside, spec.dbname)
         assert found is not None
         real_target.recognise("", found.oid)
-        kept, left = f"{spec.dbname}_before_{run.pk}", f"deployctl_scratch_{run.pk}_0123abcd"
+        kept, left = f"{spec.dbname}_before_{run.pk}", f"deployctl_scratch_{run.pk}_{uuid.uuid4().hex[:8]}"
         for name, comment in (
             (kept, f"deployctl kept this database as it was before run {run.pk}"),
             (left, f"deployctl scratch database of {run.application_name}"),

@@ -171,7 +171,7 @@ def test_forty_presses_at_once_start_one_run(
     together = threading.Barrier(40)
 
     def press(_: int) -> str:
-        together.wait()
+        together.wait(60)
         try:
             return f"run {Run.request(target=real_target, kind='sleep', params={}, by=SYSTEM).pk}"
         except Refusal as refused:

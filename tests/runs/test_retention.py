@@ -24,6 +24,8 @@ from deployctl.runs.models import Backup, LeaseLost, Retention, Run, RunState, T
 from tests.runs.conftest import at_once
 
 SYSTEM = Machine("test")
+# One moment for all, or midnight between two of them puts 40 and 41 days ago on one day.
+NOW = timezone.now()
 SignedIn = Callable[..., Client]
 
 
@@ -48,7 +50,7 @@ def backed_up(target: Target, days_ago: int) -> Backup:
         files=1,
         server_version="15.7",
         tool_version="15.7",
-        snapshot_at=timezone.now() - dt.timedelta(days=days_ago),
+        snapshot_at=NOW - dt.timedelta(days=days_ago),
         manifest_sha256="0" * 64,
         counts={},
     )

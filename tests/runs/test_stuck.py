@@ -18,7 +18,8 @@ from deployctl.runs.execution.stopping import Reason, Stop
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.storage import LocalFolder
 from tests.faults.conftest import let_lease_run_out
-from tests.runs.test_execution import in_background, says, until
+from tests.runs.test_execution import in_background, says
+from tests.waiting import until
 
 SYSTEM = Machine("test")
 
@@ -86,7 +87,6 @@ def test_a_defect_of_one_sweep_does_not_reach_the_other_runs(
     }
 
 
-@pytest.mark.timeout(30)
 def test_a_lost_lease_outweighs_a_cancellation(real_target: Target) -> None:
     """Otherwise whoever writes to a log that nobody stores any more waits for ever."""
     run = Run.request(target=real_target, kind="look", params={}, by=SYSTEM)

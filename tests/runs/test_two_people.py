@@ -226,7 +226,7 @@ def test_of_two_who_consent_at_once_one_starts_it(
     together = threading.Barrier(2)
 
     def consent(by: User) -> str:
-        together.wait(10)
+        together.wait(60)
         try:
             return str(Run.objects.get(pk=run.pk).consent(by=by, typed_name="live"))
         except Refusal as refused:
