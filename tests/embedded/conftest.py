@@ -7,12 +7,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployctl.embedded.postgres import PostgresServer
 from deployctl.embedded.redis import RedisServer
 
 QUICK = {"fsync": "off"}
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, waited for by its parent or not."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.fixture

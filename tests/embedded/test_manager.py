@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from deployctl.embedded import tether
@@ -19,6 +17,8 @@ from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.manager import ProcessManager, State
 from deployctl.embedded.programs import Program, configuration
 from deployctl.embedded.watch import GivenUp, Watch, tail
+from tests.embedded.conftest import is_gone
+from tests.waiting import until
 
 # Writes when it starts and when it is asked to end, so that the order can be read afterwards.
 DIARIST = """
@@ -36,7 +36,8 @@ write("begin")
 print("hello from", sys.argv[2], flush=True)
 time.sleep(600)
 """
-FAILING = "print('cannot go on: no disk') or exit(7)"
+# Lives for long enough to be seen, and too short to count as started.
+FAILING = "import time; print('cannot go on: no disk'); time.sleep(0.5); exit(7)"
 
 MANAGE = """
 import sys, time
@@ -55,24 +56,8 @@ time.sleep(600)
 """
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 15) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def look_until_given_up(watch: Watch, within_s: float = 40) -> None:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        watch.look()
-        time.sleep(0.05)
-
-
-def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+def look_until_given_up(watch: Watch) -> None:
+    until(lambda: watch.look())
 
 
 Open = Callable[..., ProcessManager]
@@ -100,7 +85,7 @@ def diarist(folder: Path, name: str, group: str) -> Program:
     script = folder / "diarist.py"
     script.write_text(DIARIST)
     argv = tether.command([sys.executable, str(script), str(folder / "diary"), name], signal_name="TERM")
-    return Program(name, argv, "TERM", 5, group)
+    return Program(name, argv, "TERM", 60, group)
 
 
 def begun(folder: Path, *names: str) -> Callable[[], bool]:
@@ -112,7 +97,7 @@ def test_programs_stop_in_the_reverse_order_of_their_groups(open_manager: Open, 
     manager = open_manager(
         diarist(folder, "database", "one"), diarist(folder, "web", "two"), diarist(folder, "worker", "two")
     )
-    assert eventually(begun(folder, "database", "web", "worker"))
+    until(begun(folder, "database", "web", "worker"))
     manager.close()
     ends = [line for line in (folder / "diary").read_text().splitlines() if line.startswith("end")]
     assert ends[2] == "end database"
@@ -130,10 +115,10 @@ def test_a_program_that_is_killed_is_started_again_and_reported_once(
         watch.look()
         return manager.statuses()[0].state is State.RUNNING
 
-    assert eventually(runs)
+    until(lambda: runs() and "hello from web" in (folder / "web.log").read_text())
     first = manager.statuses()[0].pid
     os.kill(first, signal.SIGKILL)
-    assert eventually(lambda: runs() and manager.statuses()[0].pid != first)
+    until(lambda: runs() and manager.statuses()[0].pid != first)
     watch.look()
     assert len(said) == 1
     assert said[0].startswith("web ended unexpectedly (terminated by SIGKILL) and is started again")
@@ -155,11 +140,11 @@ def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
 
 def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: Open, folder: Path) -> None:
     manager = open_manager(diarist(folder, "web", "one"))
-    assert eventually(begun(folder, "web"))
+    until(begun(folder, "web"))
     pid = manager.statuses()[0].pid
     supervisord = int((folder / "supervisord.pid").read_text())
     os.kill(supervisord, signal.SIGKILL)
-    assert eventually(lambda: is_gone(pid))
+    until(lambda: is_gone(pid))
     with pytest.raises(GivenUp, match="process manager ended unexpectedly"):
         look_until_given_up(Watch(manager, logs=folder, say=print))
 
@@ -175,12 +160,12 @@ def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
     assert len(pids) == 2
     parent.kill()
     parent.wait()
-    assert eventually(lambda: all(is_gone(pid) for pid in pids))
+    until(lambda: all(is_gone(pid) for pid in pids))
 
 
 def test_a_process_manager_left_over_is_ended(open_manager: Open, folder: Path) -> None:
     manager = open_manager(diarist(folder, "web", "one"))
-    assert eventually(begun(folder, "web"))
+    until(begun(folder, "web"))
     pid = manager.statuses()[0].pid
     assert ProcessManager.end_leftover(folder)
     assert is_gone(pid)
@@ -191,7 +176,7 @@ def test_a_folder_with_a_very_long_name_works(open_manager: Open, folder: Path) 
     deep = folder / ("long" * 30)
     deep.mkdir()
     manager = open_manager(diarist(folder, "web", "one"), run_folder=deep)
-    assert eventually(begun(folder, "web"))
+    until(begun(folder, "web"))
     assert manager.is_running
 
 
@@ -208,7 +193,7 @@ def test_unusual_folder_names_reach_the_program_unchanged(
     odd = folder / name
     odd.mkdir()
     open_manager(diarist(odd, "web", "one"))
-    assert eventually(begun(odd, "web"))
+    until(begun(odd, "web"))
 
 
 def test_a_folder_name_that_cannot_be_expressed_is_refused(folder: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -28,7 +27,9 @@ SECRETS: dict[str, Any] = {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Vault's answers, as its HTTP API documents them."""
+    """Vault's answers, as its HTTP API documents them. `over` is the end of the test."""
+
+    over: Event
 
     def do_GET(self) -> None:
         status, body = self.answer()
@@ -44,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/v1/sys/internal/ui/mounts/sealed/"):
             return 503, {"errors": ["Vault is sealed"]}
         if self.path.startswith("/v1/sys/internal/ui/mounts/slow/"):
-            time.sleep(2)
+            self.over.wait()
         if self.headers.get("X-Vault-Token") != TOKEN:
             return 403, {"errors": ["permission denied"]}
         prefix = "/v1/sys/internal/ui/mounts/"
@@ -66,13 +67,15 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    over = Event()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Answering", (Handler,), {"over": over}))
     thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     address = f"http://127.0.0.1:{http.server_address[1]}"
     monkeypatch.setenv("VAULT_ADDR", address)
     monkeypatch.setenv("VAULT_TOKEN", TOKEN)
     yield address
+    over.set()
     http.shutdown()
     thread.join()
     http.server_close()
