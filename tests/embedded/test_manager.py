@@ -126,8 +126,9 @@ def test_a_program_that_is_killed_is_started_again_and_reported_once(
 
 
 def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
-    open_manager: Open, folder: Path
+    open_manager: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("deployctl.embedded.programs.RETRIES", 1)  # each is waited longer for
     manager = open_manager(
         Program("web", tether.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one")
     )
