@@ -56,9 +56,9 @@ def test_a_row_deleted_afterwards_is_there_at_the_moment_before_and_not_at_the_e
     assert list(at_that_time.trust.values()) == [("restored",)], "content was read, not compared"
     assert b"recovery stopping before commit" in then.output
     assert nothing_left(cluster, then)
-    assert cluster.execute(
-        "DROP TABLE items", "SELECT timeline_id FROM pg_control_checkpoint()"
-    ) == [(1,)], "the original goes on"
+    assert cluster.execute("DROP TABLE items", "SELECT timeline_id FROM pg_control_checkpoint()") == [(1,)], (
+        "the original goes on"
+    )
 
 
 @pytest.mark.parametrize("wanted", ["restore", "recover"])
