@@ -12,7 +12,7 @@ from deployctl.operations.base import BackupArtefact, OperationFailed
 from deployctl.operations.kinds.physical_check import PhysicalCheck
 from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
-from tests.operations.physical.cluster import Cluster
+from tests.operations.physical.cluster import Cluster, let_pass
 from tests.operations.physical.conftest import kept
 
 
@@ -62,8 +62,8 @@ def test_a_program_that_cannot_tell_what_it_verified_is_refused(
     old = tmp_path / "pgbackrest"
     old.write_text("#!/bin/sh\necho 'pgBackRest 2.36'\n")
     old.chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(0o755)  # the other account passes through
+    for folder in (tmp_path, *tmp_path.parents):
+        let_pass(folder)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     with pytest.raises(OperationFailed, match=r"is pgBackRest 2\.36; version 2\.45 or newer is needed"):
