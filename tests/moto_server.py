@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import free_port
-
-READY_WITHIN_S = 90
+READY_WITHIN_S = 60
 
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
     """Its address."""
-    port = free_port()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.DEVNULL,
