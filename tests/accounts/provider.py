@@ -78,6 +78,7 @@ def provider(running_provider: Provider, settings: Any) -> Provider:
     settings.OIDC_NAME = "Acme"
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "deployctl", "secret"
     settings.OIDC_DOMAINS = []
+    settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = ANSWERS_WITHIN_S
     return running_provider
 
 
