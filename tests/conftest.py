@@ -33,7 +33,6 @@ from tests.people import (  # noqa: F401 (fixtures)
 
 TEMPLATE = "deployctl_template"
 TEMPLATE_LOCK = 5_307_001
-LATE_S = 60
 
 
 def pytest_configure() -> None:
@@ -43,8 +42,9 @@ def pytest_configure() -> None:
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
     }
     # Both servers are there; that a busy machine lets them answer late is no finding.
-    settings.CACHES["default"]["OPTIONS"] |= {"socket_connect_timeout": LATE_S, "socket_timeout": LATE_S}
-    settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = LATE_S
+    late_s = 60
+    settings.CACHES["default"]["OPTIONS"] |= {"socket_connect_timeout": late_s, "socket_timeout": late_s}
+    settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = late_s
 
 
 def _admin() -> psycopg.Connection[Any]:
