@@ -43,7 +43,8 @@ def pytest_configure() -> None:
     }
     # Both servers are there; that a busy machine lets them answer late is no finding.
     late_s = 60
-    settings.CACHES["default"]["OPTIONS"] |= {"socket_connect_timeout": late_s, "socket_timeout": late_s}
+    cache: Any = settings.CACHES["default"]["OPTIONS"]
+    cache.update(socket_connect_timeout=late_s, socket_timeout=late_s)
     settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = late_s
 
 

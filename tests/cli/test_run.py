@@ -47,7 +47,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[R
     threads: list[threading.Thread] = []
 
     def saying(run: Run) -> str:
-        said = how_it_stands(run)
+        said: str = how_it_stands(run)
         told.put(run.pk)
         return said
 

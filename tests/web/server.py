@@ -42,6 +42,8 @@ class Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Where the server said that it closes, the answer alone holds the socket.
+        self.response.close()
         self._connection.close()
 
     def line(self) -> str:
