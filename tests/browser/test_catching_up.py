@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Request, expect
+from playwright.sync_api import expect
 
 from tests.browser.person import Person
 from tests.browser.product import Product
@@ -30,15 +30,16 @@ def test_a_page_without_a_stream_asks_for_the_checklist_at_once_and_keeps_what_i
     note = reader.item("Firewall rules configured").get_by_label("Note").first
     note.fill("Half a sen")
     asked: list[str] = []
-    reader.page.on("request", lambda request: asked.append(path_of(request)))
+    reader.page.on("request", lambda request: asked.append(path_of(request.url)))
 
     other.page.goto(address)
     other.tick("Environment variables configured")
 
     expect(reader.item("Environment variables configured")).to_have_attribute("data-status", "done")
     expect(note).to_have_value("Half a sen")
-    # The page, as often as it took, and the parts of it that changed, out of 180.
-    assert 1 < len(set(asked)) < 20, f"{len(set(asked))} addresses: {asked}"
+    # Each time the page, and of its 180 parts those that changed; on a busy machine more than once.
+    times = asked.count(path_of(reader.page.url))
+    assert 0 < len(asked) < 20 * times, f"{len(asked)} requests, {times} times: {asked}"
 
 
 def a_deployment(product: Product, folder: Path) -> str:
@@ -52,5 +53,5 @@ def a_deployment(product: Product, folder: Path) -> str:
     return f"/deployments/{json.loads(made.stdout)['number']}/"
 
 
-def path_of(request: Request) -> str:
-    return request.url.partition("//")[2].partition("/")[2]
+def path_of(address: str) -> str:
+    return address.partition("//")[2].partition("/")[2].partition("#")[0]
