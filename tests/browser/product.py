@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.processes import GONE_WITHIN_S, free_port
 
 DEPLOYCTL = str(Path(sys.executable).with_name("deployctl"))
-READY_WITHIN_S = 300
+READY_WITHIN_S = 400
 SIGN_IN_LINE = re.compile(r"^  (?P<email>\S+@\S+)\s+(?P<password>\S+)\s+(?P<role>.+)$")
 
 

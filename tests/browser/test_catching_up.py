@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from tests.browser.person import Person
 from tests.browser.product import Product
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 def test_a_page_without_a_stream_asks_for_the_checklist_at_once_and_keeps_what_is_open(

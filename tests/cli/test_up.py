@@ -21,8 +21,8 @@ import pytest
 from tests.processes import GONE_WITHIN_S, free_port
 
 # Six programs start, some of them several times.
-pytestmark = pytest.mark.timeout(600)
-READY_WITHIN_S = 200
+pytestmark = pytest.mark.timeout(1200)
+READY_WITHIN_S = 400
 ANSWERS_WITHIN_S = 30
 ALL = {"postgres", "redis", "web", "worker", "upkeep", "beat"}
 
