@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
 from psycopg import sql
-from pytest_django.plugin import DjangoDbBlocker
+from pytest_django.plugin import DjangoDbBlocker, blocking_manager_key
 
 from tests.people import (  # noqa: F401 (fixtures)
     administrator,
@@ -49,6 +49,11 @@ def pytest_configure() -> None:
     settings.STORAGES["staticfiles"] = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
     }
+    # Both servers are there; that a busy machine lets them answer late is no finding.
+    late_s = 60
+    cache: Any = settings.CACHES["default"]["OPTIONS"]
+    cache.update(socket_connect_timeout=late_s, socket_timeout=late_s)
+    settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = late_s
 
 
 def _admin() -> psycopg.Connection[Any]:
@@ -96,6 +101,17 @@ def _ensure_template() -> None:
                 sql.Identifier(building), sql.Identifier(TEMPLATE)
             )
         )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Migrate before the first test: it takes a while, and would count as the time of that test."""
+    needing = {"db", "committed_db", "django_db_setup"}
+    if not session.config.option.collectonly and any(
+        item.get_closest_marker("django_db") or needing & set(getattr(item, "fixturenames", ()))
+        for item in session.items
+    ):
+        with session.config.stash[blocking_manager_key].unblock():
+            _ensure_template()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 FILES = ("package.json", "package-lock.json", ".npmrc")
-INSTALL_WITHIN_S = 300
+INSTALL_WITHIN_S = 600
 
 
 class NotInstalled(Exception):

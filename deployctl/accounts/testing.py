@@ -45,6 +45,17 @@ def current_code(user: User) -> str:
     return f"{hotp(factor.key, step, DIGITS):0{DIGITS}d}"  # type: ignore[no-untyped-call]
 
 
+def wrong_code(user: User) -> str:
+    """Six digits that none of the person's factors accepts: whatever is guessed is right once in a while."""
+    right = {
+        hotp(factor.key, factor.totp().t() + step, DIGITS)  # type: ignore[no-untyped-call]
+        for factor in TotpFactor.objects.filter(user=user)
+        # The half minute may end before the code is given.
+        for step in range(-TOLERANCE_STEPS, TOLERANCE_STEPS + 2)
+    }
+    return next(f"{number:0{DIGITS}d}" for number in range(10**DIGITS) if number not in right)
+
+
 def sign_in(client: Client, user: User, *, code: bool = True, second_factor: bool = True) -> SignIn:
     """Sign the person in to a test client.
 

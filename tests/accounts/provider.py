@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +15,10 @@ import pytest
 import requests
 from django.test import Client
 
-STARTS_WITHIN_S = 60
+from tests.processes import end, free_port
+
+STARTS_WITHIN_S = 90
+ANSWERS_WITHIN_S = 60
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Provider:
             number: the `sub` of the person.
             facts: further claims, such as `email`; `auth_time` in seconds since 1970.
         """
-        requests.put(f"{self.url}/users/{number}", json=facts, timeout=10).raise_for_status()
+        requests.put(f"{self.url}/users/{number}", json=facts, timeout=ANSWERS_WITHIN_S).raise_for_status()
 
     def authorize(self, departure: Any, number: str) -> str:
         """Sign a person in there, as one whom this answer of ours sent; the way back, as a path."""
-        answer = requests.post(departure["Location"], data={"sub": number}, allow_redirects=False, timeout=10)
+        answer = requests.post(
+            departure["Location"], data={"sub": number}, allow_redirects=False, timeout=ANSWERS_WITHIN_S
+        )
         assert answer.status_code == 302, answer.text
         back = urlsplit(answer.headers["Location"])
         return f"{back.path}?{back.query}"
@@ -56,9 +59,7 @@ def asked_for(departure: Any) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def running_provider() -> Iterator[Provider]:
     """The process, one for the tests of a worker."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = os.environ | {"AUTHLIB_INSECURE_TRANSPORT": "1"}
     command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -67,8 +68,7 @@ def running_provider() -> Iterator[Provider]:
         _wait_for(url, process)
         yield Provider(url)
     finally:
-        process.terminate()
-        process.wait(10)
+        end(process)
 
 
 @pytest.fixture
@@ -78,6 +78,7 @@ def provider(running_provider: Provider, settings: Any) -> Provider:
     settings.OIDC_NAME = "Acme"
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "deployctl", "secret"
     settings.OIDC_DOMAINS = []
+    settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = ANSWERS_WITHIN_S
     return running_provider
 
 
@@ -85,7 +86,9 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            requests.get(f"{url}/.well-known/openid-configuration", timeout=5).raise_for_status()
+            requests.get(
+                f"{url}/.well-known/openid-configuration", timeout=ANSWERS_WITHIN_S
+            ).raise_for_status()
         except requests.RequestException:
             time.sleep(0.1)
         else:

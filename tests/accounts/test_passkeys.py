@@ -23,7 +23,8 @@ from deployctl.errors import Refusal
 from tests.accounts.authenticator import Authenticator, add_passkey, browser, options_for
 from tests.people import PASSWORD, person
 
-pytestmark = pytest.mark.urls("tests.accounts.pages")
+# No wait after a failure ends between two lines.
+pytestmark = [pytest.mark.urls("tests.accounts.pages"), pytest.mark.usefixtures("clock")]
 
 
 @pytest.fixture

@@ -19,19 +19,13 @@ from deployctl.accounts import attempts, crypto
 from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models import RecoveryCode, SignIn, TotpFactor, User
 from deployctl.accounts.models.throttle import LONGEST_DELAY_S, MOST_FAILURES
-from deployctl.accounts.models.totp_factor import STEP_S
-from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
 from deployctl.audit.models import Entry
+from tests.clock import Clock
 from tests.people import PASSWORD, person
 
-pytestmark = pytest.mark.urls("tests.accounts.pages")
-
-
-@pytest.fixture(autouse=True)
-def not_at_the_turn_of_a_half_minute() -> None:
-    """Codes must not change between being computed and being given."""
-    if time.time() % STEP_S > STEP_S - 2:
-        time.sleep(2)
+# Codes do not change between being computed and being given, and no wait ends between two lines.
+pytestmark = [pytest.mark.urls("tests.accounts.pages"), pytest.mark.usefixtures("clock")]
 
 
 def rest(user: User) -> None:
@@ -66,7 +60,7 @@ def test_the_factor_is_set_up_with_its_first_code_and_leads_back(client: Client,
 def test_a_wrong_first_code_puts_nothing_in_force(client: Client, dba: User) -> None:
     sign_in(client, dba, second_factor=False)
     client.get("/account/factor/")
-    answer = client.post("/account/factor/", {"code": "000000"})
+    answer = client.post("/account/factor/", {"code": wrong_code(dba)})
     assert answer.status_code == 422
     assert "The code is wrong" in answer.content.decode()
     assert not dba.has_factor
@@ -201,7 +195,7 @@ def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_w
     enrol(dba)
     for _ in range(20):
         with pytest.raises(WrongCode):
-            dba.verify_code("000000")
+            dba.verify_code(wrong_code(dba))
         with pytest.raises(Throttled, match="was not looked at"):
             dba.verify_code(current_code(dba))
         rest(dba)
@@ -216,15 +210,17 @@ def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_w
 @pytest.mark.slow(8)
 @pytest.mark.fault(24)
 def test_the_right_code_works_once_the_wait_is_over_by_the_clock(
-    dba: User, seen: Callable[[str], None]
+    dba: User, clock: Clock, seen: Callable[[str], None]
 ) -> None:
     enrol(dba)
     for failures, wait_s in ((1, 1), (2, 2), (3, 4)):
+        clock.stop()
         with pytest.raises(WrongCode):
-            dba.verify_code("000000")
+            dba.verify_code(wrong_code(dba))
         with pytest.raises(Throttled):
             dba.verify_code(current_code(dba))
         assert dba.factor.throttling_failure_count == failures  # type: ignore[union-attr]
+        clock.run()
         time.sleep(wait_s + 0.1)
     dba.verify_code(current_code(dba))
     seen("by the clock, the right code works after 3 wrong ones and 4 s")
@@ -248,7 +244,7 @@ def test_an_attempt_within_a_transaction_is_refused_because_its_count_could_be_u
     user = person("Dana Baker")
     enrol(user)
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
-        user.verify_code("000000")
+        user.verify_code(wrong_code(user))
 
 
 def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> None:
@@ -256,7 +252,7 @@ def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> No
     enrol(user)
 
     def sign() -> None:
-        user.verify_code("000000")
+        user.verify_code(wrong_code(user))
         with transaction.atomic():
             raise AssertionError("the act itself is never reached")
 

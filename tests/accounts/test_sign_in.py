@@ -10,7 +10,7 @@ from django.test import Client
 from redis.exceptions import RedisError
 
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.testing import current_code, enrol
+from deployctl.accounts.testing import current_code, enrol, wrong_code
 from deployctl.audit.models import Entry
 from tests.people import PASSWORD
 
@@ -71,7 +71,8 @@ def test_with_a_factor_nothing_is_shown_before_the_code(client: Client, dba: Use
 def test_a_wrong_code_signs_nobody_in(client: Client, dba: User) -> None:
     enrol(dba)
     give_password(client, dba)
-    answer = client.post("/account/login/code/", {"code": "000 000"})
+    code = wrong_code(dba)
+    answer = client.post("/account/login/code/", {"code": f"{code[:3]} {code[3:]}"})
     assert answer.status_code == 422
     assert "The code is wrong" in answer.content.decode()
     assert client.get("/member/").status_code == 302

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.person import Person
+from tests.browser.person import WITHIN_MS, Person
 from tests.browser.product import Product, demonstration
 
 # Without these, Chromium looks for its maker's servers at every start.
@@ -23,6 +23,7 @@ QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
+expect.set_options(timeout=WITHIN_MS)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +49,9 @@ def a_browser() -> Iterator[Browser]:
     # Chromium's own sandbox refuses to work for root, which is who tests run as in containers.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=[*QUIET, *sandbox])
+        browser = playwright.chromium.launch(
+            executable_path=found, args=[*QUIET, *sandbox], timeout=WITHIN_MS
+        )
         yield browser
         browser.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.processes import GONE_WITHIN_S, free_port
+
 DEPLOYCTL = str(Path(sys.executable).with_name("deployctl"))
-READY_WITHIN_S = 90
-STOPS_WITHIN_S = 40
+READY_WITHIN_S = 400
 SIGN_IN_LINE = re.compile(r"^  (?P<email>\S+@\S+)\s+(?P<password>\S+)\s+(?P<role>.+)$")
 
 
@@ -43,7 +43,7 @@ class Product:
 @contextmanager
 def demonstration(folder: Path) -> Iterator[Product]:
     """Start `deployctl up --demo` in this folder, and stop it as Ctrl-C does."""
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [DEPLOYCTL, "up", "--demo", "--workers", "2"],
         env=_environment() | {"DATA": str(folder), "PORT": str(port)},
@@ -58,7 +58,7 @@ def demonstration(folder: Path) -> Iterator[Product]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(STOPS_WITHIN_S)
+            process.wait(GONE_WITHIN_S)
         finally:
             process.kill()
             reading.close()
@@ -115,10 +115,3 @@ def _environment() -> dict[str, str]:
     """Ours, without what the test session set for itself: the product makes its own."""
     own = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEPLOYCTL_", "TEST_", "DJANGO_", "PYTEST_")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -17,7 +17,7 @@ DEPLOYMENT, FIRST_GATE, SECOND_GATE = (
     "/deployments/1/gates/post/",
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 def test_a_deployment_from_the_first_tick_to_the_history(

@@ -10,13 +10,14 @@ from playwright.sync_api import Browser, Page, expect
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
+from tests.browser.person import WITHIN_MS
 from tests.checklists import deployments
 from tests.conftest import Committed
 from tests.people import PASSWORD, person
 from tests.signoff.signing import keep_everything
 from tests.web.server import running
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 AUTHENTICATOR = {
     "protocol": "ctap2",
@@ -46,6 +47,7 @@ def test_a_passkey_is_made_signs_in_confirms_and_signs(
     complaints: list[str] = []
     with running(committed_db.environment | {"DEBUG": "1"}) as port:
         page = chromium.new_context(base_url=f"http://localhost:{port}").new_page()
+        page.set_default_timeout(WITHIN_MS)
         page.on(
             "console", lambda message: complaints.append(message.text) if message.type == "error" else None
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -196,11 +199,20 @@ def test_a_file_above_ten_megabytes_is_refused(deployment: Deployment, dba: User
         item(deployment, "Server").add_proof(dba, "file", file=upload)
 
 
-def test_a_refused_file_leaves_nothing_on_disk(deployment: Deployment, outsider: User, dba: User) -> None:
+@pytest.fixture
+def own_files(settings: Any, tmp_path: Path) -> Path:
+    """Where uploaded files of this test are kept, and those of no other that runs beside it."""
+    kept = settings.STORAGES["default"]
+    settings.STORAGES = settings.STORAGES | {"default": kept | {"OPTIONS": {"location": str(tmp_path)}}}
+    return tmp_path
+
+
+def test_a_refused_file_leaves_nothing_on_disk(
+    deployment: Deployment, outsider: User, dba: User, own_files: Path
+) -> None:
     def refuse(*_: object) -> None:
         raise Refusal("No.")
 
-    before = set(_stored())
     with pytest.raises(NotAllowed):
         item(deployment, "Server").add_proof(outsider, "file", file=SimpleUploadedFile("a.txt", b"a"))
     listeners.on_record_change(refuse)
@@ -209,12 +221,10 @@ def test_a_refused_file_leaves_nothing_on_disk(deployment: Deployment, outsider:
             item(deployment, "Server").add_proof(dba, "file", file=SimpleUploadedFile("a.txt", b"a"))
     finally:
         listeners.on_record_change.forget(refuse)
-    assert set(_stored()) == before
+    assert not [path for path in own_files.rglob("*") if path.is_file()]
     assert not item(deployment, "Server").proofs.exists()
-
-
-def _stored() -> list[str]:
-    return default_storage.listdir("proofs")[1] if default_storage.exists("proofs") else []
+    kept = item(deployment, "Server").add_proof(dba, "file", file=SimpleUploadedFile("a.txt", b"a"))
+    assert (own_files / str(kept.file.name)).is_file()
 
 
 # --- When ---------------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -20,11 +21,14 @@ from deployctl.cli.run import run
 from deployctl.cli.target import target as target_command
 from deployctl.operations import catalogue
 from deployctl.runs.execution import supervisor
-from deployctl.runs.models import Backup, Run, RunState, Target
+from deployctl.runs.models import Backup, Run, Target
 from tests.people import person
 from tests.runs.conftest import add_target, kinds, real_target, target  # noqa: F401 (fixtures)
 
 SYSTEM = Machine("test")
+WITHIN_S = 60
+# The package has a command of the same name as the module.
+run_command = importlib.import_module("deployctl.cli.run")
 
 
 @pytest.fixture(autouse=True)
@@ -36,23 +40,39 @@ def invoke(command: Any, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments, prog_name="deployctl")
 
 
-def execute_next() -> threading.Thread:
-    """A worker that executes the next request."""
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Run], None]], None]]:
+    """`meanwhile(act)`: in another thread, once the command line has said how its run stands."""
+    told: SimpleQueue[int] = SimpleQueue()
+    threads: list[threading.Thread] = []
 
-    def work() -> None:
-        try:
-            deadline = time.monotonic() + 10
-            while not (queued := Run.objects.filter(state=RunState.QUEUED).first()):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            with contextlib.suppress(SystemExit):
-                supervisor.execute(queued.pk)
-        finally:
-            connections.close_all()
+    def saying(run: Run) -> str:
+        said: str = how_it_stands(run)
+        told.put(run.pk)
+        return said
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
+    how_it_stands = run_command._how_it_stands
+    monkeypatch.setattr(run_command, "_how_it_stands", saying)
+
+    def start(act: Callable[[Run], None]) -> None:
+        def work() -> None:
+            try:
+                act(Run.objects.get(pk=told.get(timeout=WITHIN_S)))
+            finally:
+                connections.close_all()
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+def execute(queued: Run) -> None:
+    """What a worker does."""
+    with contextlib.suppress(SystemExit):
+        supervisor.execute(queued.pk)
 
 
 def test_every_operation_has_a_command_with_its_parameters() -> None:
@@ -134,25 +154,17 @@ def test_waiting_goes_on_while_a_second_person_is_waited_for(
     committed_db: Any,
     kinds: None,  # noqa: F811
     add_target: Callable[..., Target],  # noqa: F811
+    meanwhile: Callable[..., None],
 ) -> None:
     add_target("live", "production")
     answers = [person(name, Permission.OPERATOR) for name in ("Ann One", "Bo Two")]
 
-    def object_to_it() -> None:
-        try:
-            deadline = time.monotonic() + 30
-            while not (asked := Run.objects.filter(state=RunState.WAITING).first()):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            assert asked.consent(by=answers[0], typed_name="live") is False
-            asked.object(by=answers[1], reason="Not tonight.")
-        finally:
-            connections.close_all()
+    def object_to_it(asked: Run) -> None:
+        assert asked.consent(by=answers[0], typed_name="live") is False
+        asked.object(by=answers[1], reason="Not tonight.")
 
-    second = threading.Thread(target=object_to_it)
-    second.start()
+    meanwhile(object_to_it)
     result = invoke(run, "release", "--database", "live_before_1", "--target", "live", "--wait")
-    second.join(30)
 
     assert result.exit_code == 4
     assert "waits for a second person" in result.output
@@ -169,14 +181,14 @@ def test_waiting_goes_on_while_a_second_person_is_waited_for(
 )
 def test_waiting_shows_the_log_and_ends_with_the_outcome(
     real_target: Target,  # noqa: F811
+    meanwhile: Callable[..., None],
     kind: str,
     option: tuple[str, ...],
     status: int,
     state: str,
 ) -> None:
-    worker = execute_next()
+    meanwhile(execute)
     result = invoke(run, kind, "--target", "shop", *option, "--wait", "--json")
-    worker.join(10)
 
     assert result.exit_code == status
     assert json.loads(result.stdout)["state"] == state
@@ -215,11 +227,13 @@ def test_a_target_that_does_not_answer_has_status_1(db: Any, secret_file: Callab
     assert "secret-word" not in str(result.exception)
 
 
-def test_backups_are_made_and_listed(real_target: Target) -> None:  # noqa: F811
+def test_backups_are_made_and_listed(
+    real_target: Target,  # noqa: F811
+    meanwhile: Callable[..., None],
+) -> None:
     assert "There is no backup yet" in invoke(backup, "list").output
-    worker = execute_next()
+    meanwhile(execute)
     made = invoke(run, "backup", "--target", "shop", "--wait")
-    worker.join(10)
 
     assert made.exit_code == 0, made.output
     (listed,) = json.loads(invoke(backup, "list", "--json", "--target", "shop").stdout)

@@ -23,6 +23,9 @@ def node_modules() -> Path:
         pytest.fail(f"These tests run the real Prisma CLI. {why}", pytrace=False)
 
 
+# Seconds on a quiet machine.
+ENDS_WITHIN_S = 240
+
 MakeProject = Callable[..., Project]
 
 
@@ -61,7 +64,7 @@ def npm() -> Callable[..., subprocess.CompletedProcess[str]]:
             },
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=ENDS_WITHIN_S,
             check=False,
         )
 

@@ -17,7 +17,7 @@ from tests.examples.conftest import MakeProject
 from tests.operations.projects import ADMIN_PASSWORD, HEALTHCARE, job_for, rows
 
 # Each call of npm and of the CLI takes seconds on a busy machine.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 Database = Callable[..., str]
 Npm = Callable[..., subprocess.CompletedProcess[str]]

@@ -23,7 +23,7 @@ from tests.operations.projects import job_for, rows
 Database = Callable[..., str]
 Npm = Callable[..., subprocess.CompletedProcess[str]]
 # Each call of the CLI takes seconds on a busy machine, and a test makes up to ten.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 RECORDS = """
     SELECT checksum, migration_name, logs, rolled_back_at, applied_steps_count,

@@ -18,7 +18,7 @@ from tests.examples.conftest import MakeProject
 from tests.operations.projects import healthcare, job_for, rows
 
 # Each call of npm and of the CLI takes seconds on a busy machine.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 Database = Callable[..., str]
 

@@ -18,6 +18,9 @@ from tests.matrix.cases import CASES, Case
 from tests.matrix.rules import Answer, Kind, expected
 from tests.matrix.world import KINDS, World, make
 
+# Some hundred pages each.
+pytestmark = pytest.mark.timeout(600)
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 

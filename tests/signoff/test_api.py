@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +23,9 @@ from tests.signoff.signing import MACHINE
 
 
 @pytest.fixture(autouse=True)
-def no_earlier_attempts() -> None:
+def attempts_of_this_test_only() -> Iterator[None]:
+    cache.clear()
+    yield
     cache.clear()
 
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from checklists.models import Deployment, DeploymentState
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import current_code
+from deployctl.accounts.testing import current_code, wrong_code
 from signoff import record as records
 from signoff.models import Signature
 from tests.checklists import deployments
@@ -67,7 +67,8 @@ def test_without_the_meaning_nothing_is_signed(
 def test_a_wrong_code_is_told_on_the_page_and_no_secret_is_given_back(
     deployment: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
-    status, page = _post(signed_in(dba), deployment, dba, Role.DBA, code="000000")
+    client = signed_in(dba)
+    status, page = _post(client, deployment, dba, Role.DBA, code=wrong_code(dba))
     assert status == 422
     assert "code is wrong" in page
     assert PASSWORD not in page
@@ -76,7 +77,8 @@ def test_a_wrong_code_is_told_on_the_page_and_no_secret_is_given_back(
 def test_after_a_refusal_the_browser_comes_back_to_where_it_is_told(
     deployment: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
-    _, page = _post(signed_in(dba), deployment, dba, Role.DBA, code="000000")
+    client = signed_in(dba)
+    _, page = _post(client, deployment, dba, Role.DBA, code=wrong_code(dba))
     told = page.index("code is wrong")
     assert page.index('id="signing"') < told
     assert f'action="{reverse("signoff:signatures", args=[deployment.pk])}#signing"' in page

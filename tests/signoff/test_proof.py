@@ -16,7 +16,7 @@ from deployctl.accounts.errors import NotSignedInAgain, WrongPasskey, WrongPassw
 from deployctl.accounts.models import Passkey, Reauthentication, RecoveryCode, TotpFactor, User
 from deployctl.accounts.roles import Role
 from deployctl.accounts.tasks import tell
-from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
 from signoff import record as records
@@ -170,8 +170,8 @@ def test_after_a_refused_signature_the_way_back_is_the_gates_page(
     client: Client, deployment: Deployment, elsewhere: User
 ) -> None:
     sign_in(client, elsewhere)
-    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "code": "000000"}
-    given |= {"digest": digest_of(deployment)}
+    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on"}
+    given |= {"code": wrong_code(elsewhere), "digest": digest_of(deployment)}
     refused = client.post(f"/deployments/{deployment.pk}/signatures", given)
     assert refused.status_code != 303
     assert f'name="next" value="{sign_page(deployment)}"' in refused.content.decode()
@@ -197,7 +197,7 @@ def test_signing_in_again_alone_signs_nothing_and_is_kept_for_the_right_code(
 ) -> None:
     signed_in_again(elsewhere, digest_of(deployment))
     with pytest.raises(DeployctlError):
-        sign(deployment, elsewhere, Role.DBA, code="000000")
+        sign(deployment, elsewhere, Role.DBA, code=wrong_code(elsewhere))
     rest(elsewhere)
     assert sign(deployment, elsewhere, Role.DBA).method == "single sign-on and one-time code"
 

@@ -9,7 +9,7 @@ from checklists.models import Deployment, DeploymentState
 from deployctl.accounts.errors import WrongCode, WrongPassword
 from deployctl.accounts.models import RecoveryCode, User
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import current_code, enrol
+from deployctl.accounts.testing import current_code, enrol, wrong_code
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import record as records
@@ -51,7 +51,7 @@ def test_a_signature_holds_name_role_meaning_time_method_digest_and_place_in_the
 def test_a_wrong_code_signs_nothing_and_is_counted(deployment: Deployment, dba: User) -> None:
     enrol(dba)
     with pytest.raises(WrongCode):
-        sign(deployment, dba, Role.DBA, code="000000" if current_code(dba) != "000000" else "111111")
+        sign(deployment, dba, Role.DBA, code=wrong_code(dba))
     assert not Signature.objects.exists()
     assert Entry.objects.filter(action="factor.refused", actor=dba).exists()
     assert dba.factor is not None

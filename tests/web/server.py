@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-READY_WITHIN_S = 30
+from tests.processes import end, free_port
+
+READY_WITHIN_S = 90
+ANSWERS_WITHIN_S = 60
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class Event:
 class Stream:
     """An open stream. Use as a context manager."""
 
-    def __init__(self, port: int, path: str, headers: Mapping[str, str], *, timeout_s: float = 15) -> None:
+    def __init__(
+        self, port: int, path: str, headers: Mapping[str, str], *, timeout_s: float = ANSWERS_WITHIN_S
+    ) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
         self._connection.request("GET", path, headers=dict(headers))
         self.response = self._connection.getresponse()
@@ -37,6 +42,8 @@ class Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Where the server said that it closes, the answer alone holds the socket.
+        self.response.close()
         self._connection.close()
 
     def line(self) -> str:
@@ -65,9 +72,7 @@ def running(
     environment: Mapping[str, str], *, application: str = "deployctl.asgi:application"
 ) -> Iterator[int]:
     """uvicorn on a free port, which is yielded."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     argv = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--lifespan", "off"]
     argv += ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]
     process = subprocess.Popen(argv, env=dict(environment))
@@ -75,8 +80,7 @@ def running(
         _wait_until_ready(process, port)
         yield port
     finally:
-        process.terminate()
-        process.wait(15)
+        end(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:

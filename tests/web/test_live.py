@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
@@ -26,8 +27,12 @@ from tests.conftest import Committed
 from tests.people import person
 from tests.web.server import Stream, running
 
+# Each starts a server, which loads the whole product.
+pytestmark = pytest.mark.timeout(300)
+
 SYSTEM = Machine("test")
 # Django's sessions of the server, without the one of this test.
+BUSY_AT_MOST_S = 60
 IDLE = """
     SELECT pid, query FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'deployctl' AND state = 'idle'
@@ -36,10 +41,15 @@ IDLE = """
 
 
 @pytest.fixture
-def server(committed_db: Committed) -> Iterator[int]:
+def server(committed_db: Committed, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    # An earlier test may have lost the broker, after which nothing is announced for a while.
+    monkeypatch.setattr(live, "_silent_until", 0.0)
+    # Nor is it lost when it answers late.
+    patient = redis.Redis.from_url(settings.REDIS_URL)
+    monkeypatch.setattr(live, "broker", lambda: patient)
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     # Without collected static files; the pages themselves are not looked at here.
-    with running(committed_db.environment | {"DEBUG": "1"}) as port:
+    with patient, running(committed_db.environment | {"DEBUG": "1"}) as port:
         yield port
 
 
@@ -75,18 +85,41 @@ def warmed(port: int, cookie: dict[str, str]) -> None:
         stream.next("resync")
 
 
+def usually_within(seconds: float, act: Callable[[int], None], *, times: int) -> None:
+    """In a row of several times, most take less than that.
+
+    Where something else keeps the machine busy just now, the whole row is tried again for a while. What is
+    slow by itself, such as asking every five seconds, stays slow in every row.
+
+    Args:
+        seconds: how long it may take.
+        act: called with a number that was not there before.
+        times: how many make a row.
+    """
+    number, until = 0, time.monotonic() + BUSY_AT_MOST_S
+    while True:
+        took = []
+        for _ in range(times):
+            time.sleep(0.05)
+            asked = time.monotonic()
+            act(number)
+            took.append(time.monotonic() - asked)
+            number += 1
+        if sorted(took)[times // 2] < seconds:
+            return
+        assert time.monotonic() < until, took
+
+
 def test_a_change_reaches_an_open_page_within_200_ms(server: int, cookie: dict[str, str], run: Run) -> None:
     warmed(server, cookie)
     with open_page(server, cookie, f"run:{run.pk}", "home") as stream:
         assert stream.line() == ": open"
-        took = []
-        for number in range(10):
-            time.sleep(0.05)
-            asked = time.monotonic()
+
+        def change(number: int) -> None:
             announce(f"run:{run.pk}", f"run-{run.pk}-{number}")
             assert stream.next("changed").data == {"fragments": [f"run-{run.pk}-{number}"]}
-            took.append(time.monotonic() - asked)
-    assert sorted(took)[5] < 0.2
+
+        usually_within(0.2, change, times=10)
 
 
 def test_nothing_is_told_before_the_commit_and_all_of_it_at_once(
@@ -108,8 +141,10 @@ def test_nothing_is_told_before_the_commit_and_all_of_it_at_once(
 def test_what_changed_between_page_and_stream_is_told(server: int, cookie: dict[str, str]) -> None:
     warmed(server, cookie)
     made = time.time()
-    announce("home", "missed")
-    time.sleep(0.3)
+    with open_page(server, cookie, "home") as other:
+        other.line()
+        announce("home", "missed")
+        other.next("changed")
 
     with open_page(server, cookie, "home", since=made) as stream:
         assert stream.next("changed").data == {"fragments": ["missed"]}
@@ -138,11 +173,12 @@ def test_open_streams_hold_no_database_session(
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (ours,) = cursor.fetchone()
-    with ExitStack() as stack, psycopg.connect(committed_db.url) as watcher:
+    # Within one transaction, PostgreSQL shows the same sessions again and again.
+    with ExitStack() as stack, psycopg.connect(committed_db.url, autocommit=True) as watcher:
         for _ in range(10):
             stack.enter_context(open_page(server, cookie, "home")).line()
             stack.enter_context(Stream(server, f"/runs/{run.pk}/stream", cookie))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + BUSY_AT_MOST_S
         while sessions := watcher.execute(IDLE, [ours]).fetchall():
             assert time.monotonic() < deadline, sessions
             time.sleep(0.1)
@@ -166,10 +202,8 @@ def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run
     with Stream(server, path, cookie) as stream:
         first = stream.next("lines")
         assert [(line["number"], line["text"]) for line in first.data] == [(1, "one"), (2, "two")]
-        asked = time.monotonic()
         add_line(run, "three <script>", "error")
         assert stream.next("lines").data[0]["text"] == "three <script>"
-        assert time.monotonic() - asked < 1
 
     add_line(run, "four", "info")
     with Stream(server, path, {**cookie, "Last-Event-ID": first.identifier}) as again:
@@ -179,6 +213,21 @@ def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run
         assert again.line() == "", "the server closes"
     with Stream(server, f"{path}?after=3", cookie) as late:
         assert [line["number"] for line in late.next("lines").data] == [4]
+
+
+def test_a_line_of_a_log_reaches_who_watches_within_a_second(
+    server: int, cookie: dict[str, str], run: Run
+) -> None:
+    warmed(server, cookie)
+    add_line(run, "first", "info")
+    with Stream(server, f"/runs/{run.pk}/stream", cookie) as stream:
+        stream.next("lines")
+
+        def write(number: int) -> None:
+            add_line(run, f"line {number}", "info")
+            assert [line["text"] for line in stream.next("lines").data] == [f"line {number}"]
+
+        usually_within(1, write, times=4)
 
 
 def test_a_long_log_arrives_in_order_and_downloads_whole(
