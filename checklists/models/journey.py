@@ -150,12 +150,12 @@ class Journey(models.Model):
 
         Args:
             params: of the operation `rollback`.
-            typed_name: the target's name as typed; asked for on production, where the run waits for a second
+            typed_name: the target's name as the person gave it; on production the run also waits for a second
                 person.
 
         Raises:
             NotAllowed: by somebody who does not lead, or may not operate.
-            InvalidInput: parameters that the operation cannot take, or another name typed.
+            InvalidInput: parameters that the operation cannot take, or the name not given.
             Refusal: it is not being rolled back, or something else works on the target.
         """
         with self.changing() as current:
