@@ -12,7 +12,7 @@ from deployctl.runs.models.target import Target
 
 
 class Question(NamedTuple):
-    """What a form asks: on production the target's name is typed, elsewhere a box is ticked that carries it."""
+    """What a form asks: on production the name is typed, elsewhere a box is ticked that carries it."""
 
     target: Target
     says: str
