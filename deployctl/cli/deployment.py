@@ -155,6 +155,8 @@ def _print(found: Deployment, *, as_json: bool) -> None:
     shown = {name: value for name, value in facts.items() if name not in {"items", "blockers", "team"}}
     shown["team"] = ", ".join(f"{seat['name']} ({seat['role']})" for seat in facts["team"])
     kept = sum(1 for item in facts["items"] if item["state"] in {"done", "waived"})
+    if found.others_in_window:
+        shown["window_taken_by"] = ", ".join(f"{other} (no {other.pk})" for other in found.others_in_window)
     shown["items"] = f"{kept} of {len(facts['items'])} done"
     _output.print_facts(shown, as_json=False)
     if facts["blockers"]:

@@ -8,11 +8,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from checklists import readiness
 from checklists.models import Deployment, Item, Template
 from checklists.story import Show
 from checklists.story.timeline import timeline_of
 from deployctl.accounts.models import User
-from tests.checklists.deployments import in_hours, item, plan, team_of
+from tests.checklists.deployments import MACHINE, in_hours, item, plan, team_of
 
 HTMX = {"HX-Request": "true"}
 
@@ -289,6 +290,29 @@ def test_what_has_ended_waits_for_no_window(deployment: Deployment, viewer: User
     page = signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
     assert "Window opens" not in page
     assert str(deployment.window) in page
+
+
+def test_who_has_the_window_of_a_reopened_deployment_is_said_with_a_link(
+    deployment: Deployment, viewer: User, dba: User, signed_in: Any
+) -> None:
+    put(deployment, "signed_off")
+    facts = {"window_start": deployment.window_start, "window_end": deployment.window_end}
+    version = deployment.template_version
+    other = plan(deployment.target, version, [(dba, "dba")], title="The next one", **facts)
+    browser, address, said = signed_in(viewer), deployment.get_absolute_url(), "gave its window up"
+    assert said not in browser.get(address).text
+
+    reopened = Deployment.objects.get(pk=deployment.pk)
+    reopened.reopen(MACHINE, "because")
+    page = browser.get(address).text
+    assert f'<a href="{other.get_absolute_url()}">“The next one”</a> has shop from {other.window}' in page
+    assert said in page
+    assert said not in browser.get(other.get_absolute_url()).text
+    # It keeps the reopened one from nothing.
+    assert "The next one" not in str(readiness.blockers(reopened, "post"))
+
+    other.cancel(MACHINE, "Not needed.")
+    assert said not in browser.get(address).text
 
 
 def test_a_gate_that_nothing_is_in_the_way_of_asks_for_signatures(
