@@ -125,6 +125,7 @@ def _manifest_of(job: Job, name: str, form: Form, folder: Path) -> Manifest:
 def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
     """Kept byte by byte, so that its digest is still the one on record where the backup was made."""
     try:
+        unpacking.refuse_crowded_manifest(folder / manifest.NAME)
         written = manifest.read(folder)
         refuse_strange(written)
         if (written.format == "custom") != is_custom:
