@@ -58,7 +58,7 @@ def checked(job: Job, backup: KeptBackup) -> tuple[Path, Manifest]:
     folder = job.target.backups.path(backup.name)
     written = manifest.read(folder, expected_sha256=backup.manifest_sha256)
     manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read"))
-    job.log(f"{len(written.files)} files with {written.size_bytes:,} bytes match the manifest.")
+    job.log(f"As the manifest says: {written.extent}.")
     return folder, written
 
 

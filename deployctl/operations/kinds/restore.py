@@ -141,7 +141,7 @@ def _outcome(job: Job, backup: KeptBackup, done: _Done, *, secured: str | None) 
         after += f" It is also in backup {secured}."
     return Outcome(
         summary=(
-            f"{name} is now backup {backup.name}: {found.tables} tables with {found.rows:,} rows, "
+            f"{name} is now backup {backup.name}: {found.extent}, "
             f"restored in {done.restore_s:.1f} s. {after} "
             "Rights that other roles had in it must be granted again."
         ),

@@ -35,10 +35,7 @@ class Verify(Operation):
         with job.step("Read every byte"):
             _, written = choosing.checked(job, backup)
         return Outcome(
-            summary=(
-                f"Backup {backup.name} is whole: {len(written.files)} files with "
-                f"{written.size_bytes:,} bytes are what was written."
-            ),
+            summary=(f"Backup {backup.name} is whole: {written.extent}, every byte what was written."),
             facts={
                 "backup": backup.name,
                 "files": len(written.files),
