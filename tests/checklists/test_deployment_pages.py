@@ -42,6 +42,17 @@ def test_the_page_of_the_whole_checklist_needs_few_queries(
     assert len(queries) <= 15, "\n".join(queries)
 
 
+def test_the_numbers_of_the_whole_checklist_add_up_in_words(
+    whole: Deployment, dba: User, signed_in: Any
+) -> None:
+    page = " ".join(signed_in(dba).get(whole.get_absolute_url()).text.split())
+    assert 'All <span class="numeric">140</span>' in page
+    assert "<span>0 of 120 done</span>" in page
+    assert "counting what the gates and closing wait for; besides, 20 recurring or to read" in page
+    template = signed_in(dba).get(whole.template_version.get_absolute_url()).text
+    assert "142</span>, 2 of them with sub-items, which they follow" in template
+
+
 def test_the_page_tells_the_story(deployment: Deployment, dba: User, viewer: User, signed_in: Any) -> None:
     item(deployment, "Server").complete(dba, "Version 16.")
     page = signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
