@@ -154,8 +154,9 @@ def _wait(run: Run, *, as_json: bool) -> int:
 
 
 def _lines(run: Run) -> Iterator[str]:
-    """The log as it is written, until the end."""
-    last, told = 0, ""
+    """How it was accepted, however quickly a worker takes it; then the log as it is written, until the end."""
+    last, told = 0, run.state
+    yield _how_it_stands(run)
     while True:
         run.refresh_from_db()
         ended = not run.is_unfinished  # asked before the lines: afterwards there are none to come
