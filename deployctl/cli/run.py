@@ -154,7 +154,7 @@ def _wait(run: Run, *, as_json: bool) -> int:
 
 
 def _lines(run: Run) -> Iterator[str]:
-    """How it was accepted, however quickly a worker takes it; then the log as it is written, until the end."""
+    """How it was accepted, however quickly it is taken; then the log as it is written, until the end."""
     last, told = 0, run.state
     yield _how_it_stands(run)
     while True:
