@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployctl.numbers import how_many
 from deployctl.operations.base import OperationFailed
 
 NAME = "manifest.json"
@@ -117,11 +116,6 @@ class Manifest:
     def size_bytes(self) -> int:
         """Bytes of all files, without the manifest."""
         return sum(file.size for file in self.files)
-
-    @property
-    def extent(self) -> str:
-        """How much it is, in words."""
-        return f"{how_many(len(self.files), 'file')} with {how_many(self.size_bytes, 'byte')}"
 
     def write(self, folder: Path) -> str:
         """Write both manifest files into the folder.

@@ -26,7 +26,7 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
-from deployctl.operations.choosing import reporter
+from deployctl.operations.choosing import extent, reporter
 from deployctl.operations.counting import Stock
 from deployctl.operations.dump_progress import DumpProgress
 from deployctl.operations.manifest import Manifest
@@ -189,7 +189,7 @@ def _read_back(job: Job, folder: Path, written: Manifest) -> str:
             "The manifest was read back differently than it was written. The backup was removed."
         )
     manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
-    job.log(f"Read back, and as written: {written.extent}.")
+    job.log(f"Read back, and as written: {extent(written)}.")
     return manifest.sha256_of(folder / manifest.NAME)
 
 

@@ -14,7 +14,7 @@ from deployctl.numbers import how_many
 from deployctl.operations import contents, manifest, unpacking
 from deployctl.operations.backup_plan import slug
 from deployctl.operations.base import BackupArtefact, Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.choosing import reporter
+from deployctl.operations.choosing import extent, reporter
 from deployctl.operations.contents import Contents
 from deployctl.operations.manifest import Manifest, Source
 from deployctl.operations.unpacking import NOT_STORED, Form, Refused
@@ -187,7 +187,7 @@ def _read_back(job: Job, folder: Path, written: Manifest) -> str:
     fsync_tree(folder)
     manifest.forget_cached(folder)
     manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
-    job.log(f"Read back, and as written: {written.extent}.")
+    job.log(f"Read back, and as written: {extent(written)}.")
     return manifest.sha256_of(folder / manifest.NAME)
 
 
@@ -220,7 +220,7 @@ def _outcome(job: Job, name: str, path: Path, written: Manifest, digest: str) ->
     )
     return Outcome(
         summary=(
-            f"Backup {name} was taken in: {written.extent}, "
+            f"Backup {name} was taken in: {extent(written)}, "
             "every byte read back. Whether it can be restored nobody knows yet; “Test a restore” tells."
         ),
         facts={

@@ -35,7 +35,9 @@ class Verify(Operation):
         with job.step("Read every byte"):
             _, written = choosing.checked(job, backup)
         return Outcome(
-            summary=(f"Backup {backup.name} is whole: {written.extent}, every byte what was written."),
+            summary=(
+                f"Backup {backup.name} is whole: {choosing.extent(written)}, every byte what was written."
+            ),
             facts={
                 "backup": backup.name,
                 "files": len(written.files),
