@@ -14,8 +14,12 @@ from deployctl.occasions import Occasion
 
 if TYPE_CHECKING:
     from checklists.markdown.model import ParsedTemplate
-    from checklists.models import Deployment
+    from checklists.models import Deployment, TemplateVersion
     from deployctl.audit import Actor
+
+on_creating: Occasion[[TemplateVersion, ParsedTemplate]] = Occasion()
+"""A deployment is about to be created: `(version, parsed template)`. Who has something against it raises now,
+before it has a number: an auditor must not find numbers missing for what was refused."""
 
 on_created: Occasion[[Deployment, ParsedTemplate, Actor]] = Occasion()
 """A deployment was created: `(deployment, parsed template, by)`. The parsed template names the gates."""

@@ -10,7 +10,7 @@ from django.utils import timezone
 from checklists.texts import TEXT_LENGTH
 from deployctl.accounts.forms import PasskeyField, offer_factors, require_a_factor
 from deployctl.accounts.models import User
-from deployctl.accounts.roles import Permission
+from signoff import rights
 from signoff.models import Gate, Slot
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SignatureForm(forms.Form):
 
 
 class DelegationForm(forms.Form):
-    """Whom to let sign, in which place, until when."""
+    """Whom to let sign, in which place, until when; offers only whom the rules allow."""
 
     slot = SlotChoice(queryset=Slot.objects.none(), label="Your place", empty_label=None)
     to = PersonChoice(queryset=User.objects.none(), label="Who signs for you")
@@ -91,11 +91,22 @@ class DelegationForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
-    def __init__(self, *args: Any, slots: list[Slot], by: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: Any = None, *, slots: list[Slot], by: User) -> None:
+        # The form of signing, on the same page, has the usual ids.
+        super().__init__(data, auto_id="id_delegation_%s")
         places = cast("SlotChoice", self.fields["slot"])
         places.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
         people = cast("PersonChoice", self.fields["to"])
-        people.queryset = User.objects.holding(Permission.APPROVER).exclude(pk=by.pk)
+        # Whoever is named all the same is refused by the verb, which says why.
+        people.queryset = User.objects.active()
+        able = rights.able_to_stand_in(slots[0], by)
+        people.choices = [("", "Choose one"), *((each.pk, people.label_from_instance(each)) for each in able)]
+        self.has_people = bool(able)
         zone = timezone.get_current_timezone_name()
         self.fields["until"].help_text = f"In your time zone, {zone}; at most 30 days."
+
+    @classmethod
+    def of(cls, gate: Gate, by: User) -> DelegationForm | None:
+        """The empty form for a gate; None for whoever has no place there to give."""
+        places = [slot for slot in gate.slots.all() if not rights.why_not_delegate(slot, by)]
+        return cls(slots=places, by=by) if places else None

@@ -6,10 +6,10 @@ from typing import Any
 
 from django import forms
 
-from deployctl.accounts.forms import PLAUSIBLE
 from deployctl.accounts.models import User
 from deployctl.audit import Action
 from deployctl.runs.models import Target
+from deployctl.web.days import DayField
 
 
 class EntryFilterForm(forms.Form):
@@ -22,12 +22,8 @@ class EntryFilterForm(forms.Form):
     )
     deployment = forms.IntegerField(required=False, min_value=1, label="Deployment number")
     subject = forms.CharField(required=False, max_length=100, help_text="A part of its name.")
-    since = forms.DateField(
-        required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
-    )
-    until = forms.DateField(
-        required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}), validators=PLAUSIBLE
-    )
+    since = DayField(required=False, label="From")
+    until = DayField(required=False, label="To")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

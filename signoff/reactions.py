@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checklists import listeners, readiness
 from checklists.markdown.model import ParsedTemplate
-from checklists.models import Deployment
+from checklists.models import Deployment, TemplateVersion
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
 from signoff import blockers, loading
@@ -15,6 +15,7 @@ from signoff.waiting import signatures_waiting_for
 
 def register() -> None:
     """Hear of new deployments and of changed records; say what is signed, and what waits for it."""
+    listeners.on_creating(refuse_without_gates)
     listeners.on_created(create_gates)
     listeners.on_record_change(break_signatures)
     readiness.register(blockers.of_gates)
@@ -22,8 +23,8 @@ def register() -> None:
     readiness.register_signed(gates_with_signatures)
 
 
-def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) -> None:  # noqa: ARG001
-    """Give a new deployment the gates of its template.
+def refuse_without_gates(version: TemplateVersion, template: ParsedTemplate) -> None:
+    """Have nothing planned that nobody could sign.
 
     Raises:
         Refusal: the template lacks the signature lines of a gate, so nobody could ever approve it.
@@ -31,11 +32,15 @@ def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) ->
     present = {parsed.key.value for parsed in template.gates if parsed.slots}
     if missing := [key for key in MEANINGS if key not in present]:
         raise Refusal(
-            f"{deployment.template_version} has no signature line for the gate “{missing[0]}”, so the "
+            f"{version} has no signature line for the gate “{missing[0]}”, so the "
             "deployment could never be signed. Nothing was created. Add a line such as "
             f"“- [ ] DBA: ____ Date: ____ <!-- sign: {missing[0]}, role: dba -->” to the template and "
             "publish it."
         )
+
+
+def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) -> None:  # noqa: ARG001
+    """Give a new deployment the gates of its template."""
     for position, parsed in enumerate(template.gates):
         Gate.create_for(deployment, parsed, position=position)
 

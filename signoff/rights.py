@@ -83,6 +83,12 @@ def why_not_delegate(slot: Slot, by: User) -> str:
     return why_not_created(slot.gate, by) or _why_given(slot, by) or _why_full(slot) or _why_twice(slot, by)
 
 
+def able_to_stand_in(slot: Slot, by: User) -> list[User]:
+    """The people to whom the place can go; it is the same for every place of a gate."""
+    people = User.objects.holding(Permission.APPROVER).prefetch_related("grants")
+    return [each for each in people if not why_not_delegate_to(slot, by, each)]
+
+
 def why_not_delegate_to(slot: Slot, by: User, to: User) -> str:
     """Why the place cannot go to this person; empty when it can."""
     gate = slot.gate

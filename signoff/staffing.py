@@ -10,6 +10,7 @@ from django.urls import reverse
 from checklists.models import TeamMember
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
+from deployctl.numbers import how_many
 from signoff import rights
 from signoff.models import Gate, Slot
 
@@ -92,9 +93,8 @@ def _fitness(seat: TeamMember) -> tuple[bool, bool]:
 
 def _too_few(slot: Slot, candidates: Sequence[_Candidate]) -> str:
     if candidates:
-        return (
-            f"{slot.label} needs {_missing(slot)} more people, and only {_names(candidates)} can sign there."
-        )
+        people = how_many(_missing(slot), "more person", "more people")
+        return f"{slot.label} needs {people}, and only {_names(candidates)} can sign there."
     seats = [seat for seat in slot.gate.deployment.team.all() if seat.role == slot.role]
     if not seats:
         return f"Nobody can sign as {slot.label}: nobody in the team has this role."

@@ -10,6 +10,7 @@ from checklists.models import DeploymentState
 from checklists.models.queries import DeploymentQuerySet
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
+from deployctl.web.days import DayField
 
 
 class HistoryForm(forms.Form):
@@ -18,14 +19,8 @@ class HistoryForm(forms.Form):
     target = forms.ModelChoiceField(
         queryset=Target.objects.none(), to_field_name="name", required=False, empty_label="All targets"
     )
-    since = forms.DateField(
-        label="Window from", required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
-    until = forms.DateField(
-        label="Window until",
-        required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
+    since = DayField(label="Window from", required=False)
+    until = DayField(label="Window until", required=False)
     state = forms.ChoiceField(choices=[("", "All states"), *DeploymentState.choices], required=False)
     person = forms.ModelChoiceField(queryset=User.objects.none(), required=False, empty_label="Everybody")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from django.conf import settings
@@ -18,9 +19,9 @@ from checklists.actors import user_of
 from checklists.models import editing
 from checklists.models.editing import Changes
 from checklists.models.journey import Journey
-from checklists.models.overlap import alone_in_window
+from checklists.models.overlap import refuse_overlap
 from checklists.models.queries import DeploymentQuerySet
-from checklists.models.state import HOLDS_WINDOW, StateChange
+from checklists.models.state import HOLDING, HOLDS_WINDOW, StateChange
 from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
 from checklists.models.template import TemplateVersion, VersionState
 from checklists.rights import Rights, require_creator
@@ -94,6 +95,17 @@ class Deployment(Journey):
         """Start and end."""
         return Window(self.window_start, self.window_end)
 
+    @cached_property
+    def others_in_window(self) -> list[Deployment]:
+        """Those that hold its window on the target by now, since it gave it up and was reopened all the same.
+
+        They keep it from nothing: what is done to a target is done one after the other anyway. But its people
+        have to know.
+        """
+        if self.holds_window or self.state not in HOLDING:
+            return []
+        return list(Deployment.objects.in_the_way(self.target, self.window))
+
     @property
     def duration(self) -> timedelta | None:
         """How long it took, from its beginning to being signed off or rolled back; see `with_times()`."""
@@ -138,6 +150,7 @@ class Deployment(Journey):
                 f"{template_version} is a draft. Nothing was created; publish it, or choose another."
             )
         parsed = template_version.parsed()
+        listeners.on_creating.tell(template_version, parsed)
         with transaction.atomic():
             deployment = cls(
                 title=title,
@@ -202,5 +215,5 @@ class Deployment(Journey):
     def write_window(self, window: Window) -> None:
         """Save with this window, unless another deployment of the target is in the way."""
         self.window_start, self.window_end = window.start, window.end
-        with alone_in_window(self):
-            self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])
+        refuse_overlap(self)
+        self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])

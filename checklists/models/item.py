@@ -201,7 +201,7 @@ class Item(ItemSteps):
 
         Args:
             params: override those of the template.
-            typed_name: the target's name as typed, where the operation needs a second person.
+            typed_name: the target's name as the person gave it, where the operation overwrites something.
 
         The unkept items beside it that ask for the very same operation are proven by the same run: a seed
         that makes plans, packages and tests need not run three times.

@@ -14,7 +14,7 @@ from checklists.models.approved import refuse_another_database
 from checklists.models.item_refusals import refuse_busy_target
 from checklists.models.queries import DeploymentQuerySet
 from checklists.models.stage import Stage
-from checklists.models.state import FINAL, MOVES, NOT_BEGUN, PAST, DeploymentState, StateChange
+from checklists.models.state import FINAL, HOLDING, MOVES, NOT_BEGUN, PAST, DeploymentState, StateChange
 from checklists.models.turns import ROLLBACK, why_no_rollback
 from checklists.rights import Rights
 from checklists.texts import checked_reason
@@ -56,6 +56,11 @@ class Journey(models.Model):
     def is_final(self) -> bool:
         """Whether nothing about it changes any more."""
         return self.state in FINAL
+
+    @property
+    def holds_window(self) -> bool:
+        """Whether no other deployment of its target may have its window; the same as `HOLDS_WINDOW`."""
+        return self.state in HOLDING and not self.gave_window_up
 
     @property
     def channel(self) -> str:
@@ -150,12 +155,12 @@ class Journey(models.Model):
 
         Args:
             params: of the operation `rollback`.
-            typed_name: the target's name as typed; asked for on production, where the run waits for a second
+            typed_name: the target's name as the person gave it; on production the run also waits for a second
                 person.
 
         Raises:
             NotAllowed: by somebody who does not lead, or may not operate.
-            InvalidInput: parameters that the operation cannot take, or another name typed.
+            InvalidInput: parameters that the operation cannot take, or the name not given.
             Refusal: it is not being rolled back, or something else works on the target.
         """
         with self.changing() as current:

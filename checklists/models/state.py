@@ -71,10 +71,11 @@ PAST: Mapping[str, str] = {
 NOT_BEGUN = (S.PLANNING, S.APPROVED)
 UNDER_WAY = (S.DEPLOYING, S.VERIFYING)
 FINAL = (S.CLOSED, S.CANCELLED, S.ROLLED_BACK)
+HOLDING = (*NOT_BEGUN, *UNDER_WAY, S.HALTED, S.ROLLING_BACK)
 # Holds its window: no other deployment of the same target may do so at the same time. Being signed off gives
 # the window up for good: a signature can be lost whenever, and must not find the window taken then.
 HOLDS_WINDOW = models.Q(
-    state__in=[state.value for state in (*NOT_BEGUN, *UNDER_WAY, S.HALTED, S.ROLLING_BACK)],
+    state__in=[state.value for state in HOLDING],
     gave_window_up=False,
 )
 

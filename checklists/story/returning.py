@@ -9,7 +9,8 @@ from checklists.models import DeploymentState
 from checklists.models.turns import ROLLBACK
 from checklists.story.tale import Story
 from deployctl.operations.registry import operation
-from deployctl.runs import two_people
+from deployctl.runs import confirming
+from deployctl.runs.confirming import Question
 from deployctl.runs.models import Run
 
 
@@ -19,7 +20,7 @@ class Returning:
 
     runs: list[Run]
     form: RollbackForm | None
-    needs_second_person: bool
+    question: Question | None
 
     @property
     def restore_s(self) -> float | None:
@@ -38,5 +39,5 @@ def returning_of(story: Story) -> Returning | None:
     return Returning(
         runs=runs,
         form=RollbackForm.of(deployment) if may_start else None,
-        needs_second_person=two_people.needed(deployment.target, operation(ROLLBACK)),
+        question=confirming.question(deployment.target, operation(ROLLBACK)),
     )

@@ -18,6 +18,8 @@ from checklists.models.stage import Stage
 from checklists.models.turns import is_signed, why_frozen, why_not_run
 from checklists.rights import Rights
 from deployctl.operations import catalogue
+from deployctl.runs import confirming
+from deployctl.runs.confirming import Question
 from deployctl.runs.models import Run, RunState
 
 UNFINISHED = frozenset({RunState.WAITING, RunState.QUEUED, RunState.RUNNING})
@@ -209,9 +211,10 @@ class ItemRow:
         )
 
     @cached_property
-    def needs_second_person(self) -> bool:
-        """Whether its operation waits for a second person, and asks the first one for more."""
-        return self.item.needs_second_person(self.deployment.target)
+    def question(self) -> Question | None:
+        """What is asked before its operation starts; None where one press is enough."""
+        known = catalogue().get(self.item.operation)
+        return confirming.question(self.deployment.target, known) if known else None
 
     @cached_property
     def operation_title(self) -> str:

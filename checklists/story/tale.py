@@ -178,6 +178,11 @@ class Story:
         rows = self.due_rows
         return sum(1 for row in rows if not row.is_unkept), len(rows)
 
+    @property
+    def besides(self) -> int:
+        """How many items nothing waits for: recurring ones and reading matter."""
+        return sum(1 for row in self.rows if not row.is_parent) - len(self.due_rows)
+
     @cached_property
     def blockers(self) -> list[Blocker]:
         """What is in the way of the next gate."""

@@ -99,6 +99,7 @@ def _totals(parsed: ParsedTemplate) -> dict[str, int]:
     return {
         "phases": len(parsed.phases),
         "items": len(items),
+        "parents": sum(1 for item in items if item.children),
         "automated": sum(1 for item in items if item.operation or item.check),
         "signatures": len(parsed.slots),
     }

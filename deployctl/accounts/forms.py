@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django import forms
-from django.core.validators import MaxValueValidator, MinValueValidator
 
 from deployctl.accounts import timezones
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
-
-# Days of which the next one still has a date, in every zone.
-PLAUSIBLE = [MinValueValidator(dt.date(2000, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]
 
 
 class CodeForm(forms.Form):

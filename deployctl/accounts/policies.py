@@ -30,6 +30,7 @@ from deployctl.accounts.models.sign_in import ENDED_KEY, SecondFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action
 from deployctl.errors import NotAllowed
+from deployctl.numbers import how_many
 
 View = TypeVar("View", bound=Callable[..., Any])
 # What a policy says of a request: an answer instead of the view's, or None to go on.
@@ -210,7 +211,8 @@ def _require_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
     return _send(
         request,
         reverse("accounts:step_up"),
-        f"This asks for a code given within the last {minutes} minutes. Give one, then do it again.",
+        f"This asks for a code given within the last {how_many(minutes, 'minute')}. Give one, then do it "
+        "again.",
     )
 
 

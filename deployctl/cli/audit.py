@@ -11,6 +11,7 @@ import click
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_json, print_rows
 from deployctl.errors import InvalidInput
+from deployctl.numbers import how_many
 
 if TYPE_CHECKING:
     from deployctl.audit import Machine
@@ -51,11 +52,14 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
             }
         )
     elif found.ok:
-        click.echo(f"The chain is intact: {found.checked} entries, head {found.checked}:{found.head_hash}")
-        click.echo(f"Compared with {found.heads} signed heads that are kept elsewhere.")
+        click.echo(
+            f"The chain is intact: {how_many(found.checked, 'entry')}, head {found.checked}:{found.head_hash}"
+        )
+        click.echo(f"Compared with {how_many(found.heads, 'signed head')} kept elsewhere.")
     else:
         click.echo(
-            f"The chain is broken. {found.reason} The {found.checked} entries before are intact.", err=True
+            f"The chain is broken. {found.reason} Intact before it: {how_many(found.checked, 'entry')}.",
+            err=True,
         )
     if not as_json:
         for problem in found.problems:

@@ -132,6 +132,7 @@ def show(number: int, *, as_json: bool) -> None:
 def _print(found: Deployment, *, as_json: bool) -> None:
     from checklists import readiness
     from checklists.models import Item
+    from checklists.story.tale import COUNTED
 
     facts = _facts(found, readiness.verdicts([found])[found.pk])
     items = Item.objects.of_deployment(found.pk).select_related("section")
@@ -154,13 +155,24 @@ def _print(found: Deployment, *, as_json: bool) -> None:
         return
     shown = {name: value for name, value in facts.items() if name not in {"items", "blockers", "team"}}
     shown["team"] = ", ".join(f"{seat['name']} ({seat['role']})" for seat in facts["team"])
-    kept = sum(1 for item in facts["items"] if item["state"] in {"done", "waived"})
-    shown["items"] = f"{kept} of {len(facts['items'])} done"
+    parents = {item["parent"] for item in facts["items"]}
+    to_keep = [item for item in facts["items"] if item["number"] not in parents]
+    awaited = [item for item in to_keep if item["stage"] in COUNTED]
+    if found.others_in_window:
+        shown["window_taken_by"] = ", ".join(f"{other} (no {other.pk})" for other in found.others_in_window)
+    shown["items"] = _kept(to_keep)
+    shown["items_before_closing"] = _kept(awaited)
     _output.print_facts(shown, as_json=False)
     if facts["blockers"]:
         click.echo("\nIn the way of the next gate:")
         for sentence in facts["blockers"]:
             click.echo(f"  {sentence}")
+
+
+def _kept(items: list[dict[str, Any]]) -> str:
+    from checklists.models.item_states import UNKEPT
+
+    return f"{sum(1 for item in items if item['state'] not in UNKEPT)} of {len(items)} done"
 
 
 def _facts(found: Deployment, blockers: list[Blocker]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 FAILED, UNUSABLE, REFUSED, OTHERWISE, WAITING = 1, 2, 3, 4, 5
 EXIT_STATUS = {"succeeded": 0, "failed": FAILED}  # every other end is OTHERWISE
 LOOK_EVERY_S = 0.3
+YES = click.Option(["--yes"], is_flag=True, help="Do not ask before something is overwritten.")
 STATUSES = """\b
 Exit status:
   0  succeeded; without --wait: accepted
@@ -53,9 +55,9 @@ def run() -> None:
 def command_for(operation: type[Operation]) -> click.Command:
     """The command that starts an operation, with one option per parameter."""
 
-    def start(*, target: str, wait: bool, as_json: bool, **params: Any) -> None:
+    def start(*, target: str, wait: bool, as_json: bool, yes: bool = False, **params: Any) -> None:
         given = {name: value for name, value in params.items() if value is not None}
-        requested = _request(operation.kind, target, given)
+        requested = _request(operation, target, given, yes=yes)
         if not wait:
             _print(requested, as_json=as_json)
             if requested.is_waiting:
@@ -67,6 +69,7 @@ def command_for(operation: type[Operation]) -> click.Command:
     command.params[:0] = [
         click.Option(["--target"], required=True, metavar="NAME", help="The target."),
         *(option_for(parameter) for parameter in parameters_of(operation.Params)),
+        *([YES] if operation.overwrites else []),
         click.Option(["--wait"], is_flag=True, help="Show the log and wait for the end."),
     ]
     return command
@@ -96,23 +99,33 @@ def _type_of(parameter: Parameter) -> click.ParamType[Any]:
     return click.Choice(parameter.choices) if parameter.choices else click.STRING
 
 
-def _request(kind: str, target: str, params: dict[str, Any]) -> Run:
+def _request(operation: type[Operation], target: str, params: dict[str, Any], *, yes: bool) -> Run:
     _django.setup()
     from deployctl.audit import Machine
+    from deployctl.runs import confirming
     from deployctl.runs.models import Run, Target
 
     try:
+        found = Target.objects.called(target)
+        asked = confirming.question(found, operation)
+        # Where two people consent in the browser, the question is put to them.
+        meant = yes or asked is None or asked.needs_second_person or _is_meant(asked.says)
         return Run.request(
-            target=Target.objects.called(target),
-            kind=kind,
+            target=found,
+            kind=operation.kind,
             params=params,
             by=Machine(f"command line: {getpass.getuser()}"),
-            typed_name=target,  # it was typed, as --target
+            typed_name=target if meant else "",  # it was typed, as --target
         )
     except (Refusal, NotAllowed) as error:
         raise Refused(error.sentence) from error
     except InvalidInput as error:
         raise Unusable(error.sentence) from error
+
+
+def _is_meant(says: str) -> bool:
+    """Ask whoever sits there; a script has nobody to ask, and says it with --yes."""
+    return sys.stdin.isatty() and click.confirm(f"{says} Is that meant?", err=True)
 
 
 class Refused(click.ClickException):
@@ -141,8 +154,9 @@ def _wait(run: Run, *, as_json: bool) -> int:
 
 
 def _lines(run: Run) -> Iterator[str]:
-    """The log as it is written, until the end."""
-    last, told = 0, ""
+    """How it was accepted, however quickly it is taken; then the log as it is written, until the end."""
+    last, told = 0, run.state
+    yield _how_it_stands(run)
     while True:
         run.refresh_from_db()
         ended = not run.is_unfinished  # asked before the lines: afterwards there are none to come

@@ -14,6 +14,7 @@ from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, remar
 from checklists.markdown.plain import as_dict
 from deployctl.cli import _django, _output
 from deployctl.errors import DeployctlError
+from deployctl.numbers import how_many
 
 if TYPE_CHECKING:
     from checklists.models import TemplateVersion
@@ -193,17 +194,16 @@ def _print_findings(findings: list[dict[str, Any]], files: int) -> None:
 
 
 def _print_outline(parsed: ParsedTemplate) -> None:
-    items = sum(1 for _ in parsed.walk_items())
-    click.echo(f"{parsed.title}: {_count(items, 'item')}, {_count(len(parsed.slots), 'signature line')}")
+    items = list(parsed.walk_items())
+    told = f"{how_many(len(items), 'item')}, {how_many(len(parsed.slots), 'signature line')}"
+    parents = sum(1 for item in items if item.children)
+    follow = f"; items with sub-items, which they follow: {parents}" if parents else ""
+    click.echo(f"{parsed.title}: {told}{follow}")
     for phase in parsed.phases:
         click.echo(f"\n{phase.title} ({phase.stage})")
         for section in phase.sections:
             title = section.title or "(directly below the heading)"
             stage = "" if section.stage == phase.stage else f", {section.stage}"
-            counts = [_count(sum(1 for _ in section.walk_items()), "item")]
-            counts += [_count(len(section.slots), "signature line")] if section.slots else []
+            counts = [how_many(sum(1 for _ in section.walk_items()), "item")]
+            counts += [how_many(len(section.slots), "signature line")] if section.slots else []
             click.echo(f"  {title}: {', '.join(counts)}{stage}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ from pathlib import PurePath
 import psycopg
 from psycopg import sql
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.project import AdminExpectation, Project
 from deployctl.postgres.queries import counts, prisma, relations
@@ -73,7 +74,7 @@ def counted(connection: psycopg.Connection, expected: Mapping[str, int]) -> tupl
     for name, rows in expected.items():
         found[name] = relations.count_rows(connection, find_table(connection, name))
         if found[name] != rows:
-            wrong.append(f"{name} has {found[name]} rows instead of {rows}.")
+            wrong.append(f"{name} has {how_many(found[name], 'row')} instead of {rows}.")
     return found, wrong
 
 
@@ -93,4 +94,6 @@ def count_admins(connection: psycopg.Connection, admin: AdminExpectation) -> tup
     if found >= admin.at_least:
         return found, []
     which = ", ".join(f"{column} = {value}" for column, value in admin.where.items())
-    return found, [f"{admin.table} has {found} rows with {which}, at least {admin.at_least} expected."]
+    return found, [
+        f"{admin.table} has {how_many(found, 'row')} with {which}, at least {admin.at_least} expected."
+    ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from deployctl.numbers import how_many
 from deployctl.operations import dump
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.dump_progress import describe
@@ -134,8 +135,8 @@ def _check_readable(tables: list[Relation], role: str, major: int) -> None:
     if unreadable:
         shown = ", ".join(unreadable[:5]) + (", …" if len(unreadable) > 5 else "")
         raise OperationFailed(
-            f"Role {role} may not read {len(unreadable)} of {len(tables)} tables ({shown}), so a backup "
-            "would be incomplete. Nothing was written. Give it the right to read them: "
+            f"Role {role} may not read {len(unreadable)} of {how_many(len(tables), 'table')} ({shown}), so a "
+            "backup would be incomplete. Nothing was written. Give it the right to read them: "
             + _grants(tables, role, major)
         )
 
@@ -156,7 +157,7 @@ def _check_room(job: Job, tables: list[Relation]) -> None:
     size = sum(table.size_bytes for table in tables)
     free = job.target.backups.free_bytes()
     least = size // LEAST_SHARE + SPARE_BYTES
-    job.log(f"{len(tables)} tables with {size:,} bytes; {free:,} bytes free for the backup.")
+    job.log(f"{how_many(len(tables), 'table')} with {how_many(size, 'byte')}; {free:,} free for the backup.")
     if free < least:
         raise OperationFailed(
             f"The backup folder {job.target.backups.root} has {free:,} bytes free; a backup of {size:,} "

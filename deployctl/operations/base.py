@@ -230,6 +230,8 @@ class Operation(abc.ABC):
     physical: ClassVar[bool] = False  # needs a target with a physical engine
     # On production it starts only when two people stand behind it, and then also without a deployment.
     needs_second_person: ClassVar[bool] = False
+    # What of the target is lost or replaced, in sentences with {target}; whoever starts it confirms them.
+    overwrites: ClassVar[str] = ""
     # The parameter that says what with: then it is chosen when it is asked for, not when it starts.
     named_to_second_person: ClassVar[str] = ""
 

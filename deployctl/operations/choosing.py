@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from deployctl.numbers import how_many
 from deployctl.operations import manifest
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.manifest import Manifest
@@ -58,8 +59,13 @@ def checked(job: Job, backup: KeptBackup) -> tuple[Path, Manifest]:
     folder = job.target.backups.path(backup.name)
     written = manifest.read(folder, expected_sha256=backup.manifest_sha256)
     manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read"))
-    job.log(f"{len(written.files)} files with {written.size_bytes:,} bytes match the manifest.")
+    job.log(f"As the manifest says: {extent(written)}.")
     return folder, written
+
+
+def extent(written: Manifest) -> str:
+    """How much a backup is, in words."""
+    return f"{how_many(len(written.files), 'file')} with {how_many(written.size_bytes, 'byte')}"
 
 
 def reporter(job: Job, total: int, phase: str) -> Callable[[int], None]:

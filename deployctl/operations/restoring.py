@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 
+from deployctl.numbers import how_many
 from deployctl.operations import counting, dump, restore_order, restore_progress
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
@@ -185,6 +186,11 @@ class Comparison:
     counted: bool = True
 
     @property
+    def extent(self) -> str:
+        """How much it is, in words."""
+        return f"{how_many(self.tables, 'table')} with {how_many(self.rows, 'row')}"
+
+    @property
     def how(self) -> str:
         """What it was compared by, for a sentence that goes on "… what was backed up"."""
         if self.with_digests:
@@ -222,7 +228,7 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
         counting.take(session, tables, stock, with_digests=written.has_digests, look=look)
     found = Comparison(len(tables), sum(stock.tables.values()), written.has_digests, written.counted)
     if not written.counted:
-        job.log(f"{len(tables)} tables with {found.rows:,} rows {found.how}.", level="warning")
+        job.log(f"{found.extent}, {found.how}.", level="warning")
         return found
     differences = _differences(written, [stock.of(table) for table in tables], stock)
     if differences:
@@ -233,7 +239,7 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
             f"The restored copy is not what was backed up: {'; '.join(differences[:SHOWN])}{more}. {state}"
         )
     how = "content and number of rows" if written.has_digests else "number of rows"
-    job.log(f"{len(tables)} tables were compared: {how} are those of the backup.")
+    job.log(f"Compared {how_many(len(tables), 'table')}: {how} are those of the backup.")
     return found
 
 
@@ -247,7 +253,7 @@ def _differences(written: Manifest, found: Sequence[TableCount], stock: Stock) -
     for key in sorted(expected.keys() & present.keys()):
         was, is_ = expected[key], present[key]
         if was.rows != is_.rows:
-            told.append(f"{was.key} has {is_.rows:,} rows instead of {was.rows:,}")
+            told.append(f"{was.key} has {how_many(is_.rows, 'row')} instead of {was.rows:,}")
         elif was.digest is not None and is_.digest is not None and was.digest != is_.digest:
             told.append(f"{was.key} has the right number of rows, but other content")
     if written.has_digests and written.large_objects != stock.large_objects:

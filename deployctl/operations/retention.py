@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deployctl.numbers import how_many
+
 # From the weakest; `runs.models.Trust` has the same words.
 TRUST_LEVELS = ("written", "hashed", "restored", "proven")
 
@@ -28,8 +30,9 @@ class Policy:
 
     def __str__(self) -> str:
         return (
-            f"everything for {self.keep_days} days, and the newest of the last {self.daily} days, "
-            f"{self.weekly} weeks and {self.monthly} months with a backup"
+            f"everything for {how_many(self.keep_days, 'day')}, and the newest of each of the last "
+            f"{how_many(self.daily, 'day')}, {how_many(self.weekly, 'week')} and "
+            f"{how_many(self.monthly, 'month')} with a backup"
         )
 
 
@@ -99,7 +102,7 @@ def decide(backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime) -
     ):
         for name in _newest_of_each(ours, period, count):
             reasons[name].append(f"the newest of its {word}")
-    gone = f"older than {policy.keep_days} days, and no day, week or month is kept by it"
+    gone = f"older than {how_many(policy.keep_days, 'day')}, and no day, week or month is kept by it"
     return tuple(
         Verdict(backup, goes=not reasons[backup.name], reasons=tuple(reasons[backup.name]) or (gone,))
         for backup in ordered

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import errors, sql
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import message_of, told
@@ -43,8 +44,9 @@ class Upkeep:
             OperationFailed: a table was left out; every one is named.
         """
         if self.left_out:
+            tables = how_many(len(self.left_out) + len(self.done), "table")
             raise OperationFailed(
-                f"{len(self.left_out)} of {len(self.left_out) + len(self.done)} tables were not {verb}. "
+                f"Not {verb}: {len(self.left_out)} of {tables}. "
                 + " ".join(self.left_out.values())
                 + " The others are done; no data was changed."
             )
@@ -111,7 +113,8 @@ def work_through(
                 if session.closed or session.broken:
                     raise OperationFailed(
                         f"The connection was lost at {table.key} ({message_of(error)}). "
-                        f"{len(upkeep.done)} tables were done before; no data was changed. Run it again."
+                        f"Done before: {how_many(len(upkeep.done), 'table')}; no data was changed. Run it "
+                        "again."
                     ) from error
                 upkeep.left_out[table.key] = _reason(table, error, watch)
             except OperationFailed as failure:

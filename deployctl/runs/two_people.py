@@ -24,20 +24,6 @@ def needed(target: Target, operation: type[Operation]) -> bool:
     return operation.needs_second_person and target.environment == Environment.PRODUCTION
 
 
-def refuse_another_name(target: Target, typed: str) -> None:
-    """Have the person read which target it is.
-
-    Raises:
-        InvalidInput: what was typed is not exactly its name.
-    """
-    if typed != target.name:
-        told = f"typed was “{typed[:60]}”" if typed else "it was left empty"
-        raise InvalidInput(
-            f"Nothing was done. Type the target's name, {target.name}, exactly: {told}. "
-            f"{target} is production."
-        )
-
-
 def named(target: Target, operation: type[Operation], params: Mapping[str, object]) -> dict[str, object]:
     """The parameters with what is to be done with: the second person consents to that, and to nothing newer.
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
+from django.views.defaults import bad_request
 
 from deployctl.errors import DeployctlError
 from deployctl.web import errors
@@ -41,12 +42,27 @@ class Compression(GZipMiddleware):
 
 
 class NoNul(MiddlewareMixin):
-    """Refuse queries that hold a NUL: PostgreSQL's text has none, so nothing of ours is called that way."""
+    """Refuse addresses and forms that hold a NUL: PostgreSQL's text has none, and nobody types one.
 
-    def process_request(self, request: HttpRequest) -> None:
-        """Answer 400 before a query fails over it. Forms refuse it by themselves, beside the field."""
-        if "%00" in request.META.get("QUERY_STRING", ""):
-            raise BadRequest("An address cannot hold a NUL character.")
+    The answers are made here. Django logs a traceback with every `BadRequest`, and this is no defect of ours.
+    """
+
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        """Answer 400 before something is looked up by a name that cannot be."""
+        if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path_info:
+            return _not_with_a_nul(request)
+        return None
+
+    def process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
+        """Answer 400 before something is stored that cannot be; Django's CSRF check has read the form."""
+        if request.method != "POST" or request.content_type not in FORMS:
+            return None
+        texts = (text for name, values in request.POST.lists() for text in (name, *values))
+        return _not_with_a_nul(request) if any("\0" in str(text) for text in texts) else None
+
+
+def _not_with_a_nul(request: HttpRequest) -> HttpResponse:
+    return bad_request(request, BadRequest("Nothing of ours holds a NUL character."))
 
 
 class MethodOverride(MiddlewareMixin):

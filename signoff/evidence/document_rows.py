@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deployctl.numbers import how_many
 from signoff.evidence import reading
 from signoff.evidence.reading import Json, when
 
@@ -61,8 +62,8 @@ def counts(items: list[Json]) -> str:
     leaves = [item for item in items if item["key"] not in parents]
     states = [item["state"] for item in leaves]
     return (
-        f"{len(leaves)} items: {states.count('done')} done, {states.count('waived')} waived, "
-        f"{states.count('failed')} failed, {states.count('open')} open."
+        f"{how_many(len(leaves), 'item')} to keep: {states.count('done')} done, "
+        f"{states.count('waived')} waived, {states.count('failed')} failed, {states.count('open')} open."
     )
 
 
@@ -121,7 +122,7 @@ def backup(backup: Json) -> Json:
         "facts": [
             ["State of", when(backup["snapshot_at"])],
             ["Made by", f"run {backup['run']}, PostgreSQL {backup['server_version']}"],
-            ["Size", f"{backup['size_bytes']:,} bytes, {backup['rows']:,} rows"],
+            ["Size", f"{how_many(backup['size_bytes'], 'byte')}, {how_many(backup['rows'], 'row')}"],
             ["Proven", "; ".join(levels)],
             ["Copies", "; ".join(copies) or "none"],
             ["Manifest SHA-256", backup["manifest_sha256"], "mono"],

@@ -16,6 +16,7 @@ from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import rights
 from signoff.models.slot import Slot
+from signoff.models.withdrawing import TakenBack
 
 LONGEST = timedelta(days=30)
 
@@ -153,14 +154,10 @@ class Delegation(models.Model):
             self.slot.gate.announce()
 
 
-class DelegationWithdrawal(models.Model):
-    """That a delegation was ended before its time: by whom, when and why."""
+class DelegationWithdrawal(TakenBack):
+    """That a delegation was ended before its time."""
 
     delegation = models.OneToOneField(Delegation, on_delete=models.PROTECT, related_name="withdrawal")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    by_name = models.CharField(max_length=200)
-    at = models.DateTimeField(auto_now_add=True)
-    reason = models.TextField()
 
     def __str__(self) -> str:
         return f"{self.delegation}: {self.reason}"

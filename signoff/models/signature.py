@@ -15,6 +15,7 @@ from deployctl.audit.actions import Action
 from deployctl.errors import NotAllowed, Refusal
 from signoff.models.delegation import Delegation
 from signoff.models.slot import Slot
+from signoff.models.withdrawing import TakenBack
 
 NEW_FOR = dt.timedelta(hours=24)
 
@@ -160,14 +161,10 @@ class Staleness(models.Model):
         return f"{self.signature}: {self.change}"
 
 
-class Withdrawal(models.Model):
-    """That a signer took a signature back, when and why: it no longer stands."""
+class Withdrawal(TakenBack):
+    """That a signer took a signature back: it no longer stands."""
 
     signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="withdrawal")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    by_name = models.CharField(max_length=200)
-    at = models.DateTimeField(auto_now_add=True)
-    reason = models.TextField()
 
     def __str__(self) -> str:
         return f"{self.signature}: {self.reason}"

@@ -82,8 +82,8 @@ def _closing(closing: dict[str, Any], entries: int, digest: str, finding: Findin
     if not sealing.is_genuine(closing):
         finding.add("the last line", "The signature does not fit.")
     if closing.get("entries") != entries:
-        finding.add(
-            "the last line", f"It speaks of {closing.get('entries')} entries, and {entries} are here."
-        )
+        told = closing.get("entries")
+        noun = "entry" if told == 1 else "entries"
+        finding.add("the last line", f"It speaks of {told} {noun}, and {entries} came.")
     elif closing.get("sha256") != digest and finding.ok:
         finding.add("the last line", "The digest is not that of the lines before it.")

@@ -39,19 +39,19 @@ class Stretch(NamedTuple):
 @approver
 @require_safe
 def entries(request: HttpRequest) -> HttpResponse:
-    """The entries, newest first, filtered by the query; a filter that makes no sense lets none through."""
+    """The entries, newest first, filtered by the query; where that makes no sense, what is wrong with it."""
     form = EntryFilterForm(request.GET)
-    found = _filtered(Entry.objects.all(), form.cleaned_data) if form.is_valid() else Entry.objects.none()
+    usable = form.is_valid()
     query = request.GET.copy()
     for name in ("before", "after"):
         query.pop(name, None)
     context = {
         "form": form,
-        "page": _stretch(found, request),
+        "page": _stretch(_filtered(Entry.objects.all(), form.cleaned_data), request) if usable else None,
         "query": query.urlencode(),
         **_anchors(),
     }
-    status = 200 if form.is_valid() else 422
+    status = 200 if usable else 422
     return page_or_fragment(request, "audit/entry_list.html", "audit/_entries.html", context, status=status)
 
 

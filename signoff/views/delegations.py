@@ -12,10 +12,12 @@ from checklists.models import Deployment
 from checklists.models.queries import DeploymentQuerySet
 from deployctl.accounts.policies import approver, enrolled, step_up
 from deployctl.accounts.requests import person
-from deployctl.errors import InvalidInput
+from deployctl.errors import DeployctlError
+from deployctl.web.errors import status_of
 from deployctl.web.http import posted, row_number, see_other
 from signoff.forms import DelegationForm
-from signoff.models import Delegation, Gate, Signature, Slot
+from signoff.models import Delegation, Gate, Signature
+from signoff.views.gates import find_gate, sign_page
 
 
 @approver
@@ -24,19 +26,21 @@ from signoff.models import Delegation, Gate, Signature, Slot
 def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Let somebody sign in one's place. The fresh code is the giver's approval."""
     by = person(request)
-    slot = get_object_or_404(
-        Slot.objects.select_related("gate__deployment"),
-        pk=row_number(request.POST.get("slot")),
-        gate__deployment__in=_visible(request).filter(pk=deployment_id),
-    )
-    form = DelegationForm(request.POST, slots=[slot], by=by)
-    if not form.is_valid():
-        raise InvalidInput(f"Nothing was delegated. {' '.join(_complaints(form))}")
-    given = Delegation.give(
-        slot, form.cleaned_data["to"], by=by, until=form.cleaned_data["until"], note=form.cleaned_data["note"]
-    )
-    messages.success(request, f"{given.delegate_name} may sign as {slot.label} for you.")
-    return see_other(request, _page(slot.gate))
+    visible = Gate.objects.filter(deployment__in=_visible(request).filter(pk=deployment_id))
+    number = row_number(request.POST.get("slot"))
+    gate = find_gate(request, deployment_id, get_object_or_404(visible, slots=number).key)
+    slot = next(each for each in gate.slots.all() if each.pk == number)
+    form, status = DelegationForm(request.POST, slots=[slot], by=by), 422
+    if form.is_valid():
+        try:
+            given = Delegation.give(by=by, **form.cleaned_data)
+        except DeployctlError as error:
+            form.add_error(None, error.sentence)
+            status = status_of(error)
+        else:
+            messages.success(request, f"{given.delegate_name} may sign as {slot.label} for you.")
+            return see_other(request, _page(slot.gate))
+    return sign_page(request, gate, delegation_form=form, status=status)
 
 
 @enrolled
@@ -75,7 +79,3 @@ def _visible(request: HttpRequest) -> DeploymentQuerySet:
 
 def _page(gate: Gate) -> str:
     return reverse("signoff:gate", args=[gate.deployment_id, gate.key])
-
-
-def _complaints(form: DelegationForm) -> list[str]:
-    return [f"{form[name].label}: {errors.as_text()}" for name, errors in form.errors.items()]

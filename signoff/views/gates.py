@@ -16,7 +16,7 @@ from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other
-from signoff import comparing, loading, presentation, rights
+from signoff import comparing, loading, presentation
 from signoff import record as records
 from signoff.forms import DelegationForm, SignatureForm
 from signoff.models import Gate, Slot
@@ -37,12 +37,7 @@ def fragment(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
     """What is being signed, in full, and the form to sign it with."""
-    gate = _gate(request, deployment_id, key)
-    slots = _open_slots(gate, request)
-    chosen = next((slot for slot in slots if str(slot.pk) == request.GET.get("slot")), None)
-    record = presentation.shown_record(gate)
-    form = SignatureForm(gate=gate, slots=slots, signer=person(request), initial={"slot": chosen})
-    return _sign_page(request, gate, form, slots, record)
+    return sign_page(request, find_gate(request, deployment_id, key))
 
 
 @member
@@ -80,12 +75,11 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
             messages.success(request, f"Signed as {slot.label}.")
             return see_other(request, reverse("checklists:deployment", args=[deployment_id]))
     # As things are now: somebody else may have signed meanwhile.
-    gate = _gate(request, deployment_id, slot.gate.key)
-    record = presentation.shown_record(gate)
-    return _sign_page(request, gate, form, _open_slots(gate, request), record, status)
+    return sign_page(request, find_gate(request, deployment_id, slot.gate.key), form=form, status=status)
 
 
-def _gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
+def find_gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
+    """A gate with all that is asked of it, if the viewer may see its deployment; else 404."""
     visible = Deployment.objects.visible_to(person(request)).with_team().select_related("target")
     deployment = get_object_or_404(visible, pk=deployment_id)
     found = next((gate for gate in loading.gates_of(deployment) if gate.key == key), None)
@@ -98,17 +92,28 @@ def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
     return [slot for slot in gate.slots.all() if not slot.refusal(person(request))]
 
 
-def _sign_page(
+def _empty_form(request: HttpRequest, gate: Gate, slots: list[Slot]) -> SignatureForm:
+    chosen = next((slot for slot in slots if str(slot.pk) == request.GET.get("slot")), None)
+    return SignatureForm(gate=gate, slots=slots, signer=person(request), initial={"slot": chosen})
+
+
+def sign_page(
     request: HttpRequest,
     gate: Gate,
-    form: SignatureForm,
-    slots: list[Slot],
-    record: records.Json,
+    *,
+    form: SignatureForm | None = None,
+    delegation_form: DelegationForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    by = person(request)
+    """The page of a gate.
+
+    Args:
+        gate: by `find_gate`.
+        form, delegation_form: with what was entered and is wrong; else they are empty.
+    """
+    by, slots = person(request), _open_slots(gate, request)
+    record = presentation.shown_record(gate)
     blockers = readiness.blockers(gate.deployment, gate.key)
-    to_give = [slot for slot in gate.slots.all() if not rights.why_not_delegate(slot, by)]
     digest = records.digest(record)
     context = {
         "gate": gate,
@@ -118,12 +123,12 @@ def _sign_page(
         "sections": presentation.sections(record),
         # Always of the record that this very page shows, also after a refusal.
         "digest": digest,
-        "form": form,
+        "form": form or _empty_form(request, gate, slots),
         "slots": slots,
         "reasons": sorted({slot.refusal(by) for slot in gate.slots.all()} - {""}),
         "to_withdraw": presentation.to_withdraw(gate, by),
         "delegations": presentation.delegations_of(gate),
-        "delegation_form": DelegationForm(slots=to_give, by=by) if to_give else None,
+        "delegation_form": delegation_form or DelegationForm.of(gate, by),
         "blockers": blockers,
         "hindered": any(blocker.hinders_signing for blocker in blockers),
         "changes": presentation.changed_since_last_signature(gate, record),

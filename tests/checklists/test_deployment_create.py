@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 
 from checklists import listeners
 from checklists.models import Deployment, Item, Section, TemplateVersion
 from deployctl.accounts.models import User
-from deployctl.accounts.roles import Role
+from deployctl.accounts.roles import Permission, Role
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.models import Target
 from tests.checklists.deployments import MACHINE, a_target, in_hours, item, plan, published
+from tests.people import person
 
 
 def test_the_checklist_is_made_from_the_template_in_its_order(deployment: Deployment) -> None:
@@ -132,6 +137,44 @@ def test_overlapping_windows_of_one_target_are_refused_naming_the_other(
         plan(
             deployment.target, version, [(dba, Role.DBA)], window_start=in_hours(25), window_end=in_hours(27)
         )
+
+
+def test_what_is_refused_uses_up_no_number(
+    deployment: Deployment, version: TemplateVersion, dba: User
+) -> None:
+    team, later = [(dba, str(Role.DBA))], {"window_start": in_hours(25), "window_end": in_hours(27)}
+    unsigned = published("# Short\n\n- [ ] one\n", "short")
+    with pytest.raises(Refusal, match="holds shop"):
+        plan(deployment.target, version, team, **later)
+    with pytest.raises(Refusal, match="has no signature line for the gate"):
+        plan(a_target("other"), unsigned, team)
+
+    assert plan(a_target("third"), version, team).pk == deployment.pk + 1
+
+
+def test_of_several_planned_at_once_for_one_window_one_is_and_no_number_is_missing(
+    committed_db: Any,
+) -> None:
+    ann = person("Ann One", Permission.OPERATOR)
+    target, version = a_target(), published()
+    together = threading.Barrier(4)
+
+    def one(_: int) -> int | str:
+        together.wait(20)
+        try:
+            return plan(target, version, [(ann, Role.DBA)]).pk
+        except Refusal as refusal:
+            return refusal.sentence
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(one, range(4)))
+    (made,) = (answer for answer in answers if isinstance(answer, int))
+    assert sum("“Shop goes live” holds shop from" in str(answer) for answer in answers) == 3
+
+    following = plan(target, version, [(ann, Role.DBA)], window_start=in_hours(30), window_end=in_hours(31))
+    assert following.pk == made + 1
 
 
 def test_windows_that_only_touch_and_other_targets_are_no_overlap(

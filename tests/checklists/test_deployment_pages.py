@@ -8,11 +8,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from checklists import readiness
 from checklists.models import Deployment, Item, Template
 from checklists.story import Show
 from checklists.story.timeline import timeline_of
 from deployctl.accounts.models import User
-from tests.checklists.deployments import in_hours, item, plan, team_of
+from tests.checklists.deployments import MACHINE, in_hours, item, plan, team_of
 
 HTMX = {"HX-Request": "true"}
 
@@ -39,6 +40,17 @@ def test_the_page_of_the_whole_checklist_needs_few_queries(
     assert answer.status_code == 200
     queries = [query["sql"][:150] for query in captured.captured_queries]
     assert len(queries) <= 15, "\n".join(queries)
+
+
+def test_the_numbers_of_the_whole_checklist_add_up_in_words(
+    whole: Deployment, dba: User, signed_in: Any
+) -> None:
+    page = " ".join(signed_in(dba).get(whole.get_absolute_url()).text.split())
+    assert 'All <span class="numeric">140</span>' in page
+    assert "<span>0 of 120 done</span>" in page
+    assert "counting what the gates and closing wait for; besides, 20 recurring or to read" in page
+    template = signed_in(dba).get(whole.template_version.get_absolute_url()).text
+    assert "142</span>, 2 of them with sub-items, which they follow" in template
 
 
 def test_the_page_tells_the_story(deployment: Deployment, dba: User, viewer: User, signed_in: Any) -> None:
@@ -289,6 +301,29 @@ def test_what_has_ended_waits_for_no_window(deployment: Deployment, viewer: User
     page = signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
     assert "Window opens" not in page
     assert str(deployment.window) in page
+
+
+def test_who_has_the_window_of_a_reopened_deployment_is_said_with_a_link(
+    deployment: Deployment, viewer: User, dba: User, signed_in: Any
+) -> None:
+    put(deployment, "signed_off")
+    facts = {"window_start": deployment.window_start, "window_end": deployment.window_end}
+    version = deployment.template_version
+    other = plan(deployment.target, version, [(dba, "dba")], title="The next one", **facts)
+    browser, address, said = signed_in(viewer), deployment.get_absolute_url(), "gave its window up"
+    assert said not in browser.get(address).text
+
+    reopened = Deployment.objects.get(pk=deployment.pk)
+    reopened.reopen(MACHINE, "because")
+    page = browser.get(address).text
+    assert f'<a href="{other.get_absolute_url()}">“The next one”</a> has shop from {other.window}' in page
+    assert said in page
+    assert said not in browser.get(other.get_absolute_url()).text
+    # It keeps the reopened one from nothing.
+    assert "The next one" not in str(readiness.blockers(reopened, "post"))
+
+    other.cancel(MACHINE, "Not needed.")
+    assert said not in browser.get(address).text
 
 
 def test_a_gate_that_nothing_is_in_the_way_of_asks_for_signatures(

@@ -46,7 +46,7 @@ ELSEWHERE = """
     reference, kind = sys.argv[1:]
     here = Machine("test")
     target = Target.add(name="theirs", environment="staging", connection_reference=reference, by=here)
-    run = Run.request(target=target, kind=kind, params={}, by=here)
+    run = Run.request(target=target, kind=kind, params={}, by=here, typed_name=target.name)
     supervisor.execute(run.pk)
     run.refresh_from_db()
     print(run.state, run.summary)

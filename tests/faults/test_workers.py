@@ -35,7 +35,7 @@ Seen = Callable[[str], None]
 
 
 def request(target: Target, kind: str, **params: object) -> Run:
-    return Run.request(target=target, kind=kind, params=params, by=SYSTEM)
+    return Run.request(target=target, kind=kind, params=params, by=SYSTEM, typed_name=target.name)
 
 
 @pytest.fixture

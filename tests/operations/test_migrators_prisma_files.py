@@ -121,7 +121,7 @@ def test_a_schema_with_tables_of_somebody_else_is_refused(tmp_path: Path, make_d
     url = make_database()
     rows(url, "CREATE TABLE customers ()")
 
-    with pytest.raises(OperationFailed, match=r"has 1 tables \(customers\) but no records of Prisma"):
+    with pytest.raises(OperationFailed, match=r"has 1 table \(customers\) but no records of Prisma"):
         apply(job_for(prisma_project(tmp_path, ONE), url))
     assert rows(url, "SELECT to_regclass('_prisma_migrations')") == [(None,)]
 

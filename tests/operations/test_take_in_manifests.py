@@ -13,7 +13,7 @@ import pytest
 from deployctl.operations import manifest
 from deployctl.operations.kinds.take_in import refuse_strange
 from deployctl.operations.manifest import Manifest
-from deployctl.operations.unpacking import Refused
+from deployctl.operations.unpacking import LARGEST, Refused, refuse_crowded_manifest
 from deployctl.postgres.connection import parse_url
 from tests.operations.restoring import back_up
 from tests.operations.test_take_in import nothing_is_left, take_in, tar_of
@@ -131,3 +131,43 @@ def test_of_an_upload_with_such_a_manifest_nothing_is_left_and_the_reason_can_be
         take_in(tar_of(folder, tmp_path / "x.tar"), there)
 
     assert nothing_is_left(there)
+
+
+@pytest.mark.parametrize("tiny", [b"[],", b'{"":0},', b"[[[]]],", b'"ab",'])
+def test_a_manifest_of_very_many_tiny_values_is_refused_before_it_is_parsed(
+    tmp_path: Path, tiny: bytes
+) -> None:
+    crowded = tmp_path / manifest.NAME
+    crowded.write_bytes(b"[" + tiny * (LARGEST[manifest.NAME] // len(tiny) - 1) + b"0]")
+
+    with pytest.raises(Refused, match=r"at most 2,000,000 are taken, which do for .* 125,000 tables"):
+        refuse_crowded_manifest(crowded)
+
+
+def test_an_upload_with_such_a_manifest_is_refused(
+    make_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = back_up(parse_url(make_database()), tmp_path).path
+    there = tmp_path / "there"
+    there.mkdir()
+    monkeypatch.setattr("deployctl.operations.unpacking.MOST_MARKS", 20)
+
+    with pytest.raises(Refused, match=r"manifest\.json has \d+ commas, colons and brackets; at most 20 are"):
+        take_in(tar_of(folder, tmp_path / "x.tar"), there)
+
+    assert nothing_is_left(there)
+
+
+def test_a_manifest_of_ten_thousand_tables_is_far_below_the_limits(tmp_path: Path) -> None:
+    count = {
+        "schema": "application",
+        "table": "a_rather_long_name_of_a_table",
+        "rows": 10**9,
+        "digest": "9" * 20,
+    }
+    file = {"path": "100000.dat.gz", "size": 10**9, "sha256": "f" * 64}
+    many = {**WRITTEN, "counts": [count] * 10_000, "files": [file] * 10_000}
+    Manifest.from_json(many).write(tmp_path)
+
+    refuse_crowded_manifest(tmp_path / manifest.NAME)
+    assert (tmp_path / manifest.NAME).stat().st_size < LARGEST[manifest.NAME] / 10

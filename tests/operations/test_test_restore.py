@@ -75,7 +75,7 @@ def test_a_backup_that_comes_back_whole_is_proven_and_nothing_is_left(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("DELETE FROM heir WHERE id = 2", "public.heir has 1 rows instead of 2"),
+        ("DELETE FROM heir WHERE id = 2", "public.heir has 1 row instead of 2"),
         (
             "UPDATE parent SET f = f + 1e-9 WHERE id = 7",
             "public.parent has the right number of rows, but other",

@@ -92,7 +92,7 @@ def test_orphans_are_counted_with_samples(project: Project, url: str, postgres_s
     sentence, _ = finding(project, url)
 
     assert (
-        "1 finding. PackageTest.packageId: 2 rows refer to no row of HealthPackage "
+        "1 finding. PackageTest.packageId: 2 rows without a row of HealthPackage "
         "(PackageTest_packageId_fkey), such as 900, 901." in sentence
     )
 
@@ -133,4 +133,4 @@ def test_too_many_connections_are_a_finding(
 
     sentence, _ = finding(project, url)
 
-    assert "connections are in use, more than 0%" in sentence
+    assert "connections in use, more than 0%" in sentence

@@ -68,7 +68,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
 
     def execute(target: Target, kind: str, **params: Any) -> Run:
-        run = Run.request(target=target, kind=kind, params=params, by=SYSTEM)
+        run = Run.request(target=target, kind=kind, params=params, by=SYSTEM, typed_name=target.name)
         supervisor.execute(run.pk)
         run.refresh_from_db()
         return run

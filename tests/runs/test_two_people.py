@@ -91,7 +91,7 @@ def test_a_restore_of_production_waits_and_another_operator_starts_it(
 @pytest.mark.parametrize("kind", ["restore", "release", "rollback"])
 def test_elsewhere_nobody_is_waited_for(target: Target, dba: User, kind: str) -> None:
     params = {"backup": "shop-1"} if kind == "rollback" else {}
-    assert ask(target, dba, kind=kind, params=params, typed_name="").state == RunState.QUEUED
+    assert ask(target, dba, kind=kind, params=params).state == RunState.QUEUED
 
 
 @pytest.mark.parametrize("typed", ["", "Live", "live ", "shop"])
@@ -205,7 +205,7 @@ def test_somebody_disabled_meanwhile_counts_for_nothing(
 
 
 def test_what_was_asked_for_on_staging_is_not_done_once_it_is_production(target: Target, dba: User) -> None:
-    restore, change = ask(target, dba, typed_name=""), None
+    restore, change = ask(target, dba), None
     restore.claim(host="here", pid=1)
     Target.objects.filter(pk=target.pk).update(environment="production")
     restore.refresh_from_db()

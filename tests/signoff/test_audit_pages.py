@@ -84,3 +84,22 @@ def test_what_is_shown_can_be_exported_and_verifies(
 def test_a_filter_that_makes_no_sense_exports_nothing(office: Client) -> None:
     assert office.get("/audit/export?since=never").status_code == 422
     assert not Entry.objects.filter(action=Action.AUDIT_EXPORTED).exists()
+
+
+@pytest.mark.parametrize("day", ["31.12.2026x", "2026-02-30", "never"])
+def test_of_a_day_that_is_none_only_that_is_said_and_it_stays_in_the_form(office: Client, day: str) -> None:
+    answer = office.get("/audit/", {"since": day, "subject": "shop", "until": "2026-03-01"})
+
+    assert answer.status_code == 422
+    assert f"“{day}” is no date. Write it as in 2026-12-31." in answer.text
+    assert "No entry fits" not in answer.text
+    # A browser would show a calendar empty.
+    assert f'<input type="text" name="since" value="{day}"' in answer.text
+    assert '<input type="date" name="until" value="2026-03-01"' in answer.text
+    assert 'name="subject" value="shop"' in answer.text
+
+
+def test_a_filter_that_lets_nothing_through_says_so(office: Client) -> None:
+    answer = office.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
+    assert answer.status_code == 200
+    assert "No entry fits this filter" in answer.text

@@ -58,6 +58,25 @@ def test_a_query_with_a_nul_is_refused_before_it_reaches_the_database(
         assert browser.get(address).status_code == 400, address
 
 
+def test_a_nul_in_an_address_or_a_form_is_a_400_and_no_traceback(
+    db: None, signed_in: Any, dba: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser, address = signed_in(dba), "/targets/shop/runs"
+    answers = [
+        browser.get("/targets/?page=%00"),
+        browser.get("/targets/a%00b/"),
+        browser.get("/sign-in/%00"),
+        browser.post(address, {"kind": "restore", "typed_name": "a\0b"}),
+        browser.post(address, {"kind": "\0"}),
+        browser.post(address, {"kind": "restore", "a\0": "b"}),
+        browser.post(address, "kind=%00", content_type="application/x-www-form-urlencoded"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400] * len(answers)
+    assert all("The request could not be read" in answer.text for answer in answers)
+    assert [record.message for record in caplog.records if record.exc_info] == []
+
+
 def test_json_names_no_method() -> None:
     request = rf.post("/", '{"_method": "DELETE"}', content_type="application/json")
     MethodOverride(answer).process_view(request)

@@ -158,3 +158,22 @@ def test_several_checkboxes_are_a_group_with_a_legend() -> None:
     assert "<fieldset" in html
     assert "<legend>Rights</legend>" in html
     assert "field--check" not in html
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "unit", "words"),
+    [
+        (0, 1, "tables", "0 of 1 table"),
+        (1, 2, "tables", "1 of 2 tables"),
+        (1, None, "rows", "1 row so far"),
+        (2500, 3000, "foreign keys", "2,500 of 3,000 foreign keys"),
+    ],
+)
+def test_progress_counts_one_as_one(done: int, total: int | None, unit: str, words: str) -> None:
+    source = '{% include "web/_progress.html" %}'
+    assert f"<span>{words}</span>" in written(source, done=done, total=total, unit=unit)
+
+
+def test_a_number_stands_with_its_noun() -> None:
+    assert written('{{ n|counted:"entry" }}', n=1) == "1 entry"
+    assert written('{{ n|counted:"entry" }}', n=1234) == "1,234 entries"

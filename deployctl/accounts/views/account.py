@@ -12,6 +12,7 @@ from deployctl.accounts.forms import ProfileForm
 from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.policies import member
 from deployctl.accounts.requests import person, stay
+from deployctl.numbers import how_many
 from deployctl.web.http import see_other
 
 
@@ -45,7 +46,7 @@ def other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere but here."""
     user = person(request)
     ended = user.end_sessions(by=user, keep=stay(request).pk)
-    messages.success(request, f"Signed out of {ended} other session{'' if ended == 1 else 's'}.")
+    messages.success(request, f"Signed out of {how_many(ended, 'other session')}.")
     return see_other(request, reverse("accounts:account"))
 
 

@@ -20,6 +20,7 @@ from deployctl.accounts.requests import person, stay
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, Refusal
+from deployctl.numbers import how_many
 from deployctl.web.http import see_other
 
 PASSWORD_BYTES = 15
@@ -86,8 +87,7 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
     form = ProfileForm.of(shown, request.POST or None)
     if form.is_valid():
         shown.edit(by=person(request), **form.cleaned_data)
-        messages.success(request, "Saved.")
-        return see_other(request, _page(shown))
+        return _changed(request, shown, "Saved.")
     context = {
         "person": shown,
         "form": form,
@@ -115,8 +115,7 @@ def permissions(request: HttpRequest, number: int) -> HttpResponse:
     if not form.is_valid():
         raise InvalidInput("There is no such permission. Nothing was changed.")
     shown.hold(map(Permission, form.cleaned_data["permissions"]), by=person(request))
-    messages.success(request, f"The permissions of {shown.name} are as shown.")
-    return see_other(request, _page(shown))
+    return _changed(request, shown, f"The permissions of {shown.name} are as shown.")
 
 
 @administrator
@@ -127,11 +126,9 @@ def suspension(request: HttpRequest, number: int) -> HttpResponse:
     shown = get_object_or_404(User, pk=number)
     if request.method == "POST":
         shown.disable(by=person(request))
-        messages.success(request, f"{shown.name} is disabled and signed out everywhere.")
-    else:
-        shown.enable(by=person(request))
-        messages.success(request, f"{shown.name} may sign in again.")
-    return see_other(request, _page(shown))
+        return _changed(request, shown, f"{shown.name} is disabled and signed out everywhere.")
+    shown.enable(by=person(request))
+    return _changed(request, shown, f"{shown.name} may sign in again.")
 
 
 @administrator
@@ -142,10 +139,9 @@ def invitation(request: HttpRequest, number: int) -> HttpResponse:
     shown = get_object_or_404(User.objects.active(), pk=number)
     if request.method == "POST":
         _invite(request, shown)
-    else:
-        invitations.withdraw(shown, by=person(request))
-        messages.success(request, f"The link that {shown.name} was sent leads nowhere now.")
-    return see_other(request, _page(shown))
+        return see_other(request, _page(shown))
+    invitations.withdraw(shown, by=person(request))
+    return _changed(request, shown, f"The link that {shown.name} was sent leads nowhere now.")
 
 
 @administrator
@@ -156,8 +152,7 @@ def person_sessions(request: HttpRequest, number: int) -> HttpResponse:
     shown = get_object_or_404(User, pk=number)
     keep = stay(request).pk if shown == person(request) else None
     ended = shown.end_sessions(by=person(request), keep=keep)
-    messages.success(request, f"{shown.name} is signed out of {ended} session{'' if ended == 1 else 's'}.")
-    return see_other(request, _page(shown))
+    return _changed(request, shown, f"{shown.name} is signed out of {how_many(ended, 'session')}.")
 
 
 @administrator
@@ -167,8 +162,7 @@ def person_link(request: HttpRequest, number: int) -> HttpResponse:
     """Forget who the person is at the provider of single sign-on."""
     shown = get_object_or_404(User, pk=number)
     links.forget(shown, by=person(request))
-    messages.success(request, f"The next sign-in links {shown.name} again.")
-    return see_other(request, _page(shown))
+    return _changed(request, shown, f"The next sign-in links {shown.name} again.")
 
 
 @administrator
@@ -181,7 +175,12 @@ def person_factor(request: HttpRequest, number: int) -> HttpResponse:
         raise Refusal("Replace your own second factor under My account. Nothing was changed.")
     form = ReasonForm(request.POST)
     shown.remove_factor(by=person(request), reason=form.cleaned_data["reason"] if form.is_valid() else "")
-    messages.success(request, f"{shown.name} sets up a second factor again after signing in.")
+    return _changed(request, shown, f"{shown.name} sets up a second factor again after signing in.")
+
+
+def _changed(request: HttpRequest, shown: User, said: str) -> HttpResponse:
+    """Back to the person's page, which says what was done."""
+    messages.success(request, said)
     return see_other(request, _page(shown))
 
 

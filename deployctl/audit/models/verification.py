@@ -9,6 +9,7 @@ from deployctl.audit import listeners, verification
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name
 from deployctl.audit.verification import Head
+from deployctl.numbers import how_many
 
 
 class VerificationManager(models.Manager["Verification"]):
@@ -75,4 +76,4 @@ class Verification(models.Model):
         get_latest_by = "at"
 
     def __str__(self) -> str:
-        return f"{self.checked} entries checked" if self.ok else self.reason
+        return f"{how_many(self.checked, 'entry')} checked" if self.ok else self.reason

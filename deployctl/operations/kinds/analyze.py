@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations import upkeep
 from deployctl.operations.base import Job, Operation, Outcome, param
 from deployctl.postgres.queries import maintenance
@@ -46,8 +47,7 @@ class Analyze(Operation):
         )
         done.refuse_gaps("analyzed")
         duration = time.monotonic() - started
-        noun = "table" if len(done.done) == 1 else "tables"
         return Outcome(
-            summary=f"Analyzed {len(done.done)} {noun} in {duration:.1f} s.",
+            summary=f"Analyzed {how_many(len(done.done), 'table')} in {duration:.1f} s.",
             facts={"tables": [table.key for table in done.done], "duration_s": round(duration, 3)},
         )

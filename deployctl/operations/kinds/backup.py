@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import psycopg
 
+from deployctl.numbers import how_many
 from deployctl.operations import counting, dump, manifest
 from deployctl.operations.backup_plan import Plan, locked, make_plan
 from deployctl.operations.base import (
@@ -25,7 +26,7 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
-from deployctl.operations.choosing import reporter
+from deployctl.operations.choosing import extent, reporter
 from deployctl.operations.counting import Stock
 from deployctl.operations.dump_progress import DumpProgress
 from deployctl.operations.manifest import Manifest
@@ -149,11 +150,11 @@ def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
         listing = Path(scratch) / "contents"
         job.execute(dump.list_argv(plan.list_tool.path, archive=folder, into=listing))
         dumped = dump.tables_with_data(listing.read_text(encoding="utf-8", errors="replace"))
-    job.log(f"The dump holds the rows of {dumped} tables.")
+    job.log(f"The dump holds the rows of {how_many(dumped, 'table')}.")
     if dumped < len(plan.tables):
         raise OperationFailed(
-            f"The dump holds the rows of {dumped} tables, but the database has {len(plan.tables)}. "
-            "It was removed. Was a table dropped meanwhile? Back up again."
+            f"The dump holds the rows of {how_many(dumped, 'table')}, but the database has "
+            f"{len(plan.tables)}. It was removed. Was a table dropped meanwhile? Back up again."
         )
 
 
@@ -188,7 +189,7 @@ def _read_back(job: Job, folder: Path, written: Manifest) -> str:
             "The manifest was read back differently than it was written. The backup was removed."
         )
     manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
-    job.log(f"{len(written.files)} files with {written.size_bytes:,} bytes were read back and match.")
+    job.log(f"Read back, and as written: {extent(written)}.")
     return manifest.sha256_of(folder / manifest.NAME)
 
 
@@ -228,8 +229,8 @@ def _outcome(written: Manifest, path: Path, digest: str, duration_s: float) -> O
     )
     return Outcome(
         summary=(
-            f"Backup {written.name}: {len(written.counts)} tables with {rows:,} rows in "
-            f"{artefact.size_bytes:,} bytes, every file read back."
+            f"Backup {written.name}: {how_many(len(written.counts), 'table')} with "
+            f"{how_many(rows, 'row')} in {how_many(artefact.size_bytes, 'byte')}, every file read back."
         ),
         facts={
             "name": written.name,

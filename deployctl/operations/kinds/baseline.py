@@ -10,6 +10,7 @@ from typing import ClassVar
 import psycopg
 from psycopg import errors
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, Json, Operation, Outcome, param
 from deployctl.operations.sentences import told
 from deployctl.postgres.queries import activity, server, statistics
@@ -188,5 +189,7 @@ def _summary(facts: Mapping[str, Json]) -> str:
     cache = f"{hit:.1%} of blocks from the cache" if isinstance(hit, float) else "no blocks asked for"
     if throughput["reset_meanwhile"]:
         return "The counters were reset while they were watched, so there is no throughput. Take it again."
-    known = f"{len(statements)} statements" if isinstance(statements, list) else "no pg_stat_statements"
+    known = (
+        how_many(len(statements), "statement") if isinstance(statements, list) else "no pg_stat_statements"
+    )
     return f"{throughput['commits_per_s']} commits/s, {cache}, {known}."

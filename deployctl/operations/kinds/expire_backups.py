@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.retention import KeptBackup, Verdict, decide
 
@@ -41,7 +42,8 @@ class ExpireBackups(Operation):
         freed = sum(verdict.backup.size_bytes for verdict in going)
         removed: list[str] = [verdict.backup.name for verdict in going]
         return Outcome(
-            summary=f"{len(removed)} of {len(verdicts)} backups were removed, {freed:,} bytes.",
+            summary=f"Removed {len(removed)} of {how_many(len(verdicts), 'backup')}, "
+            f"{how_many(freed, 'byte')}.",
             facts={"removed": removed, "kept": len(verdicts) - len(removed), "freed_bytes": freed},
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from deployctl.numbers import how_many
 from deployctl.operations.applications import project_of
 from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
 from deployctl.operations.http_probe import Answer, Forbidden, NoAnswer, ask
@@ -67,11 +68,11 @@ class HttpCheck(Operation):
         job.advance(len(questions), len(questions), unit="endpoints")
         if findings:
             raise OperationFailed(
-                f"{len(findings)} of {len(questions)} endpoints did not answer as expected. "
+                f"{len(findings)} of {how_many(len(questions), 'endpoint')} did not answer as expected. "
                 + " ".join(findings)
             )
-        noun = "endpoint answers" if len(questions) == 1 else "endpoints answer"
-        return Outcome(summary=f"{len(questions)} {noun} as expected.", facts={"answers": answers})
+        told = how_many(len(questions), "endpoint answers", "endpoints answer")
+        return Outcome(summary=f"{told} as expected.", facts={"answers": answers})
 
 
 def ask_health(job: Job, health: str, *, timeout_s: int) -> Json:

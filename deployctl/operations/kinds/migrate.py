@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations.applications import project_of
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.migrators import migrator_for
@@ -33,7 +34,7 @@ class Migrate(Operation):
             status = migrator.status(job)
             if status.pending or status.failed:
                 raise OperationFailed(
-                    f"{len(applied)} migrations were applied, but the database is not up to date. "
+                    f"Applied {how_many(len(applied), 'migration')}, but the database is not up to date. "
                     + " ".join(status.findings)
                 )
             for finding in status.findings:
@@ -51,6 +52,6 @@ class Migrate(Operation):
 
 def _summary(applied: int, total: int, duration_s: float) -> str:
     if not applied:
-        return f"Nothing to apply: all {total} migrations were there already."
-    noun = "migration" if applied == 1 else "migrations"
-    return f"Applied {applied} {noun} in {duration_s:.1f} s; all {total} are applied."
+        known = "the only migration was" if total == 1 else f"all {total} migrations were"
+        return f"Nothing to apply: {known} there already."
+    return f"Applied {how_many(applied, 'migration')} in {duration_s:.1f} s; {total} in all, none pending."

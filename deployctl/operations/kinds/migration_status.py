@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations.applications import project_of
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.migrators import migrator_for
@@ -35,6 +36,6 @@ class MigrationStatus(Operation):
             if not status.up_to_date:
                 raise OperationFailed(f"The database is not up to date. {' '.join(status.findings)}")
         return Outcome(
-            summary=f"Up to date: all {status.total} migrations are applied.",
+            summary=f"Up to date: {how_many(status.total, 'migration')} applied, none pending.",
             facts={"tool": migrator.tool, **status.facts},
         )

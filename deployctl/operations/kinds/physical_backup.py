@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import (
     PGBACKREST,
     BackupArtefact,
@@ -121,8 +122,8 @@ def _outcome(artefact: BackupArtefact, entry: Entry, damaged: list[Json], durati
         f"{artefact.size_bytes:,} in the repository"
     )
     warning = (
-        f" The cluster itself is damaged: {len(damaged)} files have pages with wrong checksums. Look at them "
-        "now, while earlier backups still have them whole."
+        f" The cluster itself is damaged: {how_many(len(damaged), 'file')} with pages of wrong checksums. "
+        "Look at them now, while earlier backups still have them whole."
         if entry.error
         else ""
     )

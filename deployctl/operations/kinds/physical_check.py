@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import psycopg
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.physical import repository
 from deployctl.operations.physical.console import Console
@@ -47,7 +48,7 @@ class PhysicalCheck(Operation):
         return Outcome(
             summary=(
                 f"pgBackRest {program.version} backs up this cluster as stanza {found.stanza}: its WAL "
-                f"arrives, and the repository holds {len(found.entries)} backups."
+                f"arrives, and the repository holds {how_many(len(found.entries), 'backup')}."
             ),
             facts={
                 "stanza": found.stanza,

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from deployctl.embedded.account import reachable_binaries
 from deployctl.embedded.binaries import find_postgres
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
 from deployctl.operations.physical import looking, moments, repository, scratch
 from deployctl.operations.physical.console import Console
@@ -145,8 +146,8 @@ def _outcome(
     return Outcome(
         summary=(
             f"Physical backup {kept.name} was restored in {restore_s:.1f} s and recovered until {moment} in "
-            f"{found.recover_s:.1f} s: {len(found.counts)} tables with {rows:,} rows. Their content was "
-            "read, not compared."
+            f"{found.recover_s:.1f} s: {how_many(len(found.counts), 'table')} with "
+            f"{how_many(rows, 'row')}. Their content was read, not compared."
         ),
         facts={
             "backup": kept.name,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
 from deployctl.operations.physical import repository, verification
 from deployctl.operations.physical.console import Console
@@ -55,8 +56,8 @@ class PhysicalVerify(Operation):
             _refuse_unread(findings, known)
         return Outcome(
             summary=(
-                f"Every file is what was written: {len(findings.backups)} backups and {findings.segments:,} "
-                f"WAL segments of stanza {found.stanza}."
+                f"Every file is what was written: {how_many(len(findings.backups), 'backup')} and "
+                f"{how_many(findings.segments, 'WAL segment')} of stanza {found.stanza}."
             ),
             facts={
                 "stanza": found.stanza,
@@ -101,8 +102,8 @@ def _refuse_damaged(findings: Findings) -> None:
         told.append(f"Files: {', '.join(findings.files[:FILES_SHOWN])}{more}.")
     if findings.lost_segments:
         told.append(
-            f"{findings.lost_segments} of {findings.segments} WAL segments are damaged: backups cannot be "
-            "restored beyond them."
+            f"Damaged: {findings.lost_segments} of {how_many(findings.segments, 'WAL segment')}. Backups "
+            "cannot be restored beyond them."
         )
     raise OperationFailed(
         f"The repository is not what was written. {' '.join(told) or 'pgBackRest says only: error.'} Do not "

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations import choosing, maintenance, restoring, scratch
 from deployctl.operations.applications import project_of
 from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
@@ -96,6 +97,6 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
 def _summary(applied: Sequence[str], duration_s: float, tables: Sequence[str], backup: KeptBackup) -> str:
     if not applied:
         return f"Nothing to rehearse: in backup {backup.name} every migration is applied."
-    noun = "migration" if len(applied) == 1 else "migrations"
     written = f"written anew: {', '.join(tables)}" if tables else "no table was written anew"
-    return f"{len(applied)} {noun} took {duration_s:.1f} s on a copy of {backup.name}; {written}."
+    known = how_many(len(applied), "migration")
+    return f"{known} took {duration_s:.1f} s on a copy of {backup.name}; {written}."

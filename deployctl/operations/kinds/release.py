@@ -28,6 +28,7 @@ class Release(Operation):
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 600
     needs_second_person: ClassVar[bool] = True
+    overwrites: ClassVar[str] = "The database that a restore of {target} kept is dropped for good."
     named_to_second_person: ClassVar[str] = "database"
 
     @dataclass(frozen=True)

@@ -33,6 +33,10 @@ class Restore(Operation):
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 24 * 3600
     needs_second_person: ClassVar[bool] = True
+    overwrites: ClassVar[str] = (
+        "The backup takes the place of what is in {target} now, and sessions there are ended. The database "
+        "as it is now is kept under another name until it is released."
+    )
     named_to_second_person: ClassVar[str] = "backup"
 
     @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def _outcome(job: Job, backup: KeptBackup, done: _Done, *, secured: str | None) 
         after += f" It is also in backup {secured}."
     return Outcome(
         summary=(
-            f"{name} is now backup {backup.name}: {found.tables} tables with {found.rows:,} rows, "
+            f"{name} is now backup {backup.name}: {found.extent}, "
             f"restored in {done.restore_s:.1f} s. {after} "
             "Rights that other roles had in it must be granted again."
         ),

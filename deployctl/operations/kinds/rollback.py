@@ -40,6 +40,7 @@ class Rollback(Operation):
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 24 * 3600
     needs_second_person: ClassVar[bool] = True
+    overwrites: ClassVar[str] = Restore.overwrites
 
     @dataclass(frozen=True)
     class Params(Restore.Params):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations.applications import count_admins, counted, described, project_of, reading_session
 from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
 from deployctl.operations.sentences import told
@@ -49,7 +50,7 @@ class Seed(Operation):
                 admins, too_few = count_admins(connection, project.expect.admin)
                 wrong += too_few
             for table, rows in found.items():
-                job.log(f"{table}: {rows} rows")
+                job.log(f"{table}: {how_many(rows, 'row')}")
             if wrong:
                 raise OperationFailed(f"The seed ended without an error, but {' '.join(wrong)}")
         return Outcome(

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from deployctl.numbers import how_many
 from deployctl.operations import contents, manifest, unpacking
 from deployctl.operations.backup_plan import slug
 from deployctl.operations.base import BackupArtefact, Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.choosing import reporter
+from deployctl.operations.choosing import extent, reporter
 from deployctl.operations.contents import Contents
 from deployctl.operations.manifest import Manifest, Source
 from deployctl.operations.unpacking import NOT_STORED, Form, Refused
@@ -125,6 +126,7 @@ def _manifest_of(job: Job, name: str, form: Form, folder: Path) -> Manifest:
 def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
     """Kept byte by byte, so that its digest is still the one on record where the backup was made."""
     try:
+        unpacking.refuse_crowded_manifest(folder / manifest.NAME)
         written = manifest.read(folder)
         refuse_strange(written)
         if (written.format == "custom") != is_custom:
@@ -133,7 +135,8 @@ def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
         total = sum(count.rows for count in written.counts)
     except (manifest.Damaged, TypeError) as error:
         raise Refused(f"The manifest in the upload does not fit it: {error}.".replace("..", ".")) from error
-    job.log(f"The manifest that came with it fits: {len(written.counts)} tables with {total:,} rows.")
+    told = f"{how_many(len(written.counts), 'table')} with {how_many(total, 'row')}"
+    job.log(f"The manifest that came with it fits: {told}.")
     return written
 
 
@@ -174,8 +177,8 @@ def _refuse_gaps(found: Contents, folder: Path) -> None:
     there = {path.name.split(".")[0] for path in folder.iterdir()}
     if missing := [number for number in found.data_numbers if number not in there]:
         raise Refused(
-            f"The rows of {len(missing)} of {len(found.data_numbers)} tables are missing, such as "
-            f"{missing[0]}.dat."
+            f"The rows of {len(missing)} of {how_many(len(found.data_numbers), 'table')} are missing, such "
+            f"as {missing[0]}.dat."
         )
 
 
@@ -184,7 +187,7 @@ def _read_back(job: Job, folder: Path, written: Manifest) -> str:
     fsync_tree(folder)
     manifest.forget_cached(folder)
     manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
-    job.log(f"{len(written.files)} files with {written.size_bytes:,} bytes were read back and match.")
+    job.log(f"Read back, and as written: {extent(written)}.")
     return manifest.sha256_of(folder / manifest.NAME)
 
 
@@ -217,7 +220,7 @@ def _outcome(job: Job, name: str, path: Path, written: Manifest, digest: str) ->
     )
     return Outcome(
         summary=(
-            f"Backup {name} was taken in: {artefact.files} files with {artefact.size_bytes:,} bytes, "
+            f"Backup {name} was taken in: {extent(written)}, "
             "every byte read back. Whether it can be restored nobody knows yet; “Test a restore” tells."
         ),
         facts={

@@ -9,6 +9,7 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
+from deployctl.numbers import how_many
 from deployctl.operations import upkeep
 from deployctl.operations.base import Job, Json, Operation, Outcome, param
 from deployctl.operations.sentences import told
@@ -59,10 +60,9 @@ class Vacuum(Operation):
             left = _what_is_left(job, done.done)
         done.refuse_gaps("vacuumed")
         duration = time.monotonic() - started
-        noun = "table" if len(done.done) == 1 else "tables"
         return Outcome(
-            summary=f"Vacuumed {len(done.done)} {noun} in {duration:.1f} s; "
-            f"{left['dead_rows_before']} dead rows before, {left['dead_rows_after']} after.",
+            summary=f"Vacuumed {how_many(len(done.done), 'table')} in {duration:.1f} s; "
+            f"dead rows: {left['dead_rows_before']} before, {left['dead_rows_after']} after.",
             facts={
                 "tables": [table.key for table in done.done],
                 "duration_s": round(duration, 3),
@@ -85,7 +85,9 @@ def _what_is_left(job: Job, done: list[Maintained]) -> dict[str, Json]:
     if dead and keeper is not None:
         since = f" since {keeper.since:%Y-%m-%d %H:%M:%S %Z}" if keeper.since else ""
         kept_by = f"{keeper.kind} {keeper.name}{since}"
-        job.log(f"{dead} dead rows are left. The oldest snapshot is kept by {kept_by}.", level="warning")
+        job.log(
+            f"Some dead rows are left: {dead}. The oldest snapshot is kept by {kept_by}.", level="warning"
+        )
     return {
         "dead_rows_before": sum(table.dead_rows for table in done),
         "dead_rows_after": dead,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import psycopg
 
+from deployctl.numbers import how_many
 from deployctl.operations.applications import count_admins, counted, project_of, reading_session
 from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
 from deployctl.operations.migrators import migrator_for
@@ -77,8 +78,8 @@ def validate(job: Job, *, may_be_older: bool = False) -> Outcome:
     for remark in remarks:
         job.log(remark, level="warning")
     if findings:
-        noun = "finding" if len(findings) == 1 else "findings"
-        raise OperationFailed(f"{len(findings)} {noun}. {' '.join(findings)} Nothing was changed.")
+        told = how_many(len(findings), "finding")
+        raise OperationFailed(f"{told}. {' '.join(findings)} Nothing was changed.")
     if may_be_older:
         facts["remarks"] = remarks
     return Outcome(summary=_summary(facts), facts=facts)
@@ -202,8 +203,8 @@ def _orphan_sentence(found: Orphans) -> str:
     key = found.foreign_key
     more = " and more" if found.count > len(found.sample) else ""
     return (
-        f"{key.table}.{', '.join(key.columns)}: {found.count} rows refer to no row of {key.referenced_table} "
-        f"({key.name}), such as {', '.join(found.sample)}{more}."
+        f"{key.table}.{', '.join(key.columns)}: {how_many(found.count, 'row')} without a row of "
+        f"{key.referenced_table} ({key.name}), such as {', '.join(found.sample)}{more}."
     )
 
 
@@ -213,13 +214,16 @@ def _connections(connection: psycopg.Connection) -> Examination:
     if use.used <= CONNECTIONS_LIMIT * use.available:
         return facts, []
     return facts, [
-        f"{use.used} of {use.available} connections are in use, more than {CONNECTIONS_LIMIT:.0%}."
+        f"{use.used} of {how_many(use.available, 'connection')} in use, more than {CONNECTIONS_LIMIT:.0%}."
     ]
 
 
 def _summary(facts: Mapping[str, Json]) -> str:
+    def many(fact: str, noun: str) -> str:
+        return how_many(cast("int", facts[fact]), noun)
+
     return (
-        f"Sound: {facts['migrations_applied']} migrations applied, {facts['indexes']} indexes valid, "
-        f"{facts['constraints']} constraints checked, no orphans in {facts['foreign_keys']} foreign keys, "
-        f"{facts['connections_used']} of {facts['connections_available']} connections in use."
+        f"Sound: {many('migrations_applied', 'migration')} applied, {many('indexes', 'index')} valid, "
+        f"{many('constraints', 'constraint')} checked, no orphans in {many('foreign_keys', 'foreign key')}, "
+        f"{facts['connections_used']} of {many('connections_available', 'connection')} in use."
     )

@@ -36,8 +36,7 @@ class Verify(Operation):
             _, written = choosing.checked(job, backup)
         return Outcome(
             summary=(
-                f"Backup {backup.name} is whole: {len(written.files)} files with "
-                f"{written.size_bytes:,} bytes are what was written."
+                f"Backup {backup.name} is whole: {choosing.extent(written)}, every byte what was written."
             ),
             facts={
                 "backup": backup.name,

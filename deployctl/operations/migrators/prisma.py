@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import psycopg
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.migrators.base import (
     LOCK_TIMEOUT_S,
@@ -86,7 +87,10 @@ class PrismaCli(PrismaHistory):
             refuse_unless_ready(before)
         if not before.pending:
             return []
-        with job.step(f"Apply {len(before.pending)} migrations with the Prisma CLI"), LockWatch(job) as watch:
+        with (
+            job.step(f"Apply {how_many(len(before.pending), 'migration')} with the Prisma CLI"),
+            LockWatch(job) as watch,
+        ):
             try:
                 self._run(job, "deploy", while_running=self._progress(job, before))
             except ProcessFailed as failure:

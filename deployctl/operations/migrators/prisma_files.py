@@ -18,6 +18,7 @@ import psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Status, progress_so_far, refuse_unless_ready
 from deployctl.operations.migrators.files import Migration, checksum
@@ -81,10 +82,11 @@ class PrismaFiles(PrismaHistory):
         tables = prisma.table_names(ledger)
         if tables:
             shown = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
+            told = f"{how_many(len(tables), 'table')} ({shown})"
             raise OperationFailed(
-                f"Nothing was applied: the schema {schema} has {len(tables)} tables ({shown}) but no "
-                "records of Prisma (its error P3005). Is this the right database? If so, record what is "
-                "there already as applied (prisma migrate resolve --applied, “baselining”)."
+                f"Nothing was applied: the schema {schema} has {told} but no records of Prisma (its error "
+                "P3005). Is this the right database? If so, record what is there already as "
+                "applied (prisma migrate resolve --applied, “baselining”)."
             )
         prisma.create_table(ledger)
 

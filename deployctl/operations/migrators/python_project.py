@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import psycopg
 from psycopg import sql
 
+from deployctl.numbers import how_many
 from deployctl.operations.applications import reading_session
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.migrators.base import (
@@ -60,7 +61,10 @@ class PythonProject(Migrator):
         if not before.pending:
             return []
         words = _LastWords()
-        with job.step(f"Apply {len(before.pending)} migrations ({self.title})"), LockWatch(job) as watch:
+        with (
+            job.step(f"Apply {how_many(len(before.pending), 'migration')} ({self.title})"),
+            LockWatch(job) as watch,
+        ):
             try:
                 self.run(job, *self.upgrade, on_output=words.read, while_running=self._progress(job, before))
             except ProcessFailed as failure:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from deployctl.numbers import how_many
 from deployctl.operations.base import Job, Json, OperationFailed
 from deployctl.operations.physical.program import PgBackRest
 from deployctl.operations.retention import KeptBackup
@@ -190,8 +191,8 @@ def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repo
             "this server's data directory."
         )
     job.log(
-        f"Stanza {repository.stanza} is of this cluster ({own}): {len(repository.entries)} backups in the "
-        "repository."
+        f"Stanza {repository.stanza} is of this cluster ({own}): "
+        f"{how_many(len(repository.entries), 'backup')} in the repository."
     )
     _expire_missing(job, repository, recorded)
     return repository

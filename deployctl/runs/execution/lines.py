@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Callable
 
+from deployctl.numbers import how_many
 from deployctl.runs.execution.masking import MaskedStream, Masker
 
 LINE_BYTES = 16 * 1024
@@ -109,4 +110,4 @@ def cap(line: str, left_out: int = 0) -> str:
     encoded = line.encode("utf-8", errors="replace")
     kept = line if len(encoded) <= LINE_BYTES else encoded[:LINE_BYTES].decode("utf-8", errors="ignore")
     left_out += len(line) - len(kept)
-    return f"{kept} … ({left_out:,} more characters)" if left_out else kept
+    return f"{kept} … ({how_many(left_out, 'more character')})" if left_out else kept

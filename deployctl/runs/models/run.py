@@ -13,7 +13,7 @@ from deployctl.audit import Actor, actor_name, actor_user
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.registry import operation
-from deployctl.runs import listeners, refusals, two_people
+from deployctl.runs import confirming, listeners, refusals, two_people
 from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
 from deployctl.runs.models.run_consent import RunConsent
 from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
@@ -73,23 +73,23 @@ class Run(RunConsent):
             params: the operation's own, as texts or values.
             by: an operator, or the command line.
             authority: what permits it: "" or "deployment:<number>".
-            typed_name: the target's name as the person typed it, where a second person is needed.
+            typed_name: the target's name as the person gave it, where something is overwritten.
 
         Returns:
             The run: queued, or waiting for a second person.
 
         Raises:
             NotAllowed: `by` is not an operator.
-            InvalidInput: no such operation, parameters it cannot take, or another name typed.
+            InvalidInput: no such operation, parameters it cannot take, or the name not given.
             Refusal: somebody else works on the target, or production may not be changed just so.
         """
         require_operator(by)
         operation_class = operation(kind)
         operation_class.parse_params(params)
         refusals.refuse_unfit(target, operation_class, authority)
+        confirming.refuse_unconfirmed(target, operation_class, typed_name)
         waits = two_people.needed(target, operation_class)
         if waits:
-            two_people.refuse_another_name(target, typed_name)
             params = two_people.named(target, operation_class, params)
         try:
             with transaction.atomic():

@@ -11,7 +11,7 @@ from deployctl.audit import Actor, Machine, actor_name
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations import catalogue
-from deployctl.runs import listeners, refusals, two_people
+from deployctl.runs import confirming, listeners, refusals, two_people
 from deployctl.runs.models.run_row import RunRow
 from deployctl.runs.models.run_states import RunState
 from deployctl.runs.permissions import require_operator
@@ -64,7 +64,7 @@ class RunConsent(RunRow):
             Refusal: it is their own, they answered already, it waits no longer, or the target is in use.
         """
         run = self._answerable(by)
-        two_people.refuse_another_name(run.target, typed_name)
+        confirming.refuse_another_name(run.target, typed_name)
         self._answer(by, given=True)
         starts = run.consents.filter(given=True).count() >= run.consents_needed
         if starts:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from deployctl.accounts.policies import member, operator, step_up
 from deployctl.accounts.requests import person
 from deployctl.operations import catalogue
-from deployctl.runs import blockers, findings
+from deployctl.runs import blockers, confirming, findings
 from deployctl.runs.forms import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.permissions import may_operate, movable_targets
@@ -171,7 +171,8 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "may_answer": run.is_waiting and Run.objects.waiting_for(user).filter(pk=run.pk).exists(),
         "answers": run.consents.all(),
         "chosen": _chosen(run) if run.is_waiting else None,
-        "may_repeat": operates and ended_badly and _is_repeatable(run),
+        "may_repeat": (may_repeat := operates and ended_badly and _is_repeatable(run)),
+        "question": confirming.question(run.target, run.operation) if may_repeat else None,
         "decision_form": DecisionForm(),
     }
 

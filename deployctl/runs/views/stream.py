@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from deployctl.accounts.policies import member
+from deployctl.numbers import how_many
 from deployctl.runs.models import LogLine, Run
 from deployctl.runs.models.run_states import UNFINISHED
 from deployctl.web.http import row_number
@@ -92,7 +93,8 @@ async def _text(number: int) -> AsyncIterator[str]:
     after = 0
     while lines := (await _read(number, after)).lines:
         if lines[0].number > after + 1:
-            yield f"[{lines[0].number - after - 1:,} lines were dropped here: the log grew too long]\n"
+            dropped = how_many(lines[0].number - after - 1, "line")
+            yield f"[{dropped} dropped here: the log grew too long]\n"
         yield "".join(f"{line.at:%Y-%m-%d %H:%M:%S.%f}Z {line.level:7} {line.text}\n" for line in lines)
         after = lines[-1].number
 

@@ -17,7 +17,8 @@ from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
-from deployctl.runs import connection, refusals, two_people
+from deployctl.runs import confirming, connection, refusals, two_people
+from deployctl.runs.confirming import Question
 from deployctl.runs.forms import form_for
 from deployctl.runs.models import Backup, PhysicalEngine, Run, Target
 from deployctl.runs.permissions import may_operate
@@ -34,7 +35,7 @@ class Offer(NamedTuple):
     operation: type[Operation]
     form: Form
     reason_against: str
-    needs_second_person: bool
+    question: Question | None
 
     @property
     def asks(self) -> bool:
@@ -49,7 +50,7 @@ def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
         form: of the operation.
     """
     reason = refusals.why_not(target, operation, authority="")
-    return Offer(operation, form, reason, two_people.needed(target, operation))
+    return Offer(operation, form, reason, confirming.question(target, operation))
 
 
 @member

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags.heroicons import heroicon_mini
 
+from deployctl.numbers import how_many
 from deployctl.web.templatetags.statuses import appearance
 
 register = template.Library()
@@ -141,6 +142,18 @@ def bytes_(size: float | None) -> str:
         number /= 1024
     digits = 0 if unit == "B" or abs(number) >= 100 else 1
     return f"{number:.{digits}f} {unit}"
+
+
+@register.filter
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `{{ files|length|counted:"file" }}`."""
+    return how_many(number, noun)
+
+
+@register.filter
+def in_units(number: int, units: str) -> str:
+    """A number of what progress is measured in, whose name is stored for several: `rows`, `tables`."""
+    return how_many(number, units.removesuffix("s"), units)
 
 
 @register.filter

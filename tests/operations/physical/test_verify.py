@@ -56,7 +56,7 @@ def test_one_flipped_bit_in_the_archived_wal_is_found_and_named(
     with (
         flipped(segment),
         pytest.raises(
-            OperationFailed, match=f"Files: .*{segment.name[:24]}.*1 of \\d+ WAL segments are damaged"
+            OperationFailed, match=f"Files: .*{segment.name[:24]}.*Damaged: 1 of \\d+ WAL segments"
         ),
     ):
         PhysicalVerify().perform(job(PhysicalVerify))
