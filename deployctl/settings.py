@@ -42,6 +42,8 @@ DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
 DEPLOYCTL_UPLOAD_MB = env.number("DEPLOYCTL_UPLOAD_MB", 10_240)
 DEPLOYCTL_UPLOAD_UNPACKED_MB = env.number("DEPLOYCTL_UPLOAD_UNPACKED_MB", 4 * DEPLOYCTL_UPLOAD_MB)
 DEPLOYCTL_STEP_UP_SECONDS = 600
+# Whether also who only looks needs a second factor, and sets it up before seeing anything else.
+SECOND_FACTOR_FOR_ALL = env.flag("SECOND_FACTOR_FOR_ALL", default=False)
 # Signs heads of the audit chain and evidence packs; else DATA/signing-key.pem (see deployctl.audit.keys).
 DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
 # Public keys whose signatures still count after the key was replaced.
