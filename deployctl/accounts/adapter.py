@@ -90,7 +90,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Check a new password; one that was handed over is not kept."""
         if isinstance(user, User) and user.first_password_until and user.check_password(password):
             raise ValidationError(first_passwords.KEPT)
-        return cast("str", super().clean_password(password, user))
+        return super().clean_password(password, user)
 
     def get_password_change_redirect_url(self, _request: HttpRequest) -> str:
         """Where to go after a change, unless the page that was wanted is known."""
