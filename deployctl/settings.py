@@ -89,6 +89,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "deployctl.web.middleware.SameOrigin",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "deployctl.web.middleware.Compression",
     "deployctl.web.middleware.NoNul",

@@ -18,7 +18,7 @@ class Breached(PwnedPasswordsValidator):
         client = PwnedPasswords()
         client.api_endpoint = f"{settings.BREACHED_PASSWORDS_URL.rstrip('/')}/"
         super().__init__(
-            error_message="This password was found in a breach of another site, so it is tried. Take another.",
+            error_message="This password was found in a breach of another site, and is tried. Take another.",
             help_message="Your password can’t be one that was found in a breach of another site.",
             api_client=client,
         )
