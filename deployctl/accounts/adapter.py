@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -12,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from deployctl import audit
-from deployctl.accounts import first_passwords
+from deployctl.accounts import failures, first_passwords
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import FirstFactor, SecondFactor, how
 from deployctl.audit import Action, Machine
@@ -54,6 +55,8 @@ class AccountAdapter(DefaultAccountAdapter):
         person = cast("User", user)
         second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
         first_factor = request.session.pop(FIRST_FACTOR_KEY, FirstFactor.PASSWORD)
+        if told := failures.since_last_stay(person):
+            messages.warning(request, told)
         with transaction.atomic():
             super().login(request, user)
             request.sign_in = SignIn.objects.begin(  # type: ignore[attr-defined]
@@ -106,9 +109,11 @@ class AccountAdapter(DefaultAccountAdapter):
     def _note_refused_password(self, request: HttpRequest, person: User | None, **data: str) -> None:
         address = request.META.get("REMOTE_ADDR", "unknown address")
         with transaction.atomic():
-            audit.append(
+            entry = audit.append(
                 Action.PASSWORD_REFUSED,
                 by=Machine(f"visitor from {address}"),
                 subject=person,
                 data={"at": "sign-in"} | data,
             )
+            if person is not None:
+                failures.tell(person, entry)
