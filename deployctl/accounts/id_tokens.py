@@ -18,7 +18,7 @@ class Protocol(OpenIDConnectOAuth2Adapter):
     """django-allauth's way to the provider, which looks at the signature of the ID token as well.
 
     django-allauth leaves it out where the token comes over TLS from the provider itself, as OpenID Connect
-    Core 1.0, 3.1.3.7, allows; where it does look, it knows only keys with a `kid`, which 10.1 asks of several.
+    Core 1.0, 3.1.3.7, allows; where it does look, it knows only keys with a `kid`, which one alone needs not.
     """
 
     def complete_login(
