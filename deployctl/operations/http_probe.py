@@ -200,14 +200,15 @@ class _Exchange(threading.Thread):
                 if body is not None:
                     headers["Content-Type"] = "application/json"
                 connection.request(self._method, self._path(), body=body, headers=headers)
-                response = connection.getresponse()
-                # The status is what counts; of an endless body no more than this is read.
-                response.read(LARGEST_BODY_BYTES)
-                return Answer(
-                    status=response.status,
-                    duration_s=time.monotonic() - started,
-                    location=_shown(response.getheader("Location")),
-                )
+                # Closed here and not when it is collected: it keeps the connection open by itself.
+                with connection.getresponse() as response:
+                    # The status is what counts; of an endless body no more than this is read.
+                    response.read(LARGEST_BODY_BYTES)
+                    return Answer(
+                        status=response.status,
+                        duration_s=time.monotonic() - started,
+                        location=_shown(response.getheader("Location")),
+                    )
 
     def _connected(self, addresses: Sequence[str]) -> socket.socket:
         refused: OSError | None = None

@@ -47,6 +47,11 @@ class Application(http.server.BaseHTTPRequestHandler):
                 time.sleep(0.1)
         elif self.path == "/hang":
             time.sleep(10)
+        elif self.path == "/short":
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"20\r\nand then")
         elif self.path == "/garbage":
             self.wfile.write(b"220 mail.example.org ESMTP\r\n")
         else:
@@ -157,6 +162,24 @@ def test_cancelling_does_not_wait_for_the_answer(tmp_path: Path, base: str) -> N
     with pytest.raises(Cancelled):
         HttpCheck().perform(job)
     assert time.monotonic() - started < 3
+
+
+def test_an_answer_that_breaks_off_leaves_no_connection_open(
+    base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[socket.socket] = []
+    connect = socket.create_connection
+
+    def connected(*given: Any, **more: Any) -> socket.socket:
+        made.append(connect(*given, **more))
+        return made[-1]
+
+    monkeypatch.setattr(socket, "create_connection", connected)
+    # While the error is held, so is all that the asking thread had at hand.
+    with pytest.raises(http_probe.NoAnswer, match="The answer broke off") as held:
+        http_probe.ask("GET", f"{base}/short", timeout_s=60)
+
+    assert [one.fileno() for one in made] == [-1], held
 
 
 def test_nobody_there_and_nothing_that_speaks_http_are_told_apart(tmp_path: Path, base: str) -> None:
