@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from deployctl.accounts import notices
@@ -50,19 +51,21 @@ def since_last_stay(person: User) -> str:
     """What to tell who has just signed in of the failures since they last did; "" where it is nothing."""
     last = person.sign_ins.order_by("-started_at").first()
     failed = _since(person, last.started_at if last else person.created_at)
-    if len(failed) < WORTH_TELLING:
+    number, latest = failed.count(), failed.first()
+    if latest is None or number < WORTH_TELLING:
         return ""
     return (
-        f"Since you last signed in, a wrong password or code was given {len(failed)} times for your account,"
-        f" the last time at {failed[0].at:%d %b %Y %H:%M} UTC. If that was not you, change your password and"
-        " tell an administrator."
+        f"Since you last signed in, a wrong password or code was given {number} times for your account, the"
+        f" last time at {latest.at:%d %b %Y %H:%M} UTC. If that was not you, change your password and tell an"
+        " administrator."
     )
 
 
 def _within_an_hour(person: User) -> list[Entry]:
-    return _since(person, timezone.now() - dt.timedelta(hours=1))
+    return list(_since(person, timezone.now() - dt.timedelta(hours=1)))
 
 
-def _since(person: User, since: dt.datetime) -> list[Entry]:
+def _since(person: User, since: dt.datetime) -> QuerySet[Entry]:
     """The failures since then, the latest first."""
-    return list(Entry.objects.about(person).filter(action__in=KINDS, at__gt=since).order_by("-sequence"))
+    failed: QuerySet[Entry] = Entry.objects.about(person).filter(action__in=KINDS, at__gt=since)
+    return failed.order_by("-sequence")
