@@ -42,6 +42,10 @@ DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
 DEPLOYCTL_UPLOAD_MB = env.number("DEPLOYCTL_UPLOAD_MB", 10_240)
 DEPLOYCTL_UPLOAD_UNPACKED_MB = env.number("DEPLOYCTL_UPLOAD_UNPACKED_MB", 4 * DEPLOYCTL_UPLOAD_MB)
 DEPLOYCTL_STEP_UP_SECONDS = 600
+# Answers range queries of Pwned Passwords; nobody is asked where it is empty.
+BREACHED_PASSWORDS_URL = env.text("BREACHED_PASSWORDS_URL")
+# Whether also who only looks needs a second factor, and sets it up before seeing anything else.
+SECOND_FACTOR_FOR_ALL = env.flag("SECOND_FACTOR_FOR_ALL", default=False)
 # Signs heads of the audit chain and evidence packs; else DATA/signing-key.pem (see deployctl.audit.keys).
 DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
 # Public keys whose signatures still count after the key was replaced.
@@ -85,6 +89,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "deployctl.web.middleware.SameOrigin",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "deployctl.web.middleware.Compression",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -185,6 +190,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "deployctl.accounts.passwords.OwnWords"},
+    {"NAME": "deployctl.accounts.passwords.Guessable"},
+    *([{"NAME": "deployctl.accounts.breached_passwords.Breached"}] if BREACHED_PASSWORDS_URL else []),
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "checklists:home"

@@ -14,6 +14,7 @@ from django.core.files import File
 from django.core.validators import URLValidator
 from django.db import models
 
+from checklists.proof_files import require_known_kind
 from checklists.texts import checked_note
 from deployctl.errors import InvalidInput
 from deployctl.runs.models import Run
@@ -161,7 +162,7 @@ def file_proof(upload: File[bytes] | None, text: str) -> Proof:
         upload: at most 10 MB; its name is kept for people and never used as a path.
 
     Raises:
-        InvalidInput: no file, an empty one, or one that is too large.
+        InvalidInput: no file, an empty one, one that is too large or of no kind that is kept.
     """
     if upload is None:
         raise InvalidInput("No file was given. Nothing was added; choose one.")
@@ -172,6 +173,7 @@ def file_proof(upload: File[bytes] | None, text: str) -> Proof:
             f"The file “{_shown_name(upload)}” has {upload.size / 1024**2:.1f} MB; the most is "
             f"{LARGEST_FILE // 1024**2} MB. Nothing was added; attach a part of it, or a link."
         )
+    require_known_kind(upload, _shown_name(upload))
     digest = hashlib.sha256()
     for chunk in upload.chunks():
         digest.update(chunk)
@@ -187,7 +189,11 @@ def file_proof(upload: File[bytes] | None, text: str) -> Proof:
 
 
 def _shown_name(upload: File[bytes]) -> str:
-    """The name a person gave, without folders and without characters that cannot be seen."""
+    """The name a person gave, without folders and without characters that cannot be seen.
+
+    A long one loses its end, but not its ending.
+    """
     name = PurePosixPath((upload.name or "").replace("\\", "/")).name
-    name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip(" .")
-    return name[:LONGEST_NAME] or "file"
+    name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip(" .") or "file"
+    ending = PurePosixPath(name).suffix[:LONGEST_NAME]
+    return name.removesuffix(ending)[: LONGEST_NAME - len(ending)] + ending

@@ -16,6 +16,7 @@ from checklists.models.item_states import UNKEPT
 from checklists.models.proof import BACKS
 from checklists.models.stage import Stage
 from checklists.models.turns import is_signed, why_frozen, why_not_run
+from checklists.proof_files import ACCEPTED
 from checklists.rights import Rights
 from deployctl.operations import catalogue
 from deployctl.runs import confirming
@@ -80,6 +81,11 @@ class ItemRow:
     def html(self) -> SafeString:
         """The item's text as safe HTML."""
         return SafeString(shown_inline(self.item.text))
+
+    @property
+    def accepts(self) -> str:
+        """The endings of files that may be added as evidence, for the browser."""
+        return ACCEPTED
 
     @cached_property
     def is_parent(self) -> bool:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from deployctl import audit
+from deployctl.accounts import failures, first_passwords
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import FirstFactor, SecondFactor, how
 from deployctl.audit import Action, Machine
+from deployctl.errors import NotAllowed
 
 FIRST_FACTOR_KEY = "first_factor"
 
@@ -40,6 +45,9 @@ class AccountAdapter(DefaultAccountAdapter):
             FirstFactor.SINGLE_SIGN_ON if by_provider else FirstFactor.PASSWORD
         )
         answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        if answer is None and not by_provider and (why := first_passwords.too_old(cast("User", user))):
+            self._note_refused_password(request, cast("User", user), reason="handed over too long ago")
+            raise NotAllowed(why)
         return answer
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
@@ -47,6 +55,8 @@ class AccountAdapter(DefaultAccountAdapter):
         person = cast("User", user)
         second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
         first_factor = request.session.pop(FIRST_FACTOR_KEY, FirstFactor.PASSWORD)
+        if told := failures.since_last_stay(person):
+            messages.warning(request, told)
         with transaction.atomic():
             super().login(request, user)
             request.sign_in = SignIn.objects.begin(  # type: ignore[attr-defined]
@@ -76,15 +86,18 @@ class AccountAdapter(DefaultAccountAdapter):
 
         What was typed as an e-mail address is not kept otherwise: now and then it is a password.
         """
-        address = request.META.get("REMOTE_ADDR", "unknown address")
         person = User.objects.filter(email__iexact=str(credentials.get("email", ""))).first()
-        with transaction.atomic():
-            audit.append(
-                Action.PASSWORD_REFUSED,
-                by=Machine(f"visitor from {address}"),
-                subject=person,
-                data={"at": "sign-in"},
-            )
+        self._note_refused_password(request, person)
+
+    def clean_password(self, password: str, user: AbstractBaseUser | None = None) -> str:
+        """Check a new password; one that was handed over is not kept."""
+        if isinstance(user, User) and user.first_password_until and user.check_password(password):
+            raise ValidationError(first_passwords.KEPT)
+        return super().clean_password(password, user)
+
+    def get_password_change_redirect_url(self, _request: HttpRequest) -> str:
+        """Where to go after a change, unless the page that was wanted is known."""
+        return reverse("accounts:account")
 
     def set_password(self, user: AbstractBaseUser, password: str) -> None:
         """Change a password; every other session of the person ends."""
@@ -92,3 +105,15 @@ class AccountAdapter(DefaultAccountAdapter):
         sign_in: SignIn | None = getattr(self.request, "sign_in", None)
         keep = sign_in.pk if sign_in is not None and sign_in.user_id == person.pk else None
         person.change_password(password, by=person, keep=keep)
+
+    def _note_refused_password(self, request: HttpRequest, person: User | None, **data: str) -> None:
+        address = request.META.get("REMOTE_ADDR", "unknown address")
+        with transaction.atomic():
+            entry = audit.append(
+                Action.PASSWORD_REFUSED,
+                by=Machine(f"visitor from {address}"),
+                subject=person,
+                data={"at": "sign-in"} | data,
+            )
+            if person is not None:
+                failures.tell(person, entry)

@@ -13,6 +13,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, models, transaction
 
 from deployctl import audit
+from deployctl.accounts import first_passwords
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action, Actor
 from deployctl.errors import InvalidInput
@@ -77,6 +78,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         by: Actor,
         phone: str = "",
         timezone: str = "UTC",
+        handed_over: bool = False,
     ) -> User:
         """Add a person who can sign in.
 
@@ -88,12 +90,18 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             by: who adds them.
             phone: for the emergency contacts.
             timezone: a name of the time zone database.
+            handed_over: whether somebody hands the password to the person, who must replace it
+                (`first_passwords`).
 
         Raises:
             InvalidInput: the address is none or is taken, the name is missing, the password too weak.
         """
         person: User = self.model(
-            email=email.strip().lower(), name=name.strip(), phone=phone, timezone=timezone
+            email=email.strip().lower(),
+            name=name.strip(),
+            phone=phone,
+            timezone=timezone,
+            first_password_until=first_passwords.good_until(handed_over=handed_over),
         )
         _check(person, password)
         person.set_password(password)

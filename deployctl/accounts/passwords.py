@@ -8,6 +8,11 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.functional import cached_property
 
+# zxcvbn's own line below “somewhat guessable”. The page slows guessing down; against who has a copy of the
+# database, Argon2id multiplies it.
+GUESSES_TO_WITHSTAND = 1_000_000
+# More, the library does not take: what it costs grows with the square of the length.
+LONGEST_ESTIMATED = 72
 # What must be left of a password once the words that everybody tries first here are taken away.
 LEAST_LEFT = 8
 # Parts of a host name that stand in too many words to be taken away.
@@ -46,3 +51,35 @@ class OwnWords:
         parts = {part for text in said for part in re.split(r"\W+", text.lower())}
         longest_first = sorted((part for part in parts if len(part) >= SHORTEST_WORD), key=len, reverse=True)
         return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+
+
+class Guessable:
+    """Refuses what a guesser tries early: common passwords, words, names, keys in a row, and digits behind.
+
+    zxcvbn reckons the guesses, from lists that it brings (Wheeler, USENIX Security 2016).
+    """
+
+    def validate(self, password: str, user: object = None) -> None:  # noqa: ARG002 (Django's signature)
+        """Reckon how soon it would be guessed.
+
+        Args:
+            password: as it was typed.
+            user: whose it would be; Django's own validators compare with what is known of them.
+
+        Raises:
+            django.core.exceptions.ValidationError: with a sentence for the person.
+        """
+        # Here, because its lists take 0.2 s to load, and most processes never look at a password.
+        from zxcvbn import zxcvbn
+
+        if len(password) > LONGEST_ESTIMATED:
+            return
+        if zxcvbn(password)["guesses"] < GUESSES_TO_WITHSTAND:
+            raise ValidationError(
+                "This password is among the first that are guessed. Take more words, or less common ones.",
+                code="password_guessable",
+            )
+
+    def get_help_text(self) -> str:
+        """What the form says beside the field."""
+        return "Your password can’t be common words, names or keys in a row with a few digits behind."

@@ -4,10 +4,10 @@
     @step_up
     def drop_database(request): ...
 
-`public`, `identified`, `member`, `enrolled`, `operator`, `approver` and `administrator` set `view.policy`;
-`step_up` goes below one of the last four. They work on sync and async views. Who is not signed in is sent to
-sign in and back, or told so in the way the caller understands (htmx, event stream); who may not is told why
-(`NotAllowed`, 403), and for what takes a permission the refusal is audited.
+`public`, `identified`, `arriving`, `member`, `enrolled`, `operator`, `approver` and `administrator` set
+`view.policy`; `step_up` goes below one of the last four. They work on sync and async views. Who is not signed
+in is sent to sign in and back, or told so in the way the caller understands (htmx, event stream); who may not
+is told why (`NotAllowed`, 403), and for what takes a permission the refusal is audited.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
-from deployctl.accounts import refusals, safe_next
+from deployctl.accounts import first_passwords, refusals, safe_next
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.models.sign_in import ENDED_KEY, SecondFactor
+from deployctl.accounts.models.sign_in import ENDED_KEY, FirstFactor, SecondFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action
 from deployctl.errors import NotAllowed
@@ -37,6 +37,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 Check = Callable[[HttpRequest], HttpResponseBase | None]
 
 ENROL_FIRST = "This needs a second factor. Set it up now; it takes a minute, and brings you back afterwards."
+ENROL_EVERYBODY = (
+    "Everybody here has a second factor. Set it up now; it takes a minute, and brings you back afterwards."
+)
 RECOVERED = (
     "You signed in with a recovery code, which does not allow this."
     " Give a code of your authenticator app, or set it up again."
@@ -62,8 +65,16 @@ def identified(view: View) -> View:
     return _guard(view, "identified", _require_identified)
 
 
+def arriving(view: View) -> View:
+    """A member, or would be one but for what the page is for: a password of their own, a second factor."""
+    return _guard(view, "arriving", _require_arriving)
+
+
 def member(view: View) -> View:
-    """Signed in, with the second factor given where one is enrolled."""
+    """Signed in, with the second factor given where one is enrolled.
+
+    And with a password of their own; where the installation demands it of everybody, with a second factor.
+    """
     return _guard(view, "member", _require_member)
 
 
@@ -166,13 +177,25 @@ def _require_identified(request: HttpRequest) -> HttpResponseBase | None:
     return None if request.user.is_authenticated else _send_to_sign_in(request)
 
 
-def _require_member(request: HttpRequest) -> HttpResponseBase | None:
+def _require_arriving(request: HttpRequest) -> HttpResponseBase | None:
     answer = _require_identified(request)
     if answer is not None:
         return answer
     user = cast("User", request.user)
     if user.has_factor and not user.is_verified() and not _recovered(request):
         return _send(request, reverse("accounts:step_up"))
+    return None
+
+
+def _require_member(request: HttpRequest) -> HttpResponseBase | None:
+    answer = _require_arriving(request)
+    if answer is not None:
+        return answer
+    user = cast("User", request.user)
+    if user.first_password_until is not None and _came_by_password(request):
+        return _send(request, reverse("account_change_password"), first_passwords.REPLACE_IT)
+    if settings.SECOND_FACTOR_FOR_ALL and not user.has_factor:
+        return _send(request, reverse("accounts:factor"), ENROL_EVERYBODY)
     return None
 
 
@@ -244,6 +267,11 @@ def _note_refusal(request: HttpRequest, **data: str) -> None:
 
 def _sign_in(request: HttpRequest) -> SignIn | None:
     return cast("SignIn | None", getattr(request, "sign_in", None))
+
+
+def _came_by_password(request: HttpRequest) -> bool:
+    sign_in = _sign_in(request)
+    return sign_in is not None and sign_in.first_factor == FirstFactor.PASSWORD
 
 
 def _recovered(request: HttpRequest) -> bool:

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
+from jwt import PyJWTError
 from requests import RequestException
 
 from deployctl import audit
@@ -39,7 +40,7 @@ OFF = "Single sign-on is not set up here. Sign in with your password."
 # How far the provider's clock and ours may be apart.
 CLOCK_TOLERANCE_S = 60
 # What a provider that is down, misconfigured or broken makes the libraries raise.
-TROUBLE = (RequestException, OAuth2Error, KeyError, ValueError)
+TROUBLE = (RequestException, OAuth2Error, PyJWTError, KeyError, ValueError)
 
 
 class Adapter(DefaultSocialAccountAdapter):

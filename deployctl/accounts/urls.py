@@ -9,7 +9,7 @@ from __future__ import annotations
 from allauth.account import views as allauth
 from django.urls import include, path, re_path
 
-from deployctl.accounts.policies import identified, member, public
+from deployctl.accounts.policies import arriving, identified, public
 from deployctl.accounts.views import account, factor, passkeys, people, sign_in, single_sign_on, tokens
 from deployctl.accounts.views.sign_in import counted, for_a_password
 
@@ -21,7 +21,7 @@ signing_in = [
     path("inactive/", public(allauth.account_inactive), name="account_inactive"),
     path(
         "password/change/",
-        member(for_a_password(counted(allauth.password_change))),
+        arriving(for_a_password(counted(allauth.password_change))),
         name="account_change_password",
     ),
     path("password/reset/", public(counted(allauth.password_reset)), name="account_reset_password"),

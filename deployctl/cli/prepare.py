@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import secrets
 import sys
 from pathlib import Path
 
 from deployctl.cli import _django
 from deployctl.embedded.files import write_private
 from deployctl.errors import DeployctlError
-
-PASSWORD_BYTES = 15  # 20 characters
 
 
 def main(arguments: list[str]) -> int:
@@ -103,23 +100,26 @@ def _publish_builtin_templates() -> None:
 
 
 def _first_administrator(email: str) -> list[str]:
+    from deployctl.accounts import first_passwords
     from deployctl.accounts.models import User
     from deployctl.accounts.roles import Permission
     from deployctl.audit.actors import Machine
 
     if User.objects.exists():
         return ["Sign in with your account. Lost it? `deployctl user --help` shows how to add one."]
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    password = first_passwords.make()
     User.objects.create_person(
         email=email,
         name="Administrator",
         password=password,
         permissions=[Permission.ADMINISTRATOR],
         by=Machine("command line: deployctl up"),
+        handed_over=True,
     )
     return [
         "Sign in as the first administrator; the password is shown this once and stored nowhere:",
         f"  {email}  {password}",
+        "It is good for three days, and you replace it when you sign in.",
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
-import secrets
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from deployctl.audit import Machine
 
 PERMISSIONS = ("viewer", "operator", "approver", "administrator")
-PASSWORD_BYTES = 15
 
 
 @click.group()
@@ -50,12 +49,16 @@ def add(
     password_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Add a person; a random password is printed once and stored nowhere."""
+    """Add a person; a random password is printed once and stored nowhere.
+
+    It is good for three days, and the person replaces it when they sign in.
+    """
     _django.setup()
+    from deployctl.accounts import first_passwords
     from deployctl.accounts.models import User
     from deployctl.accounts.roles import Permission
 
-    password = _read_password() if password_stdin else secrets.token_urlsafe(PASSWORD_BYTES)
+    password = _read_password() if password_stdin else first_passwords.make()
     person = User.objects.create_person(
         email,
         name,
@@ -64,6 +67,7 @@ def add(
         phone=phone,
         timezone=timezone,
         by=_command_line(),
+        handed_over=True,
     )
     facts: dict[str, object] = {
         "email": person.email,
@@ -72,6 +76,9 @@ def add(
     }
     if not password_stdin:
         facts["password"] = password
+    facts["password_good_until"] = (
+        person.first_password_until if as_json else _minute(person.first_password_until)
+    )
     if not as_json:
         facts["permissions"] = ", ".join(_permissions(person))
     print_facts(facts, as_json=as_json)
@@ -91,7 +98,7 @@ def list_(*, as_json: bool) -> None:
             "permissions": _permissions(person) if as_json else ", ".join(_permissions(person)),
             "second_factor": person.is_enrolled,
             "active": person.is_active,
-            "last_sign_in": person.last_login if as_json else _minute(person),
+            "last_sign_in": person.last_login if as_json else _minute(person.last_login),
         }
         for person in User.objects.prefetch_related("grants").with_enrolment()
     ]
@@ -129,18 +136,26 @@ def enable(email: str) -> None:
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def password(email: str, *, password_stdin: bool) -> None:
-    """Set another password for a person who lost theirs; a random one is printed once."""
+    """Set another password for a person who lost theirs; a random one is printed once.
+
+    It is good for three days, and the person replaces it when they sign in.
+    """
     from django.contrib.auth.password_validation import validate_password
     from django.core.exceptions import ValidationError
 
+    from deployctl.accounts import first_passwords
+
     person = _find(email)
-    new = _read_password() if password_stdin else secrets.token_urlsafe(PASSWORD_BYTES)
+    new = _read_password() if password_stdin else first_passwords.make()
     try:
         validate_password(new, person)
     except ValidationError as error:
         raise InvalidInput(" ".join(error.messages)) from None
-    person.change_password(new, by=_command_line())
-    click.echo(f"{person.name} ({person.email}) has another password and is signed out everywhere.")
+    person.change_password(new, by=_command_line(), handed_over=True)
+    click.echo(
+        f"{person.name} ({person.email}) has another password and is signed out everywhere."
+        f" It is good until {_minute(person.first_password_until)}, and they replace it when they sign in."
+    )
     if not password_stdin:
         click.echo(new)
 
@@ -163,8 +178,8 @@ def _permissions(person: User) -> list[str]:
     return sorted(person.permissions) or ["viewer"]
 
 
-def _minute(person: User) -> str | None:
-    return f"{person.last_login:%Y-%m-%d %H:%M} UTC" if person.last_login else None
+def _minute(at: dt.datetime | None) -> str | None:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else None
 
 
 def _command_line() -> Machine:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.password_validation import get_default_password_validators, validate_password
 from django.core.exceptions import ValidationError
 
+from deployctl.accounts.breached_passwords import Breached
 from deployctl.accounts.passwords import OwnWords
 
 
@@ -42,3 +48,87 @@ def test_short_common_and_own_words_are_refused(password: str) -> None:
 )
 def test_any_composition_and_length_from_twelve_characters_is_taken(password: str) -> None:
     validate_password(password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1234",
+        "P@ssw0rd12345",
+        "qwertyuiop123",
+        "1qaz2wsx3edc",
+        "liverpoolfc1",
+        "iloveyouforever",
+        "abcabcabcabc",
+    ],
+)
+def test_what_is_guessed_early_is_refused_though_no_list_of_djangos_has_it(password: str) -> None:
+    with pytest.raises(ValidationError, match="among the first that are guessed"):
+        validate_password(password)
+
+
+# --- Found in breaches --------------------------------------------------------------------------------
+
+
+class Service:
+    """A server that answers range queries for one breached password, and keeps what it was asked."""
+
+    def __init__(self, breached: str) -> None:
+        digest = hashlib.sha1(breached.encode(), usedforsecurity=False).hexdigest().upper()
+        asked: list[str] = []
+        self.asked, self.status = asked, 200
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                lines = ["0" * 35 + ":0", f"{digest[5:]}:42"] if self.path.endswith(digest[:5]) else []
+                self.send_response(outer.status)
+                self.end_headers()
+                self.wfile.write("\r\n".join(lines).encode())
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/range/"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+
+
+BREACHED = "a horse that many know"
+
+
+@pytest.fixture
+def service(settings: Any) -> Iterator[Service]:
+    one = Service(BREACHED)
+    settings.BREACHED_PASSWORDS_URL = one.url
+    yield one
+    one.server.shutdown()
+    one.server.server_close()
+
+
+def test_a_breached_password_is_refused_and_the_service_does_not_learn_which_it_is(service: Service) -> None:
+    with pytest.raises(ValidationError, match="found in a breach"):
+        Breached().validate(BREACHED)
+    Breached().validate("a horse that nobody knows")
+
+    digest = hashlib.sha1(BREACHED.encode(), usedforsecurity=False).hexdigest().upper()
+    assert service.asked[0] == f"/range/{digest[:5]}"
+
+
+def test_while_the_service_is_of_no_use_passwords_are_taken_and_the_log_says_so(
+    service: Service, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.status = 503
+    with caplog.at_level(logging.ERROR):
+        Breached().validate(BREACHED)
+    settings.BREACHED_PASSWORDS_URL = "http://127.0.0.1:9/range/"
+    Breached().validate(BREACHED)
+
+    assert "HTTP error status code 503" in caplog.text
+    assert "Error making request to Pwned Passwords: ConnectError" in caplog.text
+    assert BREACHED not in caplog.text
+
+
+def test_nobody_is_asked_unless_it_is_configured() -> None:
+    assert "Breached" not in {type(one).__name__ for one in get_default_password_validators()}

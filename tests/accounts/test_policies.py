@@ -13,7 +13,7 @@ from django.utils import timezone
 from deployctl.accounts import policies
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import SecondFactor
-from deployctl.accounts.testing import enrol, sign_in
+from deployctl.accounts.testing import current_code, enrol, sign_in
 from deployctl.audit.models import Entry
 from tests.accounts.pages import POLICIES, page
 
@@ -66,6 +66,22 @@ def test_a_member_with_a_factor_gives_the_code_first(viewer: User) -> None:
     answer = client.get("/member/")
     assert answer["Location"] == "/account/code/?next=%2Fmember%2F"
     assert client.get("/identified/").status_code == 200
+
+
+def test_where_everybody_needs_a_factor_nothing_is_seen_before_it_is_set_up(
+    viewer: User, settings: Any
+) -> None:
+    settings.SECOND_FACTOR_FOR_ALL = True
+    client = browser(viewer, second_factor=False)
+    for address in ("/member/", "/account/", "/deployments/"):
+        assert client.get(address)["Location"].startswith("/account/factor/?next="), address
+    page = client.get("/account/factor/?next=%2Fmember%2F").content.decode()
+    assert "Everybody here has a second factor" in page
+    assert client.get("/account/passkeys/new/").status_code == 200
+
+    answer = client.post("/account/factor/", {"code": current_code(viewer), "next": "/member/"})
+    assert "recovery codes" in answer.content.decode()
+    assert client.get("/member/").status_code == 200
 
 
 def test_who_has_no_factor_is_sent_to_set_it_up_and_back(viewer: User) -> None:

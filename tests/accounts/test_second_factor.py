@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
 import time
 from collections import Counter
@@ -303,6 +304,17 @@ def test_new_recovery_codes_void_the_old_ones(client: Client, dba: User) -> None
     with pytest.raises(WrongCode):
         attempts.use_recovery_code(dba, old)
     assert dba.recovery_codes.unused().count() == 10
+
+
+def test_recovery_codes_are_beyond_guessing(dba: User) -> None:
+    with transaction.atomic():
+        codes = {code.replace("-", "") for code in RecoveryCode.objects.renew(dba)}
+    assert len(codes) == 10
+    for code in codes:
+        # Five bits each.
+        assert re.fullmatch("[a-z2-7]{26,}", code)
+    # Each place of a code is drawn by itself: none is the same in all of ten.
+    assert all(len(set(place)) > 1 for place in zip(*codes, strict=True))
 
 
 def test_recovery_codes_are_kept_as_hashes(dba: User) -> None:

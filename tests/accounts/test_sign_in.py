@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 from redis.exceptions import RedisError
 
-from deployctl.accounts.models import SignIn, User
+from deployctl.accounts.models import SignIn, TotpFactor, User
+from deployctl.accounts.tasks import tell
 from deployctl.accounts.testing import current_code, enrol, wrong_code
 from deployctl.audit.models import Entry
 from tests.people import PASSWORD
@@ -194,3 +195,68 @@ def test_while_attempts_cannot_be_counted_passwords_are_not_looked_at(
     answer = give_password(client, viewer)
     assert answer.status_code == 503
     assert "Redis cannot be reached" in answer.content.decode()
+
+
+# --- Failures, told ------------------------------------------------------------------------------------
+
+
+def test_the_third_failure_to_sign_in_is_told_to_the_person_by_mail_and_at_the_next_sign_in(
+    client: Client, viewer: User, mailoutbox: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    told = []
+    for _ in range(4):
+        with django_capture_on_commit_callbacks() as callbacks:
+            give_password(client, viewer, "wrong")
+        told.append(len(callbacks))
+    assert told == [0, 0, 1, 0]
+    tell(Entry.objects.filter(action="password.refused").order_by("sequence")[2].sequence)
+    [message] = mailoutbox
+    assert (message.to, message.subject) == (
+        [viewer.email],
+        "deployctl: Repeated failures to sign in to your account",
+    )
+    assert "visitor from 127.0.0.1" in message.body
+
+    page = give_password(client, viewer, following="/account/")
+    words = "a wrong password or code was given 4 times for your account"
+    assert words in client.get(page["Location"]).content.decode()
+    client.post("/account/logout/")
+    page = give_password(client, viewer, following="/account/")
+    assert words not in client.get(page["Location"]).content.decode()
+
+
+def test_who_has_the_password_and_tries_codes_is_told_of_as_well(
+    client: Client, dba: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    enrol(dba)
+    give_password(client, dba)
+    told = []
+    for _ in range(3):
+        with django_capture_on_commit_callbacks() as callbacks:
+            client.post("/account/login/code/", {"code": "000000"})
+        told.append(len(callbacks))
+        TotpFactor.objects.update(throttling_failure_timestamp=None)
+    assert told == [0, 0, 1]
+
+
+def test_an_attempt_that_was_not_looked_at_is_not_told_again(
+    client: Client, dba: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    enrol(dba)
+    give_password(client, dba)
+    for _ in range(3):
+        TotpFactor.objects.update(throttling_failure_timestamp=None)
+        client.post("/account/login/code/", {"code": "000000"})
+    with django_capture_on_commit_callbacks() as callbacks:
+        answer = client.post("/account/login/code/", {"code": "000000"})
+    assert "this attempt was not looked at" in answer.content.decode()
+    assert not callbacks
+
+
+def test_failures_with_an_address_of_nobody_are_told_to_nobody(
+    client: Client, viewer: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks() as callbacks:
+        for _ in range(4):
+            client.post("/account/login/", {"login": "nobody@example.org", "password": "x"})
+    assert not callbacks

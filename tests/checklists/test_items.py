@@ -163,9 +163,9 @@ def test_what_children_say_together(states: list[str], together: ItemState) -> N
 
 
 def test_a_file_is_kept_under_a_name_of_ours_with_its_digest(deployment: Deployment, dba: User) -> None:
-    upload = SimpleUploadedFile("../../etc/pass\x00wd\u202e.pdf", b"hello")
+    upload = SimpleUploadedFile("../../etc/pass\x00wd\u202e.txt", b"hello")
     proof = item(deployment, "Server").add_proof(dba, "file", file=upload, text="The report.")
-    assert proof.file_name == "passwd.pdf"
+    assert proof.file_name == "passwd.txt"
     kept_as = str(proof.file.name)
     assert kept_as.startswith("proofs/")
     assert "passwd" not in kept_as
@@ -183,6 +183,8 @@ def test_a_file_is_kept_under_a_name_of_ours_with_its_digest(deployment: Deploym
         ("link", {"url": "https://example.org/" + "x" * 1000}, "link cannot be used"),
         ("file", {}, "No file"),
         ("file", {"file": SimpleUploadedFile("empty.txt", b"")}, "“empty.txt” is empty"),
+        ("file", {"file": SimpleUploadedFile("setup.exe", b"MZ")}, "no kind that is kept"),
+        ("file", {"file": SimpleUploadedFile("report.pdf", b"MZ")}, "does not hold what its ending"),
         ("run", {}, "not “run”"),
     ],
 )
@@ -191,6 +193,11 @@ def test_unusable_proof_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
         item(deployment, "Server").add_proof(dba, kind, **given)  # type: ignore[arg-type]
+
+
+def test_a_long_name_is_cut_before_its_ending(deployment: Deployment, dba: User) -> None:
+    upload = SimpleUploadedFile("n" * 240 + ".txt", b"hello")
+    assert item(deployment, "Server").add_proof(dba, "file", file=upload).file_name == "n" * 196 + ".txt"
 
 
 def test_a_file_above_ten_megabytes_is_refused(deployment: Deployment, dba: User) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from django.utils.dateparse import parse_datetime
 
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
@@ -38,6 +39,20 @@ def test_a_person_is_added_with_a_password_that_is_printed_once(db: Any) -> None
     assert added.may(Permission.OPERATOR)
     assert not added.may(Permission.ADMINISTRATOR)
     assert Entry.objects.last().actor_name.startswith("command line: ")
+
+
+def test_a_password_that_the_command_line_sets_is_short_lived_and_to_be_replaced(db: Any) -> None:
+    shown = json.loads(call(*ADD, "--json"))
+    nell = User.objects.get()
+    assert nell.first_password_until is not None
+    assert parse_datetime(shown["password_good_until"]) == nell.first_password_until.replace(
+        microsecond=nell.first_password_until.microsecond // 1000 * 1000
+    )
+    nell.change_password("correct horse battery staple", by=nell)
+    output = call("password", nell.email)
+    nell.refresh_from_db()
+    assert nell.first_password_until is not None
+    assert f"good until {nell.first_password_until:%Y-%m-%d %H:%M} UTC" in output
 
 
 def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> None:

@@ -57,8 +57,17 @@ def test_every_answer_confines_what_browsers_do_with_it(behind_https: Client, ad
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Referrer-Policy"] == "same-origin"
     assert answer["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
     assert answer["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
     assert "Access-Control-Allow-Origin" not in answer
+
+
+def test_files_of_ours_are_for_pages_of_ours_only(behind_https: Client, settings: Any) -> None:
+    # From where they lie in the project: what is collected is served by the same middleware.
+    settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
+    answer = behind_https.head("/static/icon.svg", secure=True)
+    assert answer["Content-Type"] == "image/svg+xml"
+    assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 def test_behind_https_cookies_are_for_this_host_and_encrypted_connections_only(

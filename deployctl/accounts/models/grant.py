@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 
 from deployctl.accounts.roles import Permission
+from deployctl.errors import Refusal
+
+if TYPE_CHECKING:
+    from deployctl.accounts.models.user import User
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    """Permissions that people hold."""
+
+    def require_another_administrator(self, person: User) -> None:
+        """Keep the site administrable, also when two administrators take each other's permission at once.
+
+        Raises:
+            Refusal: this person is the only active one.
+        """
+        administrators = self.filter(permission=Permission.ADMINISTRATOR)
+        list(administrators.select_for_update().order_by("pk"))
+        # A statement of its own: it sees what was committed while we waited for the locks.
+        active = administrators.filter(user__is_active=True)
+        if set(active.values_list("user_id", flat=True)) == {person.pk}:
+            raise Refusal(
+                f"{person.name} is the only administrator left. Nothing was changed."
+                " Make somebody else an administrator first."
+            )
 
 
 class Grant(models.Model):
@@ -15,6 +41,8 @@ class Grant(models.Model):
     permission = models.CharField(max_length=20, choices=Permission.choices)
     granted_by_name = models.CharField(max_length=200)
     granted_at = models.DateTimeField(auto_now_add=True)
+
+    objects = GrantQuerySet.as_manager()
 
     class Meta:
         ordering = ["user", "permission"]

@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django_otp.models import Device
 
 from deployctl import audit
-from deployctl.accounts import attempts, listeners, notices, timezones
+from deployctl.accounts import attempts, first_passwords, listeners, notices, timezones
 from deployctl.accounts.managers import UserManager
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.recovery_code import RecoveryCode
@@ -34,6 +34,8 @@ class User(AbstractBaseUser):
     timezone = models.CharField(max_length=60, default="UTC", validators=[timezones.validate])
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Of a password that somebody else has seen: until when it lets in. None for one of the person's own.
+    first_password_until = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[UserManager] = UserManager()
     otp_device: Device | None
@@ -121,7 +123,7 @@ class User(AbstractBaseUser):
             Refusal: nobody else could administer the site then.
         """
         if permission == Permission.ADMINISTRATOR:
-            self._require_another_administrator()
+            Grant.objects.require_another_administrator(self)
         taken, _ = self.grants.filter(permission=permission).delete()
         self.__dict__.pop("_held", None)
         if taken:
@@ -138,7 +140,7 @@ class User(AbstractBaseUser):
         # Every row lock before the first audit entry (see `Entry.objects.append`).
         User.objects.select_for_update(no_key=True).get(pk=self.pk)
         if Permission.ADMINISTRATOR not in wanted:
-            self._require_another_administrator()
+            Grant.objects.require_another_administrator(self)
         for permission in Permission:
             if permission in wanted:
                 self.grant(permission, by=by)
@@ -154,7 +156,7 @@ class User(AbstractBaseUser):
         """
         if audit.actor_user(by) == self:
             raise Refusal("You cannot disable yourself. Ask another administrator.")
-        self._require_another_administrator()
+        Grant.objects.require_another_administrator(self)
         if not User.objects.filter(pk=self.pk, is_active=True).update(is_active=False):
             raise Refusal(f"{self.name} is disabled already. Nothing was changed.")
         self.is_active = False
@@ -203,16 +205,20 @@ class User(AbstractBaseUser):
             audit.append(Action.PERSON_EDITED, by=by, subject=self, data={"before": before, "after": after})
 
     @transaction.atomic
-    def change_password(self, password: str, *, by: Actor, keep: int | None = None) -> None:
+    def change_password(
+        self, password: str, *, by: Actor, keep: int | None = None, handed_over: bool = False
+    ) -> None:
         """Set another password and end the person's sessions.
 
         Args:
             password: the new one, already checked against the site's rules.
             by: who changes it.
             keep: the `SignIn` of the session that stays.
+            handed_over: whether somebody hands it to the person, who must replace it (`first_passwords`).
         """
         self.set_password(password)
-        self.save(update_fields=["password"])
+        self.first_password_until = first_passwords.good_until(handed_over=handed_over)
+        self.save(update_fields=["password", "first_password_until"])
         self.sign_ins.end_all("password changed", keep=keep)
         notices.on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
 
@@ -284,15 +290,3 @@ class User(AbstractBaseUser):
         if ended:
             audit.append(Action.SESSIONS_ENDED, by=by, subject=self, data={"ended": ended})
         return ended
-
-    def _require_another_administrator(self) -> None:
-        """Keep the site administrable, also when two administrators take each other's permission at once."""
-        list(Grant.objects.select_for_update().filter(permission=Permission.ADMINISTRATOR).order_by("pk"))
-        # A statement of its own: it sees what was committed while we waited for the locks.
-        active = User.objects.active().filter(grants__permission=Permission.ADMINISTRATOR)
-        holders = set(active.values_list("pk", flat=True))
-        if holders == {self.pk}:
-            raise Refusal(
-                f"{self.name} is the only administrator left. Nothing was changed."
-                " Make somebody else an administrator first."
-            )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -11,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from deployctl.accounts import invitations, links, single_sign_on
+from deployctl.accounts import first_passwords, invitations, links, single_sign_on
 from deployctl.accounts.forms import NewPersonForm, PeopleFilterForm, PermissionsForm, ProfileForm, ReasonForm
 from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
@@ -23,7 +21,6 @@ from deployctl.errors import InvalidInput, Refusal
 from deployctl.numbers import how_many
 from deployctl.web.http import see_other
 
-PASSWORD_BYTES = 15
 HISTORY_SHOWN = 15
 
 
@@ -53,7 +50,7 @@ def new_person(request: HttpRequest) -> HttpResponse:
     form = NewPersonForm(request.POST or None, may_invite=can_send(), has_provider=single_sign_on.is_on())
     if form.is_valid():
         invite, elsewhere = form.cleaned_data.get("invite", False), form.cleaned_data.get("elsewhere", False)
-        password = None if invite or elsewhere else secrets.token_urlsafe(PASSWORD_BYTES)
+        password = None if invite or elsewhere else first_passwords.make()
         try:
             added = User.objects.create_person(
                 form.cleaned_data["email"],
@@ -62,6 +59,7 @@ def new_person(request: HttpRequest) -> HttpResponse:
                 permissions=[Permission(value) for value in form.cleaned_data["permissions"]],
                 phone=form.cleaned_data["phone"],
                 by=person(request),
+                handed_over=password is not None,
             )
         except InvalidInput as error:
             form.add_error(None, error.sentence)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import cast
 
-from allauth.socialaccount.providers.openid_connect import views as allauth
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from deployctl.accounts import safe_next, single_sign_on
+from deployctl.accounts.id_tokens import Protocol
 from deployctl.accounts.policies import identified, public
 from deployctl.errors import Refusal
 from deployctl.web.http import posted
@@ -51,7 +52,8 @@ def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     if provider_id != single_sign_on.PROVIDER_ID:
         raise Http404
     try:
-        return cast("HttpResponseBase", allauth.callback(request, provider_id))
+        view = OAuth2CallbackView.adapter_view(Protocol(request, provider_id))  # type: ignore[no-untyped-call]
+        return cast("HttpResponseBase", view(request))
     except single_sign_on.TROUBLE as error:
         logger.warning("single sign-on failed: %r", error)
         raise Refusal(single_sign_on.unreachable()) from error

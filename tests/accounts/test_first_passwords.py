@@ -1,0 +1,103 @@
+"""Passwords that somebody else has seen: how long they are good, and what they are good for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from deployctl.accounts.models import SignIn, User
+from deployctl.accounts.models.sign_in import FirstFactor
+from deployctl.accounts.testing import sign_in
+from deployctl.audit import Machine
+from deployctl.audit.models import Entry
+from tests.people import PASSWORD
+
+pytestmark = pytest.mark.urls("tests.accounts.pages")
+
+OWN = "another horse, another staple"
+CHANGE = "/account/password/change/"
+
+
+@pytest.fixture
+def newcomer(db: Any) -> User:
+    person: User = User.objects.create_person(
+        "nell@example.org", "Nell New", PASSWORD, by=Machine("test"), handed_over=True
+    )
+    return person
+
+
+def give_password(client: Client, password: str) -> Any:
+    return client.post(
+        "/account/login/", {"login": "nell@example.org", "password": password, "next": "/member/"}
+    )
+
+
+def replace(client: Client, old: str, new: str) -> Any:
+    form = {"oldpassword": old, "password1": new, "password2": new, "next": "/member/"}
+    return client.post(CHANGE, form)
+
+
+def test_it_lets_in_as_far_as_the_page_that_replaces_it_and_on_from_there(
+    client: Client, newcomer: User
+) -> None:
+    give_password(client, PASSWORD)
+    answer = client.get("/member/")
+    assert answer["Location"] == f"{CHANGE}?next=%2Fmember%2F"
+    page = client.get(answer["Location"]).content.decode()
+    assert "a password that somebody else has seen" in page
+    assert client.get("/account/")["Location"].startswith(CHANGE)
+
+    assert replace(client, PASSWORD, OWN)["Location"] == "/member/"
+    assert client.get("/member/").status_code == 200
+    newcomer.refresh_from_db()
+    assert newcomer.first_password_until is None
+
+
+def test_it_is_not_kept(client: Client, newcomer: User) -> None:
+    give_password(client, PASSWORD)
+    answer = replace(client, PASSWORD, PASSWORD)
+    assert "Choose another." in answer.content.decode()
+    assert client.get("/member/").status_code == 302
+
+
+def test_after_three_days_it_is_not_good_any_more(client: Client, newcomer: User) -> None:
+    assert newcomer.first_password_until is not None
+    left = newcomer.first_password_until - timezone.now()
+    assert dt.timedelta(days=2, hours=23) < left <= dt.timedelta(days=3)
+    User.objects.update(first_password_until=timezone.now() - dt.timedelta(seconds=1))
+
+    answer = give_password(client, PASSWORD)
+    assert answer.status_code == 403
+    assert "more than 3 days ago" in answer.content.decode()
+    assert client.get("/member/")["Location"].startswith("/account/login/")
+    entry = Entry.objects.first()
+    assert (entry.action, entry.subject) == ("password.refused", "Nell New")
+    assert "3 days" not in give_password(client, "wrong").content.decode(), "told to who knows it only"
+
+
+def test_single_sign_on_lets_in_beside_it(client: Client, newcomer: User) -> None:
+    sign_in(client, newcomer, second_factor=False)
+    assert client.get("/member/").status_code == 302
+    SignIn.objects.update(first_factor=FirstFactor.SINGLE_SIGN_ON)
+    assert client.get("/member/").status_code == 200
+
+
+def test_a_link_by_e_mail_replaces_it_as_well(newcomer: User) -> None:
+    newcomer.change_password(OWN, by=newcomer)
+    newcomer.refresh_from_db()
+    assert newcomer.first_password_until is None
+
+
+def test_one_that_is_shown_to_an_administrator_is_such_a_password(administrator: User) -> None:
+    office = Client()
+    sign_in(office, administrator)
+    shown = office.post("/people/new/", {"email": "omar@example.org", "name": "Omar Old"}).content.decode()
+    assert "good for three days" in shown
+    omar: User = User.objects.get(email="omar@example.org")
+    assert omar.first_password_until is not None
+    page = office.get(f"/people/{omar.pk}/").content.decode()
+    assert "has not replaced the password" in page
