@@ -233,12 +233,13 @@ def test_who_has_the_password_and_tries_codes_is_told_of_as_well(
     told = []
     for _ in range(3):
         with django_capture_on_commit_callbacks() as callbacks:
-            client.post("/account/login/code/", {"code": "000000"})
+            client.post("/account/login/code/", {"code": wrong_code(dba)})
         told.append(len(callbacks))
         TotpFactor.objects.update(throttling_failure_timestamp=None)
     assert told == [0, 0, 1]
 
 
+@pytest.mark.usefixtures("clock")
 def test_an_attempt_that_was_not_looked_at_is_not_told_again(
     client: Client, dba: User, django_capture_on_commit_callbacks: Any
 ) -> None:
@@ -246,9 +247,9 @@ def test_an_attempt_that_was_not_looked_at_is_not_told_again(
     give_password(client, dba)
     for _ in range(3):
         TotpFactor.objects.update(throttling_failure_timestamp=None)
-        client.post("/account/login/code/", {"code": "000000"})
+        client.post("/account/login/code/", {"code": wrong_code(dba)})
     with django_capture_on_commit_callbacks() as callbacks:
-        answer = client.post("/account/login/code/", {"code": "000000"})
+        answer = client.post("/account/login/code/", {"code": wrong_code(dba)})
     assert "this attempt was not looked at" in answer.content.decode()
     assert not callbacks
 

@@ -160,7 +160,7 @@ def test_of_several_planned_at_once_for_one_window_one_is_and_no_number_is_missi
     together = threading.Barrier(4)
 
     def one(_: int) -> int | str:
-        together.wait(20)
+        together.wait(60)
         try:
             return plan(target, version, [(ann, Role.DBA)]).pk
         except Refusal as refusal:
