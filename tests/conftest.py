@@ -33,6 +33,8 @@ from tests.people import (  # noqa: F401 (fixtures)
 )
 from tests.servers import drop_database
 
+# Whoever asks for one of these starts programs that take seconds to start.
+STARTING_PROGRAMS = {"cluster", "installation", "make_postgres", "node_modules", "product", "up"}
 TEMPLATE = "deployctl_template"
 TEMPLATE_LOCK = 5_307_001
 
@@ -54,6 +56,24 @@ def pytest_configure() -> None:
     cache: Any = settings.CACHES["default"]["OPTIONS"]
     cache.update(socket_connect_timeout=late_s, socket_timeout=late_s)
     settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = late_s
+
+
+@pytest.hookimpl(trylast=True)  # after whoever shuffles and sorts; among themselves all stay as they are
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests begin at once: at the end, one of them would keep a single process busy while others wait.
+
+    That most of them fall to one process spares the others the products and clusters that each starts once.
+    """
+    usual_s = float(config.getini("timeout"))
+
+    def is_long(item: pytest.Item) -> bool:
+        limit = item.get_closest_marker("timeout")
+        return bool(
+            STARTING_PROGRAMS.intersection(getattr(item, "fixturenames", ()))
+            or (limit and limit.args[0] > usual_s)
+        )
+
+    items.sort(key=is_long, reverse=True)
 
 
 def _admin() -> psycopg.Connection[Any]:

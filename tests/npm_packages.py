@@ -7,8 +7,9 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
+
+from tests.places import lasting_folder
 
 FILES = ("package.json", "package-lock.json", ".npmrc")
 INSTALL_WITHIN_S = 600
@@ -32,7 +33,7 @@ def node_modules(source: Path, name: str) -> Path:
     if npm is None or shutil.which("node") is None:
         raise NotInstalled("Node.js 20 with npm is not installed here.")
     digest = hashlib.sha256(b"".join((source / file).read_bytes() for file in FILES)).hexdigest()
-    folder = Path(tempfile.gettempdir()) / f"deployctl-{name}-{os.getuid()}-{digest[:16]}"
+    folder = lasting_folder() / f"deployctl-{name}-{os.getuid()}-{digest[:16]}"
     folder.mkdir(mode=0o755, exist_ok=True)
     # Somebody else's folder of that name would be somebody else's code that we run.
     assert folder.stat().st_uid == os.getuid()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +13,7 @@ from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.test_workers import Seen
 from tests.operations.restoring import databases_of
+from tests.places import lasting_folder
 
 CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "release")
 
@@ -51,7 +50,8 @@ def test_a_database_and_its_user_of_one_hostile_name_go_through_the_whole_cycle(
     seen: Seen,
     name: str,
 ) -> None:
-    file = Path(tempfile.gettempdir()) / uuid.uuid4().hex[:8]
+    # A short path: a name has room for 63 bytes.
+    file = lasting_folder() / uuid.uuid4().hex[:8]
     hostile = name.format(port=trap.getsockname()[1], file=file)
     target = add_target(database=hostile, role=hostile)
     assert target.spec().user.startswith(hostile)

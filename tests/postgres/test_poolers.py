@@ -24,7 +24,7 @@ from deployctl.operations.kinds.connect import Connect
 from deployctl.operations.testing import FakeJob
 from deployctl.postgres.brief import brief
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
-from tests.operations.physical.cluster import let_pass
+from tests.places import open_to_all
 from tests.postgres.lines import Line, line
 from tests.postgres.test_connection import reason_for, spec_with
 from tests.waiting import until
@@ -59,8 +59,7 @@ def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path
     if user:
         for path in (tmp_path, *tmp_path.iterdir()):
             shutil.chown(path, user)
-        for folder in tmp_path.parents:
-            let_pass(folder)
+        open_to_all(tmp_path)
     process = subprocess.Popen([program, "-q", tmp_path / "ini"], user=user, stderr=subprocess.DEVNULL)
     try:
         until(lambda: _listens(port, process))

@@ -23,6 +23,7 @@ from deployctl.embedded.postgres import PostgresServer
 from deployctl.operations.physical.engine import Engine
 from deployctl.operations.retention import KeptBackup
 from deployctl.postgres.connection import ConnectionSpec, parse_url
+from tests.places import in_memory
 from tests.waiting import until
 
 STANZA = "shop"
@@ -185,13 +186,6 @@ def running() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def let_pass(folder: Path) -> None:
-    """Let the other account pass through, and take nothing away: it may be where everybody writes."""
-    mode = folder.stat().st_mode
-    if mode & 0o055 != 0o055:
-        folder.chmod(mode | 0o055)
-
-
 def not_here(reason: str) -> NoReturn:
     """Skip where an ordinary user cannot install what is missing; where it had to be installed, fail."""
     if os.geteuid() == 0 or os.environ.get("CI"):
@@ -215,8 +209,6 @@ def _server_for(program: str) -> int:
 
 def _folder() -> Path:
     # In memory where there is room: pgBackRest flushes every file to disk, which takes most of its time.
-    memory = Path("/dev/shm")
-    root = memory if memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES else None
-    folder = Path(tempfile.mkdtemp(prefix="deployctl-physical-", dir=root))
+    folder = Path(tempfile.mkdtemp(prefix="deployctl-physical-", dir=in_memory(ROOM_BYTES)))
     folder.chmod(0o755)
     return folder
