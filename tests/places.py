@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 MEMORY = Path("/dev/shm")
-PREFIX = "deployctl-test-"
+PREFIX = "deployctl-session-"
 # A session holds less than 2 GB at any time; the rest is for programs.
 ROOM_BYTES = 6 << 30
 # What a container may use, its files in memory included (control groups, version 2).
@@ -46,8 +46,10 @@ def session_folder() -> Path:
     """
     if memory := in_memory(ROOM_BYTES):
         sweep(memory)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=memory))
-    hold(folder)
+    new = Path(tempfile.mkdtemp(prefix="new-", dir=memory))
+    hold(new)
+    # Named only now, so that nobody sweeps it before it is held.
+    folder = new.rename(new.with_name(PREFIX + new.name.removeprefix("new-")))
     folder.chmod(0o755)
     os.environ["TEST_LASTING_FOLDER"] = tempfile.gettempdir()
     temporary = folder / "tmp"
