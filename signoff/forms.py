@@ -108,5 +108,15 @@ class DelegationForm(forms.Form):
     @classmethod
     def of(cls, gate: Gate, by: User) -> DelegationForm | None:
         """The empty form for a gate; None for whoever has no place there to give."""
-        places = [slot for slot in gate.slots.all() if not rights.why_not_delegate(slot, by)]
+        places = _places(gate, by)
         return cls(slots=places, by=by) if places else None
+
+    @classmethod
+    def posted(cls, data: Any, slot: Slot, by: User) -> DelegationForm:
+        """What was posted for a place, which is offered beside the others even where it cannot be given."""
+        others = [each for each in _places(slot.gate, by) if each.pk != slot.pk]
+        return cls(data, slots=[slot, *others], by=by)
+
+
+def _places(gate: Gate, by: User) -> list[Slot]:
+    return [slot for slot in gate.slots.all() if not rights.why_not_delegate(slot, by)]

@@ -115,7 +115,7 @@ def _request(operation: type[Operation], target: str, params: dict[str, Any], *,
             kind=operation.kind,
             params=params,
             by=Machine(f"command line: {getpass.getuser()}"),
-            typed_name=target if meant else "",  # it was typed, as --target
+            typed_name=found.name if meant else "",  # it was typed, as --target, in whatever case
         )
     except (Refusal, NotAllowed) as error:
         raise Refused(error.sentence) from error
@@ -125,7 +125,11 @@ def _request(operation: type[Operation], target: str, params: dict[str, Any], *,
 
 def _is_meant(says: str) -> bool:
     """Ask whoever sits there; a script has nobody to ask, and says it with --yes."""
-    return sys.stdin.isatty() and click.confirm(f"{says} Is that meant?", err=True)
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    if not click.confirm(f"{says} Is that meant?", err=True):
+        raise Unusable("Nothing was started.")
+    return True
 
 
 class Refused(click.ClickException):

@@ -50,7 +50,8 @@ def _is_written(text: str | None) -> bool:
     if not text:
         return True
     try:
-        dt.datetime.strptime(text, WRITTEN)  # noqa: DTZ007 - a day, in no zone
+        day = dt.datetime.strptime(text, WRITTEN)  # noqa: DTZ007 - a day, in no zone
     except ValueError:
         return False
-    return True
+    # Django's field takes 2026-1-5 as well, a browser's calendar does not.
+    return day.strftime(WRITTEN) == text

@@ -71,7 +71,7 @@ class NoNul(MiddlewareMixin):
 
 
 def _not_with_a_nul(request: HttpRequest) -> HttpResponse:
-    return bad_request(request, BadRequest("Nothing of ours holds a NUL character."))
+    return bad_request(request, BadRequest("It holds a NUL character."))
 
 
 class MethodOverride(MiddlewareMixin):

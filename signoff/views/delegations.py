@@ -12,7 +12,7 @@ from checklists.models import Deployment
 from checklists.models.queries import DeploymentQuerySet
 from deployctl.accounts.policies import approver, enrolled, step_up
 from deployctl.accounts.requests import person
-from deployctl.errors import DeployctlError
+from deployctl.errors import InvalidInput, Refusal
 from deployctl.web.errors import status_of
 from deployctl.web.http import posted, row_number, see_other
 from signoff.forms import DelegationForm
@@ -30,16 +30,16 @@ def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
     number = row_number(request.POST.get("slot"))
     gate = find_gate(request, deployment_id, get_object_or_404(visible, slots=number).key)
     slot = next(each for each in gate.slots.all() if each.pk == number)
-    form, status = DelegationForm(request.POST, slots=[slot], by=by), 422
+    form, status = DelegationForm.posted(request.POST, slot, by), 422
     if form.is_valid():
         try:
             given = Delegation.give(by=by, **form.cleaned_data)
-        except DeployctlError as error:
+        except (InvalidInput, Refusal) as error:  # what is not allowed rises, and is audited
             form.add_error(None, error.sentence)
             status = status_of(error)
         else:
-            messages.success(request, f"{given.delegate_name} may sign as {slot.label} for you.")
-            return see_other(request, _page(slot.gate))
+            messages.success(request, f"{given.delegate_name} may sign as {given.slot.label} for you.")
+            return see_other(request, _page(gate))
     return sign_page(request, gate, delegation_form=form, status=status)
 
 

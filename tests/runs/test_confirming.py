@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -85,6 +87,16 @@ def test_a_script_says_yes(target: Target, options: tuple[str, ...], status: int
     assert ("on the command line, add --yes" in result.stderr) == (not runs)
 
 
+def test_yes_is_meant_for_the_target_in_whatever_case_it_is_named(target: Target) -> None:
+    result = CliRunner().invoke(run_command, ["restore", "--target", "SHOP", "--yes"])
+    assert (result.exit_code, Run.objects.count()) == (0, 1), result.stderr
+
+
+def test_without_standard_input_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert importlib.import_module("deployctl.cli.run")._is_meant("It is gone.") is False
+
+
 @pytest.mark.parametrize(("answer", "runs"), [("n", 0), ("", 0), ("y", 1)])
 def test_who_sits_at_the_command_line_is_asked(
     target: Target, monkeypatch: pytest.MonkeyPatch, answer: str, runs: int
@@ -96,6 +108,8 @@ def test_who_sits_at_the_command_line_is_asked(
     assert "The backup takes the place of what is in shop now" in result.stderr
     assert "Is that meant?" in result.stderr
     assert Run.objects.count() == runs
+    assert ("Nothing was started." in result.stderr) == (not runs)
+    assert "add --yes" not in result.stderr
 
 
 def test_what_overwrites_nothing_takes_no_yes(target: Target) -> None:

@@ -99,6 +99,14 @@ def test_of_a_day_that_is_none_only_that_is_said_and_it_stays_in_the_form(office
     assert 'name="subject" value="shop"' in answer.text
 
 
+def test_a_day_written_short_stays_to_be_seen(office: Client) -> None:
+    answer = office.get("/audit/", {"since": "2026-1-5"})
+
+    assert answer.status_code == 200
+    # A browser would show a calendar empty, though the filter is in force.
+    assert '<input type="text" name="since" value="2026-1-5"' in answer.text
+
+
 def test_a_filter_that_lets_nothing_through_says_so(office: Client) -> None:
     answer = office.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
     assert answer.status_code == 200

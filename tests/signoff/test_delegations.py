@@ -304,6 +304,37 @@ def test_what_is_wrong_is_said_at_the_form_and_nothing_entered_is_lost(
     assert not Delegation.objects.exists()
 
 
+def test_after_a_refusal_every_place_of_ones_own_is_still_offered(
+    dba: User, qa_lead: User, cto: User, signed_in: SignedIn
+) -> None:
+    both: list[tuple[User, str]] = [(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
+    deployment = deployments.plan(deployments.a_target(), deployments.published(), both)
+    mine = [slot_of(deployment, role) for role in (Role.DBA, Role.DEVOPS_LEAD)]
+    given = {"slot": mine[1].pk, "to": cto.pk, "until": "soon"}
+    page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given).text
+
+    choice = page[page.index('id="id_delegation_slot"') :].partition("</select>")[0]
+    assert {int(value) for value in re.findall(r'<option value="(\d+)"', choice)} == {one.pk for one in mine}
+    assert f'<option value="{mine[1].pk}" selected>' in choice
+
+
+def test_giving_a_place_of_somebody_else_is_refused_and_written_down(
+    deployment: Deployment, app_lead: User, cto: User, signed_in: SignedIn
+) -> None:
+    given = {
+        "slot": slot_of(deployment, Role.DBA).pk,
+        "to": cto.pk,
+        "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
+    }
+    answer = signed_in(app_lead).post(reverse("signoff:delegations", args=[deployment.pk]), given)
+
+    assert answer.status_code == 403
+    assert not Delegation.objects.exists()
+    entry = Entry.objects.first()
+    assert entry is not None
+    assert (entry.action, entry.actor) == ("access.refused", app_lead)
+
+
 def test_giving_asks_for_a_fresh_code(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
     answer = signed_in(dba, code=False).post(reverse("signoff:delegations", args=[deployment.pk]))
     assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
