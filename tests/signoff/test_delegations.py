@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
 from checklists import readiness
@@ -220,124 +217,6 @@ def test_a_delegation_ends_with_what_it_rests_on(
         told = "may no longer sign"
     with pytest.raises(NotAllowed, match=told):
         sign(deployment, cto, Role.DBA)
-
-
-def test_the_page_gives_and_ends_a_delegation(
-    deployment: Deployment, dba: User, cto: User, signed_in: SignedIn
-) -> None:
-    client, page = signed_in(dba), reverse("signoff:gate", args=[deployment.pk, "pre"])
-    assert "Let somebody sign for me" in client.get(page).content.decode()
-    given = {
-        "slot": slot_of(deployment, Role.DBA).pk,
-        "to": cto.pk,
-        "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
-    }
-    address = reverse("signoff:delegations", args=[deployment.pk])
-    assert client.post(address, given | {"until": "soon"}).status_code == 422
-    assert client.post(reverse("signoff:delegations", args=[deployment.pk + 1]), given).status_code == 404
-    assert client.post(address, given).status_code == 303
-    held = html.unescape(signed_in(cto).get(page).content.decode())
-    assert f"{cto.name} signs as Database Administrator for {dba.name}" in held
-    assert "Sign as Database Administrator" in held
-    ended = reverse("signoff:delegation_withdrawal", args=[Delegation.objects.get().pk])
-    assert signed_in(cto).post(ended, {"reason": "I cannot."}).status_code == 303
-    assert "Sign as Database Administrator" not in signed_in(cto).get(page).content.decode()
-
-
-def test_only_those_are_offered_who_can_take_the_place(
-    deployment: Deployment, dba: User, devops_lead: User, cto: User, app_lead: User, signed_in: SignedIn
-) -> None:
-    Delegation.give(
-        slot_of(deployment, Role.DEVOPS_LEAD), cto, by=devops_lead, until=timezone.now() + timedelta(hours=1)
-    )
-    page = signed_in(dba).get(reverse("signoff:gate", args=[deployment.pk, "pre"])).text
-    choice = page[page.index('id="id_delegation_to"') :].partition("</select>")[0]
-    offered = {int(value) for value in re.findall(r'<option value="(\d+)"', choice)}
-    assert app_lead.pk in offered
-    assert not offered & {dba.pk, devops_lead.pk, cto.pk}
-
-    for person in User.objects.exclude(pk__in=[dba.pk, devops_lead.pk, cto.pk]):
-        person.revoke(Permission.APPROVER, by=MACHINE)
-        person.revoke(Permission.ADMINISTRATOR, by=MACHINE)
-    page = signed_in(dba).get(reverse("signoff:gate", args=[deployment.pk, "pre"])).text
-    assert "Nobody else can sign here" in page
-    assert 'id="id_delegation_to"' not in page
-
-
-@pytest.mark.parametrize(
-    ("changed", "status", "said"),
-    [
-        ({"until": "soon"}, 422, "Enter a valid date/time."),
-        ({"to": ""}, 422, "This field is required."),
-        ({"until": "2001-01-01T10:00"}, 422, "would be over already"),
-        ({"to": "devops_lead"}, 409, "holds a place of this gate already: they are DevOps Lead in its team"),
-    ],
-)
-def test_what_is_wrong_is_said_at_the_form_and_nothing_entered_is_lost(
-    deployment: Deployment,
-    dba: User,
-    devops_lead: User,
-    cto: User,
-    signed_in: SignedIn,
-    changed: dict[str, str],
-    status: int,
-    said: str,
-) -> None:
-    given = {
-        "slot": str(slot_of(deployment, Role.DBA).pk),
-        "to": str(cto.pk),
-        "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
-        "note": "On leave until then.",
-    } | changed
-    if given["to"] == "devops_lead":
-        given["to"] = str(devops_lead.pk)
-    answer = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given)
-
-    page = html.unescape(answer.text)
-    assert answer.status_code == status
-    assert '<details class="disclosure" id="delegate" open>' in page
-    form = page[page.index('id="delegate"') :].partition("</form>")[0]
-    assert said in form
-    assert "On leave until then." in form
-    assert f'value="{given["until"]}"' in form
-    assert 'id="sign"' in page  # the rest of the page is there, too
-    assert not Delegation.objects.exists()
-
-
-def test_after_a_refusal_every_place_of_ones_own_is_still_offered(
-    dba: User, qa_lead: User, cto: User, signed_in: SignedIn
-) -> None:
-    both: list[tuple[User, str]] = [(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
-    deployment = deployments.plan(deployments.a_target(), deployments.published(), both)
-    mine = [slot_of(deployment, role) for role in (Role.DBA, Role.DEVOPS_LEAD)]
-    given = {"slot": mine[1].pk, "to": cto.pk, "until": "soon"}
-    page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given).text
-
-    choice = page[page.index('id="id_delegation_slot"') :].partition("</select>")[0]
-    assert {int(value) for value in re.findall(r'<option value="(\d+)"', choice)} == {one.pk for one in mine}
-    assert f'<option value="{mine[1].pk}" selected>' in choice
-
-
-def test_giving_a_place_of_somebody_else_is_refused_and_written_down(
-    deployment: Deployment, app_lead: User, cto: User, signed_in: SignedIn
-) -> None:
-    given = {
-        "slot": slot_of(deployment, Role.DBA).pk,
-        "to": cto.pk,
-        "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
-    }
-    answer = signed_in(app_lead).post(reverse("signoff:delegations", args=[deployment.pk]), given)
-
-    assert answer.status_code == 403
-    assert not Delegation.objects.exists()
-    entry = Entry.objects.first()
-    assert entry is not None
-    assert (entry.action, entry.actor) == ("access.refused", app_lead)
-
-
-def test_giving_asks_for_a_fresh_code(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
-    answer = signed_in(dba, code=False).post(reverse("signoff:delegations", args=[deployment.pk]))
-    assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
 
 
 def _sentences(deployment: Deployment) -> str:
