@@ -224,7 +224,7 @@ def test_a_dump_that_tries_to_run_a_program_fails_and_nothing_runs(
             CREATE FUNCTION evil(n int) RETURNS boolean LANGUAGE plpgsql AS $$
             BEGIN
                 IF current_database() LIKE 'deployctl%' THEN
-                    EXECUTE 'COPY (SELECT 1) TO PROGRAM ''touch PROOF''';
+                    EXECUTE 'COPY (SELECT 1) TO PROGRAM ''cat > PROOF''';
                 END IF;
                 RETURN true;
             END $$;
@@ -238,7 +238,7 @@ def test_a_dump_that_tries_to_run_a_program_fails_and_nothing_runs(
     assert not proof.exists()
     assert databases_of(spec) == [spec.dbname]
     with psycopg.connect(postgres_superuser_url) as admin:
-        admin.execute(f"COPY (SELECT 1) TO PROGRAM 'touch {proof}'".encode())
+        admin.execute(f"COPY (SELECT 1) TO PROGRAM 'cat > {proof}'".encode())
     assert proof.exists(), "as superuser it would have run"
     seen("nothing ran (as superuser the same statement does); “permission denied to COPY to … a program”")
 
