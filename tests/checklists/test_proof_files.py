@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import tarfile
 import zipfile
+from typing import Literal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from checklists.proof_files import require_known_kind
+from checklists.proof_files import ACCEPTED, require_known_kind
 from deployctl.errors import InvalidInput
 
 
-def zipped() -> bytes:
+def zipped(name: str = "[Content_Types].xml", content: bytes = b"<Types/>") -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         # Not now: parallel workers have to make the same.
-        file.writestr(zipfile.ZipInfo("[Content_Types].xml"), "<Types/>")
+        file.writestr(zipfile.ZipInfo(name), content)
     return archive.getvalue()
 
 
+def tar(mode: Literal["w", "w:gz"] = "w", form: int = tarfile.PAX_FORMAT) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode=mode, format=form) as file:
+        file.addfile(tarfile.TarInfo("a.log"), io.BytesIO())
+    return archive.getvalue()
+
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+ZST = b"\x28\xb5\x2f\xfd\x04\x00\x21\x00\x00text"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 WEBP = b"RIFF\x24\0\0\0WEBPVP8 " + bytes(16)
 PROGRAM = b"MZ\x90\0" + bytes(60)
@@ -45,19 +59,83 @@ def look_at(name: str, content: bytes) -> None:
         ("report.pdf", b"%PDF-1.7\n"),
         ("report.docx", zipped()),
         ("all.zip", zipped()),
+        ("mailed.pdf", b"From scanner\r\n".ljust(1019) + b"%PDF-1.7\n"),
         ("log.txt.gz", gzip.compress(b"text", mtime=0)),
+        ("IMG_0042.HEIC", HEIC),
+        ("photo.heif", HEIC),
+        ("server.log.zst", ZST),
+        ("server.log.xz", lzma.compress(b"text")),
+        ("server.log.bz2", bz2.compress(b"text")),
+        ("logs.tar", tar()),
+        ("gnu.tar", tar(form=tarfile.GNU_FORMAT)),
+        ("result.sig", b"\x89\x01\x33\x04\x00\x01\x08\x00"),
+        ("result.sig", b"\xc2\x75\x04\x00\x16\x0a\x00"),
+        ("result.sig", b"untrusted comment: signature\nRWQf6LRCGA9i5\n"),
+        ("result.txt.asc", b"-----BEGIN PGP SIGNATURE-----\n"),
+        ("agreed.eml", b"From: a@example.org\r\n\r\nYes.\r\n"),
+        ("psql.out", b"42 rows"),
+        ("psql.err", b"ERROR:  relation does not exist"),
+        ("pgbouncer.cfg", b"[databases]"),
+        ("flyway.properties", b"flyway.schemas=shop"),
     ],
 )
 def test_a_file_whose_content_fits_its_ending_is_taken(name: str, content: bytes) -> None:
     look_at(name, content)
 
 
+def test_a_gzipped_tar_is_taken_by_its_short_ending() -> None:
+    look_at("logs.tgz", tar("w:gz"))
+
+
 @pytest.mark.parametrize(
-    "name", ["setup.exe", "run.sh", "dump.bin", "evidence", "logo.svg", ".txt", "a.pdf.lnk"]
+    "name", ["a.docx", "a.xlsx", "a.pptx", "a.doc", "a.xls", "a.ppt", "a.msg", "SIGNED OFF.DOC"]
+)
+def test_office_documents_with_a_password_or_of_old_are_taken(name: str) -> None:
+    look_at(name, OLE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["server.log.1", "SERVER.LOG.12", "server.log-20260101", "server.log.2026-01-01", "server.log.2.gz"],
+)
+def test_a_rotated_log_is_taken_by_the_ending_before_its_number(name: str) -> None:
+    look_at(name, gzip.compress(b"text", mtime=0) if name.endswith(".gz") else b"LOG:  ready\n")
+
+
+@pytest.mark.parametrize("ending", [".log", ".1", ".heic", ".doc"])
+def test_browsers_offer_what_is_taken(ending: str) -> None:
+    assert ending in ACCEPTED.split(",")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\x1b]0;psql\x07shop=# select 1;\r\n", id="a title, as script and tmux keep it"),
+        pytest.param(b"\x1b[1mok\x1b(B\x1b[m\x0f \x0emqqj\x0f\n", id="colours ended, lines drawn"),
+        pytest.param(b"selct\b\b\bect 1;\r\n", id="typed and corrected"),
+        pytest.param(b"a;b\r\n1;2\r\n\x1a", id="the end of a file under DOS"),
+        pytest.param(bytes(4096) + b"LOG:  ready\n", id="what logrotate leaves with copytruncate"),
+        pytest.param("geprüft ✓\r\n".encode("utf-16-le"), id="UTF-16 without a mark"),
+        pytest.param("geprüft ✓\r\n".encode("utf-16-be"), id="UTF-16 of the other order"),
+    ],
+)
+def test_a_text_is_taken_as_terminals_and_programs_leave_it(content: bytes) -> None:
+    look_at("session.log", content)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["setup.exe", "run.sh", "dump.bin", "evidence", "logo.svg", ".txt", "a.pdf.lnk", "setup.exe.1", "v1.2"],
 )
 def test_a_file_of_no_known_kind_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match="no kind that is kept as evidence"):
         look_at(name, b"text")
+
+
+def test_a_text_of_no_known_kind_is_taken_with_the_ending_that_the_refusal_names() -> None:
+    with pytest.raises(InvalidInput, match=r"give it the ending \.txt if it is text"):
+        look_at("run.sh", b"#!/bin/sh")
+    look_at("run.sh.txt", b"#!/bin/sh")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +145,25 @@ def test_a_file_of_no_known_kind_is_refused(name: str) -> None:
         ("report.pdf", b"text"),
         ("screen.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
         ("screen.webp", b"RIFF\x24\0\0\0WAVEfmt " + bytes(16)),
-        ("report.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+        ("late.pdf", bytes(1020) + b"%PDF-1.7\n"),
+        ("report.docx", PROGRAM),
+        ("report.odt", OLE),
+        ("report.doc", zipped()),
+        ("photo.heic", PNG),
+        ("logs.tar", PROGRAM.ljust(512, b"\0")),
+        ("server.log.zst", lzma.compress(b"text")),
+        ("result.sig", PROGRAM),
+        ("result.asc", b"\x89\x01\x33\x04\x00\x01\x08\x00"),
+        ("server.log.1", PROGRAM),
         ("result.txt", PROGRAM),
+        ("result.txt", OLE),
+        ("result.txt", HEIC),
+        ("result.txt", gzip.compress(b"text", mtime=0)),
+        ("result.txt", bytes(64)),
+        ("result.txt", bytes(64) + PROGRAM),
+        ("result.txt", "a\0b".encode("utf-16-le")),
+        ("result.txt", "text".encode("utf-16-le") + b"\0"),
+        ("result.txt", b"\x01\x02\x03\x04"),
         ("result.csv", PNG),
         ("windows.csv", b"\xff\xfe\x00"),
     ],
@@ -76,3 +171,13 @@ def test_a_file_of_no_known_kind_is_refused(name: str) -> None:
 def test_a_file_that_is_something_else_than_its_ending_says_is_refused(name: str, content: bytes) -> None:
     with pytest.raises(InvalidInput, match="does not hold what its ending"):
         look_at(name, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("run.sh", b"#!/bin/sh"), ("result.txt", PROGRAM), ("all.zip", b"7z\xbc\xaf\x27\x1c")],
+)
+def test_whatever_is_refused_is_taken_in_a_zip_archive_as_the_refusal_says(name: str, content: bytes) -> None:
+    with pytest.raises(InvalidInput, match="put it into a ZIP archive and attach that"):
+        look_at(name, content)
+    look_at(f"{name}.zip", zipped(name, content))
