@@ -47,7 +47,7 @@ class AccountAdapter(DefaultAccountAdapter):
         )
         answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
         if answer is None and not by_provider and (why := first_passwords.too_old(cast("User", user))):
-            self._note_refused_password(request, cast("User", user), reason="handed over too long ago")
+            self._note_refused_password(request, cast("User", user), reason=first_passwords.REFUSED)
             raise NotAllowed(why)
         return answer
 

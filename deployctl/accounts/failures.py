@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from deployctl.accounts import notices
+from deployctl.accounts import first_passwords, notices
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
@@ -80,5 +80,11 @@ def since_last_stay(person: User) -> str:
 
 def _failed(person: User, since: dt.datetime | None = None) -> QuerySet[Entry]:
     """The failures since then, or ever, the latest first."""
-    failed: QuerySet[Entry] = Entry.objects.about(person).filter(action__in=TOLD_AT).order_by("-sequence")
+    failed: QuerySet[Entry] = (
+        Entry.objects.about(person)
+        .filter(action__in=TOLD_AT)
+        # Right, and given too late: nobody guessed.
+        .exclude(data__contains={"reason": first_passwords.REFUSED})
+        .order_by("-sequence")
+    )
     return failed if since is None else failed.filter(at__gt=since)
