@@ -17,6 +17,7 @@ from deployctl.accounts import failures, first_passwords
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import FirstFactor, SecondFactor, how
 from deployctl.audit import Action, Machine
+from deployctl.audit.models import Entry
 from deployctl.errors import NotAllowed
 
 FIRST_FACTOR_KEY = "first_factor"
@@ -46,7 +47,7 @@ class AccountAdapter(DefaultAccountAdapter):
         )
         answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
         if answer is None and not by_provider and (why := first_passwords.too_old(cast("User", user))):
-            self._note_refused_password(request, cast("User", user), reason="handed over too long ago")
+            self._note_refused_password(request, cast("User", user), reason=first_passwords.REFUSED)
             raise NotAllowed(why)
         return answer
 
@@ -87,7 +88,9 @@ class AccountAdapter(DefaultAccountAdapter):
         What was typed as an e-mail address is not kept otherwise: now and then it is a password.
         """
         person = User.objects.filter(email__iexact=str(credentials.get("email", ""))).first()
-        self._note_refused_password(request, person)
+        entry = self._note_refused_password(request, person)
+        if person is not None:
+            failures.tell(person, entry)
 
     def clean_password(self, password: str, user: AbstractBaseUser | None = None) -> str:
         """Check a new password; one that was handed over is not kept."""
@@ -106,14 +109,12 @@ class AccountAdapter(DefaultAccountAdapter):
         keep = sign_in.pk if sign_in is not None and sign_in.user_id == person.pk else None
         person.change_password(password, by=person, keep=keep)
 
-    def _note_refused_password(self, request: HttpRequest, person: User | None, **data: str) -> None:
+    def _note_refused_password(self, request: HttpRequest, person: User | None, **data: str) -> Entry:
         address = request.META.get("REMOTE_ADDR", "unknown address")
         with transaction.atomic():
-            entry = audit.append(
+            return audit.append(
                 Action.PASSWORD_REFUSED,
                 by=Machine(f"visitor from {address}"),
                 subject=person,
                 data={"at": "sign-in"} | data,
             )
-            if person is not None:
-                failures.tell(person, entry)

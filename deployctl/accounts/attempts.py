@@ -1,8 +1,8 @@
 """Attempts with passwords and codes: each counted, whatever happens to the act that asked for it.
 
 Every function here is a transaction of its own (`durable=True`: Django refuses to nest it). A failure is thus
-counted and audited, and a code used up, even where the caller's own transaction rolls back afterwards. So the
-order for a caller is: attempt first, then open the transaction of the act.
+counted, audited and told, and a code used up, even where the caller's own transaction rolls back afterwards.
+So the order for a caller is: attempt first, then open the transaction of the act.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts import notices
+from deployctl.accounts import failures, notices
 from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.throttle import Throttle
@@ -114,7 +114,7 @@ def enrol(user: User, code: str, *, password: str | None = None, keep: int | Non
 
 
 def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
-    """Run one check, and commit what it noted before telling the caller.
+    """Run one check, and commit what it noted before telling the caller; the person hears of many failures.
 
     All attempts of a person wait for each other and count on one row, whichever factor is tried: the
     authenticator app where there is one, else the oldest passkey.
@@ -129,6 +129,12 @@ def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
         Throttled: earlier failures; the check was not run.
         RuntimeError: called within a transaction (see the module).
     """
+    with failures.told(user):
+        attempt_untold(user, check, enrolling=enrolling)
+
+
+def attempt_untold(user: User, check: Check, *, enrolling: bool = False) -> None:
+    """`attempt` for who tells of failures themselves, as a signature does (`notices.on_repeated_failure`)."""
     with transaction.atomic(durable=True):
         guard = _guard(user, enrolling=enrolling)
         if guard is None:

@@ -1,4 +1,4 @@
-"""Failed attempts to sign in as somebody, told to that person: by e-mail, and when they sign in next."""
+"""Wrong passwords and codes, told to whose they should have been: by e-mail, and when they sign in next."""
 
 from __future__ import annotations
 
@@ -7,50 +7,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models import Q, QuerySet
 
-from deployctl.accounts import notices
+from deployctl.accounts import first_passwords, notices
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
 
 if TYPE_CHECKING:
-    from deployctl.accounts.models import User
+    from deployctl.accounts.models.user import User
 
 # Once or twice, everybody mistypes.
 WORTH_TELLING = 3
-KINDS = (Action.PASSWORD_REFUSED, Action.FACTOR_REFUSED)
+WITHIN = dt.timedelta(hours=1)
+# Where the person's row keeps when each was last told. Each on its own: who has just been told of their own
+# mistyped codes would not be of somebody who guesses passwords.
+TOLD_AT = {
+    Action.PASSWORD_REFUSED: "wrong_password_told_at",
+    Action.FACTOR_REFUSED: "wrong_code_told_at",
+}
 
 
 def tell(person: User, latest: Entry) -> None:
-    """Have a failure told by e-mail where it is the third within an hour.
+    """Have a failure told by e-mail where it is at least the third of its kind within an hour.
 
-    Not the ones after it: whoever guesses on would otherwise fill the person's mailbox.
+    Once an hour at most: whoever guesses on would otherwise fill the person's mailbox. All times are those
+    of the audit log, which are the database's.
+
+    Args:
+        person: for whom the wrong password or code was given.
+        latest: the failure, committed: what locks the person's row must not hold the audit chain.
     """
-    if len(_within_an_hour(person)) == WORTH_TELLING:
-        notices.on_commit(latest)
+    since = latest.at - WITHIN
+    if _failed(person, since).filter(action=latest.action).count() < WORTH_TELLING:
+        return
+    told_at = TOLD_AT[Action(latest.action)]
+    due = Q((told_at, None)) | Q((f"{told_at}__lte", since))
+    with transaction.atomic():
+        # Of failures at the same time, one finds it due.
+        if get_user_model().objects.filter(due, pk=person.pk).update(**{told_at: latest.at}):
+            notices.on_commit(latest)
 
 
 @contextmanager
 def told(person: User) -> Iterator[None]:
     """Around an attempt that is a transaction of its own: have its failure told, if it was counted as one."""
-    before = _within_an_hour(person)
+    before = _failed(person).first()
     try:
         yield
     except DeployctlError:
-        with transaction.atomic():
-            for latest in _within_an_hour(person)[:1]:
-                if latest not in before:
-                    tell(person, latest)
+        latest = _failed(person).first()
+        if latest is not None and latest != before:
+            tell(person, latest)
         raise
 
 
 def since_last_stay(person: User) -> str:
     """What to tell who has just signed in of the failures since they last did; "" where it is nothing."""
     last = person.sign_ins.order_by("-started_at").first()
-    failed = _since(person, last.started_at if last else person.created_at)
+    failed = _failed(person, last.started_at if last else person.created_at)
     number, latest = failed.count(), failed.first()
     if latest is None or number < WORTH_TELLING:
         return ""
@@ -61,11 +78,13 @@ def since_last_stay(person: User) -> str:
     )
 
 
-def _within_an_hour(person: User) -> list[Entry]:
-    return list(_since(person, timezone.now() - dt.timedelta(hours=1)))
-
-
-def _since(person: User, since: dt.datetime) -> QuerySet[Entry]:
-    """The failures since then, the latest first."""
-    failed: QuerySet[Entry] = Entry.objects.about(person).filter(action__in=KINDS, at__gt=since)
-    return failed.order_by("-sequence")
+def _failed(person: User, since: dt.datetime | None = None) -> QuerySet[Entry]:
+    """The failures since then, or ever, the latest first."""
+    failed: QuerySet[Entry] = (
+        Entry.objects.about(person)
+        .filter(action__in=TOLD_AT)
+        # Right, and given too late: nobody guessed.
+        .exclude(data__contains={"reason": first_passwords.REFUSED})
+        .order_by("-sequence")
+    )
+    return failed if since is None else failed.filter(at__gt=since)

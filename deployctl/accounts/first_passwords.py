@@ -22,6 +22,8 @@ REPLACE_IT = (
     "You signed in with a password that somebody else has seen. Choose one of your own now;"
     " that brings you back afterwards."
 )
+# Why, in the audit log.
+REFUSED = "handed over too long ago"
 KEPT = "This is the password that you were handed. Choose another."
 TOO_OLD = (
     "This password was handed to you more than {days} days ago and lets you in no more. Nothing was changed."

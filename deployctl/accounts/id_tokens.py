@@ -10,8 +10,13 @@ from allauth.socialaccount.models import SocialApp, SocialLogin, SocialToken
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.http import HttpRequest
 
-# A key that both sides share proves nothing when it is published, so such keys are passed over.
-SHARED = "oct"
+# By what a published key may sign, by its type. A key that both sides share (`oct`) proves nothing when it is
+# published, and no algorithm takes a public key for a shared one.
+ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "EC": ("ES256", "ES384", "ES512", "ES256K"),
+    "OKP": ("EdDSA",),
+}
 
 
 class Protocol(OpenIDConnectOAuth2Adapter):
@@ -33,23 +38,39 @@ class Protocol(OpenIDConnectOAuth2Adapter):
             with get_adapter(request).get_requests_session() as session:  # type: ignore[no-untyped-call]
                 answer = session.get(self.openid_config["jwks_uri"])
                 answer.raise_for_status()
-            require_signature(id_token, jwt.PyJWKSet.from_dict(answer.json()))
+            require_signature(id_token, answer.json())
         return cast("SocialLogin", super().complete_login(request, app, token, **kwargs))
 
 
-def require_signature(id_token: str, published: jwt.PyJWKSet) -> None:
+def require_signature(id_token: str, published: Any) -> None:
     """Refuse a token that none of the keys signed, each by its own algorithm.
+
+    Args:
+        id_token: as it came.
+        published: what the provider publishes as its keys: a JWK Set (RFC 7517, 5), unless it is broken.
 
     Raises:
         jwt.PyJWTError: none did.
     """
-    wanted = jwt.get_unverified_header(id_token).get("kid")
-    for key in published.keys:
-        if key.key_type == SHARED or wanted not in {None, key.key_id}:
-            continue
-        try:
-            jwt.PyJWS().decode(id_token, key, algorithms=[key.algorithm_name])
-        except jwt.InvalidTokenError:
-            continue
-        return
-    raise jwt.InvalidSignatureError("No key that the provider publishes made the signature of its ID token.")
+    header = jwt.get_unverified_header(id_token)
+    keys = published.get("keys") if isinstance(published, dict) else None
+    if not isinstance(keys, list):
+        raise jwt.PyJWKSetError("What the provider publishes as its keys is no JWK Set.")
+    if not any(_made(id_token, key, header) for key in keys if isinstance(key, dict)):
+        raise jwt.InvalidSignatureError(
+            "No key that the provider publishes made the signature of its ID token."
+        )
+
+
+def _made(id_token: str, key: dict[str, Any], header: dict[str, Any]) -> bool:
+    """Whether a key made the signature; neither has to name the key, nor the key its algorithm (RFC 7517)."""
+    algorithm, name = header.get("alg"), header.get("kid")
+    if name is not None and key.get("kid") not in (None, name):
+        return False
+    if algorithm not in ALGORITHMS.get(str(key.get("kty")), ()) or key.get("alg") not in (None, algorithm):
+        return False
+    try:
+        jwt.PyJWS().decode(id_token, jwt.PyJWK(key, algorithm), algorithms=[algorithm])
+    except jwt.PyJWTError:
+        return False
+    return True

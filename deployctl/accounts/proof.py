@@ -102,7 +102,7 @@ def prove(user: User, proof: Proof, *, about: str) -> Proven:
             Reauthentication.objects.use(user, about)
         return error
 
-    attempts.attempt(user, check)
+    attempts.attempt_untold(user, check)
     factor = used[0] if used else user.factor
     assert factor is not None  # noqa: S101 (a code was accepted just now)
     first = "single sign-on" if elsewhere else "password"

@@ -79,6 +79,19 @@ def test_after_three_days_it_is_not_good_any_more(client: Client, newcomer: User
     assert "3 days" not in give_password(client, "wrong").content.decode(), "told to who knows it only"
 
 
+def test_given_too_late_it_was_no_wrong_one(
+    client: Client, newcomer: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    User.objects.update(first_password_until=timezone.now() - dt.timedelta(seconds=1))
+    with django_capture_on_commit_callbacks() as callbacks:
+        for _ in range(3):
+            assert give_password(client, PASSWORD).status_code == 403
+    assert not callbacks
+    newcomer.change_password(OWN, by=newcomer)
+    page = give_password(client, OWN)
+    assert "a wrong password or code was given" not in client.get(page["Location"]).content.decode()
+
+
 def test_single_sign_on_lets_in_beside_it(client: Client, newcomer: User) -> None:
     sign_in(client, newcomer, second_factor=False)
     assert client.get("/member/").status_code == 302

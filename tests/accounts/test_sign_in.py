@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,9 @@ from redis.exceptions import RedisError
 
 from deployctl.accounts.models import SignIn, TotpFactor, User
 from deployctl.accounts.tasks import tell
-from deployctl.accounts.testing import current_code, enrol, wrong_code
-from deployctl.audit.models import Entry
+from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
+from deployctl.audit.models import Entry, entry
+from tests.clock import Clock
 from tests.people import PASSWORD
 
 pytestmark = pytest.mark.urls("tests.accounts.pages")
@@ -20,6 +22,20 @@ pytestmark = pytest.mark.urls("tests.accounts.pages")
 
 def give_password(client: Client, user: User, password: str = PASSWORD, following: str = "/member/") -> Any:
     return client.post("/account/login/", {"login": user.email, "password": password, "next": following})
+
+
+def mistype_codes(client: Client, user: User, times: int) -> None:
+    for _ in range(times):
+        page = client.post("/account/code/", {"code": wrong_code(user)})
+        assert "The code is wrong." in page.content.decode()
+        TotpFactor.objects.update(throttling_failure_timestamp=None)
+
+
+@pytest.fixture
+def audit_by_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries bear the time of the stopped clock instead of the database's."""
+    next_place = entry._next_place
+    monkeypatch.setattr(entry, "_next_place", lambda: (*next_place()[:2], clock()))
 
 
 def test_who_has_no_factor_signs_in_by_password(client: Client, viewer: User) -> None:
@@ -213,7 +229,7 @@ def test_the_third_failure_to_sign_in_is_told_to_the_person_by_mail_and_at_the_n
     [message] = mailoutbox
     assert (message.to, message.subject) == (
         [viewer.email],
-        "deployctl: Repeated failures to sign in to your account",
+        "deployctl: Repeated failures with your password",
     )
     assert "visitor from 127.0.0.1" in message.body
 
@@ -252,6 +268,47 @@ def test_an_attempt_that_was_not_looked_at_is_not_told_again(
         answer = client.post("/account/login/code/", {"code": wrong_code(dba)})
     assert "this attempt was not looked at" in answer.content.decode()
     assert not callbacks
+
+
+def test_wrong_codes_in_a_session_that_may_be_taken_over_are_told_of_too(
+    client: Client, dba: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    sign_in(client, dba)
+    with django_capture_on_commit_callbacks() as callbacks:
+        mistype_codes(client, dba, 3)
+    assert len(callbacks) == 1
+
+
+def test_who_mistypes_codes_is_told_of_passwords_that_somebody_guesses_meanwhile(
+    client: Client, dba: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    sign_in(client, dba)
+    mistype_codes(client, dba, 3)
+    told = []
+    for _ in range(4):
+        with django_capture_on_commit_callbacks() as callbacks:
+            give_password(Client(), dba, "wrong")
+        told.append(len(callbacks))
+    assert told == [0, 0, 1, 0]
+
+
+def test_who_guesses_slowly_and_steadily_fills_no_mailbox(
+    client: Client,
+    viewer: User,
+    clock: Clock,
+    audit_by_the_clock: None,
+    settings: Any,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    settings.ACCOUNT_RATE_LIMITS = False  # They go by a clock of their own.
+    told = []
+    for _ in range(9):
+        with django_capture_on_commit_callbacks() as callbacks:
+            give_password(client, viewer, "wrong")
+        told.append(len(callbacks))
+        assert clock.stands_at is not None
+        clock.stands_at += dt.timedelta(minutes=25)
+    assert told == [0, 0, 1, 0, 0, 1, 0, 0, 1]
 
 
 def test_failures_with_an_address_of_nobody_are_told_to_nobody(

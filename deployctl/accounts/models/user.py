@@ -36,6 +36,9 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
     # Of a password that somebody else has seen: until when it lets in. None for one of the person's own.
     first_password_until = models.DateTimeField(null=True, blank=True)
+    # When the person was last told of repeated failures (`failures`).
+    wrong_password_told_at = models.DateTimeField(null=True, blank=True)
+    wrong_code_told_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[UserManager] = UserManager()
     otp_device: Device | None

@@ -15,7 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 from redis.exceptions import RedisError
 
-from deployctl.accounts import attempts, failures, passkeys, safe_next
+from deployctl.accounts import attempts, passkeys, safe_next
 from deployctl.accounts.forms import FactorForm, RecoveryCodeForm
 from deployctl.accounts.models import User
 from deployctl.accounts.models.passkey_challenge import Purpose
@@ -83,8 +83,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
     )
     if form.is_valid():
         try:
-            with failures.told(user):
-                _accept(request, user, form.cleaned_data, by_recovery=by_recovery)
+            _accept(request, user, form.cleaned_data, by_recovery=by_recovery)
         except DeployctlError as error:
             form.add_error("code" if form.cleaned_data.get("code") else None, error.sentence)
         else:
