@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -14,7 +15,7 @@ from django.contrib.auth.password_validation import get_default_password_validat
 from django.core.exceptions import ValidationError
 
 from deployctl.accounts.breached_passwords import Breached
-from deployctl.accounts.passwords import OwnWords
+from deployctl.accounts.passwords import Guessable, OwnWords
 
 
 @pytest.fixture
@@ -44,7 +45,14 @@ def test_short_common_and_own_words_are_refused(password: str) -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["only small letters", "ONLY LARGE LETTERS", "739150284617", "пароль без латиницы", "x y" * 40],
+    [
+        "only small letters",
+        "ONLY LARGE LETTERS",
+        "739150284617",
+        "пароль без латиницы",
+        "a line of verse\n",
+        "a sentence that somebody likes to type " * 5,
+    ],
 )
 def test_any_composition_and_length_from_twelve_characters_is_taken(password: str) -> None:
     validate_password(password)
@@ -60,11 +68,32 @@ def test_any_composition_and_length_from_twelve_characters_is_taken(password: st
         "liverpoolfc1",
         "iloveyouforever",
         "abcabcabcabc",
+        "a" * 73,
+        "x y" * 40,
     ],
 )
 def test_what_is_guessed_early_is_refused_though_no_list_of_djangos_has_it(password: str) -> None:
     with pytest.raises(ValidationError, match="among the first that are guessed"):
         validate_password(password)
+
+
+@pytest.mark.parametrize("password", ["", "\n", "b78306\n", "53٣9٢\na"])
+def test_what_zxcvbn_stumbles_over_is_refused_as_any_other(password: str) -> None:
+    with pytest.raises(ValidationError, match="too short"):
+        validate_password(password)
+
+
+def test_a_password_made_to_keep_the_server_busy_costs_no_more_than_its_first_forty_characters() -> None:
+    """Signs that stand for letters, each for several: their combinations are tried one by one."""
+    hostile = "4@8({[<3691!|07+%2$5abcdefghqrstuvwx" * 2
+
+    def cost(password: str) -> float:
+        before = time.thread_time()
+        Guessable().validate(password)
+        return time.thread_time() - before
+
+    # Reckoned whole, 72 characters cost four times as much as 40.
+    assert cost(hostile[:40]) * 2.5 > cost(hostile)
 
 
 # --- Found in breaches --------------------------------------------------------------------------------
