@@ -11,8 +11,8 @@ from django.utils.functional import cached_property
 # zxcvbn's own line below “somewhat guessable”. The page slows guessing down; against who has a copy of the
 # database, Argon2id multiplies it.
 GUESSES_TO_WITHSTAND = 1_000_000
-# What zxcvbn looks at. All of a password takes no fewer guesses than its beginning, and what it costs to reckon
-# them grows faster than the length: with digits and signs for letters, 72 characters take seconds.
+# What zxcvbn looks at. All of a password takes no fewer guesses than its beginning, and what it costs to
+# reckon them grows faster than the length: with digits and signs for letters, 72 characters take seconds.
 RECKONED = 40
 # What must be left of a password once the words that everybody tries first here are taken away.
 LEAST_LEFT = 8

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 
 from deployctl.accounts.breached_passwords import Breached
 from deployctl.accounts.passwords import Guessable, OwnWords
+from deployctl.system_checks import breached_passwords_can_be_asked_for
 
 
 @pytest.fixture
@@ -157,6 +158,41 @@ def test_while_the_service_is_of_no_use_passwords_are_taken_and_the_log_says_so(
     assert "HTTP error status code 503" in caplog.text
     assert "Error making request to Pwned Passwords: ConnectError" in caplog.text
     assert BREACHED not in caplog.text
+
+
+def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
+    service: Service, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.BREACHED_PASSWORDS_URL = service.url.replace("http://", "http://mirror:s3cret@")
+    with caplog.at_level(logging.INFO):
+        Breached().validate("a horse that nobody knows")
+        service.status = 503
+        Breached().validate("a horse that nobody knows")
+
+    assert "503" in caplog.text
+    assert "/range/" not in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("", []),
+        ("https://api.pwnedpasswords.com/range/", []),
+        ("http://127.0.0.1:9400/range/", []),
+        ("http://[::1]:9400/range/", []),
+        ("http://mirror.example/range/", ["deployctl.E005"]),
+        ("api.pwnedpasswords.com/range/", ["deployctl.E005"]),
+        ("https:///range/", ["deployctl.E005"]),
+        ("https://[mirror/range/", ["deployctl.E005"]),
+        ("ftp://127.0.0.1/range/", ["deployctl.E005"]),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_found_at_the_start(
+    settings: Any, url: str, found: list[str]
+) -> None:
+    settings.BREACHED_PASSWORDS_URL = url
+    assert [message.id for message in breached_passwords_can_be_asked_for()] == found
 
 
 def test_nobody_is_asked_unless_it_is_configured() -> None:
