@@ -146,7 +146,7 @@ def audit_log_is_out_of_reach(databases: Any = None, **kwargs: Any) -> list[Chec
 def _is_asked_safely(url: str) -> bool:
     try:
         address = urlsplit(url)
-        host = address.hostname
+        host, _ = address.hostname, address.port  # a port that is no number is an error only when read
     except ValueError:
         return False
     return (address.scheme == "https" and bool(host)) or (address.scheme == "http" and host in LOOPBACK)

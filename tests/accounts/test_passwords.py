@@ -185,6 +185,7 @@ def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
         ("api.pwnedpasswords.com/range/", ["deployctl.E005"]),
         ("https:///range/", ["deployctl.E005"]),
         ("https://[mirror/range/", ["deployctl.E005"]),
+        ("https://mirror:x/range/", ["deployctl.E005"]),
         ("ftp://127.0.0.1/range/", ["deployctl.E005"]),
     ],
 )
