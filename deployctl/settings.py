@@ -8,7 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from deployctl import environment as env
-from deployctl import schedule
+from deployctl import logs, schedule
 from deployctl.postgres.connection import VANISHED
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -291,10 +291,4 @@ USE_I18N = False
 DATETIME_FORMAT = "j M Y H:i"
 DATE_FORMAT = "j M Y"
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
-}
+LOGGING = logs.configuration(env.text("LOG_LEVEL", "INFO"))

@@ -12,6 +12,8 @@ from django.core.checks import CheckMessage, Error, Tags, register
 
 from deployctl.audit import keys
 
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
 
 @register(Tags.security)
 def field_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
@@ -57,10 +59,9 @@ def served_over_https(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 @register(Tags.security)
 def single_sign_on_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Whoever answers at the issuer's address says who is who."""
-    issuer = urlsplit(settings.OIDC_ISSUER)
     if not settings.OIDC_ISSUER:
         return []
-    if issuer.scheme != "https" and issuer.hostname not in {"localhost", "127.0.0.1"}:
+    if not _is_asked_safely(settings.OIDC_ISSUER):
         return [Error("OIDC_ISSUER does not begin with https://.", id="deployctl.E003")]
     if not settings.OIDC_CLIENT_ID or not settings.OIDC_CLIENT_SECRET:
         return [
@@ -71,6 +72,20 @@ def single_sign_on_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG0
             )
         ]
     return []
+
+
+@register(Tags.security)
+def breached_passwords_can_be_asked_for(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """An address that cannot be asked would let every password pass; HTTP would show what is asked."""
+    if not settings.BREACHED_PASSWORDS_URL or _is_asked_safely(settings.BREACHED_PASSWORDS_URL):
+        return []
+    return [
+        Error(
+            "BREACHED_PASSWORDS_URL does not begin with https:// and a host.",
+            hint="Such as https://api.pwnedpasswords.com/range/; http:// is taken on this machine only.",
+            id="deployctl.E005",
+        )
+    ]
 
 
 @register()
@@ -126,3 +141,12 @@ def audit_log_is_out_of_reach(databases: Any = None, **kwargs: Any) -> list[Chec
         )
         for reason in privileges.could_alter().reasons
     ]
+
+
+def _is_asked_safely(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        host, _ = address.hostname, address.port  # a port that is no number is an error only when read
+    except ValueError:
+        return False
+    return (address.scheme == "https" and bool(host)) or (address.scheme == "http" and host in LOOPBACK)

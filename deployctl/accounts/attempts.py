@@ -15,8 +15,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts import failures, notices
-from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
+from deployctl.accounts import failures, first_passwords, notices
+from deployctl.accounts.errors import NoFactor, PasswordHandedOver, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.throttle import Throttle
 from deployctl.accounts.models.totp_factor import TotpFactor
@@ -53,6 +53,7 @@ def verify_password_and_code(user: User, password: str, code: str) -> None:
 
     Raises:
         WrongPassword: the password is wrong; the code was not looked at.
+        PasswordHandedOver: the person has yet to replace it; neither was looked at.
         NoFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
     """
 
@@ -98,7 +99,8 @@ def enrol(user: User, code: str, *, password: str | None = None, keep: int | Non
 
     Raises:
         NoFactor: none is being enrolled.
-        WrongPassword, Throttled, WrongCode, RuntimeError: as in `verify_password_and_code`.
+        WrongPassword, PasswordHandedOver, Throttled, WrongCode, RuntimeError: as in
+            `verify_password_and_code`.
     """
     codes: list[str] = []
 
@@ -146,7 +148,10 @@ def attempt_untold(user: User, check: Check, *, enrolling: bool = False) -> None
 
 
 def check_password(user: User, guard: Throttle, password: str) -> DeployctlError | None:
-    """Within `attempt`: whether a password is the person's."""
+    """Within `attempt`: whether a password is the person's, and theirs alone."""
+    # Who came by single sign-on has not been made to replace it.
+    if user.first_password_until is not None:
+        return PasswordHandedOver(first_passwords.PROVES_NOTHING)
     if user.check_password(password):
         return None
     guard.throttle_increment()

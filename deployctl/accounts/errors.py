@@ -15,6 +15,10 @@ class WrongPassword(InvalidInput):
     """The password is not the person's."""
 
 
+class PasswordHandedOver(InvalidInput):
+    """Somebody else has seen the password, so it does not tell the person from them."""
+
+
 class WrongPasskey(InvalidInput):
     """The answer is of no passkey of the person's, or was not asked for, or was used already."""
 

@@ -1,7 +1,8 @@
 """A password that somebody else has seen: good for three days, and replaced before anything else is done.
 
 Whoever adds people, or has the server, hands it over. It lets its person in as far as the page on which they
-choose their own, which must be another.
+choose their own, which must be another. Who comes by single sign-on may put that off until something asks for
+the password, such as a signature, for which it is not taken.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ REPLACE_IT = (
 # Why, in the audit log.
 REFUSED = "handed over too long ago"
 KEPT = "This is the password that you were handed. Choose another."
+PROVES_NOTHING = (
+    "Choose a password of your own first, under My account, Change password: somebody else has seen the one"
+    " that you were handed. Nothing was changed, and the code was not used up."
+)
 TOO_OLD = (
     "This password was handed to you more than {days} days ago and lets you in no more. Nothing was changed."
     " Ask an administrator for a link to set your own, or whoever has the server for another password."

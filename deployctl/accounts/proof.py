@@ -81,7 +81,8 @@ def prove(user: User, proof: Proof, *, about: str) -> Proven:
 
     Raises:
         NotSignedInAgain: the person has no password here and has not signed in again for this.
-        WrongPassword, WrongPasskey, WrongCode, NoFactor, Throttled, RuntimeError: see `attempts`.
+        WrongPassword, PasswordHandedOver, WrongPasskey, WrongCode, NoFactor, Throttled, RuntimeError:
+            see `attempts`.
     """
     elsewhere = user.signs_in_elsewhere
     used: list[Passkey] = []

@@ -75,7 +75,8 @@ class Slot(models.Model):
         Raises:
             NotAllowed: role, permission, place or person does not fit.
             Refusal: the record changed since it was shown, or is not ready to be signed.
-            WrongPassword, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor: see `proof.prove`.
+            WrongPassword, PasswordHandedOver, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor:
+                see `proof.prove`.
         """
         try:
             self._check(by, digest)

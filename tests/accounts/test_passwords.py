@@ -10,11 +10,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+import zxcvbn
 from django.contrib.auth.password_validation import get_default_password_validators, validate_password
 from django.core.exceptions import ValidationError
 
 from deployctl.accounts.breached_passwords import Breached
-from deployctl.accounts.passwords import OwnWords
+from deployctl.accounts.passwords import Guessable, OwnWords
+from deployctl.system_checks import breached_passwords_can_be_asked_for
 
 
 @pytest.fixture
@@ -44,7 +46,14 @@ def test_short_common_and_own_words_are_refused(password: str) -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["only small letters", "ONLY LARGE LETTERS", "739150284617", "пароль без латиницы", "x y" * 40],
+    [
+        "only small letters",
+        "ONLY LARGE LETTERS",
+        "739150284617",
+        "пароль без латиницы",
+        "a line of verse\n",
+        "a sentence that somebody likes to type " * 5,
+    ],
 )
 def test_any_composition_and_length_from_twelve_characters_is_taken(password: str) -> None:
     validate_password(password)
@@ -60,11 +69,34 @@ def test_any_composition_and_length_from_twelve_characters_is_taken(password: st
         "liverpoolfc1",
         "iloveyouforever",
         "abcabcabcabc",
+        "a" * 73,
+        "x y" * 40,
     ],
 )
 def test_what_is_guessed_early_is_refused_though_no_list_of_djangos_has_it(password: str) -> None:
     with pytest.raises(ValidationError, match="among the first that are guessed"):
         validate_password(password)
+
+
+@pytest.mark.parametrize("password", ["", "\n", "b78306\n", "53٣9٢\na"])
+def test_what_zxcvbn_stumbles_over_is_refused_as_any_other(password: str) -> None:
+    with pytest.raises(ValidationError, match="too short"):
+        validate_password(password)
+
+
+def test_what_is_reckoned_does_not_grow_with_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Signs that stand for letters, each for several: their combinations are tried one by one, for seconds.
+    hostile = "4@8({[<3691!|07+%2$5abcdefghqrstuvwx" * 2
+    reckoned: list[str] = []
+    reckon = zxcvbn.zxcvbn
+
+    def seen(password: str) -> dict[str, Any]:
+        reckoned.append(password)
+        return dict(reckon(password))
+
+    monkeypatch.setattr(zxcvbn, "zxcvbn", seen)
+    Guessable().validate(hostile)
+    assert reckoned == [hostile[:40]]
 
 
 # --- Found in breaches --------------------------------------------------------------------------------
@@ -128,6 +160,42 @@ def test_while_the_service_is_of_no_use_passwords_are_taken_and_the_log_says_so(
     assert "HTTP error status code 503" in caplog.text
     assert "Error making request to Pwned Passwords: ConnectError" in caplog.text
     assert BREACHED not in caplog.text
+
+
+def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
+    service: Service, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.BREACHED_PASSWORDS_URL = service.url.replace("http://", "http://mirror:s3cret@")
+    with caplog.at_level(logging.INFO):
+        Breached().validate("a horse that nobody knows")
+        service.status = 503
+        Breached().validate("a horse that nobody knows")
+
+    assert "503" in caplog.text
+    assert "/range/" not in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("", []),
+        ("https://api.pwnedpasswords.com/range/", []),
+        ("http://127.0.0.1:9400/range/", []),
+        ("http://[::1]:9400/range/", []),
+        ("http://mirror.example/range/", ["deployctl.E005"]),
+        ("api.pwnedpasswords.com/range/", ["deployctl.E005"]),
+        ("https:///range/", ["deployctl.E005"]),
+        ("https://[mirror/range/", ["deployctl.E005"]),
+        ("https://mirror:x/range/", ["deployctl.E005"]),
+        ("ftp://127.0.0.1/range/", ["deployctl.E005"]),
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_found_at_the_start(
+    settings: Any, url: str, found: list[str]
+) -> None:
+    settings.BREACHED_PASSWORDS_URL = url
+    assert [message.id for message in breached_passwords_can_be_asked_for()] == found
 
 
 def test_nobody_is_asked_unless_it_is_configured() -> None:

@@ -67,6 +67,7 @@ def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> Non
         (("add", "nobody", "--name", "X"), "", "not an e-mail address"),
         (("add", "a@example.org", "--name", " "), "", "needs a name"),
         ((*ADD, "--password-stdin"), "short\n", "too short"),
+        ((*ADD, "--password-stdin"), "", "too short"),
         ((*ADD, "--timezone", "Mars/Olympus"), "", "not a time zone"),
         (("disable", "nobody@example.org"), "", "There is nobody"),
     ],

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.core import mail
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
 from checklists.models import Deployment
 from deployctl.accounts.errors import NotSignedInAgain, WrongPasskey, WrongPassword
-from deployctl.accounts.models import Passkey, Reauthentication, RecoveryCode, TotpFactor, User
+from deployctl.accounts.models import Passkey, Reauthentication, RecoveryCode, SignIn, TotpFactor, User
+from deployctl.accounts.models.sign_in import FirstFactor
 from deployctl.accounts.roles import Role
 from deployctl.accounts.tasks import tell
 from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
@@ -200,6 +202,29 @@ def test_signing_in_again_alone_signs_nothing_and_is_kept_for_the_right_code(
         sign(deployment, elsewhere, Role.DBA, code=wrong_code(elsewhere))
     rest(elsewhere)
     assert sign(deployment, elsewhere, Role.DBA).method == "single sign-on and one-time code"
+
+
+@pytest.mark.parametrize("age", [dt.timedelta(), dt.timedelta(days=30)], ids=["good", "too old"])
+def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
+    client: Client, deployment: Deployment, dba: User, age: dt.timedelta
+) -> None:
+    dba.change_password(PASSWORD, by=dba, handed_over=True)
+    User.objects.filter(pk=dba.pk).update(first_password_until=F("first_password_until") - age)
+    SocialAccount.objects.create(user=dba, provider="sso", uid="dana-1")
+    sign_in(client, dba)
+    SignIn.objects.update(first_factor=FirstFactor.SINGLE_SIGN_ON)
+    code = current_code(dba)
+    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "code": code, "password": PASSWORD}
+    refused = client.post(
+        f"/deployments/{deployment.pk}/signatures", given | {"digest": digest_of(deployment)}
+    )
+    assert refused.status_code == 422
+    assert "Choose a password of your own first, under My account" in refused.content.decode()
+    assert not Signature.objects.exists()
+
+    own = "another horse, another staple"
+    dba.change_password(own, by=dba)
+    sign(deployment, dba, Role.DBA, password=own, code=code)
 
 
 # --- Recovery, new factors, failures ------------------------------------------------------------------
