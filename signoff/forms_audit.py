@@ -9,7 +9,7 @@ from django import forms
 from deployctl.accounts.models import User
 from deployctl.audit import Action
 from deployctl.runs.models import Target
-from deployctl.web.days import DayField
+from deployctl.web.days import DayField, refuse_reversed
 
 
 class EntryFilterForm(forms.Form):
@@ -37,6 +37,12 @@ class EntryFilterForm(forms.Form):
                 ("Exactly", [(action, action) for action in actions]),
             ],
         )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a period that ends before it begins."""
+        cleaned = super().clean() or self.cleaned_data
+        refuse_reversed(self)
+        return cleaned
 
     def said(self) -> dict[str, str]:
         """The conditions in words, for the record of an export."""

@@ -10,7 +10,7 @@ from checklists.models import DeploymentState
 from checklists.models.queries import DeploymentQuerySet
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
-from deployctl.web.days import DayField
+from deployctl.web.days import DayField, refuse_reversed
 
 
 class HistoryForm(forms.Form):
@@ -33,9 +33,7 @@ class HistoryForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Refuse a period that ends before it begins."""
         cleaned = super().clean() or self.cleaned_data
-        since, until = cleaned.get("since"), cleaned.get("until")
-        if since and until and until < since:
-            self.add_error("until", "The period ends before it begins.")
+        refuse_reversed(self)
         return cleaned
 
     def narrow(self, found: DeploymentQuerySet) -> DeploymentQuerySet:

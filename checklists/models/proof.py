@@ -7,6 +7,7 @@ import unicodedata
 import uuid
 from pathlib import PurePosixPath
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -152,6 +153,12 @@ def link_proof(url: str, text: str) -> Proof:
             "The link cannot be used. Nothing was added; give an address that begins with https:// or "
             f"http://, at most {LONGEST_URL} characters long."
         )
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInput(
+            "The link holds a user name or a password, and everybody who sees the deployment would read it. "
+            "Nothing was added; give the address without."
+        )
     return Proof(kind=ProofKind.LINK, url=url, text=checked_note(text))
 
 
@@ -170,8 +177,8 @@ def file_proof(upload: File[bytes] | None, text: str) -> Proof:
         raise InvalidInput(f"The file “{_shown_name(upload)}” is empty. Nothing was added.")
     if upload.size > LARGEST_FILE:
         raise InvalidInput(
-            f"The file “{_shown_name(upload)}” has {upload.size / 1024**2:.1f} MB; the most is "
-            f"{LARGEST_FILE // 1024**2} MB. Nothing was added; attach a part of it, or a link."
+            f"The file “{_shown_name(upload)}” has {upload.size:,} bytes; the most is "
+            f"{LARGEST_FILE:,} (10 MB). Nothing was added; attach a part of it, or a link."
         )
     require_known_kind(upload, _shown_name(upload))
     digest = hashlib.sha256()

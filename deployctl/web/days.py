@@ -1,4 +1,4 @@
-"""A form's field for a day."""
+"""A form's fields for days."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ class DayField(forms.DateField):
             raise ValidationError(
                 f"“{value}” is no date. Write it as in 2026-12-31.", code="invalid"
             ) from None
+
+
+def refuse_reversed(form: forms.Form) -> None:
+    """Have a form with the fields `since` and `until` say that its period ends before it begins."""
+    since, until = form.cleaned_data.get("since"), form.cleaned_data.get("until")
+    if since and until and until < since:
+        form.add_error("until", "The period ends before it begins.")
 
 
 def _is_written(text: str | None) -> bool:

@@ -180,6 +180,7 @@ def test_a_file_is_kept_under_a_name_of_ours_with_its_digest(deployment: Deploym
         ("note", {"text": " "}, "note is empty"),
         ("link", {"url": "javascript:alert(1)"}, "link cannot be used"),
         ("link", {"url": "ftp://example.org"}, "link cannot be used"),
+        ("link", {"url": "https://me:secret@example.org/"}, "holds a user name or a password"),
         ("link", {"url": "https://example.org/" + "x" * 1000}, "link cannot be used"),
         ("file", {}, "No file"),
         ("file", {"file": SimpleUploadedFile("empty.txt", b"")}, "“empty.txt” is empty"),
@@ -202,7 +203,7 @@ def test_a_long_name_is_cut_before_its_ending(deployment: Deployment, dba: User)
 
 def test_a_file_above_ten_megabytes_is_refused(deployment: Deployment, dba: User) -> None:
     upload = SimpleUploadedFile("dump.bin", bytes(10 * 1024 * 1024 + 1))
-    with pytest.raises(InvalidInput, match=r"“dump\.bin” has 10\.0 MB; the most is 10 MB"):
+    with pytest.raises(InvalidInput, match=r"“dump\.bin” has 10,485,761 bytes; the most is 10,485,760 "):
         item(deployment, "Server").add_proof(dba, "file", file=upload)
 
 

@@ -138,8 +138,13 @@ def test_an_objection_cancels_with_its_reason(waiting: Run, devops_lead: User) -
         waiting.consent(by=devops_lead, typed_name="live")
 
 
-def test_the_command_line_asks_and_two_people_consent(live: Target, dba: User, devops_lead: User) -> None:
+def test_the_command_line_asks_and_two_people_consent(
+    live: Target, dba: User, devops_lead: User, signed_in: SignedIn
+) -> None:
     run = ask(live, SYSTEM)
+    page = signed_in(dba).get(f"/runs/{run.pk}/").text
+    assert "After your consent it waits for one more operator." in page
+    assert "With your consent it starts." not in page
     with pytest.raises(NotAllowed, match="nobody can tell who sits at a command line"):
         run.consent(by=SYSTEM, typed_name="live")
 
@@ -270,6 +275,8 @@ def test_the_page_asks_for_name_and_code_and_the_other_one_consents(
     page = consents.get(f"/runs/{run.pk}/").text
     assert f'action="/runs/{run.pk}/consent"' in page
     assert "No backup first, because" in page
+    assert "The backup takes the place of what is in live now" in page
+    assert "With your consent it starts." in page
     refused = asks.post(f"/runs/{run.pk}/consent", {"typed_name": "live"})
     wrong = consents.post(f"/runs/{run.pk}/consent", {"typed_name": "LIVE"})
     given = consents.post(f"/runs/{run.pk}/consent", {"typed_name": "live"})

@@ -99,6 +99,16 @@ def test_of_a_day_that_is_none_only_that_is_said_and_it_stays_in_the_form(office
     assert 'name="subject" value="shop"' in answer.text
 
 
+def test_a_period_that_ends_before_it_begins_is_refused_and_not_exported(office: Client) -> None:
+    reversed_ = {"since": "2026-12-01", "until": "2026-01-01"}
+    answer = office.get("/audit/", reversed_)
+
+    assert answer.status_code == 422
+    assert "The period ends before it begins." in answer.text
+    assert "No entry fits" not in answer.text
+    assert office.get("/audit/export", reversed_).status_code == 422
+
+
 def test_a_day_written_short_stays_to_be_seen(office: Client) -> None:
     answer = office.get("/audit/", {"since": "2026-1-5"})
 

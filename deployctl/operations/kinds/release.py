@@ -36,7 +36,7 @@ class Release(Operation):
         database: str = param(
             "",
             label="Kept database",
-            help="Its name, such as shop_before_7; empty where there is only one.",
+            help="Its name, such as shop_before_7. Off production it may stay empty where there is only one.",
             maximum=63,
         )
 
