@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from deployctl.accounts import timezones
+from deployctl.accounts import names, timezones
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 
@@ -114,7 +114,7 @@ class RecoveryCodeForm(forms.Form):
 class ProfileForm(forms.Form):
     """A person's facts, for the person and for administrators."""
 
-    name = forms.CharField(max_length=150, help_text="As it is printed beside signatures.")
+    name = forms.CharField(max_length=names.LONGEST, help_text="As it is printed beside signatures.")
     phone = forms.CharField(
         max_length=40,
         required=False,
@@ -157,7 +157,7 @@ class NewPersonForm(PermissionsForm):
     """A person to add."""
 
     email = forms.EmailField(label="E-mail address", help_text="They sign in with it.")
-    name = forms.CharField(max_length=150, help_text="As it is printed beside signatures.")
+    name = forms.CharField(max_length=names.LONGEST, help_text="As it is printed beside signatures.")
     phone = forms.CharField(max_length=40, required=False, widget=forms.TextInput(attrs={"type": "tel"}))
     invite = forms.BooleanField(
         label="Send an invitation by e-mail",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from allauth.socialaccount.models import SocialLogin
 from django.conf import settings
 
+from deployctl.accounts import names
 from deployctl.errors import NotAllowed
 
 
@@ -17,7 +18,7 @@ class Identity:
     Attributes:
         email: the address, in lower case; "" where none is said.
         is_verified: whether the provider says that the address is theirs.
-        name: as the provider writes it.
+        name: as the provider writes it, without what names cannot hold here; nobody is locked out by it.
         authenticated_at: when they last proved it there, in seconds since 1970; None where it is not said.
     """
 
@@ -55,6 +56,6 @@ class Identity:
         return cls(
             email=str(facts.get("email") or "").strip().lower(),
             is_verified=facts.get("email_verified") in (True, "true"),
-            name=str(facts.get("name") or "").strip(),
+            name=names.cleaned(str(facts.get("name") or "")),
             authenticated_at=at if isinstance(at, int) else None,
         )

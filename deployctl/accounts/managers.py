@@ -13,7 +13,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, models, transaction
 
 from deployctl import audit
-from deployctl.accounts import first_passwords
+from deployctl.accounts import first_passwords, names
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action, Actor
 from deployctl.errors import InvalidInput
@@ -62,6 +62,16 @@ class UserQuerySet(models.QuerySet["User"]):
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
     """People by e-mail address."""
 
+    def require_no_namesake(self, person: User) -> None:
+        """Refuse a name that looks like that of another active person, who would seem to have signed.
+
+        Raises:
+            django.core.exceptions.ValidationError: it does.
+        """
+        others = self.active().exclude(pk=person.pk).values_list("name", flat=True)
+        if names.look(person.name) in map(names.look, others):
+            raise ValidationError(names.NAMESAKE)
+
     def get_by_natural_key(self, email: str | None) -> User:
         """The person with this address, whatever its case."""
         person: User = self.get(email__iexact=email)
@@ -94,7 +104,8 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
                 (`first_passwords`).
 
         Raises:
-            InvalidInput: the address is none or is taken, the name is missing, the password too weak.
+            InvalidInput: the address is none or is taken, the name is missing or holds what is
+                not seen, the password is too weak.
         """
         person: User = self.model(
             email=email.strip().lower(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
@@ -10,7 +9,6 @@ from django.conf import settings
 
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
-from deployctl.errors import DeployctlError, NotAllowed
 from deployctl.operations.base import Operation
 from deployctl.operations.parameters import Parameter, parameters_of
 from deployctl.runs.models import Environment, RunState, Target
@@ -138,18 +136,3 @@ class DecisionForm(forms.Form):
         label="What did you look at?",
         help_text="The record keeps it, with your name.",
     )
-
-
-def add_to_form(form: forms.Form, verb: Callable[[], Any]) -> Any:
-    """Call a verb and show its sentence in the form, should it refuse what was given.
-
-    Returns:
-        What the verb returned, or None when the form now has an error.
-    """
-    try:
-        return verb()
-    except NotAllowed:
-        raise
-    except DeployctlError as error:
-        form.add_error(None, error.sentence)
-        return None

@@ -73,6 +73,15 @@ def follow(link: str) -> int:
     return client.post(answer["Location"], {"password1": NEW, "password2": NEW}).status_code
 
 
+def test_the_invited_person_cannot_choose_their_name(office: Client, db: Any, mailoutbox: Any) -> None:
+    name = "Wilhelmina Vandersloot"
+    office.post("/people/new/", {"email": "w@example.org", "name": name, "invite": "on"})
+    theirs = Client()
+    form = theirs.get(links(mailoutbox)[0])["Location"]
+    answer = theirs.post(form, {"password1": name, "password2": name})
+    assert "too similar to the name" in answer.content.decode()
+
+
 def links(mailoutbox: Any) -> list[str]:
     found = (re.search(r"http://testserver(\S+/password/reset/key/\S+)", mail.body) for mail in mailoutbox)
     return [match.group(1) for match in found if match]

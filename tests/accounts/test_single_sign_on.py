@@ -202,6 +202,19 @@ def test_people_of_a_listed_domain_are_added_as_viewers(
     assert client.get("/account/").status_code == 200
 
 
+def test_a_name_of_the_provider_is_cleaned_and_locks_nobody_out(
+    client: Client, provider: Provider, settings: Any, db: Any
+) -> None:
+    settings.OIDC_DOMAINS = ["acme.example"]
+    provider.knows("new", email="new@acme.example", email_verified=True, name="Nell\u202e\r\nEwcomer\u200b")
+    provider.knows("blank", email="blank@acme.example", email_verified=True, name="\u200b\u3164")
+    provider.sign_in(client, "new")
+    provider.sign_in(Client(), "blank")
+    assert User.objects.get(email="new@acme.example").name == "Nell Ewcomer"
+    assert User.objects.get(email="blank@acme.example").name == "blank@acme.example"
+    assert client.get("/account/").status_code == 200
+
+
 def test_an_answer_counts_once_and_in_the_browser_that_asked(
     client: Client,
     provider: Provider,

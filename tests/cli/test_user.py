@@ -66,6 +66,12 @@ def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> Non
     [
         (("add", "nobody", "--name", "X"), "", "not an e-mail address"),
         (("add", "a@example.org", "--name", " "), "", "needs a name"),
+        (("add", "a@example.org", "--name", "Eve\u202enimdA"), "", "cannot hold U+202E"),
+        (
+            ("add", "a@example.org", "--name", "Nell Longworth-Newcomer", "--password-stdin"),
+            "nell longworth-newcomer\n",
+            "too similar to the name",
+        ),
         ((*ADD, "--password-stdin"), "short\n", "too short"),
         ((*ADD, "--password-stdin"), "", "too short"),
         ((*ADD, "--timezone", "Mars/Olympus"), "", "not a time zone"),
@@ -105,3 +111,11 @@ def test_a_lost_password_is_replaced(dba: User) -> None:
     new = call("password", dba.email).splitlines()[-1]
     dba.refresh_from_db()
     assert dba.check_password(new)
+
+
+def test_a_lost_password_is_not_replaced_by_the_name(db: Any) -> None:
+    call("add", "nell@example.org", "--name", "Nell Longworth-Newcomer")
+    stdin = "nell longworth-newcomer\n"
+    assert "too similar to the name" in refused(
+        "password", "nell@example.org", "--password-stdin", stdin=stdin
+    )

@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django_otp.models import Device
 
 from deployctl import audit
-from deployctl.accounts import attempts, first_passwords, listeners, notices, timezones
+from deployctl.accounts import attempts, first_passwords, listeners, names, notices, timezones
 from deployctl.accounts.managers import UserManager
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.recovery_code import RecoveryCode
@@ -29,7 +29,7 @@ class User(AbstractBaseUser):
     """A person, known by e-mail address. Never deleted: what they signed and did keeps naming them."""
 
     email = models.EmailField(unique=True)
-    name = models.CharField(max_length=150)
+    name = models.CharField(max_length=names.LONGEST, validators=[names.validate])
     phone = models.CharField(max_length=40, blank=True)
     timezone = models.CharField(max_length=60, default="UTC", validators=[timezones.validate])
     is_active = models.BooleanField(default=True)
@@ -187,7 +187,7 @@ class User(AbstractBaseUser):
             changes: `name`, `phone`, `timezone`.
 
         Raises:
-            InvalidInput: a value cannot be used.
+            InvalidInput: a value cannot be used, or the new name is another person's.
         """
         if unknown := changes.keys() - {"name", "phone", "timezone"}:
             raise TypeError(f"not to be edited here: {', '.join(sorted(unknown))}")
@@ -196,6 +196,8 @@ class User(AbstractBaseUser):
             setattr(self, field, value.strip())
         try:
             self.clean_fields(exclude={"password", "email"})
+            if self.name != before.get("name", self.name):
+                User.objects.require_no_namesake(self)
         except ValidationError as error:
             for field, value in before.items():
                 setattr(self, field, value)

@@ -13,6 +13,7 @@ from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.policies import member
 from deployctl.accounts.requests import person, stay
 from deployctl.numbers import how_many
+from deployctl.web.forms import add_to_form
 from deployctl.web.http import see_other
 
 
@@ -22,8 +23,7 @@ def account(request: HttpRequest) -> HttpResponse:
     """Show the page, or keep changed facts."""
     user = person(request)
     form = ProfileForm.of(user, request.POST or None)
-    if form.is_valid():
-        user.edit(by=user, **form.cleaned_data)
+    if form.is_valid() and add_to_form(form, lambda: user.edit(by=user, **form.cleaned_data) or user):
         messages.success(request, "Saved.")
         return see_other(request, reverse("accounts:account"))
     left = user.recovery_codes.unused().count()

@@ -19,6 +19,7 @@ from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.numbers import how_many
+from deployctl.web.forms import add_to_form
 from deployctl.web.http import see_other
 
 HISTORY_SHOWN = 15
@@ -83,8 +84,8 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
     """One person; keeps changed facts."""
     shown = get_object_or_404(User.objects.prefetch_related("grants"), pk=number)
     form = ProfileForm.of(shown, request.POST or None)
-    if form.is_valid():
-        shown.edit(by=person(request), **form.cleaned_data)
+    by = person(request)
+    if form.is_valid() and add_to_form(form, lambda: shown.edit(by=by, **form.cleaned_data) or shown):
         return _changed(request, shown, "Saved.")
     context = {
         "person": shown,
