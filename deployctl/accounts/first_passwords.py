@@ -12,7 +12,13 @@ import secrets
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
+
+from deployctl.audit import Action, Actor
+from deployctl.audit.models import Entry
+from deployctl.errors import Refusal
 
 if TYPE_CHECKING:
     from deployctl.accounts.models import User
@@ -32,7 +38,8 @@ PROVES_NOTHING = (
 )
 TOO_OLD = (
     "This password was handed to you more than {days} days ago and lets you in no more. Nothing was changed."
-    " Ask an administrator for a link to set your own, or whoever has the server for another password."
+    " Ask an administrator, who can give you another on your page under People, or whoever runs deployctl:"
+    " `deployctl user password {email}` on the server."
 )
 
 
@@ -54,4 +61,41 @@ def too_old(person: User) -> str:
     until = person.first_password_until
     if until is None or timezone.now() <= until:
         return ""
-    return TOO_OLD.format(days=dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT).days)
+    days = dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT).days
+    return TOO_OLD.format(days=days, email=person.email)
+
+
+def may_be_renewed(person: User) -> bool:
+    """Whether an administrator may give the person another: only who never had another way in.
+
+    Whoever has chosen a password before, or came by single sign-on, has an account that others must not take
+    over. What the audit log says of that cannot be undone, unlike the link to single sign-on.
+    """
+    if person.first_password_until is None or not person.is_active:
+        return False
+    chose = Q(action=Action.PASSWORD_CHANGED, actor_id=person.pk)
+    had_own_way = Entry.objects.about(person).filter(chose | Q(action=Action.PERSON_LINKED))
+    return not had_own_way.exists()
+
+
+@transaction.atomic
+def renew(person: User, *, by: Actor) -> str:
+    """Give a person who has not replaced the password that was handed over another such password.
+
+    Returns:
+        the new one, to show this once.
+
+    Raises:
+        Refusal: it is not for an administrator to give (`may_be_renewed`).
+    """
+    # The person may be choosing their own just now.
+    current: User = type(person).objects.select_for_update(no_key=True).get(pk=person.pk)
+    if not may_be_renewed(current):
+        raise Refusal(
+            f"{person.name} is disabled, or has had a password of their own or single sign-on: nobody gives"
+            " them a password here. Nothing was changed. Whoever runs deployctl can, on the server:"
+            f" deployctl user password {person.email}"
+        )
+    password = make()
+    current.change_password(password, by=by, handed_over=True)
+    return password

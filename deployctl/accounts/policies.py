@@ -4,10 +4,11 @@
     @step_up
     def drop_database(request): ...
 
-`public`, `identified`, `arriving`, `member`, `enrolled`, `operator`, `approver` and `administrator` set
-`view.policy`; `step_up` goes below one of the last four. They work on sync and async views. Who is not signed
-in is sent to sign in and back, or told so in the way the caller understands (htmx, event stream); who may not
-is told why (`NotAllowed`, 403), and for what takes a permission the refusal is audited.
+`public`, `identified`, `arriving`, `enrolling`, `member`, `enrolled`, `operator`, `approver` and
+`administrator` set `view.policy`; `step_up` goes below one of the last four. They work on sync and async
+views. Who is not signed in is sent to sign in and back, or told so in the way the caller understands (htmx,
+event stream); who may not is told why (`NotAllowed`, 403), and for what takes a permission the refusal is
+audited.
 """
 
 from __future__ import annotations
@@ -66,8 +67,16 @@ def identified(view: View) -> View:
 
 
 def arriving(view: View) -> View:
-    """A member, or would be one but for what the page is for: a password of their own, a second factor."""
+    """A member, or would be one but for a password of their own: for the page on which they choose it."""
     return _guard(view, "arriving", _require_arriving)
+
+
+def enrolling(view: View) -> View:
+    """A member, or would be one but for a second factor: for the pages on which they set it up.
+
+    The password comes first: whoever handed it over could otherwise add a factor of theirs.
+    """
+    return _guard(view, "enrolling", _require_enrolling)
 
 
 def member(view: View) -> View:
@@ -187,13 +196,21 @@ def _require_arriving(request: HttpRequest) -> HttpResponseBase | None:
     return None
 
 
-def _require_member(request: HttpRequest) -> HttpResponseBase | None:
+def _require_enrolling(request: HttpRequest) -> HttpResponseBase | None:
     answer = _require_arriving(request)
     if answer is not None:
         return answer
     user = cast("User", request.user)
     if user.first_password_until is not None and _came_by_password(request):
         return _send(request, reverse("account_change_password"), first_passwords.REPLACE_IT)
+    return None
+
+
+def _require_member(request: HttpRequest) -> HttpResponseBase | None:
+    answer = _require_enrolling(request)
+    if answer is not None:
+        return answer
+    user = cast("User", request.user)
     if settings.SECOND_FACTOR_FOR_ALL and not user.has_factor:
         return _send(request, reverse("accounts:factor"), ENROL_EVERYBODY)
     return None

@@ -11,7 +11,7 @@ from django.urls import include, path, re_path
 
 from deployctl.accounts.policies import arriving, identified, public
 from deployctl.accounts.views import account, factor, passkeys, people, sign_in, single_sign_on, tokens
-from deployctl.accounts.views.sign_in import counted, for_a_password
+from deployctl.accounts.views.sign_in import by_mail, counted, for_a_password
 
 signing_in = [
     path("login/", public(counted(allauth.login)), name="account_login"),
@@ -24,8 +24,12 @@ signing_in = [
         arriving(for_a_password(counted(allauth.password_change))),
         name="account_change_password",
     ),
-    path("password/reset/", public(counted(allauth.password_reset)), name="account_reset_password"),
-    path("password/reset/done/", public(allauth.password_reset_done), name="account_reset_password_done"),
+    path("password/reset/", public(by_mail(counted(allauth.password_reset))), name="account_reset_password"),
+    path(
+        "password/reset/done/",
+        public(by_mail(allauth.password_reset_done)),
+        name="account_reset_password_done",
+    ),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
         public(counted(allauth.password_reset_from_key)),
@@ -61,6 +65,7 @@ accounts = [
     path("people/<int:number>/permissions/", people.permissions, name="permissions"),
     path("people/<int:number>/suspension/", people.suspension, name="suspension"),
     path("people/<int:number>/invitation/", people.invitation, name="invitation"),
+    path("people/<int:number>/first-password/", people.first_password, name="first_password"),
     path("people/<int:number>/sessions/", people.person_sessions, name="person_sessions"),
     path("people/<int:number>/link/", people.person_link, name="person_link"),
     path("people/<int:number>/factor/", people.person_factor, name="person_factor"),

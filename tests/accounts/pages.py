@@ -16,7 +16,10 @@ async def async_page(request: HttpRequest) -> HttpResponse:
     return HttpResponse("async seen")
 
 
-POLICIES = ["public", "identified", "arriving", "member", "enrolled", "operator", "approver", "administrator"]
+POLICIES = [
+    *("public", "identified", "arriving", "enrolling", "member", "enrolled"),
+    *("operator", "approver", "administrator"),
+]
 
 urlpatterns = [
     path("async/", policies.operator(async_page)),

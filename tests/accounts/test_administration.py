@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from deployctl.accounts import invitations, refusals
+from deployctl.accounts.adapter import AccountAdapter
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.testing import enrol, sign_in
 from deployctl.audit import Action
@@ -260,3 +261,27 @@ def test_refusals_of_one_person_are_written_down_sixty_times_an_hour(
     noted = Entry.objects.filter(action=Action.ACCESS_REFUSED)
     assert noted.count() == 3
     assert "not written down" in noted.first().data["further"]
+
+
+def test_where_no_e_mail_is_set_up_a_forgotten_password_makes_no_link(
+    client: Client, dba: User, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    page = client.get("/account/password/reset/").content.decode()
+    assert "deployctl user password" in page
+    assert "<form" not in page
+    answer = client.post("/account/password/reset/", {"email": dba.email})
+    assert answer.status_code == 409
+    assert "No e-mail is set up" in answer.content.decode()
+    assert "on its way" not in client.get("/account/password/reset/done/").content.decode()
+    assert capsys.readouterr().out == ""
+
+
+def test_no_mail_of_a_page_is_written_where_nobody_reads_it(
+    dba: User, settings: Any, rf: RequestFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    context = {"person": dba, "by_name": "Ada", "url": "http://testserver/live-link/"}
+    request = rf.get("/")
+    AccountAdapter(request).send_mail("account/email/invitation", dba.email, context)
+    assert capsys.readouterr().out == ""

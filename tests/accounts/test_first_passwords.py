@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from deployctl.accounts.models import SignIn, User
+from deployctl import audit
+from deployctl.accounts.models import SignIn, TotpFactor, User
 from deployctl.accounts.models.sign_in import FirstFactor
+from deployctl.accounts.roles import Permission
 from deployctl.accounts.testing import sign_in
-from deployctl.audit import Machine
+from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
 from tests.people import PASSWORD
 
@@ -114,3 +117,87 @@ def test_one_that_is_shown_to_an_administrator_is_such_a_password(administrator:
     assert omar.first_password_until is not None
     page = office.get(f"/people/{omar.pk}/").content.decode()
     assert "has not replaced the password" in page
+
+
+FACTOR_PAGES = ["/account/factor/", "/account/passkeys/new/", "/account/passkeys/registration/"]
+
+
+@pytest.mark.parametrize("for_all", [False, True])
+def test_a_second_factor_comes_after_it_is_replaced(
+    client: Client, newcomer: User, settings: Any, *, for_all: bool
+) -> None:
+    settings.SECOND_FACTOR_FOR_ALL = for_all
+    newcomer.grant(Permission.OPERATOR, by=Machine("test"))
+    give_password(client, PASSWORD)
+    for page in FACTOR_PAGES:
+        assert client.post(page)["Location"].startswith(CHANGE)
+    assert not TotpFactor.objects.filter(user=newcomer).exists()
+    assert client.get("/operator/")["Location"].startswith(CHANGE)
+    assert client.get(CHANGE).status_code == 200
+
+    assert replace(client, PASSWORD, OWN).status_code == 302
+    assert client.get("/operator/")["Location"].startswith("/account/factor/")
+    assert client.get("/account/factor/").status_code == 200
+
+
+@pytest.fixture
+def office(administrator: User) -> Client:
+    browser = Client()
+    sign_in(browser, administrator)
+    return browser
+
+
+def expire() -> None:
+    User.objects.exclude(first_password_until=None).update(
+        first_password_until=timezone.now() - dt.timedelta(seconds=1)
+    )
+
+
+def test_an_administrator_gives_another_while_it_is_not_replaced(
+    client: Client, newcomer: User, office: Client, administrator: User
+) -> None:
+    expire()
+    assert "user password nell@example.org" in give_password(client, PASSWORD).content.decode()
+    page = office.get(f"/people/{newcomer.pk}/").content.decode()
+    assert "has expired" in page
+    assert "Give another first password" in page
+
+    shown = office.post(f"/people/{newcomer.pk}/first-password/")
+    assert "no-store" in shown["Cache-Control"]
+    new = re.search(r'id="first-password">([^<]+)<', shown.content.decode()).group(1)  # type: ignore[union-attr]
+    newcomer.refresh_from_db()
+    assert newcomer.check_password(new)
+    assert newcomer.first_password_until > timezone.now()  # type: ignore[operator]
+    entry = Entry.objects.about(newcomer).filter(action="password.changed").get()
+    assert entry.actor_id == administrator.pk
+    assert new not in office.get(f"/people/{newcomer.pk}/").content.decode()
+    assert give_password(client, new).status_code == 302
+    assert client.get("/member/")["Location"].startswith(CHANGE)
+
+
+def require_refused(office: Client, person: User) -> None:
+    before = User.objects.get(pk=person.pk).password
+    assert "Give another first" not in office.get(f"/people/{person.pk}/").content.decode()
+    answer = office.post(f"/people/{person.pk}/first-password/")
+    assert answer.status_code == 409
+    assert "Nothing was changed" in answer.content.decode()
+    assert User.objects.get(pk=person.pk).password == before
+
+
+def test_who_has_chosen_their_own_is_given_none_by_an_administrator(newcomer: User, office: Client) -> None:
+    newcomer.change_password(OWN, by=newcomer)
+    require_refused(office, newcomer)
+    newcomer.change_password(PASSWORD, by=Machine("command line"), handed_over=True)
+    require_refused(office, newcomer)
+    page = office.get(f"/people/{newcomer.pk}/").content.decode()
+    assert "deployctl user password nell@example.org" in page
+
+
+def test_who_came_by_single_sign_on_is_given_none_by_an_administrator(newcomer: User, office: Client) -> None:
+    audit.append(Action.PERSON_LINKED, by=Machine("test"), subject=newcomer, data={"issuer": "", "sub": "1"})
+    require_refused(office, newcomer)
+
+
+def test_who_is_disabled_is_given_none(newcomer: User, office: Client, administrator: User) -> None:
+    newcomer.disable(by=administrator)
+    require_refused(office, newcomer)

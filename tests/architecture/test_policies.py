@@ -9,17 +9,22 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 POLICIES = {
-    *("public", "identified", "arriving", "member", "enrolled"),
+    *("public", "identified", "arriving", "enrolling", "member", "enrolled"),
     *("operator", "approver", "administrator", "token"),
 }
 
-# What who has no password of their own yet, or no second factor where everybody needs one, sees nevertheless.
-ARRIVING = {
-    "account_change_password",
+# What who has no password of their own yet sees nevertheless.
+ARRIVING = {"account_change_password"}
+
+# What who has no second factor, where everybody needs one, sees nevertheless.
+ENROLLING = {
     "accounts:factor",
     "accounts:new_passkey",
     "accounts:passkey_registration",
 }
+
+# What asks for neither a permission nor a second factor.
+WEAK = {"public", "identified", "arriving", "enrolling", "member"}
 
 # What anybody may call without signing in, by name. Whoever adds to this list has thought about it.
 PUBLIC = {
@@ -70,13 +75,14 @@ def test_only_what_was_thought_about_is_public() -> None:
 
 def test_who_has_still_to_set_something_up_sees_the_pages_for_it_and_no_others() -> None:
     assert {name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "arriving"} == ARRIVING
+    assert {name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "enrolling"} == ENROLLING
 
 
 def test_nothing_is_asked_for_a_fresh_code_without_a_permission_or_a_factor() -> None:
     weak = [
         name
         for _, name, view in ADDRESSES
-        if getattr(view, "step_up", False) and view.policy in {"public", "identified", "arriving", "member"}  # type: ignore[attr-defined]
+        if getattr(view, "step_up", False) and view.policy in WEAK  # type: ignore[attr-defined]
     ]
     assert weak == []
 

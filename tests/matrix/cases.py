@@ -233,6 +233,7 @@ PEOPLE = [
     undo("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
     act("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
+    act("accounts:first_password", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:person_sessions", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:person_link", FRESH_ADMINISTRATOR, somebody),
     read("runs:person_roles", FRESH_ADMINISTRATOR, somebody),

@@ -21,7 +21,7 @@ from deployctl.accounts.forms import EnrolForm, FactorForm
 from deployctl.accounts.models import SignIn, TotpFactor
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.sign_in import SecondFactor
-from deployctl.accounts.policies import arriving, enrolled, identified, step_up
+from deployctl.accounts.policies import enrolled, enrolling, identified, step_up
 from deployctl.accounts.proof import kind_of, verify_factor
 from deployctl.accounts.requests import person, stay
 from deployctl.errors import DeployctlError, Refusal
@@ -32,7 +32,7 @@ SIGN_IN_AGAIN = (
 )
 
 
-@arriving
+@enrolling
 @never_cache
 @sensitive_post_parameters("code", "password")
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -14,7 +14,7 @@ from deployctl.accounts import passkeys, safe_next
 from deployctl.accounts.forms import PasskeyForm
 from deployctl.accounts.models import Passkey
 from deployctl.accounts.models.passkey_challenge import Purpose
-from deployctl.accounts.policies import arriving, enrolled, identified, step_up
+from deployctl.accounts.policies import enrolled, enrolling, identified, step_up
 from deployctl.accounts.requests import person, stay
 from deployctl.accounts.views.factor import (
     SIGN_IN_AGAIN,
@@ -30,7 +30,7 @@ from deployctl.web.http import see_other
 LONGEST_ABOUT = 64
 
 
-@arriving
+@enrolling
 @never_cache
 @sensitive_post_parameters("passkey")
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -58,7 +58,7 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/passkey_new.html", context, status=422 if form.errors else 200)
 
 
-@arriving
+@enrolling
 @never_cache
 @require_POST
 def registration(request: HttpRequest) -> HttpResponse:

@@ -98,6 +98,8 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
         "sign_ins": shown.sign_ins.open(),
         "may_invite": can_send() and shown.is_active,
         "invitation": invitations.standing(shown),
+        "is_password_too_old": bool(first_passwords.too_old(shown)),
+        "may_renew_password": first_passwords.may_be_renewed(shown),
         "history": Entry.objects.about(shown)[:HISTORY_SHOWN],
         "is_me": shown.pk == request.user.pk,
     }
@@ -141,6 +143,18 @@ def invitation(request: HttpRequest, number: int) -> HttpResponse:
         return see_other(request, _page(shown))
     invitations.withdraw(shown, by=person(request))
     return _changed(request, shown, f"The link that {shown.name} was sent leads nowhere now.")
+
+
+@administrator
+@step_up
+@never_cache
+@require_POST
+def first_password(request: HttpRequest, number: int) -> HttpResponse:
+    """Give the person another first password, and show it, this once."""
+    shown = get_object_or_404(User, pk=number)
+    password = first_passwords.renew(shown, by=person(request))
+    context = {"person": shown, "password": password, "again": True}
+    return render(request, "accounts/person_added.html", context)
 
 
 @administrator

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from deployctl.accounts import attempts, passkeys, safe_next
 from deployctl.accounts.forms import FactorForm, RecoveryCodeForm
+from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.recovery_code import FEW
@@ -60,6 +61,19 @@ def for_a_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not cast("User", request.user).has_usable_password():
             raise Refusal(NOTHING_TO_CHANGE)
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def by_mail(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Around django-allauth's pages that send a link: where e-mail reaches nobody, say what to do instead."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not can_send():
+            status = 409 if request.method == "POST" else 200
+            return render(request, "account/password_reset_without_mail.html", status=status)
         return view(request, *args, **kwargs)
 
     return guarded
