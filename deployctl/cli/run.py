@@ -108,14 +108,15 @@ def _request(operation: type[Operation], target: str, params: dict[str, Any], *,
     try:
         found = Target.objects.called(target)
         asked = confirming.question(found, operation)
-        # Where two people consent in the browser, the question is put to them.
-        meant = yes or asked is None or asked.needs_second_person or _is_meant(asked.says)
+        # Where two people consent in the browser, the question is put to them, and the name is exact.
+        exact = asked is not None and asked.needs_second_person
+        meant = yes or asked is None or exact or _is_meant(asked.says)
         return Run.request(
             target=found,
             kind=operation.kind,
             params=params,
             by=Machine(f"command line: {getpass.getuser()}"),
-            typed_name=found.name if meant else "",  # it was typed, as --target, in whatever case
+            typed_name=(target if exact else found.name) if meant else "",  # it was typed, as --target
         )
     except (Refusal, NotAllowed) as error:
         raise Refused(error.sentence) from error
