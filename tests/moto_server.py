@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from deployctl.embedded.ports import remembered_port
+from tests.processes import free_port, listens
 from tests.waiting import until
 
 
 @pytest.fixture(scope="session")
-def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def moto_server() -> Iterator[str]:
     """Its address."""
-    # Not one that the system hands out: somebody else may be given it before the server listens.
-    port = remembered_port(tmp_path_factory.mktemp("moto") / "port", wanted=None, what="moto")
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-
-        def listens() -> bool:
-            assert server.poll() is None
-            with socket.socket() as knocking:
-                return knocking.connect_ex(("127.0.0.1", port)) == 0
-
-        until(listens)
+        until(lambda: listens(server, port))
         yield f"http://127.0.0.1:{port}"
     finally:
         server.kill()

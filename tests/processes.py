@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def free_port() -> int:
         if is_free(port):
             return port
     raise AssertionError("No port is free.")
+
+
+def listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether a server that was started takes connections by now; fails when it has ended instead."""
+    assert process.poll() is None, f"the server on port {port} ended"
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from deployctl.embedded.ports import remembered_port
 from deployctl.operations.kinds.analyze import Analyze
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.connect import Connect
@@ -27,6 +26,7 @@ from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason,
 from tests.places import open_to_all
 from tests.postgres.lines import Line, line
 from tests.postgres.test_connection import reason_for, spec_with
+from tests.processes import free_port, listens
 from tests.waiting import until
 
 # There .make/find-pgbouncer installs it.
@@ -46,8 +46,7 @@ def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path
         if MUST_BE_THERE:
             pytest.fail("PgBouncer could not be installed; see what .make/find-pgbouncer says.")
         pytest.skip("PgBouncer is not installed. Install it to have real poolers tested.")
-    # Not one that the system hands out: somebody else may be given it before PgBouncer listens.
-    port = remembered_port(tmp_path / "port", wanted=None, what="PgBouncer")
+    port = free_port()
     (tmp_path / "users").write_text(f'"{shop.user}" "{shop.password}"\n')
     (tmp_path / "ini").write_text(
         f"[databases]\n* = host={shop.host} port={shop.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
@@ -62,7 +61,7 @@ def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path
         open_to_all(tmp_path)
     process = subprocess.Popen([program, "-q", tmp_path / "ini"], user=user, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: _listens(port, process))
+        until(lambda: listens(process, port))
         yield replace(shop, port=port)
     finally:
         process.kill()
@@ -79,12 +78,6 @@ def _exists(name: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None, "PgBouncer ended"
-    with socket.socket() as knocking:
-        return knocking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_real_pooler_is_recognised_whatever_its_mode_and_nothing_of_ours_stays_with_it(

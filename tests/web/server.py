@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tests.processes import end, free_port
+from tests.processes import end, free_port, listens
+from tests.waiting import until
 
 READY_WITHIN_S = 90
 ANSWERS_WITHIN_S = 60
@@ -77,20 +76,7 @@ def running(
     argv += ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]
     process = subprocess.Popen(argv, env=dict(environment))
     try:
-        _wait_until_ready(process, port)
+        until(lambda: listens(process, port), READY_WITHIN_S)
         yield port
     finally:
         end(process)
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "uvicorn ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("uvicorn did not start")

@@ -48,12 +48,6 @@ class RunConsent(RunRow):
         return two_people.PEOPLE - (1 if self.requested_by_id is not None else 0)
 
     @property
-    def overwrites(self) -> str:
-        """What of the target is lost by it, as a sentence; empty where nothing is."""
-        known = catalogue().get(self.kind)
-        return known.overwrites.format(target=self.target.name) if known else ""
-
-    @property
     def after_consent(self) -> str:
         """What comes of the next consent, as a sentence."""
         if self.consents_missing == 1:

@@ -162,6 +162,8 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
     user = person(request)
     operates = may_operate(user)
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}
+    may_repeat = operates and ended_badly and _is_repeatable(run)
+    asked_of = catalogue().get(run.kind) if may_repeat or run.is_waiting else None
     return {
         "run": run,
         "steps": run.steps.all(),
@@ -171,8 +173,8 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "may_answer": run.is_waiting and Run.objects.waiting_for(user).filter(pk=run.pk).exists(),
         "answers": run.consents.all(),
         "chosen": _chosen(run) if run.is_waiting else None,
-        "may_repeat": (may_repeat := operates and ended_badly and _is_repeatable(run)),
-        "question": confirming.question(run.target, run.operation) if may_repeat else None,
+        "may_repeat": may_repeat,
+        "question": confirming.question(run.target, asked_of) if asked_of else None,
         "decision_form": DecisionForm(),
     }
 
