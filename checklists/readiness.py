@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from django.urls import reverse
 from django.utils import timezone
 
+from checklists import hooks
 from checklists.models import Deployment, Item, ItemState
 from checklists.models.stage import Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE, why_frozen
@@ -39,42 +41,9 @@ class Waiting:
     url: str
 
 
-Source = Callable[[Mapping[Deployment, str]], Iterable[tuple[Deployment, Blocker]]]
-WaitingSource = Callable[[User], Iterable[Waiting]]
-SignedSource = Callable[[Deployment], Iterable[str]]
-_sources: list[Source] = []
-_waiting: list[WaitingSource] = []
-_signed: list[SignedSource] = []
-
-
-def register(source: Source) -> Source:
-    """Have another floor add blockers of its own, for all deployments that are asked for at once.
-
-    Called with the key of the gate by deployment: `pre`, `post` or `closure` (what closing waits for).
-    Answers with each blocker beside its deployment. May be used as a decorator.
-    """
-    if source not in _sources:
-        _sources.append(source)
-    return source
-
-
-def register_waiting(source: WaitingSource) -> WaitingSource:
-    """Have another floor say what waits on a person, such as a signature. May be used as a decorator."""
-    if source not in _waiting:
-        _waiting.append(source)
-    return source
-
-
-def register_signed(source: SignedSource) -> SignedSource:
-    """Have another floor say which gates, by key, bear a signature that a change would withdraw."""
-    if source not in _signed:
-        _signed.append(source)
-    return source
-
-
 def signed_stages(deployment: Deployment) -> frozenset[Stage]:
     """The stages of which somebody has signed what they record, be it the only one of three so far."""
-    keys = {key for source in _signed for key in source(deployment)}
+    keys = {key for found in hooks.signed_gates.collect(deployment) for key in found}
     return frozenset(stage for key in keys for stage in COVERED_BY.get(key, ()))
 
 
@@ -92,8 +61,8 @@ def refuse_unwarned(deployment: Deployment, stage: str, *, was_warned: bool) -> 
 
 
 def waiting_on(user: User) -> list[Waiting]:
-    """What waits on a person besides items: everything that the registered sources name."""
-    return [waiting for source in _waiting for waiting in source(user)]
+    """Return what waits for a person besides items."""
+    return list(chain.from_iterable(hooks.pending_actions.collect(user)))
 
 
 def blockers(deployment: Deployment, gate_key: str) -> list[Blocker]:
@@ -110,7 +79,7 @@ def of_people(deployment: Deployment) -> list[Blocker]:
     found = {
         blocker.sentence: blocker
         for key in COVERED_BY
-        for _, blocker in _from_sources({deployment: key})
+        for _, blocker in _from_handlers({deployment: key})
         if blocker.is_of_people
     }
     return list(found.values())
@@ -152,7 +121,7 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
             [run for run in unknown if run.target_id == deployment.target_id],
             outdated.get(deployment.pk, []),
         )
-    for deployment, blocker in _from_sources({each: gates[each.pk] for each in asked}):
+    for deployment, blocker in _from_handlers({each: gates[each.pk] for each in asked}):
         found[deployment.pk].append(blocker)
     return found
 
@@ -174,7 +143,7 @@ def judge(
         outdated: its items that are done on the strength of a proof whose time is over.
     """
     found = _of_checklist(deployment, gate_key, unsettled, running, unknown, outdated)
-    return found + [blocker for _, blocker in _from_sources({deployment: gate_key})]
+    return found + [blocker for _, blocker in _from_handlers({deployment: gate_key})]
 
 
 def _of_checklist(
@@ -200,9 +169,8 @@ def _of_checklist(
     return found + [_of_unknown_run(run) for run in unknown]
 
 
-def _from_sources(asked: Mapping[Deployment, str]) -> Iterator[tuple[Deployment, Blocker]]:
-    for source in _sources:
-        yield from source(asked)
+def _from_handlers(asked: Mapping[Deployment, str]) -> Iterator[tuple[Deployment, Blocker]]:
+    return chain.from_iterable(hooks.gate_blockers.collect(asked))
 
 
 def _runs_in_progress(deployments: Iterable[Deployment]) -> dict[int, Run]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from checklists import runs
+from checklists import handlers
 
 
 @shared_task(name="checklists.tasks.settle")
 def settle() -> None:
     """Settle proofs whose runs ended unheard."""
-    runs.settle_left()
+    handlers.settle_left()

@@ -6,12 +6,10 @@ from django.apps import AppConfig
 
 
 class SignoffConfig(AppConfig):
-    """Registers the gates with the deployments below."""
+    """Adds gates and signatures to deployments."""
 
     name = "signoff"
 
     def ready(self) -> None:
-        """Hear of new deployments and of changes to what was signed."""
-        from signoff import reactions
-
-        reactions.register()
+        """Connect the handlers."""
+        from signoff import handlers  # noqa: F401

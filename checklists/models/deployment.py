@@ -14,7 +14,7 @@ from django.db import models, transaction
 from django.db.models import F, Func, Q, Value
 from django.urls import reverse
 
-from checklists import listeners
+from checklists import hooks
 from checklists.actors import user_of
 from checklists.models import editing
 from checklists.models.editing import Changes
@@ -150,7 +150,7 @@ class Deployment(Journey):
                 f"{template_version} is a draft. Nothing was created; publish it, or choose another."
             )
         parsed = template_version.parsed()
-        listeners.on_creating.tell(template_version, parsed)
+        hooks.deployment_requested.send(template_version, parsed)
         with transaction.atomic():
             deployment = cls(
                 title=title,
@@ -172,7 +172,7 @@ class Deployment(Journey):
             StateChange.objects.create(
                 deployment=deployment, to_state=deployment.state, by_name=actor_name(by)
             )
-            listeners.on_created.tell(deployment, parsed, by)
+            hooks.deployment_created.send(deployment, parsed, by)
             deployment.record(
                 Action.DEPLOYMENT_CREATED,
                 by,

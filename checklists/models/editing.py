@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from checklists import listeners
+from checklists import hooks
 from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
 from checklists.models.turns import stage_of_plan
 from checklists.texts import checked_plan, checked_title, unified
@@ -78,7 +78,7 @@ def edit(
     if covered:
         stage = stage_of_plan(deployment.state)
         refuse_unwarned(deployment, stage, was_warned=may_withdraw)
-        listeners.on_record_change.tell(deployment, by, "; ".join(covered), stage)
+        hooks.record_changed.send(deployment, by, "; ".join(covered), stage)
     deployment.record(
         Action.DEPLOYMENT_EDITED,
         by,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from django.db import models
 from django.utils import timezone
 
-from checklists import listeners
+from checklists import hooks
 from checklists.actors import user_of
 from checklists.models.item_queries import ItemQuerySet
 from checklists.models.item_refusals import how_it_stands
@@ -79,10 +79,10 @@ class ItemSteps(models.Model):
         )
 
     def _tell(self, by: Actor, action: Action, what: str, **data: object) -> None:
-        """Let parents follow, tell listeners, append the audit entry, announce what pages show of it."""
+        """Let parents follow, notify handlers, append the audit entry, announce what pages show of it."""
         above = list(self._lead_parents())
         stage = self.section.stage
-        listeners.on_record_change.tell(self.deployment, by, f"“{self}” {what}", stage)
+        hooks.record_changed.send(self.deployment, by, f"“{self}” {what}", stage)
         self._audit(action, by, {key: value for key, value in data.items() if value != ""})
         for parent in (parent for parent, moved in above if moved):
             parent._audit(Action.ITEM_FOLLOWED, by, {"state": parent.state, "after": str(self)})

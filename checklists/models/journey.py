@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from django.db import models, transaction
 from django.utils import timezone
 
-from checklists import listeners
+from checklists import hooks
 from checklists.models.approved import refuse_another_database
 from checklists.models.item_refusals import refuse_busy_target
 from checklists.models.queries import DeploymentQuerySet
@@ -99,7 +99,7 @@ class Journey(models.Model):
             refuse_another_database(cast("Deployment", self))
             with self.changing() as current:
                 # Whatever changes the record tells so at once; should anything have escaped, it ends here.
-                listeners.on_record_change.tell(current, by, "the record is not the approved one", Stage.PRE)
+                hooks.record_changed.send(current, by, "the record is not the approved one", Stage.PRE)
         now = timezone.now()
         if not self.window_start <= now <= self.window_end:
             outside = "before the window opens" if now < self.window_start else "after the window closed"
@@ -238,7 +238,7 @@ class Journey(models.Model):
                 by_name=actor_name(by),
                 reason=reason.strip(),
             )
-            listeners.on_state_change.tell(current, by, before.value, after.value)
+            hooks.state_changed.send(current, by, before.value, after.value)
             self.record(action, by, before=before.value, after=after.value, reason=reason.strip())
             self.announce()
 

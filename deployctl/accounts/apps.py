@@ -6,8 +6,8 @@ class AccountsConfig(AppConfig):
     label = "accounts"
 
     def ready(self) -> None:
-        """Have administrators told of a broken audit chain."""
+        """Notify administrators when the audit chain is broken."""
         from deployctl.accounts import notices
-        from deployctl.audit import listeners
+        from deployctl.audit.hooks import chain_broken
 
-        listeners.on_broken(notices.on_commit)
+        chain_broken.connect(notices.on_commit)

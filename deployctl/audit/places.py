@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 
 import rfc8785
 from django.utils import timezone
 
-from deployctl.audit import keys, sealing
+from deployctl.audit import hooks, keys, sealing
 from deployctl.audit.models.signed_head import SCHEMA, SignedHead
 from deployctl.audit.verification import Head
 from deployctl.errors import DeployctlError
@@ -41,22 +41,13 @@ class Place(Protocol):
         """Every key that begins so, with its size in bytes."""
 
 
-Opener = Callable[[], Sequence[Place]]
-_openers: list[Opener] = []
-
-
-def register(opener: Opener) -> None:
-    """Say how the places are opened; done by the project, which knows the settings and the stores."""
-    _openers[:] = [opener]
-
-
 def places() -> list[Place]:
     """The configured places.
 
     Raises:
         DeployctlError: the configuration cannot be used.
     """
-    return [place for opener in _openers for place in opener()]
+    return [place for opened in hooks.anchor_stores.collect() for place in opened]
 
 
 @dataclass

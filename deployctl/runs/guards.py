@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from deployctl.accounts.models import User
 from deployctl.errors import NotAllowed, Refusal
-from deployctl.runs import refusals, two_people
+from deployctl.runs import hooks, refusals, two_people
 from deployctl.runs.permissions import may_operate
 
 if TYPE_CHECKING:
     from deployctl.runs.models import Run
 
-_Guard = TypeVar("_Guard", bound="Callable[[Run], object]")
-_on_claim: list[Callable[[Run], object]] = []
-
-
-def on_claim(guard: _Guard) -> _Guard:
-    """Have a function called with each claimed run before anything is done; it may raise `Refusal`.
-
-    May be used as a decorator.
-    """
-    if guard not in _on_claim:
-        _on_claim.append(guard)
-    return guard
-
 
 def check_claim(run: Run) -> None:
-    """Ask our own guard and every registered one.
+    """Check what a claim needs, then notify the handlers of `run_claimed`.
 
     Raises:
         Refusal, NotAllowed: with the reason; nothing was done.
@@ -47,5 +33,4 @@ def check_claim(run: Run) -> None:
     if reason := refusals.why_not(run.target, run.operation, authority=run.authority):
         raise Refusal(f"{reason} Nothing was done.")
     two_people.refuse_too_few(run)
-    for guard in _on_claim:
-        guard(run)
+    hooks.run_claimed.send(run)

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import redis
 from asgiref.sync import sync_to_async
@@ -22,6 +22,7 @@ from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
+from deployctl.web.hooks import channel_permission
 from deployctl.web.live_hub import Hub, Subscription, topic
 
 logger = logging.getLogger(__name__)
@@ -38,20 +39,8 @@ ASK_AGAIN_S = 5.0
 SILENT_AFTER_FAILURE_S = 5.0
 
 Piece = TypeVar("Piece", str, bytes)
-MayWatch = Callable[[Any, str], bool]
 
-_may_watch: dict[str, MayWatch] = {}
 _silent_until = 0.0
-
-
-def register_channel(prefix: str, may_watch: MayWatch) -> None:
-    """Declare a kind of channel.
-
-    Args:
-        prefix: the part before the colon, such as `run` of `run:3`.
-        may_watch: called in a thread with the user and the part after the colon ("" where there is none).
-    """
-    _may_watch[prefix] = may_watch
 
 
 def announce(channel: str, *fragment_ids: str) -> None:
@@ -150,9 +139,8 @@ def _ask(goes_on: Callable[[], bool]) -> bool:
 
 def _may_watch_all(user: AbstractBaseUser, channels: list[str]) -> bool:
     for channel in channels:
-        prefix, _, rest = channel.partition(":")
-        may_watch = _may_watch.get(prefix)
-        if may_watch is None or not may_watch(user, rest):
+        kind, _, key = channel.partition(":")
+        if not any(channel_permission.collect(user, kind, key)):
             return False
     return True
 

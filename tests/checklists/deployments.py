@@ -101,9 +101,9 @@ def finish(run: Run, state: RunState, summary: str = "It went well.") -> None:
     """End a run as its worker would, without one."""
     from django.db import transaction
 
-    from deployctl.runs import listeners
+    from deployctl.runs import hooks
 
     with transaction.atomic():
         Run.objects.filter(pk=run.pk).update(state=state, summary=summary)
         run.refresh_from_db()
-        listeners.tell_finished(run)
+        hooks.run_finished.send(run)

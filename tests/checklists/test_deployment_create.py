@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from checklists import listeners
+from checklists import hooks
 from checklists.models import Deployment, Item, Section, TemplateVersion
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
@@ -60,14 +60,11 @@ def test_the_whole_production_checklist_becomes_items(target: Target, dba: User)
 def test_creating_is_audited_and_told(target: Target, version: TemplateVersion, dba: User) -> None:
     heard = []
 
-    def listener(made: Deployment, parsed: object, by: object) -> None:
+    def handler(made: Deployment, parsed: object, by: object) -> None:
         heard.append((made.pk, by, made.checklist.sections.count()))
 
-    listeners.on_created(listener)
-    try:
+    with hooks.deployment_created.connected(handler):
         made = plan(target, version, [(dba, Role.DBA)], by=dba)
-    finally:
-        listeners.on_created.forget(listener)
     assert heard == [(made.pk, dba, 4)]
     assert Entry.objects.filter(action="deployment.created", deployment_id=made.pk, actor=dba).exists()
     assert made.state_changes.get().to_state == "planning"

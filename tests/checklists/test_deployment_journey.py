@@ -7,7 +7,7 @@ import threading
 import pytest
 from django.db import connection
 
-from checklists import listeners
+from checklists import hooks
 from checklists.models import Deployment, DeploymentState, Item, ItemState
 from checklists.models.state import MOVES
 from deployctl.accounts.models import User
@@ -51,14 +51,11 @@ def test_every_verb_moves_from_its_states_and_is_refused_in_all_others(
 def test_a_move_leaves_an_audit_entry_and_is_told(deployment: Deployment, dba: User) -> None:
     heard: list[tuple[str, str]] = []
 
-    def listener(_deployment: Deployment, _by: object, before: str, after: str) -> None:
+    def handler(_deployment: Deployment, _by: object, before: str, after: str) -> None:
         heard.append((before, after))
 
-    listeners.on_state_change(listener)
-    try:
+    with hooks.state_changed.connected(handler):
         deployment.cancel(dba, "Not this week.")
-    finally:
-        listeners.on_state_change.forget(listener)
     assert heard == [("planning", "cancelled")]
     entry = Entry.objects.get(action="deployment.cancelled")
     assert entry.actor == dba
@@ -160,12 +157,11 @@ def test_editing_says_what_changed_and_moves_due_times(deployment: Deployment, d
 
     heard: list[tuple[str, str]] = []
 
-    def listener(_deployment: Deployment, _by: object, what: str, stage: str) -> None:
+    def handler(_deployment: Deployment, _by: object, what: str, stage: str) -> None:
         heard.append((what, stage))
 
-    listeners.on_record_change(listener)
     day = timedelta(days=1)
-    try:
+    with hooks.record_changed.connected(handler):
         changed = deployment.edit(
             dba,
             window_start=deployment.window_start + day,
@@ -173,8 +169,6 @@ def test_editing_says_what_changed_and_moves_due_times(deployment: Deployment, d
             title="Another title",
             rollback_plan="Another plan.",
         )
-    finally:
-        listeners.on_record_change.forget(listener)
     assert [phrase.split()[0] for phrase in changed] == ["title", "window", "rollback"]
     assert heard == [("; ".join(changed), "pre")]
     assert item(deployment, "Server").due_at == deployment.window_start - timedelta(weeks=1)

@@ -7,9 +7,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from checklists.handlers import settle_left
 from checklists.models import Deployment, Item, ItemState
 from checklists.readiness import blockers
-from checklists.runs import settle_left
 from deployctl.accounts.models import User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.guards import check_claim

@@ -9,7 +9,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from checklists import listeners
+from checklists import hooks
 from checklists.models import Deployment, Item, ItemState, Section
 from deployctl.accounts.models import User
 from deployctl.audit.models import Entry
@@ -223,12 +223,8 @@ def test_a_refused_file_leaves_nothing_on_disk(
 
     with pytest.raises(NotAllowed):
         item(deployment, "Server").add_proof(outsider, "file", file=SimpleUploadedFile("a.txt", b"a"))
-    listeners.on_record_change(refuse)
-    try:
-        with pytest.raises(Refusal, match="No"):
-            item(deployment, "Server").add_proof(dba, "file", file=SimpleUploadedFile("a.txt", b"a"))
-    finally:
-        listeners.on_record_change.forget(refuse)
+    with hooks.record_changed.connected(refuse), pytest.raises(Refusal, match="No"):
+        item(deployment, "Server").add_proof(dba, "file", file=SimpleUploadedFile("a.txt", b"a"))
     assert not [path for path in own_files.rglob("*") if path.is_file()]
     assert not item(deployment, "Server").proofs.exists()
     kept = item(deployment, "Server").add_proof(dba, "file", file=SimpleUploadedFile("a.txt", b"a"))
@@ -254,11 +250,10 @@ def test_nothing_changes_in_a_closed_deployment(deployment: Deployment, dba: Use
 def test_every_change_of_the_record_is_told_with_its_stage(deployment: Deployment, dba: User) -> None:
     heard: list[tuple[str, str]] = []
 
-    def listener(_deployment: Deployment, _by: object, what: str, stage: str) -> None:
+    def handler(_deployment: Deployment, _by: object, what: str, stage: str) -> None:
         heard.append((what, stage))
 
-    listeners.on_record_change(listener)
-    try:
+    with hooks.record_changed.connected(handler):
         promise = item(deployment, "Server")
         promise.complete(dba)
         promise.undo(dba)
@@ -266,8 +261,6 @@ def test_every_change_of_the_record_is_told_with_its_stage(deployment: Deploymen
         promise.unwaive(dba)
         promise.add_proof(dba, "note", text="Seen.")
         item(deployment, "Looked").complete(dba)
-    finally:
-        listeners.on_record_change.forget(listener)
     assert heard == [
         ("“Server is there” ticked", "pre"),
         ("“Server is there” opened again", "pre"),

@@ -19,7 +19,7 @@ from deployctl.audit import Machine
 from deployctl.errors import Refusal
 from deployctl.postgres.connection import connect
 from deployctl.postgres.queries import activity, advisory
-from deployctl.runs import guards, listeners
+from deployctl.runs import hooks
 from deployctl.runs.execution import dispatcher, reaper, supervisor
 from deployctl.runs.execution.masking import MASK
 from deployctl.runs.models import LeaseLost, Run, RunState, StepState, Target
@@ -263,29 +263,32 @@ def test_permission_is_asked_for_again_when_a_worker_takes_the_run(real_target: 
     assert "Dana Baker may no longer start operations" in run.summary
 
 
-def test_a_guard_of_a_higher_floor_may_refuse(
-    real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_handler_may_refuse_a_claimed_run(real_target: Target, executed: Executed) -> None:
     def refuse(_run: Run) -> None:
         raise Refusal("The deployment was halted meanwhile.")
 
-    monkeypatch.setattr(guards, "_on_claim", [refuse])
+    with hooks.run_claimed.connected(refuse):
+        assert executed(real_target, "look").summary == "The deployment was halted meanwhile."
 
-    assert executed(real_target, "look").summary == "The deployment was halted meanwhile."
 
-
-def test_listeners_hear_of_the_end_and_cannot_prevent_it(
-    real_target: Target, executed: Executed, monkeypatch: pytest.MonkeyPatch
+def test_a_failing_handler_cannot_keep_a_run_from_ending(
+    real_target: Target, executed: Executed, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[str] = []
 
-    def stumble(_run: Run) -> None:
+    def fail(run: Run) -> None:
+        Run.objects.filter(pk=run.pk).update(summary="Overwritten.")
         raise ZeroDivisionError
 
-    monkeypatch.setattr(listeners, "_on_finish", [stumble, lambda run: heard.append(run.state)])
+    def hear(run: Run) -> None:
+        heard.append(run.state)
 
-    assert executed(real_target, "look").state == RunState.SUCCEEDED
-    assert heard == [RunState.SUCCEEDED]
+    with hooks.run_finished.connected(fail), hooks.run_finished.connected(hear):
+        run = executed(real_target, "look")
+
+    assert (run.state, heard) == (RunState.SUCCEEDED, [RunState.SUCCEEDED])
+    assert run.summary != "Overwritten."
+    assert "of run_finished failed" in caplog.text
 
 
 def test_a_queued_run_that_nobody_heard_of_is_told_again(

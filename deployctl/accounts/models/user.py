@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django_otp.models import Device
 
 from deployctl import audit
-from deployctl.accounts import attempts, first_passwords, listeners, names, notices, timezones
+from deployctl.accounts import attempts, first_passwords, hooks, names, notices, timezones
 from deployctl.accounts.managers import UserManager
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.recovery_code import RecoveryCode
@@ -206,7 +206,7 @@ class User(AbstractBaseUser):
         if after != before:
             self.save(update_fields=list(changes))
             if self.name != before.get("name", self.name):
-                listeners.on_rename.tell(self, by, before["name"])
+                hooks.person_renamed.send(self, by, before["name"])
             audit.append(Action.PERSON_EDITED, by=by, subject=self, data={"before": before, "after": after})
 
     @transaction.atomic

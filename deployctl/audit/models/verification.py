@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models, transaction
 
 from deployctl import audit
-from deployctl.audit import listeners, verification
+from deployctl.audit import hooks, verification
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name
 from deployctl.audit.verification import Head
@@ -50,7 +50,7 @@ class VerificationManager(models.Manager["Verification"]):
                 },
             )
             if not result.ok:
-                listeners.on_broken.tell(entry)
+                hooks.chain_broken.send(entry)
         return row
 
 

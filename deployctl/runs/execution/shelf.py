@@ -14,7 +14,7 @@ from deployctl.audit.actions import Action
 from deployctl.operations.base import Outcome
 from deployctl.operations.offsite import CopyResult
 from deployctl.operations.retention import KeptBackup, Policy
-from deployctl.runs import listeners, references
+from deployctl.runs import hooks, references
 from deployctl.runs.models import Backup, Copy, Run
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.retention import Retention, kept_backups, kept_physical_backups
@@ -75,7 +75,7 @@ class RunShelf:
     def _settle(self, part: Outcome) -> None:
         self._run.renew()
         # As at the end of a run: the rows of others are locked before the first entry of the audit chain.
-        listeners.on_ending.tell(self._run)
+        hooks.run_ending.send(self._run)
         Backup.settle(self._run, part.artefact, trust=part.trust, database_oid=part.database_oid)
 
     def stores(self) -> Mapping[str, Store]:

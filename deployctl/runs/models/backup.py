@@ -14,7 +14,7 @@ from deployctl.errors import Refusal
 from deployctl.operations import archive
 from deployctl.operations.archive import Archive
 from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
-from deployctl.runs import listeners
+from deployctl.runs import hooks
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
@@ -152,7 +152,7 @@ class Backup(models.Model):
             seen = Target.objects.filter(pk=run.target_id, database_oid__isnull=False)
             if seen.update(database_oid=database_oid):
                 what = f"run {run.pk} ({run.kind}) put another database in its place"
-                listeners.on_target_change.tell(run.target, WORKER, what)
+                hooks.target_changed.send(run.target, WORKER, what)
 
     @classmethod
     def raise_trust(cls, run: Run, reached: Mapping[str, Sequence[str]]) -> None:

@@ -13,7 +13,7 @@ from deployctl.audit import Actor, actor_name, actor_user
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.registry import operation
-from deployctl.runs import confirming, listeners, refusals, two_people
+from deployctl.runs import confirming, hooks, refusals, two_people
 from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
 from deployctl.runs.models.run_consent import RunConsent
 from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
@@ -221,10 +221,10 @@ class Run(RunConsent):
         self.write(state=state, summary=summary, facts=facts or {}, finished_at=Now(), **AT_REST)
         self.refresh_from_db()
         self.steps.end_with(state)
-        listeners.on_ending.tell(self)
+        hooks.run_ending.send(self)
         record()
-        # The audit comes last: its chain is one lock for everybody, and listeners lock their own rows first.
-        listeners.tell_finished(self)
+        # The audit comes last: its chain is one lock for everybody, and handlers lock their own rows first.
+        hooks.run_finished.send(self)
         self._audit(action, by=WORKER, data={"summary": summary})
         self.announce()
 
@@ -249,7 +249,7 @@ class Run(RunConsent):
             **who,
         ):
             self.refresh_from_db()
-            listeners.tell_finished(self)
+            hooks.run_finished.send(self)
             self._audit(Action.RUN_CANCELLED, by=by)
         elif asked.filter(state=RunState.RUNNING).update(**who):
             self.refresh_from_db()
@@ -292,6 +292,6 @@ class Run(RunConsent):
             by=cast("Any", actor_user(by)),
             by_name=actor_name(by),
         )
-        listeners.tell_finished(self)
+        hooks.run_finished.send(self)
         self._audit(Action.RUN_DECIDED, by=by, data={"outcome": outcome, "note": note.strip()})
         self.announce()

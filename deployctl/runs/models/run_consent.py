@@ -11,7 +11,7 @@ from deployctl.audit import Actor, Machine, actor_name
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations import catalogue
-from deployctl.runs import confirming, listeners, refusals, two_people
+from deployctl.runs import confirming, hooks, refusals, two_people
 from deployctl.runs.models.run_row import RunRow
 from deployctl.runs.models.run_states import RunState
 from deployctl.runs.permissions import require_operator
@@ -166,7 +166,7 @@ class RunConsent(RunRow):
             state=RunState.CANCELLED, finished_at=Now(), summary=summary
         )
         self.refresh_from_db()
-        listeners.tell_finished(self._run)
+        hooks.run_finished.send(self._run)
 
 
 def why_not_answered(run: Run) -> str:

@@ -18,7 +18,7 @@ from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
-from deployctl.runs import listeners, references
+from deployctl.runs import hooks, references
 from deployctl.runs.models.environment import Environment
 from deployctl.runs.models.target_queries import TargetQuerySet
 from deployctl.runs.permissions import require_administrator
@@ -137,7 +137,7 @@ class Target(models.Model):
         self.save(update_fields=[*(before.keys() - {"name"}), "system_identifier", "database_oid"])
         if changed := [field for field in IDENTIFYING if before[field] != getattr(self, field)]:
             what = ", ".join(changed).replace("_", " ")
-            listeners.on_target_change.tell(self, by, f"{what} changed")
+            hooks.target_changed.send(self, by, f"{what} changed")
         audit.append(
             Action.TARGET_EDITED, by=by, subject=self, data={"before": before, "after": self.facts()}
         )
@@ -278,7 +278,7 @@ class Target(models.Model):
         is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
         self.refresh_from_db(fields=list(found))
         if is_first:
-            listeners.on_target_change.tell(self, LOOK, "its database was seen for the first time")
+            hooks.target_changed.send(self, LOOK, "its database was seen for the first time")
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
     def facts(self) -> dict[str, str]:

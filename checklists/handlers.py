@@ -1,18 +1,25 @@
-"""What becomes of items when their runs end, and what is asked again when a worker takes one."""
+"""The handlers that checklists connect to hooks: of runs, targets, people and live pages."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.db import transaction
 
+from checklists.hooks import record_changed
 from checklists.models import Deployment, Proof, ProofOutcome
-from checklists.models.turns import ROLLBACK, why_no_rollback, why_not_run
+from checklists.models.queries import DeploymentQuerySet
+from checklists.models.turns import ROLLBACK, stage_of_plan, why_no_rollback, why_not_run
 from checklists.rights import Rights
-from deployctl.audit import Machine
+from deployctl.accounts.hooks import person_renamed
+from deployctl.accounts.models import User
+from deployctl.audit import Actor, Machine
 from deployctl.errors import Refusal
-from deployctl.runs import guards, listeners
-from deployctl.runs.models import Run, RunState
+from deployctl.runs.hooks import run_claimed, run_ending, run_finished, target_changed
+from deployctl.runs.models import Run, RunState, Target
+from deployctl.web.hooks import channel_permission
+from deployctl.web.http import row_number
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +32,7 @@ OUTCOMES = {
 }
 
 
-@listeners.on_finish
+@run_finished.connect
 def settle_proofs(run: Run) -> None:
     """Let the item that a run was to prove take over what came of it. Inside the run's transaction."""
     outcome = OUTCOMES.get(RunState(run.state))
@@ -56,7 +63,7 @@ def settle_left() -> int:
     return settled
 
 
-@guards.on_claim
+@run_claimed.connect
 def check_claim(run: Run) -> None:
     """Ask once more, just before the work begins: the deployment may have been halted since the request.
 
@@ -83,3 +90,48 @@ def check_claim(run: Run) -> None:
         raise Refusal(f"“{proof.item}” was not started. {reason}")
     if run.requested_by is not None:
         Rights.of(run.requested_by, deployment).require_keep(proof.item)
+
+
+@run_ending.connect
+def lock_deployments(run: Run) -> None:
+    """Lock what the run's end will change, before the run appends its first entry to the audit chain.
+
+    Everything that changes a deployment locks it first and the chain last; a run that did it the other way
+    round could wait for a person who waits for it.
+    """
+    _locked(Deployment.objects.unfinished().filter(target=run.target_id))
+
+
+@target_changed.connect
+def record_target_change(target: Target, by: Actor, what: str) -> None:
+    """Record the change in the target's unfinished deployments."""
+    _record(Deployment.objects.unfinished().filter(target=target), by, f"target {target}: {what}")
+
+
+@person_renamed.connect
+def record_new_name(person: User, by: Actor, before: str) -> None:
+    """Record the new name in the unfinished deployments of the person's teams."""
+    found = Deployment.objects.unfinished().filter(team__user=person)
+    _record(found, by, f"{before} is now called {person.name}")
+
+
+@channel_permission.connect
+def may_watch(user: Any, kind: str, key: str) -> bool:
+    """Return True if a person may see the deployment of which a channel reports changes."""
+    return (
+        kind == "deployment"
+        and isinstance(user, User)
+        and Deployment.objects.visible_to(user).filter(pk=row_number(key)).exists()
+    )
+
+
+def _record(found: DeploymentQuerySet, by: Actor, what: str) -> None:
+    for deployment in _locked(found):
+        record_changed.send(deployment, by, what, stage_of_plan(deployment.state))
+        deployment.announce()
+
+
+def _locked(found: DeploymentQuerySet) -> list[Deployment]:
+    """Lock deployments in one order, so that two callers do not wait for each other, and return them."""
+    rows = Deployment.objects.filter(pk__in=found.values("pk")).order_by("pk")
+    return list(rows.select_for_update(no_key=True, of=("self",)).select_related("target"))

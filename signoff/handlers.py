@@ -1,8 +1,8 @@
-"""What signing does when a deployment, which lives a floor below, is created or changes."""
+"""The handlers that signing connects to the hooks of deployments."""
 
 from __future__ import annotations
 
-from checklists import listeners, readiness
+from checklists import hooks
 from checklists.markdown.model import ParsedTemplate
 from checklists.models import Deployment, TemplateVersion
 from deployctl.audit import Actor
@@ -12,17 +12,11 @@ from signoff.models import Gate, Signature
 from signoff.models.gate import MEANINGS
 from signoff.waiting import signatures_waiting_for
 
-
-def register() -> None:
-    """Hear of new deployments and of changed records; say what is signed, and what waits for it."""
-    listeners.on_creating(refuse_without_gates)
-    listeners.on_created(create_gates)
-    listeners.on_record_change(break_signatures)
-    readiness.register(blockers.of_gates)
-    readiness.register_waiting(signatures_waiting_for)
-    readiness.register_signed(gates_with_signatures)
+hooks.gate_blockers.connect(blockers.of_gates)
+hooks.pending_actions.connect(signatures_waiting_for)
 
 
+@hooks.deployment_requested.connect
 def refuse_without_gates(version: TemplateVersion, template: ParsedTemplate) -> None:
     """Have nothing planned that nobody could sign.
 
@@ -39,12 +33,14 @@ def refuse_without_gates(version: TemplateVersion, template: ParsedTemplate) -> 
         )
 
 
+@hooks.deployment_created.connect
 def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) -> None:  # noqa: ARG001
     """Give a new deployment the gates of its template."""
     for position, parsed in enumerate(template.gates):
         Gate.create_for(deployment, parsed, position=position)
 
 
+@hooks.record_changed.connect
 def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -> None:
     """Mark the signatures that covered what changed as stale, in the transaction of the change."""
     for gate in deployment.gates.order_by("position"):
@@ -53,6 +49,7 @@ def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -
             gate.break_signatures(by=by, change=what)
 
 
+@hooks.signed_gates.connect
 def gates_with_signatures(deployment: Deployment) -> list[str]:
     """The keys of the gates of which somebody's signature stands."""
     if loading.are_loaded(deployment):

@@ -1,0 +1,18 @@
+"""The hooks of the audit chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deployctl.hooks import Hook
+
+if TYPE_CHECKING:
+    from deployctl.audit.models import Entry
+    from deployctl.audit.places import Place
+
+chain_broken: Hook[[Entry], None] = Hook("chain_broken", on_error="raise")
+"""A verification found the chain broken: `(entry of the verification)`."""
+
+anchor_stores: Hook[[], Sequence[Place]] = Hook("anchor_stores", on_error="raise")
+"""Return the configured stores of signed heads. Raises `DeployctlError` if the configuration is unusable."""
