@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def catalogue() -> Mapping[str, type[Operation]]:
-    """Every operation by kind. Looked up late, for the operations themselves import from this package."""
-    from deployctl.operations import registry
+    """Return the operations by kind. Imported late, because the operations import from this package."""
+    from deployctl.operations.registry import OPERATIONS
 
-    return registry.catalogue()
+    return OPERATIONS

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
 from collections.abc import Mapping
-from functools import cache
-from types import MappingProxyType
 
-from deployctl.secrets import sources as sources_package
+from deployctl.plugins import Catalogue
 from deployctl.secrets.base import Secret, SecretError, SecretSource
 
+SOURCES: Catalogue[SecretSource] = Catalogue("deployctl.secrets.sources", SecretSource, "scheme")
 
-@cache
+
 def known_sources() -> Mapping[str, SecretSource]:
-    """Every source by scheme, one per file of `sources/`."""
-    found: dict[str, SecretSource] = {}
-    for module in pkgutil.iter_modules(sources_package.__path__):
-        loaded = importlib.import_module(f"{sources_package.__name__}.{module.name}")
-        for _, member in inspect.getmembers(loaded, inspect.isclass):
-            if issubclass(member, SecretSource) and member.__module__ == loaded.__name__:
-                found[member.scheme] = member()
-    return MappingProxyType(found)
+    """Return every source by its scheme."""
+    return {scheme: source() for scheme, source in SOURCES.items()}
 
 
 def resolve(reference: str) -> Secret:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +12,10 @@ from django.test import Client
 from deployctl.accounts.models import User
 from deployctl.audit import Machine
 from deployctl.cli.run import run
-from deployctl.operations import catalogue_page, kinds, registry
+from deployctl.operations import catalogue_page
+from deployctl.operations.registry import OPERATIONS
 from deployctl.runs.models import Target
+from tests.packages import temporary_package
 
 KIND = "count_teaspoons"
 FILE = '''
@@ -47,17 +47,10 @@ class CountTeaspoons(Operation):
 
 
 @pytest.fixture
-def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One more file among the kinds, and nothing else."""
-    (tmp_path / f"{KIND}.py").write_text(FILE)
-    monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(tmp_path)])
-    importlib.invalidate_caches()
-    registry.catalogue.cache_clear()
-    yield
-    registry.catalogue.cache_clear()
-    sys.modules.pop(f"{kinds.__name__}.{KIND}", None)
-    if hasattr(kinds, KIND):
-        delattr(kinds, KIND)
+def added(tmp_path: Path) -> Iterator[None]:
+    """One more file with an operation, and nothing else."""
+    with temporary_package(tmp_path, {KIND: FILE}) as package, OPERATIONS.extended(package):
+        yield
 
 
 def test_one_file_is_a_button_with_its_field(

@@ -25,10 +25,10 @@ from deployctl.operations.retention import KeptBackup
 from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.storage import StorageError
-from deployctl.storage.folder_store import FolderStore
 from deployctl.storage.offsite import open_stores
-from deployctl.storage.s3 import S3Options, S3Store
 from deployctl.storage.stores import Store
+from deployctl.storage.stores.file import FolderStore
+from deployctl.storage.stores.s3 import S3Options, S3Store
 from tests.moto_server import aws, moto_server  # noqa: F401 (fixtures)
 
 NOW = dt.datetime.now(dt.UTC)
@@ -295,7 +295,7 @@ def test_stores_are_opened_by_their_addresses() -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("ftp://host/x", "begins with s3:// or file:///"),
+        ("ftp://host/x", "begins with file:/// or s3://"),
         ("file://relative/x", "an absolute path"),
         ("file:///", "an absolute path"),
         ("file:///mnt/x?endpoint=y", "file knows no endpoint"),
@@ -331,7 +331,7 @@ def test_a_large_file_goes_in_parts_and_arrives_whole(
     aws: str,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("deployctl.storage.s3.PART_BYTES", 5 << 20)
+    monkeypatch.setattr("deployctl.storage.stores.s3.PART_BYTES", 5 << 20)
     job = job_with(tmp_path, s3_store(bucket, aws))
     large(job)
 
@@ -348,7 +348,7 @@ def test_cancelling_between_parts_leaves_no_half_upload(
     aws: str,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("deployctl.storage.s3.PART_BYTES", 5 << 20)
+    monkeypatch.setattr("deployctl.storage.stores.s3.PART_BYTES", 5 << 20)
     job = job_with(tmp_path, s3_store(bucket, aws))
     large(job)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from deployctl.audit import Machine
+from deployctl.operations.registry import OPERATIONS
 from deployctl.runs.execution import supervisor
 from deployctl.runs.models import Run, Target
 from tests.runs import operations
@@ -21,8 +22,9 @@ def at_once(write: Callable[[], Any]) -> Any:
 
 
 @pytest.fixture
-def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
-    operations.install(monkeypatch.setattr)
+def kinds() -> Iterator[None]:
+    with OPERATIONS.extended(*operations.KINDS.values()):
+        yield
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from deployctl.operations import registry
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
@@ -197,11 +196,6 @@ KINDS: Mapping[str, type[Operation]] = {
 }
 
 
-def install(replace: Callable[[Any, str, Any], object] = setattr) -> None:
-    """Put them into the catalogue beside the real ones.
-
-    Args:
-        replace: `monkeypatch.setattr` in tests, `setattr` in a worker process of their own.
-    """
-    real = registry.catalogue()
-    replace(registry, "catalogue", lambda: {**real, **KINDS})
+def install() -> None:
+    """Add them to the operations, in a process of its own."""
+    registry.OPERATIONS.add(*KINDS.values())

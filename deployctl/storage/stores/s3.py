@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar, Self
+from urllib.parse import SplitResult, unquote
 
 from deployctl.storage.local import StorageError
-from deployctl.storage.stores import CHUNK_BYTES
+from deployctl.storage.stores import CHUNK_BYTES, Store, UnusableAddress
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 5, 60, 4
 PART_BYTES = 64 << 20  # 10,000 parts at most (S3): files up to 640 GB
@@ -38,14 +39,18 @@ class S3Options:
     secret_key: str = field(default="", repr=False)
 
 
-class S3Store:
-    """Implements `stores.Store`.
+class S3Store(Store):
+    """A bucket, at `s3://BUCKET/PREFIX`.
 
     Args:
         name: of the store.
         options: see there.
-        recipient: see `stores.Store`.
+        recipient: see `Store`.
     """
+
+    scheme: ClassVar[str] = "s3"
+    prefix: ClassVar[str] = "s3://"
+    options: ClassVar[frozenset[str]] = frozenset({"endpoint", "region", "key", "secret"})
 
     def __init__(self, name: str, options: S3Options, recipient: str = "") -> None:
         self.name, self.recipient = name, recipient
@@ -53,6 +58,25 @@ class S3Store:
         self._options = options
         self._prefix = f"{options.prefix}/" if options.prefix else ""
         self._made: Any = None
+
+    @classmethod
+    def open(cls, address: SplitResult, options: Mapping[str, str], resolve: Callable[[str], str]) -> Self:
+        """Return the store; its name is that of the bucket unless another is given."""
+        if not address.netloc or address.username or address.password:
+            raise UnusableAddress(
+                "after s3:// comes a bucket, and credentials are given by reference (key=, secret=)"
+            )
+        if ("key" in options) != ("secret" in options):
+            raise UnusableAddress("key= and secret= belong together")
+        bucket = S3Options(
+            bucket=address.netloc,
+            prefix=unquote(address.path).strip("/"),
+            endpoint=options.get("endpoint", ""),
+            region=options.get("region", ""),
+            access_key=resolve(options["key"]) if "key" in options else "",
+            secret_key=resolve(options["secret"]) if "secret" in options else "",
+        )
+        return cls(options.get("name") or bucket.bucket, bucket, options.get("recipient", ""))
 
     def put(self, key: str, source: BinaryIO, advance: Callable[[int], None]) -> None:
         """Upload, large files in parts; an upload that fails half-way is taken back."""

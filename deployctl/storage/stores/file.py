@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar, Self
+from urllib.parse import SplitResult, unquote
 
 from deployctl.storage.local import PARTIAL, StorageError, fsync
-from deployctl.storage.stores import CHUNK_BYTES
+from deployctl.storage.stores import CHUNK_BYTES, Store, UnusableAddress
 
 
-class FolderStore:
-    """Implements `stores.Store`.
+class FolderStore(Store):
+    """A folder, at `file:///PATH`.
 
     Args:
         name: of the store.
         root: must exist; it is never made, because a missing one is a disk that is not mounted.
-        recipient: see `stores.Store`.
+        recipient: see `Store`.
     """
+
+    scheme: ClassVar[str] = "file"
+    prefix: ClassVar[str] = "file:///"
 
     def __init__(self, name: str, root: Path, recipient: str = "") -> None:
         self.name, self.recipient = name, recipient
         self.address = str(root)
         self._root = root
+
+    @classmethod
+    def open(cls, address: SplitResult, options: Mapping[str, str], resolve: Callable[[str], str]) -> Self:  # noqa: ARG003
+        """Return the store; its name is that of the folder unless another is given."""
+        path = Path(unquote(address.path))
+        if address.netloc or not path.name:
+            raise UnusableAddress("after file:// comes an absolute path, such as file:///mnt/offsite")
+        return cls(options.get("name") or path.name, path, options.get("recipient", ""))
 
     def put(self, key: str, source: BinaryIO, advance: Callable[[int], None]) -> None:
         """Write to `<name>.partial`, fsync, rename, fsync the folder."""

@@ -1,0 +1,136 @@
+"""Finding plugins; and one file is enough to add a plugin of each kind."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from deployctl.operations import catalogue
+from deployctl.operations.registry import OPERATIONS
+from deployctl.plugins import Catalogue, discover
+from deployctl.secrets import SecretSource, check_reference, known_sources, resolve
+from deployctl.secrets.references import SOURCES
+from deployctl.secrets.sources.env import Environment
+from deployctl.storage.offsite import STORES, open_stores
+from tests.packages import temporary_package
+
+OPERATION = """
+from deployctl.operations.base import Job, Operation, Outcome
+
+class Nap(Operation):
+    kind, title, help = "nap", "Nap", "Does nothing."
+    changes_target, exclusive, time_limit_s = False, False, 60
+
+    def perform(self, job: Job) -> Outcome:
+        return Outcome("Rested.")
+"""
+SOURCE = """
+from deployctl.secrets import SecretSource
+
+class Reversed(SecretSource):
+    scheme = "reversed"
+    help = "reversed:TEXT is TEXT from right to left."
+
+    def check(self, rest):
+        pass
+
+    def read(self, rest):
+        return rest[::-1]
+"""
+STORE = """
+from deployctl.storage.stores import Store
+
+class Memory(Store):
+    scheme, prefix = "memory", "memory:"
+
+    @classmethod
+    def open(cls, address, options, resolve):
+        store = cls()
+        store.name, store.address, store.recipient = address.path, address.geturl(), ""
+        store.objects = {}
+        return store
+
+    def put(self, key, source, advance):
+        self.objects[key] = source.read()
+
+    def read(self, key):
+        yield self.objects[key]
+
+    def sizes(self, prefix):
+        return {key: len(content) for key, content in self.objects.items() if key.startswith(prefix)}
+"""
+
+
+def test_one_file_adds_an_operation(tmp_path: Path) -> None:
+    with temporary_package(tmp_path, {"nap": OPERATION}) as package, OPERATIONS.extended(package):
+        assert catalogue()["nap"].title == "Nap"
+        assert "backup" in catalogue()
+        assert list(catalogue()) == sorted(catalogue())
+    assert "nap" not in catalogue()
+
+
+def test_one_file_adds_a_secret_source(tmp_path: Path) -> None:
+    with temporary_package(tmp_path, {"reversed": SOURCE}) as package, SOURCES.extended(package):
+        check_reference("reversed:abc")
+        assert resolve("reversed:abc").reveal() == "cba"
+    assert "reversed" not in known_sources()
+
+
+def test_one_file_adds_a_store(tmp_path: Path) -> None:
+    with temporary_package(tmp_path, {"memory": STORE}) as package, STORES.extended(package):
+        store = open_stores(["memory:shelf"], str)["shelf"]
+        store.put("a/b", io.BytesIO(b"content"), lambda _written: None)
+        assert store.sizes("a/") == {"a/b": 7}
+    assert "memory" not in STORES
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        SOURCE.replace('"reversed"', '"other"'),
+        SOURCE + SOURCE.replace("class Reversed", "class Again"),
+        SOURCE.replace("def read", "def forgotten"),
+        "from deployctl.secrets.sources.env import Environment",
+    ],
+    ids=["no class", "another key", "two classes", "an abstract class", "an imported class"],
+)
+def test_a_module_without_exactly_one_plugin_is_named(tmp_path: Path, source: str) -> None:
+    with temporary_package(tmp_path, {"reversed": source}) as package:
+        expected = rf"{package}\.reversed must hold exactly one class .* scheme = 'reversed'"
+        with SOURCES.extended(package), pytest.raises(TypeError, match=expected):
+            known_sources()
+
+
+def test_a_key_in_two_packages_is_refused(tmp_path: Path) -> None:
+    env = SOURCE.replace('"reversed"', '"env"')
+    repeated = pytest.raises(TypeError, match="repeats the SecretSource env")
+    with temporary_package(tmp_path, {"env": env}) as package, SOURCES.extended(package), repeated:
+        known_sources()
+    assert SOURCES["env"] is Environment
+
+
+def test_packages_inside_a_package_are_not_searched(tmp_path: Path) -> None:
+    with temporary_package(tmp_path, {"reversed": SOURCE}) as package:
+        (tmp_path / package / "inner").mkdir()
+        (tmp_path / package / "inner" / "__init__.py").touch()
+        assert list(discover(package, SecretSource, "scheme")) == ["reversed"]
+
+
+def test_a_catalogue_is_a_mapping_that_is_searched_once() -> None:
+    sources: Catalogue[SecretSource] = Catalogue("deployctl.secrets.sources", SecretSource, "scheme")
+    assert sources["env"] is Environment
+    assert sources.get("nowhere") is None
+    assert len(sources) == len(list(sources))
+    assert not hasattr(sources, "__setitem__")
+
+
+def test_a_single_class_can_be_added() -> None:
+    class Fixed(Environment):
+        scheme = "fixed"
+
+    with SOURCES.extended(Fixed):
+        assert SOURCES["fixed"] is Fixed
+    assert "fixed" not in SOURCES
