@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations import catalogue
+from deployctl.operations import catalogue, migrators
 from deployctl.operations.registry import OPERATIONS
 from deployctl.plugins import Catalogue, discover
 from deployctl.secrets import SecretSource, check_reference, known_sources, resolve
 from deployctl.secrets.references import SOURCES
 from deployctl.secrets.sources.env import Environment
 from deployctl.storage.offsite import STORES, open_stores
+from tests.operations.projects import write_project
 from tests.packages import temporary_package
 
 OPERATION = """
@@ -25,6 +26,18 @@ class Nap(Operation):
 
     def perform(self, job: Job) -> Outcome:
         return Outcome("Rested.")
+"""
+MIGRATOR = """
+from deployctl.operations.migrators.base import Migrator, Status
+
+class Knex(Migrator):
+    tool, title, default_folder = "knex", "Knex", "migrations"
+
+    def status(self, job):
+        return Status()
+
+    def apply(self, job):
+        return []
 """
 SOURCE = """
 from deployctl.secrets import SecretSource
@@ -69,6 +82,14 @@ def test_one_file_adds_an_operation(tmp_path: Path) -> None:
         assert "backup" in catalogue()
         assert list(catalogue()) == sorted(catalogue())
     assert "nap" not in catalogue()
+
+
+def test_one_file_adds_a_migration_tool(tmp_path: Path) -> None:
+    tools = migrators.catalogue()
+    with temporary_package(tmp_path, {"knex": MIGRATOR}) as package, tools.extended(package):
+        project = write_project(tmp_path / "shop", '[migrations]\ntool = "knex"\n')
+        assert migrators.migrator_for(project).title == "Knex"
+    assert "knex" not in tools
 
 
 def test_one_file_adds_a_secret_source(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def migrating(
     real_target: Target, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> Target:
     """A target whose pending migration wants a lock on the table `plan`, and waits for it patiently."""
-    monkeypatch.setattr("deployctl.operations.migrators.sql.LOCK_TIMEOUT_S", 600)
+    monkeypatch.setattr("deployctl.operations.migrators.tools.sql.LOCK_TIMEOUT_S", 600)
     folder = Path(os.environ["TEST_FOLDER"]) / f"project-{uuid.uuid4().hex}"
     folder.mkdir()
     files = {"migrations/1_column.sql": "ALTER TABLE plan ADD COLUMN name text;"}

@@ -1,14 +1,11 @@
-"""How an application's migrations are applied: one file per tool, found by looking."""
+"""The tools that apply an application's migrations: one per file of `tools/`."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
-from collections.abc import Mapping
 from functools import cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from deployctl.plugins import Catalogue
 
 if TYPE_CHECKING:
     from deployctl.operations.migrators.base import Migrator
@@ -16,28 +13,13 @@ if TYPE_CHECKING:
 
 
 @cache
-def catalogue() -> Mapping[str, type[Migrator]]:
-    """Every tool by the name it has in `deployctl.toml`, in alphabetical order.
-
-    Raises:
-        TypeError: a tool is not in the file named after it.
-    """
+def catalogue() -> Catalogue[Migrator]:
+    """Return the tools by the name that they have in `deployctl.toml`."""
     from deployctl.operations.migrators.base import Migrator
 
-    found: dict[str, type[Migrator]] = {}
-    for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        for _, member in inspect.getmembers(module, inspect.isclass):
-            if member.__module__ != module.__name__ or not issubclass(member, Migrator):
-                continue
-            if inspect.isabstract(member):
-                continue
-            if member.tool != info.name:
-                raise TypeError(f"{module.__name__} must hold the migrator with tool = {info.name!r}")
-            found[member.tool] = member
-    return MappingProxyType(dict(sorted(found.items())))
+    return Catalogue("deployctl.operations.migrators.tools", Migrator, "tool")
 
 
 def migrator_for(project: Project) -> Migrator:
-    """The tool that a project's `deployctl.toml` names."""
+    """Return the tool that a project's `deployctl.toml` names."""
     return catalogue()[project.migrations.tool](project)

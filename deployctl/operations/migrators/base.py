@@ -95,7 +95,7 @@ class Status:
 
 
 class Migrator(abc.ABC):
-    """One tool, for one project. One file of this package, named after `tool`."""
+    """One tool, for one project. Each is the one class of a file in `tools/` that is named after `tool`."""
 
     tool: ClassVar[str]
     title: ClassVar[str]
