@@ -11,7 +11,7 @@ from checklists.models.turns import ROLLBACK, why_no_rollback, why_not_run
 from checklists.rights import Rights
 from deployctl.audit import Machine
 from deployctl.errors import Refusal
-from deployctl.runs import guards, listeners
+from deployctl.runs import listeners, preconditions
 from deployctl.runs.models import Run, RunState
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def settle_left() -> int:
     return settled
 
 
-@guards.on_claim
+@preconditions.on_claim
 def check_claim(run: Run) -> None:
     """Ask once more, just before the work begins: the deployment may have been halted since the request.
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import Q
+
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
 from deployctl.audit import Actor, Machine
@@ -55,18 +57,16 @@ def may_move_backups(by: Actor | None, target: Target) -> bool:
     """
     if isinstance(by, Machine):
         return True
-    return isinstance(by, User) and target.pk in movable_targets(by)
+    return isinstance(by, User) and type(target).objects.filter(movable_targets(by), pk=target.pk).exists()
 
 
-def movable_targets(by: User) -> set[int]:
-    """The numbers of the targets whose backups somebody may download and upload."""
-    from deployctl.runs.models.target import Target  # models ask here for permissions
-
+def movable_targets(by: User) -> Q:
+    """Return the filter for the targets whose backups somebody may download and upload."""
     if by.may(Permission.ADMINISTRATOR):
-        return set(Target.objects.values_list("pk", flat=True))
+        return Q()
     if not may_operate(by):
-        return set()
-    return set(by.target_roles.filter(role=Role.DBA).values_list("target", flat=True))
+        return Q(pk__in=[])
+    return Q(pk__in=by.target_roles.filter(role=Role.DBA).values("target"))
 
 
 def require_mover(by: Actor, target: Target) -> None:

@@ -19,7 +19,7 @@ from deployctl.audit import Machine
 from deployctl.errors import Refusal
 from deployctl.postgres.connection import connect
 from deployctl.postgres.queries import activity, advisory
-from deployctl.runs import guards, listeners
+from deployctl.runs import listeners, preconditions
 from deployctl.runs.execution import dispatcher, reaper, supervisor
 from deployctl.runs.execution.masking import MASK
 from deployctl.runs.models import LeaseLost, Run, RunState, StepState, Target
@@ -269,7 +269,7 @@ def test_a_guard_of_a_higher_floor_may_refuse(
     def refuse(_run: Run) -> None:
         raise Refusal("The deployment was halted meanwhile.")
 
-    monkeypatch.setattr(guards, "_on_claim", [refuse])
+    monkeypatch.setattr(preconditions, "_on_claim", [refuse])
 
     assert executed(real_target, "look").summary == "The deployment was halted meanwhile."
 

@@ -1,10 +1,10 @@
-"""One database under care: where it is, whose it is, and where its project lies."""
+"""A target: a database with its environment, connection, project, people and secrets."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -19,26 +19,69 @@ from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
 from deployctl.runs import listeners, references
-from deployctl.runs.models.environment import Environment
-from deployctl.runs.models.target_queries import TargetQuerySet
-from deployctl.runs.permissions import require_administrator
+from deployctl.runs.permissions import may_see, movable_targets, require_administrator
 from deployctl.secrets import Secret, SecretError
 from deployctl.storage import LocalFolder
 from deployctl.web.live import announce
 
-if TYPE_CHECKING:
-    from deployctl.runs.models.part import TargetRole
-
-# Part of addresses, folder names and file names.
+# Names are part of URLs, folder names and file names.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
-TAKEN_BY_ADDRESSES = frozenset({"new"})
-
-
-# What is deployed and where to: a deployment's signers approve it.
+RESERVED_NAMES = frozenset({"new"})
+# The signers of a deployment approve the values of these fields.
 IDENTIFYING = ("environment", "connection_reference", "project_folder")
-
-
 LOOK = Machine("connection check")
+
+
+class Environment(models.TextChoices):
+    """The use of a target; changes to `production` need a deployment or two people."""
+
+    DEVELOPMENT = "development", "Development"
+    STAGING = "staging", "Staging"
+    PRODUCTION = "production", "Production"
+
+
+class TargetQuerySet(models.QuerySet["Target"]):
+    """Targets, by permission and state."""
+
+    def visible_to(self, user: Any) -> TargetQuerySet:
+        """Return the targets that a user may see (`runs.permissions` decides)."""
+        return self.all() if may_see(user) else self.none()
+
+    def with_movable_backups(self, user: User) -> TargetQuerySet:
+        """Return the targets whose backups a user may download and upload."""
+        return self.filter(movable_targets(user))
+
+    def current(self) -> TargetQuerySet:
+        """Return the targets that are not archived."""
+        return self.filter(archived_at=None)
+
+    def with_newest(self) -> TargetQuerySet:
+        """Prefetch the newest run and backup of each, as `newest_runs` and `newest_backups`."""
+        return self.prefetch_related(
+            *(
+                models.Prefetch(related, to_attr=f"newest_{related}", queryset=_newest(self.model, related))
+                for related in ("runs", "backups")
+            )
+        )
+
+    def called(self, name: str) -> Target:
+        """Return the current target with a name, case-insensitive.
+
+        Raises:
+            InvalidInput: there is none; the message lists the known names.
+        """
+        try:
+            return self.current().get(name__iexact=name)
+        except self.model.DoesNotExist:
+            known = ", ".join(self.current().values_list("name", flat=True)) or "none yet"
+            raise InvalidInput(f"There is no target {name!r}. There are: {known}.") from None
+
+
+def _newest(model: type[models.Model], related: str) -> models.QuerySet[Any]:
+    """Return the newest related row; Django turns a sliced prefetch into a window function per target."""
+    related_model: Any = model._meta.get_field(related).related_model
+    rows: models.QuerySet[Any] = related_model.objects.order_by("-pk")[:1]
+    return rows
 
 
 class Target(models.Model):
@@ -93,10 +136,10 @@ class Target(models.Model):
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
-        if not NAME.fullmatch(name) or name in TAKEN_BY_ADDRESSES:
+        if not NAME.fullmatch(name) or name in RESERVED_NAMES:
             raise InvalidInput(
                 f"{name!r} cannot be the name of a target. Use up to 60 small letters, digits, - and _, "
-                f"starting with a letter or digit, and not: {', '.join(TAKEN_BY_ADDRESSES)}."
+                f"starting with a letter or digit, and not: {', '.join(RESERVED_NAMES)}."
             )
         _check(environment, connection_reference, project_folder)
         try:
@@ -290,6 +333,36 @@ class Target(models.Model):
         """Have open pages fetch what they show of this target."""
         announce(f"target:{self.name}", f"target-{self.pk}")
         announce("home", "home-targets")
+
+
+class TargetRole(models.Model):
+    """A person's role for a target: a contact, and a possible signer of its deployments."""
+
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="roles")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="target_roles")
+    role = models.CharField(max_length=20, choices=Role.choices)
+
+    class Meta:
+        ordering = ["role", "user__name"]
+        constraints = [models.UniqueConstraint(fields=["target", "user", "role"], name="target_role_once")]
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.user} is {self.get_role_display()}"
+
+
+class TargetSecret(models.Model):
+    """The reference of a secret that operations need by name (`ADMIN_DEFAULT_PASSWORD`)."""
+
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="secrets")
+    name = models.CharField(max_length=100)
+    reference = models.CharField(max_length=300)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["target", "name"], name="target_secret_once")]
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.name}"
 
 
 def _check(environment: str, connection_reference: str, project_folder: str) -> None:
