@@ -85,14 +85,14 @@ def _newest(model: type[models.Model], related: str) -> models.QuerySet[Any]:
 
 
 class Target(models.Model):
-    """A database under care. Holds a reference to its connection URL, never the URL."""
+    """A database under care; it stores a reference to the connection URL, never the URL."""
 
     name = models.SlugField(max_length=60)
     environment = models.CharField(max_length=20, choices=Environment.choices)
     description = models.CharField(max_length=300, blank=True)
     connection_reference = models.CharField(max_length=300)
     project_folder = models.CharField(max_length=500, blank=True)
-    # Identity is the cluster's system identifier and the database's oid, not the name.
+    # The identity of the database, which its name is not.
     system_identifier = models.CharField(max_length=40, blank=True)
     database_oid = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -120,18 +120,18 @@ class Target(models.Model):
         description: str = "",
         project_folder: str = "",
     ) -> Target:
-        """Take a database under care. Nothing is read from it and no secret is read.
+        """Add a target. Neither its database nor its secret is read.
 
         Args:
-            name: small letters, digits, `-` and `_`; part of addresses and of backup names.
-            environment: one of `Environment`.
-            connection_reference: such as `env:DATABASE_URL`; never the URL itself.
+            name: lowercase letters, digits, `-` and `_`; part of URLs and backup names.
+            environment: a value of `Environment`.
+            connection_reference: for example `env:DATABASE_URL`.
             by: an administrator, or the command line.
-            description: one line for people.
-            project_folder: the application's project, below an allowed folder; may be empty.
+            description: one line.
+            project_folder: the project of the application, below an allowed folder, or "".
 
         Raises:
-            InvalidInput, SecretError: something cannot be used.
+            InvalidInput, SecretError: an argument is invalid.
             Refusal: the name is taken.
             NotAllowed: `by` is not an administrator.
         """
@@ -164,7 +164,7 @@ class Target(models.Model):
     def edit(
         self, *, environment: str, connection_reference: str, by: Actor, description: str, project_folder: str
     ) -> None:
-        """Change what a target says about itself; its name stays, for backups and history carry it.
+        """Change everything but the name, which backups and history contain.
 
         Raises:
             InvalidInput, SecretError, NotAllowed: as for `add`.
@@ -172,10 +172,10 @@ class Target(models.Model):
         require_administrator(by)
         _check(environment, connection_reference, project_folder)
         before = self.facts()
-        elsewhere = connection_reference != self.connection_reference
+        is_other_connection = connection_reference != self.connection_reference
         self.environment, self.description = environment, description
         self.connection_reference, self.project_folder = connection_reference, project_folder
-        if elsewhere:  # another database may be behind it: its identity is taken anew at the next check
+        if is_other_connection:  # it may lead to another database; the next check records its identity
             self.system_identifier, self.database_oid = "", None
         self.save(update_fields=[*(before.keys() - {"name"}), "system_identifier", "database_oid"])
         if changed := [field for field in IDENTIFYING if before[field] != getattr(self, field)]:
@@ -188,10 +188,10 @@ class Target(models.Model):
 
     @transaction.atomic
     def archive(self, by: Actor) -> None:
-        """Put a target away; its history stays.
+        """Archive the target; its history stays.
 
         Raises:
-            Refusal: it is archived already, or a run is under way on it.
+            Refusal: it is archived already, or has an unfinished run.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -209,19 +209,19 @@ class Target(models.Model):
 
     @property
     def people(self) -> models.QuerySet[TargetRole]:
-        """Who plays which part, with their names."""
+        """The roles of the target with their users."""
         return self.roles.select_related("user")
 
     def role_holders(self, role: str) -> list[User]:
-        """The active people who hold a role for this target."""
+        """Return the active users who hold a role for this target."""
         return [held.user for held in self.people.filter(role=role, user__is_active=True)]
 
     @transaction.atomic
     def assign(self, user: User, role: str, *, by: Actor) -> None:
-        """Give a person a part for this target; the same part twice is one.
+        """Give a user a role for this target, unless they have it.
 
         Raises:
-            InvalidInput: there is no such role.
+            InvalidInput: the role is unknown.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -236,7 +236,7 @@ class Target(models.Model):
 
     @transaction.atomic
     def unassign(self, user: User, role: str, *, by: Actor) -> None:
-        """Take a part away; the audit keeps that it was held.
+        """Remove a role from a user; the audit keeps it.
 
         Raises:
             NotAllowed: `by` is not an administrator.
@@ -251,11 +251,11 @@ class Target(models.Model):
 
     @transaction.atomic
     def refer(self, name: str, reference: str, *, by: Actor) -> None:
-        """Say where a secret is kept that operations need by name, such as `ADMIN_DEFAULT_PASSWORD`.
+        """Set the reference of a secret that operations need by name, such as `ADMIN_DEFAULT_PASSWORD`.
 
         Args:
-            name: as the project calls it.
-            reference: such as `env:NAME`; empty to forget it.
+            name: the name that the project uses.
+            reference: for example `env:NAME`; "" removes it.
 
         Raises:
             InvalidInput, SecretError, NotAllowed: as for `add`.
@@ -273,10 +273,10 @@ class Target(models.Model):
         self.announce()
 
     def secret(self, name: str) -> Secret:
-        """Read one of this target's secrets.
+        """Return the value of a secret of this target.
 
         Raises:
-            SecretError: it has none of that name, or its source does not have the value.
+            SecretError: the name is unknown, or its source has no value.
         """
         referred = self.secrets.filter(name=name).first()
         if referred is None:
@@ -288,34 +288,34 @@ class Target(models.Model):
     # --- The database ---------------------------------------------------------------------------------
 
     def spec(self) -> ConnectionSpec:
-        """Where the database is, with its password: read now, kept nowhere.
+        """Return the connection with its password, which is read now and not stored.
 
         Raises:
-            SecretError, InvalidInput, InvalidConnectionURL: with what to do.
+            SecretError, InvalidInput, InvalidConnectionURL: the reference or URL is unusable.
         """
         return parse_url(references.resolve(self.connection_reference).reveal())
 
     def project(self) -> Project | None:
-        """The application's project as its `deployctl.toml` describes it, None where the target has none.
+        """Return the project described by its `deployctl.toml`, None if the target has no project folder.
 
         Raises:
-            DeployctlError: naming file and key.
+            DeployctlError: the file is invalid; the message names file and key.
         """
         if not self.project_folder:
             return None
         return Project.load(Path(self.project_folder), settings.DEPLOYCTL_PROJECT_ROOTS)
 
     def backup_folder(self) -> LocalFolder:
-        """Where backups of this target are written."""
+        """Return the folder of this target's backups."""
         return LocalFolder(settings.DEPLOYCTL_BACKUPS / self.name)
 
     @transaction.atomic
     def recognise(self, system_identifier: str, database_oid: int) -> bool:
-        """Whether a database is the one that was seen first; the first one seen is remembered.
+        """Return True if a database is the target's. The first database seen is recorded as the target's.
 
         Args:
-            system_identifier: of the cluster; "" where the role may not read it.
-            database_oid: within the cluster.
+            system_identifier: the cluster's, "" if the role may not read it.
+            database_oid: the oid within the cluster.
         """
         found = {"system_identifier": system_identifier, "database_oid": database_oid}
         is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
@@ -325,12 +325,12 @@ class Target(models.Model):
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
     def facts(self) -> dict[str, str]:
-        """What the audit keeps; a reference is no secret."""
+        """Return the fields that the audit records; references are not secret."""
         kept = ("name", "environment", "description", "connection_reference", "project_folder")
         return {field: getattr(self, field) for field in kept}
 
     def announce(self) -> None:
-        """Have open pages fetch what they show of this target."""
+        """Make open pages reload what they show of this target."""
         announce(f"target:{self.name}", f"target-{self.pk}")
         announce("home", "home-targets")
 
