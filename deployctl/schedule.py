@@ -8,7 +8,7 @@ from celery.schedules import crontab
 
 # Seconds or a time of day. What comes later than it expires is left to the next one.
 BEAT: dict[str, dict[str, Any]] = {
-    # With `run_states.UNTOLD_AFTER`, what nobody could be told of is told within 10 s.
+    # With `run_states.UNSENT_AFTER`, what nobody could be told of is told within 10 s.
     "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 5.0, "options": {"expires": 5}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
     "lapse": {"task": "deployctl.runs.tasks.lapse", "schedule": 30.0, "options": {"expires": 30}},

@@ -24,7 +24,7 @@ from deployctl.accounts.roles import Role
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations import catalogue
-from deployctl.runs import two_people
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run, Target
 
 
@@ -66,7 +66,7 @@ class Item(ItemSteps):
     def needs_second_person(self, target: Target) -> bool:
         """Whether its operation waits for a second person on the deployment's target."""
         known = catalogue().get(self.operation)
-        return known is not None and two_people.needed(target, known)
+        return known is not None and preconditions.needs_second_person(target, known)
 
     @property
     def is_exclusive(self) -> bool:

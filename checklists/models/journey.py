@@ -22,7 +22,7 @@ from deployctl import audit
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import Refusal
 from deployctl.operations.registry import operation
-from deployctl.runs import two_people
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run, RunState
 from deployctl.web.live import announce
 
@@ -167,7 +167,7 @@ class Journey(models.Model):
             Rights.of(by, current).require_lead()
             if reason := why_no_rollback(self.state):
                 raise Refusal(f"Nothing was started. {reason}")
-            waits = two_people.needed(current.target, operation(ROLLBACK))
+            waits = preconditions.needs_second_person(current.target, operation(ROLLBACK))
             refuse_busy_target("The rollback", current, waits=waits)
             return Run.request(
                 target=current.target,

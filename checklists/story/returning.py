@@ -9,9 +9,9 @@ from checklists.models import DeploymentState
 from checklists.models.turns import ROLLBACK
 from checklists.story.tale import Story
 from deployctl.operations.registry import operation
-from deployctl.runs import confirming
-from deployctl.runs.confirming import Question
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run
+from deployctl.runs.preconditions import Question
 
 
 @dataclass(frozen=True)
@@ -39,5 +39,5 @@ def returning_of(story: Story) -> Returning | None:
     return Returning(
         runs=runs,
         form=RollbackForm.of(deployment) if may_start else None,
-        question=confirming.question(deployment.target, operation(ROLLBACK)),
+        question=preconditions.question(deployment.target, operation(ROLLBACK)),
     )

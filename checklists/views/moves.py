@@ -18,7 +18,7 @@ from deployctl.accounts.policies import ask_for_fresh_code, enrolled, operator
 from deployctl.accounts.requests import person
 from deployctl.operations.parameters import parameters_of
 from deployctl.operations.registry import operation
-from deployctl.runs import two_people
+from deployctl.runs import preconditions
 from deployctl.web.http import posted, see_other
 
 
@@ -82,7 +82,9 @@ def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
     by = person(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).select_related("target"), pk=number)
     rollback_class = operation(ROLLBACK)
-    if two_people.needed(deployment.target, rollback_class) and (ask := ask_for_fresh_code(request)):
+    if preconditions.needs_second_person(deployment.target, rollback_class) and (
+        ask := ask_for_fresh_code(request)
+    ):
         return ask
     form = RollbackForm.of(deployment, request.POST)
     # Whatever the form cannot clean, the verb refuses with a sentence that names it.

@@ -102,12 +102,12 @@ def _type_of(parameter: Parameter) -> click.ParamType[Any]:
 def _request(operation: type[Operation], target: str, params: dict[str, Any], *, yes: bool) -> Run:
     _django.setup()
     from deployctl.audit import Machine
-    from deployctl.runs import confirming
+    from deployctl.runs import preconditions
     from deployctl.runs.models import Run, Target
 
     try:
         found = Target.objects.called(target)
-        asked = confirming.question(found, operation)
+        asked = preconditions.question(found, operation)
         # Where two people consent in the browser, the question is put to them, and the name is exact.
         exact = asked is not None and asked.needs_second_person
         meant = yes or asked is None or exact or _is_meant(asked.says)

@@ -6,9 +6,10 @@ from celery import shared_task
 
 from deployctl.runs import uploads
 from deployctl.runs.execution import dispatcher, reaper, retention, supervisor
+from deployctl.runs.publishing import EXECUTE
 
 
-@shared_task(name="deployctl.runs.tasks.execute")
+@shared_task(name=EXECUTE)
 def execute(run_id: int) -> None:
     """Execute a queued run, if nobody else does."""
     supervisor.execute(run_id)

@@ -17,8 +17,8 @@ from deployctl.accounts.models import SignIn, User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations.base import PGBACKREST, BackupArtefact, Outcome
 from deployctl.runs.execution.shelf import RunShelf
-from deployctl.runs.guards import check_claim
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
+from deployctl.runs.preconditions import check_claim
 from tests.checklists import deployments
 from tests.checklists.deployments import MACHINE, finish
 

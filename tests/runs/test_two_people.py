@@ -18,7 +18,7 @@ from deployctl.accounts.roles import Permission
 from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from deployctl.runs import guards
+from deployctl.runs import preconditions
 from deployctl.runs.execution import dispatcher
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.runs.models.run_states import WAITS_FOR
@@ -192,11 +192,11 @@ def test_permissions_are_asked_for_again_when_a_worker_takes_it(
 ) -> None:
     waiting.consent(by=devops_lead, typed_name="live")
     assert waiting.claim(host="here", pid=1)
-    guards.check_claim(waiting)
+    preconditions.check_claim(waiting)
 
     devops_lead.revoke(Permission.OPERATOR, by=administrator)
     with pytest.raises(NotAllowed, match=f"{devops_lead.name}, who consented, may no longer"):
-        guards.check_claim(waiting)
+        preconditions.check_claim(waiting)
 
 
 def test_somebody_disabled_meanwhile_counts_for_nothing(
@@ -206,7 +206,7 @@ def test_somebody_disabled_meanwhile_counts_for_nothing(
     waiting.claim(host="here", pid=1)
     dba.disable(by=administrator)
     with pytest.raises(NotAllowed, match=f"{dba.name} may no longer start operations"):
-        guards.check_claim(waiting)
+        preconditions.check_claim(waiting)
 
 
 def test_what_was_asked_for_on_staging_is_not_done_once_it_is_production(target: Target, dba: User) -> None:
@@ -215,12 +215,12 @@ def test_what_was_asked_for_on_staging_is_not_done_once_it_is_production(target:
     Target.objects.filter(pk=target.pk).update(environment="production")
     restore.refresh_from_db()
     with pytest.raises(Refusal, match="is production by now"):
-        guards.check_claim(restore)
+        preconditions.check_claim(restore)
 
     restore.fail("x")
     change = Run(target=restore.target, kind="change", requested_by=dba)
     with pytest.raises(Refusal, match="Start it from a deployment"):
-        guards.check_claim(change)
+        preconditions.check_claim(change)
 
 
 def test_of_two_who_consent_at_once_one_starts_it(

@@ -16,7 +16,7 @@ from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
 from deployctl.operations.base import Outcome, TargetFacts
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec
-from deployctl.runs import guards, uploads
+from deployctl.runs import preconditions, uploads
 from deployctl.runs.execution import missing_rights, words
 from deployctl.runs.execution.heartbeat import Heartbeat
 from deployctl.runs.execution.job import RunJob
@@ -73,7 +73,7 @@ class Supervisor:
 
     def _perform(self, log: Log, *, deadline: float) -> Ending:
         try:
-            guards.check_claim(self._run)
+            preconditions.check_claim(self._run)
             outcome = self._operate(log, deadline)
         except LeaseLost:
             raise

@@ -23,7 +23,7 @@ def stopped(run: Run, reason: Reason, left: str = "") -> str:
     minutes = run.operation.time_limit_s // 60
     why = {
         Reason.CANCELLED: f"Cancelled by {run.cancel_requested_by_name}.",
-        Reason.TIME_LIMIT: f"Stopped: it took longer than its time limit of {how_many(minutes, 'minute')}.",
+        Reason.TIME_LIMIT: f"Stopped: it exceeded its time limit of {how_many(minutes, 'minute')}.",
         Reason.SHUTDOWN: "Stopped: its worker was told to end before it was done.",
     }[reason]
     return _joined(why, left, state_of_target(run))

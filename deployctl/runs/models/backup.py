@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models, transaction
 
@@ -16,9 +16,11 @@ from deployctl.operations.archive import Archive
 from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
 from deployctl.runs import hooks
 from deployctl.runs.models.lease import WORKER
-from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import may_see, require_mover
+
+if TYPE_CHECKING:
+    from deployctl.runs.models.run import Run
 
 
 class Trust(models.TextChoices):
@@ -62,7 +64,7 @@ class Backup(models.Model):
     """A finished backup; rows are written only after the files were published and read back."""
 
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="backups")
-    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="backup")
+    run = models.OneToOneField("runs.Run", on_delete=models.PROTECT, related_name="backup")
     name = models.CharField(max_length=200, unique=True)
     engine = models.CharField(max_length=20, choices=EngineName.choices, default=EngineName.PG_DUMP)
     # Of a dump "directory"; of a physical backup "full", "diff" or "incr".
@@ -261,7 +263,7 @@ class BackupTrust(models.Model):
 
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="trust_levels")
     level = models.CharField(max_length=20, choices=Trust.choices)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+")
+    run = models.ForeignKey("runs.Run", on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -8,7 +8,7 @@ from django import template
 
 from deployctl.operations import catalogue
 from deployctl.operations.base import PG_DUMP, PGBACKREST
-from deployctl.runs.forms import form_for
+from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup
 from deployctl.runs.permissions import may_operate
 from deployctl.runs.views.targets import Offer, offer

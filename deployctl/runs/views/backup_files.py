@@ -22,7 +22,7 @@ from deployctl.errors import DeployctlError, NotAllowed
 from deployctl.operations.archive import Archive
 from deployctl.operations.manifest import Damaged
 from deployctl.runs import uploads
-from deployctl.runs.forms_backups import UploadForm
+from deployctl.runs.forms.backups import UploadForm
 from deployctl.runs.models import Backup, Run, Target
 from deployctl.runs.permissions import require_mover
 from deployctl.runs.views.targets import find

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
 from deployctl.accounts.requests import person
-from deployctl.runs.forms import PersonRoleForm
+from deployctl.runs.forms.targets import PersonRoleForm
 from deployctl.runs.models import TargetRole
 from deployctl.web.http import see_other
 

@@ -12,7 +12,7 @@ from deployctl.accounts.policies import administrator, member
 from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.operations.retention import Policy
-from deployctl.runs.forms_backups import RetentionForm
+from deployctl.runs.forms.backups import RetentionForm
 from deployctl.runs.models import Backup, Retention, Target
 from deployctl.runs.permissions import may_operate
 from deployctl.runs.views.targets import find

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 from deployctl.accounts.policies import member, operator, step_up
 from deployctl.accounts.requests import person
 from deployctl.operations import catalogue
-from deployctl.runs import blockers, confirming, findings
-from deployctl.runs.forms import DecisionForm
+from deployctl.runs import blockers, findings, preconditions
+from deployctl.runs.forms.operations import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState, Target
-from deployctl.runs.permissions import may_operate, movable_targets
+from deployctl.runs.permissions import may_operate
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 PER_PAGE = 50
@@ -141,13 +141,14 @@ def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
     backups = Backup.objects.visible_to(request.user).for_display()
     if name:
         backups = backups.filter(target__name__iexact=name)
+    movable = Target.objects.with_movable_backups(person(request))
     page = Paginator(backups, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "backups": page.object_list,
         "target_name": name,
-        "movable": (movable := movable_targets(person(request))),
-        "may_upload": Target.objects.current().filter(name__iexact=name, pk__in=movable).exists(),
+        "movable": set(movable.values_list("pk", flat=True)),
+        "may_upload": movable.current().filter(name__iexact=name).exists(),
     }
     return page_or_fragment(request, "runs/backup_list.html", "runs/_backups.html", context)
 
@@ -174,7 +175,7 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "answers": run.consents.all(),
         "chosen": _chosen(run) if run.is_waiting else None,
         "may_repeat": may_repeat,
-        "question": confirming.question(run.target, asked_of) if asked_of else None,
+        "question": preconditions.question(run.target, asked_of) if asked_of else None,
         "decision_form": DecisionForm(),
     }
 

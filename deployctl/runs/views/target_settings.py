@@ -11,8 +11,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from deployctl.accounts.policies import administrator
 from deployctl.accounts.requests import person
-from deployctl.runs.forms import NewTargetForm, RoleForm, SecretForm, TargetForm
-from deployctl.runs.forms_backups import PhysicalEngineForm, StoredSecretForm
+from deployctl.runs.forms.targets import (
+    NewTargetForm,
+    PhysicalEngineForm,
+    RoleForm,
+    SecretForm,
+    StoredSecretForm,
+    TargetForm,
+)
 from deployctl.runs.models import PhysicalEngine, StoredSecret, Target
 from deployctl.runs.views.targets import find
 from deployctl.web.forms import add_to_form

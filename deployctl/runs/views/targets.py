@@ -17,11 +17,11 @@ from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
 from deployctl.operations.base import Operation
-from deployctl.runs import confirming, connection, refusals, two_people
-from deployctl.runs.confirming import Question
-from deployctl.runs.forms import form_for
+from deployctl.runs import connection, preconditions
+from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup, PhysicalEngine, Run, Target
 from deployctl.runs.permissions import may_operate
+from deployctl.runs.preconditions import Question
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 RUNS_SHOWN = 10
@@ -49,8 +49,8 @@ def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
     Args:
         form: of the operation.
     """
-    reason = refusals.why_not(target, operation, authority="")
-    return Offer(operation, form, reason, confirming.question(target, operation))
+    reason = preconditions.unavailable_reason(target, operation, authority="")
+    return Offer(operation, form, reason, preconditions.question(target, operation))
 
 
 @member
@@ -113,7 +113,11 @@ def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
     """Start an operation."""
     target = find(request, name)
     operation = catalogue().get(request.POST.get("kind", ""))
-    if operation and two_people.needed(target, operation) and (ask := ask_for_fresh_code(request)):
+    if (
+        operation
+        and preconditions.needs_second_person(target, operation)
+        and (ask := ask_for_fresh_code(request))
+    ):
         return ask
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
     # Whatever the form cannot clean, the verb refuses with a sentence that names it.

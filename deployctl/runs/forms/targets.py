@@ -1,4 +1,4 @@
-"""Forms: made from what operations declare, and for targets."""
+"""Forms about targets: settings, roles, secrets and the physical engine."""
 
 from __future__ import annotations
 
@@ -9,38 +9,12 @@ from django.conf import settings
 
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
-from deployctl.operations.base import Operation
-from deployctl.operations.parameters import Parameter, parameters_of
-from deployctl.runs.models import Environment, RunState, Target
+from deployctl.runs.models import Environment, PhysicalEngine, Target
 from deployctl.secrets import known_sources
 
 
-def form_for(operation: type[Operation]) -> type[forms.Form]:
-    """A form class with one field per parameter of an operation; what it cleans, `Run.request` takes."""
-    fields = {parameter.name: _field(parameter) for parameter in parameters_of(operation.Params)}
-    return cast("type[forms.Form]", type(f"{operation.__name__}Form", (forms.Form,), fields))
-
-
-def _field(parameter: Parameter) -> forms.Field:
-    common: dict[str, Any] = {
-        "label": parameter.label,
-        "help_text": parameter.help,
-        "initial": parameter.default,
-        "required": parameter.required,
-    }
-    if parameter.type is bool:
-        return forms.BooleanField(**{**common, "required": False})
-    if parameter.type is int:
-        # A number left out takes the default, which is shown; required keeps it from being None.
-        common["required"] = True
-        return forms.IntegerField(min_value=parameter.minimum, max_value=parameter.maximum, **common)
-    if parameter.choices:
-        return forms.ChoiceField(choices=[(choice, choice) for choice in parameter.choices], **common)
-    return forms.CharField(min_length=parameter.minimum, max_length=parameter.maximum or 2000, **common)
-
-
 class TargetForm(forms.Form):
-    """A target, without its name, which is given once."""
+    """The settings of a target, except its name, which cannot be changed."""
 
     environment = forms.ChoiceField(
         choices=Environment.choices,
@@ -70,12 +44,12 @@ class TargetForm(forms.Form):
 
     @classmethod
     def of(cls, target: Target, data: Any) -> TargetForm:
-        """The form for an existing target."""
+        """Return the form for an existing target."""
         return cls(data, initial={name: getattr(target, name) for name in cls.base_fields})
 
 
 class NewTargetForm(TargetForm):
-    """A target to be added."""
+    """The settings and name of a new target."""
 
     name = forms.CharField(
         max_length=60,
@@ -86,7 +60,7 @@ class NewTargetForm(TargetForm):
 
 
 class RoleForm(forms.Form):
-    """A person's part for a target."""
+    """A person's role for a target."""
 
     user = forms.ModelChoiceField(queryset=User.objects.none(), label="Person")
     role = forms.ChoiceField(choices=Role.choices)
@@ -98,14 +72,14 @@ class RoleForm(forms.Form):
 
 
 class PersonRoleForm(forms.Form):
-    """A target, and a part for it, for a person who is known already."""
+    """A role for a target, on the page of a person."""
 
     target = forms.ModelChoiceField(queryset=Target.objects.filter(archived_at=None))
     role = forms.ChoiceField(choices=Role.choices)
 
 
 class SecretForm(forms.Form):
-    """Where a secret is kept that operations ask for by name."""
+    """The reference of a secret that operations need by name."""
 
     name = forms.RegexField(
         r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z",
@@ -119,20 +93,58 @@ class SecretForm(forms.Form):
         self.fields["reference"].help_text = " ".join(source.help for source in known_sources().values())
 
 
-class DecisionForm(forms.Form):
-    """What became of a run whose worker was lost."""
+class StoredSecretForm(forms.Form):
+    """A secret value to be stored encrypted; the page never shows it again."""
 
-    outcome = forms.ChoiceField(
-        choices=[
-            (RunState.SUCCEEDED.value, "It was done: the target is as it should be"),
-            (RunState.FAILED.value, "It was not done, or only in part"),
-        ],
-        widget=forms.RadioSelect,
-        label="What did you find?",
+    name = forms.RegexField(
+        r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z",
+        help_text="As the project calls it, such as ADMIN_DEFAULT_PASSWORD. An earlier value is replaced.",
+        error_messages={"invalid": "Use letters, digits and _, not starting with a digit."},
     )
-    note = forms.CharField(
-        widget=forms.Textarea(attrs={"rows": 3}),
-        max_length=4000,
-        label="What did you look at?",
-        help_text="The record keeps it, with your name.",
+    value = forms.CharField(
+        max_length=65536,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="Encrypted with DEPLOYCTL_FIELD_KEY, which is not in the database; never shown again.",
     )
+
+
+class PhysicalEngineForm(forms.Form):
+    """The pgBackRest stanza of a target."""
+
+    stanza = forms.CharField(
+        max_length=100,
+        help_text="pgBackRest's name for this target's cluster, as in its configuration.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    configuration = forms.CharField(
+        max_length=500,
+        required=False,
+        label="Configuration file",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    scratch_folder = forms.CharField(
+        max_length=500,
+        required=False,
+        label="Folder for test restores",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        roots = ", ".join(map(str, settings.DEPLOYCTL_PGBACKREST_ROOTS))
+        below = f"below /etc/pgbackrest{f' or {roots}' if roots else ''}"
+        self.fields["configuration"].help_text = (
+            f"Empty for the place where pgBackRest looks by itself; else a file {below}. Passwords and keys "
+            "stay in it."
+        )
+        self.fields["scratch_folder"].help_text = (
+            "Has room for the whole cluster, and pgBackRest's account may enter it. Empty for the target's "
+            "folder of backups; else it lies below: "
+            f"{roots or 'none is allowed yet (DEPLOYCTL_PGBACKREST_ROOTS)'}."
+        )
+
+    @classmethod
+    def of(cls, engine: PhysicalEngine | None) -> PhysicalEngineForm:
+        """Return the form that shows an engine, or an empty form."""
+        return cls(initial=engine.facts() if engine else None)
