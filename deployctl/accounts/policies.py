@@ -14,7 +14,7 @@ audited.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -132,51 +132,44 @@ def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
 def _guard(view: View, name: str, check: Check) -> View:
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__} has the policy {view.policy} already; a view carries exactly one.")
-    guarded = _wrap(_noting_refusals(view), check)
+    guarded = _wrap(view, check, audits_refusals=True)
     guarded.policy = name  # type: ignore[attr-defined]
     return guarded
 
 
-def _wrap(view: View, check: Check) -> View:
+def _wrap(view: View, check: Check, *, audits_refusals: bool = False) -> View:
+    """Return the view behind a check.
+
+    Args:
+        audits_refusals: append an audit entry when a verb that the view calls raises `NotAllowed`; verbs know
+            more than the policy. Refusals of the check itself are for the check to audit.
+    """
     if iscoroutinefunction(view):
 
         @functools.wraps(view)
         async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             answer = await sync_to_async(check, thread_sensitive=True)(request)
-            return answer or await cast("Callable[..., Awaitable[HttpResponseBase]]", view)(
-                request, *args, **kwargs
-            )
-
-        return cast("View", asynchronous)
-
-    @functools.wraps(view)
-    def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = check(request) or view(request, *args, **kwargs)
-        return cast("HttpResponseBase", answer)
-
-    return cast("View", synchronous)
-
-
-def _noting_refusals(view: View) -> View:
-    """Around a view: what its verbs, which know better than its policy, do not allow is audited too."""
-    if iscoroutinefunction(view):
-
-        @functools.wraps(view)
-        async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if answer is not None:
+                return answer
             try:
                 return cast("HttpResponseBase", await view(request, *args, **kwargs))
             except NotAllowed as error:
-                await sync_to_async(_note_not_allowed, thread_sensitive=True)(request, error)
+                if audits_refusals:
+                    await sync_to_async(_note_not_allowed, thread_sensitive=True)(request, error)
                 raise
 
         return cast("View", asynchronous)
 
     @functools.wraps(view)
     def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = check(request)
+        if answer is not None:
+            return answer
         try:
             return cast("HttpResponseBase", view(request, *args, **kwargs))
         except NotAllowed as error:
-            _note_not_allowed(request, error)
+            if audits_refusals:
+                _note_not_allowed(request, error)
             raise
 
     return cast("View", synchronous)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from deployctl.cli._output import json_option, print_facts, print_rows
 from deployctl.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from deployctl.audit import Machine
     from deployctl.runs.models import Backup
 
 
@@ -108,7 +106,7 @@ def download(*, name: str, place: Path, as_json: bool) -> None:
     found = Backup.objects.filter(name=name).select_related("target").first()
     if found is None:
         raise InvalidInput(f"There is no backup {name}. `deployctl backup list` lists those there are.")
-    archive = found.hand_out(by=_by())
+    archive = found.hand_out(by=_django.command_line_actor())
     path = backup_files.write(archive, place)
     print_facts({"file": str(path), "size_bytes": archive.size}, as_json=as_json)
 
@@ -130,7 +128,7 @@ def upload(*, file: Path, name: str, as_json: bool) -> None:
     with uploads.of(target).receive(announced=file.stat().st_size) as incoming:
         backup_files.read(file, incoming.write)
         number = incoming.finish()
-        run = uploads.take_in(target, number, file_name=file.name, by=_by())
+        run = uploads.take_in(target, number, file_name=file.name, by=_django.command_line_actor())
         incoming.keep()
     print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
 
@@ -163,7 +161,7 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
             empty=f"There is no backup of {target}.",
         )
         return
-    run = Run.request(target=target, kind="expire_backups", params={}, by=_by())
+    run = Run.request(target=target, kind="expire_backups", params={}, by=_django.command_line_actor())
     print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
 
 
@@ -183,14 +181,8 @@ def retention(*, name: str, as_json: bool, **given: int | None) -> None:
     changes = {field: value for field, value in given.items() if value is not None}
     if changes:
         policy = dataclasses.replace(Retention.policy_of(target), **changes)
-        Retention.set(target, policy, by=_by())
+        Retention.set(target, policy, by=_django.command_line_actor())
     print_facts(dataclasses.asdict(Retention.policy_of(target)), as_json=as_json)
-
-
-def _by() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")
 
 
 def _facts(backup: Backup) -> dict[str, Any]:
