@@ -115,18 +115,9 @@ def step_up(view: View) -> View:
     """
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__}: put @step_up below the policy, next to the view.")
-    guarded = _wrap(view, _require_fresh_code)
+    guarded = _wrap(view, ask_for_fresh_code)
     guarded.step_up = True  # type: ignore[attr-defined]
     return guarded
-
-
-def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
-    """As `step_up`, for a view below a policy that only sometimes does something far-reaching.
-
-    Returns:
-        An answer that asks for a code, or None where one was given recently enough.
-    """
-    return _require_fresh_code(request)
 
 
 def _guard(view: View, name: str, check: Check) -> View:
@@ -236,7 +227,11 @@ def _require(permission: Permission) -> Check:
     return check
 
 
-def _require_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+    """Return a response that asks for a fresh code, or None if the session has one.
+
+    For a view that needs it for some requests only; `step_up` is for views that always do.
+    """
     sign_in = _sign_in(request)
     if sign_in is not None and sign_in.code_is_fresh:
         return None
