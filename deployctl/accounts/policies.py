@@ -1,14 +1,14 @@
-"""Who may call a view. Every view carries exactly one of these decorators.
+"""Decorators that say who may call a view. Every view carries exactly one policy.
 
     @operator
     @step_up
     def drop_database(request): ...
 
-`public`, `identified`, `arriving`, `enrolling`, `member`, `enrolled`, `operator`, `approver` and
-`administrator` set `view.policy`; `step_up` goes below one of the last four. They work on sync and async
-views. Who is not signed in is sent to sign in and back, or told so in the way the caller understands (htmx,
-event stream); who may not is told why (`NotAllowed`, 403), and for what takes a permission the refusal is
-audited.
+The policies are `public`, `identified`, `arriving`, `enrolling`, `member`, `enrolled`,
+`operator`, `approver` and `administrator`; each sets `view.policy`. `step_up` goes below one of the last
+four. They work on sync and async views. A visitor is redirected to the sign-in page and back, in the way that
+the caller understands (htmx, event stream). A person without the permission gets `NotAllowed` (403), which
+is audited.
 """
 
 from __future__ import annotations
