@@ -8,7 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from deployctl import environment as env
-from deployctl import logs, schedule
+from deployctl import schedule
 from deployctl.postgres.connection import VANISHED
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -194,13 +194,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "deployctl.accounts.passwords.OwnWords"},
     {"NAME": "deployctl.accounts.passwords.Guessable"},
-    *([{"NAME": "deployctl.accounts.breached_passwords.Breached"}] if BREACHED_PASSWORDS_URL else []),
+    *([{"NAME": "deployctl.accounts.passwords.Breached"}] if BREACHED_PASSWORDS_URL else []),
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "checklists:home"
 ACCOUNT_ADAPTER = "deployctl.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_FORMS = {"reset_password": "deployctl.accounts.password_reset.ResetPasswordForm"}
+ACCOUNT_FORMS = {"reset_password": "deployctl.accounts.forms.ResetPasswordForm"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -294,4 +294,12 @@ USE_I18N = False
 DATETIME_FORMAT = "j M Y H:i"
 DATE_FORMAT = "j M Y"
 
-LOGGING = logs.configuration(env.text("LOG_LEVEL", "INFO"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    # They log the URL of each request, with credentials and the digits of a new password's hash.
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore")},
+}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.stages import LoginStage
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 
 from deployctl import audit
@@ -43,7 +45,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_login_stages(self) -> list[str]:
         """A code, where a second factor is enrolled, and nothing else."""
-        return ["deployctl.accounts.stages.CodeStage"]
+        return ["deployctl.accounts.adapter.CodeStage"]
 
     def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
         """Keep how the sign-in began until it is complete: a code may be asked for in between."""
@@ -124,3 +126,17 @@ class AccountAdapter(DefaultAccountAdapter):
                 subject=person,
                 data={"at": "sign-in"} | data,
             )
+
+
+class CodeStage(LoginStage):
+    """Ask for a code before anybody with a second factor is signed in."""
+
+    key = "deployctl_code"
+    urlname = "accounts:sign_in_code"
+
+    def handle(self) -> tuple[HttpResponse | None, bool]:
+        """Send to the page for the code, or go on where no factor is enrolled."""
+        user = cast("User | None", self.login.user)
+        if user is None or not user.has_factor:
+            return None, True
+        return redirect(self.urlname), True

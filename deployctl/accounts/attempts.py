@@ -136,7 +136,7 @@ def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
 
 
 def attempt_untold(user: User, check: Check, *, enrolling: bool = False) -> None:
-    """`attempt` for who tells of failures themselves, as a signature does (`notices.on_repeated_failure`)."""
+    """Run `attempt` without e-mail about failures; a signature sends its own."""
     with transaction.atomic(durable=True):
         guard = _guard(user, enrolling=enrolling)
         if guard is None:

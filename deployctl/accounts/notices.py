@@ -88,6 +88,6 @@ def _recipients(entry: Entry, action: Action) -> list[User]:
 
 
 def _enqueue(sequence: int) -> None:
-    from deployctl.accounts.tasks import tell
+    from deployctl.accounts.tasks import tell  # the task calls `send`
 
     tell.delay(sequence)

@@ -1,20 +1,20 @@
-"""Who may call a view. Every view carries exactly one of these decorators.
+"""Decorators that say who may call a view. Every view carries exactly one policy.
 
     @operator
     @step_up
     def drop_database(request): ...
 
-`public`, `identified`, `arriving`, `enrolling`, `member`, `enrolled`, `operator`, `approver` and
-`administrator` set `view.policy`; `step_up` goes below one of the last four. They work on sync and async
-views. Who is not signed in is sent to sign in and back, or told so in the way the caller understands (htmx,
-event stream); who may not is told why (`NotAllowed`, 403), and for what takes a permission the refusal is
-audited.
+The policies are `public`, `identified`, `arriving`, `enrolling`, `member`, `enrolled`,
+`operator`, `approver` and `administrator`; each sets `view.policy`. `step_up` goes below one of the last
+four. They work on sync and async views. A visitor is redirected to the sign-in page and back, in the way that
+the caller understands (htmx, event stream). A person without the permission gets `NotAllowed` (403), which
+is audited.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -115,68 +115,52 @@ def step_up(view: View) -> View:
     """
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__}: put @step_up below the policy, next to the view.")
-    guarded = _wrap(view, _require_fresh_code)
+    guarded = _wrap(view, ask_for_fresh_code)
     guarded.step_up = True  # type: ignore[attr-defined]
     return guarded
-
-
-def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
-    """As `step_up`, for a view below a policy that only sometimes does something far-reaching.
-
-    Returns:
-        An answer that asks for a code, or None where one was given recently enough.
-    """
-    return _require_fresh_code(request)
 
 
 def _guard(view: View, name: str, check: Check) -> View:
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__} has the policy {view.policy} already; a view carries exactly one.")
-    guarded = _wrap(_noting_refusals(view), check)
+    guarded = _wrap(view, check, audits_refusals=True)
     guarded.policy = name  # type: ignore[attr-defined]
     return guarded
 
 
-def _wrap(view: View, check: Check) -> View:
+def _wrap(view: View, check: Check, *, audits_refusals: bool = False) -> View:
+    """Return the view behind a check.
+
+    Args:
+        audits_refusals: append an audit entry when a verb that the view calls raises `NotAllowed`; verbs know
+            more than the policy. Refusals of the check itself are for the check to audit.
+    """
     if iscoroutinefunction(view):
 
         @functools.wraps(view)
         async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             answer = await sync_to_async(check, thread_sensitive=True)(request)
-            return answer or await cast("Callable[..., Awaitable[HttpResponseBase]]", view)(
-                request, *args, **kwargs
-            )
-
-        return cast("View", asynchronous)
-
-    @functools.wraps(view)
-    def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = check(request) or view(request, *args, **kwargs)
-        return cast("HttpResponseBase", answer)
-
-    return cast("View", synchronous)
-
-
-def _noting_refusals(view: View) -> View:
-    """Around a view: what its verbs, which know better than its policy, do not allow is audited too."""
-    if iscoroutinefunction(view):
-
-        @functools.wraps(view)
-        async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if answer is not None:
+                return answer
             try:
                 return cast("HttpResponseBase", await view(request, *args, **kwargs))
             except NotAllowed as error:
-                await sync_to_async(_note_not_allowed, thread_sensitive=True)(request, error)
+                if audits_refusals:
+                    await sync_to_async(_note_not_allowed, thread_sensitive=True)(request, error)
                 raise
 
         return cast("View", asynchronous)
 
     @functools.wraps(view)
     def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = check(request)
+        if answer is not None:
+            return answer
         try:
             return cast("HttpResponseBase", view(request, *args, **kwargs))
         except NotAllowed as error:
-            _note_not_allowed(request, error)
+            if audits_refusals:
+                _note_not_allowed(request, error)
             raise
 
     return cast("View", synchronous)
@@ -243,7 +227,11 @@ def _require(permission: Permission) -> Check:
     return check
 
 
-def _require_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+    """Return a response that asks for a fresh code, or None if the session has one.
+
+    For a view that needs it for some requests only; `step_up` is for views that always do.
+    """
     sign_in = _sign_in(request)
     if sign_in is not None and sign_in.code_is_fresh:
         return None

@@ -130,8 +130,8 @@ def _take(found: Kept, place: Place, key: str) -> None:
     elif statement["public_key"] not in keys.trusted_keys():
         found.problems.append(
             f"{key} in {place.address} was signed with another key "
-            f"({sealing.fingerprint(statement['public_key'])[:16]}…). If that key was replaced, name its "
-            "public key in DEPLOYCTL_FORMER_KEYS."
+            f"({sealing.fingerprint(statement['public_key'])[:16]}…). If that key was replaced, "
+            "name its public key in DEPLOYCTL_FORMER_KEYS."
         )
     else:
         found.heads.append(Head(int(statement["sequence"]), str(statement["hash"])))

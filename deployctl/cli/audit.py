@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +10,6 @@ from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_json, print_rows
 from deployctl.errors import InvalidInput
 from deployctl.numbers import how_many
-
-if TYPE_CHECKING:
-    from deployctl.audit import Machine
 
 HASH_LENGTH = 64
 
@@ -38,7 +33,7 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
     from deployctl.audit.verification import Head
 
     expected = Head(*_parse_head(expect_head)) if expect_head else None
-    found = Verification.objects.perform(by=_command_line(), expected_head=expected)
+    found = Verification.objects.perform(by=_django.command_line_actor(), expected_head=expected)
     if as_json:
         print_json(
             {
@@ -127,7 +122,7 @@ def export(*, deployment: int | None, action: str, output: Path | None) -> None:
         found = found.of_deployment(deployment)
     said = {"action": action, "deployment": deployment}
     chunks = exporting.export(
-        found, by=_command_line(), filters={name: value for name, value in said.items() if value}
+        found, by=_django.command_line_actor(), filters={name: value for name, value in said.items() if value}
     )
     with click.open_file(str(output or "-"), "wb") as stream:
         for chunk in chunks:
@@ -189,9 +184,3 @@ def _parse_head(text: str) -> tuple[int, str]:
             f"{text!r} is not a head; it reads NUMBER:HASH, as `deployctl audit verify` prints it."
         )
     return int(number), digest.lower()
-
-
-def _command_line() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")

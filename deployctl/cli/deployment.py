@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployctl.audit.actors import Machine
 from deployctl.cli import _django, _output
 from deployctl.errors import InvalidInput
 
@@ -82,7 +80,7 @@ def create(
         team=[_seat(member) for member in members] or usual_team(target),
         rollback_plan=plan,
         notes=notes,
-        by=Machine(f"command line: {getpass.getuser()}"),
+        by=_django.command_line_actor(),
     )
     _print(made, as_json=as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import time
 from collections.abc import Iterator
@@ -101,7 +100,6 @@ def _type_of(parameter: Parameter) -> click.ParamType[Any]:
 
 def _request(operation: type[Operation], target: str, params: dict[str, Any], *, yes: bool) -> Run:
     _django.setup()
-    from deployctl.audit import Machine
     from deployctl.runs import preconditions
     from deployctl.runs.models import Run, Target
 
@@ -115,7 +113,7 @@ def _request(operation: type[Operation], target: str, params: dict[str, Any], *,
             target=found,
             kind=operation.kind,
             params=params,
-            by=Machine(f"command line: {getpass.getuser()}"),
+            by=_django.command_line_actor(),
             typed_name=(target if exact else found.name) if meant else "",  # it was typed, as --target
         )
     except (Refusal, NotAllowed) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +102,11 @@ def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: 
     from checklists.models import Template
 
     with transaction.atomic():
-        version = Template.import_source(slug=slug or slug_of(file.stem), name=name, source=source, by=_me())
+        version = Template.import_source(
+            slug=slug or slug_of(file.stem), name=name, source=source, by=_django.command_line_actor()
+        )
         if publish:
-            version.publish(by=_me())
+            version.publish(by=_django.command_line_actor())
     _print_version(version, as_json=as_json)
 
 
@@ -116,7 +117,7 @@ def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: 
 def publish(slug: str, *, number: int | None, as_json: bool) -> None:
     """Publish a draft, so that deployments can use it. It never changes afterwards."""
     version = _stored(slug, number)
-    version.publish(by=_me())
+    version.publish(by=_django.command_line_actor())
     _print_version(version, as_json=as_json)
 
 
@@ -170,12 +171,6 @@ def _stored(slug: str, number: int | None) -> TemplateVersion:
             f"There is no {which} named “{slug}”. `deployctl template list` shows what there is."
         )
     return version
-
-
-def _me() -> Any:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")
 
 
 def _print_version(version: TemplateVersion, *, as_json: bool) -> None:

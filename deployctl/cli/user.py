@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from deployctl.errors import InvalidInput
 
 if TYPE_CHECKING:
     from deployctl.accounts.models import User
-    from deployctl.audit import Machine
 
 PERMISSIONS = ("viewer", "operator", "approver", "administrator")
 
@@ -66,7 +64,7 @@ def add(
         permissions=[Permission(permission) for permission in permissions],
         phone=phone,
         timezone=timezone,
-        by=_command_line(),
+        by=_django.command_line_actor(),
         handed_over=True,
     )
     facts: dict[str, object] = {
@@ -119,7 +117,7 @@ def list_(*, as_json: bool) -> None:
 def disable(email: str) -> None:
     """Shut a person out at once and sign them out everywhere; what they did stays."""
     person = _find(email)
-    person.disable(by=_command_line())
+    person.disable(by=_django.command_line_actor())
     click.echo(f"{person.name} ({person.email}) is disabled and signed out everywhere.")
 
 
@@ -128,7 +126,7 @@ def disable(email: str) -> None:
 def enable(email: str) -> None:
     """Let a disabled person in again."""
     person = _find(email)
-    person.enable(by=_command_line())
+    person.enable(by=_django.command_line_actor())
     click.echo(f"{person.name} ({person.email}) may sign in again.")
 
 
@@ -151,7 +149,7 @@ def password(email: str, *, password_stdin: bool) -> None:
         validate_password(new, person)
     except ValidationError as error:
         raise InvalidInput(" ".join(error.messages)) from None
-    person.change_password(new, by=_command_line(), handed_over=True)
+    person.change_password(new, by=_django.command_line_actor(), handed_over=True)
     click.echo(
         f"{person.name} ({person.email}) has another password and is signed out everywhere."
         f" It is good until {_minute(person.first_password_until)}, and they replace it when they sign in."
@@ -180,9 +178,3 @@ def _permissions(person: User) -> list[str]:
 
 def _minute(at: dt.datetime | None) -> str | None:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else None
-
-
-def _command_line() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")

@@ -46,19 +46,20 @@ function announce(silently) {
 announce(true);
 document.addEventListener("htmx:after:swap", () => announce(false));
 
-// --- Times: the same ladder as the template tag `when`; beyond a day the server's words stay -----------
+// --- Times: updated by the list of the template tag `when`; beyond a day the server's words stay --------
 
-function ageTimes() {
+const RELATIVE_TIMES = JSON.parse($("meta[name=relative-times]").content);
+
+function updateTimes() {
   for (const element of document.querySelectorAll("time[data-relative]")) {
     const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
-    const size = Math.abs(seconds);
-    if (size >= 86400) continue;
-    const near = seconds <= 0 ? "just now" : "in a moment";
-    const words = size < 3600 ? `${Math.max(1, Math.round(size / 60))} min` : `${Math.round(size / 3600)} h`;
-    element.textContent = size < 45 ? near : seconds < 0 ? `${words} ago` : `in ${words}`;
+    const step = RELATIVE_TIMES.find(({ below }) => Math.abs(seconds) < below);
+    if (!step) continue;
+    const words = seconds <= 0 ? step.past : step.future;
+    element.textContent = words.replace("{}", Math.max(1, Math.round(Math.abs(seconds) / step.unit)));
   }
 }
-setInterval(ageTimes, 20_000);
+setInterval(updateTimes, 20_000);
 
 // --- Clicks -----------------------------------------------------------------------------------------
 

@@ -14,8 +14,7 @@ import zxcvbn
 from django.contrib.auth.password_validation import get_default_password_validators, validate_password
 from django.core.exceptions import ValidationError
 
-from deployctl.accounts.breached_passwords import Breached
-from deployctl.accounts.passwords import Guessable, OwnWords
+from deployctl.accounts.passwords import Breached, Guessable, OwnWords
 from deployctl.system_checks import breached_passwords_can_be_asked_for
 
 

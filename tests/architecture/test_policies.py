@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
+
+TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+# The name in `{% url "name" … %}` and in the tag `nav_link`.
+LINK = re.compile(r"""\{%\s*(?:url|nav_link)\s+["']([\w:-]+)["']""")
 
 POLICIES = {
     *("public", "identified", "arriving", "enrolling", "member", "enrolled"),
@@ -58,8 +64,16 @@ def addresses(
 ADDRESSES = list(addresses())
 
 
-def test_there_are_addresses() -> None:
-    assert len(ADDRESSES) > 20
+def test_every_page_that_templates_link_to_is_among_the_addresses() -> None:
+    linked = {
+        name: str(path.relative_to(TEMPLATES))
+        for path in TEMPLATES.rglob("*.html")
+        for name in LINK.findall(path.read_text(encoding="utf-8"))
+    }
+    missing = linked.keys() - {name for _, name, _ in ADDRESSES}
+
+    assert linked
+    assert not missing, f"linked, but not an address: {sorted((linked[name], name) for name in missing)}"
 
 
 @pytest.mark.parametrize(("route", "view"), [(route, view) for route, _, view in ADDRESSES])

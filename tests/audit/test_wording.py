@@ -12,9 +12,9 @@ from deployctl.audit.wording import facts
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"size_bytes": 10}, [("size bytes", "10")]),
+        ({"size_bytes": 10}, [("size in bytes", "10")]),
         ({"ok": True, "reason": "", "note": None, "count": 0}, [("ok", "yes"), ("count", "0")]),
-        ({"params": {"jobs": 2, "dry_run": False}}, [("params", "jobs: 2; dry run: no")]),
+        ({"params": {"jobs": 2, "dry_run": False}}, [("parameters", "jobs: 2; dry run: no")]),
         ({"keys": ["a", "b"]}, [("keys", "a, b")]),
         ({"before": {"a": 1, "b": ""}, "after": {"a": 1, "b": "x"}}, [("b", "— → x")]),
         ({"before": "x"}, [("before", "x")]),

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from redis.exceptions import RedisError
 
 from deployctl.accounts import attempts, passkeys, safe_next
+from deployctl.accounts.adapter import CodeStage
 from deployctl.accounts.forms import FactorForm, RecoveryCodeForm
 from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
@@ -24,7 +25,6 @@ from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
 from deployctl.accounts.proof import kind_of, verify_factor
-from deployctl.accounts.stages import CodeStage
 from deployctl.errors import DeployctlError, Refusal
 from deployctl.web.errors import problem
 

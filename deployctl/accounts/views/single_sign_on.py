@@ -13,12 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 from deployctl.accounts import safe_next, single_sign_on
 from deployctl.accounts.id_tokens import Protocol
 from deployctl.accounts.policies import identified, public
+from deployctl.accounts.views.passkeys import LONGEST_ABOUT
 from deployctl.errors import Refusal
 from deployctl.web.http import posted
 
 logger = logging.getLogger(__name__)
-
-LONGEST_ABOUT = 64
 
 
 @public

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from deployctl.accounts.forms_tokens import NewTokenForm
+from deployctl.accounts.forms import NewTokenForm
 from deployctl.accounts.models import ApiToken
 from deployctl.accounts.policies import administrator, step_up
 from deployctl.accounts.requests import person

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 from django.db import transaction
-from django.db.models.functions import Now
 
 from deployctl.errors import DeployctlError
 from deployctl.operations import children
@@ -161,7 +160,7 @@ class RunJob:
     @transaction.atomic
     def _record_end(self, step: RunStep, state: StepState, detail: str) -> None:
         self._run.write(phase="")
-        self._run.steps.filter(pk=step.pk).update(state=state, detail=detail, finished_at=Now())
+        step.end(state, detail)
         self._announce("steps")
 
     @transaction.atomic

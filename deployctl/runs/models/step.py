@@ -63,6 +63,10 @@ class RunStep(models.Model):
     def __str__(self) -> str:
         return f"{self.run_id}.{self.number} {self.name}"
 
+    def end(self, state: StepState, detail: str) -> None:
+        """End the step; `detail` is stored with it."""
+        RunStep.objects.filter(pk=self.pk).update(state=state, detail=detail, finished_at=Now())
+
     @property
     def duration_s(self) -> float | None:
         """Seconds it took; None while it is under way."""
