@@ -14,20 +14,12 @@ from deployctl.errors import Refusal
 from deployctl.operations import archive
 from deployctl.operations.archive import Archive
 from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
+from deployctl.operations.retention import Trust
 from deployctl.runs import listeners
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import may_see, require_mover
-
-
-class Trust(models.TextChoices):
-    """How far a backup has been proven, from the weakest."""
-
-    WRITTEN = "written", "Written"
-    HASHED = "hashed", "Hashed"
-    RESTORED = "restored", "Restored"
-    PROVEN = "proven", "Proven"
 
 
 class EngineName(models.TextChoices):
@@ -260,7 +252,7 @@ class BackupTrust(models.Model):
     """A level of trust that a backup reached, when, and by which run."""
 
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="trust_levels")
-    level = models.CharField(max_length=20, choices=Trust.choices)
+    level = models.CharField(max_length=20, choices=[(level.value, level.label) for level in Trust])
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
 
