@@ -12,7 +12,7 @@ from psycopg import sql
 from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.project import AdminExpectation, Project
-from deployctl.postgres.queries import counts, prisma, relations
+from deployctl.postgres.queries import prisma, relations
 
 COUNT_TIMEOUT_S = 300
 
@@ -86,7 +86,7 @@ def count_admins(connection: psycopg.Connection, admin: AdminExpectation) -> tup
     """
     table = find_table(connection, admin.table)
     try:
-        found = counts.count_where(connection, table, admin.where)
+        found = relations.count_where(connection, table, admin.where)
     except psycopg.errors.UndefinedColumn as error:
         raise OperationFailed(
             f"{admin.table}: {error.diag.message_primary}. Correct expect.admin.where in deployctl.toml."

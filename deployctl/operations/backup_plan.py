@@ -1,4 +1,4 @@
-"""Everything that is found out, and may be refused, before a dump starts."""
+"""Prepare a dump: find tool, tables, snapshot and disk space, and refuse what would fail later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import psycopg
 from deployctl.numbers import how_many
 from deployctl.operations import dump
 from deployctl.operations.base import Job, OperationFailed
-from deployctl.operations.dump_progress import describe
 from deployctl.operations.manifest import Source
 from deployctl.postgres.queries import activity, databases, relations, server, snapshots
 from deployctl.postgres.queries.activity import Blocker
@@ -32,7 +31,7 @@ READ_ALL_FROM = 14
 
 @dataclass(frozen=True)
 class Plan:
-    """What was found out before the dump starts."""
+    """The result of the preparation of a dump."""
 
     name: str
     dump_tool: Tool
@@ -43,7 +42,7 @@ class Plan:
 
 
 def make_plan(job: Job, session: psycopg.Connection) -> Plan:
-    """Find the tool, the tables and the room; refuse here what could only fail later.
+    """Find the tool, the tables and the disk space, and take the snapshot.
 
     Args:
         session: inside the snapshot's transaction afterwards; the snapshot lives as long as that.
@@ -85,33 +84,33 @@ def make_plan(job: Job, session: psycopg.Connection) -> Plan:
 
 
 def backup_name(target: str, taken_at: dt.datetime, run_id: int) -> str:
-    """A name that sorts by time and is safe as a folder: `shop-20260102T030405Z-run7`."""
+    """Return a name that sorts by time and is safe as a folder: `shop-20260102T030405Z-run7`."""
     return f"{slug(target)}-{taken_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-run{run_id}"
 
 
 def slug(target: str) -> str:
-    """The name of a target as the beginning of a backup's name."""
+    """Return the name of a target as the prefix of a backup's name."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[:60] or "target"
 
 
 def _freeze(job: Job, session: psycopg.Connection) -> tuple[Snapshot, list[Relation]]:
-    """Wait until every table can be read, then fix the moment that is backed up."""
+    """Wait until every table can be read, then take the snapshot."""
     deadline = time.monotonic() + dump.LOCK_WAIT_S
-    told: list[Blocker] = []
+    logged: list[Blocker] = []
     while holders := activity.exclusive_holders(session):
-        if holders != told:
-            told = holders
+        if holders != logged:
+            logged = holders
             for holder in holders:
-                job.log(f"Waiting for {describe(holder)}.", level="warning")
+                job.log(f"Waiting for {holder.description}.", level="warning")
         if time.monotonic() > deadline:
-            raise locked(told)
+            raise locked(logged)
         job.raise_if_cancelled()
         time.sleep(POLL_S)
     listed = relations.tables(session, sizes=False)
     try:
         snapshot = snapshots.begin(session, [table.identifier for table in listed])
     except psycopg.errors.LockNotAvailable as error:
-        raise locked(told) from error
+        raise locked(logged) from error
     except psycopg.errors.UndefinedTable as error:
         raise OperationFailed(
             "A table was dropped while the backup was about to start. Nothing was written. Back up again."
@@ -120,8 +119,8 @@ def _freeze(job: Job, session: psycopg.Connection) -> tuple[Snapshot, list[Relat
 
 
 def locked(holders: Sequence[Blocker]) -> OperationFailed:
-    """Why a backup gave up waiting for a lock, and what to do."""
-    named = "; ".join(describe(holder) for holder in holders)
+    """Return the error of a backup that waited too long for a lock."""
+    named = "; ".join(holder.description for holder in holders)
     return OperationFailed(
         f"A table was locked for more than {dump.LOCK_WAIT_S} s"
         + (f" by {named}" if named else "")
@@ -142,7 +141,7 @@ def _check_readable(tables: list[Relation], role: str, major: int) -> None:
 
 
 def _grants(tables: list[Relation], role: str, major: int) -> str:
-    """What lets a role read every table; for those to come as well, where the server knows such a role."""
+    """Return the statements that let a role read every table; future ones too if the server can."""
     to = quoted(role)
     if major >= READ_ALL_FROM:
         return f"GRANT pg_read_all_data TO {to};"

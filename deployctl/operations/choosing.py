@@ -1,23 +1,16 @@
-"""Which backup an operation is about, and that its files are what was recorded when it was made."""
+"""Select the backup that an operation works on."""
 
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 
-from deployctl.numbers import how_many
-from deployctl.operations import manifest
 from deployctl.operations.base import Job, OperationFailed
-from deployctl.operations.manifest import Manifest
-from deployctl.operations.retention import TRUST_LEVELS, KeptBackup
-
-REPORT_EVERY_S = 0.25
+from deployctl.operations.retention import KeptBackup, Trust
 
 
 def newest(job: Job, name: str) -> KeptBackup:
-    """The backup of a name, or the newest one of ours where the name is empty.
+    """Return the backup of a name; if the name is empty, the newest one made here.
 
     Raises:
         OperationFailed: there is none.
@@ -26,7 +19,7 @@ def newest(job: Job, name: str) -> KeptBackup:
 
 
 def most_trusted(job: Job, name: str) -> KeptBackup:
-    """The backup of a name; where it is empty, the newest of those of ours that are trusted most.
+    """Return the backup of a name; if it is empty, the newest of the most trusted ones made here.
 
     Raises:
         OperationFailed: there is none.
@@ -35,51 +28,13 @@ def most_trusted(job: Job, name: str) -> KeptBackup:
 
 
 def ours(backups: Iterable[KeptBackup]) -> list[KeptBackup]:
-    """Those that were made here: what was made elsewhere is only taken when it is asked for by name."""
+    """Return the backups made here; an imported backup is used only if it is named."""
     return [backup for backup in backups if backup.uploaded_at is None]
 
 
 def by_trust(backup: KeptBackup) -> tuple[int, dt.datetime]:
-    """Orders backups by how far they are trusted, then by age; the best is the last."""
-    return TRUST_LEVELS.index(backup.trust), backup.snapshot_at
-
-
-def checked(job: Job, backup: KeptBackup) -> tuple[Path, Manifest]:
-    """Read every byte of a backup and compare it with the manifest, and that with the record.
-
-    Only what this passes may be given to pg_restore: it is what we wrote or took in ourselves, unchanged.
-
-    Returns:
-        Its folder and its manifest.
-
-    Raises:
-        Damaged: naming the file and what is wrong with it.
-        StorageError: the backup is not where it was written.
-    """
-    folder = job.target.backups.path(backup.name)
-    written = manifest.read(folder, expected_sha256=backup.manifest_sha256)
-    manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read"))
-    job.log(f"As the manifest says: {extent(written)}.")
-    return folder, written
-
-
-def extent(written: Manifest) -> str:
-    """How much a backup is, in words."""
-    return f"{how_many(len(written.files), 'file')} with {how_many(written.size_bytes, 'byte')}"
-
-
-def reporter(job: Job, total: int, phase: str) -> Callable[[int], None]:
-    """Progress of reading files, a few times a second, with a way out for cancelling."""
-    due = 0.0
-
-    def advance(done: int) -> None:
-        nonlocal due
-        job.raise_if_cancelled()
-        if done == total or time.monotonic() >= due:
-            due = time.monotonic() + REPORT_EVERY_S
-            job.advance(done, total, unit="bytes", phase=phase)
-
-    return advance
+    """Return a sort key by trust level, then by age; the best backup sorts last."""
+    return tuple(Trust).index(Trust(backup.trust)), backup.snapshot_at
 
 
 def _all(job: Job) -> tuple[KeptBackup, ...]:
@@ -102,7 +57,7 @@ def _find(job: Job, name: str) -> KeptBackup:
     if any(backup.name == name for backup in job.shelf.physical()):
         raise OperationFailed(
             f"{name} is a physical backup, which pgBackRest keeps. Nothing was done. Use “Verify physical "
-            "backups” or “Test a physical restore”."
+            "backups” or “Test a physical restore”; to copy it, give pgBackRest a repo2."
         )
     for backup in _all(job):
         if backup.name == name:

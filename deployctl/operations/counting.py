@@ -1,27 +1,28 @@
-"""Taking stock of tables while something else runs."""
+"""Count and digest the rows of tables, also in the background of a dump."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import psycopg
 
 from deployctl.operations.manifest import LargeObjects, TableCount
+from deployctl.postgres.connection import cancel_until_done
 from deployctl.postgres.queries import digests, relations
 from deployctl.postgres.queries.relations import Relation
 
 
 @dataclass
 class Stock:
-    """What a database holds. Filled while it is taken.
+    """The statistics of a database's tables, filled while they are counted.
 
     Args:
         tables: rows by the table's oid.
-        digests: of the same tables; stays empty where none are taken.
+        digests: of the same tables; empty if none are computed.
     """
 
     tables: dict[int, int] = field(default_factory=dict)
@@ -29,7 +30,7 @@ class Stock:
     large_objects: LargeObjects | None = None
 
     def of(self, table: Relation) -> TableCount:
-        """What a table holds, as a manifest keeps it."""
+        """Return the count of a table for the manifest."""
         return TableCount(table.schema, table.name, self.tables[table.oid], self.digests.get(table.oid))
 
 
@@ -41,7 +42,7 @@ def take(
     with_digests: bool = True,
     look: Callable[[], None] = lambda: None,
 ) -> None:
-    """Count every table and, unless told otherwise, digest what it holds.
+    """Count every table and, by default, digest its content.
 
     Args:
         session: its settings are changed, see `digests.prepare`.
@@ -67,21 +68,21 @@ def take(
 
 
 class _Stopped(Exception):
-    """Nobody wants to know any more."""
+    """The result is not needed any more."""
 
 
 @contextlib.contextmanager
 def in_background(
     session: psycopg.Connection, tables: Sequence[Relation], stock: Stock, *, with_digests: bool = True
 ) -> Iterator[Future[None]]:
-    """Take stock in a thread; on an exception inside, it is cancelled first.
+    """Run `take` in a thread; an exception inside the block cancels it first.
 
     Args:
-        session: used by nobody else meanwhile; looks as its transaction sees the tables.
-        tables, stock, with_digests: as `take` has them.
+        session: used for nothing else meanwhile; its transaction decides which rows are seen.
+        tables, stock, with_digests: see `take`.
 
     Yields:
-        Done when all is taken.
+        A future that is done when everything is counted.
     """
     stop = threading.Event()
 
@@ -95,9 +96,5 @@ def in_background(
             yield counted
         except BaseException:
             stop.set()
-            # More than once, for a cancellation that arrives between two statements is lost.
-            while not counted.done():
-                with contextlib.suppress(psycopg.Error):
-                    session.cancel_safe(timeout=2)
-                wait([counted], timeout=0.2)
+            cancel_until_done(session, counted)
             raise

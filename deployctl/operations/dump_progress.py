@@ -1,4 +1,4 @@
-"""How far a running pg_dump is, from what the server and the program themselves say."""
+"""Progress of a running pg_dump, from its output and the server's statistics."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LONGEST_LINE = 4096  # a name has at most 63 bytes, so a longer line is none of 
 
 
 class DumpProgress:
-    """Reports bytes of tables dumped, out of their sizes at the start.
+    """Reports the bytes of tables dumped, out of their sizes at the start.
 
-    pg_dump says which table it starts; `pg_stat_progress_copy` says how many rows of it are out. Servers
-    before 14 do not say that, so for them the bytes written so far are reported, without a total.
+    pg_dump's output names each table that it starts; `pg_stat_progress_copy` has the number of rows dumped.
+    Servers before 14 lack that view, so for them the bytes written so far are reported, without a total.
 
     Args:
-        job: told the progress.
-        session: for the server's views, not used for anything else meanwhile.
-        tables: what is dumped.
-        counts: rows by oid, filled by whoever counts; until then the server's estimate serves.
+        job: receives the progress.
+        session: for the server's views, used for nothing else.
+        tables: the dumped tables.
+        counts: rows by oid, filled while they are counted; until then the server's estimate is used.
         folder: where the dump is written.
-        jobs: of pg_dump.
+        jobs: the number of pg_dump's parallel jobs.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class DumpProgress:
 
     @property
     def total(self) -> int:
-        """Bytes of all tables."""
+        """Return the bytes of all tables."""
         return sum(table.size_bytes for table in self._tables.values())
 
     def read(self, stream: str, chunk: bytes) -> None:
-        """Look for the tables that pg_dump starts, in its output."""
+        """Find the tables that pg_dump starts in its output."""
         if stream != "stderr":
             return
         *lines, self._line = (self._line + chunk).split(b"\n")
@@ -84,7 +84,7 @@ class DumpProgress:
             self._job.advance(self._reported, self.total, unit="bytes", phase="dump")
 
     def finish(self) -> None:
-        """Report that all is dumped."""
+        """Report that everything is dumped."""
         if not self._blind:
             self._job.advance(self.total, self.total, unit="bytes", phase="dump")
 
@@ -95,17 +95,17 @@ class DumpProgress:
                 [] if running else activity.blockers_of_named(self._session, self._job.application_name)
             )
         except psycopg.Error as error:
-            self._blind = True  # the dump goes on; only its progress is less well known
-            self._job.log(f"The server stopped telling the progress: {error}", level="warning")
+            self._blind = True  # the dump continues; only its progress is less precise
+            self._job.log(f"The server stopped reporting progress: {error}", level="warning")
             return
-        self._tell_blockers(blockers)
-        # Never backwards: estimates and the moment of looking differ a little.
+        self._log_blockers(blockers)
+        # Never decreases, although estimates and the times of reading differ a little.
         self._reported = max(self._reported, min(self.total, self._bytes_done(running)))
 
     def _bytes_done(self, running: Sequence[CopyProgress]) -> int:
         active = {copy.relation_oid: copy for copy in running}
         self._seen |= active.keys()
-        # What was started last may not have reached the server yet; it is not done before it was seen.
+        # The tables started last may not have reached the server yet; they finish only after being seen.
         recent = set(self._started[-self._jobs :]) - self._seen
         finished = set(self._started) - active.keys() - recent
         done = sum(self._tables[oid].size_bytes for oid in finished)
@@ -119,22 +119,11 @@ class DumpProgress:
             return int(table.size_bytes * min(1.0, copy.rows_done / rows))
         return min(table.size_bytes, copy.bytes_done)
 
-    def _tell_blockers(self, blockers: list[Blocker]) -> None:
+    def _log_blockers(self, blockers: list[Blocker]) -> None:
         if blockers and blockers != self.blockers:
             self.blockers = blockers
             for blocker in blockers:
-                self._job.log(f"pg_dump waits for {describe(blocker)}.", level="warning")
-
-
-def describe(blocker: Blocker) -> str:
-    """A session that holds a lock, in words."""
-    who = f"session {blocker.pid} of role {blocker.role or 'unknown'}"
-    program = f" ({blocker.application_name})" if blocker.application_name else ""
-    since = f" since {blocker.transaction_since:%Y-%m-%d %H:%M:%S %Z}" if blocker.transaction_since else ""
-    lock = f", which holds {blocker.mode} on {blocker.relation}{since}" if blocker.mode else since
-    state = f", {blocker.state}" if blocker.state else ""
-    query = f": {' '.join(blocker.query.split())[:300]}" if blocker.query else ""
-    return f"{who}{program}{lock}{state}{query}"
+                self._job.log(f"pg_dump waits for {blocker.description}.", level="warning")
 
 
 def _bytes_in(folder: Path) -> int:

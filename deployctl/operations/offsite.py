@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from deployctl.operations import manifest
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.base import CopyResult, OperationFailed
 from deployctl.storage import age
 from deployctl.storage.stores import Store
 
@@ -29,16 +29,6 @@ class StoredObject:
     name: str
     size: int
     sha256: str
-
-
-@dataclass(frozen=True)
-class CopyResult:
-    """A copy that was read back. `digest` is the SHA-256 of its list of objects."""
-
-    key: str
-    digest: str
-    size_bytes: int
-    written_at: dt.datetime
 
 
 class Copying:

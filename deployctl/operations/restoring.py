@@ -1,4 +1,4 @@
-"""Restoring a checked backup into an empty database, and comparing what arrived with the manifest."""
+"""Restore a checked backup into an empty database with pg_restore, and compare the copy with the manifest."""
 
 from __future__ import annotations
 
@@ -6,28 +6,44 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
 from deployctl.numbers import how_many
-from deployctl.operations import counting, dump, restore_order, restore_progress
+from deployctl.operations import counting, dump
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.counting import Stock
 from deployctl.operations.dump import CONNECTION
 from deployctl.operations.manifest import Manifest, TableCount
-from deployctl.operations.sentences import told
+from deployctl.operations.retention import Trust
+from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.process import session_options
-from deployctl.postgres.queries import relations, server
+from deployctl.postgres.queries import progress, relations, server
+from deployctl.postgres.rights import quoted
 from deployctl.postgres.tools import find_tool
 
 SHOWN = 10
+PROGRESS_EVERY_S = 0.5
+PROGRESS_TIMEOUT_S = 5
+
+# pg_restore's parallel jobs lock the table that an entry belongs to. A trigger, a foreign key or a check of a
+# partitioned table also locks its partitions, on which another job may be working: the two can deadlock and
+# the restore fails (seen with 18.4, two jobs, a trigger on a partitioned table).
+# A line of `pg_restore --list` reads `3345; 2606 16397 FK CONSTRAINT public visit visit_person_fkey owner`.
+ENTRY = re.compile(r"^\d+; \d+ \d+ (?P<what>.*)$")
+# These are quick, so nothing is lost by restoring them one by one. A comment may be on one of them.
+QUICK = ("CHECK CONSTRAINT ", "TRIGGER ", "EVENT TRIGGER ", "COMMENT ", "SECURITY LABEL ")
+# Reads both of its tables. Restored in parallel if there are no partitions to lock.
+FOREIGN_KEY = "FK CONSTRAINT "
+PARTITION = "TABLE ATTACH "
 
 
 @dataclass(frozen=True)
 class RestoreParams:
-    """What every operation takes that restores a backup; `restore_timed` reads `jobs`."""
+    """The parameters of every operation that restores a backup; `restore_timed` reads `jobs`."""
 
     backup: str = param(
         "", label="Backup", help="Its name; empty for the newest of those trusted most.", maximum=200
@@ -38,10 +54,10 @@ class RestoreParams:
 
 
 def refuse_dangerous_role(session: psycopg.Connection) -> None:
-    """A dump can hold functions that run programs on the server; only the role's lack of rights forbids it.
+    """Refuse a role with which restored functions could run programs on the server.
 
     Raises:
-        OperationFailed: the role could; says what to do.
+        OperationFailed: the role has such rights; the message says what to do.
     """
     role = server.role(session)
     dangerous = server.dangerous_roles(session)
@@ -57,26 +73,25 @@ def refuse_dangerous_role(session: psycopg.Connection) -> None:
 
 
 def refuse_without_createdb(session: psycopg.Connection) -> None:
-    """Raise OperationFailed, with the statement that helps, where the role may not create databases."""
+    """Raise OperationFailed if the role may not create databases; the message has the statement to run."""
     role = server.role(session)
     if not role.create_database:
-        quoted = psycopg.sql.Identifier(role.name).as_string(session)
         raise OperationFailed(
             f"Role {role.name} may not create databases, but a backup is restored into a new one. "
-            f"Nothing was done. A superuser gives the right with: ALTER ROLE {quoted} CREATEDB;"
+            f"Nothing was done. A superuser gives the right with: ALTER ROLE {quoted(role.name)} CREATEDB;"
         )
 
 
 def restore_argv(program: Path, *, archive: Path, jobs: int, use_list: Path | None = None) -> list[str]:
-    """pg_restore into the database that `PGDATABASE` names.
+    """Return the arguments of pg_restore into the database that `PGDATABASE` names.
 
-    Replication is not restored: a copy must not begin to receive or to announce another database's changes.
+    Publications and subscriptions are not restored: a copy must neither publish nor receive changes.
 
     Args:
         program: pg_restore, not older than the pg_dump that wrote the dump.
         archive: a folder in directory format or a file in custom format.
         jobs: tables restored at the same time.
-        use_list: holds which entries, see `restore_order`; None for all.
+        use_list: a file that lists the entries to restore, see `split_entries`; None for all.
     """
     return [
         str(program),
@@ -101,14 +116,14 @@ def restore(
     """Run pg_restore.
 
     Args:
-        folder, written: a backup that was checked.
+        folder, written: a checked backup and its manifest.
         into: an empty database of the target's server.
         server_version: of that server, as `server_version_num`.
-        state: a sentence on what state everything is in should it fail.
+        state: a sentence on the state after a failure.
 
     Raises:
-        OperationFailed: it failed.
-        ToolMissing: there is no pg_restore that can read the dump.
+        OperationFailed: pg_restore failed.
+        ToolMissing: no installed pg_restore can read the dump.
     """
     dumped_by = int(re.split(r"\D", written.tool_version, maxsplit=1)[0])  # 18 of 18.1, of 18beta1
     tool = find_tool("pg_restore", server_major=server_version // 10000, dumped_by=dumped_by)
@@ -117,48 +132,117 @@ def restore(
     archive = written.archive(folder)
     with (
         tempfile.TemporaryDirectory(prefix="deployctl-") as lists,
-        restore_progress.watching(job, written, into=into) as progress,
+        _progress_of(job, written, into=into) as restore_progress,
     ):
-        for use_list, together in _turns(job, tool.path, archive, Path(lists), jobs):
+        for use_list, parallel in _passes(job, tool.path, archive, Path(lists), jobs):
             try:
                 job.execute(
-                    restore_argv(tool.path, archive=archive, jobs=together, use_list=use_list),
+                    restore_argv(tool.path, archive=archive, jobs=parallel, use_list=use_list),
                     connection=connection,
                     env=session_options(connection, server_version),
-                    while_running=progress.report,
+                    while_running=restore_progress.report,
                 )
             except ProcessFailed as error:
                 raise OperationFailed(f"{str(error).rstrip('.')}. {state}") from error
-        progress.finish()
+        restore_progress.finish()
 
 
-def _turns(
+def _passes(
     job: Job, program: Path, archive: Path, lists: Path, jobs: int
 ) -> Iterator[tuple[Path | None, int]]:
-    """What is restored, and by how many jobs: in one go with a single job, else in two."""
+    """Yield the list file and the number of jobs of each pass: one pass for a single job, else two."""
     if jobs == 1:
         yield None, 1
         return
-    listing, together, in_turn = (lists / name for name in ("contents", "together", "in-turn"))
+    listing, parallel, sequential = (lists / name for name in ("contents", "parallel", "sequential"))
     job.execute(dump.list_argv(program, archive=archive, into=listing))
-    # Names can be in any encoding; only what stands before them counts.
-    parts = restore_order.split(listing.read_text(encoding="utf-8", errors="surrogateescape"))
-    for path, entries, number in zip((together, in_turn), parts, (jobs, 1), strict=True):
+    # Names can be in any encoding; only what comes before them matters.
+    parts = split_entries(listing.read_text(encoding="utf-8", errors="surrogateescape"))
+    for path, entries, number in zip((parallel, sequential), parts, (jobs, 1), strict=True):
         if entries:
             path.write_text(entries, encoding="utf-8", errors="surrogateescape")
             yield path, number
 
 
+def split_entries(listing: str) -> tuple[str, str]:
+    """Divide a dump's table of contents, keeping its order.
+
+    Args:
+        listing: as `pg_restore --list` prints it.
+
+    Returns:
+        Two lists for `pg_restore --use-list`: entries to restore in parallel, and those to restore one by one
+        afterwards.
+    """
+    matches = [match for line in listing.splitlines() if (match := ENTRY.match(line))]
+    partitioned = any(match["what"].startswith(PARTITION) for match in matches)
+    later = (*QUICK, FOREIGN_KEY) if partitioned else QUICK
+    parts: tuple[list[str], list[str]] = ([], [])
+    for match in matches:
+        parts[match["what"].startswith(later)].append(match[0])
+    return "".join(f"{line}\n" for line in parts[0]), "".join(f"{line}\n" for line in parts[1])
+
+
+class RestoreProgress:
+    """Reports rows restored, out of those counted for the dump, then the indexes being built.
+
+    Rows of finished tables are in the statistics of the database, those of tables being filled in
+    `pg_stat_progress_copy`. Between the two a table may be missing for a moment, so the maximum is reported.
+
+    Args:
+        job: receives the progress; pg_restore's sessions have its application name.
+        session: on the database being filled, used for nothing else.
+        rows: expected in total; None if they were not counted.
+    """
+
+    def __init__(self, job: Job, session: psycopg.Connection, *, rows: int | None) -> None:
+        self._job, self._session, self._rows = job, session, rows
+        self._done, self._next, self._blind = 0, 0.0, False
+
+    def report(self) -> None:
+        """Report, at most twice a second."""
+        if self._blind or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + PROGRESS_EVERY_S
+        try:
+            self._look()
+        except psycopg.Error as error:
+            self._blind = True  # the restore continues; only its progress is unknown from now on
+            self._job.log(f"The server stopped reporting progress: {message_of(error)}.", level="warning")
+
+    def finish(self) -> None:
+        """Report that everything is restored."""
+        if self._rows is not None:
+            self._job.advance(self._rows, self._rows, unit="rows", phase="restore")
+
+    def _look(self) -> None:
+        running = progress.copies(self._session, self._job.application_name)
+        builds = [] if running else progress.index_builds(self._session, self._job.application_name)
+        if builds:
+            unit, done, total = builds[0].measure
+            phase = f"index on {builds[0].relation}: {builds[0].phase}"
+            self._job.advance(done, total or None, unit=unit, phase=phase)
+            return
+        seen = progress.rows_inserted(self._session) + sum(copy.rows_done for copy in running)
+        self._done = max(self._done, seen if self._rows is None else min(seen, self._rows))
+        self._job.advance(self._done, self._rows, unit="rows", phase="restore")
+
+
+@contextmanager
+def _progress_of(job: Job, written: Manifest, *, into: str) -> Iterator[RestoreProgress]:
+    """Observe a restore from a separate session, which is closed at the end."""
+    rows = sum(count.rows for count in written.counts) if written.counted else None
+    with job.connect(dbname=into, read_only=True, statement_timeout_s=PROGRESS_TIMEOUT_S) as session:
+        yield RestoreProgress(job, session, rows=rows)
+
+
 def restore_timed(
     job: Job, folder: Path, written: Manifest, *, into: str, session: psycopg.Connection, state: str
 ) -> float:
-    """The same, with as many jobs as the run's `RestoreParams` say.
+    """Run `restore` with the number of jobs in the run's `RestoreParams`, and return the seconds it took.
 
     Args:
-        session: any on the target's server.
-
-    Returns:
-        How long it took, in seconds.
+        session: any session on the target's server.
     """
     started = time.monotonic()
     restore(
@@ -175,9 +259,11 @@ def restore_timed(
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a restored copy was found to hold.
+    """The result of comparing a restored copy with its manifest.
 
-    `with_digests`: its content was compared, not only counted. `counted`: there were counts to compare with.
+    Args:
+        with_digests: the content was compared, not only the number of rows.
+        counted: the manifest has counts to compare with.
     """
 
     tables: int
@@ -187,12 +273,12 @@ class Comparison:
 
     @property
     def extent(self) -> str:
-        """How much it is, in words."""
+        """Return the number of tables and rows in words."""
         return f"{how_many(self.tables, 'table')} with {how_many(self.rows, 'row')}"
 
     @property
     def how(self) -> str:
-        """What it was compared by, for a sentence that goes on "… what was backed up"."""
+        """Return a clause that says what was compared."""
         if self.with_digests:
             return "and their content is what was backed up"
         if self.counted:
@@ -201,8 +287,8 @@ class Comparison:
 
     @property
     def trust(self) -> tuple[str, ...]:
-        """The levels of trust that the restored backup has reached."""
-        return ("hashed", "restored", "proven") if self.with_digests else ("hashed", "restored")
+        """Return the trust levels that the restored backup has reached."""
+        return (Trust.HASHED, Trust.RESTORED, *([Trust.PROVEN] if self.with_digests else []))
 
 
 def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: str) -> Comparison:
@@ -210,10 +296,10 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
 
     Args:
         session: on the copy, used for nothing else afterwards.
-        state: a sentence on what state everything is in should they differ.
+        state: a sentence on the state after a failure.
 
     Raises:
-        OperationFailed: they differ; names the tables.
+        OperationFailed: they differ; the message names the tables.
     """
     with told(job, f"The restored copy could not be compared. {state} The server said"):
         relations.disable_row_security(session)

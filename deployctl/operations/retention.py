@@ -1,26 +1,38 @@
-"""Which backups are kept and which go: decided from what is known of them, touching nothing."""
+"""The retention policy: decide which backups are kept and which are deleted. Deletes nothing itself."""
 
 from __future__ import annotations
 
 import datetime as dt
+import enum
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from deployctl.numbers import how_many
 
-# From the weakest; `runs.models.Trust` has the same words.
-TRUST_LEVELS = ("written", "hashed", "restored", "proven")
+
+class Trust(enum.StrEnum):
+    """A trust level: how far a backup has been proven, from the weakest."""
+
+    WRITTEN = "written"
+    HASHED = "hashed"
+    RESTORED = "restored"
+    PROVEN = "proven"
+
+    @property
+    def label(self) -> str:
+        """Return the level as shown to people."""
+        return self.value.capitalize()
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How long backups are kept.
+    """The rules of how long backups are kept.
 
     Args:
-        keep_days: every backup younger than this many days.
-        daily, weekly, monthly: besides, the newest backup of each of the last so many days, ISO weeks and
-            months (UTC) in which there is one. Time without backups does not use them up.
+        keep_days: keep every backup younger than this many days.
+        daily, weekly, monthly: also keep the newest backup of each of the last so many days, ISO weeks and
+            months (UTC) that have a backup. Periods without backups do not count.
     """
 
     keep_days: int = 30
@@ -38,12 +50,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class KeptBackup:
-    """A backup on record that was not expired.
+    """A backup on record that has not expired.
 
     Args:
-        trust: the highest of `TRUST_LEVELS` it reached.
-        details: what only its engine knows of it, see `operations.base.BackupArtefact`.
-        uploaded_at: when a dump that was made elsewhere was taken in; None for one of ours.
+        trust: the highest level it has reached.
+        details: facts of its engine, see `operations.base.BackupArtefact`.
+        uploaded_at: when a dump that was made elsewhere was imported; None for a backup made here.
     """
 
     name: str
@@ -57,7 +69,7 @@ class KeptBackup:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of a backup. `reasons` are why it is kept, or the one why it goes."""
+    """The decision on a backup. `reasons` say why it is kept, or the only one why it is deleted."""
 
     backup: KeptBackup
     goes: bool
@@ -65,31 +77,32 @@ class Verdict:
 
     @property
     def why(self) -> str:
-        """The reasons as one text."""
+        """Return the reasons as one text."""
         return "; ".join(self.reasons)
 
 
 def decide(backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime) -> tuple[Verdict, ...]:
-    """Say of every backup whether it is kept, and why.
+    """Decide for every backup whether it is kept, and why.
 
-    The newest one and the newest one of the highest trust that any reached (so: the newest proven one)
-    never go, whatever the policy says. What was uploaded stays as long as the policy says from that moment
-    on, and counts for nothing else: a file from elsewhere must not push one of ours out.
+    The newest backup and the newest one of the highest trust level are never deleted, whatever the policy
+    says. An uploaded backup is kept for the policy's days from the upload on, and counts for nothing else: it
+    must not displace a backup made here.
 
     Args:
         backups: all of one target, in any order.
-        now: with a zone.
+        now: with a time zone.
 
     Returns:
         One verdict per backup, newest first.
     """
     ordered = sorted(backups, key=lambda backup: (backup.snapshot_at, backup.name), reverse=True)
     reasons: dict[str, list[str]] = {backup.name: [] for backup in ordered}
-    # Where there are only uploads, they are all there is to protect.
+    # If there are only uploads, protect those.
+    levels = tuple(Trust)
     ours = [backup for backup in ordered if backup.uploaded_at is None] or ordered
     if ours:
         reasons[ours[0].name].append("the newest one")
-        best = max(ours, key=lambda backup: TRUST_LEVELS.index(backup.trust))  # the first, so the newest
+        best = max(ours, key=lambda backup: levels.index(Trust(backup.trust)))  # the first, so the newest
         reasons[best.name].append(f"the newest {best.trust} one")
     for backup in ordered:
         if now - (backup.uploaded_at or backup.snapshot_at) < dt.timedelta(days=policy.keep_days):

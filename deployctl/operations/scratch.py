@@ -1,8 +1,8 @@
-"""Databases for a moment: made for a restore, dropped when it is over, and found again should we be killed.
+"""Scratch databases: created for a restore, dropped afterwards, and found again if the worker was killed.
 
-A scratch database is ours by its name and by its comment; one that only looks alike is left alone. Whoever
-works with it holds our advisory lock on its name, in the maintenance database, from before it is created: the
-server frees the lock when that session ends, however it ends, and then the database may go.
+A scratch database is recognized by its name and its comment; others are never touched. The run that uses it
+holds an advisory lock on its name, in the maintenance database, from before it is created. The server
+releases the lock when that session ends, and then any run may drop the database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from psycopg import errors
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.maintenance import MAINTENANCE_DATABASES
 from deployctl.operations.manifest import Source
-from deployctl.operations.sentences import message_of
+from deployctl.operations.sentences import message_of, sentence_of
 from deployctl.postgres.brief import brief
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec
 from deployctl.postgres.queries import advisory, databases
@@ -35,7 +35,7 @@ SWEEP_WITHIN_S = 120.0
 
 
 class Scratch:
-    """A scratch database. `adopted`: it has become something else and is not dropped."""
+    """A scratch database. `adopted`: it has replaced the target's database and is not dropped."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,11 +44,11 @@ class Scratch:
 
 @contextlib.contextmanager
 def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterator[Scratch]:
-    """A new, empty database of the target's role on its server; dropped at the end, whatever happens.
+    """Create an empty database of the target's role on its server, and drop it at the end.
 
     Args:
         maintenance: stays open as long as the database is used.
-        like: has the encoding and sorting of this; where they are not known, those of the target.
+        like: gives encoding and collation; if it has none, those of the target are used.
 
     Raises:
         OperationFailed: the server refused to create it.
@@ -73,7 +73,7 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
 
 
 def _create(job: Job, maintenance: psycopg.Connection, name: str, like: Source) -> None:
-    """A dump that was made elsewhere does not say how its database sorted."""
+    """Create the database; a dump that was made elsewhere does not contain its collation."""
     known: Source | Database | None = like
     if not like.encoding:
         known = databases.find(maintenance, job.target.connection.dbname)
@@ -85,14 +85,17 @@ def _create(job: Job, maintenance: psycopg.Connection, name: str, like: Source) 
         )
 
 
+def clear_up(job: Job, maintenance: psycopg.Connection) -> None:
+    """Drop the scratch databases of killed runs before another one is created, and log their names."""
+    for name in remove_leftovers(maintenance):
+        job.log(f"{name}, left by a run that was killed, was dropped.")
+
+
 def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
-    """Drop the scratch databases of runs that were killed.
+    """Drop the scratch databases of killed runs, and return their names.
 
     Args:
-        maintenance: a session as the role that made them.
-
-    Returns:
-        The names of those that were dropped.
+        maintenance: a session as the role that created them.
     """
     removed = []
     for found in leftovers(maintenance):
@@ -103,7 +106,7 @@ def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
 
 
 def leftovers(maintenance: psycopg.Connection) -> list[Commented]:
-    """The scratch databases of the session's role, in use or not."""
+    """Return the scratch databases of the session's role, in use or not."""
     return [
         found
         for found in databases.owned(maintenance, PREFIX)
@@ -113,10 +116,10 @@ def leftovers(maintenance: psycopg.Connection) -> list[Commented]:
 
 
 def sweep(spec: ConnectionSpec) -> list[str]:
-    """The same for a server, over a new session; for whoever cleans up after a run that was lost.
+    """Run `remove_leftovers` over a new session, to clean up after a lost run.
 
     Raises:
-        CannotConnect: to none of the maintenance databases.
+        CannotConnect: no maintenance database could be reached.
     """
     first, last = MAINTENANCE_DATABASES
     with (
@@ -133,13 +136,12 @@ def sweep(spec: ConnectionSpec) -> list[str]:
 
 
 def _drop(job: Job, name: str, maintenance: str) -> None:
-    """On a session of its own, for the run's sessions may be ended because it was cancelled."""
+    """Drop the database over a new session: the run's sessions end when it is cancelled."""
     try:
         drop(job.target.connection, name, maintenance)
     except (CannotConnect, psycopg.Error) as error:
-        why = message_of(error) if isinstance(error, psycopg.Error) else str(error)
         job.log(
-            f"The scratch database {name} could not be dropped: {why}. "
+            f"The scratch database {name} could not be dropped: {sentence_of(error)} "
             "The next test restore or restore of this target drops it.",
             level="warning",
         )
@@ -160,7 +162,7 @@ def drop(spec: ConnectionSpec, name: str, maintenance: str) -> None:
 
 
 def _drop_unused(session: psycopg.Connection, name: str) -> None:
-    """Sessions that were just told to end take a moment."""
+    """Drop the database, and retry while its terminated sessions are still ending."""
     deadline = time.monotonic() + DROP_WITHIN_S
     while True:
         databases.end_sessions(session, name)

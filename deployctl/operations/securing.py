@@ -1,4 +1,4 @@
-"""Backing up what is there just before it is replaced."""
+"""The backup of a production database that is made just before the database is replaced."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from deployctl.errors import DeployctlError
 from deployctl.operations.base import Job, OperationFailed, param
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.parts import part_of
-from deployctl.operations.sentences import message_of
+from deployctl.operations.sentences import sentence_of
 
 LABEL = "No backup first, because"
 
 
 @dataclass(frozen=True)
 class SecuringParams:
-    """What an operation takes that replaces a production database."""
+    """The parameters of an operation that replaces a production database."""
 
     no_backup_because: str = param(
         "",
@@ -31,16 +31,16 @@ class SecuringParams:
 
 
 def back_up_first(job: Job) -> str | None:
-    """On production, make a backup of the target's database and put it on record at once.
+    """Back up the target's database if it is production, and record the backup at once.
 
-    It stays whatever becomes of the run. The parameters are `SecuringParams` and `restoring.RestoreParams`.
+    It remains on record if the run fails. The job's parameters are `SecuringParams` and `RestoreParams`.
 
     Returns:
-        Its name; None where none was made, because it is not production or a person said why not.
+        Its name; None if it was not made, because the target is not production or a person gave a reason.
 
     Raises:
-        OperationFailed: it could not be made; says how to go on without.
-        Cancelled: somebody cancelled the run.
+        OperationFailed: the backup failed; the message says how to continue without it.
+        Cancelled: the run was cancelled.
     """
     if not job.target.is_production:
         return None
@@ -51,11 +51,10 @@ def back_up_first(job: Job) -> str | None:
         made = Backup().perform(part_of(job, "Back up first", Backup.Params(jobs=job.params.jobs)))
     except (DeployctlError, psycopg.Error) as error:
         job.raise_if_cancelled()
-        said = error.sentence if isinstance(error, DeployctlError) else f"{message_of(error)}."
         raise OperationFailed(
-            f"{job.target.connection.dbname} is untouched and serves, for what is in it could not be backed "
-            f"up first: {said} Mend that; or, where it cannot be backed up at all, start again and say why "
-            f"under “{LABEL}”."
+            f"{job.target.connection.dbname} is untouched and serves; it could not be backed up first: "
+            f"{sentence_of(error)} Correct that; or, if it cannot be backed up at all, start again with the "
+            f"reason under “{LABEL}”."
         ) from error
     job.shelf.settle(made)
     job.log(made.summary)

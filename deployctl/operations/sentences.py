@@ -1,4 +1,4 @@
-"""PostgreSQL's errors as sentences."""
+"""Turn PostgreSQL's errors into sentences and into failures of an operation."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from collections.abc import Iterator
 
 import psycopg
 
+from deployctl.errors import DeployctlError
 from deployctl.operations.base import Job, OperationFailed
 
 
 def message_of(error: psycopg.Error) -> str:
-    """The server's message with detail, hint and code, on one line and without a full stop."""
+    """Return the server's message with detail, hint and code, on one line and without a full stop."""
     said = error.diag
     parts = [said.message_primary or str(error).strip(), said.message_detail, said.message_hint]
     text = " ".join(part.strip().rstrip(".") + "." for part in parts if part).rstrip(".")
     return f"{text} ({error.sqlstate})" if error.sqlstate else text
 
 
+def sentence_of(error: DeployctlError | psycopg.Error) -> str:
+    """Return the message of an error of ours or of PostgreSQL as a sentence."""
+    return error.sentence if isinstance(error, DeployctlError) else f"{message_of(error)}."
+
+
 @contextlib.contextmanager
 def told(job: Job, state: str) -> Iterator[None]:
-    """Turn what PostgreSQL refuses into the failure of an operation.
+    """Raise OperationFailed in place of PostgreSQL's errors.
 
     Args:
-        job: asked first whether the run was cancelled, for that ends statements, too.
+        job: checked first for a cancellation, which also ends statements with an error.
         state: a sentence without full stop on what was or was not done, such as "Nothing was applied".
 
     Raises:

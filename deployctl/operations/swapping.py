@@ -1,7 +1,7 @@
-"""Putting a restored database in the place of the original, which stays beside it under another name.
+"""Swap the names of a restored database and the original, which is kept under another name.
 
-Both names change in one transaction of the server: at every moment, and after a crash at any moment, there is
-a database of the target's name, the old one or the new one.
+Both databases are renamed in one transaction, so that a database of the target's name exists at every moment,
+also after a crash: either the old one or the new one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import errors
 
-from deployctl.operations import properties
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.sentences import message_of, told
-from deployctl.postgres.queries import databases
+from deployctl.postgres.queries import database_properties, databases
 from deployctl.postgres.queries.databases import Commented, Database
+from deployctl.postgres.rights import quoted
 
 KEPT = re.compile(r"deployctl kept this database as it was before run (\d+)")
 NAME_BYTES = 63  # NAMEDATALEN - 1; the server would cut a longer name silently
@@ -27,40 +27,39 @@ ATTEMPTS = 3
 
 
 def kept_name(name: str, run_id: int) -> str:
-    """What the original is called afterwards: `shop_before_7`."""
+    """Return the name under which the original is kept, such as `shop_before_7`."""
     suffix = f"_before_{run_id}"
     return name.encode()[: NAME_BYTES - len(suffix)].decode(errors="ignore") + suffix
 
 
 def kept_databases(maintenance: psycopg.Connection, name: str) -> list[Commented]:
-    """The originals of a database that restores put aside, by name and mark."""
+    """Return the originals of a database that restores have kept, recognized by name and comment."""
     return [found for found in databases.owned(maintenance, "") if _is_kept(found, name)]
 
 
 def refuse_unless_owner(session: psycopg.Connection, existing: Database) -> None:
-    """Raise OperationFailed, with the statement that helps, where the role may not rename a database."""
+    """Raise OperationFailed if the role may not rename a database; the message has the statement to run."""
     role = session.info.user
     if existing.owner != role:
-        quoted = psycopg.sql.Identifier(existing.name).as_string(session)
         raise OperationFailed(
             f"Database {existing.name} belongs to {existing.owner}, so {role} may not rename it. Nothing was "
-            f"done. Change it with: ALTER DATABASE {quoted} OWNER TO "
-            f"{psycopg.sql.Identifier(role).as_string(session)}; or connect as {existing.owner}."
+            f"done. Change it with: ALTER DATABASE {quoted(existing.name)} OWNER TO {quoted(role)}; "
+            f"or connect as {existing.owner}."
         )
 
 
 def swap(
     job: Job, session: psycopg.Connection, watcher: psycopg.Connection, *, new: str, existing: Database | None
 ) -> str | None:
-    """Give the new database the target's name and properties; sessions of the original are ended.
+    """Give the new database the target's name and settings; sessions of the original are ended.
 
     Args:
         session, watcher: two sessions on the maintenance database.
-        new: the restored database; nobody is connected to it.
-        existing: the original, None where there is none (any more).
+        new: the restored database, without connections.
+        existing: the original; None if it does not exist (any more).
 
     Returns:
-        The name that the original has now.
+        The new name of the original.
 
     Raises:
         OperationFailed: the original still has its name and serves.
@@ -70,7 +69,7 @@ def swap(
     comment = databases.comment_of(session, name)
     if existing is not None:
         with told(job, f"{name} is untouched and serves; the restored copy is dropped. The server said"):
-            properties.carry_over(job, session, old=name, new=new)
+            _copy_settings(job, session, old=name, new=new)
     for attempt in range(1, ATTEMPTS + 1):
         job.raise_if_cancelled()
         try:
@@ -101,16 +100,50 @@ def swap(
     return kept
 
 
+def _copy_settings(job: Job, session: psycopg.Connection, *, old: str, new: str) -> None:
+    """Copy the connection limit, the privileges and the settings of the old database to the new one.
+
+    Whatever the role may not set (a superuser's parameter, another role's settings) is left out, and the log
+    has the statement for an administrator: that must not keep a proven copy from serving.
+
+    Args:
+        session: as the role that owns both, on another database.
+        old, new: their names.
+    """
+    limit = database_properties.connection_limit(session, old)
+    if limit != database_properties.NO_LIMIT:
+        database_properties.limit_connections(session, new, limit)
+    rights = database_properties.rights(session, old)
+    if rights is not None:
+        database_properties.withdraw_rights(session, new)
+    for right in rights or ():
+        with _log_refusal(job, database_properties.right_statement(right, old).as_string(session)):
+            session.execute(database_properties.right_statement(right, new))
+    for setting in database_properties.settings(session, old):
+        with _log_refusal(job, database_properties.shown_statement(setting, old).as_string(session)):
+            database_properties.put_setting(session, setting, new)
+
+
+@contextlib.contextmanager
+def _log_refusal(job: Job, statement: str) -> Iterator[None]:
+    """Continue if the server refuses, and log the statement to run afterwards."""
+    try:
+        yield
+    except psycopg.Error as error:
+        job.raise_if_cancelled()
+        job.log(f"Not carried over ({message_of(error)}): {statement};", level="warning")
+
+
 @contextlib.contextmanager
 def _nobody_in(watcher: psycopg.Connection, name: str | None) -> Iterator[None]:
-    """End the sessions of a database again and again, while the server waits for them to be gone.
+    """End the sessions of a database repeatedly while the server waits for them to disappear.
 
-    It has locked the database against new ones by then; before, a pool may connect again at once.
+    The server has locked the database against new ones by then; before, a pool may reconnect at once.
     """
     done = threading.Event()
 
     def end() -> None:
-        with contextlib.suppress(psycopg.Error):  # the renaming tells what is wrong
+        with contextlib.suppress(psycopg.Error):  # the renaming reports what is wrong
             while not done.is_set():
                 if name is not None:
                     databases.end_sessions(watcher, name)
@@ -126,7 +159,7 @@ def _nobody_in(watcher: psycopg.Connection, name: str | None) -> Iterator[None]:
 
 
 def who_is_in(session: psycopg.Connection, name: str) -> str:
-    """Who is connected to a database, in words."""
+    """Return a description of the sessions on a database."""
     found = databases.sessions(session, name)
     if not found:
         return "a session or a prepared transaction"

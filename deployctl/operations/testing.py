@@ -10,21 +10,19 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
 from deployctl.operations import children
 from deployctl.operations.base import Cancelled, TargetFacts
 from deployctl.operations.physical.engine import Engine
+from deployctl.operations.project import Project
 from deployctl.postgres import connection as postgres_connection
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.secrets import Secret, SecretError
 from deployctl.storage import LocalFolder, Uploads
-
-if TYPE_CHECKING:
-    from deployctl.operations.project import Project
 
 
 @dataclass(frozen=True)

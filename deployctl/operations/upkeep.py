@@ -1,11 +1,10 @@
-"""Working through tables one by one, without ever being in an application's way: ANALYZE and VACUUM."""
+"""Run ANALYZE or VACUUM table by table, without blocking the application."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -15,15 +14,17 @@ from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import message_of, told
+from deployctl.postgres.connection import cancel_until_done
 from deployctl.postgres.queries import maintenance
 from deployctl.postgres.queries.maintenance import Maintained, MaintenanceProgress, Work
+from deployctl.postgres.rights import quoted
 
-# A table that somebody has locked is left out after this time, in seconds, and named. Waiting on would put
-# every later lock of the application behind ours.
+# A locked table is skipped after this many seconds and named. While we wait, the application's later lock
+# requests queue behind ours.
 LOCK_TIMEOUT_S = 5
 LOOK_EVERY_S = 0.3
 LOOK_TIMEOUT_S = 2
-# Servers before 15 report what was done a moment later, through a process of its own.
+# Servers before 15 update the statistics a moment later, through the statistics collector.
 REPORTED_WITHIN_S = 5.0
 
 Statement = Callable[[psycopg.Connection, sql.Identifier], None]
@@ -32,16 +33,16 @@ Look = Callable[[psycopg.Connection, str], MaintenanceProgress | None]
 
 @dataclass
 class Upkeep:
-    """What was done to which table, and what was not, with the reason as a sentence."""
+    """The tables that were processed, and those that were skipped with the reason as a sentence."""
 
     done: list[Maintained] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
     def refuse_gaps(self, verb: str) -> None:
-        """Judge at the end, when every table had its turn.
+        """Fail at the end if a table was skipped.
 
         Raises:
-            OperationFailed: a table was left out; every one is named.
+            OperationFailed: naming every skipped table.
         """
         if self.left_out:
             tables = how_many(len(self.left_out) + len(self.done), "table")
@@ -53,13 +54,13 @@ class Upkeep:
 
 
 def chosen(job: Job, work: Work, name: str) -> list[Maintained]:
-    """The tables to work on.
+    """Return the tables to process.
 
     Args:
-        name: one, as `Plan` or `billing.Plan` in exact case; empty for all.
+        name: one table, such as `Plan` or `billing.Plan` in exact case; empty for all.
 
     Raises:
-        OperationFailed: there is no such table.
+        OperationFailed: the table does not exist.
     """
     with (
         told(job, "Nothing was done. The tables could not be listed"),
@@ -86,15 +87,15 @@ def chosen(job: Job, work: Work, name: str) -> list[Maintained]:
 def work_through(
     job: Job, tables: Sequence[Maintained], *, work: Work, statement: Statement, look: Look
 ) -> Upkeep:
-    """Run a statement on every table, one step each; a table that cannot be had is left out and named.
+    """Run a statement on every table, one step each; a table that cannot be processed is skipped and named.
 
     Args:
-        statement: run in a session of its own, which waits at most `LOCK_TIMEOUT_S` for a lock.
+        statement: run in a separate session, which waits at most `LOCK_TIMEOUT_S` for a lock.
         look: reads the progress of the run's sessions.
 
     Raises:
         OperationFailed: the connection was lost.
-        Cancelled: the table being worked on is as before; those done stay done.
+        Cancelled: the current table is as before; finished tables stay finished.
     """
     upkeep = Upkeep()
     with (
@@ -126,7 +127,7 @@ def work_through(
 
 @dataclass(frozen=True)
 class _Turn:
-    """What one table after the other goes through."""
+    """The processing of one table after another."""
 
     job: Job
     work: Work
@@ -136,19 +137,19 @@ class _Turn:
     observer: psycopg.Connection
 
     def take(self, table: Maintained, place: str) -> None:
-        """One table: permitted, worked on, and seen to have been.
+        """Check the privilege, process the table, and check that the server did it.
 
         Args:
             place: such as "3 of 40".
         """
         self._refuse_without_right(table)
-        # The session's thread waits for the server; this one reports, for only it may.
+        # A thread waits for the server; only the run's own thread may report progress.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.work) as pool:
             running = pool.submit(self.statement, self.session, table.identifier)
             try:
                 self._report_until(running, place)
             except BaseException:
-                self._end(running)
+                cancel_until_done(self.session, running)
                 raise
             running.result()
         self._refuse_unless_done(table)
@@ -162,39 +163,29 @@ class _Turn:
             try:
                 seen = self.look(self.observer, self.job.application_name)
             except psycopg.Error as error:
-                blind = True  # the work goes on; only its progress is not known any more
-                self.job.log(
-                    f"The server stopped telling the progress: {message_of(error)}.", level="warning"
-                )
+                blind = True  # the work continues; only its progress is unknown from now on
+                self.job.log(f"The server stopped reporting progress: {message_of(error)}.", level="warning")
                 continue
             if seen is not None:
                 phase = f"{place}: {seen.relation}, {seen.phase}"
                 self.job.advance(seen.blocks_done, seen.blocks_total or None, unit="blocks", phase=phase)
 
-    def _end(self, running: Future[None]) -> None:
-        """Cancel the statement; more than once, for a cancellation that arrives before it begins is lost."""
-        while not running.done():
-            with suppress(psycopg.Error):
-                self.session.cancel_safe(timeout=2)
-            wait([running], timeout=0.2)
-
     def _refuse_without_right(self, table: Maintained) -> None:
-        """Asked before, because the server only warns and goes on."""
+        """Refuse beforehand, because the server only warns."""
         if table.permitted:
             return
         role = self.session.info.user
-        name, to = (part.as_string(self.session) for part in (table.identifier, sql.Identifier(role)))
         if self.session.info.server_version >= maintenance.MAINTAIN_FROM_VERSION:
-            mend = f"GRANT MAINTAIN ON {name} TO {to}"
+            grant = f"GRANT MAINTAIN ON {quoted(table.schema, table.name)} TO {quoted(role)}"
         else:
-            mend = f"GRANT {sql.Identifier(table.owner).as_string(self.session)} TO {to}"
+            grant = f"GRANT {quoted(table.owner)} TO {quoted(role)}"
         raise OperationFailed(
             f"{table.key} belongs to {table.owner}, and {role} may not {self.work} it. "
-            f"Its owner or an administrator can permit it: {mend}."
+            f"Its owner or an administrator can permit it: {grant}."
         )
 
     def _refuse_unless_done(self, table: Maintained) -> None:
-        """The server counts what it has done; the statement alone proves nothing."""
+        """Check the server's counter: the statement succeeds even if the server skipped the table."""
         deadline = time.monotonic() + REPORTED_WITHIN_S
         while maintenance.runs_of(self.observer, table.oid, self.work) <= table.runs:
             if time.monotonic() > deadline:
@@ -208,6 +199,5 @@ class _Turn:
 
 def _reason(table: Maintained, error: psycopg.Error, watch: LockWatch) -> str:
     if isinstance(error, errors.LockNotAvailable):
-        holders = "; ".join(watch.blockers) or "nobody any more"
-        return f"{table.key} waited {LOCK_TIMEOUT_S} s for a lock, held by {holders}."
+        return f"{table.key} waited {LOCK_TIMEOUT_S} s for a lock.{watch.held_by}"
     return f"{table.key}: {message_of(error)}."

@@ -1,8 +1,10 @@
-"""Where a database is, and the one place that opens sessions on it."""
+"""The connection to a database: its parameters, and the only function that opens sessions."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
@@ -21,6 +23,7 @@ __all__ = [
     "ConnectionSpec",
     "InvalidConnectionURL",
     "Reason",
+    "cancel_until_done",
     "connect",
     "parse_url",
 ]
@@ -227,6 +230,17 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def cancel_until_done(session: psycopg.Connection, running: Future[None]) -> None:
+    """Cancel a session's statements until the thread that runs them has ended.
+
+    Repeatedly, because a cancellation that arrives between two statements has no effect.
+    """
+    while not running.done():
+        with contextlib.suppress(psycopg.Error):
+            session.cancel_safe(timeout=2)
+        wait([running], timeout=0.2)
 
 
 def _begin_pooled(connection: psycopg.Connection, spec: ConnectionSpec, **limits: Any) -> None:

@@ -17,10 +17,9 @@ import pyrage
 import pytest
 
 from deployctl.operations import manifest
-from deployctl.operations.base import Cancelled, OperationFailed
+from deployctl.operations.base import Cancelled, CopyResult, OperationFailed
 from deployctl.operations.kinds.copy_offsite import CopyOffsite
 from deployctl.operations.manifest import Damaged, Manifest, Source
-from deployctl.operations.offsite import CopyResult
 from deployctl.operations.retention import KeptBackup
 from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec
@@ -246,7 +245,7 @@ def test_cancelling_in_the_middle_of_a_file_stops_the_copy(
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"backup": "other"}, "no backup other of shop"),
+        ({"backup": "other"}, "shop has no backup other"),
         ({"store": "moon"}, "no offsite store moon. There are: disk"),
     ],
 )
@@ -357,7 +356,7 @@ def test_cancelling_between_parts_leaves_no_half_upload(
             job.cancel()
 
     monkeypatch.setattr(job, "advance", cancel_in_the_middle)
-    monkeypatch.setattr("deployctl.operations.kinds.copy_offsite.REPORT_EVERY_S", 0)
+    monkeypatch.setattr("deployctl.operations.backup_check.REPORT_EVERY_S", 0)
 
     with pytest.raises(Cancelled):
         CopyOffsite().perform(job)

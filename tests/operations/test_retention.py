@@ -7,7 +7,7 @@ import datetime as dt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.operations.retention import TRUST_LEVELS, KeptBackup, Policy, decide
+from deployctl.operations.retention import KeptBackup, Policy, Trust, decide
 
 NOW = dt.datetime(2026, 3, 31, 12, tzinfo=dt.UTC)
 NOTHING_KEPT = Policy(keep_days=1, daily=0, weekly=0, monthly=0)
@@ -20,7 +20,7 @@ def taken(days_ago: float, trust: str = "hashed") -> KeptBackup:
 
 AGES = st.floats(min_value=-2, max_value=1500, allow_nan=False)
 BACKUPS = st.lists(
-    st.builds(taken, AGES, st.sampled_from(TRUST_LEVELS)), max_size=40, unique_by=lambda backup: backup.name
+    st.builds(taken, AGES, st.sampled_from(tuple(Trust))), max_size=40, unique_by=lambda backup: backup.name
 )
 POLICIES = st.builds(Policy, st.integers(1, 400), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 
@@ -33,7 +33,7 @@ def gone(backups: list[KeptBackup], policy: Policy) -> set[str]:
 def test_the_newest_and_the_newest_proven_one_never_go(backups: list[KeptBackup], policy: Policy) -> None:
     going = gone(backups, policy)
 
-    for trusts in (TRUST_LEVELS, ("proven",)):
+    for trusts in (tuple(Trust), ("proven",)):
         candidates = [backup for backup in backups if backup.trust in trusts]
         if candidates:
             newest = max(backup.snapshot_at for backup in candidates)

@@ -101,7 +101,7 @@ def test_a_locked_table_is_left_out_and_its_holder_named(
             kind().perform(job)
 
     assert ": 1 of 2 tables. " in str(caught.value)
-    assert "public.Plan waited 2 s for a lock, held by session" in str(caught.value)
+    assert "public.Plan waited 2 s for a lock. Held by session" in str(caught.value)
     assert "forgotten editor" in str(caught.value)
     assert (f"{kind.title} public.visits", "succeeded") in job.steps
 

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from deployctl.postgres import rights
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
-from deployctl.postgres.queries.rights import schema_of
+from deployctl.postgres.queries.relations import schema_of
 
 ROLE = 'odd "role" of $(x)'
 SCHEMA = 'odd "schema"'

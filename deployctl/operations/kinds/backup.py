@@ -1,4 +1,4 @@
-"""Back the database up: dump, hash, read back, and only then let it be seen."""
+"""Back up the database: dump, hash, read back, then publish."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import psycopg
 
 from deployctl.numbers import how_many
 from deployctl.operations import counting, dump, manifest
+from deployctl.operations.backup_check import byte_progress, read_back
 from deployctl.operations.backup_plan import Plan, locked, make_plan
 from deployctl.operations.base import (
     BackupArtefact,
@@ -26,13 +27,11 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
-from deployctl.operations.choosing import extent, reporter
 from deployctl.operations.counting import Stock
 from deployctl.operations.dump_progress import DumpProgress
 from deployctl.operations.manifest import Manifest
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import snapshots
-from deployctl.storage.local import fsync_tree
 
 MONITOR_TIMEOUT_S = 5
 WAIT_S = 0.2
@@ -76,7 +75,7 @@ class Backup(Operation):
                 with job.step("Hash every file"):
                     written = _write_manifest(job, plan, stock, partial.path)
                 with job.step("Read everything back"):
-                    digest = _read_back(job, partial.path, written)
+                    digest = read_back(job, partial.path, written)
                 with job.step("Publish"):
                     job.raise_if_cancelled()
                     path = partial.publish()
@@ -160,7 +159,7 @@ def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
 
 def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifest:
     size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
-    files = manifest.files_of(folder, advance=reporter(job, size, "hash"))
+    files = manifest.files_of(folder, advance=byte_progress(job, size, "hash"))
     written = Manifest(
         name=plan.name,
         format="directory",
@@ -174,23 +173,6 @@ def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifes
     )
     written.write(folder)
     return written
-
-
-def _read_back(job: Job, folder: Path, written: Manifest) -> str:
-    """Compare what is on the medium with the manifest, and the manifest with what was meant.
-
-    Returns:
-        SHA-256 of the manifest.
-    """
-    fsync_tree(folder)
-    manifest.forget_cached(folder)
-    if manifest.read(folder) != written:
-        raise OperationFailed(
-            "The manifest was read back differently than it was written. The backup was removed."
-        )
-    manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
-    job.log(f"Read back, and as written: {extent(written)}.")
-    return manifest.sha256_of(folder / manifest.NAME)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Have pgBackRest back up the target's whole cluster, and read back what it then says of the backup."""
+"""Back up the target's whole cluster with pgBackRest, and read the backup's record from the repository."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ from deployctl.operations.base import (
 )
 from deployctl.operations.physical import repository
 from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import PgBackRest, engine_of
+from deployctl.operations.physical.program import (
+    PgBackRest,
+    engine_of,
+    jobs_option,
+    jobs_param,
+    repository_param,
+)
 from deployctl.operations.physical.repository import Entry, Repository
+from deployctl.operations.retention import Trust
 from deployctl.postgres.queries import server
 
 STATE = (
@@ -54,16 +61,8 @@ class PhysicalBackup(Operation):
             "(incr).",
             choices=("full", "diff", "incr"),
         )
-        repository: int = param(
-            1, label="Repository", help="Its number in pgBackRest's configuration.", minimum=1, maximum=256
-        )
-        jobs: int = param(
-            0,
-            label="Parallel processes",
-            help="0 for as many as pgBackRest's configuration says (process-max).",
-            minimum=0,
-            maximum=64,
-        )
+        repository: int = repository_param()
+        jobs: int = jobs_param()
 
     def perform(self, job: Job) -> Outcome:
         started = time.monotonic()
@@ -74,9 +73,7 @@ class PhysicalBackup(Operation):
             about = server.facts(session)
         with job.step("Back up"):
             console = Console(job, "back up")
-            options = [f"--type={job.params.type}", f"--repo={job.params.repository}"]
-            if job.params.jobs:
-                options.append(f"--process-max={job.params.jobs}")
+            options = [f"--type={job.params.type}", f"--repo={job.params.repository}", *jobs_option(job)]
             program.run("backup", *options, state=STATE, on_output=console.read, console="detail")
         with job.step("Read the repository"):
             # Also what pgBackRest's retention removed after this backup.
@@ -98,7 +95,7 @@ class PhysicalBackup(Operation):
             manifest_sha256=digest,
             counts={},
             engine=PGBACKREST,
-            reached=("written",),
+            reached=(Trust.WRITTEN,),
             details=entry.details(stanza=after.stanza, system_identifier=after.system_identifier),
         )
         return _outcome(artefact, entry, damaged, time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""Try a physical backup: restore the cluster beside the original, recover it to a moment, and look inside."""
+"""Test a physical backup: restore the cluster into a scratch folder, recover it, and count its rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from deployctl.operations.physical import looking, moments, repository, scratch
 from deployctl.operations.physical.console import Console
 from deployctl.operations.physical.looking import STATE, Expected, Found
 from deployctl.operations.physical.moments import Moment
-from deployctl.operations.physical.program import PgBackRest, engine_of
+from deployctl.operations.physical.program import PgBackRest, engine_of, jobs_option, jobs_param
 from deployctl.operations.physical.repository import Entry
 from deployctl.operations.physical.scratch import Place
 from deployctl.operations.physical.scratch_server import ScratchServer
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.retention import KeptBackup, Trust
 from deployctl.postgres.queries import server
 
 
@@ -50,13 +50,7 @@ class PhysicalRestoreTest(Operation):
             "2026-05-04T10:30:00+02:00.",
             maximum=60,
         )
-        jobs: int = param(
-            0,
-            label="Parallel processes",
-            help="0 for as many as pgBackRest's configuration says (process-max).",
-            minimum=0,
-            maximum=64,
-        )
+        jobs: int = jobs_param()
 
     def perform(self, job: Job) -> Outcome:
         moment = moments.parse(job.params.until, now=dt.datetime.now(dt.UTC))
@@ -131,9 +125,8 @@ def _restore(job: Job, program: PgBackRest, place: Place, entry: Entry, moment: 
         "--reset-db-exclude",
         "--archive-mode=off",
         *moment.options,
+        *jobs_option(job),
     ]
-    if job.params.jobs:
-        options.append(f"--process-max={job.params.jobs}")
     program.run("restore", *options, state=STATE, on_output=console.read, console="detail")
 
 
@@ -163,5 +156,5 @@ def _outcome(
             "counts": dict(found.counts),
             "size_bytes": entry.info.size,
         },
-        trust={kept.name: ("restored",)},
+        trust={kept.name: (Trust.RESTORED,)},
     )

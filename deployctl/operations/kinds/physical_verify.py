@@ -1,4 +1,4 @@
-"""Have pgBackRest read its whole repository, and find out what of it still is what was written."""
+"""Verify the whole pgBackRest repository: every file against its checksum."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.physical import repository, verification
 from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import PgBackRest, engine_of
+from deployctl.operations.physical.program import PgBackRest, engine_of, repository_param
 from deployctl.operations.physical.repository import Repository
 from deployctl.operations.physical.verification import Findings
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.retention import KeptBackup, Trust
 
 STATE = "Nothing was changed, and nothing is known about the backups."
 FILES_SHOWN = 5
@@ -35,9 +35,7 @@ class PhysicalVerify(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        repository: int = param(
-            1, label="Repository", help="Its number in pgBackRest's configuration.", minimum=1, maximum=256
-        )
+        repository: int = repository_param()
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Look at target and repository"):
@@ -66,7 +64,7 @@ class PhysicalVerify(Operation):
                 "files": {checked.label: checked.files for checked in findings.backups.values()},
                 "segments": findings.segments,
             },
-            trust={kept.name: ("hashed",) for kept in known.values()},
+            trust={kept.name: (Trust.HASHED,) for kept in known.values()},
         )
 
 

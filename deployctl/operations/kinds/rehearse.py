@@ -1,4 +1,4 @@
-"""Apply the pending migrations where it hurts nobody: to a copy, restored from a backup."""
+"""Rehearse the pending migrations on a copy of the database, restored from a backup."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import ClassVar
 from deployctl.numbers import how_many
 from deployctl.operations import choosing, maintenance, restoring, scratch
 from deployctl.operations.applications import project_of
+from deployctl.operations.backup_check import check_backup
 from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
 from deployctl.operations.migrators import migrator_for
 from deployctl.operations.migrators.base import Migrator
-from deployctl.operations.rehearsing import Witness, on_copy
+from deployctl.operations.migrators.locks import LockRecorder
+from deployctl.operations.parts import on_copy
 from deployctl.operations.restoring import RestoreParams
 from deployctl.operations.retention import KeptBackup
 
@@ -21,7 +23,7 @@ STATE = "The target was not touched, and the scratch database is dropped."
 
 
 class Rehearse(Operation):
-    """Restore the newest of the most trusted backups into scratch, migrate that, tell what it did."""
+    """Restore the newest of the most trusted backups into a scratch database, and migrate that."""
 
     kind: ClassVar[str] = "rehearse"
     title: ClassVar[str] = "Rehearse migrations"
@@ -48,9 +50,9 @@ class Rehearse(Operation):
             session = maintenance.connect(job)
             restoring.refuse_dangerous_role(session)
             restoring.refuse_without_createdb(session)
-            scratch.remove_leftovers(session)
+            scratch.clear_up(job, session)
         with job.step("Read every byte"):
-            folder, written = choosing.checked(job, backup)
+            folder, written = check_backup(job, backup)
         with scratch.database(job, session, written.source) as copy:
             with job.step("Restore"):
                 restoring.restore_timed(job, folder, written, into=copy.name, session=session, state=STATE)
@@ -63,7 +65,7 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
     Args:
         job: on the copy.
     """
-    with Witness(job) as witness:
+    with LockRecorder(job) as recorder:
         started = time.monotonic()
         try:
             applied = migrator.apply(job)
@@ -75,20 +77,20 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
         if not status.up_to_date:
             raise OperationFailed(f"The copy is not up to date. {' '.join(status.findings)} {STATE}")
         with job.connect(read_only=True) as look:
-            rewritten = witness.rewritten(look)
-        for lock in witness.locks:
+            rewritten = recorder.rewritten(look)
+        for lock in recorder.locks:
             job.log(f"{lock.table} was locked ({lock.mode}) for {lock.seconds:.2f} s.")
         for was in rewritten:
             job.log(f"{was.name} with {was.size_bytes:,} bytes was written anew.", level="warning")
-        if witness.blind:
-            job.log("The server stopped telling the locks, so some are missing.", level="warning")
+        if recorder.blind:
+            job.log("The server stopped reporting locks, so some are missing.", level="warning")
     tables = [was.name for was in rewritten]
     facts: dict[str, Json] = {
         "backup": backup.name,
         "applied": list(applied),
         "duration_s": round(duration, 3),
-        "locks": [asdict(lock) for lock in witness.locks],
-        "locks_complete": not witness.blind,
+        "locks": [asdict(lock) for lock in recorder.locks],
+        "locks_complete": not recorder.blind,
         "rewritten": [asdict(was) for was in rewritten],
     }
     return Outcome(summary=_summary(applied, duration, tables, backup), facts=facts)

@@ -11,8 +11,8 @@ from typing import ClassVar
 from deployctl.operations.applications import project_of
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
 from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.base import Failed, Status
-from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory
+from deployctl.operations.migrators.base import UNREADABLE, Failed, Status
+from deployctl.operations.migrators.history import PrismaHistory
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import told
 from deployctl.postgres.queries.shape import Thing, shape

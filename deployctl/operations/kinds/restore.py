@@ -1,4 +1,4 @@
-"""Bring a backup back: into a new database that is proven first and then takes the target's name."""
+"""Restore a backup into a new database, prove it, and swap its name with the target's database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.operations import choosing, maintenance, restoring, scratch, swapping
+from deployctl.operations.backup_check import check_backup
 from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
 from deployctl.operations.manifest import Manifest
 from deployctl.operations.restoring import Comparison, RestoreParams
@@ -20,7 +21,7 @@ from deployctl.postgres.queries.databases import Database
 
 
 class Restore(Operation):
-    """Restore a backup beside the target's database, prove it, and let the two change names."""
+    """Restore a backup beside the target's database, prove it, and swap their names."""
 
     kind: ClassVar[str] = "restore"
     title: ClassVar[str] = "Restore"
@@ -58,7 +59,7 @@ class Restore(Operation):
             existing = databases.find(session, name)
             _check_rights(job, session, existing)
         with job.step("Read every byte"):
-            folder, written = choosing.checked(job, backup)
+            folder, written = check_backup(job, backup)
             if not written.has_digests and not job.params.counts_suffice:
                 raise OperationFailed(
                     f"Backup {backup.name} has no digests, so that a copy's content cannot be proven. "
@@ -71,7 +72,7 @@ class Restore(Operation):
 
 @dataclass(frozen=True)
 class _Done:
-    """What came of it. `kept` is what the original is called now, None where there was none."""
+    """The result. `kept` is the new name of the original, None if there was none."""
 
     found: Comparison
     restore_s: float
@@ -82,7 +83,7 @@ class _Done:
 def _replace(
     job: Job, session: psycopg.Connection, existing: Database | None, folder: Path, written: Manifest
 ) -> _Done:
-    """Restore into a new database, prove it, and let it take the target's name."""
+    """Restore into a new database, prove it, and give it the target's name."""
     state = f"{job.target.connection.dbname} is untouched and serves; the copy is dropped."
     with scratch.database(job, session, written.source) as copy:
         with job.step("Restore into a new database"):
@@ -110,14 +111,13 @@ def _check_rights(job: Job, session: psycopg.Connection, existing: Database | No
         job.log(f"There is no database {job.target.connection.dbname}; the copy takes its name.")
     else:
         swapping.refuse_unless_owner(session, existing)
-    for left in scratch.remove_leftovers(session):
-        job.log(f"{left}, left by a run that was killed, was dropped.")
+    scratch.clear_up(job, session)
 
 
 def _check_result(
     job: Job, session: psycopg.Connection, new_oid: int, existing: Database | None, kept: str | None
 ) -> None:
-    """Read back over a new session which database has which name."""
+    """Check over a new session which database has which name."""
     name = job.target.connection.dbname
     with job.connect() as look:
         serving = server.identity(look).database_oid

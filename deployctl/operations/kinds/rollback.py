@@ -17,7 +17,7 @@ from deployctl.operations.kinds.validate import Validate, validate
 from deployctl.operations.migrators import migrator_for
 from deployctl.operations.migrators.history import PrismaHistory
 from deployctl.operations.parts import part_of
-from deployctl.operations.sentences import message_of
+from deployctl.operations.sentences import sentence_of
 from deployctl.postgres.connection import CannotConnect, Reason
 
 # The application lost its sessions when the names changed, and takes a moment to connect again.
@@ -109,7 +109,7 @@ def _failed(job: Job, migrator: PrismaHistory) -> list[str]:
         return [failure.name for failure in migrator.status(job).failed]
     except (DeployctlError, psycopg.Error) as error:
         job.raise_if_cancelled()
-        said = error.sentence if isinstance(error, DeployctlError) else f"{message_of(error)}."
+        said = sentence_of(error)
         is_gone = isinstance(error, CannotConnect) and error.reason == Reason.NO_SUCH_DATABASE
         if job.params.migration or not (is_gone or job.params.no_backup_because.strip()):
             raise OperationFailed(

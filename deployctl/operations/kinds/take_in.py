@@ -12,13 +12,12 @@ from typing import ClassVar
 
 from deployctl.numbers import how_many
 from deployctl.operations import contents, manifest, unpacking
+from deployctl.operations.backup_check import byte_progress, extent, read_back
 from deployctl.operations.backup_plan import slug
 from deployctl.operations.base import BackupArtefact, Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.choosing import extent, reporter
 from deployctl.operations.contents import Contents
 from deployctl.operations.manifest import Manifest, Source
 from deployctl.operations.unpacking import NOT_STORED, Form, Refused
-from deployctl.storage.local import fsync_tree
 
 # All rows or bytes of a backup together; PostgreSQL's bigint.
 MOST = 2**63 - 1
@@ -59,7 +58,7 @@ class TakeIn(Operation):
             with job.step("Check the table of contents"):
                 written = _manifest_of(job, name, form, partial.path)
             with job.step("Read everything back"):
-                digest = _read_back(job, partial.path, written)
+                digest = read_back(job, partial.path, written)
             # Before the publishing: a folder that nobody records would stay for ever.
             outcome = _outcome(job, name, job.target.backups.place(name), written, digest)
             with job.step("Publish"):
@@ -80,7 +79,7 @@ def _unpack(job: Job, received: Path, form: Form, folder: Path) -> None:
         folder,
         at_most=uploads.unpacked_at_most,
         room=uploads.room(),
-        advance=reporter(job, size, "unpack"),
+        advance=byte_progress(job, size, "unpack"),
     )
     received.unlink()  # half of the space is free again while the rest is done
 
@@ -112,7 +111,7 @@ def _manifest_of(job: Job, name: str, form: Form, folder: Path) -> Manifest:
             ctype="",
         ),
         counts=(),
-        files=manifest.files_of(folder, advance=reporter(job, size, "hash")),
+        files=manifest.files_of(folder, advance=byte_progress(job, size, "hash")),
         counted=False,
     )
     written.write(folder)
@@ -131,7 +130,7 @@ def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
         refuse_strange(written)
         if (written.format == "custom") != is_custom:
             raise Refused(f"{manifest.NAME} says {written.format}, which the dump is not.")
-        manifest.check(folder, written, advance=reporter(job, written.size_bytes, "check"))
+        manifest.check(folder, written, advance=byte_progress(job, written.size_bytes, "check"))
         total = sum(count.rows for count in written.counts)
     except (manifest.Damaged, TypeError) as error:
         raise Refused(f"The manifest in the upload does not fit it: {error}.".replace("..", ".")) from error
@@ -180,15 +179,6 @@ def _refuse_gaps(found: Contents, folder: Path) -> None:
             f"The rows of {len(missing)} of {how_many(len(found.data_numbers), 'table')} are missing, such "
             f"as {missing[0]}.dat."
         )
-
-
-def _read_back(job: Job, folder: Path, written: Manifest) -> str:
-    """Compare what is on the medium with the manifest. Returns the SHA-256 of the manifest."""
-    fsync_tree(folder)
-    manifest.forget_cached(folder)
-    manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
-    job.log(f"Read back, and as written: {extent(written)}.")
-    return manifest.sha256_of(folder / manifest.NAME)
 
 
 @contextlib.contextmanager

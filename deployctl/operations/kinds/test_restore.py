@@ -1,4 +1,4 @@
-"""Prove a backup: restore it, and look whether everything is there."""
+"""Test a backup: restore it into a scratch database and compare the content."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deployctl.operations import choosing, maintenance, restoring, scratch
+from deployctl.operations.backup_check import check_backup
 from deployctl.operations.base import Job, Operation, Outcome, param
 from deployctl.operations.restoring import Comparison, RestoreParams
 from deployctl.operations.retention import KeptBackup
@@ -38,10 +39,9 @@ class RestoreTest(Operation):
             session = maintenance.connect(job)
             restoring.refuse_dangerous_role(session)
             restoring.refuse_without_createdb(session)
-            for name in scratch.remove_leftovers(session):
-                job.log(f"{name}, left by a run that was killed, was dropped.")
+            scratch.clear_up(job, session)
         with job.step("Read every byte"):
-            folder, written = choosing.checked(job, backup)
+            folder, written = check_backup(job, backup)
         with scratch.database(job, session, written.source) as copy:
             with job.step("Restore"):
                 restore_s = restoring.restore_timed(

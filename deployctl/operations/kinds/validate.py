@@ -153,7 +153,7 @@ def _admin(connection: psycopg.Connection, project: Project) -> Examination:
 
 def _indexes(connection: psycopg.Connection) -> Examination:
     every = indexes.indexes(connection)
-    invalid = [f"{index.schema}.{index.name}" for index in every if not (index.valid and index.ready)]
+    invalid = [f"{index.schema}.{index.name}" for index in every if not index.is_usable]
     wrong = (
         [f"Invalid indexes: {', '.join(invalid)}. Rebuild them (REINDEX INDEX CONCURRENTLY) or drop them."]
         if invalid

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deployctl.operations import choosing, manifest
+from deployctl.operations.backup_check import check_backup, extent
 from deployctl.operations.base import Job, Operation, Outcome, param
+from deployctl.operations.retention import Trust
 
 
 class Verify(Operation):
@@ -33,16 +35,14 @@ class Verify(Operation):
             # What the kernel remembers says nothing about the medium.
             manifest.forget_cached(job.target.backups.path(backup.name))
         with job.step("Read every byte"):
-            _, written = choosing.checked(job, backup)
+            _, written = check_backup(job, backup)
         return Outcome(
-            summary=(
-                f"Backup {backup.name} is whole: {choosing.extent(written)}, every byte what was written."
-            ),
+            summary=(f"Backup {backup.name} is whole: {extent(written)}, every byte what was written."),
             facts={
                 "backup": backup.name,
                 "files": len(written.files),
                 "size_bytes": written.size_bytes,
                 "manifest_sha256": backup.manifest_sha256,
             },
-            trust={backup.name: ("hashed",)},
+            trust={backup.name: (Trust.HASHED,)},
         )

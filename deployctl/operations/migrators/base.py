@@ -1,27 +1,34 @@
-"""What every migration tool offers, and what stops any of them."""
+"""The interface of a migration tool, the status of a database's migrations, and helpers of every tool."""
 
 from __future__ import annotations
 
 import abc
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import psycopg
+
 from deployctl.operations.base import Job, Json, OperationFailed
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the project validates the name of its tool against those that exist
     from deployctl.operations.project import Project
 
 # How long a migration may wait for a lock, in seconds. While it waits, every later statement on the table
 # queues behind it, so a long wait is an outage (PostgreSQL manual, "Explicit Locking").
 LOCK_TIMEOUT_S = 5
+STATUS_TIMEOUT_S = 30
+PROGRESS_EVERY_S = 0.5
+UNREADABLE = "The migration status could not be read"
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A migration that began and did not end. `logs` is what the tool wrote down."""
+    """A migration that began and did not finish. `logs` is what the tool recorded."""
 
     name: str
     started_at: dt.datetime
@@ -30,17 +37,17 @@ class Failed:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a database stands against the project's migrations.
+    """The state of a database compared with the project's migrations.
 
     Args:
-        total: how many migrations the project has.
+        total: the number of migrations in the project.
         applied: names, in the order in which they were applied.
-        pending: names, in the order in which they will be.
-        failed: began and neither ended nor were resolved.
+        pending: names, in the order in which they will be applied.
+        failed: migrations that began and neither finished nor were resolved.
         edited: applied, but the file has changed since.
-        unknown: applied, but the project has no such migration.
-        checksums: the SHA-256 of each migration's file as it lies on disk, by name, for the record of what
-            was applied; those that are only in the database have none.
+        unknown: applied, but missing from the project.
+        checksums: the SHA-256 of each migration's file on disk, by name, for the record of what was applied;
+            migrations that are only in the database have none.
     """
 
     total: int
@@ -53,12 +60,12 @@ class Status:
 
     @property
     def up_to_date(self) -> bool:
-        """Nothing pending, nothing failed, and what was applied is what the files say."""
+        """Return True if nothing is pending or failed and the files match the applied migrations."""
         return not (self.pending or self.failed or self.edited or self.unknown)
 
     @property
     def findings(self) -> list[str]:
-        """One sentence for each way in which it is not up to date."""
+        """Return a sentence for each reason why it is not up to date."""
         found = [
             f"The migration {failure.name} failed at {failure.started_at:%Y-%m-%d %H:%M:%S %Z} "
             f"and was not resolved: {first_line(failure.logs)}"
@@ -80,7 +87,7 @@ class Status:
 
     @property
     def facts(self) -> dict[str, Json]:
-        """For the run's record and for scripts."""
+        """Return the status as JSON for the run's record and for scripts."""
         return {
             "total": self.total,
             "applied": list(self.applied),
@@ -95,7 +102,7 @@ class Status:
 
 
 class Migrator(abc.ABC):
-    """One tool, for one project. Each is the one class of a file in `tools/` that is named after `tool`."""
+    """A migration tool for one project, the only class of a file in `tools/` that is named after `tool`."""
 
     tool: ClassVar[str]
     title: ClassVar[str]
@@ -106,10 +113,10 @@ class Migrator(abc.ABC):
 
     @property
     def folder(self) -> Path:
-        """Where the migrations are.
+        """Return the folder of the migrations.
 
         Raises:
-            OperationFailed: there is no such folder, or a link leads it out of the project.
+            OperationFailed: it does not exist, or a link leads out of the project.
         """
         named = self.project.migrations.folder or self.default_folder
         folder = (self.project.folder / named).resolve()
@@ -126,26 +133,23 @@ class Migrator(abc.ABC):
 
     @abc.abstractmethod
     def status(self, job: Job) -> Status:
-        """Read where the database stands. Changes nothing."""
+        """Read the status of the database. Changes nothing."""
 
     @abc.abstractmethod
     def apply(self, job: Job) -> Sequence[str]:
-        """Apply what is pending, in order.
-
-        Returns:
-            The names of the migrations applied by this call.
+        """Apply the pending migrations in order, and return the names of those that this call applied.
 
         Raises:
-            OperationFailed: with the migration, the reason, who blocked it, and what was applied before.
+            OperationFailed: with the migration, the reason, the blockers, and what was applied before.
         """
 
     def pending(self, job: Job) -> Sequence[str]:
-        """The names of what `apply` would apply."""
+        """Return the names of the migrations that `apply` would apply."""
         return self.status(job).pending
 
 
 def refuse_unless_ready(status: Status) -> None:
-    """Stop before anything is applied on top of a state that is not what the files say.
+    """Refuse to apply anything to a database that does not match the files.
 
     Raises:
         OperationFailed: a migration failed and was not resolved (Prisma's P3009), or was edited since.
@@ -163,14 +167,42 @@ def refuse_unless_ready(status: Status) -> None:
 
 
 def progress_so_far(done: Sequence[str]) -> str:
-    """What this run had applied before it failed, as a sentence."""
+    """Return a sentence on what this run had applied before it failed."""
     if not done:
         return "No other migration was applied by this run."
     return f"Applied before by this run, and staying: {', '.join(done)}."
 
 
 def first_line(text: str) -> str:
-    """The line of a log that says most: the error, if one is marked, else the first."""
+    """Return the first line of a log that is marked as an error, else the first line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     marked = [line for line in lines if "ERROR" in line]
     return (marked or lines or ["nothing was written down"])[0]
+
+
+def progress_reporter(
+    job: Job, pending: Sequence[str], applied: Callable[[], Collection[str]]
+) -> Callable[[], None]:
+    """Return a function to call while a tool runs, which reports how many migrations it has applied.
+
+    Args:
+        pending: the migrations that the tool applies.
+        applied: reads the applied migrations from the database.
+    """
+    reported, next_look = -1, 0.0
+
+    def look() -> None:
+        nonlocal reported, next_look
+        if time.monotonic() < next_look:
+            return
+        next_look = time.monotonic() + PROGRESS_EVERY_S
+        try:
+            count = len(set(applied()).intersection(pending))
+        except psycopg.Error:
+            next_look = math.inf  # missing progress must not stop a migration
+            return
+        if count != reported:
+            reported = count
+            job.advance(count, len(pending), unit="migrations")
+
+    return look

@@ -1,4 +1,4 @@
-"""Prisma's records against Prisma's files: what both Prisma tools read."""
+"""The history of a Prisma project: its records in the database compared with its files."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import abc
 from collections.abc import Sequence
 
 import psycopg
-from psycopg import errors
 
-from deployctl.operations.base import Job, OperationFailed
-from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Failed, Migrator, Status
+from deployctl.operations.base import Job
+from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, STATUS_TIMEOUT_S, Failed, Migrator, Status
 from deployctl.operations.migrators.files import Migration, checksums, matches, prisma_migrations
-from deployctl.operations.migrators.locks import LockWatch
+from deployctl.operations.migrators.locks import LockWatch, take_turn
 from deployctl.postgres.queries import prisma
 
-STATUS_TIMEOUT_S = 30
-UNREADABLE = "The migration status could not be read"
 DEFAULT_SCHEMA = "public"
 
 
@@ -25,7 +22,7 @@ class PrismaHistory(Migrator):
     default_folder = "prisma/migrations"
 
     def open(self, job: Job, *, read_only: bool = False) -> psycopg.Connection:
-        """A session in the schema that the connection's `?schema=` names, as Prisma's own are."""
+        """Open a session in the schema that the connection's `?schema=` names, as Prisma does."""
         connection = job.connect(
             lock_timeout_s=LOCK_TIMEOUT_S,
             read_only=read_only,
@@ -36,23 +33,23 @@ class PrismaHistory(Migrator):
 
     @staticmethod
     def schema(job: Job) -> str:
-        """The schema that Prisma works in."""
+        """Return the schema that Prisma uses."""
         return job.target.connection.options.get("schema", DEFAULT_SCHEMA)
 
     def migrations(self) -> Sequence[Migration]:
-        """Those of the project, in order."""
+        """Return the project's migrations in order."""
         return prisma_migrations(self.folder)
 
     def recorded_status(self, connection: psycopg.Connection) -> Status:
-        """What the records say, compared with the files."""
+        """Compare the records with the files."""
         return compare(self.migrations(), self.records(connection))
 
     @abc.abstractmethod
     def mark_rolled_back(self, job: Job, name: str) -> None:
-        """Record that nothing is left of a failed migration; it is pending again.
+        """Record a failed migration as rolled back, which makes it pending again.
 
         Args:
-            name: of a migration that `status` calls failed.
+            name: of a migration that `status` lists as failed.
 
         Raises:
             OperationFailed: it could not be recorded.
@@ -60,40 +57,20 @@ class PrismaHistory(Migrator):
 
     @staticmethod
     def take_turn(connection: psycopg.Connection, watch: LockWatch, *, state: str) -> None:
-        """Take Prisma's lock, held until the session ends: an unfinished record may be of one that runs now.
-
-        Args:
-            watch: knows who has the lock.
-            state: a sentence without full stop, such as "Nothing was applied".
-
-        Raises:
-            OperationFailed: somebody else has it.
-        """
-        try:
-            prisma.lock(connection)
-        except errors.LockNotAvailable:
-            raise OperationFailed(
-                f"{state}: another migration of this database is running. "
-                f"The turn did not come within {LOCK_TIMEOUT_S} s.{held_by(watch)} "
-                "Run it again when that one has ended."
-            ) from None
+        """Take Prisma's lock (`locks.take_turn`): an unfinished record may belong to a running migration."""
+        take_turn(prisma.lock, connection, watch, within_s=LOCK_TIMEOUT_S, state=state)
 
     @staticmethod
     def records(connection: psycopg.Connection) -> list[prisma.Record]:
-        """Prisma's records; none where it never worked in this schema."""
+        """Return Prisma's records; none if it was never used in this schema."""
         return prisma.records(connection) if prisma.has_records(connection) else []
 
 
-def held_by(watch: LockWatch) -> str:
-    """Who held up the run, as a sentence after another one; empty where nobody was seen."""
-    return f" Held by {'; '.join(watch.blockers)}." if watch.blockers else ""
-
-
 def compare(migrations: Sequence[Migration], records: Sequence[prisma.Record]) -> Status:
-    """Where a database stands.
+    """Return the status of a database from its records.
 
-    A row that was rolled back counts for nothing; one that is neither finished nor rolled back has failed.
-    Both rules are Prisma's (schema engine, `apply_migrations` and `diagnose_migration_history`).
+    A record that was rolled back is ignored; one that is neither finished nor rolled back has failed. Both
+    rules are Prisma's (schema engine, `apply_migrations` and `diagnose_migration_history`).
     """
     standing = [record for record in records if record.rolled_back_at is None]
     applied = {record.migration_name: record for record in standing if record.finished_at is not None}

@@ -1,13 +1,11 @@
-"""Migration tools that are part of a Python project: run as its developers do, believed by their table."""
+"""Migration tools of a Python project: run by its Python, checked against their table in the target."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
 import json
-import math
 import re
-import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,14 +18,15 @@ from deployctl.operations.applications import reading_session
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.migrators.base import (
     LOCK_TIMEOUT_S,
+    UNREADABLE,
     Migrator,
     Status,
+    progress_reporter,
     progress_so_far,
     refuse_unless_ready,
 )
-from deployctl.operations.migrators.history import UNREADABLE, held_by
 from deployctl.operations.migrators.limits import session_limits
-from deployctl.operations.migrators.locks import LOOK_EVERY_S, LockWatch
+from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import told
 from deployctl.postgres.connection import ConnectionSpec
 
@@ -47,14 +46,14 @@ class PythonProject(Migrator):
 
     @abc.abstractmethod
     def applied(self, connection: psycopg.Connection, wanted: Collection[str]) -> list[str]:
-        """Which of some migrations the tool's own table in the target says are applied.
+        """Return the migrations that the tool's own table in the target has as applied.
 
         Args:
-            wanted: names.
+            wanted: the names to look for.
         """
 
     def apply(self, job: Job) -> Sequence[str]:
-        """Let the tool apply everything pending in one go, and count in its table how far it is."""
+        """Let the tool apply everything pending at once, and report progress from its table."""
         with job.step("Ask for the migration status"):
             before = self.status(job)
             refuse_unless_ready(before)
@@ -99,10 +98,10 @@ class PythonProject(Migrator):
         )
 
     def main_folder(self) -> Path:
-        """Where the tool is run.
+        """Return the folder in which the tool is run.
 
         Raises:
-            OperationFailed: its main file is not there.
+            OperationFailed: it does not contain the main file.
         """
         folder = self.folder
         if not (folder / self.main_file).is_file():
@@ -142,32 +141,15 @@ class PythonProject(Migrator):
         return [name for name in before.pending if name in applied]
 
     def _progress(self, job: Job, before: Status) -> Callable[[], None]:
-        """Reports how many the tool has recorded, as it runs; what is not committed does not show."""
         connection = reading_session(job)
-        reported, next_look = -1, 0.0
-
-        def look() -> None:
-            nonlocal reported, next_look
-            if time.monotonic() < next_look:
-                return
-            next_look = time.monotonic() + LOOK_EVERY_S
-            try:
-                count = len(set(self.applied(connection, before.pending)).intersection(before.pending))
-            except psycopg.Error:
-                next_look = math.inf  # progress is no reason to stop a migration
-                return
-            if count != reported:
-                reported = count
-                job.advance(count, len(before.pending), unit="migrations")
-
-        return look
+        return progress_reporter(job, before.pending, lambda: self.applied(connection, before.pending))
 
     def _what_failed(self, job: Job, before: Status, reason: str, watch: LockWatch) -> str:
         done = self._newly_applied(job, before)
         next_one = next((name for name in before.pending if name not in done), "")
         waited = ""
         if "lock timeout" in reason or "LockNotAvailable" in reason:
-            waited = f" It waited {LOCK_TIMEOUT_S} s for a lock.{held_by(watch)}"
+            waited = f" It waited {LOCK_TIMEOUT_S} s for a lock.{watch.held_by}"
         return (
             f"{self.title} failed: {reason.rstrip('.')}.{waited} Not applied: {next_one} and what "
             f"follows it; it is undone unless it has transactions of its own. {progress_so_far(done)}"

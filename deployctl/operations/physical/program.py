@@ -8,10 +8,11 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from deployctl.embedded import tether
 from deployctl.embedded.account import Account, choose_account
-from deployctl.operations.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.base import Job, OperationFailed, ProcessFailed, param
 from deployctl.operations.physical.engine import Engine
 
 NAME = "pgbackrest"
@@ -137,6 +138,29 @@ class PgBackRest:
                 f"{OLDEST[0]}.{OLDEST[1]} or newer is needed. Nothing was done. Install a newer one."
             )
         return found[1]
+
+
+def repository_param() -> Any:
+    """Declare the parameter `repository`."""
+    return param(
+        1, label="Repository", help="Its number in pgBackRest's configuration.", minimum=1, maximum=256
+    )
+
+
+def jobs_param() -> Any:
+    """Declare the parameter `jobs`, which `jobs_option` reads."""
+    return param(
+        0,
+        label="Parallel processes",
+        help="0 for as many as pgBackRest's configuration says (process-max).",
+        minimum=0,
+        maximum=64,
+    )
+
+
+def jobs_option(job: Job) -> list[str]:
+    """Return the option for the number of parallel processes, if it is set."""
+    return [f"--process-max={job.params.jobs}"] if job.params.jobs else []
 
 
 def engine_of(job: Job) -> Engine:

@@ -13,8 +13,7 @@ from django.db import transaction
 
 from deployctl.errors import DeployctlError
 from deployctl.operations import children
-from deployctl.operations.base import Cancelled, TargetFacts
-from deployctl.operations.shelf import Shelf
+from deployctl.operations.base import Cancelled, Shelf, TargetFacts
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 from deployctl.runs.execution.log import Log

@@ -11,7 +11,7 @@ from deployctl.errors import DeployctlError
 from deployctl.postgres import rights
 from deployctl.postgres.brief import brief
 from deployctl.postgres.connection import ConnectionSpec
-from deployctl.postgres.queries.rights import schema_of
+from deployctl.postgres.queries.relations import schema_of
 
 WITHIN_S = 5
 

@@ -1,4 +1,4 @@
-"""The record of backups as a run's operation sees it: `operations.shelf.Shelf` over our own tables."""
+"""The record of backups as a run's operation sees it: `operations.base.Shelf` over our own tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from django.db.models.functions import Now
 
 from deployctl import audit
 from deployctl.audit.actions import Action
-from deployctl.operations.base import Outcome
-from deployctl.operations.offsite import CopyResult
+from deployctl.operations.base import CopyResult, Outcome
 from deployctl.operations.retention import KeptBackup, Policy
 from deployctl.runs import hooks, references
 from deployctl.runs.models import Backup, Copy, Run
@@ -23,7 +22,7 @@ from deployctl.storage.stores import Store
 
 
 class RunShelf:
-    """Implements `operations.shelf.Shelf`. Every write renews the lease first, so it fails without one.
+    """Implements `operations.base.Shelf`. Every write renews the lease first, so it fails without one.
 
     Args:
         run: claimed.

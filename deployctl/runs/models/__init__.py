@@ -1,4 +1,5 @@
-from deployctl.runs.models.backup import Backup, BackupTrust, Trust
+from deployctl.operations.retention import Trust
+from deployctl.runs.models.backup import Backup, BackupTrust
 from deployctl.runs.models.consent import Consent
 from deployctl.runs.models.copy import Copy
 from deployctl.runs.models.decision import Decision

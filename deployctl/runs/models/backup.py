@@ -14,6 +14,7 @@ from deployctl.errors import Refusal
 from deployctl.operations import archive
 from deployctl.operations.archive import Archive
 from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
+from deployctl.operations.retention import Trust
 from deployctl.runs import hooks
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.target import Target
@@ -21,15 +22,6 @@ from deployctl.runs.permissions import may_see, require_mover
 
 if TYPE_CHECKING:
     from deployctl.runs.models.run import Run
-
-
-class Trust(models.TextChoices):
-    """How far a backup has been proven, from the weakest."""
-
-    WRITTEN = "written", "Written"
-    HASHED = "hashed", "Hashed"
-    RESTORED = "restored", "Restored"
-    PROVEN = "proven", "Proven"
 
 
 class EngineName(models.TextChoices):
@@ -262,7 +254,7 @@ class BackupTrust(models.Model):
     """A level of trust that a backup reached, when, and by which run."""
 
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="trust_levels")
-    level = models.CharField(max_length=20, choices=Trust.choices)
+    level = models.CharField(max_length=20, choices=[(level.value, level.label) for level in Trust])
     run = models.ForeignKey("runs.Run", on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
 

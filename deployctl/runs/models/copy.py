@@ -14,7 +14,7 @@ from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.run import Run
 
 if TYPE_CHECKING:
-    from deployctl.operations.offsite import CopyResult
+    from deployctl.operations.base import CopyResult
     from deployctl.storage.stores import Store
 
 

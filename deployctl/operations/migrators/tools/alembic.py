@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import psycopg
 
 from deployctl.operations.applications import reading_session
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
-from deployctl.operations.migrators.base import Status
-from deployctl.operations.migrators.history import UNREADABLE
+from deployctl.operations.migrators.base import UNREADABLE, Status
 from deployctl.operations.migrators.python_project import MARK, PythonProject
+from deployctl.operations.project import Project
 from deployctl.operations.sentences import told
 from deployctl.postgres.queries import tool_records
-
-if TYPE_CHECKING:
-    from deployctl.operations.project import Project
 
 # Reads the project's scripts, not its env.py: no database is involved.
 QUESTION = f"""

@@ -10,8 +10,7 @@ import psycopg
 
 from deployctl.operations.applications import reading_session
 from deployctl.operations.base import Job, OperationFailed
-from deployctl.operations.migrators.base import Status
-from deployctl.operations.migrators.history import UNREADABLE
+from deployctl.operations.migrators.base import UNREADABLE, Status
 from deployctl.operations.migrators.python_project import MARK, PythonProject
 from deployctl.operations.sentences import told
 from deployctl.postgres.queries import tool_records

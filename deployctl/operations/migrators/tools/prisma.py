@@ -1,31 +1,29 @@
-"""Prisma's migrations by the project's own Prisma CLI."""
+"""Prisma's migrations, applied by the project's own Prisma CLI."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import psycopg
-
 from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed, ProcessFailed
 from deployctl.operations.migrators.base import (
     LOCK_TIMEOUT_S,
+    UNREADABLE,
     Status,
     first_line,
+    progress_reporter,
     progress_so_far,
     refuse_unless_ready,
 )
-from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory, compare
+from deployctl.operations.migrators.history import PrismaHistory, compare
 from deployctl.operations.migrators.limits import session_limits
-from deployctl.operations.migrators.locks import LOOK_EVERY_S, LockWatch
+from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import told
 from deployctl.postgres.queries import prisma
 
@@ -49,7 +47,7 @@ ALTERNATIVE = 'or set tool = "prisma_files" in deployctl.toml: it applies the sa
 
 @dataclass(frozen=True)
 class CliStatus:
-    """What `prisma migrate status` said."""
+    """The output of `prisma migrate status`."""
 
     up_to_date: bool
     pending: tuple[str, ...]
@@ -64,13 +62,12 @@ class PrismaCli(PrismaHistory):
     title: ClassVar[str] = "Prisma's own CLI"
 
     def status(self, job: Job) -> Status:
-        """Ask the CLI, and read its records.
+        """Run the CLI, and read its records.
 
-        The CLI does not tell which files were edited, and says little of a failure; the records do. Both must
-        agree, or neither is believed.
+        The CLI does not report edited files and says little about a failure; the records do. Both must agree.
 
         Raises:
-            OperationFailed: the CLI is missing or failed, its words are not known, or the two disagree.
+            OperationFailed: the CLI is missing or failed, its output is unknown, or the two disagree.
         """
         said = self._cli_status(job)
         with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
@@ -113,29 +110,15 @@ class PrismaCli(PrismaHistory):
         return names
 
     def _progress(self, job: Job, before: Status) -> Callable[[], None]:
-        """Reports how many are recorded as applied, as long as the CLI runs."""
         connection = self.open(job, read_only=True)
-        reported, next_look = -1, 0.0
-
-        def look() -> None:
-            nonlocal reported, next_look
-            if time.monotonic() < next_look:
-                return
-            next_look = time.monotonic() + LOOK_EVERY_S
-            try:
-                applied = {r.migration_name for r in self.records(connection) if r.finished_at is not None}
-            except psycopg.Error:
-                next_look = math.inf  # progress is no reason to stop a migration
-                return
-            count = len(applied.intersection(before.pending))
-            if count != reported:
-                reported = count
-                job.advance(count, len(before.pending), unit="migrations")
-
-        return look
+        return progress_reporter(
+            job,
+            before.pending,
+            lambda: {r.migration_name for r in self.records(connection) if r.finished_at is not None},
+        )
 
     def _what_failed(self, job: Job, before: Status, failure: ProcessFailed, watch: LockWatch) -> str:
-        """The failure in a sentence: from the records where they tell it, else from the CLI's last words."""
+        """Return the failure as a sentence: from the records, else from the end of the CLI's output."""
         with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
             after = self.recorded_status(connection)
         done = [name for name in before.pending if name in after.applied]
@@ -144,7 +127,7 @@ class PrismaCli(PrismaHistory):
         failed = after.failed[0]
         reason = first_line(failed.logs)
         if "lock timeout" in failed.logs and watch.blockers:
-            reason = f"it waited {LOCK_TIMEOUT_S} s for a lock. Held by {'; '.join(watch.blockers)}"
+            reason = f"it waited {LOCK_TIMEOUT_S} s for a lock.{watch.held_by}".rstrip(".")
         return (
             f"The migration {failed.name} failed: {reason}. Parts of it may remain: compare the schema "
             f"before you resolve it (prisma migrate resolve). {progress_so_far(done)}"
@@ -187,7 +170,7 @@ class PrismaCli(PrismaHistory):
         )
 
     def _cli(self) -> Path:
-        """The CLI of the project's own node_modules, never one that would be downloaded."""
+        """Return the CLI of the project's own node_modules; it is never downloaded."""
         if shutil.which("node") is None:
             raise OperationFailed(
                 "Node.js was not found, and Prisma's CLI needs it. Nothing was changed. "
@@ -203,7 +186,7 @@ class PrismaCli(PrismaHistory):
 
 
 def _refuse_disagreement(said: CliStatus, status: Status, rolled_back: Collection[str]) -> None:
-    """Believe CLI and records only together: the CLI may have looked at another database.
+    """Refuse a CLI that contradicts the records: it may have read another database.
 
     Raises:
         OperationFailed: they disagree.
@@ -226,7 +209,7 @@ def _refuse_disagreement(said: CliStatus, status: Status, rolled_back: Collectio
 
 
 def parse_status(text: str) -> CliStatus | None:
-    """Read what `prisma migrate status` printed; None where it said nothing that is known here."""
+    """Parse the output of `prisma migrate status`; return None if it is unknown."""
     plain = ANSI.sub("", text).replace("\r\n", "\n") + "\n"
     up_to_date = UP_TO_DATE.search(plain) is not None
     pending, failed, unknown = (_names(pattern, plain) for pattern in (PENDING, FAILED, UNKNOWN))

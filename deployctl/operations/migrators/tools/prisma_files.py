@@ -20,9 +20,15 @@ from psycopg.pq import TransactionStatus
 
 from deployctl.numbers import how_many
 from deployctl.operations.base import Job, OperationFailed
-from deployctl.operations.migrators.base import LOCK_TIMEOUT_S, Status, progress_so_far, refuse_unless_ready
+from deployctl.operations.migrators.base import (
+    LOCK_TIMEOUT_S,
+    UNREADABLE,
+    Status,
+    progress_so_far,
+    refuse_unless_ready,
+)
 from deployctl.operations.migrators.files import Migration, checksum
-from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory, held_by
+from deployctl.operations.migrators.history import PrismaHistory
 from deployctl.operations.migrators.locks import LockWatch
 from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.queries import migrations as scripts
@@ -168,7 +174,7 @@ class _Application:
 
     def _reason(self, error: psycopg.Error) -> str:
         if isinstance(error, errors.LockNotAvailable):
-            return f"it waited {LOCK_TIMEOUT_S} s for a lock.{held_by(self.watch)}".rstrip(".")
+            return f"it waited {LOCK_TIMEOUT_S} s for a lock.{self.watch.held_by}".rstrip(".")
         return message_of(error)
 
     def _state(self, *, blocks: bool) -> str:

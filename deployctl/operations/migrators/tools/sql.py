@@ -12,18 +12,17 @@ from psycopg import errors
 from deployctl.operations.base import Job, OperationFailed
 from deployctl.operations.migrators.base import (
     LOCK_TIMEOUT_S,
+    STATUS_TIMEOUT_S,
+    UNREADABLE,
     Migrator,
     Status,
     progress_so_far,
     refuse_unless_ready,
 )
 from deployctl.operations.migrators.files import Migration, checksum, checksums, matches, numbered_scripts
-from deployctl.operations.migrators.history import UNREADABLE
-from deployctl.operations.migrators.locks import LockWatch
+from deployctl.operations.migrators.locks import LockWatch, take_turn
 from deployctl.operations.sentences import message_of, told
 from deployctl.postgres.queries import migrations as queries
-
-STATUS_TIMEOUT_S = 30
 
 
 class SqlFiles(Migrator):
@@ -45,7 +44,7 @@ class SqlFiles(Migrator):
         done: list[str] = []
         with LockWatch(job) as watch, job.connect(lock_timeout_s=LOCK_TIMEOUT_S) as holder:
             with told(job, "Nothing was applied"):
-                _take_turn(holder, watch)
+                take_turn(queries.lock, holder, watch, within_s=LOCK_TIMEOUT_S, state="Nothing was applied")
                 if not queries.has_records(holder):
                     queries.create_table(holder)
                 status = self._status(holder)
@@ -76,16 +75,6 @@ class SqlFiles(Migrator):
         )
 
 
-def _take_turn(holder: psycopg.Connection, watch: LockWatch) -> None:
-    try:
-        queries.lock(holder)
-    except errors.LockNotAvailable:
-        raise OperationFailed(
-            "Nothing was applied: another migration of this database is running. "
-            f"It waited {LOCK_TIMEOUT_S} s for its turn. {' '.join(watch.blockers)}".rstrip()
-        ) from None
-
-
 def _apply(
     job: Job, session: psycopg.Connection, migration: Migration, watch: LockWatch, done: Sequence[str]
 ) -> None:
@@ -105,8 +94,7 @@ def _apply(
             ) from error
         reason = message_of(error)
         if isinstance(error, errors.LockNotAvailable):
-            holders = "; ".join(watch.blockers) or "nobody any more"
-            reason = f"it waited {LOCK_TIMEOUT_S} s for a lock. Held by {holders}"
+            reason = f"it waited {LOCK_TIMEOUT_S} s for a lock.{watch.held_by}".rstrip(".")
         raise OperationFailed(
             f"The migration {migration.name} failed: {reason}. It was undone entirely. "
             f"{progress_so_far(done)} Run the migrations again when the cause is gone."
