@@ -74,7 +74,8 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             django.core.exceptions.ValidationError: it does.
         """
         others = self.active().exclude(pk=person.pk).values_list("name", flat=True)
-        if names.look(person.name) in map(names.look, others):
+        own = names.skeletons(person.name)
+        if any(own & names.skeletons(other) for other in others):
             raise ValidationError(names.NAMESAKE)
 
     def get_by_natural_key(self, email: str | None) -> User:
