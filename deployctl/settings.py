@@ -46,7 +46,7 @@ DEPLOYCTL_STEP_UP_SECONDS = 600
 BREACHED_PASSWORDS_URL = env.text("BREACHED_PASSWORDS_URL")
 # Whether also who only looks needs a second factor, and sets it up before seeing anything else.
 SECOND_FACTOR_FOR_ALL = env.flag("SECOND_FACTOR_FOR_ALL", default=False)
-# Signs heads of the audit chain and evidence packs; else DATA/signing-key.pem (see deployctl.audit.keys).
+# Signs heads of the audit chain and evidence packs; default DATA/signing-key.pem (deployctl.audit.keys).
 DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
 # Public keys whose signatures still count after the key was replaced.
 DEPLOYCTL_FORMER_KEYS = env.words("DEPLOYCTL_FORMER_KEYS")
