@@ -1,12 +1,12 @@
 """Start a program that ends when its parent does, optionally under another account.
 
-Run as a script (``python -I -S tether.py SIGNAL USER NAME=VALUE… -- PROGRAM ARGUMENT…``), it replaces itself
-by the program. Linux then sends SIGNAL to the program when the parent is gone, kill -9 included (prctl(2),
-PR_SET_PDEATHSIG). Where the system has no such thing, the next start ends what was left over.
+Run as a script (``python -I -S tether.py SIGNAL USER NAME=VALUE… -- PROGRAM ARGUMENT…``), it is replaced
+by the program. Linux then sends SIGNAL to the program when the parent ends, kill -9 included (prctl(2),
+PR_SET_PDEATHSIG). On systems without it, the next start ends the programs that were left over.
 
-The account is changed here and not by whoever starts us, because the kernel forgets the wish when the
-account changes, and because the account may not be allowed to read our Python (under /root, say) although
-it may run the program. For the same reason everything is imported before the change.
+The account is changed here and not by the caller, because the kernel clears the setting when the account
+changes, and because the account may not be allowed to read our Python (under /root, say) although it may run
+the program. For the same reason everything is imported before the change.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG = 1
 def command(
     argv: list[str], *, signal_name: str, user: str = "", environment: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Return the argument list that runs ``argv`` tethered.
+    """Return the argument list that runs ``argv`` as a program that ends with its parent.
 
     Args:
         argv: the program, by absolute path, and its arguments.
@@ -35,12 +35,12 @@ def command(
 
 
 def end_with_parent(signal_number: int) -> None:
-    """Ask the kernel to signal this process when its parent ends; does nothing where that is unknown."""
+    """Ask the kernel to signal this process when its parent ends. Works on Linux only."""
     if not sys.platform.startswith("linux"):
         return
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel knew our wish
+    if os.getppid() != parent:  # it ended before the request
         os.kill(os.getpid(), signal_number)
 
 

@@ -1,4 +1,4 @@
-"""A backup as one tar, written while it is read, in constant memory."""
+"""Stream a backup as one tar file in constant memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from deployctl.operations import manifest
 from deployctl.operations.manifest import Damaged, Manifest
 
 CHUNK_BYTES = 1 << 20
-# The files hold people's data: whoever unpacks them should be the only one to read them.
+# The files contain personal data: only the person who unpacks them may read them.
 MODE = 0o600
 END = b"\0" * (2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What is handed out of a backup: `NAME.tar` with a folder NAME, the manifest as the last of its files.
+    """A backup to download: `NAME.tar` with a folder NAME whose last files are the manifest.
 
-    Every file is compared with the manifest on its way. A damaged one breaks the tar off before its end, so
-    that nobody takes what they have got for the backup.
+    Every file is compared with the manifest while it is read. A damaged file truncates the tar, so that a
+    damaged download is not mistaken for the backup.
     """
 
     name: str
@@ -32,19 +32,19 @@ class Archive:
 
     @property
     def file_name(self) -> str:
-        """What to call it; made of what a backup's name is made of."""
+        """Return the file name; it has only characters of a backup's name."""
         return f"{self.name}.tar"
 
     @property
     def size(self) -> int:
-        """Bytes of the whole tar."""
+        """Return the bytes of the whole tar."""
         return sum(len(header) + size + _padding(size) for header, size in self._members()) + len(END)
 
     def pieces(self) -> Iterator[bytes]:
-        """The tar, piece by piece of at most a megabyte.
+        """Yield the tar in chunks of at most a megabyte.
 
         Raises:
-            Damaged: a file is not what the manifest says; everything before was right.
+            Damaged: a file differs from the manifest; everything before is correct.
         """
         digests = {file.path: file.sha256 for file in self.written.files}
         for path, (header, size) in zip(self._paths(), self._members(), strict=True):
@@ -55,7 +55,7 @@ class Archive:
         yield END
 
     def _content(self, path: str, size: int, expected: str | None) -> Iterator[bytes]:
-        """A file, its last piece held back until the digest of all is known to be right."""
+        """Yield a file; its last chunk is held back until the digest of the whole file is verified."""
         digest, left, held = hashlib.sha256(), size, b""
         try:
             with os.fdopen(os.open(self.folder / path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
@@ -76,7 +76,7 @@ class Archive:
         return [file.path for file in self.written.files] + [manifest.NAME, manifest.SUM_NAME]
 
     def _members(self) -> Iterator[tuple[bytes, int]]:
-        """The header of each file, and its size."""
+        """Yield the header and the size of each file."""
         sizes = {file.path: file.size for file in self.written.files}
         for path in self._paths():
             size = sizes.get(path)
@@ -88,15 +88,15 @@ class Archive:
 
 
 def of(name: str, folder: Path, *, expected_sha256: str) -> Archive:
-    """Look at a backup that is to be handed out, without reading its data.
+    """Open a backup for download after comparing its files' sizes with the manifest.
 
     Args:
         name: of the backup.
-        folder: where it is.
+        folder: of the backup.
         expected_sha256: of its manifest, as recorded when it was made.
 
     Raises:
-        Damaged: the manifest is another, or a file is missing, too many or of another size.
+        Damaged: the manifest was replaced, or a file is missing, unexpected or of another size.
     """
     written = manifest.read(folder, expected_sha256=expected_sha256)
     sizes = {path: (folder / path).lstat().st_size for path in manifest.paths_of(folder)}

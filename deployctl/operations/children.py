@@ -1,4 +1,4 @@
-"""Running a program for an operation: the part that every implementation of `Job.execute` shares."""
+"""Run a program for an operation; used by every implementation of `Job.execute`."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def execute(
     connection: ConnectionSpec | None = None,
     pass_url: bool = False,
 ) -> Completed:
-    """Run a program as `Job.execute` describes it.
+    """Run a program as described in `Job.execute`.
 
     Args:
-        should_stop: a reason when the run was cancelled or its lease was lost.
-        on_output: each is called with every chunk.
-        timeout_s: what is left of the run's time limit, in seconds.
+        should_stop: returns a reason if the run was cancelled or its lease was lost.
+        on_output: each function is called with every chunk.
+        timeout_s: the rest of the run's time limit in seconds.
 
     Raises:
         ProcessFailed, Cancelled, CannotStart.
@@ -51,7 +51,7 @@ def execute(
 
     extra = dict(env or {})
     if pass_url and connection is not None:
-        # With the run's name, by which its sessions are ended: not every driver reads PGAPPNAME.
+        # With the run's name, which identifies its sessions: not every driver reads PGAPPNAME.
         named = {**connection.options, "application_name": application_name}
         extra["DATABASE_URL"] = replace(connection, options=named).url
     with process.child_environment(connection, application_name=application_name, extra=extra) as environment:
@@ -72,9 +72,9 @@ def execute(
 
 
 def _last_lines(tail: bytes) -> str:
-    """What went wrong, as text: from the first line about an error on, else the last few.
+    """Return the output from the first line with an error on, else the last few lines.
 
-    What the program sent can be anything, so only printable characters stay.
+    Unprintable characters are replaced, because the output can contain anything.
     """
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in tail.decode("utf-8", errors="replace"))
     lines = text.strip().splitlines()

@@ -1,4 +1,4 @@
-"""A session beside the target's database, for what cannot be done from inside it."""
+"""A session on a maintenance database of the target's server, to create, rename and drop databases."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from deployctl.operations.base import Job, OperationFailed
 from deployctl.postgres.connection import CannotConnect, Reason
 from deployctl.postgres.rights import quoted
 
-# "postgres" is there for such work; where it was dropped or closed, template1 is left.
+# "postgres" exists for such work; if it was dropped or does not allow connections, template1 is left.
 MAINTENANCE_DATABASES = ("postgres", "template1")
 LOCK_TIMEOUT_S = 30
 
 
 def connect(job: Job) -> psycopg.Connection:
-    """A session on a maintenance database of the target's server.
+    """Open a session on a maintenance database of the target's server.
 
     Raises:
-        OperationFailed: the role may connect to none; nothing was changed.
-        CannotConnect: the server cannot be reached.
+        OperationFailed: the role may connect to none of them; nothing was changed.
+        CannotConnect: the server is not reachable.
     """
     for name in MAINTENANCE_DATABASES:
         try:

@@ -1,4 +1,4 @@
-"""Copying a backup to a store: every file, the manifest last, and all of it read back."""
+"""Copy a backup to an offsite store: every file, the manifest last, and read all of it back."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from deployctl.operations.base import CopyResult, OperationFailed
 from deployctl.storage import age
 from deployctl.storage.stores import Store
 
-# Lists every other object with its SHA-256 as stored: `sha256sum -c copy.sha256` checks a copy without us,
-# and without the key that opens it. Written last: a copy without it is not complete.
+# Lists every other object with its SHA-256 as stored: `sha256sum -c copy.sha256` checks a copy without
+# deployctl and without the decryption key. Written last: a copy without it is incomplete.
 LIST_NAME = "copy.sha256"
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object of a copy, as stored."""
+    """An object of a copy, as stored."""
 
     name: str
     size: int
@@ -32,12 +32,12 @@ class StoredObject:
 
 
 class Copying:
-    """One backup on its way to one store.
+    """The copy of a backup to a store.
 
     Args:
-        store: where to.
-        folder: the backup, checked against its manifest by the caller.
-        key: below which its objects lie, such as `shop/shop-1`.
+        store: the destination.
+        folder: the backup, which the caller has checked against its manifest.
+        key: the prefix of its objects, such as `shop/shop-1`.
         expected: the checked manifest.
     """
 
@@ -52,7 +52,7 @@ class Copying:
         """Write every file, then the manifest, then the list.
 
         Args:
-            advance: told the bytes written since it was told last; what it raises stops the work.
+            advance: called with the bytes written since the last call; its exceptions stop the copy.
         """
         for path in (*self._digests, manifest.NAME, manifest.SUM_NAME):
             with self._content(path) as (name, content, size, digest):
@@ -63,13 +63,13 @@ class Copying:
         self._written_at = dt.datetime.now(dt.UTC)
 
     def read_back(self, advance: Callable[[int], None]) -> CopyResult:
-        """Read every byte from the store and compare it with what was meant to be there.
+        """Read every byte from the store and compare it with the backup.
 
         Args:
-            advance: as for `write`, of the bytes read.
+            advance: as for `write`, with the bytes read.
 
         Raises:
-            OperationFailed: naming the object that is missing, more, or different.
+            OperationFailed: naming the object that is missing, unexpected or different.
         """
         listed = StoredObject(LIST_NAME, len(self._list), hashlib.sha256(self._list).hexdigest())
         expected = {f"{self._key}/{stored.name}": stored for stored in (*self._objects, listed)}
@@ -90,14 +90,14 @@ class Copying:
 
     @contextmanager
     def _content(self, path: str) -> Iterator[tuple[str, BinaryIO, int, str]]:
-        """An object's name, content, size and digest as it is to be stored."""
+        """Yield the name, content, size and digest of an object to store."""
         source_path = self._folder / path
         with source_path.open("rb") as source:
             if not self._store.recipient:
                 digest = self._digests.get(path) or manifest.sha256_of(source_path)
                 yield path, source, source_path.stat().st_size, digest
                 return
-            # Without a name, so that nothing is left of it whenever we are killed.
+            # Without a name, so that nothing is left if the worker is killed.
             with tempfile.TemporaryFile(dir=self._folder.parent) as encrypted:
                 hashing = _Hashing(cast("BinaryIO", encrypted))
                 age.encrypt(source, cast("BinaryIO", hashing), self._store.recipient)
@@ -113,7 +113,7 @@ class Copying:
 
 
 class _Hashing:
-    """A file that is written to, and what was written as a digest."""
+    """A file that also computes the digest of what is written."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -78,7 +78,8 @@ def refuse_without_createdb(session: psycopg.Connection) -> None:
     if not role.create_database:
         raise OperationFailed(
             f"Role {role.name} may not create databases, but a backup is restored into a new one. "
-            f"Nothing was done. A superuser gives the right with: ALTER ROLE {quoted(role.name)} CREATEDB;"
+            "Nothing was done. A superuser gives the right with: "
+            f"ALTER ROLE {quoted(role.name)} CREATEDB;"
         )
 
 

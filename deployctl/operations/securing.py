@@ -33,7 +33,10 @@ class SecuringParams:
 def back_up_first(job: Job) -> str | None:
     """Back up the target's database if it is production, and record the backup at once.
 
-    It remains on record if the run fails. The job's parameters are `SecuringParams` and `RestoreParams`.
+    It remains on record if the run fails.
+
+    Args:
+        job: its parameters are `SecuringParams` and `RestoreParams`.
 
     Returns:
         Its name; None if it was not made, because the target is not production or a person gave a reason.

@@ -1,4 +1,4 @@
-"""A session for a short look, which ends in time whatever the server does."""
+"""A short session that ends within a time limit, also when the server hangs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from deployctl.postgres.diagnosis import CannotConnect, Reason
 
 @contextlib.contextmanager
 def brief(spec: ConnectionSpec, *, within_s: float, **options: Any) -> Iterator[psycopg.Connection]:
-    """A session that is cut off after a while.
+    """Open a session whose connection is dropped after a time limit.
 
-    A server that hangs, as when its disk does, keeps the line open and answers nothing: neither its own time
-    limits nor those of the network notice.
+    A server that hangs, for example because its disk does, keeps the connection open and answers nothing:
+    neither its own timeouts nor those of the network apply.
 
     Args:
-        spec: where to.
+        spec: the database.
         within_s: seconds for everything together, connecting included.
-        options: as `connect` takes them.
+        options: of `connect`.
 
     Raises:
-        CannotConnect: as `connect` does, or the time was up.
+        CannotConnect: as `connect` does, or the time limit was exceeded.
     """
     late = threading.Event()
     opened: list[psycopg.Connection] = []
@@ -49,17 +49,17 @@ def brief(spec: ConnectionSpec, *, within_s: float, **options: Any) -> Iterator[
             raise
         raise CannotConnect(
             Reason.TIMEOUT,
-            f"{spec.host}:{spec.port} took the connection, but did not answer within {within_s:g} s. Look "
-            "whether PostgreSQL there hangs, or something between.",
+            f"{spec.host}:{spec.port} accepted the connection, but did not answer within {within_s:g} s. "
+            "Check whether PostgreSQL or the network between hangs.",
         ) from error
     finally:
         timer.cancel()
 
 
 def hang_up(session: psycopg.Connection) -> None:
-    """Close the line under a session, so that a thread that waits for its server gets an error instead.
+    """Shut down the socket of a session, so that a thread that waits for the server gets an error.
 
-    Closing the session itself would pull it away from under that thread.
+    Closing the session itself is not safe while that thread uses it.
     """
     with (
         contextlib.suppress(psycopg.Error, OSError),

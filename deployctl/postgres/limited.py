@@ -1,7 +1,7 @@
-"""Started in front of a program that reads what a stranger made: takes memory, time and disk away from it.
+"""Run a program on untrusted input under resource limits.
 
-Runs as its own small process (`python -I -S limited.py MEMORY CPU FILE PROGRAM ARGUMENT…`, in bytes, seconds,
-bytes), becomes the program, and imports nothing of this project.
+Runs as a process of its own (`python -I -S limited.py MEMORY CPU FILE PROGRAM ARGUMENT…`, in bytes, seconds
+and bytes), is replaced by the program, and imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def main(memory_bytes: int, cpu_s: int, file_bytes: int, argv: list[str]) -> None:
-    """Set the limits, then become the program. They hold for all that it starts."""
+    """Set the limits, which the program's children inherit, and execute the program."""
     for limit, most in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_s),

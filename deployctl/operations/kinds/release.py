@@ -1,4 +1,4 @@
-"""Give up the database that a restore has kept."""
+"""Drop the database that a restore has kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployctl.postgres.queries.databases import Commented
 
 
 class Release(Operation):
-    """Drop a database that a restore put aside; nothing else, and not while somebody uses it."""
+    """Drop a database that a restore has kept, unless it is in use."""
 
     kind: ClassVar[str] = "release"
     title: ClassVar[str] = "Release a kept database"
@@ -77,8 +77,8 @@ def _drop(job: Job, session: psycopg.Connection, kept: Commented) -> None:
         databases.drop(session, kept.name)
     except errors.ObjectInUse as error:
         raise OperationFailed(
-            f"{kept.name} is in use by {swapping.who_is_in(session, kept.name)}. Nothing was dropped. "
-            "End what is connected there, then release it again."
+            f"{kept.name} is in use by {swapping.who_is_in(session, kept.name)}. "
+            "Nothing was dropped. End what is connected there, then release it again."
         ) from error
     except psycopg.Error as error:
         job.raise_if_cancelled()

@@ -57,7 +57,7 @@ class PrismaHistory(Migrator):
 
     @staticmethod
     def take_turn(connection: psycopg.Connection, watch: LockWatch, *, state: str) -> None:
-        """Take Prisma's lock (`locks.take_turn`): an unfinished record may belong to a running migration."""
+        """Take Prisma's lock: an unfinished record may belong to a migration that is running."""
         take_turn(prisma.lock, connection, watch, within_s=LOCK_TIMEOUT_S, state=state)
 
     @staticmethod

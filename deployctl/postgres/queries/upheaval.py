@@ -1,4 +1,4 @@
-"""What a migration does to tables that were there before: which it locks, which it writes anew."""
+"""The locks that a migration holds on tables, and the files in which tables are stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 @dataclass(frozen=True)
 class Stored:
-    """A table and the file it is stored in; another file means that it was written anew."""
+    """A table and the file in which it is stored; another file means that it was rewritten."""
 
     oid: int
     name: str
@@ -20,18 +20,18 @@ class Stored:
 
 @dataclass(frozen=True)
 class HeldLock:
-    """A lock that keeps somebody from writing or reading a table."""
+    """A lock that blocks writing or reading a table."""
 
     oid: int
     mode: str
 
 
-# Modes that do not let others write rows (PostgreSQL manual, "Table-Level Locks"), the weakest first.
+# Lock modes that block writing rows (PostgreSQL manual, "Table-Level Locks"), the weakest first.
 BLOCKING_MODES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 
 
 def stored(connection: psycopg.Connection) -> list[Stored]:
-    """Every table and materialized view of this database."""
+    """Return every table and materialized view of this database."""
     with connection.cursor(row_factory=class_row(Stored)) as cursor:
         return cursor.execute(
             """
@@ -46,7 +46,7 @@ def stored(connection: psycopg.Connection) -> list[Stored]:
 
 
 def blocking_locks(connection: psycopg.Connection, application_name: str) -> list[HeldLock]:
-    """The locks on tables of this database that sessions of an application name hold just now."""
+    """Return the locks on tables of this database that sessions of an application name hold."""
     with connection.cursor(row_factory=class_row(HeldLock)) as cursor:
         return cursor.execute(
             """
