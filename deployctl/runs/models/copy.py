@@ -1,4 +1,4 @@
-"""A copy of a backup in another place."""
+"""An offsite copy of a backup."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class Copy(models.Model):
-    """A copy that was read back whole. A later one to the same store is another row."""
+    """A copy that was read back completely. A later copy to the same store is another row."""
 
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="copies")
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+")
     store = models.CharField(max_length=200)
-    # Without credentials: where the store was when the copy was made, and the key below it.
+    # The address of the store at that time, without credentials, and the key in the store.
     address = models.CharField(max_length=500)
     key = models.CharField(max_length=500)
-    # The public key it is encrypted to, "" where it is not.
+    # The public key that it is encrypted to, "" if it is not encrypted.
     recipient = models.CharField(max_length=1000, blank=True)
-    # SHA-256 of its `copy.sha256`, which lists every object with its digest.
+    # The SHA-256 of `copy.sha256`, which lists every object with its digest.
     digest = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
     written_at = models.DateTimeField()
@@ -45,7 +45,7 @@ class Copy(models.Model):
 
     @classmethod
     def record(cls, backup: Backup, *, run: Run, store: Store, result: CopyResult) -> Copy:
-        """Record a copy that was read back just now, in the caller's transaction."""
+        """Record a copy that was just read back, in the caller's transaction."""
         copy = cls.objects.create(
             backup=backup,
             run=run,

@@ -1,4 +1,4 @@
-"""One line of a run's log, masked before it is stored."""
+"""The lines of a run's log, masked before they are stored."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from django.db import models
 
 from deployctl.runs.models.run import Run
 
-# More than anybody reads of what scrolls by. Who is this far behind a program that floods its log would see
-# its end only minutes after it happened.
+# A reader this far behind a program that floods its log would see the end minutes late.
 FAR_BEHIND = 10_000
 SHOWN_AGAIN = 1_000
 
@@ -18,18 +17,18 @@ class LogQuerySet(models.QuerySet["LogLine"]):
     """The lines of a run."""
 
     def after(self, number: int, *, at_most: int) -> LogQuerySet:
-        """The lines behind a number, for a reader who has everything up to it."""
+        """Return the lines after a number."""
         return self.filter(number__gt=number).order_by("number")[:at_most]
 
     def to_watch(self, number: int, *, at_most: int) -> list[LogLine]:
-        """The lines behind a number, for who watches; who fell far behind goes on near the end."""
+        """Return the lines after a number; skip to the last lines for a reader who is far behind."""
         newest = self.order_by("-number").values_list("number", flat=True).first() or 0
         if newest - number > FAR_BEHIND:
             number = newest - SHOWN_AGAIN
         return list(self.after(number, at_most=at_most))
 
     def newest(self, at_most: int) -> list[LogLine]:
-        """The newest lines, oldest first."""
+        """Return the newest lines, oldest first."""
         return list(self.order_by("-number")[:at_most])[::-1]
 
 

@@ -1,4 +1,4 @@
-"""One step of a run."""
+"""The steps of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl.runs.models.run_states import RunState
 
 
 class StepState(models.TextChoices):
-    """Where a step is."""
+    """The state of a step."""
 
     RUNNING = "running", "Running"
     SUCCEEDED = "succeeded", "Succeeded"
@@ -21,7 +21,7 @@ class StepState(models.TextChoices):
     INTERRUPTED = "interrupted", "Interrupted"
 
 
-# How a step ends that was still under way when its run ended.
+# The state of a running step when its run ends.
 ENDED_WITH = {
     RunState.SUCCEEDED: StepState.SUCCEEDED,
     RunState.FAILED: StepState.FAILED,
@@ -35,10 +35,10 @@ class StepQuerySet(models.QuerySet["RunStep"]):
     """The steps of a run."""
 
     def end_with(self, state: RunState) -> int:
-        """End whatever is still under way as its run ended.
+        """End the running steps with the state of their run.
 
         Returns:
-            How many there were.
+            The number of steps.
         """
         return self.filter(state=StepState.RUNNING).update(state=ENDED_WITH[state], finished_at=Now())
 
@@ -69,5 +69,5 @@ class RunStep(models.Model):
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds it took; None while it is under way."""
+        """The duration in seconds, None while the step runs."""
         return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None

@@ -1,4 +1,4 @@
-"""Secrets kept in our own database, encrypted with a key that is not in it."""
+"""Secrets stored in our database, encrypted with a key outside of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST = 65536  # characters, as for a `file:` secret
 
 
 class StoredSecret(models.Model):
-    """One encrypted value, named `<target>/<name>`. No verb but `read` gives the value."""
+    """An encrypted value, named `<target>/<name>`. Only `read` returns the value."""
 
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="stored_secrets")
     name = models.CharField(max_length=200, unique=True)
@@ -39,20 +39,20 @@ class StoredSecret(models.Model):
 
     @property
     def reference(self) -> str:
-        """How it is referred to."""
+        """The reference of the secret."""
         return f"{stored.Stored.scheme}:{self.name}"
 
     @classmethod
     @transaction.atomic
     def store(cls, target: Target, name: str, value: str, *, by: Actor) -> StoredSecret:
-        """Keep a value, in place of an earlier one, and have the target refer to it by that name.
+        """Store a value, replace an earlier one, and set the target's reference to it.
 
         Args:
-            name: as operations call it, such as `ADMIN_DEFAULT_PASSWORD`.
-            value: one line or more; a line break at its end is dropped.
+            name: the name that operations use, such as `ADMIN_DEFAULT_PASSWORD`.
+            value: the secret; a line break at its end is dropped.
 
         Raises:
-            InvalidInput: the name or value cannot be used.
+            InvalidInput: the name or value is invalid.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -69,17 +69,17 @@ class StoredSecret(models.Model):
                 "stored_by_name": actor_name(by),
             },
         )
-        # What was stored is no fact for the audit; that it was, is.
+        # The audit records that a value was stored, not the value.
         audit.append(Action.TARGET_SECRET_STORED, by=by, subject=target, data={"name": name})
         return kept
 
     @classmethod
     @transaction.atomic
     def forget(cls, target: Target, name: str, *, by: Actor) -> None:
-        """Forget where a target's secret is kept, and the value, if it is kept here.
+        """Remove the reference of a target's secret, and the value if it is stored here.
 
         Raises:
-            Refusal: the target's connection is read from it.
+            Refusal: it is the connection URL of the target.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -95,10 +95,10 @@ class StoredSecret(models.Model):
 
     @classmethod
     def read(cls, name: str) -> str:
-        """A value, for the source `stored`.
+        """Return a value, for the source `stored`.
 
         Raises:
-            SecretError: there is none, or none of the configured keys opens it.
+            SecretError: the name is unknown, or no configured key decrypts the value.
         """
         row = cls.objects.filter(name=name).first()
         if row is None:
@@ -111,19 +111,19 @@ class StoredSecret(models.Model):
     @classmethod
     @transaction.atomic
     def rotate(cls, *, by: Actor) -> int:
-        """Encrypt every value anew with the first key of `DEPLOYCTL_FIELD_KEY`.
+        """Re-encrypt every value with the first key of `DEPLOYCTL_FIELD_KEY`.
 
         Returns:
-            How many there are.
+            The number of values.
 
         Raises:
-            SecretError: one cannot be opened with any of the keys; nothing was changed.
+            SecretError: no configured key decrypts a value; nothing was changed.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
         rows = list(cls.objects.select_for_update())
         for row in rows:
-            # Not `save`: the value was not stored anew, only its cover changed.
+            # `save` would change `stored_at`, but the value stays the same.
             cls.objects.filter(pk=row.pk).update(token=_encrypt(row._open(), row.name))
         audit.append(Action.SECRETS_ROTATED, by=by, data={"count": len(rows)})
         return len(rows)
