@@ -1,4 +1,4 @@
-"""Who holds up a run on its target, for people who watch it."""
+"""The sessions whose locks a run waits for, for display on its page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployctl.runs.models import Run
 
 STATEMENT_TIMEOUT_S = 2
 WITHIN_S = 10.0
-# However many people watch, the target is asked by this process once in so many seconds.
+# This process queries the target once in this time, however many people watch.
 KEPT_FOR_S = 2.0
 
 _lock = threading.Lock()
@@ -30,16 +30,16 @@ _seen: dict[str, tuple[float, Blocked]] = {}
 
 @dataclass(frozen=True)
 class Blocked:
-    """The sessions that a run's own wait for; `problem` says why that is not known."""
+    """The sessions that block a run; `problem` is the reason if they are unknown."""
 
     blockers: Sequence[Blocker] = ()
     problem: str = ""
 
 
 def of(run: Run) -> Blocked:
-    """Who holds up a running run now, or did up to 2 s ago.
+    """Return the sessions that block a run now, or did up to 2 s ago. Never raises.
 
-    What others run is shown without the target's secrets. Never raises: watching must not fail for it.
+    Statements of other sessions are shown with the target's secrets masked.
     """
     name, now = run.application_name, time.monotonic()
     with _lock:
@@ -47,7 +47,7 @@ def of(run: Run) -> Blocked:
             del _seen[stale]
         if name in _seen:
             return _seen[name][1]
-        _seen[name] = now, Blocked()  # whoever asks meanwhile does not ask the target as well
+        _seen[name] = now, Blocked()  # other requests meanwhile do not query the target
     found = _look(run)
     with _lock:
         _seen[name] = time.monotonic(), found
@@ -86,6 +86,6 @@ def _masked(run: Run, spec: ConnectionSpec, found: Sequence[Blocker]) -> list[Bl
 
 
 def _shown(masker: Masker, query: str) -> str:
-    """A statement without secrets, nor the beginning of one where the server cut it off."""
+    """Return a statement with secrets masked, also a partial one where the server truncated the text."""
     shown = MaskedStream(masker).feed(query)
     return shown if len(shown) == len(query) else f"{shown} …"

@@ -1,4 +1,4 @@
-"""Looking at a target's database over a session of a moment: does it answer, and is it still the same one?"""
+"""The connection check: connects to a target for a moment, and compares its identity."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WITHIN_S = 15
 
 @dataclass(frozen=True)
 class ConnectionFacts:
-    """What a target answered. `identity_differs`: another database than at the first look.
+    """The result of a connection check. `identity_differs`: the database is not the one recorded first.
 
-    `pooler` says what a pooler in front prevents, "" where there is none.
+    `pooler` describes what a pooler prevents, "" if there is none.
     """
 
     address: str
@@ -36,10 +36,10 @@ class ConnectionFacts:
 
 
 def check(target: Target) -> ConnectionFacts:
-    """Connect and look. The first look remembers which database it is, beyond its name.
+    """Connect and read facts about the server. The first check records the identity of the database.
 
     Raises:
-        CannotConnect, SecretError, InvalidConnectionURL, InvalidInput: with what to do.
+        CannotConnect, SecretError, InvalidConnectionURL, InvalidInput: the connection fails.
     """
     spec = target.spec()
     with brief(
@@ -66,7 +66,7 @@ def check(target: Target) -> ConnectionFacts:
 
 
 def _encryption(session: psycopg.Connection, tls: Encryption, *, pooled: bool) -> str:
-    """Of our session; behind a pooler the server knows only its own with that."""
+    """Return the encryption of our session; behind a pooler, the server only knows the pooler's."""
     if pooled:
         return "TLS, as far as the pooler" if session.pgconn.ssl_in_use else "none"
     return f"{tls.protocol}, {tls.cipher}" if tls.used else "none"

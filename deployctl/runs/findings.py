@@ -1,4 +1,4 @@
-"""What a target says now about a run whose worker was lost: for the person who decides what became of it."""
+"""Diagnostics of a target after a run lost its worker, for the person who decides the outcome."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ MIGRATION_STATUS = "migration_status"
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found.
+    """The state of the target.
 
     Args:
-        database: the target's database by name and oid, in words.
-        sessions: of the run that are still there, by process id.
-        kept: databases that restores have put aside.
-        scratch: databases that a restore has not finished with.
-        status: the newest migration status taken since the run was lost.
-        problem: why the target could not be asked, "" where it answered.
+        database: a sentence about the target's database, by name and oid.
+        sessions: the process ids of the run's remaining sessions.
+        kept: the databases that restores have kept.
+        scratch: the scratch databases of unfinished restores.
+        status: the newest migration status since the run was lost.
+        problem: the reason if the target could not be queried, else "".
     """
 
     database: str = ""
@@ -41,7 +41,7 @@ class Findings:
 
 
 def of(run: Run) -> Findings:
-    """Ask the target. Never raises: that it does not answer is a finding, too."""
+    """Query the target. Never raises; an unreachable target is a finding, too."""
     later = Run.objects.filter(target=run.target_id, kind=MIGRATION_STATUS, requested_at__gte=run.finished_at)
     status = later.first()
     try:

@@ -1,4 +1,4 @@
-"""References to secrets, within the folders that this installation allows."""
+"""Checks of secret references and paths against the folders that this installation allows."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from django.conf import settings
 from deployctl import secrets
 from deployctl.errors import InvalidInput
 
-# Where pgBackRest itself looks, and where root alone writes.
+# pgBackRest's default paths, where only root writes.
 PGBACKREST_FOLDER = Path("/etc/pgbackrest")
 PGBACKREST_FILES = frozenset({Path("/etc/pgbackrest.conf")})
 
 
 def check(reference: str) -> None:
-    """Look at a reference without reading the secret.
+    """Check a reference without reading the secret.
 
     Raises:
-        SecretError: it is not a reference.
+        SecretError: the reference is invalid.
         InvalidInput: it names a file outside the allowed folders.
     """
     secrets.check_reference(reference)
@@ -31,20 +31,20 @@ def check(reference: str) -> None:
 
 
 def resolve(reference: str) -> secrets.Secret:
-    """Read the secret; where it lies is checked again, for links can be moved.
+    """Return the secret. The path is checked again, because links can change.
 
     Raises:
-        SecretError, InvalidInput: with what to do.
+        SecretError, InvalidInput: the secret cannot be read.
     """
     check(reference)
     return secrets.resolve(reference)
 
 
 def check_project_folder(folder: str) -> None:
-    """Look at a project folder; empty means that the target has none.
+    """Check a project folder, which may be "".
 
     Raises:
-        InvalidInput: it is not a folder, or lies outside the allowed ones.
+        InvalidInput: it is not a folder, or is outside the allowed folders.
     """
     if not folder:
         return
@@ -59,10 +59,10 @@ def check_project_folder(folder: str) -> None:
 
 
 def check_pgbackrest_path(configuration: str) -> None:
-    """Look at the path of a pgBackRest configuration, which may name programs that are then run.
+    """Check the path of a pgBackRest configuration, which may name programs to run.
 
     Raises:
-        InvalidInput: it is none of pgBackRest's own places, and lies outside the allowed folders.
+        InvalidInput: it is neither a default path nor in an allowed folder.
     """
     path = Path(configuration)
     if path in PGBACKREST_FILES or within(path, [PGBACKREST_FOLDER, *settings.DEPLOYCTL_PGBACKREST_ROOTS]):
@@ -75,10 +75,10 @@ def check_pgbackrest_path(configuration: str) -> None:
 
 
 def check_scratch_folder(folder: str) -> None:
-    """Look at a folder in which physical backups are to be restored for a test.
+    """Check the folder for test restores of physical backups.
 
     Raises:
-        InvalidInput: it lies outside the allowed folders.
+        InvalidInput: it is outside the allowed folders.
     """
     if not within(Path(folder), settings.DEPLOYCTL_PGBACKREST_ROOTS):
         raise InvalidInput(
@@ -89,7 +89,7 @@ def check_scratch_folder(folder: str) -> None:
 
 
 def within(path: Path, roots: list[Path]) -> bool:
-    """Whether a path lies below one of the folders, links followed."""
+    """Return True if a path is in one of the folders, with links resolved."""
     if "\0" in str(path) or not path.is_absolute():
         return False
     real = path.resolve()

@@ -1,4 +1,4 @@
-"""What workers are asked to do: load, call, done. Arguments are ids."""
+"""The Celery tasks. Arguments are ids."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from deployctl.runs.publishing import EXECUTE
 
 @shared_task(name=EXECUTE)
 def execute(run_id: int) -> None:
-    """Execute a queued run, if nobody else does."""
+    """Execute a queued run, unless another worker does."""
     supervisor.execute(run_id)
 
 
 @shared_task(name="deployctl.runs.tasks.dispatch")
 def dispatch() -> None:
-    """Tell workers about queued runs that nobody took."""
+    """Send the tasks of queued runs again."""
     dispatcher.dispatch()
 
 
 @shared_task(name="deployctl.runs.tasks.lapse")
 def lapse() -> None:
-    """Give up runs to which nobody consented in time."""
+    """Cancel runs that waited too long for consent."""
     dispatcher.lapse()
 
 
 @shared_task(name="deployctl.runs.tasks.reap")
 def reap() -> None:
-    """Clean up after workers that were lost."""
+    """Clean up after lost workers."""
     reaper.reap()
 
 
 @shared_task(name="deployctl.runs.tasks.expire")
 def expire() -> None:
-    """Request the removal of backups that are not kept any longer; remove uploads that were given up."""
+    """Request the expiry of backups, and remove abandoned uploads."""
     retention.request_due()
     uploads.remove_given_up()

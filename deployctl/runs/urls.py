@@ -1,4 +1,4 @@
-"""Addresses of targets, runs and backups, and of the stream of changes."""
+"""The URLs of targets, runs and backups, and of live updates."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from deployctl.web.live import live
 
 app_name = "runs"
 
-# Where backups are sent in: their file is taken by `web.file_forms`, not by Django.
+# Upload URLs, whose file `web.file_forms` receives instead of Django.
 UPLOADS = re.compile(r"/targets/[-\w]+/backups/uploads")
 
 urlpatterns = [
-    # Here because the floor of `web` knows no policies.
+    # Here because the package `web` may not import policies.
     path("live/", member(live), name="live"),
     path("targets/", targets.target_list, name="targets"),
     path("targets/new", target_settings.target_new, name="target_new"),

@@ -1,4 +1,4 @@
-"""Keeps a run's lease while its worker lives, and hears of cancellation and time limits."""
+"""Renews the lease of a run while its worker lives, and watches for cancellation and the time limit."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 RENEW_EVERY_S = 10.0
-# By our own clock, in case the database cannot be asked: before others may take the run from us.
+# By the local clock, if the database is unreachable: before another worker may take over the run.
 GIVE_UP_AFTER_S = LEASE.total_seconds() - 5
 
 
 class Heartbeat:
-    """A thread with a database session of its own; it dies with the process, and the lease with it.
+    """A thread with its own database session. If the process dies, the lease expires.
 
     Args:
-        run: claimed.
-        stop: asked when the run is to end.
-        time_limit_s: of the whole run, in seconds.
-        while_stopping: called about once a second from the moment somebody asked to stop.
+        run: the claimed run.
+        stop: receives the reason to stop.
+        time_limit_s: the time limit of the run, in seconds.
+        while_stopping: called about once a second after a request to stop.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Heartbeat:
             if self._run.is_to_be_cancelled():
                 self._stop.ask(Reason.CANCELLED)
         except LeaseLost:
-            # Also when the run has just been ended by ourselves.
+            # This also happens when this worker has just ended the run.
             if not self._ended.is_set():
                 self._stop.ask(Reason.LEASE_LOST)
         except (DatabaseError, InterfaceError) as error:

@@ -1,4 +1,4 @@
-"""What a run offers to its operation: `operations.base.Job` over our own tables."""
+"""The job that an operation receives: `operations.base.Job`, stored in our tables."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class RunJob:
     """Implements `operations.base.Job`.
 
     Args:
-        run: claimed.
-        target: with the connection resolved.
-        log, masker, sessions, stop: of this execution.
-        deadline: when the run's time is up, by the monotonic clock.
+        run: the claimed run.
+        target: the target with its connection.
+        log, masker, sessions, stop: the parts of this execution.
+        deadline: the end of the time limit, by the monotonic clock.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class RunJob:
         self._steps = 0
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """Write a line."""
+        """Write a line to the log."""
         self._log.write(text, level)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """A numbered step."""
+        """Record a numbered step."""
         self.raise_if_cancelled()
         step = self._patiently(lambda: self._begin_step(self._masker.mask(name)))
         try:
             yield
         except BaseException as error:
-            # The first cause stands: what cannot be recorded any more is settled when the run ends.
+            # Keep the first error: a step that cannot be recorded ends with its run.
             with contextlib.suppress(LeaseLost, Cancelled):
                 self._end_step(step, *self._how_it_failed(error))
             raise
@@ -85,11 +85,11 @@ class RunJob:
             self._patiently(lambda: self._write_progress(worth_writing))
 
     def raise_if_cancelled(self) -> None:
-        """Raise `Cancelled` once the run is to stop."""
+        """Raise `Cancelled` if the run must stop."""
         self._stop.raise_if_asked()
 
     def secret(self, name: str) -> Secret:
-        """A secret of the target, masked from now on."""
+        """Return a secret of the target, and mask it from now on."""
         found: Secret = self._patiently(lambda: self._run.target.secret(name))
         self._masker.add(found.reveal())
         return found
@@ -106,7 +106,7 @@ class RunJob:
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> Completed:
-        """Run a program to its end; its output goes to the log."""
+        """Run a program to its end, and write its output to the log."""
         self.raise_if_cancelled()
         with self._log.program() as take:
 
@@ -128,7 +128,7 @@ class RunJob:
             )
 
     def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
-        """A session on the target that ends with the run."""
+        """Open a session on the target that ends with the run."""
         self.raise_if_cancelled()
         return self._sessions.connect(dbname=dbname, **options)
 
@@ -144,7 +144,7 @@ class RunJob:
     @transaction.atomic
     def _begin_step(self, name: str) -> RunStep:
         number = self._steps + 1
-        # Progress belongs to a step: the next one starts without.
+        # Progress belongs to a step, so the next step starts without.
         self._run.write(
             phase=name[:200], progress_done=None, progress_total=None, progress_unit="", progress_rate=None
         )

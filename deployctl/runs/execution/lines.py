@@ -1,4 +1,4 @@
-"""Makes lines of what programs write: bytes cut anywhere, any encoding, colours, carriage returns."""
+"""Splits the output of programs into clean lines: any chunks, encodings, colours and carriage returns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployctl.numbers import how_many
 from deployctl.runs.execution.masking import MaskedStream, Masker
 
 LINE_BYTES = 16 * 1024
-# An escape sequence that is not over by then is none (ECMA-48 sets no limit; real ones have some 20).
+# Longer text is not an escape sequence (ECMA-48 sets no limit; real ones have some 20 characters).
 SEQUENCE_AT_MOST = 1024
 
 # ECMA-48: CSI, OSC (ended by BEL or ST) and the other string sequences, then the short ones.
@@ -20,18 +20,18 @@ SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-OQ-WYZ`-~]"
 )
 SEQUENCE_BEGUN = re.compile(r"[\x1b\x90\x98\x9b\x9d-\x9f][^\x07\x1b]*\x1b?\Z")
-# Control characters but tab and line feed, and what turns the direction of text around.
+# Control characters except tab and line feed, and characters that change the text direction.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Cleaner:
-    """Removes escape sequences and control characters from a text that arrives in pieces."""
+    """Removes escape sequences and control characters from a text that arrives in chunks."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """What is certain after this piece."""
+        """Return the clean text up to here, except what a later chunk may still change."""
         text = SEQUENCE.sub("", self._held + text)
         begun = SEQUENCE_BEGUN.search(text)
         cut = len(text)
@@ -43,21 +43,21 @@ class Cleaner:
         return clean(text[:cut])
 
     def close(self) -> str:
-        """The rest."""
+        """Return the rest."""
         rest, self._held = self._held, ""
         return clean(rest)
 
 
 class LineReader:
-    """Turns one stream of a program into masked lines.
+    """Splits one stream of a program into masked lines.
 
     Args:
-        masker: the secrets of the run.
-        take: called with each line, without its end.
+        masker: masks the secrets of the run.
+        take: called with each line, without its line break.
     """
 
     def __init__(self, masker: Masker, take: Callable[[str], None]) -> None:
-        # Bytes that are no UTF-8 become U+FFFD, which nobody can take for something else.
+        # Invalid UTF-8 becomes U+FFFD.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._cleaner = Cleaner()
         self._masked = MaskedStream(masker)
@@ -66,11 +66,11 @@ class LineReader:
         self._left_out = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Read a piece."""
+        """Read a chunk."""
         self._split(self._masked.feed(self._cleaner.feed(self._decoder.decode(chunk))))
 
     def close(self) -> None:
-        """Read the end; a last line without an end counts."""
+        """Read the end, including a last line without a line break."""
         rest = self._cleaner.feed(self._decoder.decode(b"", final=True)) + self._cleaner.close()
         self._split(self._masked.feed(rest) + self._masked.close())
         if self._line:
@@ -84,7 +84,7 @@ class LineReader:
         self._extend(rest)
 
     def _extend(self, part: str) -> None:
-        # A line of 10 MB costs us 16 KiB.
+        # A line of 10 MB takes 16 KiB of memory.
         room = LINE_BYTES - len(self._line)
         self._line += part[:room]
         self._left_out += max(len(part) - room, 0)
@@ -95,17 +95,17 @@ class LineReader:
 
 
 def clean(text: str) -> str:
-    """A whole text without control characters but tab and line feed; a lone carriage return ends a line."""
+    """Return a text without control characters except tab and line feed; a lone CR ends a line."""
     text = SEQUENCE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     return CONTROL.sub("", text)
 
 
 def cap(line: str, left_out: int = 0) -> str:
-    """A line of at most 16 KiB that says what it lacks.
+    """Return a line cut to 16 KiB, with the number of characters left out.
 
     Args:
         line: the line, or its beginning.
-        left_out: characters that were left out already.
+        left_out: the number of characters left out before.
     """
     encoded = line.encode("utf-8", errors="replace")
     kept = line if len(encoded) <= LINE_BYTES else encoded[:LINE_BYTES].decode("utf-8", errors="ignore")

@@ -1,4 +1,4 @@
-"""What is added to a failure when PostgreSQL refused something for want of a right."""
+"""Advice on missing privileges, added to an error of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ WITHIN_S = 5
 
 
 def advice(sentence: str, spec: ConnectionSpec, *, changes: bool) -> str:
-    """Which right the role lacks and the statement that gives it; "" where no right is missing.
+    """Return the missing privilege and the statement that grants it, "" if none is missing.
 
     Args:
-        sentence: what is told of the failure; holds what PostgreSQL said.
-        spec: the target.
-        changes: whether the operation changes the target.
+        sentence: the error message, which includes PostgreSQL's.
+        spec: the connection of the target.
+        changes: True if the operation changes the target.
     """
 
     @cache
     def locate(name: str) -> str | None:
-        """Asked over a session of a moment, for the run's own may be in a failed transaction."""
+        """Use a short session, because the run's own may be in a failed transaction."""
         with (
             contextlib.suppress(DeployctlError, psycopg.Error),
             brief(

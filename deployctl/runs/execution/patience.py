@@ -1,4 +1,4 @@
-"""Writing to our own database while it may be restarting."""
+"""Retries database writes while our database is unreachable."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ Result = TypeVar("Result")
 
 
 def patiently(write: Callable[[], Result], *, while_: Callable[[], bool]) -> Result:
-    """Do something with the database, again and again while it cannot be reached.
-
-    Also settles deadlocks: one side of them is asked to try again.
+    """Retry a transaction until the database is reachable. Deadlocks are retried, too.
 
     Args:
-        write: a whole transaction, for it may be repeated.
-        while_: whether trying again still makes sense; the lease bounds it.
+        write: a whole transaction, because it may be repeated.
+        while_: returns False to give up, for example after the lease is lost.
 
     Raises:
-        OperationalError, InterfaceError: it does not.
+        OperationalError, InterfaceError: `while_` returned False.
     """
     while True:
         try:

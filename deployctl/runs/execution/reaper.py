@@ -1,4 +1,4 @@
-"""Cleans up after workers that were lost: ends what they left running, then says honestly what is known."""
+"""Cleans up after lost workers: ends their processes and sessions, and records the outcome of their runs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ KILLED_WITHIN_S = 5.0
 
 
 def reap() -> int:
-    """Settle every run whose lease ran out.
+    """Clean up every run whose lease has expired.
 
     Returns:
-        How many there were.
+        The number of runs.
     """
     settled = 0
     for run in Run.objects.abandoned().select_related("target"):
@@ -37,10 +37,10 @@ def reap() -> int:
             continue
         try:
             settle(run)
-        except LeaseLost:  # our own lease ran out over it: the next sweep goes on
+        except LeaseLost:  # our own lease expired meanwhile: the next reaper continues
             continue
         except Exception:
-            # Tried again when our lease has run out. One run must not keep the others from being settled.
+            # Tried again when our lease has expired. One run must not block the others.
             logger.exception("Run %s could not be settled", run.pk)
             continue
         settled += 1
@@ -48,13 +48,13 @@ def reap() -> int:
 
 
 def settle(run: Run) -> None:
-    """End what a lost worker left of a run, wait until it is gone, and record the outcome.
+    """End the processes and sessions of a lost run, wait until they are gone, and record the outcome.
 
     Args:
-        run: taken over.
+        run: the run, after `take_over`.
 
     Raises:
-        LeaseLost: another sweep took it over in turn.
+        LeaseLost: another reaper took it over.
     """
     if run.worker_host == socket.gethostname():
         end_processes(run.mark)
@@ -74,10 +74,10 @@ def settle(run: Run) -> None:
 def end_processes(mark: str) -> None:
     """Kill the processes of a run on this machine, and wait until they are gone.
 
-    Known by the environment they were given, never by a remembered number: numbers are used again.
+    They are found by their environment, because process ids are reused.
 
     Args:
-        mark: the beginning of `PGAPPNAME`, see `Run.mark`.
+        mark: the prefix of `PGAPPNAME`, see `Run.mark`.
     """
     deadline = time.monotonic() + KILLED_WITHIN_S
     while found := processes_of(mark):
@@ -90,7 +90,7 @@ def end_processes(mark: str) -> None:
 
 
 def processes_of(mark: str) -> list[psutil.Process]:
-    """The processes on this machine that were given a mark, see `end_processes`."""
+    """Return the processes of a run on this machine, see `end_processes`."""
     return [process for process in psutil.process_iter() if _carries(process, mark)]
 
 
@@ -137,7 +137,7 @@ def _remove_scratch_clusters(run: Run) -> None:
 def _remove_partials(run: Run) -> str:
     folder = run.target.backup_folder()
     try:
-        # While we hold the run nobody else writes backups of this target.
+        # This run holds the target, so no other process writes backups of it.
         folder.remove_partials(dt.timedelta(0))
     except OSError as error:
         return words.cannot_remove(folder.root, error)

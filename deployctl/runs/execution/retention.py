@@ -1,4 +1,4 @@
-"""Has backups expired once a day, where there is something to remove."""
+"""Requests the expiry of backups once a day, for targets with backups to delete."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ logger = logging.getLogger(__name__)
 
 KIND = "expire_backups"
 BY = Machine("retention")
-# Less than a day, so that a sweep that comes a little early does not wait for the day after.
+# Less than a day, because the schedule is not exact.
 AT_MOST_EVERY = dt.timedelta(hours=20)
 
 
 def request_due() -> int:
-    """Request the operation for every target of which a backup would go.
+    """Request `expire_backups` for every target with a backup to delete.
 
-    Where somebody works on the target, the next sweep tries again.
+    If the target is busy, the next call tries again.
 
     Returns:
-        How many runs were requested.
+        The number of runs requested.
     """
     requested = 0
     recently = Run.objects.filter(kind=KIND, requested_at__gt=timezone.now() - AT_MOST_EVERY)

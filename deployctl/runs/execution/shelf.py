@@ -1,4 +1,4 @@
-"""The record of backups as a run's operation sees it: `operations.base.Shelf` over our own tables."""
+"""The backup catalog that an operation receives: `operations.base.Shelf`, stored in our tables."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from deployctl.storage.stores import Store
 
 
 class RunShelf:
-    """Implements `operations.base.Shelf`. Every write renews the lease first, so it fails without one.
+    """Implements `operations.base.Shelf`. Every write renews the lease first, and fails without it.
 
     Args:
-        run: claimed.
-        patiently: repeats a transaction while our own database cannot be reached.
+        run: the claimed run.
+        patiently: retries a transaction while our database is unreachable.
     """
 
     def __init__(self, run: Run, patiently: Callable[[Callable[[], Any]], Any]) -> None:
         self._run, self._patiently = run, patiently
 
     def policy(self) -> Policy:
-        """How long backups of the target are kept."""
+        """Return the retention policy of the target."""
         return Retention.policy_of(self._run.target)
 
     def backups(self) -> tuple[KeptBackup, ...]:
-        """The dumps that were not expired."""
+        """Return the dumps that have not expired."""
         return kept_backups(self._run.target)
 
     def physical(self) -> tuple[KeptBackup, ...]:
-        """The backups in pgBackRest's repository that were not expired."""
+        """Return the physical backups that have not expired."""
         return kept_physical_backups(self._run.target)
 
     def expired(self) -> frozenset[str]:
-        """The names of the dumps that were."""
+        """Return the names of the expired dumps."""
         rows = Backup.objects.dumps().filter(target=self._run.target, expired_at__isnull=False)
         return frozenset(rows.values_list("name", flat=True))
 
     def expire(self, backup: KeptBackup, reason: str) -> None:
-        """Record that a backup's files are gone."""
+        """Record that the files of a backup were removed."""
         self._patiently(lambda: self._expire(backup, reason))
 
     @transaction.atomic
@@ -67,29 +67,29 @@ class RunShelf:
         )
 
     def settle(self, part: Outcome) -> None:
-        """Record what a part of the run achieved; it stands whatever becomes of the run."""
+        """Record the outcome of a part of the run; it remains whatever the outcome of the run."""
         self._patiently(lambda: self._settle(part))
 
     @transaction.atomic
     def _settle(self, part: Outcome) -> None:
         self._run.renew()
-        # As at the end of a run: the rows of others are locked before the first entry of the audit chain.
+        # As at the end of a run: handlers lock their rows before the audit chain is locked.
         hooks.run_ending.send(self._run)
         Backup.settle(self._run, part.artefact, trust=part.trust, database_oid=part.database_oid)
 
     def stores(self) -> Mapping[str, Store]:
-        """The stores of `DEPLOYCTL_OFFSITE`, their credentials read now."""
+        """Return the stores of `DEPLOYCTL_OFFSITE` with their credentials."""
         return open_stores(
             settings.DEPLOYCTL_OFFSITE, lambda reference: references.resolve(reference).reveal()
         )
 
     def copied(self, store: str) -> frozenset[str]:
-        """The names of the backups of which a copy in a store was read back."""
+        """Return the names of the backups with a copy in a store."""
         rows = Copy.objects.filter(backup__target=self._run.target, store=store)
         return frozenset(rows.values_list("backup__name", flat=True))
 
     def record_copy(self, backup: KeptBackup, *, store: Store, result: CopyResult) -> None:
-        """Record a copy that was read back just now."""
+        """Record a copy that was just read back."""
         self._patiently(lambda: self._record_copy(backup, store, result))
 
     @transaction.atomic

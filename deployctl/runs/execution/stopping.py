@@ -1,4 +1,4 @@
-"""Why a run is to stop before its end, and everything that has to hear of it."""
+"""Cancellation: the request to stop a run, and its reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl.operations.base import Cancelled
 
 
 class Reason(StrEnum):
-    """Why."""
+    """The reason to stop a run."""
 
     CANCELLED = "cancelled"
     TIME_LIMIT = "time limit"
@@ -21,9 +21,9 @@ class Reason(StrEnum):
 
 
 class Stop:
-    """Asked for once; the first reason stands. May be used from several threads and a signal handler.
+    """A request to stop. The first reason is kept. Safe in threads and signal handlers.
 
-    Only a lost lease outweighs the others: from then on nothing may be written, and nobody may wait for it.
+    Only a lost lease replaces an earlier reason, because from then on nothing may be written.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Stop:
         self.reason: Reason | None = None
 
     def ask(self, reason: Reason) -> None:
-        """Have the run stop."""
+        """Request the run to stop."""
         if self.reason is None or reason == Reason.LEASE_LOST:
             self.reason = reason
         self._asked.set()
@@ -40,20 +40,20 @@ class Stop:
         return self._asked.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, but not longer than until somebody asks."""
+        """Wait for a request at most this long. Return True if there is one."""
         return self._asked.wait(seconds)
 
     def raise_if_asked(self) -> None:
-        """Raise `Cancelled` once somebody asked."""
+        """Raise `Cancelled` if a stop was requested."""
         if self:
             raise Cancelled(self.reason)
 
     @contextlib.contextmanager
     def on_terminate(self) -> Iterator[None]:
-        """Let SIGTERM to this process stop the run in order, and end the process only afterwards.
+        """Stop the run in an orderly way on SIGTERM, and end the process afterwards.
 
-        A worker told to stop lets its runs finish; TERM reaches a pool process only when that took too long
-        or when a service manager signals the whole group.
+        A worker that shuts down lets its runs finish; SIGTERM reaches a pool process only if that takes too
+        long, or if a service manager signals the whole group.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

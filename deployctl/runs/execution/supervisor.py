@@ -1,4 +1,4 @@
-"""One execution of a run, from the claim to the recorded end."""
+"""Executes a run, from the claim to the recorded outcome."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
 
 logger = logging.getLogger(__name__)
 
-# Writes the end of a run; raises LeaseLost when it is not ours to write.
+# Records the outcome of a run; raises LeaseLost if another worker holds it.
 Ending = Callable[[], None]
 
 
 def execute(run_id: int) -> None:
-    """Execute a queued run. Whoever comes second, with the same message or another, finds nothing to do."""
+    """Execute a queued run. Duplicate messages have no effect."""
     run = Run.objects.select_related("target").filter(pk=run_id).first()
     if run is None or not run.claim(host=socket.gethostname(), pid=os.getpid()):
         return
@@ -48,7 +48,7 @@ class Supervisor:
     """Executes one claimed run.
 
     Args:
-        run: claimed by this process.
+        run: the run that this process has claimed.
     """
 
     def __init__(self, run: Run) -> None:
@@ -59,14 +59,14 @@ class Supervisor:
         self._spec: ConnectionSpec | None = None
 
     def supervise(self) -> None:
-        """Perform the operation and record how it ended, unless the run was taken from us meanwhile."""
+        """Perform the operation and record the outcome, unless another worker took over the run."""
         limit = self._run.operation.time_limit_s
         heartbeat = Heartbeat(self._run, self._stop, time_limit_s=limit, while_stopping=self._cancel_sessions)
         with self._stop.on_terminate(), heartbeat:
             try:
                 with Log(self._run, self._masker, self._stop) as log:
                     ending = self._perform(log, deadline=time.monotonic() + limit)
-                # The log is complete by now: whoever reads the outcome can read why.
+                # The log is complete before the outcome is visible.
                 patiently(ending, while_=lambda: self._stop.reason != Reason.LEASE_LOST)
             except LeaseLost:
                 logger.warning("Run %s was taken from this worker; it leaves", self._run.pk)
@@ -80,7 +80,7 @@ class Supervisor:
         except BaseException as error:
             ending = self._ending_of(error, log)
             if not isinstance(error, Exception):
-                # Somebody ends this process (SystemExit and the like): settle the run, then let them.
+                # The process is being ended (SystemExit and similar): record the outcome first.
                 ending()
                 raise
             return ending
@@ -132,7 +132,7 @@ class Supervisor:
         except (CannotConnect, psycopg.Error) as error:
             logger.warning("Sessions of run %s cannot be ended: %s", self._run.pk, error)
 
-    # --- How it ended -----------------------------------------------------------------------------------
+    # --- Outcome ---
 
     def _ending_of(self, error: BaseException, log: Log) -> Ending:
         run = self._run
@@ -155,7 +155,7 @@ class Supervisor:
         return lambda: ending(sentence)
 
     def _end_sessions(self) -> str:
-        """End what is left of us on the target; says so where that cannot be told or done."""
+        """End our sessions on the target. Return a message if some remain or this is unknown."""
         if self._sessions is None:
             return ""
         self._sessions.close()
@@ -176,7 +176,7 @@ class Supervisor:
             return error.sentence
         if isinstance(error, psycopg.Error):
             return words.postgres_failed(self._run, error)
-        # A defect of ours. Its traceback may show values, so it is masked like everything else.
+        # An internal error. Its traceback may show values, so it is masked.
         trace = "".join(traceback.format_exception(error))
         logger.error("Run %s met a defect:\n%s", self._run.pk, self._masker.mask(trace))
         return words.defect(self._run, error, debug=settings.DEBUG)

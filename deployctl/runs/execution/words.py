@@ -1,4 +1,4 @@
-"""What is said about a run that did not end by itself: what happened, what state things are in, what next."""
+"""Messages for runs that failed, were stopped or lost: what happened, the state now, the next step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from deployctl.runs.models import Run, StepState
 
 
 def stopped(run: Run, reason: Reason, left: str = "") -> str:
-    """A run was stopped in order: its programs and sessions are gone.
+    """Return the message for a run that was stopped in an orderly way.
 
     Args:
         run: the run.
-        reason: why.
-        left: what is still there of it, in a sentence, or "".
+        reason: the reason to stop.
+        left: a sentence about remaining sessions, or "".
     """
     minutes = run.operation.time_limit_s // 60
     why = {
@@ -30,16 +30,16 @@ def stopped(run: Run, reason: Reason, left: str = "") -> str:
 
 
 def lost(run: Run, *left: str) -> str:
-    """A run's worker died or was cut off; the reaper cleaned up.
+    """Return the message for a run whose worker was lost, after the reaper cleaned up.
 
     Args:
-        left: what is still there of it, in sentences, or "".
+        left: sentences about remaining sessions and files, or "".
     """
     return _joined(f"Its worker on {run.worker_host} was lost.", *left, state_of_target(run))
 
 
 def state_of_target(run: Run) -> str:
-    """What can be said about the target after a run that was cut off, and what to do next."""
+    """Return the known state of the target after an interrupted run, and the next step."""
     if not run.changes_target:
         return f"“{run.title}” only reads {run.target}; nothing on it was changed. Start it again."
     done = list(run.steps.filter(state=StepState.SUCCEEDED).values_list("name", flat=True))
@@ -56,7 +56,7 @@ def state_of_target(run: Run) -> str:
 
 
 def cannot_look(run: Run, error: Exception) -> str:
-    """The target could not be asked whether anything of the run is still there."""
+    """Return the message that the sessions of a run could not be checked."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
         f"{run.target} could not be asked whether sessions of this run are still open ({reason}). "
@@ -65,7 +65,7 @@ def cannot_look(run: Run, error: Exception) -> str:
 
 
 def cannot_remove(folder: Path, error: OSError) -> str:
-    """What a lost worker had half written is still there."""
+    """Return the message that partial files of a lost worker could not be removed."""
     return (
         f"What it had half written in {folder} could not be removed ({error.strerror or error}). It is no "
         "backup; remove what ends in .partial."
@@ -73,7 +73,7 @@ def cannot_remove(folder: Path, error: OSError) -> str:
 
 
 def still_there(run: Run, pids: Sequence[int]) -> str:
-    """Sessions that did not go."""
+    """Return the message about remaining sessions, "" if there are none."""
     if not pids:
         return ""
     listed = ", ".join(map(str, pids))
@@ -81,13 +81,13 @@ def still_there(run: Run, pids: Sequence[int]) -> str:
 
 
 def postgres_failed(run: Run, error: psycopg.Error) -> str:
-    """PostgreSQL refused something that the operation did not expect."""
+    """Return the message for an unexpected error of PostgreSQL."""
     told = (error.diag.message_primary or str(error)).strip().rstrip(".")
     return f"PostgreSQL said: {told}. " + state_of_target(run)
 
 
 def defect(run: Run, error: BaseException, *, debug: bool) -> str:
-    """A mistake in deployctl itself; the worker's log has the details."""
+    """Return the message for an internal error; the worker's log has the details."""
     detail = f" ({type(error).__name__}: {error})" if debug else f" ({type(error).__name__})"
     return _joined(
         f"deployctl met a defect of its own{detail}.",

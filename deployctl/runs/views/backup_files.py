@@ -1,4 +1,4 @@
-"""Backups that leave and that come in as one file. Nothing of them is held in memory, and no thread waits."""
+"""Downloads and uploads of backups as one file, streamed without blocking a thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from deployctl.web.live import while_allowed
 logger = logging.getLogger(__name__)
 
 WRITE_BYTES = 1 << 20
-# Each takes one piece at a time: a slow sender or reader waits on the network, not in one of these.
+# Each handles one chunk at a time: a slow client waits on the network, not in a thread.
 _files = ThreadPoolExecutor(4, thread_name_prefix="backup-files")
 
 
@@ -42,7 +42,7 @@ _files = ThreadPoolExecutor(4, thread_name_prefix="backup-files")
 @step_up
 @require_POST
 async def backup_downloads(request: HttpRequest, name: str) -> StreamingHttpResponse:
-    """Take a backup away, as one tar."""
+    """Download a backup as a tar."""
     archive = await sync_to_async(_hand_out)(request, name)
     size = await asyncio.get_running_loop().run_in_executor(_files, lambda: archive.size)
     pieces = while_allowed(request, _pieces(archive))
@@ -58,7 +58,7 @@ async def backup_downloads(request: HttpRequest, name: str) -> StreamingHttpResp
 @step_up
 @require_safe
 def backup_new(request: HttpRequest, name: str) -> HttpResponse:
-    """The form that sends a backup in."""
+    """Show the upload form."""
     return _page(request, _target(request, name), UploadForm())
 
 
@@ -66,7 +66,7 @@ def backup_new(request: HttpRequest, name: str) -> HttpResponse:
 @step_up
 @require_POST
 async def backup_uploads(request: HttpRequest, name: str) -> HttpResponseBase:
-    """Receive a backup, then have a worker look at it."""
+    """Receive an upload, and request the run that imports it."""
     target = await sync_to_async(_target)(request, name)
     form = UploadForm(request.POST)
     if form.is_valid():
@@ -80,9 +80,9 @@ async def backup_uploads(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 async def _receive(request: HttpRequest, target: Target, file: IncomingFile) -> Run:
-    """Write the file as it comes; it is gone again unless a run was requested that takes it in."""
+    """Write the file in chunks; it is removed unless a run was requested that imports it."""
     run_in_thread = asyncio.get_running_loop().run_in_executor
-    # It may take an hour, in which nobody needs the session of the database that the policies asked.
+    # The upload may take an hour; release the database session that the policies used.
     await sync_to_async(connections.close_all)()
     with uploads.of(target).receive(announced=file.announced) as incoming:
         waiting = bytearray()
@@ -102,7 +102,7 @@ def _take_in(request: HttpRequest, target: Target, incoming: Incoming, file_name
         raise NotAllowed(
             "Your session ended while the file came in. Nothing was kept. Sign in, send it again."
         )
-    by = User.objects.get(pk=person(request).pk)  # permissions may have been taken away meanwhile
+    by = User.objects.get(pk=person(request).pk)  # permissions may have been revoked meanwhile
     run = uploads.take_in(target, incoming.number, file_name=file_name, by=by)
     incoming.keep()
     return run
@@ -114,7 +114,7 @@ async def _pieces(archive: Archive) -> AsyncIterator[bytes]:
         while (piece := await loop.run_in_executor(_files, next, pieces, None)) is not None:
             yield piece
     except Damaged as error:
-        # Fewer bytes than were announced: the reader's program sees that it broke off.
+        # Fewer bytes than announced: the client detects the incomplete download.
         logger.error("A download broke off: %s", error)
         raise
 

@@ -1,4 +1,4 @@
-"""One person's parts on all targets, for administrators; people's own floor knows no targets."""
+"""Views of a person's roles on all targets; the package `accounts` may not import targets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployctl.web.http import see_other
 @step_up
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_roles(request: HttpRequest, number: int) -> HttpResponse:
-    """The parts that a person plays; gives another one."""
+    """List the roles of a person, and add one."""
     shown = get_object_or_404(User, pk=number)
     form = PersonRoleForm(request.POST or None)
     if form.is_valid():
@@ -37,7 +37,7 @@ def person_roles(request: HttpRequest, number: int) -> HttpResponse:
 @step_up
 @require_http_methods(["DELETE"])
 def person_role(request: HttpRequest, number: int, role: int) -> HttpResponse:
-    """Take one of the parts away."""
+    """Remove a role from a person."""
     held = get_object_or_404(TargetRole.objects.select_related("target", "user"), pk=role, user=number)
     held.target.unassign(held.user, held.role, by=person(request))
     messages.success(request, f"{held.user.name} no longer has the role for {held.target.name}.")

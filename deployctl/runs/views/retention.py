@@ -1,4 +1,4 @@
-"""How long a target's backups are kept, and what would go."""
+"""Views of a target's retention policy and the backups that it expires."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deployctl.web.http import see_other
 @member
 @require_GET
 def retention(request: HttpRequest, name: str) -> HttpResponse:
-    """The policy, and the verdict on every backup as things are now."""
+    """Show the policy, and the verdict on every backup."""
     target = find(request, name)
     return _page(request, target, RetentionForm.of(Retention.policy_of(target)))
 
@@ -30,7 +30,7 @@ def retention(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_POST
 def retention_policy(request: HttpRequest, name: str) -> HttpResponse:
-    """Give the target a policy; `preview` only shows what it would remove."""
+    """Set the policy; `preview` only shows the backups that it would delete."""
     target = find(request, name)
     form = RetentionForm(request.POST)
     if not form.is_valid():

@@ -1,4 +1,4 @@
-"""Runs: the list, one of them live, and what may be done about it."""
+"""Views of runs: list, live page, log, cancellation, decision and consent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PER_PAGE = 50
 LOG_PER_PAGE = 1000
 LINES_AT_FIRST = 500
 
-# The parts of a run's page that change while it goes on, each with its template.
+# The parts of a run's page that are updated live, with their templates.
 PARTS = {
     "outcome": "runs/_run.html",
     "steps": "runs/_run_steps.html",
@@ -34,7 +34,7 @@ PARTS = {
 @member
 @require_safe
 def run_list(request: HttpRequest) -> HttpResponse:
-    """Every run, newest first; `?state=` shows those of one state."""
+    """List the runs, newest first; `?state=` filters by state."""
     runs = Run.objects.visible_to(request.user).select_related("target")
     state = request.GET.get("state", "")
     if state in RunState.values:
@@ -47,7 +47,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @member
 @require_safe
 def run_detail(request: HttpRequest, number: int) -> HttpResponse:
-    """One run: steps, progress, log, and what next."""
+    """Show a run: steps, progress, log and next step."""
     run = _run(request, number)
     context = _context(request, run)
     context["lines"] = run.lines.newest(LINES_AT_FIRST)
@@ -57,7 +57,7 @@ def run_detail(request: HttpRequest, number: int) -> HttpResponse:
 @member
 @require_safe
 def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
-    """A part of the page that changed."""
+    """Show a part of the page after an update."""
     if part not in PARTS:
         raise Http404
     return render(request, PARTS[part], _context(request, _run(request, number)))
@@ -66,7 +66,7 @@ def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
 @member
 @require_safe
 def run_log(request: HttpRequest, number: int) -> HttpResponse:
-    """The whole log page by page; `?find=` shows the lines that hold a text."""
+    """Show the log page by page; `?find=` filters by text."""
     run = _run(request, number)
     find = request.GET.get("find", "").strip()
     lines = run.lines.filter(text__icontains=find) if find else run.lines.all()
@@ -77,7 +77,7 @@ def run_log(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 @require_POST
 def run_cancellation(request: HttpRequest, number: int) -> HttpResponse:
-    """Ask a run to stop."""
+    """Cancel a run."""
     run = _run(request, number)
     run.cancel(by=person(request))
     return _changed(request, run)
@@ -86,7 +86,7 @@ def run_cancellation(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 @require_POST
 def run_decision(request: HttpRequest, number: int) -> HttpResponse:
-    """Say what became of a run whose worker was lost."""
+    """Decide the outcome of a run whose worker was lost."""
     run = _run(request, number)
     form = DecisionForm(request.POST)
     if not form.is_valid():
@@ -100,7 +100,7 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
 @step_up
 @require_POST
 def run_consent(request: HttpRequest, number: int) -> HttpResponse:
-    """Stand behind a run that somebody else asked for."""
+    """Consent to a run that somebody else requested."""
     run = _run(request, number)
     run.consent(by=person(request), typed_name=posted(request, "typed_name"))
     return _changed(request, run)
@@ -109,7 +109,7 @@ def run_consent(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 @require_POST
 def run_objection(request: HttpRequest, number: int) -> HttpResponse:
-    """Say no to it."""
+    """Object to a run that somebody else requested."""
     run = _run(request, number)
     run.object(by=person(request), reason=posted(request, "reason"))
     return _changed(request, run)
@@ -118,7 +118,7 @@ def run_objection(request: HttpRequest, number: int) -> HttpResponse:
 @member
 @require_safe
 def run_blockers(request: HttpRequest, number: int) -> HttpResponse:
-    """Who holds up a run on its target just now."""
+    """Show the sessions whose locks a run waits for."""
     run = _run(request, number)
     context = {"run": run, "looked": True, "blocked": blockers.of(run) if run.is_running else None}
     return render(request, "runs/_run_blockers.html", context)
@@ -127,7 +127,7 @@ def run_blockers(request: HttpRequest, number: int) -> HttpResponse:
 @member
 @require_safe
 def run_facts(request: HttpRequest, number: int) -> HttpResponse:
-    """What the target says now about a run whose outcome nobody knows."""
+    """Show diagnostics of the target for a run with unknown outcome."""
     run = _run(request, number)
     found = findings.of(run) if run.state == RunState.UNKNOWN else None
     context = {"run": run, "found": found, "may_decide": may_operate(person(request))}
@@ -137,7 +137,7 @@ def run_facts(request: HttpRequest, number: int) -> HttpResponse:
 @member
 @require_safe
 def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
-    """Every backup, or those of one target, newest first."""
+    """List the backups, all or of one target, newest first."""
     backups = Backup.objects.visible_to(request.user).for_display()
     if name:
         backups = backups.filter(target__name__iexact=name)
@@ -181,17 +181,17 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
 
 
 def _is_repeatable(run: Run) -> bool:
-    """Whether the same may be started from here.
+    """Return True if the run can be started again from its page.
 
-    What belongs to a deployment is started again from there, which checks more; what needs a second person
-    from a form that has the target's name typed; and an upload that failed is gone.
+    A run of a deployment is started again from there, which checks more; one that needs a second person
+    from the form that asks for the target's name; and the file of a failed upload is gone.
     """
     known = catalogue().get(run.kind)
     return known is not None and known.offered and not run.authority and not run.needs_second_person
 
 
 def _chosen(run: Run) -> Backup | None:
-    """The backup that a waiting run names, for whoever is to consent."""
+    """Return the backup named by a waiting run, for the person who consents."""
     named = Backup.objects.for_display().filter(target=run.target_id, expired_at=None)
     return named.filter(name=run.params.get("backup", "")).first()
 

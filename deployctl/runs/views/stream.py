@@ -1,4 +1,4 @@
-"""A run's log while it is written, as server-sent events, and as a file."""
+"""The log of a run as server-sent events, and as a text file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from deployctl.web.live import PING_S, event, event_stream
 from deployctl.web.live_hub import Hub
 
 LINES_AT_ONCE = 500
-# A burst of lines is fetched as one batch; twice the writer's own 100 ms.
+# A burst of lines is fetched as one batch; twice the writer's interval of 100 ms.
 GATHER_S = 0.2
-# Should a hint get lost with the broker, the database is asked anyway.
+# The database is polled in case the broker loses a notification.
 ASK_EVERY_S = 5.0
 
 # Reading a few lines takes milliseconds; a handful of threads serves every reader of this process, and
@@ -34,7 +34,7 @@ _readers = ThreadPoolExecutor(4, thread_name_prefix="log")
 
 
 class Batch(NamedTuple):
-    """Some lines, and whether more may come."""
+    """A batch of lines with the state of the run."""
 
     lines: list[LogLine]
     state: str
@@ -44,9 +44,9 @@ class Batch(NamedTuple):
 @member
 @require_GET
 async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse:
-    """The lines behind `Last-Event-ID` (or `?after=`), then new ones, then the end.
+    """Stream the lines after `Last-Event-ID` (or `?after=`), then new ones, then the end.
 
-    Every new one, unless the reader falls thousands of lines behind, see `LogQuerySet.to_watch`.
+    A reader who is thousands of lines behind skips some, see `LogQuerySet.to_watch`.
     """
     if not await sync_to_async(_may_read)(request, number):
         raise Http404
@@ -57,7 +57,7 @@ async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse
 @member
 @require_GET
 async def run_log_text(request: HttpRequest, number: int) -> StreamingHttpResponse:
-    """The whole log as a text file."""
+    """Download the log as a text file."""
     if not await sync_to_async(_may_read)(request, number):
         raise Http404
     response = StreamingHttpResponse(_text(number), content_type="text/plain; charset=utf-8")
@@ -106,7 +106,7 @@ async def _read(number: int, after: int, *, watching: bool = False) -> Batch:
 
 def _read_now(number: int, after: int, *, watching: bool) -> Batch:
     try:
-        # The state first: what it says is finished has no lines to come that we would not read now.
+        # Read the state first: the log of a finished run is complete.
         state = Run.objects.values_list("state", flat=True).get(pk=number)
         log = LogLine.objects.filter(run_id=number)
         lines = (log.to_watch if watching else log.after)(after, at_most=LINES_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Looking after targets: adding, changing, people, secrets, putting away."""
+"""Views of target settings: adding, editing, people, secrets, archiving."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from deployctl.web.http import see_other
 @administrator
 @require_http_methods(["GET", "HEAD", "POST"])
 def target_new(request: HttpRequest) -> HttpResponse:
-    """Take a database under care."""
+    """Add a target."""
     form = NewTargetForm(request.POST or None)
     if form.is_valid():
         by = person(request)
@@ -42,7 +42,7 @@ def target_new(request: HttpRequest) -> HttpResponse:
 @administrator
 @require_http_methods(["GET", "HEAD", "POST"])
 def target_settings(request: HttpRequest, name: str) -> HttpResponse:
-    """Change a target, its people and where its secrets are kept."""
+    """Edit a target, and show its people and secrets."""
     target = find(request, name)
     form = TargetForm.of(target, request.POST or None)
     if form.is_valid():
@@ -56,7 +56,7 @@ def target_settings(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_POST
 def target_roles(request: HttpRequest, name: str) -> HttpResponse:
-    """Give a person a part for the target."""
+    """Give a user a role for the target."""
     target = find(request, name)
     form = RoleForm(request.POST)
     if not form.is_valid():
@@ -68,7 +68,7 @@ def target_roles(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_http_methods(["DELETE"])
 def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
-    """Take a part away."""
+    """Remove a role from a user."""
     target = find(request, name)
     held = get_object_or_404(target.people, pk=number)
     target.unassign(held.user, held.role, by=person(request))
@@ -78,7 +78,7 @@ def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
 @administrator
 @require_POST
 def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
-    """Say where a secret is kept."""
+    """Set the reference of a secret."""
     target = find(request, name)
     form = SecretForm(request.POST)
     if form.is_valid():
@@ -92,7 +92,7 @@ def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_http_methods(["DELETE"])
 def target_secret(request: HttpRequest, name: str, secret: str) -> HttpResponse:
-    """Forget where a secret is kept."""
+    """Remove the reference of a secret."""
     target = find(request, name)
     StoredSecret.forget(target, get_object_or_404(target.secrets, name=secret).name, by=person(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
@@ -101,7 +101,7 @@ def target_secret(request: HttpRequest, name: str, secret: str) -> HttpResponse:
 @administrator
 @require_POST
 def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
-    """Keep a value, encrypted, and have the target refer to it."""
+    """Store a secret value encrypted, and set the target's reference to it."""
     target = find(request, name)
     form = StoredSecretForm(request.POST)
     if form.is_valid():
@@ -116,7 +116,7 @@ def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_http_methods(["POST", "DELETE"])
 def target_physical_engine(request: HttpRequest, name: str) -> HttpResponse:
-    """Name the pgBackRest stanza of the target, or forget it."""
+    """Set or remove the pgBackRest stanza of the target."""
     target, by = find(request, name), person(request)
     if request.method == "DELETE":
         PhysicalEngine.forget(target, by=by)
@@ -131,7 +131,7 @@ def target_physical_engine(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_POST
 def target_archival(request: HttpRequest, name: str) -> HttpResponse:
-    """Put a target away."""
+    """Archive a target."""
     target = find(request, name)
     target.archive(by=person(request))
     messages.success(request, f"{target} was archived. Its history stays.")

@@ -1,4 +1,4 @@
-"""Targets: the list, one of them, and starting operations there."""
+"""Views of targets: list, page, connection check and starting operations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACKUPS_SHOWN = 5
 
 
 class Offer(NamedTuple):
-    """An operation as a page offers it: with its form, or with why it is not offered."""
+    """An operation on a page: with its form, or the reason why it is unavailable."""
 
     operation: type[Operation]
     form: Form
@@ -39,15 +39,15 @@ class Offer(NamedTuple):
 
     @property
     def asks(self) -> bool:
-        """Whether something has to be filled in, so that its fields must not be folded away."""
+        """True if the form has a required field without a value, so it must not be collapsed."""
         return any(field.required and field.initial in (None, "") for field in self.form.fields.values())
 
 
 def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
-    """An operation on a target, outside of deployments.
+    """Return the offer of an operation on a target, outside of deployments.
 
     Args:
-        form: of the operation.
+        form: the form of the operation.
     """
     reason = preconditions.unavailable_reason(target, operation, authority="")
     return Offer(operation, form, reason, preconditions.question(target, operation))
@@ -56,7 +56,7 @@ def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
 @member
 @require_safe
 def target_list(request: HttpRequest) -> HttpResponse:
-    """Every target with its newest run and backup."""
+    """List the targets with their newest run and backup."""
     targets = Target.objects.visible_to(request.user).current().with_newest()
     context = {"targets": targets, "may_add": person(request).may(Permission.ADMINISTRATOR)}
     return page_or_fragment(request, "runs/target_list.html", "runs/_targets.html", context)
@@ -65,7 +65,7 @@ def target_list(request: HttpRequest) -> HttpResponse:
 @member
 @require_safe
 def target_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """One target: what it is, whose it is, what can be done to it, what was done."""
+    """Show a target: settings, people, operations, runs and backups."""
     target = find(request, name)
     user = person(request)
     may_start = may_operate(user) and target.archived_at is None
@@ -84,14 +84,14 @@ def target_detail(request: HttpRequest, name: str) -> HttpResponse:
 @member
 @require_safe
 def target_recent(request: HttpRequest, name: str) -> HttpResponse:
-    """The part of a target's page that changes while runs go on."""
+    """Show the part of a target's page that is updated live."""
     return render(request, "runs/_target_recent.html", _recent(find(request, name)))
 
 
 @operator
 @require_POST
 def target_connection(request: HttpRequest, name: str) -> HttpResponse:
-    """Look whether the database answers, now."""
+    """Check the connection of the database."""
     target = find(request, name)
     context: dict[str, Any] = {"target": target}
     try:
@@ -120,7 +120,7 @@ def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
     ):
         return ask
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
-    # Whatever the form cannot clean, the verb refuses with a sentence that names it.
+    # `Run.request` rejects what the form cannot clean, with a message that names it.
     params = form.cleaned_data if form.is_valid() else _posted_params(request)
     run = Run.request(
         target=target,
@@ -154,5 +154,5 @@ def _offers(target: Target, engine: PhysicalEngine | None) -> list[Offer]:
 
 
 def find(request: HttpRequest, name: str) -> Target:
-    """The target of a name, if the viewer may see it; else 404."""
+    """Return the target with a name if the user may see it, else raise 404."""
     return get_object_or_404(Target.objects.visible_to(request.user), name__iexact=name)
