@@ -1,7 +1,7 @@
 """Run a program on untrusted input under resource limits.
 
-Runs as a process of its own (`python -I -S limited.py MEMORY CPU FILE PROGRAM ARGUMENT…`, in bytes, seconds
-and bytes), is replaced by the program, and imports nothing of this project.
+Runs as a process of its own (`python -I -S limited.py MEMORY CPU FILE PROGRAM ARGUMENT…`, in bytes,
+seconds and bytes), is replaced by the program, and imports nothing of this project.
 """
 
 from __future__ import annotations

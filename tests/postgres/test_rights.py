@@ -148,8 +148,8 @@ def test_a_database_that_does_not_let_the_role_in_is_told_with_the_grant(
         with pytest.raises(CannotConnect) as refused:
             connect(poor, application_name="test")
         assert refused.value.reason is Reason.NOT_ALLOWED
-        database, role = rights.quoted(poor.dbname), rights.quoted(poor.user)
-        statement = f"GRANT CONNECT ON DATABASE {database} TO {role}"
+        names = [rights.quoted(name) for name in (poor.dbname, poor.user)]
+        statement = "GRANT CONNECT ON DATABASE {} TO {}".format(*names)
         assert f"{statement};" in refused.value.sentence
         admin.execute(statement.encode())
     connect(poor, application_name="test").close()
