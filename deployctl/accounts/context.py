@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from django.conf import settings
@@ -11,8 +12,8 @@ from deployctl.accounts.roles import Permission
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """The variables `nav` (which main pages to offer; None when signed out), `section`, `demo`,
-    and `single_sign_on` (the name of the provider; "" without one).
+    """Return the variables `nav` (which main pages to offer; None when signed out), `section`, `demo`,
+    `single_sign_on` (the name of the provider; "" without one) and `version` (of deployctl).
     """
     path = request.path.strip("/")
     return {
@@ -20,6 +21,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         "section": path.partition("/")[0] or "home",
         "demo": settings.DEPLOYCTL_DEMO,
         "single_sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+        "version": version("deployctl"),
     }
 
 

@@ -48,8 +48,7 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
         )
     elif found.ok:
         click.echo(
-            f"The chain is intact: {how_many(found.checked, 'entry')},"
-            f" head {found.checked}:{found.head_hash}"
+            f"The chain is intact: {how_many(found.checked, 'entry')}, head {found.checked}:{found.head_hash}"
         )
         click.echo(f"Compared with {how_many(found.heads, 'signed head')} kept elsewhere.")
     else:
