@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, worker_process_init, worker_ready
 
-from deployctl.embedded.tether import end_with_parent
+from deployctl.embedded.parent_death import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deployctl.settings")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
+from deployctl import celery_schedule
 from deployctl import environment as env
-from deployctl import schedule
 from deployctl.postgres.connection import VANISHED
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -46,7 +46,7 @@ DEPLOYCTL_STEP_UP_SECONDS = 600
 BREACHED_PASSWORDS_URL = env.text("BREACHED_PASSWORDS_URL")
 # Whether also who only looks needs a second factor, and sets it up before seeing anything else.
 SECOND_FACTOR_FOR_ALL = env.flag("SECOND_FACTOR_FOR_ALL", default=False)
-# Signs heads of the audit chain and evidence packs; default DATA/signing-key.pem (deployctl.audit.keys).
+# Signs heads of the audit chain and evidence packs; default DATA/signing-key.pem (audit/signing_keys.py).
 DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
 # Public keys whose signatures still count after the key was replaced.
 DEPLOYCTL_FORMER_KEYS = env.words("DEPLOYCTL_FORMER_KEYS")
@@ -121,7 +121,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "deployctl.accounts.context.navigation",
+                "deployctl.accounts.context_processors.navigation",
             ],
             "loaders": [
                 (
@@ -155,7 +155,7 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 CELERY_BROKER_URL = REDIS_URL
-CELERY_BROKER_TRANSPORT = "deployctl.broker:Transport"
+CELERY_BROKER_TRANSPORT = "deployctl.celery_transport:Transport"
 CELERY_TASK_IGNORE_RESULT = True
 # The row in the database is the truth; a message is only a hint. Acknowledge late and take one at a
 # time, so that a lost worker leaves its message to another, which finds the row claimed and leaves.
@@ -173,9 +173,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = schedule.BEAT
+CELERY_BEAT_SCHEDULE = celery_schedule.BEAT
 CELERY_TASK_DEFAULT_QUEUE = "runs"
-CELERY_TASK_ROUTES = schedule.ROUTES
+CELERY_TASK_ROUTES = celery_schedule.ROUTES
 
 # --- People ---------------------------------------------------------------------------------------
 

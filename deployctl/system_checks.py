@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
-from deployctl.audit import keys
+from deployctl.audit import signing_keys
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -106,8 +106,8 @@ def projects_are_confined(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 def signing_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Heads of the audit chain and evidence packs are signed with a key outside the database."""
     try:
-        keys.signing_key()
-    except keys.NoSigningKey as error:
+        signing_keys.signing_key()
+    except signing_keys.NoSigningKey as error:
         return [checks.Warning(error.sentence, id="deployctl.W003")]
     return []
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from checklists.models import Deployment
 from checklists.readiness import Blocker
-from deployctl.numbers import how_many
 from deployctl.operations import catalogue
 from deployctl.runs.models import Run, RunState
+from deployctl.text import how_many
 from signoff import staffing
 from signoff.loading import gates_of, load_gates
 from signoff.models import Gate

@@ -9,7 +9,7 @@ from django import forms
 from deployctl.accounts.models import User
 from deployctl.audit import Action
 from deployctl.runs.models import Target
-from deployctl.web.days import DayField, refuse_reversed
+from deployctl.web.date_fields import DayField, refuse_reversed
 
 
 class EntryFilterForm(forms.Form):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import forms
 
-from deployctl.web.days import DayField
+from deployctl.web.date_fields import DayField
 
 
 class PeriodForm(forms.Form):

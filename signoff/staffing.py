@@ -10,7 +10,7 @@ from django.urls import reverse
 from checklists.models import TeamMember
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 from signoff import rights
 from signoff.models import Gate, Slot
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployctl.accounts.roles import Role
-from deployctl.audit.wording import label_of
+from deployctl.audit.descriptions import label_of
 
 __all__ = ["NOTHING", "label_of", "moment", "shown"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from checklists.models import DeploymentState
 from checklists.models.queries import DeploymentQuerySet
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
-from deployctl.web.days import DayField, refuse_reversed
+from deployctl.web.date_fields import DayField, refuse_reversed
 
 
 class HistoryForm(forms.Form):

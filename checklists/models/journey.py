@@ -21,7 +21,7 @@ from checklists.texts import checked_reason
 from deployctl import audit
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import Refusal
-from deployctl.operations.registry import operation
+from deployctl.operations.framework.registry import operation
 from deployctl.runs import preconditions
 from deployctl.runs.models import Run, RunState
 from deployctl.web.live import announce

@@ -8,7 +8,7 @@ from checklists.forms.rollback import RollbackForm
 from checklists.models import DeploymentState
 from checklists.models.turns import ROLLBACK
 from checklists.story.tale import Story
-from deployctl.operations.registry import operation
+from deployctl.operations.framework.registry import operation
 from deployctl.runs import preconditions
 from deployctl.runs.models import Run
 from deployctl.runs.preconditions import Question

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from checklists.markdown import ROLE_LABELS, ParsedCommands, ParsedNote, block_html, inline_html
 from checklists.models import Stage
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 
 register = template.Library()
 

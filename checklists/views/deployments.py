@@ -15,8 +15,8 @@ from checklists.story import Show, Story
 from checklists.story.course import course_of
 from checklists.story.returning import returning_of
 from checklists.story.timeline import halt_of, timeline_of
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.web.http import see_other, wants_fragment
 

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 from checklists.forms.history import HistoryForm
 from checklists.models import Deployment
 from checklists.models.queries import DeploymentQuerySet
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.errors import InvalidInput
 from deployctl.web.http import page_or_fragment
 

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_safe
 
 from checklists import readiness
 from checklists.models import Deployment, Item, Template
+from deployctl.accounts.current_user import person
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.web.http import see_other, wants_fragment

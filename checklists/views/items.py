@@ -13,8 +13,8 @@ from checklists.models import Deployment, Item
 from checklists.models.queries import DeploymentQuerySet
 from checklists.rights import Rights
 from checklists.story import ItemRow
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import ask_for_fresh_code, member, operator
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from checklists.forms.rollback import RollbackForm
 from checklists.models import Deployment
 from checklists.models.turns import ROLLBACK
+from deployctl.accounts.current_user import person
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import ask_for_fresh_code, enrolled, operator
-from deployctl.accounts.requests import person
-from deployctl.operations.parameters import parameters_of
-from deployctl.operations.registry import operation
+from deployctl.operations.framework.parameters import parameters_of
+from deployctl.operations.framework.registry import operation
 from deployctl.runs import preconditions
 from deployctl.web.http import posted, see_other
 

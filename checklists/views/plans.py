@@ -25,8 +25,8 @@ from checklists.models.editing import Changes, plan_digest
 from checklists.models.team import usual_team
 from checklists.models.turns import stage_of_plan
 from checklists.rights import Rights
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import enrolled, operator
-from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
 from deployctl.web.errors import status_of

@@ -7,8 +7,8 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from checklists.models import Deployment, Proof, ProofKind
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.errors import Refusal
 
 

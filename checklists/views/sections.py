@@ -9,8 +9,8 @@ from django.views.decorators.http import require_POST, require_safe
 from checklists import asking
 from checklists.models import Deployment, Section
 from checklists.story import SectionPart, Story
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.web.http import posted, see_other, wants_fragment
 
 

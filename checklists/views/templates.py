@@ -11,8 +11,8 @@ from checklists import builtin
 from checklists.forms.templates import TemplateForm
 from checklists.markdown import ParsedTemplate, TemplateErrors, remarks
 from checklists.models import Template, TemplateVersion
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import approver, member, operator
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.web.http import see_other
 

@@ -15,8 +15,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from deployctl import audit
-from deployctl.accounts import failures, first_passwords
-from deployctl.accounts.mail import can_send
+from deployctl.accounts import failed_login_alerts, temporary_passwords
+from deployctl.accounts.email import can_send
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import FirstFactor, SecondFactor, how
 from deployctl.audit import Action, Machine
@@ -54,8 +54,8 @@ class AccountAdapter(DefaultAccountAdapter):
             FirstFactor.SINGLE_SIGN_ON if by_provider else FirstFactor.PASSWORD
         )
         answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
-        if answer is None and not by_provider and (why := first_passwords.too_old(cast("User", user))):
-            self._note_refused_password(request, cast("User", user), reason=first_passwords.REFUSED)
+        if answer is None and not by_provider and (why := temporary_passwords.too_old(cast("User", user))):
+            self._note_refused_password(request, cast("User", user), reason=temporary_passwords.REFUSED)
             raise NotAllowed(why)
         return answer
 
@@ -64,7 +64,7 @@ class AccountAdapter(DefaultAccountAdapter):
         person = cast("User", user)
         second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
         first_factor = request.session.pop(FIRST_FACTOR_KEY, FirstFactor.PASSWORD)
-        if told := failures.since_last_stay(person):
+        if told := failed_login_alerts.since_last_stay(person):
             messages.warning(request, told)
         with transaction.atomic():
             super().login(request, user)
@@ -98,12 +98,12 @@ class AccountAdapter(DefaultAccountAdapter):
         person = User.objects.filter(email__iexact=str(credentials.get("email", ""))).first()
         entry = self._note_refused_password(request, person)
         if person is not None:
-            failures.tell(person, entry)
+            failed_login_alerts.tell(person, entry)
 
     def clean_password(self, password: str, user: AbstractBaseUser | None = None) -> str:
         """Check a new password; one that was handed over is not kept."""
         if isinstance(user, User) and user.first_password_until and user.check_password(password):
-            raise ValidationError(first_passwords.KEPT)
+            raise ValidationError(temporary_passwords.KEPT)
         return super().clean_password(password, user)
 
     def get_password_change_redirect_url(self, _request: HttpRequest) -> str:

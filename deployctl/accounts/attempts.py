@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts import failures, first_passwords, notices
+from deployctl.accounts import failed_login_alerts, security_emails, temporary_passwords
 from deployctl.accounts.errors import NoFactor, PasswordHandedOver, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.throttle import Throttle
@@ -76,7 +76,7 @@ def use_recovery_code(user: User, code: str) -> int:
     def check(guard: Throttle) -> DeployctlError | None:
         if RecoveryCode.objects.use(user, code):
             left = user.recovery_codes.unused().count()
-            notices.on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
+            security_emails.on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
             return None
         note_failure(user, guard, "recovery code")
         return WrongCode("This is not one of your unused recovery codes. Check for mistyped letters.")
@@ -131,7 +131,7 @@ def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
         Throttled: earlier failures; the check was not run.
         RuntimeError: called within a transaction (see the module).
     """
-    with failures.told(user):
+    with failed_login_alerts.told(user):
         attempt_untold(user, check, enrolling=enrolling)
 
 
@@ -151,7 +151,7 @@ def check_password(user: User, guard: Throttle, password: str) -> DeployctlError
     """Within `attempt`: whether a password is the person's, and theirs alone."""
     # Who came by single sign-on has not been made to replace it.
     if user.first_password_until is not None:
-        return PasswordHandedOver(first_passwords.PROVES_NOTHING)
+        return PasswordHandedOver(temporary_passwords.PROVES_NOTHING)
     if user.check_password(password):
         return None
     guard.throttle_increment()
@@ -197,7 +197,7 @@ def _put_in_force(user: User, factor: Throttle, keep: int | None) -> list[str]:
     TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True, created_at=timezone.now())
     codes = RecoveryCode.objects.renew(user)
     user.sign_ins.end_all("second factor changed", keep=keep)
-    notices.on_commit(_append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user))
+    security_emails.on_commit(_append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user))
     return codes
 
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts.mail import can_send
+from deployctl.accounts.email import can_send
 from deployctl.accounts.models import User
 from deployctl.audit import Action, Actor
 from deployctl.audit.models import Entry

@@ -25,13 +25,13 @@ from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
-from deployctl.accounts import first_passwords, refusals, safe_next
+from deployctl.accounts import denied_log, next_url, temporary_passwords
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import ENDED_KEY, FirstFactor, SecondFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action
 from deployctl.errors import NotAllowed
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 
 View = TypeVar("View", bound=Callable[..., Any])
 # What a policy says of a request: an answer instead of the view's, or None to go on.
@@ -186,7 +186,7 @@ def _require_enrolling(request: HttpRequest) -> HttpResponseBase | None:
         return answer
     user = cast("User", request.user)
     if user.first_password_until is not None and _came_by_password(request):
-        return _send(request, reverse("account_change_password"), first_passwords.REPLACE_IT)
+        return _send(request, reverse("account_change_password"), temporary_passwords.REPLACE_IT)
     return None
 
 
@@ -256,7 +256,7 @@ def _send(request: HttpRequest, url: str, sentence: str = "") -> HttpResponse:
     """To another page and back to this one afterwards."""
     if sentence:
         messages.warning(request, sentence)
-    target = safe_next.with_next(url, safe_next.page_of(request))
+    target = next_url.with_next(url, next_url.page_of(request))
     return HttpResponseClientRedirect(target) if getattr(request, "htmx", False) else redirect(target)
 
 
@@ -267,7 +267,9 @@ def _note_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
 
 def _note_refusal(request: HttpRequest, **data: str) -> None:
     by = cast("User", request.user)
-    refusals.note(Action.ACCESS_REFUSED, by=by, data={"method": request.method, "path": request.path} | data)
+    denied_log.note(
+        Action.ACCESS_REFUSED, by=by, data={"method": request.method, "path": request.path} | data
+    )
 
 
 def _sign_in(request: HttpRequest) -> SignIn | None:

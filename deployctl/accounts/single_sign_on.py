@@ -24,9 +24,9 @@ from jwt import PyJWTError
 from requests import RequestException
 
 from deployctl import audit
-from deployctl.accounts import links
-from deployctl.accounts.identity import Identity
+from deployctl.accounts import sso_links
 from deployctl.accounts.models import Reauthentication, User
+from deployctl.accounts.sso_identity import Identity
 from deployctl.audit import Action, Machine
 from deployctl.errors import DeployctlError, NotAllowed, Refusal
 from deployctl.web import errors
@@ -168,9 +168,9 @@ def _let_in(login: SocialLogin, identity: Identity) -> None:
         NotAllowed: there is none, they are disabled, or the number is of another issuer.
     """
     if login.is_existing:
-        links.require_issuer_of(login)
+        sso_links.require_issuer_of(login)
     else:
-        links.link(login, identity)
+        sso_links.link(login, identity)
     if not cast("User", login.user).is_active:
         raise NotAllowed(
             "Your account here is disabled, so you are not signed in. Ask an administrator about it."
@@ -195,7 +195,7 @@ def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity
             f"Somebody else than {user.name} signed in at {name}. Nothing was changed."
             f" Sign out there, and sign in again as {user.email}."
         )
-    links.require_issuer_of(login)
+    sso_links.require_issuer_of(login)
     at, now = identity.authenticated_at, timezone.now().timestamp()
     if at is None or not asked["asked_at"] - CLOCK_TOLERANCE_S <= at <= now + CLOCK_TOLERANCE_S:
         raise NotAllowed(

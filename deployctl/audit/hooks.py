@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from deployctl.hooks import Hook
 
 if TYPE_CHECKING:
+    from deployctl.audit.anchor_stores import Place
     from deployctl.audit.models import Entry
-    from deployctl.audit.places import Place
 
 chain_broken: Hook[[Entry], None] = Hook("chain_broken", on_error="raise")
 """A verification found the chain broken: `(entry of the verification)`."""

@@ -9,7 +9,7 @@ import click
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_json, print_rows
 from deployctl.errors import InvalidInput
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 
 HASH_LENGTH = 64
 
@@ -71,12 +71,12 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
 def head(*, no_export: bool, as_json: bool) -> None:
     """Sign the end of the chain now, keep it elsewhere, and print it."""
     _django.setup()
-    from deployctl.audit import places
+    from deployctl.audit import anchor_stores
     from deployctl.audit.models import SignedHead
 
     signed = SignedHead.objects.sign()
     if not no_export:
-        signed = places.export(signed)
+        signed = anchor_stores.export(signed)
     if as_json:
         print_json(signed.signed)
         return
@@ -96,13 +96,13 @@ def head(*, no_export: bool, as_json: bool) -> None:
 def key(*, pem: bool, as_json: bool) -> None:
     """Print the public key that heads and evidence packs are signed with."""
     _django.setup()
-    from deployctl.audit import keys, sealing
+    from deployctl.audit import signed_statements, signing_keys
 
-    public = sealing.public_of(keys.signing_key())
+    public = signed_statements.public_of(signing_keys.signing_key())
     if pem:
-        click.echo(sealing.public_pem(public), nl=False)
+        click.echo(signed_statements.public_pem(public), nl=False)
         return
-    print_facts({"public_key": public, "fingerprint": sealing.fingerprint(public)}, as_json=as_json)
+    print_facts({"public_key": public, "fingerprint": signed_statements.fingerprint(public)}, as_json=as_json)
 
 
 @audit.command()
@@ -114,14 +114,14 @@ def key(*, pem: bool, as_json: bool) -> None:
 def export(*, deployment: int | None, action: str, output: Path | None) -> None:
     """Write entries as JSON lines, oldest first; `deployctl verify` checks the file anywhere."""
     _django.setup()
-    from deployctl.audit import exporting
+    from deployctl.audit import exports
     from deployctl.audit.models import Entry
 
     found = Entry.objects.filter(action__startswith=action)
     if deployment is not None:
         found = found.of_deployment(deployment)
     said = {"action": action, "deployment": deployment}
-    chunks = exporting.export(
+    chunks = exports.export(
         found, by=_django.command_line_actor(), filters={name: value for name, value in said.items() if value}
     )
     with click.open_file(str(output or "-"), "wb") as stream:

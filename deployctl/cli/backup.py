@@ -15,7 +15,7 @@ from deployctl.cli._output import json_option, print_facts, print_rows
 from deployctl.errors import DeployctlError, InvalidInput
 
 if TYPE_CHECKING:
-    from deployctl.operations.archive import Archive
+    from deployctl.operations.backup.archive import Archive
     from deployctl.runs.models import Backup
 
 CHUNK_BYTES = 1 << 20

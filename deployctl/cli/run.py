@@ -13,8 +13,8 @@ from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations import catalogue
-from deployctl.operations.base import Operation
-from deployctl.operations.parameters import Parameter, parameters_of
+from deployctl.operations.framework.base import Operation
+from deployctl.operations.framework.parameters import Parameter, parameters_of
 
 if TYPE_CHECKING:
     from deployctl.runs.models import Run

@@ -105,9 +105,9 @@ def show(*, name: str, as_json: bool) -> None:
 def check(*, name: str, as_json: bool) -> None:
     """Connect to a target and tell what answers. Exit status 1 when it cannot be reached."""
     found = _found(name)
-    from deployctl.runs import connection
+    from deployctl.runs import connection_check
 
-    facts = connection.check(found)
+    facts = connection_check.check(found)
     print_facts(dataclasses.asdict(facts), as_json=as_json)
     if facts.identity_differs:
         raise click.ClickException(

@@ -13,7 +13,7 @@ from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, remar
 from checklists.markdown.plain import as_dict
 from deployctl.cli import _django, _output
 from deployctl.errors import DeployctlError
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 
 if TYPE_CHECKING:
     from checklists.models import TemplateVersion

@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from deployctl.cli._running import Choices, Running
+from deployctl.cli._services import Choices, Running
 
 MOST_WORKERS = 64
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

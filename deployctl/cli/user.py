@@ -52,11 +52,11 @@ def add(
     It is good for three days, and the person replaces it when they sign in.
     """
     _django.setup()
-    from deployctl.accounts import first_passwords
+    from deployctl.accounts import temporary_passwords
     from deployctl.accounts.models import User
     from deployctl.accounts.roles import Permission
 
-    password = _read_password() if password_stdin else first_passwords.make()
+    password = _read_password() if password_stdin else temporary_passwords.make()
     person = User.objects.create_person(
         email,
         name,
@@ -141,10 +141,10 @@ def password(email: str, *, password_stdin: bool) -> None:
     from django.contrib.auth.password_validation import validate_password
     from django.core.exceptions import ValidationError
 
-    from deployctl.accounts import first_passwords
+    from deployctl.accounts import temporary_passwords
 
     person = _find(email)
-    new = _read_password() if password_stdin else first_passwords.make()
+    new = _read_password() if password_stdin else temporary_passwords.make()
     try:
         validate_password(new, person)
     except ValidationError as error:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from deployctl.embedded.account import Account, make_shared_folder, shared_place
 from deployctl.embedded.binaries import PostgresBinaries
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import write_private
+from deployctl.embedded.os_account import Account, make_shared_folder, shared_place
+from deployctl.embedded.private_files import write_private
 
 INITDB_TIMEOUT_S = 120
 LEFTOVER_TIMEOUT_S = 30

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deployctl.embedded.errors import EmbeddedError, PortTaken
-from deployctl.embedded.files import write_private
+from deployctl.embedded.private_files import write_private
 
 LOOPBACK = "127.0.0.1"
 

@@ -11,12 +11,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from deployctl.embedded import cluster, tether
-from deployctl.embedded.account import Account, choose_account, reachable_binaries, server_environment
+from deployctl.embedded import cluster, parent_death
 from deployctl.embedded.binaries import PostgresBinaries, find_postgres
 from deployctl.embedded.errors import BinariesMissing, EmbeddedError
-from deployctl.embedded.files import remembered_password
+from deployctl.embedded.os_account import Account, choose_account, reachable_binaries, server_environment
 from deployctl.embedded.ports import LOOPBACK, remembered_port
+from deployctl.embedded.private_files import remembered_password
 from deployctl.embedded.server import Server
 
 SUPERUSER = "postgres"
@@ -101,7 +101,7 @@ class PostgresServer(Server):
         argv = [str(self.binaries["postgres"]), "-D", str(self.cluster)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        return tether.command(
+        return parent_death.command(
             argv, signal_name=self.stop_signal, user=self._account.name, environment=server_environment()
         )
 

@@ -10,12 +10,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deployctl.embedded import tether
-from deployctl.embedded.account import server_environment
+from deployctl.embedded import parent_death
 from deployctl.embedded.binaries import find_redis
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import remembered_password, write_private
+from deployctl.embedded.os_account import server_environment
 from deployctl.embedded.ports import LOOPBACK, remembered_port
+from deployctl.embedded.private_files import remembered_password, write_private
 from deployctl.embedded.server import Server
 
 PROBE_TIMEOUT_S = 2
@@ -71,7 +71,7 @@ class RedisServer(Server):
     def command(self) -> list[str]:
         """Return the argument list that runs the server in the foreground, tethered to its parent."""
         argv = [str(self._program), str(self.folder / "redis.conf")]
-        return tether.command(argv, signal_name=self.stop_signal, environment=server_environment())
+        return parent_death.command(argv, signal_name=self.stop_signal, environment=server_environment())
 
     def is_ready(self) -> bool:
         """Tell whether PING is answered; while loading its snapshot it is not."""

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import FolderLock
+from deployctl.embedded.private_files import FolderLock
 
 START_TIMEOUT_S = 60.0  # recovery after a crash may have to replay the log since the last checkpoint
 STOP_TIMEOUT_S = 10.0

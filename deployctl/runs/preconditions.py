@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from deployctl.accounts.models import User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from deployctl.operations import choosing
-from deployctl.operations.base import Operation
-from deployctl.operations.parameters import parameters_of
+from deployctl.operations.backup import backup_selection
+from deployctl.operations.framework.base import Operation
+from deployctl.operations.framework.parameters import parameters_of
 from deployctl.runs.hooks import run_claimed
 from deployctl.runs.models.retention import kept_backups
 from deployctl.runs.models.run_states import RunState
@@ -152,9 +152,9 @@ def pin_choice(target: Target, operation: type[Operation], params: Mapping[str, 
     name = operation.named_to_second_person
     if not name or str(params.get(name) or "").strip():
         return dict(params)
-    own = choosing.ours(kept_backups(target))
+    own = backup_selection.ours(kept_backups(target))
     if name == "backup" and own:
-        return {**params, name: max(own, key=choosing.by_trust).name}
+        return {**params, name: max(own, key=backup_selection.by_trust).name}
     label = next(found.label for found in parameters_of(operation.Params) if found.name == name)
     raise InvalidInput(
         f"Nothing was done. Name one under “{label}”: {target} is production, and the second person "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from deployctl.runs import uploads
-from deployctl.runs.execution import dispatcher, reaper, retention, supervisor
-from deployctl.runs.publishing import EXECUTE
+from deployctl.runs.execution import backup_expiry, dispatcher, reaper, supervisor
+from deployctl.runs.queue import EXECUTE
 
 
 @shared_task(name=EXECUTE)
@@ -36,5 +36,5 @@ def reap() -> None:
 @shared_task(name="deployctl.runs.tasks.expire")
 def expire() -> None:
     """Request the expiry of backups, and remove abandoned uploads."""
-    retention.request_due()
+    backup_expiry.request_due()
     uploads.remove_given_up()

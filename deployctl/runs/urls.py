@@ -9,10 +9,10 @@ from django.urls import path
 from deployctl.accounts.policies import member
 from deployctl.runs.views import (
     backup_files,
+    log_stream,
     person_roles,
     retention,
     runs,
-    stream,
     target_settings,
     targets,
 )
@@ -59,8 +59,8 @@ urlpatterns = [
     path("runs/<int:number>/", runs.run_detail, name="run"),
     path("runs/<int:number>/parts/<slug:part>", runs.run_part, name="run_part"),
     path("runs/<int:number>/log", runs.run_log, name="run_log"),
-    path("runs/<int:number>/log.txt", stream.run_log_text, name="run_log_text"),
-    path("runs/<int:number>/stream", stream.run_stream, name="run_stream"),
+    path("runs/<int:number>/log.txt", log_stream.run_log_text, name="run_log_text"),
+    path("runs/<int:number>/stream", log_stream.run_stream, name="run_stream"),
     path("runs/<int:number>/cancellation", runs.run_cancellation, name="run_cancellation"),
     path("runs/<int:number>/decision", runs.run_decision, name="run_decision"),
     path("runs/<int:number>/consent", runs.run_consent, name="run_consent"),

@@ -8,7 +8,7 @@ from typing import Any
 from deployctl.audit import Action
 from deployctl.audit.canonical import content, seal, sealed
 from deployctl.audit.chain import content_digest
-from deployctl.audit.exporting import in_order
+from deployctl.audit.exports import in_order
 from deployctl.audit.models import Entry, SignedHead
 from deployctl.errors import Refusal
 from signoff.verifier.form import Streamed

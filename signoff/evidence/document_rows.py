@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 from signoff.evidence import reading
 from signoff.evidence.reading import Json, when
 

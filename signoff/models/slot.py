@@ -9,10 +9,10 @@ from django.db.models.functions import Now
 
 from checklists import readiness
 from deployctl import audit
-from deployctl.accounts import notices, refusals
+from deployctl.accounts import denied_log, security_emails
 from deployctl.accounts.models import User
-from deployctl.accounts.proof import Proof, Proven, prove
 from deployctl.accounts.roles import Role
+from deployctl.accounts.signing_credentials import Proof, Proven, prove
 from deployctl.audit.actions import Action
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
 from signoff import record as records
@@ -106,11 +106,11 @@ class Slot(models.Model):
 
     def _note_refusal(self, by: User, error: DeployctlError) -> None:
         data = {"gate": self.gate.key, "role": self.role, "reason": error.sentence}
-        entry = refusals.note(
+        entry = denied_log.note(
             Action.SIGNATURE_REFUSED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
         )
         if entry is not None:
-            notices.on_repeated_failure(entry)
+            security_emails.on_repeated_failure(entry)
 
     def _check(self, by: User, digest: str) -> records.Json:
         if sentence := self.refusal(by):

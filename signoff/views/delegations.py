@@ -10,8 +10,8 @@ from django.views.decorators.http import require_POST
 
 from checklists.models import Deployment
 from checklists.models.queries import DeploymentQuerySet
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import approver, enrolled, step_up
-from deployctl.accounts.requests import person
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.web.errors import status_of
 from deployctl.web.http import posted, row_number, see_other

@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from checklists.models import Deployment
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
-from deployctl.audit import keys, sealing
+from deployctl.audit import signed_statements, signing_keys
 from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
@@ -33,12 +33,12 @@ from signoff.models.pack import FORMS
 def evidence(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """What was exported of a deployment, and what would be now."""
     deployment = _deployment(request, deployment_id)
-    public = keys.public_key()
+    public = signing_keys.public_key()
     context = {
         "deployment": deployment,
         "packs": EvidencePack.objects.filter(deployment=deployment),
         "is_final": deployment.state in ENDED,
-        "fingerprint": sealing.fingerprint(public) if public else "",
+        "fingerprint": signed_statements.fingerprint(public) if public else "",
     }
     return render(request, "signoff/evidence.html", context)
 

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 from checklists import readiness
 from checklists.models import Deployment
 from deployctl.accounts import passkeys, single_sign_on
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import approver, member
-from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other

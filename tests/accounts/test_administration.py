@@ -11,7 +11,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from deployctl.accounts import invitations, refusals
+from deployctl.accounts import denied_log, invitations
 from deployctl.accounts.adapter import AccountAdapter
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.testing import enrol, sign_in
@@ -253,7 +253,7 @@ def test_why_a_session_ended_is_told_where_one_signs_in_whoever_found_out_first(
 def test_refusals_of_one_person_are_written_down_sixty_times_an_hour(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MOST_PER_HOUR", 3)
+    monkeypatch.setattr(denied_log, "MOST_PER_HOUR", 3)
     client = Client()
     sign_in(client, viewer)
     for _ in range(5):

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts import links
+from deployctl.accounts import sso_links
 from deployctl.accounts.models import Reauthentication, SignIn, User
 from deployctl.accounts.testing import current_code, enrol, sign_in
 from deployctl.audit import Action, Machine
@@ -165,7 +165,7 @@ def test_the_same_number_at_another_issuer_lets_nobody_in_until_the_link_is_forg
     assert client.get("/account/").status_code == 302
     entry = Entry.objects.get(action="single_sign_on.refused")
     assert entry.subject == cto.name
-    links.forget(cto, by=Machine("test"))
+    sso_links.forget(cto, by=Machine("test"))
     provider.sign_in(client, person_there)
     assert SocialAccount.objects.get().user == dba
     assert client.get("/account/").status_code == 200

@@ -15,8 +15,8 @@ from django.utils import timezone
 from checklists.models import Deployment, StateChange
 from deployctl.accounts.models import SignIn, User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from deployctl.operations.base import PGBACKREST, BackupArtefact, Outcome
-from deployctl.runs.execution.shelf import RunShelf
+from deployctl.operations.framework.base import PGBACKREST, BackupArtefact, Outcome
+from deployctl.runs.execution.backup_catalog import RunShelf
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
 from deployctl.runs.preconditions import check_claim
 from tests.checklists import deployments

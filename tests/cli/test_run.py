@@ -33,7 +33,7 @@ run_command = importlib.import_module("deployctl.cli.run")
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
 
 
 def invoke(command: Any, *arguments: str) -> Result:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.embedded import tether
+from deployctl.embedded import parent_death
 from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.manager import ProcessManager, State
 from deployctl.embedded.programs import Program, configuration
-from deployctl.embedded.watch import GivenUp, Watch, tail
+from deployctl.embedded.supervision import GivenUp, Watch, tail
 from tests.embedded.conftest import is_gone
 from tests.waiting import until
 
@@ -84,7 +84,9 @@ def open_manager(folder: Path) -> Iterator[Open]:
 def diarist(folder: Path, name: str, group: str) -> Program:
     script = folder / "diarist.py"
     script.write_text(DIARIST)
-    argv = tether.command([sys.executable, str(script), str(folder / "diary"), name], signal_name="TERM")
+    argv = parent_death.command(
+        [sys.executable, str(script), str(folder / "diary"), name], signal_name="TERM"
+    )
     return Program(name, argv, "TERM", 60, group)
 
 
@@ -130,7 +132,9 @@ def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.setattr("deployctl.embedded.programs.RETRIES", 1)  # each is waited longer for
     manager = open_manager(
-        Program("web", tether.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one")
+        Program(
+            "web", parent_death.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one"
+        )
     )
     said: list[str] = []
     watch = Watch(manager, logs=folder, say=said.append)
@@ -151,7 +155,7 @@ def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: O
 
 
 def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
-    sleeper = tether.command(["/bin/sleep", "600"], signal_name="TERM")
+    sleeper = parent_death.command(["/bin/sleep", "600"], signal_name="TERM")
     parent = subprocess.Popen(
         [sys.executable, "-c", MANAGE, str(folder), *sleeper], stdout=subprocess.PIPE, text=True
     )

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from deployctl.errors import Refusal
-from deployctl.operations import manifest
+from deployctl.operations.backup import manifest
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.postgres.connection import connect
 from deployctl.runs.execution import reaper
@@ -22,7 +22,7 @@ from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.models.backup import BackupTrust
 from tests.faults.conftest import has_ended, let_lease_run_out, programs_of
 from tests.faults.test_workers import Seen, StartWorker, request
-from tests.operations.restoring import databases_of
+from tests.operations.restores import databases_of
 from tests.waiting import until
 
 

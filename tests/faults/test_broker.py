@@ -20,7 +20,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from deployctl.celery import app
 from deployctl.embedded.redis import RedisServer
-from deployctl.runs import publishing
+from deployctl.runs import queue
 from deployctl.runs.execution import dispatcher
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.web import live
@@ -57,7 +57,7 @@ def test_a_message_that_was_never_sent_is_sent_later_and_once(
     shop: Target, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as died:
-        died.setattr(publishing, "hint", lambda _run_id: False)
+        died.setattr(queue, "hint", lambda _run_id: False)
         run = request(shop, "change")
     start_worker()
     Run.objects.filter(pk=run.pk).update(requested_at="2026-01-01T00:00:00Z")
@@ -119,7 +119,7 @@ def test_one_message_twenty_times_is_executed_once(
     shop: Target, start_worker: StartWorker, installation: Installation, seen: Seen
 ) -> None:
     run = request(shop, "change", seconds=1)
-    assert all(publishing.hint(run.pk) for _ in range(20))
+    assert all(queue.hint(run.pk) for _ in range(20))
     start_worker()
 
     until(has_ended(run))

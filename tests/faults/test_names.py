@@ -12,7 +12,7 @@ from deployctl.postgres.connection import connect
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.test_workers import Seen
-from tests.operations.restoring import databases_of
+from tests.operations.restores import databases_of
 from tests.places import lasting_folder
 
 CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "release")

@@ -282,7 +282,7 @@ RUNS = [
     read("runs:run_stream", MEMBER, run),
     act("runs:run_cancellation", OPERATOR, run),
     act("runs:run_decision", OPERATOR, run),
-    # On production a fresh code is asked for by whoever requests it, too (tests/runs/test_two_people.py).
+    # On production a fresh code is asked for by whoever requests it, too (tests/runs/test_second_person.py).
     act("runs:run_consent", FRESH_OPERATOR, run, lambda _world, side: {"typed_name": side.target.name}),
     act("runs:run_objection", OPERATOR, run, reason),
     read("runs:run_blockers", MEMBER, run),

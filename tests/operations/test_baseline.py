@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from deployctl.embedded.postgres import PostgresServer
-from deployctl.operations.base import Cancelled
+from deployctl.operations.framework.base import Cancelled
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.baseline import Baseline
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
 from tests.operations.projects import rows
 from tests.waiting import until

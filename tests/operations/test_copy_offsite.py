@@ -16,12 +16,12 @@ import boto3
 import pyrage
 import pytest
 
-from deployctl.operations import manifest
-from deployctl.operations.base import Cancelled, CopyResult, OperationFailed
+from deployctl.operations.backup import manifest
+from deployctl.operations.backup.manifest import Damaged, Manifest, Source
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Cancelled, CopyResult, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.copy_offsite import CopyOffsite
-from deployctl.operations.manifest import Damaged, Manifest, Source
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.storage import StorageError
 from deployctl.storage.offsite import open_stores
@@ -356,7 +356,7 @@ def test_cancelling_between_parts_leaves_no_half_upload(
             job.cancel()
 
     monkeypatch.setattr(job, "advance", cancel_in_the_middle)
-    monkeypatch.setattr("deployctl.operations.backup_check.REPORT_EVERY_S", 0)
+    monkeypatch.setattr("deployctl.operations.backup.integrity_check.REPORT_EVERY_S", 0)
 
     with pytest.raises(Cancelled):
         CopyOffsite().perform(job)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.backup.retention import KeptBackup, Policy
+from deployctl.operations.framework.base import OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.expire_backups import ExpireBackups
-from deployctl.operations.retention import KeptBackup, Policy
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.storage import LocalFolder, StorageError
 

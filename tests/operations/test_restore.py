@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deployctl.operations import restoring, swapping
-from deployctl.operations.base import OperationFailed
-from deployctl.operations.kinds.release import Release
+from deployctl.operations.backup.manifest import Damaged
+from deployctl.operations.framework.base import OperationFailed
+from deployctl.operations.kinds.drop_kept_database import Release
 from deployctl.operations.kinds.restore import Restore
-from deployctl.operations.manifest import Damaged
+from deployctl.operations.restore import database_swap, pg_restore
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import databases
-from tests.operations.restoring import back_up, databases_of, job_for, on_record, perform
+from tests.operations.restores import back_up, databases_of, job_for, on_record, perform
 from tests.operations.test_backup import STRANGE
 from tests.waiting import until
 
@@ -116,7 +116,7 @@ def test_a_restore_that_fails_half_way_leaves_the_original_serving(
     spoil(shop)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         before = databases.find(session, shop.dbname)
-    restore, rename = restoring.restore, databases.rename
+    restore, rename = pg_restore.restore, databases.rename
 
     def damaged(*args: object, into: str, **options: object) -> None:
         with connect(shop.with_database(into), application_name="test") as session:
@@ -131,7 +131,7 @@ def test_a_restore_that_fails_half_way_leaves_the_original_serving(
     if where == "names":
         monkeypatch.setattr(databases, "rename", rename_once)
     else:
-        monkeypatch.setattr(restoring, "restore", damaged)
+        monkeypatch.setattr(pg_restore, "restore", damaged)
 
     with pytest.raises(OperationFailed, match=f"{shop.dbname} is untouched and serves"):
         perform(Restore, shop, tmp_path, artefact)
@@ -147,7 +147,7 @@ def test_a_session_that_may_not_be_ended_is_named_and_the_original_serves(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    monkeypatch.setattr(swapping, "ATTEMPTS", 1)
+    monkeypatch.setattr(database_swap, "ATTEMPTS", 1)
     there = parse_url(postgres_superuser_url).with_database(shop.dbname)
     with connect(there, application_name="forgotten psql") as admin:
         pid = admin.info.backend_pid
@@ -219,7 +219,7 @@ def test_on_production_what_is_there_is_backed_up_first_and_stays_on_record(
     def fail(*_: object, **__: object) -> None:
         raise OperationFailed("The disk is on fire.")
 
-    monkeypatch.setattr(restoring, "restore", fail)
+    monkeypatch.setattr(pg_restore, "restore", fail)
     failing = job_for(Restore, shop, tmp_path, [artefact], environment="production")
     with pytest.raises(OperationFailed, match="on fire"):
         Restore().perform(failing)

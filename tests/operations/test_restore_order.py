@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.operations.restoring import split_entries
+from deployctl.operations.restore.pg_restore import split_entries
 
 TOGETHER = """\
 215; 1259 16385 TABLE public visit owner

@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations import restoring
-from deployctl.operations.restoring import RestoreProgress
-from deployctl.operations.testing import FakeJob, Progress
+from deployctl.operations.framework.fakes import FakeJob, Progress
+from deployctl.operations.restore import pg_restore
+from deployctl.operations.restore.pg_restore import RestoreProgress
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.runs.execution.progress import Progress as Measured
 from tests.waiting import until
@@ -20,7 +20,7 @@ from tests.waiting import until
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restoring, "PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr(pg_restore, "PROGRESS_EVERY_S", 0.0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import datetime as dt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.operations.retention import KeptBackup, Policy, Trust, decide
+from deployctl.operations.backup.retention import KeptBackup, Policy, Trust, decide
 
 NOW = dt.datetime(2026, 3, 31, 12, tzinfo=dt.UTC)
 NOTHING_KEPT = Policy(keep_days=1, daily=0, weekly=0, monthly=0)

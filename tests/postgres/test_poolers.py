@@ -17,12 +17,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.analyze import Analyze
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.connect import Connect
-from deployctl.operations.testing import FakeJob
-from deployctl.postgres.brief import brief
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
+from deployctl.postgres.short_session import brief
 from tests.places import open_to_all
 from tests.postgres.lines import Line, line
 from tests.postgres.test_connection import reason_for, spec_with

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployctl.operations.base import Operation, Outcome
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Operation, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.backup import Backup
-from deployctl.operations.kinds.release import Release
+from deployctl.operations.kinds.drop_kept_database import Release
 from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.kinds.rollback import Rollback
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.operations.kinds.verify import Verify
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec, connect
 from deployctl.postgres.queries import server
-from tests.operations.restoring import Record, databases_of, on_record
+from tests.operations.restores import Record, databases_of, on_record
 from tests.roundtrip import database, portrait
 from tests.roundtrip.portrait import Portrait
 

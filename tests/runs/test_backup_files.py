@@ -30,7 +30,7 @@ from deployctl.runs import uploads
 from deployctl.runs.execution import supervisor
 from deployctl.runs.models import Backup, Retention, Run, RunState, Target
 from tests.conftest import Committed
-from tests.operations.test_take_in import pg_dump
+from tests.operations.test_import_backup import pg_dump
 from tests.people import person
 from tests.waiting import until
 from tests.web.server import running
@@ -104,7 +104,7 @@ def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
     assert answer.status_code == 303, answer.text
     run = Run.objects.get()
     assert answer.headers["Location"] == f"/runs/{run.pk}/"
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
     supervisor.execute(run.pk)
     run.refresh_from_db()
     assert run.state == RunState.SUCCEEDED, run.summary
@@ -337,7 +337,7 @@ def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
 def test_the_command_line_takes_a_backup_away_and_in(
     shop: Target, executed: Executed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
     assert executed(shop, "backup").state == RunState.SUCCEEDED
     backup = Backup.objects.get()
 

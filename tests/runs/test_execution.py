@@ -74,7 +74,7 @@ def request(target: Target, kind: str, **params: Any) -> Run:
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
 
 
 def test_a_run_succeeds_with_steps_facts_and_log(real_target: Target, executed: Executed) -> None:
@@ -300,7 +300,7 @@ def test_a_queued_run_that_nobody_heard_of_is_told_again(
         told.append(run_id)
         return True
 
-    monkeypatch.setattr("deployctl.runs.publishing.hint", hint)
+    monkeypatch.setattr("deployctl.runs.queue.hint", hint)
     old, new = request(real_target, "look"), request(real_target, "look")
     before = timezone.now() - dt.timedelta(seconds=11)
     Run.objects.filter(pk=old.pk).update(requested_at=before, published_at=before)

@@ -11,7 +11,7 @@ from django.test import Client
 
 from deployctl.accounts.models import User
 from deployctl.audit import Machine
-from deployctl.operations.base import BackupArtefact
+from deployctl.operations.framework.base import BackupArtefact
 from deployctl.runs.models import Backup, Run, RunState, Target
 
 SYSTEM = Machine("test")
@@ -20,7 +20,7 @@ SignedIn = Callable[..., Client]
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
 
 
 def run_of(target: Target, kind: str = "sleep", **options: Any) -> Run:

@@ -21,10 +21,10 @@ from deployctl.cli.backup import backup as backup_command
 from deployctl.cli.target import target as target_command
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations import catalogue
-from deployctl.operations.base import PGBACKREST, BackupArtefact, OperationFailed
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.framework.base import PGBACKREST, BackupArtefact, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.runs.execution import reaper
-from deployctl.runs.execution.shelf import RunShelf
+from deployctl.runs.execution.backup_catalog import RunShelf
 from deployctl.runs.models import Backup, PhysicalEngine, Retention, Run, Target
 from tests.runs.conftest import SYSTEM, at_once
 
@@ -54,7 +54,7 @@ def engine(target: Target, allowed: Path) -> PhysicalEngine:
 @pytest.fixture
 def on_record(target: Target, engine: PhysicalEngine, monkeypatch: pytest.MonkeyPatch) -> Backup:
     """A full physical backup, 90 days old."""
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
     run = Run.request(target=target, kind="physical_backup", params={"type": "full"}, by=SYSTEM)
     run.claim(host="here", pid=1)
     artefact = BackupArtefact(
@@ -192,7 +192,7 @@ def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) 
 def test_the_reaper_removes_what_a_lost_worker_restored(
     target: Target, engine: PhysicalEngine, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
     run = Run.request(target=target, kind="physical_restore_test", params={}, by=SYSTEM)
     run.claim(host=socket.gethostname(), pid=os.getpid())
     left = allowed / f"deployctl-scratch-shop-{run.pk}-0123abcd"

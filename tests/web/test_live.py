@@ -66,7 +66,7 @@ def cookie(viewer_of_pages: User, signed_in: Callable[..., Client]) -> dict[str,
 
 @pytest.fixture
 def run(committed_db: Committed, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
     reference = secret_file("postgresql://nobody:word@127.0.0.1:1/nothing")
     target = Target.add(name="shop", environment="staging", connection_reference=reference, by=SYSTEM)
     run = Run.request(target=target, kind="connect", params={}, by=SYSTEM)

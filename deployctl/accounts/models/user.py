@@ -15,7 +15,7 @@ from django.db.models.functions import Lower
 from django_otp.models import Device
 
 from deployctl import audit
-from deployctl.accounts import attempts, first_passwords, hooks, names, notices, timezones
+from deployctl.accounts import attempts, hooks, names, security_emails, temporary_passwords, timezones
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.totp_factor import TotpFactor
@@ -118,7 +118,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             name=name.strip(),
             phone=phone,
             timezone=timezone,
-            first_password_until=first_passwords.good_until(handed_over=handed_over),
+            first_password_until=temporary_passwords.good_until(handed_over=handed_over),
         )
         _check(person, password)
         person.set_password(password)
@@ -333,10 +333,10 @@ class User(AbstractBaseUser):
             handed_over: whether somebody hands it to the person, who must replace it (`first_passwords`).
         """
         self.set_password(password)
-        self.first_password_until = first_passwords.good_until(handed_over=handed_over)
+        self.first_password_until = temporary_passwords.good_until(handed_over=handed_over)
         self.save(update_fields=["password", "first_password_until"])
         self.sign_ins.end_all("password changed", keep=keep)
-        notices.on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
+        security_emails.on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
 
     @transaction.atomic
     def renew_recovery_codes(self, *, by: Actor) -> list[str]:
@@ -370,7 +370,7 @@ class User(AbstractBaseUser):
         self.recovery_codes.unused().delete()
         self.sign_ins.end_all("second factor removed")
         data = {"reason": reason.strip()} | ({"passkeys": str(passkeys)} if passkeys else {})
-        notices.on_commit(audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data=data))
+        security_emails.on_commit(audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data=data))
 
     @transaction.atomic
     def remove_passkey(self, passkey: Passkey, *, by: Actor) -> None:
@@ -389,7 +389,7 @@ class User(AbstractBaseUser):
         name = passkey.name
         self.passkeys.filter(pk=passkey.pk).delete()
         data = {"passkey": name}
-        notices.on_commit(audit.append(Action.PASSKEY_REMOVED, by=by, subject=self, data=data))
+        security_emails.on_commit(audit.append(Action.PASSKEY_REMOVED, by=by, subject=self, data=data))
 
     @transaction.atomic
     def end_sessions(self, *, by: Actor, keep: int | None = None) -> int:

@@ -8,11 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from deployctl.accounts.current_user import person, stay
 from deployctl.accounts.forms import ProfileForm
 from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person, stay
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 from deployctl.web.forms import add_to_form
 from deployctl.web.http import see_other
 

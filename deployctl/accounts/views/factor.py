@@ -16,14 +16,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 from django_otp.models import Device
 
-from deployctl.accounts import attempts, passkeys, safe_next
+from deployctl.accounts import attempts, next_url, passkeys
+from deployctl.accounts.current_user import person, stay
 from deployctl.accounts.forms import EnrolForm, FactorForm
 from deployctl.accounts.models import SignIn, TotpFactor
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import enrolled, enrolling, identified, step_up
-from deployctl.accounts.proof import kind_of, verify_factor
-from deployctl.accounts.requests import person, stay
+from deployctl.accounts.signing_credentials import kind_of, verify_factor
 from deployctl.errors import DeployctlError, Refusal
 
 SIGN_IN_AGAIN = (
@@ -41,7 +41,7 @@ def factor(request: HttpRequest) -> HttpResponse:
     user, sign_in = person(request), stay(request)
     has_factor, replaces = user.has_factor, user.factor is not None
     if must_give_a_code_first(request):
-        return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
+        return redirect(next_url.with_next(reverse("accounts:step_up"), request.get_full_path()))
     ask_password = not has_factor and not signed_in_recently(sign_in)
     if ask_password and not user.has_usable_password():
         raise Refusal(SIGN_IN_AGAIN)
@@ -63,7 +63,7 @@ def factor(request: HttpRequest) -> HttpResponse:
         "replaces": replaces,
         "qr": segno.make(new.config_url, error="m").svg_data_uri(scale=5, border=4, light="white"),
         "text_secret": new.text_secret,
-        "next": safe_next.requested(request),
+        "next": next_url.requested(request),
     }
     return render(request, "accounts/factor.html", context, status=422 if form.errors else 200)
 
@@ -76,7 +76,7 @@ def give_code(request: HttpRequest) -> HttpResponse:
     """Ask for a fresh code, for acts that want one, and go back."""
     user = person(request)
     if not user.has_factor:
-        return redirect(safe_next.with_next(reverse("accounts:factor"), safe_next.requested(request)))
+        return redirect(next_url.with_next(reverse("accounts:factor"), next_url.requested(request)))
     form = FactorForm(request.POST or None, user=user)
     if form.is_valid():
         code, passkey = form.cleaned_data.get("code", ""), form.cleaned_data.get("passkey", "")
@@ -86,10 +86,10 @@ def give_code(request: HttpRequest) -> HttpResponse:
             form.add_error("code" if code else None, error.sentence)
         else:
             raise_session(request, factor)
-            return redirect(safe_next.destination(request))
+            return redirect(next_url.destination(request))
     context = {
         "form": form,
-        "next": safe_next.requested(request),
+        "next": next_url.requested(request),
         "recovered": stay(request).second_factor == SecondFactor.RECOVERY_CODE,
     } | passkeys.for_page(request)
     return render(request, "accounts/give_code.html", context, status=422 if form.errors else 200)
@@ -124,7 +124,7 @@ def raise_session(request: HttpRequest, factor: Device) -> None:
 
 def show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:
     """Answer with the codes themselves rather than with a redirect: they exist nowhere else."""
-    following = safe_next.requested(request) or reverse("accounts:account")
+    following = next_url.requested(request) or reverse("accounts:account")
     context = {"codes": codes, "voids": voids, "next": following}
     return render(request, "accounts/recovery_codes.html", context)
 

@@ -10,12 +10,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from deployctl.accounts import passkeys, safe_next
+from deployctl.accounts import next_url, passkeys
+from deployctl.accounts.current_user import person, stay
 from deployctl.accounts.forms import PasskeyForm
 from deployctl.accounts.models import Passkey
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.policies import enrolled, enrolling, identified, step_up
-from deployctl.accounts.requests import person, stay
 from deployctl.accounts.views.factor import (
     SIGN_IN_AGAIN,
     must_give_a_code_first,
@@ -38,7 +38,7 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
     """Add a passkey; the first second factor of a person comes with recovery codes."""
     user = person(request)
     if must_give_a_code_first(request):
-        return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
+        return redirect(next_url.with_next(reverse("accounts:step_up"), request.get_full_path()))
     if not user.has_factor and not signed_in_recently(stay(request)):
         raise Refusal(SIGN_IN_AGAIN)
     form = PasskeyForm(request.POST or None)
@@ -53,8 +53,8 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"The passkey “{name}” is in force.")
             if codes:
                 return show_codes(request, codes, voids=False)
-            return see_other(request, safe_next.requested(request) or reverse("accounts:account"))
-    context = {"form": form, "next": safe_next.requested(request)} | passkeys.for_page(request)
+            return see_other(request, next_url.requested(request) or reverse("accounts:account"))
+    context = {"form": form, "next": next_url.requested(request)} | passkeys.for_page(request)
     return render(request, "accounts/passkey_new.html", context, status=422 if form.errors else 200)
 
 

@@ -9,16 +9,16 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from deployctl.accounts import first_passwords, invitations, links, single_sign_on
+from deployctl.accounts import invitations, single_sign_on, sso_links, temporary_passwords
+from deployctl.accounts.current_user import person, stay
+from deployctl.accounts.email import can_send
 from deployctl.accounts.forms import NewPersonForm, PeopleFilterForm, PermissionsForm, ProfileForm, ReasonForm
-from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
-from deployctl.accounts.requests import person, stay
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, Refusal
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 from deployctl.web.forms import add_to_form
 from deployctl.web.http import see_other
 
@@ -51,7 +51,7 @@ def new_person(request: HttpRequest) -> HttpResponse:
     form = NewPersonForm(request.POST or None, may_invite=can_send(), has_provider=single_sign_on.is_on())
     if form.is_valid():
         invite, elsewhere = form.cleaned_data.get("invite", False), form.cleaned_data.get("elsewhere", False)
-        password = None if invite or elsewhere else first_passwords.make()
+        password = None if invite or elsewhere else temporary_passwords.make()
         try:
             added = User.objects.create_person(
                 form.cleaned_data["email"],
@@ -98,8 +98,8 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
         "sign_ins": shown.sign_ins.open(),
         "may_invite": can_send() and shown.is_active,
         "invitation": invitations.standing(shown),
-        "is_password_too_old": bool(first_passwords.too_old(shown)),
-        "may_renew_password": first_passwords.may_be_renewed(shown),
+        "is_password_too_old": bool(temporary_passwords.too_old(shown)),
+        "may_renew_password": temporary_passwords.may_be_renewed(shown),
         "history": Entry.objects.about(shown)[:HISTORY_SHOWN],
         "is_me": shown.pk == request.user.pk,
     }
@@ -152,7 +152,7 @@ def invitation(request: HttpRequest, number: int) -> HttpResponse:
 def first_password(request: HttpRequest, number: int) -> HttpResponse:
     """Give the person another first password, and show it, this once."""
     shown = get_object_or_404(User, pk=number)
-    password = first_passwords.renew(shown, by=person(request))
+    password = temporary_passwords.renew(shown, by=person(request))
     context = {"person": shown, "password": password, "again": True}
     return render(request, "accounts/person_added.html", context)
 
@@ -174,7 +174,7 @@ def person_sessions(request: HttpRequest, number: int) -> HttpResponse:
 def person_link(request: HttpRequest, number: int) -> HttpResponse:
     """Forget who the person is at the provider of single sign-on."""
     shown = get_object_or_404(User, pk=number)
-    links.forget(shown, by=person(request))
+    sso_links.forget(shown, by=person(request))
     return _changed(request, shown, f"The next sign-in links {shown.name} again.")
 
 

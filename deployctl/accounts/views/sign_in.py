@@ -15,16 +15,16 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 from redis.exceptions import RedisError
 
-from deployctl.accounts import attempts, passkeys, safe_next
+from deployctl.accounts import attempts, next_url, passkeys
 from deployctl.accounts.adapter import CodeStage
+from deployctl.accounts.email import can_send
 from deployctl.accounts.forms import FactorForm, RecoveryCodeForm
-from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
-from deployctl.accounts.proof import kind_of, verify_factor
+from deployctl.accounts.signing_credentials import kind_of, verify_factor
 from deployctl.errors import DeployctlError, Refusal
 from deployctl.web.errors import problem
 
@@ -87,7 +87,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
     """Ask for the one-time code, or take a recovery code instead (`?with=recovery`)."""
     stage = LoginStageController.enter(request, CodeStage.key)
     if request.user.is_authenticated:
-        return redirect(safe_next.destination(request))
+        return redirect(next_url.destination(request))
     if stage is None or stage.login.user is None:
         return redirect("account_login")
     by_recovery = request.GET.get("with") == "recovery"
@@ -113,7 +113,7 @@ def sign_in_passkey(request: HttpRequest) -> HttpResponseBase:
     """What to ask a passkey for, between password and being signed in."""
     stage = LoginStageController.enter(request, CodeStage.key)
     if request.user.is_authenticated:
-        return redirect(safe_next.destination(request))
+        return redirect(next_url.destination(request))
     if stage is None or stage.login.user is None:
         return redirect("account_login")
     return JsonResponse(passkeys.options(request, cast("User", stage.login.user), Purpose.SIGN_IN))

@@ -9,10 +9,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from deployctl.accounts.current_user import person
 from deployctl.accounts.forms import NewTokenForm
 from deployctl.accounts.models import ApiToken
 from deployctl.accounts.policies import administrator, step_up
-from deployctl.accounts.requests import person
 from deployctl.web.http import see_other
 
 

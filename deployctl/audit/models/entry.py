@@ -11,7 +11,7 @@ from django.db import connection, models, transaction
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name, actor_user
 from deployctl.audit.canonical import GENESIS, plain, seal
-from deployctl.audit.wording import facts
+from deployctl.audit.descriptions import facts
 
 # "audit" in ASCII: no other advisory lock of the product uses this number.
 CHAIN_LOCK = 0x6175646974

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations import upkeep
-from deployctl.operations.base import Job, Operation, Outcome, param
+from deployctl.operations import table_maintenance
+from deployctl.operations.framework.base import Job, Operation, Outcome, param
 from deployctl.postgres.queries import maintenance
+from deployctl.text import how_many
 
 
 class Analyze(Operation):
@@ -37,8 +37,8 @@ class Analyze(Operation):
     def perform(self, job: Job) -> Outcome:
         """Analyze, then judge whether every table was."""
         started = time.monotonic()
-        tables = upkeep.chosen(job, "analyze", job.params.table)
-        done = upkeep.work_through(
+        tables = table_maintenance.chosen(job, "analyze", job.params.table)
+        done = table_maintenance.work_through(
             job,
             tables,
             work="analyze",

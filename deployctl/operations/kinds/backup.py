@@ -14,11 +14,13 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.numbers import how_many
-from deployctl.operations import counting, dump, manifest
-from deployctl.operations.backup_check import byte_progress, read_back
-from deployctl.operations.backup_plan import Plan, locked, make_plan
-from deployctl.operations.base import (
+from deployctl.operations.backup import dump, manifest, table_stats
+from deployctl.operations.backup.dump_plan import Plan, locked, make_plan
+from deployctl.operations.backup.dump_progress import DumpProgress
+from deployctl.operations.backup.integrity_check import byte_progress, read_back
+from deployctl.operations.backup.manifest import Manifest
+from deployctl.operations.backup.table_stats import Stock
+from deployctl.operations.framework.base import (
     BackupArtefact,
     Job,
     Operation,
@@ -27,11 +29,9 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
-from deployctl.operations.counting import Stock
-from deployctl.operations.dump_progress import DumpProgress
-from deployctl.operations.manifest import Manifest
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import snapshots
+from deployctl.text import how_many
 
 MONITOR_TIMEOUT_S = 5
 WAIT_S = 0.2
@@ -94,7 +94,7 @@ def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> St
         folder=folder,
         jobs=job.params.jobs,
     )
-    with counting.in_background(session, plan.tables, stock, with_digests=job.params.digests) as counted:
+    with table_stats.in_background(session, plan.tables, stock, with_digests=job.params.digests) as counted:
 
         def look() -> None:
             _raise_if_uncounted(job, counted)

@@ -10,11 +10,11 @@ from typing import ClassVar
 import psycopg
 from psycopg import errors
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Json, Operation, Outcome, param
-from deployctl.operations.sentences import told
+from deployctl.operations.framework.base import Job, Json, Operation, Outcome, param
+from deployctl.operations.framework.postgres_errors import told
 from deployctl.postgres.queries import activity, server, statistics
 from deployctl.postgres.queries.statistics import NoStatements, Statement, Work
+from deployctl.text import how_many
 
 STATEMENT_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 5

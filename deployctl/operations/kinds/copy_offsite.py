@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from deployctl.operations import choosing
-from deployctl.operations.backup_check import added_bytes_progress, check_backup
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
-from deployctl.operations.manifest import Manifest
-from deployctl.operations.offsite import Copying
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.backup import backup_selection
+from deployctl.operations.backup.integrity_check import added_bytes_progress, check_backup
+from deployctl.operations.backup.manifest import Manifest
+from deployctl.operations.backup.offsite_copy import Copying
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome, param
 from deployctl.storage.stores import Store
 
 
@@ -39,7 +39,7 @@ class CopyOffsite(Operation):
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Look at stores and backups"):
-            stores, backup = _stores(job), choosing.newest(job, job.params.backup)
+            stores, backup = _stores(job), backup_selection.newest(job, job.params.backup)
             wanted = [
                 name for name in stores if job.params.again or backup.name not in job.shelf.copied(name)
             ]

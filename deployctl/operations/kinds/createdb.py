@@ -8,12 +8,12 @@ from typing import ClassVar
 import psycopg
 from psycopg import errors
 
-from deployctl.operations import maintenance
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.sentences import message_of
+from deployctl.operations.framework import maintenance_database
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import message_of
+from deployctl.postgres.privileges import quoted
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
-from deployctl.postgres.rights import quoted
 
 
 class CreateDatabase(Operation):
@@ -44,7 +44,7 @@ class CreateDatabase(Operation):
     def perform(self, job: Job) -> Outcome:
         name, params = job.target.connection.dbname, job.params
         with job.step("Connect to a maintenance database"):
-            connection = maintenance.connect(job)
+            connection = maintenance_database.connect(job)
             existing = databases.find(connection, name)
         if existing is not None:
             return _reported(job, existing)

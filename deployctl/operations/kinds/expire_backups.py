@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
-from deployctl.operations.retention import KeptBackup, Verdict, decide
+from deployctl.operations.backup.retention import KeptBackup, Verdict, decide
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
+from deployctl.text import how_many
 
 
 class ExpireBackups(Operation):

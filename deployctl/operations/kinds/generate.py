@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
-from deployctl.operations.applications import described, project_of
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.application.project_helpers import described, project_of
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
 
 
 class Generate(Operation):

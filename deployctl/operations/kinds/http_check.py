@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
-from deployctl.operations.http_probe import Answer, Forbidden, NoAnswer, ask
-from deployctl.operations.project import FILE_NAME, Application, Project
+from deployctl.operations.application.http_probe import Answer, Forbidden, NoAnswer, ask
+from deployctl.operations.application.project import FILE_NAME, Application, Project
+from deployctl.operations.application.project_helpers import project_of
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.text import how_many
 
 HEALTHY = range(200, 300)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
-from deployctl.operations.migrators import migrator_for
+from deployctl.operations.application.project_helpers import project_of
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.migrations import migrator_for
+from deployctl.text import how_many
 
 
 class Migrate(Operation):

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import (
+from deployctl.operations.backup.retention import Trust
+from deployctl.operations.framework.base import (
     PGBACKREST,
     BackupArtefact,
     Job,
@@ -18,8 +18,8 @@ from deployctl.operations.base import (
     param,
 )
 from deployctl.operations.physical import repository
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import (
+from deployctl.operations.physical.output_parser import Console
+from deployctl.operations.physical.pgbackrest import (
     PgBackRest,
     engine_of,
     jobs_option,
@@ -27,8 +27,8 @@ from deployctl.operations.physical.program import (
     repository_param,
 )
 from deployctl.operations.physical.repository import Entry, Repository
-from deployctl.operations.retention import Trust
 from deployctl.postgres.queries import server
+from deployctl.text import how_many
 
 STATE = (
     "Earlier backups are untouched. A half-made one is not listed; the next backup takes up what it holds, "

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.physical import repository
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import NAME, PgBackRest, engine_of
+from deployctl.operations.physical.output_parser import Console
+from deployctl.operations.physical.pgbackrest import NAME, PgBackRest, engine_of
 from deployctl.postgres.queries import recovery
+from deployctl.text import how_many
 
 STATE = "No backup was made or removed."
 

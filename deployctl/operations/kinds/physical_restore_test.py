@@ -7,20 +7,20 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.embedded.account import reachable_binaries
 from deployctl.embedded.binaries import find_postgres
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.physical import looking, moments, repository, scratch
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.looking import STATE, Expected, Found
-from deployctl.operations.physical.moments import Moment
-from deployctl.operations.physical.program import PgBackRest, engine_of, jobs_option, jobs_param
+from deployctl.embedded.os_account import reachable_binaries
+from deployctl.operations.backup.retention import KeptBackup, Trust
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.physical import recovery_checks, recovery_target, repository, scratch_folder
+from deployctl.operations.physical.output_parser import Console
+from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, jobs_option, jobs_param
+from deployctl.operations.physical.recovery_checks import STATE, Expected, Found
+from deployctl.operations.physical.recovery_target import Moment
 from deployctl.operations.physical.repository import Entry
-from deployctl.operations.physical.scratch import Place
+from deployctl.operations.physical.scratch_folder import Place
 from deployctl.operations.physical.scratch_server import ScratchServer
-from deployctl.operations.retention import KeptBackup, Trust
 from deployctl.postgres.queries import server
+from deployctl.text import how_many
 
 
 class PhysicalRestoreTest(Operation):
@@ -44,7 +44,7 @@ class PhysicalRestoreTest(Operation):
             "", label="Backup", help="Its name; empty for the newest one before the moment.", maximum=200
         )
         until: str = param(
-            moments.LATEST,
+            recovery_target.LATEST,
             label="Recover until",
             help="latest (all archived WAL), immediate (the end of the backup), or a time such as "
             "2026-05-04T10:30:00+02:00.",
@@ -53,7 +53,7 @@ class PhysicalRestoreTest(Operation):
         jobs: int = jobs_param()
 
     def perform(self, job: Job) -> Outcome:
-        moment = moments.parse(job.params.until, now=dt.datetime.now(dt.UTC))
+        moment = recovery_target.parse(job.params.until, now=dt.datetime.now(dt.UTC))
         with job.step("Choose the backup"):
             program = PgBackRest(job, engine_of(job))
             session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
@@ -63,15 +63,15 @@ class PhysicalRestoreTest(Operation):
             binaries = reachable_binaries(find_postgres(server.facts(session).major), program.account)
             job.log(f"{kept.name}, {kept.trust} so far; recovering until {moment}.")
         with job.step("Clear up"):
-            scratch.clear_up(job, program.engine.scratch)
+            scratch_folder.clear_up(job, program.engine.scratch)
         needed = entry.info.size
-        with scratch.place(job, program.engine.scratch, program.account, needed_bytes=needed) as place:
+        with scratch_folder.place(job, program.engine.scratch, program.account, needed_bytes=needed) as place:
             with job.step("Restore"):
                 started = time.monotonic()
                 _restore(job, program, place, entry, moment)
                 restore_s = time.monotonic() - started
             copy = ScratchServer(job, place, binaries, program.account)
-            looked = looking.recover_and_look(job, copy, moment, expected)
+            looked = recovery_checks.recover_and_look(job, copy, moment, expected)
         return _outcome(job, kept, entry, moment, looked, restore_s)
 
 

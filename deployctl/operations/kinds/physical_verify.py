@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
-from deployctl.operations.physical import repository, verification
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import PgBackRest, engine_of, repository_param
+from deployctl.operations.backup.retention import KeptBackup, Trust
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.physical import repository, verify_report
+from deployctl.operations.physical.output_parser import Console
+from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, repository_param
 from deployctl.operations.physical.repository import Repository
-from deployctl.operations.physical.verification import Findings
-from deployctl.operations.retention import KeptBackup, Trust
+from deployctl.operations.physical.verify_report import Findings
+from deployctl.text import how_many
 
 STATE = "Nothing was changed, and nothing is known about the backups."
 FILES_SHOWN = 5
@@ -73,11 +73,11 @@ def _verify(program: PgBackRest, console: Console, options: list[str]) -> Findin
         program.run("verify", *options, state=STATE, on_output=console.read)
     except OperationFailed:
         # Some versions end with an error because of what they found: then that is what is to be told.
-        findings = verification.parse(console.lines)
+        findings = verify_report.parse(console.lines)
         if not findings.status:
             raise
         return findings
-    return verification.parse(console.lines)
+    return verify_report.parse(console.lines)
 
 
 def _on_record(job: Job, found: Repository) -> Mapping[str, KeptBackup]:

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations import choosing, maintenance, restoring, scratch
-from deployctl.operations.applications import project_of
-from deployctl.operations.backup_check import check_backup
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.base import Migrator
-from deployctl.operations.migrators.locks import LockRecorder
-from deployctl.operations.parts import on_copy
-from deployctl.operations.restoring import RestoreParams
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.application.project_helpers import project_of
+from deployctl.operations.backup import backup_selection
+from deployctl.operations.backup.integrity_check import check_backup
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework import maintenance_database
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.sub_job import on_copy
+from deployctl.operations.migrations import migrator_for
+from deployctl.operations.migrations.base import Migrator
+from deployctl.operations.migrations.lock_observers import LockRecorder
+from deployctl.operations.restore import pg_restore, scratch_database
+from deployctl.operations.restore.pg_restore import RestoreParams
+from deployctl.text import how_many
 
 STATE = "The target was not touched, and the scratch database is dropped."
 
@@ -44,18 +46,18 @@ class Rehearse(Operation):
         """Restore, migrate, report; the scratch database is dropped whatever happens."""
         migrator = migrator_for(project_of(job))
         with job.step("Choose the backup"):
-            backup = choosing.most_trusted(job, job.params.backup)
+            backup = backup_selection.most_trusted(job, job.params.backup)
             job.log(f"{backup.name}, {backup.trust} so far.")
         with job.step("Check the rights"):
-            session = maintenance.connect(job)
-            restoring.refuse_dangerous_role(session)
-            restoring.refuse_without_createdb(session)
-            scratch.clear_up(job, session)
+            session = maintenance_database.connect(job)
+            pg_restore.refuse_dangerous_role(session)
+            pg_restore.refuse_without_createdb(session)
+            scratch_database.clear_up(job, session)
         with job.step("Read every byte"):
             folder, written = check_backup(job, backup)
-        with scratch.database(job, session, written.source) as copy:
+        with scratch_database.database(job, session, written.source) as copy:
             with job.step("Restore"):
-                restoring.restore_timed(job, folder, written, into=copy.name, session=session, state=STATE)
+                pg_restore.restore_timed(job, folder, written, into=copy.name, session=session, state=STATE)
             return _migrate(on_copy(job, copy.name), migrator, backup)
 
 

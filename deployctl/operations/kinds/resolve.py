@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.base import UNREADABLE, Failed, Status
-from deployctl.operations.migrators.history import PrismaHistory
-from deployctl.operations.migrators.locks import LockWatch
-from deployctl.operations.sentences import told
-from deployctl.postgres.queries.shape import Thing, shape
+from deployctl.operations.application.project_helpers import project_of
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import told
+from deployctl.operations.migrations import migrator_for
+from deployctl.operations.migrations.base import UNREADABLE, Failed, Status
+from deployctl.operations.migrations.lock_observers import LockWatch
+from deployctl.operations.migrations.prisma_history import PrismaHistory
+from deployctl.postgres.queries.schema_snapshot import Thing, shape
 
 LETTERS = 12
 

@@ -8,14 +8,16 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.operations import choosing, maintenance, restoring, scratch, swapping
-from deployctl.operations.backup_check import check_backup
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.manifest import Manifest
-from deployctl.operations.restoring import Comparison, RestoreParams
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.securing import SecuringParams, back_up_first
-from deployctl.operations.sentences import told
+from deployctl.operations.backup import backup_selection
+from deployctl.operations.backup.integrity_check import check_backup
+from deployctl.operations.backup.manifest import Manifest
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework import maintenance_database
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import told
+from deployctl.operations.restore import database_swap, pg_restore, scratch_database
+from deployctl.operations.restore.pg_restore import Comparison, RestoreParams
+from deployctl.operations.restore.pre_restore_backup import SecuringParams, back_up_first
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
 
@@ -52,10 +54,10 @@ class Restore(Operation):
     def perform(self, job: Job) -> Outcome:
         name = job.target.connection.dbname
         with job.step("Choose the backup"):
-            backup = choosing.most_trusted(job, job.params.backup)
+            backup = backup_selection.most_trusted(job, job.params.backup)
             job.log(f"{backup.name} of {backup.snapshot_at:%Y-%m-%d %H:%M:%S %Z}, {backup.trust} so far.")
         with job.step("Check the rights"):
-            session = maintenance.connect(job)
+            session = maintenance_database.connect(job)
             existing = databases.find(session, name)
             _check_rights(job, session, existing)
         with job.step("Read every byte"):
@@ -85,19 +87,21 @@ def _replace(
 ) -> _Done:
     """Restore into a new database, prove it, and give it the target's name."""
     state = f"{job.target.connection.dbname} is untouched and serves; the copy is dropped."
-    with scratch.database(job, session, written.source) as copy:
+    with scratch_database.database(job, session, written.source) as copy:
         with job.step("Restore into a new database"):
-            restore_s = restoring.restore_timed(
+            restore_s = pg_restore.restore_timed(
                 job, folder, written, into=copy.name, session=session, state=state
             )
         with job.connect(dbname=copy.name) as look:
             new_oid = server.identity(look).database_oid
             with job.step("Prove it"):
-                found = restoring.compare(job, look, written, state=state)
+                found = pg_restore.compare(job, look, written, state=state)
             with job.step("Collect statistics"), told(job, f"ANALYZE failed. {state} The server said"):
                 look.execute("ANALYZE")
         with job.step("Change names"):
-            kept = swapping.swap(job, session, maintenance.connect(job), new=copy.name, existing=existing)
+            kept = database_swap.swap(
+                job, session, maintenance_database.connect(job), new=copy.name, existing=existing
+            )
             copy.adopted = True
     with job.step("Look at the result"):
         _check_result(job, session, new_oid, existing, kept)
@@ -105,13 +109,13 @@ def _replace(
 
 
 def _check_rights(job: Job, session: psycopg.Connection, existing: Database | None) -> None:
-    restoring.refuse_dangerous_role(session)
-    restoring.refuse_without_createdb(session)
+    pg_restore.refuse_dangerous_role(session)
+    pg_restore.refuse_without_createdb(session)
     if existing is None:
         job.log(f"There is no database {job.target.connection.dbname}; the copy takes its name.")
     else:
-        swapping.refuse_unless_owner(session, existing)
-    scratch.clear_up(job, session)
+        database_swap.refuse_unless_owner(session, existing)
+    scratch_database.clear_up(job, session)
 
 
 def _check_result(

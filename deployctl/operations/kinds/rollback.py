@@ -9,15 +9,15 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.errors import DeployctlError
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import sentence_of
+from deployctl.operations.framework.sub_job import part_of
 from deployctl.operations.kinds import http_check, resolve
 from deployctl.operations.kinds.resolve import Resolve
 from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.kinds.validate import Validate, validate
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.history import PrismaHistory
-from deployctl.operations.parts import part_of
-from deployctl.operations.sentences import sentence_of
+from deployctl.operations.migrations import migrator_for
+from deployctl.operations.migrations.prisma_history import PrismaHistory
 from deployctl.postgres.connection import CannotConnect, Reason
 
 # The application lost its sessions when the names changed, and takes a moment to connect again.

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import count_admins, counted, described, project_of, reading_session
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
-from deployctl.operations.sentences import told
+from deployctl.operations.application.project_helpers import (
+    count_admins,
+    counted,
+    described,
+    project_of,
+    reading_session,
+)
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.postgres_errors import told
+from deployctl.text import how_many
 
 ADMIN_PASSWORD = "ADMIN_DEFAULT_PASSWORD"  # noqa: S105 - the secret's name, not its value
 

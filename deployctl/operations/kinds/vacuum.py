@@ -9,12 +9,12 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from deployctl.numbers import how_many
-from deployctl.operations import upkeep
-from deployctl.operations.base import Job, Json, Operation, Outcome, param
-from deployctl.operations.sentences import told
+from deployctl.operations import table_maintenance
+from deployctl.operations.framework.base import Job, Json, Operation, Outcome, param
+from deployctl.operations.framework.postgres_errors import told
 from deployctl.postgres.queries import maintenance
 from deployctl.postgres.queries.maintenance import Maintained
+from deployctl.text import how_many
 
 
 class Vacuum(Operation):
@@ -52,8 +52,8 @@ class Vacuum(Operation):
         def statement(session: psycopg.Connection, table: sql.Identifier) -> None:
             maintenance.vacuum(session, table, analyze=job.params.analyze, truncate=job.params.truncate)
 
-        tables = upkeep.chosen(job, "vacuum", job.params.table)
-        done = upkeep.work_through(
+        tables = table_maintenance.chosen(job, "vacuum", job.params.table)
+        done = table_maintenance.work_through(
             job, tables, work="vacuum", statement=statement, look=maintenance.vacuum_progress
         )
         with job.step("Look at what is left"):

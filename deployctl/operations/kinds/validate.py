@@ -8,14 +8,19 @@ from typing import ClassVar, cast
 
 import psycopg
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import count_admins, counted, project_of, reading_session
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.project import Project
-from deployctl.operations.sentences import message_of
+from deployctl.operations.application.project import Project
+from deployctl.operations.application.project_helpers import (
+    count_admins,
+    counted,
+    project_of,
+    reading_session,
+)
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.postgres_errors import message_of
+from deployctl.operations.migrations import migrator_for
 from deployctl.postgres.queries import activity, constraints, indexes
 from deployctl.postgres.queries.orphans import Orphans, orphans_of
+from deployctl.text import how_many
 
 # The first of the five limits of the operator's checklist: "Connection pool > 80%".
 CONNECTIONS_LIMIT = 0.8

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.operations import choosing, manifest
-from deployctl.operations.backup_check import check_backup, extent
-from deployctl.operations.base import Job, Operation, Outcome, param
-from deployctl.operations.retention import Trust
+from deployctl.operations.backup import backup_selection, manifest
+from deployctl.operations.backup.integrity_check import check_backup, extent
+from deployctl.operations.backup.retention import Trust
+from deployctl.operations.framework.base import Job, Operation, Outcome, param
 
 
 class Verify(Operation):
@@ -30,7 +30,7 @@ class Verify(Operation):
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Choose the backup"):
-            backup = choosing.newest(job, job.params.backup)
+            backup = backup_selection.newest(job, job.params.backup)
             job.log(f"{backup.name}, {backup.trust} so far.")
             # What the kernel remembers says nothing about the medium.
             manifest.forget_cached(job.target.backups.path(backup.name))

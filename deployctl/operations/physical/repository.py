@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Json, OperationFailed
-from deployctl.operations.physical.program import PgBackRest
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Job, Json, OperationFailed
+from deployctl.operations.physical.pgbackrest import PgBackRest
 from deployctl.postgres.queries import server
+from deployctl.text import how_many
 
 STATEMENT_TIMEOUT_S = 30
 # Status codes of `info` (pgBackRest's src/command/info/info.c): what it lists then is all there is.

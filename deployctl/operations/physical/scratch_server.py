@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psycopg
 
-from deployctl.embedded.account import Account
 from deployctl.embedded.binaries import PostgresBinaries
-from deployctl.operations.base import Job, OperationFailed, ProcessFailed
-from deployctl.operations.physical.program import as_account
-from deployctl.operations.physical.scratch import Place
+from deployctl.embedded.os_account import Account
+from deployctl.operations.framework.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.physical.pgbackrest import as_account
+from deployctl.operations.physical.scratch_folder import Place
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect
 from deployctl.postgres.process import Completed
 

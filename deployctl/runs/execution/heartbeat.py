@@ -10,7 +10,7 @@ from typing import Self
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from deployctl.runs.execution.stopping import Reason, Stop
+from deployctl.runs.execution.cancellation import Reason, Stop
 from deployctl.runs.models import LeaseLost, Run
 from deployctl.runs.models.lease import LEASE
 

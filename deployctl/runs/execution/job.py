@@ -12,17 +12,17 @@ import psycopg
 from django.db import transaction
 
 from deployctl.errors import DeployctlError
-from deployctl.operations import children
-from deployctl.operations.base import Cancelled, Shelf, TargetFacts
+from deployctl.operations.framework import subprocess_runner
+from deployctl.operations.framework.base import Cancelled, Shelf, TargetFacts
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
+from deployctl.runs.execution.backup_catalog import RunShelf
+from deployctl.runs.execution.cancellation import Reason, Stop
 from deployctl.runs.execution.log import Log
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.patience import patiently
 from deployctl.runs.execution.progress import Progress
+from deployctl.runs.execution.retry import patiently
 from deployctl.runs.execution.sessions import Sessions
-from deployctl.runs.execution.shelf import RunShelf
-from deployctl.runs.execution.stopping import Reason, Stop
 from deployctl.runs.models import LeaseLost, Run, RunStep, StepState
 from deployctl.secrets import Secret
 from deployctl.web.live import announce
@@ -114,7 +114,7 @@ class RunJob:
                 if log_stdout or stream == "stderr":
                     take(stream, chunk)
 
-            return children.execute(
+            return subprocess_runner.execute(
                 argv,
                 application_name=self.application_name,
                 timeout_s=max(self._deadline - time.monotonic(), 1),

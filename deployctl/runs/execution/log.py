@@ -16,10 +16,10 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from deployctl.runs.execution.lines import LineReader, cap, clean
+from deployctl.runs.execution.cancellation import Reason, Stop
+from deployctl.runs.execution.line_reader import LineReader, cap, clean
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.patience import patiently
-from deployctl.runs.execution.stopping import Reason, Stop
+from deployctl.runs.execution.retry import patiently
 from deployctl.runs.models import LeaseLost, LogLine, Run
 from deployctl.web.live import publish
 

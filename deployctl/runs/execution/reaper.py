@@ -12,10 +12,10 @@ import psycopg
 from django.db import transaction
 
 from deployctl.errors import DeployctlError
-from deployctl.operations import scratch
-from deployctl.operations.physical import scratch as physical_scratch
+from deployctl.operations.physical import scratch_folder as physical_scratch
+from deployctl.operations.restore import scratch_database
 from deployctl.postgres import pass_file
-from deployctl.runs.execution import words
+from deployctl.runs.execution import outcome_messages
 from deployctl.runs.execution.log import add_line
 from deployctl.runs.execution.sessions import end_sessions
 from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
@@ -64,7 +64,7 @@ def settle(run: Run) -> None:
         left.append(_remove_partials(run))
         _drop_scratch_databases(run)
         _remove_scratch_clusters(run)
-    sentence = words.lost(run, *left)
+    sentence = outcome_messages.lost(run, *left)
     logger.warning("Run %s: %s", run.pk, sentence)
     with transaction.atomic():
         add_line(run, sentence, "error")
@@ -110,14 +110,14 @@ def _kill(process: psutil.Process) -> None:
 
 def _end_sessions(run: Run) -> str:
     try:
-        return words.still_there(run, end_sessions(run.target.spec(), run.mark))
+        return outcome_messages.still_there(run, end_sessions(run.target.spec(), run.mark))
     except (DeployctlError, psycopg.Error) as error:
-        return words.cannot_look(run, error)
+        return outcome_messages.cannot_look(run, error)
 
 
 def _drop_scratch_databases(run: Run) -> None:
     try:
-        for name in scratch.sweep(run.target.spec()):
+        for name in scratch_database.sweep(run.target.spec()):
             logger.warning("Run %s left the scratch database %s; it was dropped", run.pk, name)
     except (DeployctlError, psycopg.Error) as error:
         # The next restore on that server tries again.
@@ -140,5 +140,5 @@ def _remove_partials(run: Run) -> str:
         # This run holds the target, so no other process writes backups of it.
         folder.remove_partials(dt.timedelta(0))
     except OSError as error:
-        return words.cannot_remove(folder.root, error)
+        return outcome_messages.cannot_remove(folder.root, error)
     return ""

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 
 from deployctl.errors import Refusal
-from deployctl.postgres.brief import brief, hang_up
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
 from deployctl.postgres.queries import activity, advisory
+from deployctl.postgres.short_session import brief, hang_up
 
 logger = logging.getLogger(__name__)
 

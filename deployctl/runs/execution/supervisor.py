@@ -14,17 +14,17 @@ from django.conf import settings
 
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
-from deployctl.operations.base import Outcome, TargetFacts
+from deployctl.operations.framework.base import Outcome, TargetFacts
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec
 from deployctl.runs import preconditions, uploads
-from deployctl.runs.execution import missing_rights, words
+from deployctl.runs.execution import missing_privileges, outcome_messages
+from deployctl.runs.execution.cancellation import Reason, Stop
 from deployctl.runs.execution.heartbeat import Heartbeat
 from deployctl.runs.execution.job import RunJob
 from deployctl.runs.execution.log import Log
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.patience import patiently
+from deployctl.runs.execution.retry import patiently
 from deployctl.runs.execution.sessions import Sessions, end_sessions
-from deployctl.runs.execution.stopping import Reason, Stop
 from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Supervisor:
         run = self._run
         left = self._end_sessions()
         run.refresh_from_db(fields=["cancel_requested_by_name"])
-        sentence = words.stopped(run, reason, left)
+        sentence = outcome_messages.stopped(run, reason, left)
         log.write(sentence, "warning")
         ending = {Reason.CANCELLED: run.confirm_cancelled, Reason.TIME_LIMIT: run.fail}.get(reason, run.lose)
         return lambda: ending(sentence)
@@ -162,21 +162,21 @@ class Supervisor:
         try:
             left = end_sessions(self._run.target.spec(), self._run.application_name)
         except (DeployctlError, psycopg.Error) as error:
-            return words.cannot_look(self._run, error)
-        return words.still_there(self._run, left)
+            return outcome_messages.cannot_look(self._run, error)
+        return outcome_messages.still_there(self._run, left)
 
     def _with_advice(self, sentence: str) -> str:
         if self._spec is None:
             return sentence
-        advice = missing_rights.advice(sentence, self._spec, changes=self._run.changes_target)
+        advice = missing_privileges.advice(sentence, self._spec, changes=self._run.changes_target)
         return f"{sentence} {advice}".rstrip()
 
     def _sentence(self, error: BaseException) -> str:
         if isinstance(error, DeployctlError):
             return error.sentence
         if isinstance(error, psycopg.Error):
-            return words.postgres_failed(self._run, error)
+            return outcome_messages.postgres_failed(self._run, error)
         # An internal error. Its traceback may show values, so it is masked.
         trace = "".join(traceback.format_exception(error))
         logger.error("Run %s met a defect:\n%s", self._run.pk, self._masker.mask(trace))
-        return words.defect(self._run, error, debug=settings.DEBUG)
+        return outcome_messages.defect(self._run, error, debug=settings.DEBUG)

@@ -6,7 +6,7 @@ import dataclasses
 
 from django import forms
 
-from deployctl.operations.retention import Policy
+from deployctl.operations.backup.retention import Policy
 from deployctl.runs.models.retention import LIMITS
 
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from django import forms
 
-from deployctl.operations.base import Operation
-from deployctl.operations.parameters import Parameter, parameters_of
+from deployctl.operations.framework.base import Operation
+from deployctl.operations.framework.parameters import Parameter, parameters_of
 from deployctl.runs.models import RunState
 
 

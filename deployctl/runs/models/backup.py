@@ -11,10 +11,10 @@ from deployctl import audit
 from deployctl.audit import Actor
 from deployctl.audit.actions import Action
 from deployctl.errors import Refusal
-from deployctl.operations import archive
-from deployctl.operations.archive import Archive
-from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
-from deployctl.operations.retention import Trust
+from deployctl.operations.backup import archive
+from deployctl.operations.backup.archive import Archive
+from deployctl.operations.backup.retention import Trust
+from deployctl.operations.framework.base import PG_DUMP, PGBACKREST, BackupArtefact
 from deployctl.runs import hooks
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.target import Target

@@ -13,7 +13,7 @@ from deployctl.audit import Actor
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput
 from deployctl.operations.physical.engine import Engine
-from deployctl.runs import references
+from deployctl.runs import allowed_paths
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_administrator
 
@@ -113,6 +113,6 @@ def _check(stanza: str, configuration: str, scratch_folder: str) -> None:
             f"{stanza!r} cannot be a stanza. Use letters, digits, _, . and -, as pgBackRest does."
         )
     if configuration:
-        references.check_pgbackrest_path(configuration)
+        allowed_paths.check_pgbackrest_path(configuration)
     if scratch_folder:
-        references.check_scratch_folder(scratch_folder)
+        allowed_paths.check_scratch_folder(scratch_folder)

@@ -12,7 +12,7 @@ from deployctl import audit
 from deployctl.audit import Actor
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput
-from deployctl.operations.retention import KeptBackup, Policy, Verdict, decide
+from deployctl.operations.backup.retention import KeptBackup, Policy, Verdict, decide
 from deployctl.runs.models.backup import Backup
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_administrator

@@ -13,14 +13,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.audit import Actor, Machine, actor_name, actor_user, wording
+from deployctl.audit import Actor, Machine, actor_name, actor_user, descriptions
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations import catalogue
-from deployctl.operations.base import Operation
-from deployctl.operations.parameters import parameters_of
-from deployctl.operations.registry import operation
-from deployctl.runs import hooks, preconditions, publishing
+from deployctl.operations.framework.base import Operation
+from deployctl.operations.framework.parameters import parameters_of
+from deployctl.operations.framework.registry import operation
+from deployctl.runs import hooks, preconditions, queue
 from deployctl.runs.models.backup import Backup
 from deployctl.runs.models.consent import Consent
 from deployctl.runs.models.decision import Decision
@@ -176,7 +176,7 @@ class Run(models.Model):
     @property
     def figures(self) -> list[tuple[str, str]]:
         """The facts of the run as labels and values for display."""
-        return wording.facts(self.facts)
+        return descriptions.facts(self.facts)
 
     # --- Requesting ---
 
@@ -581,7 +581,7 @@ class Run(models.Model):
         Returns:
             True if the broker accepted the message.
         """
-        if not publishing.hint(self.pk):
+        if not queue.hint(self.pk):
             return False
         Run.objects.filter(pk=self.pk).update(published_at=Now())
         return True

@@ -16,9 +16,9 @@ from deployctl.accounts.roles import Role
 from deployctl.audit import Actor, Machine, actor_name
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
-from deployctl.operations.project import Project
+from deployctl.operations.application.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
-from deployctl.runs import hooks, references
+from deployctl.runs import allowed_paths, hooks
 from deployctl.runs.permissions import may_see, movable_targets, require_administrator
 from deployctl.secrets import Secret, SecretError
 from deployctl.storage import LocalFolder
@@ -264,7 +264,7 @@ class Target(models.Model):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
             raise InvalidInput(f"{name!r} cannot be the name of a secret. Use letters, digits and _.")
         if reference:
-            references.check(reference)
+            allowed_paths.check(reference)
             self.secrets.update_or_create(name=name, defaults={"reference": reference})
         else:
             self.secrets.filter(name=name).delete()
@@ -283,7 +283,7 @@ class Target(models.Model):
             raise SecretError(
                 f"{self} has no secret {name}. Add where it is kept on the target's page, as env:… or file:…"
             )
-        return references.resolve(referred.reference)
+        return allowed_paths.resolve(referred.reference)
 
     # --- The database ---------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class Target(models.Model):
         Raises:
             SecretError, InvalidInput, InvalidConnectionURL: the reference or URL is unusable.
         """
-        return parse_url(references.resolve(self.connection_reference).reveal())
+        return parse_url(allowed_paths.resolve(self.connection_reference).reveal())
 
     def project(self) -> Project | None:
         """Return the project described by its `deployctl.toml`, None if the target has no project folder.
@@ -368,5 +368,5 @@ class TargetSecret(models.Model):
 def _check(environment: str, connection_reference: str, project_folder: str) -> None:
     if environment not in Environment.values:
         raise InvalidInput(f"{environment!r} is no environment. Use one of {', '.join(Environment.values)}.")
-    references.check(connection_reference)
-    references.check_project_folder(project_folder)
+    allowed_paths.check(connection_reference)
+    allowed_paths.check_project_folder(project_folder)

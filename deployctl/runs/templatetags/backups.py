@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 
 from deployctl.operations import catalogue
-from deployctl.operations.base import PG_DUMP, PGBACKREST
+from deployctl.operations.framework.base import PG_DUMP, PGBACKREST
 from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup
 from deployctl.runs.permissions import may_operate

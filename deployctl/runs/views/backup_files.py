@@ -15,12 +15,12 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST, require_safe
 
+from deployctl.accounts.current_user import person
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import operator, step_up
-from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError, NotAllowed
-from deployctl.operations.archive import Archive
-from deployctl.operations.manifest import Damaged
+from deployctl.operations.backup.archive import Archive
+from deployctl.operations.backup.manifest import Damaged
 from deployctl.runs import uploads
 from deployctl.runs.forms.backups import UploadForm
 from deployctl.runs.models import Backup, Run, Target

@@ -8,9 +8,9 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from deployctl.accounts.current_user import person
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
-from deployctl.accounts.requests import person
 from deployctl.runs.forms.targets import PersonRoleForm
 from deployctl.runs.models import TargetRole
 from deployctl.web.http import see_other

@@ -8,10 +8,10 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import administrator, member
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
-from deployctl.operations.retention import Policy
+from deployctl.operations.backup.retention import Policy
 from deployctl.runs.forms.backups import RetentionForm
 from deployctl.runs.models import Backup, Retention, Target
 from deployctl.runs.permissions import may_operate

@@ -10,10 +10,10 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import member, operator, step_up
-from deployctl.accounts.requests import person
 from deployctl.operations import catalogue
-from deployctl.runs import blockers, findings, preconditions
+from deployctl.runs import lock_waits, lost_run_diagnostics, preconditions
 from deployctl.runs.forms.operations import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.permissions import may_operate
@@ -120,7 +120,7 @@ def run_objection(request: HttpRequest, number: int) -> HttpResponse:
 def run_blockers(request: HttpRequest, number: int) -> HttpResponse:
     """Show the sessions whose locks a run waits for."""
     run = _run(request, number)
-    context = {"run": run, "looked": True, "blocked": blockers.of(run) if run.is_running else None}
+    context = {"run": run, "looked": True, "blocked": lock_waits.of(run) if run.is_running else None}
     return render(request, "runs/_run_blockers.html", context)
 
 
@@ -129,7 +129,7 @@ def run_blockers(request: HttpRequest, number: int) -> HttpResponse:
 def run_facts(request: HttpRequest, number: int) -> HttpResponse:
     """Show diagnostics of the target for a run with unknown outcome."""
     run = _run(request, number)
-    found = findings.of(run) if run.state == RunState.UNKNOWN else None
+    found = lost_run_diagnostics.of(run) if run.state == RunState.UNKNOWN else None
     context = {"run": run, "found": found, "may_decide": may_operate(person(request))}
     return render(request, "runs/_run_facts.html", context)
 

@@ -9,8 +9,8 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import administrator
-from deployctl.accounts.requests import person
 from deployctl.runs.forms.targets import (
     NewTargetForm,
     PhysicalEngineForm,

@@ -11,13 +11,13 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from deployctl.accounts.current_user import person
 from deployctl.accounts.policies import ask_for_fresh_code, member, operator
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
-from deployctl.operations.base import Operation
-from deployctl.runs import connection, preconditions
+from deployctl.operations.framework.base import Operation
+from deployctl.runs import connection_check, preconditions
 from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup, PhysicalEngine, Run, Target
 from deployctl.runs.permissions import may_operate
@@ -95,7 +95,7 @@ def target_connection(request: HttpRequest, name: str) -> HttpResponse:
     target = find(request, name)
     context: dict[str, Any] = {"target": target}
     try:
-        context["facts"] = connection.check(target)
+        context["facts"] = connection_check.check(target)
     except DeployctlError as error:
         context["problem"] = error.sentence
     if wants_fragment(request):

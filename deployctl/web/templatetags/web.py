@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags.heroicons import heroicon_mini
 
-from deployctl.numbers import how_many
+from deployctl.text import how_many
 from deployctl.web.templatetags.statuses import appearance
 
 register = template.Library()

@@ -16,12 +16,12 @@ from typing import NoReturn
 import psycopg
 import pytest
 
-from deployctl.embedded.account import Account, choose_account
 from deployctl.embedded.binaries import find_postgres
 from deployctl.embedded.errors import BinariesMissing
+from deployctl.embedded.os_account import Account, choose_account
 from deployctl.embedded.postgres import PostgresServer
+from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.physical.engine import Engine
-from deployctl.operations.retention import KeptBackup
 from deployctl.postgres.connection import ConnectionSpec, parse_url
 from tests.places import in_memory
 from tests.waiting import until

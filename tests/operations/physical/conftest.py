@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, Operation, Outcome
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import BackupArtefact, Operation, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_backup import PhysicalBackup
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from tests.operations.physical.cluster import Cluster, Record, running
 
 

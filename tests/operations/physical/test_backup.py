@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, Cancelled, OperationFailed
+from deployctl.operations.framework.base import BackupArtefact, Cancelled, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_backup import PhysicalBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
 from tests.operations.physical.cluster import Cluster
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_check import PhysicalCheck
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
 from tests.operations.physical.cluster import Cluster
 from tests.operations.physical.conftest import kept
@@ -48,7 +48,7 @@ def test_a_sound_stanza_passes_and_the_record_follows_the_repository(
 def test_without_the_program_the_sentence_says_what_to_install(
     job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.physical.program.ALSO_SEARCHED", ())
+    monkeypatch.setattr("deployctl.operations.physical.pgbackrest.ALSO_SEARCHED", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(

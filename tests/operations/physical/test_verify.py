@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_verify import PhysicalVerify
-from deployctl.operations.physical.verification import parse
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.physical.verify_report import parse
 from tests.operations.physical.cluster import STANZA, Cluster
 
 
