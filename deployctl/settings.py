@@ -9,7 +9,7 @@ from csp.constants import NONE, SELF
 
 from deployctl import celery_schedule
 from deployctl import environment as env
-from deployctl.postgres.connection import VANISHED
+from deployctl.postgres.connection import KEEPALIVES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEPLOYCTL_DATA = env.data_folder()
@@ -89,23 +89,23 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "deployctl.web.middleware.SameOrigin",
+    "deployctl.web.middleware.ResourcePolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "deployctl.web.middleware.Compression",
+    "deployctl.web.middleware.CompressionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "deployctl.web.middleware.NoNul",
-    "deployctl.web.middleware.MethodOverride",
+    "deployctl.web.middleware.RejectNulMiddleware",
+    "deployctl.web.middleware.MethodOverrideMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
-    "deployctl.accounts.middleware.SessionLimits",
+    "deployctl.accounts.middleware.SessionLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "deployctl.web.middleware.ViewerTimezone",
-    "deployctl.web.middleware.ErrorsAsAnswers",
+    "deployctl.web.middleware.TimezoneMiddleware",
+    "deployctl.web.middleware.ErrorMiddleware",
 ]
 
 ROOT_URLCONF = "deployctl.urls"
@@ -140,7 +140,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.database(env.secret("DATABASE_URL", "postgresql://deployctl@127.0.0.1:5432/deployctl"))
-    | {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, "application_name": "deployctl", **VANISHED}}
+    | {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, "application_name": "deployctl", **KEEPALIVES}}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

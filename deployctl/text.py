@@ -5,7 +5,7 @@ from __future__ import annotations
 VOWELS = "aeiou"
 
 
-def how_many(number: int, noun: str, plural: str = "") -> str:
+def pluralize(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from deployctl.text import how_many
     ],
 )
 def test_a_noun_follows_its_number(number: int, nouns: list[str], words: str) -> None:
-    assert how_many(number, *nouns) == words
+    assert pluralize(number, *nouns) == words

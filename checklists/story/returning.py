@@ -11,7 +11,7 @@ from checklists.story.tale import Story
 from deployctl.operations.framework.registry import operation
 from deployctl.runs import preconditions
 from deployctl.runs.models import Run
-from deployctl.runs.preconditions import Question
+from deployctl.runs.preconditions import Confirmation
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Returning:
 
     runs: list[Run]
     form: RollbackForm | None
-    question: Question | None
+    confirmation: Confirmation | None
 
     @property
     def restore_s(self) -> float | None:
@@ -39,5 +39,5 @@ def returning_of(story: Story) -> Returning | None:
     return Returning(
         runs=runs,
         form=RollbackForm.of(deployment) if may_start else None,
-        question=preconditions.question(deployment.target, operation(ROLLBACK)),
+        confirmation=preconditions.confirmation(deployment.target, operation(ROLLBACK)),
     )

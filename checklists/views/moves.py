@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from checklists.forms.rollback import RollbackForm
 from checklists.models import Deployment
 from checklists.models.turns import ROLLBACK
-from deployctl.accounts.current_user import person
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import ask_for_fresh_code, enrolled, operator
 from deployctl.operations.framework.parameters import parameters_of
@@ -79,7 +79,7 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
     """Have the machine carry out the plan."""
-    by = person(request)
+    by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).select_related("target"), pk=number)
     rollback_class = operation(ROLLBACK)
     if preconditions.needs_second_person(deployment.target, rollback_class) and (
@@ -108,7 +108,7 @@ def rollback_completion(request: HttpRequest, number: int) -> HttpResponse:
 def _move(
     request: HttpRequest, number: int, verb: Callable[[Deployment, User], None], became: str
 ) -> HttpResponse:
-    by = person(request)
+    by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by), pk=number)
     verb(deployment, by)
     messages.success(request, f"“{deployment}” {became}.")

@@ -54,8 +54,12 @@ class AccountAdapter(DefaultAccountAdapter):
             FirstFactor.SINGLE_SIGN_ON if by_provider else FirstFactor.PASSWORD
         )
         answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
-        if answer is None and not by_provider and (why := temporary_passwords.too_old(cast("User", user))):
-            self._note_refused_password(request, cast("User", user), reason=temporary_passwords.REFUSED)
+        if (
+            answer is None
+            and not by_provider
+            and (why := temporary_passwords.expiry_message(cast("User", user)))
+        ):
+            self._note_refused_password(request, cast("User", user), reason=temporary_passwords.EXPIRED)
             raise NotAllowed(why)
         return answer
 
@@ -64,7 +68,7 @@ class AccountAdapter(DefaultAccountAdapter):
         person = cast("User", user)
         second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
         first_factor = request.session.pop(FIRST_FACTOR_KEY, FirstFactor.PASSWORD)
-        if told := failed_login_alerts.since_last_stay(person):
+        if told := failed_login_alerts.summary_since_last_sign_in(person):
             messages.warning(request, told)
         with transaction.atomic():
             super().login(request, user)
@@ -98,12 +102,12 @@ class AccountAdapter(DefaultAccountAdapter):
         person = User.objects.filter(email__iexact=str(credentials.get("email", ""))).first()
         entry = self._note_refused_password(request, person)
         if person is not None:
-            failed_login_alerts.tell(person, entry)
+            failed_login_alerts.alert(person, entry)
 
     def clean_password(self, password: str, user: AbstractBaseUser | None = None) -> str:
         """Check a new password; one that was handed over is not kept."""
         if isinstance(user, User) and user.first_password_until and user.check_password(password):
-            raise ValidationError(temporary_passwords.KEPT)
+            raise ValidationError(temporary_passwords.MUST_DIFFER)
         return super().clean_password(password, user)
 
     def get_password_change_redirect_url(self, _request: HttpRequest) -> str:

@@ -71,7 +71,7 @@ def require(request: HttpRequest, scope: str) -> None:
     """
     shown = cast("ApiToken", request.api_token)  # type: ignore[attr-defined]
     if not shown.may(scope):
-        _note_refusal(request, shown.prefix, f"lacks the scope {scope}")
+        _audit_denial(request, shown.prefix, f"lacks the scope {scope}")
         raise NotAllowed(f"This token lacks the scope {scope}. An administrator can make one that has it.")
 
 
@@ -91,10 +91,10 @@ def _authenticate(request: HttpRequest) -> ApiToken:
     reason = found.refusal if found else "This token is not known here."
     if found is None or reason:
         _refuse_beyond(f"api-refused:{address}", MOST_REFUSALS, REFUSALS_S)
-        _note_refusal(request, found.prefix if found else "", reason)
+        _audit_denial(request, found.prefix if found else "", reason)
         raise _Refused(reason, 401)
     _refuse_beyond(f"api-asked:{found.pk}", MOST_QUESTIONS, QUESTIONS_S)
-    found.seen()
+    found.touch()
     return found
 
 
@@ -111,7 +111,7 @@ def _refuse_beyond(key: str, most: int, seconds: int, *, count: bool = True) -> 
         raise _Refused(f"Too many requests. Wait {seconds} s, then try again.", 429, wait_s=seconds)
 
 
-def _note_refusal(request: HttpRequest, prefix: str, reason: str) -> None:
+def _audit_denial(request: HttpRequest, prefix: str, reason: str) -> None:
     data = {
         "prefix": prefix,
         "reason": reason,

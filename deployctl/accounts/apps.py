@@ -10,4 +10,4 @@ class AccountsConfig(AppConfig):
         from deployctl.accounts import security_emails
         from deployctl.audit.hooks import chain_broken
 
-        chain_broken.connect(security_emails.on_commit)
+        chain_broken.connect(security_emails.send_on_commit)

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from deployctl import audit
 from deployctl.accounts import failed_login_alerts, security_emails, temporary_passwords
-from deployctl.accounts.errors import NoFactor, PasswordHandedOver, Throttled, WrongCode, WrongPassword
+from deployctl.accounts.errors import NoFactor, TemporaryPassword, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.throttle import Throttle
 from deployctl.accounts.models.totp_factor import TotpFactor
@@ -53,7 +53,7 @@ def verify_password_and_code(user: User, password: str, code: str) -> None:
 
     Raises:
         WrongPassword: the password is wrong; the code was not looked at.
-        PasswordHandedOver: the person has yet to replace it; neither was looked at.
+        TemporaryPassword: the person has yet to replace it; neither was looked at.
         NoFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
     """
 
@@ -76,7 +76,7 @@ def use_recovery_code(user: User, code: str) -> int:
     def check(guard: Throttle) -> DeployctlError | None:
         if RecoveryCode.objects.use(user, code):
             left = user.recovery_codes.unused().count()
-            security_emails.on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
+            security_emails.send_on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
             return None
         note_failure(user, guard, "recovery code")
         return WrongCode("This is not one of your unused recovery codes. Check for mistyped letters.")
@@ -85,7 +85,7 @@ def use_recovery_code(user: User, code: str) -> int:
     return user.recovery_codes.unused().count()
 
 
-def enrol(user: User, code: str, *, password: str | None = None, keep: int | None = None) -> list[str]:
+def enroll(user: User, code: str, *, password: str | None = None, keep: int | None = None) -> list[str]:
     """Confirm the factor that the person is enrolling: from now on it counts, and an earlier one does not.
 
     Args:
@@ -99,7 +99,7 @@ def enrol(user: User, code: str, *, password: str | None = None, keep: int | Non
 
     Raises:
         NoFactor: none is being enrolled.
-        WrongPassword, PasswordHandedOver, Throttled, WrongCode, RuntimeError: as in
+        WrongPassword, TemporaryPassword, Throttled, WrongCode, RuntimeError: as in
             `verify_password_and_code`.
     """
     codes: list[str] = []
@@ -131,11 +131,11 @@ def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
         Throttled: earlier failures; the check was not run.
         RuntimeError: called within a transaction (see the module).
     """
-    with failed_login_alerts.told(user):
-        attempt_untold(user, check, enrolling=enrolling)
+    with failed_login_alerts.alerting(user):
+        attempt_without_alert(user, check, enrolling=enrolling)
 
 
-def attempt_untold(user: User, check: Check, *, enrolling: bool = False) -> None:
+def attempt_without_alert(user: User, check: Check, *, enrolling: bool = False) -> None:
     """Run `attempt` without e-mail about failures; a signature sends its own."""
     with transaction.atomic(durable=True):
         guard = _guard(user, enrolling=enrolling)
@@ -151,7 +151,7 @@ def check_password(user: User, guard: Throttle, password: str) -> DeployctlError
     """Within `attempt`: whether a password is the person's, and theirs alone."""
     # Who came by single sign-on has not been made to replace it.
     if user.first_password_until is not None:
-        return PasswordHandedOver(temporary_passwords.PROVES_NOTHING)
+        return TemporaryPassword(temporary_passwords.CANNOT_SIGN)
     if user.check_password(password):
         return None
     guard.throttle_increment()
@@ -197,7 +197,9 @@ def _put_in_force(user: User, factor: Throttle, keep: int | None) -> list[str]:
     TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True, created_at=timezone.now())
     codes = RecoveryCode.objects.renew(user)
     user.sign_ins.end_all("second factor changed", keep=keep)
-    security_emails.on_commit(_append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user))
+    security_emails.send_on_commit(
+        _append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user)
+    )
     return codes
 
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from deployctl.accounts.models import SignIn, User
 
 
-def person(request: HttpRequest) -> User:
+def current_user(request: HttpRequest) -> User:
     """Who is signed in, for views whose policy lets nobody else in.
 
     Args:
@@ -18,8 +18,8 @@ def person(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
-def stay(request: HttpRequest) -> SignIn:
-    """The stay of who is signed in; `SessionLimits` has put it there.
+def current_sign_in(request: HttpRequest) -> SignIn:
+    """The stay of who is signed in; `SessionLimitMiddleware` has put it there.
 
     Args:
         request: of a view with any policy but `public`.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_PER_HOUR = 60
 
 
-def note(
+def record(
     action: Action,
     *,
     by: User,

@@ -85,7 +85,7 @@ class PasskeyForm(forms.Form):
     passkey = PasskeyField()
 
 
-class EnrolForm(CodeForm):
+class EnrollForm(CodeForm):
     """The first code of a new factor, and the password where signing in was a while ago."""
 
     password = forms.CharField(
@@ -173,9 +173,9 @@ class NewPersonForm(PermissionsForm):
     )
     field_order = ["email", "name", "phone", "permissions", "invite", "elsewhere"]
 
-    def __init__(self, *args: Any, may_invite: bool, has_provider: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, can_invite: bool, has_provider: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not may_invite:
+        if not can_invite:
             del self.fields["invite"]
         if not has_provider:
             del self.fields["elsewhere"]
@@ -229,5 +229,5 @@ class ResetPasswordForm(AllauthResetPasswordForm):
     def clean_email(self) -> str:
         """Find whom to write to; for others the answer looks the same, and the mail says so."""
         email: str = super().clean_email()
-        self.users = [user for user in self.users if not cast("User", user).signs_in_elsewhere]
+        self.users = [user for user in self.users if not cast("User", user).uses_single_sign_on]
         return email

@@ -163,7 +163,7 @@ def register(user: User, name: str, answer: str, *, keep: int | None = None) -> 
         raise InvalidInput("The browser's answer is no passkey of this site. Nothing was changed.") from None
     codes = RecoveryCode.objects.renew(user) if is_first else []
     user.sign_ins.end_all("second factor changed", keep=keep)
-    security_emails.on_commit(
+    security_emails.send_on_commit(
         audit.append(Action.PASSKEY_ADDED, by=user, subject=user, data={"passkey": name})
     )
     return codes

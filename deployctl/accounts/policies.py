@@ -4,7 +4,7 @@
     @step_up
     def drop_database(request): ...
 
-The policies are `public`, `identified`, `arriving`, `enrolling`, `member`, `enrolled`,
+The policies are `public`, `identified`, `must_change_password`, `must_enroll`, `member`, `enrolled`,
 `operator`, `approver` and `administrator`; each sets `view.policy`. `step_up` goes below one of the last
 four. They work on sync and async views. A visitor is redirected to the sign-in page and back, in the way that
 the caller understands (htmx, event stream). A person without the permission gets `NotAllowed` (403), which
@@ -31,14 +31,14 @@ from deployctl.accounts.models.sign_in import ENDED_KEY, FirstFactor, SecondFact
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action
 from deployctl.errors import NotAllowed
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 View = TypeVar("View", bound=Callable[..., Any])
 # What a policy says of a request: an answer instead of the view's, or None to go on.
 Check = Callable[[HttpRequest], HttpResponseBase | None]
 
-ENROL_FIRST = "This needs a second factor. Set it up now; it takes a minute, and brings you back afterwards."
-ENROL_EVERYBODY = (
+ENROLL_FIRST = "This needs a second factor. Set it up now; it takes a minute, and brings you back afterwards."
+ENROLLMENT_REQUIRED = (
     "Everybody here has a second factor. Set it up now; it takes a minute, and brings you back afterwards."
 )
 RECOVERED = (
@@ -66,17 +66,17 @@ def identified(view: View) -> View:
     return _guard(view, "identified", _require_identified)
 
 
-def arriving(view: View) -> View:
+def must_change_password(view: View) -> View:
     """A member, or would be one but for a password of their own: for the page on which they choose it."""
-    return _guard(view, "arriving", _require_arriving)
+    return _guard(view, "must_change_password", _require_must_change_password)
 
 
-def enrolling(view: View) -> View:
+def must_enroll(view: View) -> View:
     """A member, or would be one but for a second factor: for the pages on which they set it up.
 
     The password comes first: whoever handed it over could otherwise add a factor of theirs.
     """
-    return _guard(view, "enrolling", _require_enrolling)
+    return _guard(view, "must_enroll", _require_must_enroll)
 
 
 def member(view: View) -> View:
@@ -146,7 +146,7 @@ def _wrap(view: View, check: Check, *, audits_refusals: bool = False) -> View:
                 return cast("HttpResponseBase", await view(request, *args, **kwargs))
             except NotAllowed as error:
                 if audits_refusals:
-                    await sync_to_async(_note_not_allowed, thread_sensitive=True)(request, error)
+                    await sync_to_async(_audit_not_allowed, thread_sensitive=True)(request, error)
                 raise
 
         return cast("View", asynchronous)
@@ -160,7 +160,7 @@ def _wrap(view: View, check: Check, *, audits_refusals: bool = False) -> View:
             return cast("HttpResponseBase", view(request, *args, **kwargs))
         except NotAllowed as error:
             if audits_refusals:
-                _note_not_allowed(request, error)
+                _audit_not_allowed(request, error)
             raise
 
     return cast("View", synchronous)
@@ -170,7 +170,7 @@ def _require_identified(request: HttpRequest) -> HttpResponseBase | None:
     return None if request.user.is_authenticated else _send_to_sign_in(request)
 
 
-def _require_arriving(request: HttpRequest) -> HttpResponseBase | None:
+def _require_must_change_password(request: HttpRequest) -> HttpResponseBase | None:
     answer = _require_identified(request)
     if answer is not None:
         return answer
@@ -180,8 +180,8 @@ def _require_arriving(request: HttpRequest) -> HttpResponseBase | None:
     return None
 
 
-def _require_enrolling(request: HttpRequest) -> HttpResponseBase | None:
-    answer = _require_arriving(request)
+def _require_must_enroll(request: HttpRequest) -> HttpResponseBase | None:
+    answer = _require_must_change_password(request)
     if answer is not None:
         return answer
     user = cast("User", request.user)
@@ -191,12 +191,12 @@ def _require_enrolling(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def _require_member(request: HttpRequest) -> HttpResponseBase | None:
-    answer = _require_enrolling(request)
+    answer = _require_must_enroll(request)
     if answer is not None:
         return answer
     user = cast("User", request.user)
     if settings.SECOND_FACTOR_FOR_ALL and not user.has_factor:
-        return _send(request, reverse("accounts:factor"), ENROL_EVERYBODY)
+        return _send(request, reverse("accounts:factor"), ENROLLMENT_REQUIRED)
     return None
 
 
@@ -206,7 +206,7 @@ def _require_enrolled(request: HttpRequest) -> HttpResponseBase | None:
         return answer
     user = cast("User", request.user)
     if not user.has_factor:
-        return _send(request, reverse("accounts:factor"), ENROL_FIRST)
+        return _send(request, reverse("accounts:factor"), ENROLL_FIRST)
     if not user.is_verified():
         return _send(request, reverse("accounts:step_up"), RECOVERED)
     return None
@@ -217,7 +217,7 @@ def _require(permission: Permission) -> Check:
         user = request.user
         # Before the second factor: nobody enrols only to be told that they may not.
         if user.is_authenticated and not user.may(permission):
-            _note_refusal(request, permission=str(permission))
+            _audit_denial(request, permission=str(permission))
             raise NotAllowed(
                 f"This takes the permission “{permission.label}”, which you do not have."
                 " Nothing was changed. An administrator can give it to you."
@@ -239,7 +239,7 @@ def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
     return _send(
         request,
         reverse("accounts:step_up"),
-        f"This asks for a code given within the last {how_many(minutes, 'minute')}. Give one, then do it "
+        f"This asks for a code given within the last {pluralize(minutes, 'minute')}. Give one, then do it "
         "again.",
     )
 
@@ -260,14 +260,14 @@ def _send(request: HttpRequest, url: str, sentence: str = "") -> HttpResponse:
     return HttpResponseClientRedirect(target) if getattr(request, "htmx", False) else redirect(target)
 
 
-def _note_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
+def _audit_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
     if request.user.is_authenticated:
-        _note_refusal(request, reason=error.sentence)
+        _audit_denial(request, reason=error.sentence)
 
 
-def _note_refusal(request: HttpRequest, **data: str) -> None:
+def _audit_denial(request: HttpRequest, **data: str) -> None:
     by = cast("User", request.user)
-    denied_log.note(
+    denied_log.record(
         Action.ACCESS_REFUSED, by=by, data={"method": request.method, "path": request.path} | data
     )
 

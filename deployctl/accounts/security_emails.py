@@ -50,7 +50,7 @@ ADVICE = {
 IF_NOT_YOU = "If this was not you, or you did not ask for it, tell an administrator at once."
 
 
-def on_commit(entry: Entry) -> None:
+def send_on_commit(entry: Entry) -> None:
     """Have it told once the transaction stands, by a worker; nothing where e-mail reaches nobody.
 
     Args:
@@ -61,12 +61,12 @@ def on_commit(entry: Entry) -> None:
         transaction.on_commit(partial(_enqueue, entry.pk), robust=True)
 
 
-def on_repeated_failure(entry: Entry) -> None:
+def send_on_repeated_failure(entry: Entry) -> None:
     """Have it told when a person failed at this three times within an hour, and every three times after."""
     an_hour_ago = entry.at - dt.timedelta(hours=1)
     failures = Entry.objects.filter(actor_id=entry.actor_id, action=entry.action, at__gt=an_hour_ago).count()
     if failures % FAILURES_PER_NOTICE == 0:
-        on_commit(entry)
+        send_on_commit(entry)
 
 
 def send(entry: Entry) -> None:
@@ -88,6 +88,6 @@ def _recipients(entry: Entry, action: Action) -> list[User]:
 
 
 def _enqueue(sequence: int) -> None:
-    from deployctl.accounts.tasks import tell  # the task calls `send`
+    from deployctl.accounts.tasks import send_security_emails  # the task calls `send`
 
-    tell.delay(sequence)
+    send_security_emails.delay(sequence)

@@ -17,7 +17,7 @@ from deployctl.errors import DeployctlError
 
 
 @dataclass(frozen=True)
-class Proof:
+class SigningCredentials:
     """What a person gives.
 
     Attributes:
@@ -32,7 +32,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Proven:
+class VerifiedCredentials:
     """How it was proven.
 
     Attributes:
@@ -66,12 +66,12 @@ def verify_factor(user: User, *, code: str = "", passkey: str = "", purpose: Pur
     return factor
 
 
-def kind_of(factor: Device) -> SecondFactor:
+def second_factor_of(factor: Device) -> SecondFactor:
     """What kind of second factor it is, as sign-ins note it."""
     return SecondFactor.PASSKEY if isinstance(factor, Passkey) else SecondFactor.TOTP
 
 
-def prove(user: User, proof: Proof, *, about: str) -> Proven:
+def verify(user: User, credentials: SigningCredentials, *, about: str) -> VerifiedCredentials:
     """Accept both components together; neither counts without the other.
 
     Args:
@@ -81,31 +81,31 @@ def prove(user: User, proof: Proof, *, about: str) -> Proven:
 
     Raises:
         NotSignedInAgain: the person has no password here and has not signed in again for this.
-        WrongPassword, PasswordHandedOver, WrongPasskey, WrongCode, NoFactor, Throttled, RuntimeError:
+        WrongPassword, TemporaryPassword, WrongPasskey, WrongCode, NoFactor, Throttled, RuntimeError:
             see `attempts`.
     """
-    elsewhere = user.signs_in_elsewhere
+    elsewhere = user.uses_single_sign_on
     used: list[Passkey] = []
 
     def check(guard: Throttle) -> DeployctlError | None:
-        if not elsewhere and (error := attempts.check_password(user, guard, proof.password)):
+        if not elsewhere and (error := attempts.check_password(user, guard, credentials.password)):
             return error
         if elsewhere and not Reauthentication.objects.good(user, about).exists():
             return NotSignedInAgain(
                 "Sign in again at your single sign-on provider first, for exactly this. Nothing was signed,"
                 " and no code was used up."
             )
-        if proof.passkey:
-            error = passkeys.check(user, guard, proof.passkey, Purpose.SIGNATURE, about, used)
+        if credentials.passkey:
+            error = passkeys.check(user, guard, credentials.passkey, Purpose.SIGNATURE, about, used)
         else:
-            error = attempts.check_code(user, guard, proof.code)
+            error = attempts.check_code(user, guard, credentials.code)
         if error is None and elsewhere:
             Reauthentication.objects.use(user, about)
         return error
 
-    attempts.attempt_untold(user, check)
+    attempts.attempt_without_alert(user, check)
     factor = used[0] if used else user.factor
     assert factor is not None  # noqa: S101 (a code was accepted just now)
     first = "single sign-on" if elsewhere else "password"
     second = "passkey" if used else "one-time code"
-    return Proven(f"{first} and {second}", factor.created_at)
+    return VerifiedCredentials(f"{first} and {second}", factor.created_at)

@@ -40,7 +40,7 @@ OFF = "Single sign-on is not set up here. Sign in with your password."
 # How far the provider's clock and ours may be apart.
 CLOCK_TOLERANCE_S = 60
 # What a provider that is down, misconfigured or broken makes the libraries raise.
-TROUBLE = (RequestException, OAuth2Error, PyJWTError, KeyError, ValueError)
+PROVIDER_ERRORS = (RequestException, OAuth2Error, PyJWTError, KeyError, ValueError)
 
 
 class Adapter(DefaultSocialAccountAdapter):
@@ -78,7 +78,7 @@ class Adapter(DefaultSocialAccountAdapter):
                 raise ImmediateHttpResponse(HttpResponseSeeOther(sociallogin.state["next"]))
             _let_in(sociallogin, identity)
         except DeployctlError as error:
-            _note_refusal(request, sociallogin, error)
+            _audit_denial(request, sociallogin, error)
             raise ImmediateHttpResponse(errors.answer(request, error)) from error
 
     def on_authentication_error(
@@ -149,14 +149,14 @@ def leave_for_provider(
             "HttpResponseBase",
             provider.redirect(request, process, following or None, data, auth_params=parameters),
         )
-    except TROUBLE as error:
+    except PROVIDER_ERRORS as error:
         logger.warning("single sign-on cannot begin: %r", error)
         raise Refusal(unreachable()) from error
 
 
 def reauthentication_for(user: User, about: str) -> dict[str, Any] | None:
     """What a page of signing shows of it: `name` and `done`; None for people with a password here."""
-    if not user.signs_in_elsewhere:
+    if not user.uses_single_sign_on:
         return None
     return {"name": settings.OIDC_NAME, "done": Reauthentication.objects.good(user, about).first()}
 
@@ -212,7 +212,7 @@ def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity
     audit.append(Action.PERSON_REAUTHENTICATED, by=user, subject=user, data=data)
 
 
-def _note_refusal(request: HttpRequest, login: SocialLogin, error: DeployctlError) -> None:
+def _audit_denial(request: HttpRequest, login: SocialLogin, error: DeployctlError) -> None:
     address = request.META.get("REMOTE_ADDR", "unknown address")
     person = login.user if login.is_existing else None
     with transaction.atomic():

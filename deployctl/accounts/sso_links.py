@@ -44,7 +44,7 @@ def link(login: SocialLogin, identity: Identity) -> None:
         subject=person,
         data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid},
     )
-    security_emails.on_commit(entry)
+    security_emails.send_on_commit(entry)
 
 
 def require_issuer_of(login: SocialLogin) -> None:
@@ -97,4 +97,4 @@ def forget(person: User, *, by: Actor) -> None:
     if not forgotten:
         raise Refusal(f"{person.name} is not linked to single sign-on. Nothing was changed.")
     person.sign_ins.end_all("link to single sign-on forgotten")
-    security_emails.on_commit(audit.append(Action.PERSON_UNLINKED, by=by, subject=person))
+    security_emails.send_on_commit(audit.append(Action.PERSON_UNLINKED, by=by, subject=person))

@@ -8,7 +8,7 @@ from deployctl.accounts import security_emails
 from deployctl.audit.models import Entry
 
 
-@shared_task(name="deployctl.accounts.tasks.tell")
-def tell(sequence: int) -> None:
+@shared_task(name="deployctl.accounts.tasks.send_security_emails")
+def send_security_emails(sequence: int) -> None:
     """Send the e-mails about an audit entry."""
     security_emails.send(Entry.objects.get(pk=sequence))

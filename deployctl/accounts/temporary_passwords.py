@@ -30,42 +30,42 @@ REPLACE_IT = (
     " that brings you back afterwards."
 )
 # Why, in the audit log.
-REFUSED = "handed over too long ago"
-KEPT = "This is the password that you were handed. Choose another."
-PROVES_NOTHING = (
+EXPIRED = "handed over too long ago"
+MUST_DIFFER = "This is the password that you were handed. Choose another."
+CANNOT_SIGN = (
     "Choose a password of your own first, under My account, Change password: somebody else has seen the one"
     " that you were handed. Nothing was changed, and the code was not used up."
 )
-TOO_OLD = (
+EXPIRED_MESSAGE = (
     "This password was handed to you more than {days} days ago and lets you in no more. Nothing was changed."
     " Ask an administrator, who can give you another on your page under People, or whoever runs deployctl:"
     " `deployctl user password {email}` on the server."
 )
 
 
-def make() -> str:
+def generate() -> str:
     """A random password, to be shown once."""
     return secrets.token_urlsafe(_BYTES)
 
 
-def good_until(*, handed_over: bool) -> dt.datetime | None:
+def valid_until(*, is_temporary: bool) -> dt.datetime | None:
     """Until when a password that is set now lets in; None for one of the person's own.
 
     As long as an invitation, which is the other way to begin.
     """
-    return timezone.now() + dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT) if handed_over else None
+    return timezone.now() + dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT) if is_temporary else None
 
 
-def too_old(person: User) -> str:
+def expiry_message(person: User) -> str:
     """Why a person's password lets them in no more, as a sentence; "" while it does."""
     until = person.first_password_until
     if until is None or timezone.now() <= until:
         return ""
     days = dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT).days
-    return TOO_OLD.format(days=days, email=person.email)
+    return EXPIRED_MESSAGE.format(days=days, email=person.email)
 
 
-def may_be_renewed(person: User) -> bool:
+def can_be_replaced(person: User) -> bool:
     """Whether an administrator may give the person another: only who never had another way in.
 
     Whoever has chosen a password before, or came by single sign-on, has an account that others must not take
@@ -79,23 +79,23 @@ def may_be_renewed(person: User) -> bool:
 
 
 @transaction.atomic
-def renew(person: User, *, by: Actor) -> str:
+def replace(person: User, *, by: Actor) -> str:
     """Give a person who has not replaced the password that was handed over another such password.
 
     Returns:
         the new one, to show this once.
 
     Raises:
-        Refusal: it is not for an administrator to give (`may_be_renewed`).
+        Refusal: it is not for an administrator to give (`can_be_replaced`).
     """
     # The person may be choosing their own just now.
     current: User = type(person).objects.select_for_update(no_key=True).get(pk=person.pk)
-    if not may_be_renewed(current):
+    if not can_be_replaced(current):
         raise Refusal(
             f"{person.name} is disabled, or has had a password of their own or single sign-on: nobody gives"
             " them a password here. Nothing was changed. Whoever runs deployctl can, on the server:"
             f" deployctl user password {person.email}"
         )
-    password = make()
-    current.change_password(password, by=by, handed_over=True)
+    password = generate()
+    current.change_password(password, by=by, is_temporary=True)
     return password

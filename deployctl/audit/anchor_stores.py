@@ -25,7 +25,7 @@ LARGEST_HEAD = 10_000  # bytes; ours have some 400
 MOST_READ = 50
 
 
-class Place(Protocol):
+class AnchorStore(Protocol):
     """What is needed of a store (`deployctl.storage.stores.Store`)."""
 
     name: str
@@ -41,7 +41,7 @@ class Place(Protocol):
         """Every key that begins so, with its size in bytes."""
 
 
-def places() -> list[Place]:
+def configured() -> list[AnchorStore]:
     """The configured places.
 
     Raises:
@@ -51,7 +51,7 @@ def places() -> list[Place]:
 
 
 @dataclass
-class Kept:
+class AnchoredHeads:
     """What was found in the places.
 
     Attributes:
@@ -71,7 +71,7 @@ def export(head: SignedHead) -> SignedHead:
     """
     if head.exported_at is not None:
         return head
-    targets = places()
+    targets = configured()
     if not targets:
         raise DeployctlError(
             "The head was signed and is in the database only: DEPLOYCTL_HEADS names no other place for it."
@@ -87,11 +87,11 @@ def export(head: SignedHead) -> SignedHead:
     return head
 
 
-def kept() -> Kept:
+def read_heads() -> AnchoredHeads:
     """Read heads back from every place; what is wrong with a place is told and stops nothing."""
-    found = Kept()
+    found = AnchoredHeads()
     try:
-        targets = places()
+        targets = configured()
     except DeployctlError as error:
         found.problems.append(error.sentence)
         return found
@@ -115,7 +115,7 @@ def _worth_reading(names: list[str]) -> list[str]:
     return older[::step][:MOST_READ] + newest
 
 
-def _take(found: Kept, place: Place, key: str) -> None:
+def _take(found: AnchoredHeads, place: AnchorStore, key: str) -> None:
     content = b"".join(place.read(key))
     statement: Any = None
     if len(content) <= LARGEST_HEAD:
@@ -125,7 +125,7 @@ def _take(found: Kept, place: Place, key: str) -> None:
             statement = None
     if not isinstance(statement, dict) or statement.get("schema") != SCHEMA:
         found.problems.append(f"{key} in {place.address} is no signed head.")
-    elif not signed_statements.is_genuine(statement):
+    elif not signed_statements.has_valid_signature(statement):
         found.problems.append(f"{key} in {place.address} was changed: its signature does not fit.")
     elif statement["public_key"] not in signing_keys.trusted_keys():
         found.problems.append(

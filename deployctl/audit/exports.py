@@ -13,7 +13,7 @@ from django.utils import timezone
 from deployctl.audit import append, signed_statements, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name
-from deployctl.audit.canonical import sealed
+from deployctl.audit.canonical import exported
 from deployctl.audit.models.entry import Entry, EntryQuerySet
 
 SCHEMA = "deployctl.audit-export/1"
@@ -31,7 +31,7 @@ def export(found: EntryQuerySet, *, by: Actor, filters: Mapping[str, Any]) -> It
         filters: what was asked for, as the last line and the audit say it.
 
     Raises:
-        NoSigningKey: there is no key; nothing was exported.
+        SigningKeyMissing: there is no key; nothing was exported.
     """
     key = signing_keys.signing_key()
     newest = Entry.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
@@ -43,7 +43,7 @@ def export(found: EntryQuerySet, *, by: Actor, filters: Mapping[str, Any]) -> It
 def _lines(found: EntryQuerySet, key: Any, by: str, filters: Mapping[str, Any]) -> Iterator[bytes]:
     digest, count = hashlib.sha256(), 0
     for entry in in_order(found):
-        line = rfc8785.dumps(sealed(entry)) + b"\n"
+        line = rfc8785.dumps(exported(entry)) + b"\n"
         digest.update(line)
         count += 1
         yield line
@@ -55,7 +55,7 @@ def _lines(found: EntryQuerySet, key: Any, by: str, filters: Mapping[str, Any]) 
         "exported_at": timezone.now().isoformat(timespec="microseconds"),
         "exported_by": by,
     }
-    yield rfc8785.dumps(signed_statements.sealed(closing, key)) + b"\n"
+    yield rfc8785.dumps(signed_statements.sign(closing, key)) + b"\n"
 
 
 def in_order(found: EntryQuerySet) -> Iterator[Entry]:

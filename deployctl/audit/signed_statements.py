@@ -88,13 +88,13 @@ def fingerprint(public_key: str) -> str:
     return hashlib.sha256(bytes.fromhex(public_key)).hexdigest()
 
 
-def sealed(statement: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
+def sign(statement: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
     """The statement with the public key and the signature."""
     said = {**statement, "public_key": public_of(key)}
     return {**said, "signature": key.sign(rfc8785.dumps(said)).hex()}
 
 
-def is_genuine(statement: Mapping[str, Any]) -> bool:
+def has_valid_signature(statement: Mapping[str, Any]) -> bool:
     """Whether a sealed statement is what the holder of its own public key signed.
 
     That the key is the right one is another question: compare `public_key` with one that is trusted.

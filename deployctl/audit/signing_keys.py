@@ -13,7 +13,7 @@ from deployctl.errors import DeployctlError
 FILE = "signing-key.pem"
 
 
-class NoSigningKey(DeployctlError):
+class SigningKeyMissing(DeployctlError):
     """There is no key to sign with, or none that can be used."""
 
 
@@ -21,27 +21,27 @@ def signing_key() -> Ed25519PrivateKey:
     """The private key: `DEPLOYCTL_SIGNING_KEY` (or the file of `…_FILE`), else `DATA/signing-key.pem`.
 
     Raises:
-        NoSigningKey: with what to do.
+        SigningKeyMissing: with what to do.
     """
     path = Path(settings.DEPLOYCTL_DATA) / FILE
     try:
         pem = settings.DEPLOYCTL_SIGNING_KEY or path.read_text(encoding="ascii")
         return signed_statements.read_private(pem)
     except FileNotFoundError:
-        raise NoSigningKey(
+        raise SigningKeyMissing(
             f"There is no signing key, so nothing was signed. `deployctl up` makes {path}; with services of "
             "your own, make one with `openssl genpkey -algorithm ed25519` and name it in "
             "DEPLOYCTL_SIGNING_KEY_FILE."
         ) from None
     except (OSError, UnicodeDecodeError, signed_statements.UnusableKey) as error:
-        raise NoSigningKey(f"The signing key cannot be used, so nothing was signed: {error}.") from error
+        raise SigningKeyMissing(f"The signing key cannot be used, so nothing was signed: {error}.") from error
 
 
 def public_key() -> str:
     """The public key of `signing_key`, in hexadecimal; "" where there is none."""
     try:
         return signed_statements.public_of(signing_key())
-    except NoSigningKey:
+    except SigningKeyMissing:
         return ""
 
 

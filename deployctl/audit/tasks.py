@@ -15,7 +15,7 @@ SCHEDULE = Machine("schedule")
 def sign_head() -> None:
     """Sign the head and write it to the places outside the database, where there are any."""
     head = SignedHead.objects.sign()
-    if anchor_stores.places():
+    if anchor_stores.configured():
         anchor_stores.export(head)
 
 

@@ -19,7 +19,7 @@ from deployctl.embedded.installation import Installation
 from deployctl.embedded.manager import ProcessManager
 from deployctl.embedded.ports import LOOPBACK, is_free
 from deployctl.embedded.programs import Program
-from deployctl.embedded.supervision import Watch, tail
+from deployctl.embedded.supervision import Supervisor, tail
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 READY_WITHIN_S = 90.0
@@ -34,7 +34,7 @@ OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEPLOYCTL_FIELD_KEY", "DEPLO
 
 
 @dataclass(frozen=True)
-class Choices:
+class UpOptions:
     """What was asked for on the command line."""
 
     port: int
@@ -43,7 +43,7 @@ class Choices:
     administrator: str
 
 
-class Running:
+class Services:
     """One `deployctl up`.
 
     Args:
@@ -52,12 +52,12 @@ class Running:
         say: called with text for the terminal.
     """
 
-    def __init__(self, data: Path, choices: Choices, *, say: Callable[[str], None]) -> None:
+    def __init__(self, data: Path, choices: UpOptions, *, say: Callable[[str], None]) -> None:
         self._choices = choices
         self._say = say
         self._installation = Installation(data, say=say)
         self._manager: ProcessManager | None = None
-        self._watch: Watch | None = None
+        self._watch: Supervisor | None = None
 
     @property
     def url(self) -> str:
@@ -74,7 +74,7 @@ class Running:
         self._refuse_what_cannot_work()
         here.prepare_servers()
         self._manager = ProcessManager(self._programs(), run_folder=here.run, logs=here.logs)
-        self._watch = Watch(self._manager, logs=here.logs, say=self._say)
+        self._watch = Supervisor(self._manager, logs=here.logs, say=self._say)
         self._say(f"Starting in {here.folder} …")
         self._manager.open(self._environment())
 
@@ -91,10 +91,10 @@ class Running:
             self._say(words)  # also when that failed: a first password is told no second time
 
     def keep(self) -> None:
-        """Watch over everything, for ever.
+        """Supervisor over everything, for ever.
 
         Raises:
-            GivenUp: when a program cannot be kept running.
+            RestartLimitReached: when a program cannot be kept running.
         """
         while True:
             self._look()

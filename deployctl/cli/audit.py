@@ -9,7 +9,7 @@ import click
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_json, print_rows
 from deployctl.errors import InvalidInput
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 HASH_LENGTH = 64
 
@@ -48,12 +48,13 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
         )
     elif found.ok:
         click.echo(
-            f"The chain is intact: {how_many(found.checked, 'entry')}, head {found.checked}:{found.head_hash}"
+            f"The chain is intact: {pluralize(found.checked, 'entry')}, "
+            f"head {found.checked}:{found.head_hash}"
         )
-        click.echo(f"Compared with {how_many(found.heads, 'signed head')} kept elsewhere.")
+        click.echo(f"Compared with {pluralize(found.heads, 'signed head')} kept elsewhere.")
     else:
         click.echo(
-            f"The chain is broken. {found.reason} Intact before it: {how_many(found.checked, 'entry')}.",
+            f"The chain is broken. {found.reason} Intact before it: {pluralize(found.checked, 'entry')}.",
             err=True,
         )
     if not as_json:
@@ -138,9 +139,11 @@ def privileges(*, as_json: bool) -> None:
     _django.setup()
     from deployctl.audit import privileges as asked
 
-    found = asked.could_alter()
+    found = asked.audit_log_privileges()
     if as_json:
-        print_json({"role": found.role, "could_alter": bool(found.reasons), "reasons": found.reasons})
+        print_json(
+            {"role": found.role, "audit_log_privileges": bool(found.reasons), "reasons": found.reasons}
+        )
     elif found.reasons:
         click.echo(f"The role {found.role} could alter the audit log:", err=True)
         for reason in found.reasons:

@@ -36,7 +36,7 @@ def list_(*, name: str | None, as_json: bool) -> None:
 
     found = Backup.objects.all().for_display()
     if name is not None:
-        found = found.filter(target=Target.objects.called(name))
+        found = found.filter(target=Target.objects.by_name(name))
     print_rows(
         [_facts(one) for one in found],
         columns={
@@ -62,7 +62,7 @@ def copies(*, name: str | None, as_json: bool) -> None:
 
     found = Copy.objects.select_related("backup__target")
     if name is not None:
-        found = found.filter(backup__target=Target.objects.called(name))
+        found = found.filter(backup__target=Target.objects.by_name(name))
     print_rows(
         [
             {
@@ -110,7 +110,7 @@ def download(*, name: str, place: Path, as_json: bool) -> None:
     found = Backup.objects.filter(name=name).select_related("target").first()
     if found is None:
         raise InvalidInput(f"There is no backup {name}. `deployctl backup list` lists those there are.")
-    archive = found.hand_out(by=_django.command_line_actor())
+    archive = found.download(by=_django.command_line_actor())
     path = _write_archive(archive, place)
     print_facts({"file": str(path), "size_bytes": archive.size}, as_json=as_json)
 
@@ -128,11 +128,11 @@ def upload(*, file: Path, name: str, as_json: bool) -> None:
     from deployctl.runs import uploads
     from deployctl.runs.models import Target
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     with uploads.of(target).receive(announced=file.stat().st_size) as incoming:
         _read_file(file, incoming.write)
         number = incoming.finish()
-        run = uploads.take_in(target, number, file_name=file.name, by=_django.command_line_actor())
+        run = uploads.request_import(target, number, file_name=file.name, by=_django.command_line_actor())
         incoming.keep()
     print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
 
@@ -146,13 +146,13 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
     _django.setup()
     from deployctl.runs.models import Retention, Run, Target
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     if dry_run:
         print_rows(
             [
                 {
                     "name": verdict.backup.name,
-                    "verdict": "goes" if verdict.goes else "stays",
+                    "verdict": "goes" if verdict.is_deleted else "stays",
                     "why": verdict.why,
                     "trust": verdict.backup.trust,
                     "snapshot_at": verdict.backup.snapshot_at,
@@ -181,7 +181,7 @@ def retention(*, name: str, as_json: bool, **given: int | None) -> None:
     _django.setup()
     from deployctl.runs.models import Retention, Target
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     changes = {field: value for field, value in given.items() if value is not None}
     if changes:
         policy = dataclasses.replace(Retention.policy_of(target), **changes)
@@ -229,7 +229,7 @@ def _write_archive(archive: Archive, place: Path) -> Path:
     partial = path.with_name(path.name + ".partial")
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            for piece in archive.pieces():
+            for piece in archive.chunks():
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())

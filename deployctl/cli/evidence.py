@@ -113,7 +113,7 @@ def _period(name: str, since: datetime, until: datetime, folder: Path) -> Path:
     from deployctl.runs.models import Target
     from signoff.evidence import period
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     path = folder / period.file_name(target, since.date(), until.date())
     with (
         period.archive(target, since.date(), until.date(), _django.command_line_actor()) as made,

@@ -107,14 +107,14 @@ def _first_administrator(email: str) -> list[str]:
 
     if User.objects.exists():
         return ["Sign in with your account. Lost it? `deployctl user --help` shows how to add one."]
-    password = temporary_passwords.make()
+    password = temporary_passwords.generate()
     User.objects.create_person(
         email=email,
         name="Administrator",
         password=password,
         permissions=[Permission.ADMINISTRATOR],
         by=Machine("command line: deployctl up"),
-        handed_over=True,
+        is_temporary=True,
     )
     return [
         "Sign in as the first administrator; the password is shown this once and stored nowhere:",

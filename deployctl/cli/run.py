@@ -104,11 +104,11 @@ def _request(operation: type[Operation], target: str, params: dict[str, Any], *,
     from deployctl.runs.models import Run, Target
 
     try:
-        found = Target.objects.called(target)
-        asked = preconditions.question(found, operation)
+        found = Target.objects.by_name(target)
+        asked = preconditions.confirmation(found, operation)
         # Where two people consent in the browser, the question is put to them, and the name is exact.
         exact = asked is not None and asked.needs_second_person
-        meant = yes or asked is None or exact or _is_meant(asked.says)
+        meant = yes or asked is None or exact or _is_meant(asked.text)
         return Run.request(
             target=found,
             kind=operation.kind,
@@ -185,7 +185,7 @@ def _whom_it_waits_for(run: Run) -> str:
     """In words; two, for nobody can tell who sits at a command line."""
     return (
         f"Run {run.pk} waits for a second person, for {run.target} is production: {run.consents_missing} "
-        f"operators have to consent on its page, /runs/{run.pk}/, by {run.waits_until:%H:%M %Z}."
+        f"operators have to consent on its page, /runs/{run.pk}/, by {run.consent_deadline:%H:%M %Z}."
     )
 
 

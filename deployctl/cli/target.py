@@ -81,7 +81,10 @@ def show(*, name: str, as_json: bool) -> None:
     from deployctl.runs.models import PhysicalEngine
 
     facts: dict[str, Any] = _facts(found)
-    people = [{"name": held.user.name, "email": held.user.email, "role": held.role} for held in found.people]
+    people = [
+        {"name": held.user.name, "email": held.user.email, "role": held.role}
+        for held in found.role_assignments
+    ]
     secrets = {secret.name: secret.reference for secret in found.secrets.all()}
     engine = PhysicalEngine.objects.filter(target=found).first()
     newest_run, newest_backup = found.runs.first(), found.backups.first()
@@ -151,7 +154,7 @@ def secret(*, name: str, secret: str, reference: str | None, stored: bool) -> No
         value = sys.stdin.read()
         reference = StoredSecret.store(found, secret, value, by=_django.command_line_actor()).reference
     else:
-        found.refer(secret, reference, by=_django.command_line_actor())
+        found.set_secret_reference(secret, reference, by=_django.command_line_actor())
     click.echo(f"{found} finds {secret} at {reference}.")
 
 
@@ -171,7 +174,7 @@ def physical(*, name: str, stanza: str | None, configuration: str, scratch: str,
     from deployctl.runs.models import PhysicalEngine
 
     if stanza is None:
-        PhysicalEngine.forget(found, by=_django.command_line_actor())
+        PhysicalEngine.remove(found, by=_django.command_line_actor())
         click.echo(f"{found} has no physical engine.")
         return
     PhysicalEngine.set(
@@ -198,7 +201,7 @@ def _found(name: str) -> Target:
     _django.setup()
     from deployctl.runs.models import Target
 
-    return Target.objects.called(name)
+    return Target.objects.by_name(name)
 
 
 def _facts(target: Target) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, remar
 from checklists.markdown.plain import as_dict
 from deployctl.cli import _django, _output
 from deployctl.errors import DeployctlError
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 if TYPE_CHECKING:
     from checklists.models import TemplateVersion
@@ -190,7 +190,7 @@ def _print_findings(findings: list[dict[str, Any]], files: int) -> None:
 
 def _print_outline(parsed: ParsedTemplate) -> None:
     items = list(parsed.walk_items())
-    told = f"{how_many(len(items), 'item')}, {how_many(len(parsed.slots), 'signature line')}"
+    told = f"{pluralize(len(items), 'item')}, {pluralize(len(parsed.slots), 'signature line')}"
     parents = sum(1 for item in items if item.children)
     follow = f"; items with sub-items, which they follow: {parents}" if parents else ""
     click.echo(f"{parsed.title}: {told}{follow}")
@@ -199,6 +199,6 @@ def _print_outline(parsed: ParsedTemplate) -> None:
         for section in phase.sections:
             title = section.title or "(directly below the heading)"
             stage = "" if section.stage == phase.stage else f", {section.stage}"
-            counts = [how_many(sum(1 for _ in section.walk_items()), "item")]
-            counts += [how_many(len(section.slots), "signature line")] if section.slots else []
+            counts = [pluralize(sum(1 for _ in section.walk_items()), "item")]
+            counts += [pluralize(len(section.slots), "signature line")] if section.slots else []
             click.echo(f"  {title}: {', '.join(counts)}{stage}")

@@ -56,7 +56,7 @@ def add(
     from deployctl.accounts.models import User
     from deployctl.accounts.roles import Permission
 
-    password = _read_password() if password_stdin else temporary_passwords.make()
+    password = _read_password() if password_stdin else temporary_passwords.generate()
     person = User.objects.create_person(
         email,
         name,
@@ -65,7 +65,7 @@ def add(
         phone=phone,
         timezone=timezone,
         by=_django.command_line_actor(),
-        handed_over=True,
+        is_temporary=True,
     )
     facts: dict[str, object] = {
         "email": person.email,
@@ -98,7 +98,7 @@ def list_(*, as_json: bool) -> None:
             "active": person.is_active,
             "last_sign_in": person.last_login if as_json else _minute(person.last_login),
         }
-        for person in User.objects.prefetch_related("grants").with_enrolment()
+        for person in User.objects.prefetch_related("grants").with_enrollment()
     ]
     columns = {
         "email": "e-mail",
@@ -144,12 +144,12 @@ def password(email: str, *, password_stdin: bool) -> None:
     from deployctl.accounts import temporary_passwords
 
     person = _find(email)
-    new = _read_password() if password_stdin else temporary_passwords.make()
+    new = _read_password() if password_stdin else temporary_passwords.generate()
     try:
         validate_password(new, person)
     except ValidationError as error:
         raise InvalidInput(" ".join(error.messages)) from None
-    person.change_password(new, by=_django.command_line_actor(), handed_over=True)
+    person.change_password(new, by=_django.command_line_actor(), is_temporary=True)
     click.echo(
         f"{person.name} ({person.email}) has another password and is signed out everywhere."
         f" It is good until {_minute(person.first_password_until)}, and they replace it when they sign in."

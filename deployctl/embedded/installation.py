@@ -11,7 +11,7 @@ from pathlib import Path
 from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.os_account import choose_account
 from deployctl.embedded.postgres import PostgresServer
-from deployctl.embedded.private_files import FolderLock, remembered_password, write_private
+from deployctl.embedded.private_files import FolderLock, stored_password, write_private
 from deployctl.embedded.redis import RedisServer
 
 DATABASE = ROLE = "deployctl"
@@ -118,4 +118,4 @@ class Installation:
 
     @property
     def _database_password(self) -> str:
-        return remembered_password(self.postgres.folder / "application-password")
+        return stored_password(self.postgres.folder / "application-password")

@@ -135,7 +135,7 @@ class ProcessManager:
             try:
                 process.wait(patience)
             except subprocess.TimeoutExpired:
-                process.kill()  # the programs notice, being tethered
+                process.kill()  # the programs notice, because they end with their parent
                 process.wait()
         if self._temporary is not None:
             self._temporary.cleanup()

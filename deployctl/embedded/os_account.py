@@ -100,7 +100,7 @@ def server_environment() -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "LC_MESSAGES": "C", "HOME": "/"}
 
 
-def shared_place(folder: Path) -> Path:
+def shared_folder_for(folder: Path) -> Path:
     """Return the name, in SHARED_FOLDER, that stands for ``folder``: readable, and one per path."""
     absolute = folder.resolve()
     readable = re.sub(r"[^A-Za-z0-9]+", "-", "/".join(absolute.parts[-3:])).strip("-") or "data"

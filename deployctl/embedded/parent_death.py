@@ -1,6 +1,6 @@
 """Start a program that ends when its parent does, optionally under another account.
 
-Run as a script (``python -I -S tether.py SIGNAL USER NAME=VALUE… -- PROGRAM ARGUMENT…``), it is
+Run as a script (``python -I -S parent_death.py SIGNAL USER NAME=VALUE… -- PROGRAM ARGUMENT…``), it is
 replaced by the program. Linux then sends SIGNAL to the program when the parent ends, kill -9 included
 (prctl(2), PR_SET_PDEATHSIG). On systems without it, the next start ends the programs that were left over.
 

@@ -30,7 +30,7 @@ def is_free(port: int, *, host: str = LOOPBACK) -> bool:
     return True
 
 
-def remembered_port(path: Path, *, wanted: int | None, what: str) -> int:
+def stored_port(path: Path, *, wanted: int | None, what: str) -> int:
     """Return the port for ``what``: the wanted one, else the one kept in ``path`` while free, else a new one.
 
     Raises:

@@ -30,7 +30,7 @@ def write_private(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def remembered_password(path: Path) -> str:
+def stored_password(path: Path) -> str:
     """Return the password kept in ``path``; the first call makes one up (letters and digits, 192 bits)."""
     with suppress(FileNotFoundError):
         return path.read_text(encoding="utf-8").strip()

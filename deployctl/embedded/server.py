@@ -45,7 +45,7 @@ class Server(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return the argument list that runs the server in the foreground, tethered to its parent."""
+        """Return the argument list that runs the server in the foreground, which ends with its parent."""
 
     @abstractmethod
     def is_ready(self) -> bool:

@@ -20,11 +20,11 @@ MOST_ENDS = 5
 WITHIN_S = 120.0
 
 
-class GivenUp(EmbeddedError):
+class RestartLimitReached(EmbeddedError):
     """A program could not be kept running."""
 
 
-class Watch:
+class Supervisor:
     """Compares what runs with what ran at the last look.
 
     Args:
@@ -45,10 +45,10 @@ class Watch:
         """Report every program that ended since the last look.
 
         Raises:
-            GivenUp: when the process manager is gone, or a program keeps ending.
+            RestartLimitReached: when the process manager is gone, or a program keeps ending.
         """
         if not self._manager.is_running:
-            raise GivenUp(
+            raise RestartLimitReached(
                 "The process manager ended unexpectedly, and its programs with it. "
                 f"{self._where('supervisord')}"
             )
@@ -58,7 +58,7 @@ class Watch:
             before = self._seen.get(status.name, 0)
             self._seen[status.name] = status.pid
             if status.state is State.FATAL:
-                raise GivenUp(self._hopeless(status))
+                raise RestartLimitReached(self._hopeless(status))
             if before and before != status.pid:
                 self._report(status)
 
@@ -66,7 +66,7 @@ class Watch:
         now = time.monotonic()
         ends = self._ends[status.name]
         if len(ends) == MOST_ENDS and now - ends[0] < WITHIN_S:
-            raise GivenUp(self._hopeless(status))
+            raise RestartLimitReached(self._hopeless(status))
         ends.append(now)
         self._say(
             f"{status.name} ended unexpectedly{self._how(status.name)} and is started again. "

@@ -11,13 +11,13 @@ import psycopg
 from psycopg import errors, sql
 
 from deployctl.operations.framework.base import Job, OperationFailed
-from deployctl.operations.framework.postgres_errors import message_of, told
+from deployctl.operations.framework.postgres_errors import failure_on_error, message_of
 from deployctl.operations.migrations.lock_observers import LockWatch
 from deployctl.postgres.connection import cancel_until_done
-from deployctl.postgres.privileges import quoted
+from deployctl.postgres.privileges import quote_name
 from deployctl.postgres.queries import maintenance
-from deployctl.postgres.queries.maintenance import Maintained, MaintenanceProgress, Work
-from deployctl.text import how_many
+from deployctl.postgres.queries.maintenance import MaintainableTable, MaintenanceProgress, Work
+from deployctl.text import pluralize
 
 # A locked table is skipped after this many seconds and named. While we wait, the application's later lock
 # requests queue behind ours.
@@ -32,28 +32,28 @@ Look = Callable[[psycopg.Connection, str], MaintenanceProgress | None]
 
 
 @dataclass
-class Upkeep:
+class MaintenanceResult:
     """The tables that were processed, and those that were skipped with the reason as a sentence."""
 
-    done: list[Maintained] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
+    done: list[MaintainableTable] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
 
-    def refuse_gaps(self, verb: str) -> None:
+    def fail_if_skipped(self, verb: str) -> None:
         """Fail at the end if a table was skipped.
 
         Raises:
             OperationFailed: naming every skipped table.
         """
-        if self.left_out:
-            tables = how_many(len(self.left_out) + len(self.done), "table")
+        if self.skipped:
+            tables = pluralize(len(self.skipped) + len(self.done), "table")
             raise OperationFailed(
-                f"Not {verb}: {len(self.left_out)} of {tables}. "
-                + " ".join(self.left_out.values())
+                f"Not {verb}: {len(self.skipped)} of {tables}. "
+                + " ".join(self.skipped.values())
                 + " The others are done; no data was changed."
             )
 
 
-def chosen(job: Job, work: Work, name: str) -> list[Maintained]:
+def select_tables(job: Job, work: Work, name: str) -> list[MaintainableTable]:
     """Return the tables to process.
 
     Args:
@@ -63,10 +63,10 @@ def chosen(job: Job, work: Work, name: str) -> list[Maintained]:
         OperationFailed: the table does not exist.
     """
     with (
-        told(job, "Nothing was done. The tables could not be listed"),
+        failure_on_error(job, "Nothing was done. The tables could not be listed"),
         job.connect(read_only=True, statement_timeout_s=30) as connection,
     ):
-        found = maintenance.maintained(connection, work)
+        found = maintenance.maintainable_tables(connection, work)
     if not name:
         return found
     matching = [table for table in found if name in {table.name, table.key}]
@@ -84,9 +84,9 @@ def chosen(job: Job, work: Work, name: str) -> list[Maintained]:
     )
 
 
-def work_through(
-    job: Job, tables: Sequence[Maintained], *, work: Work, statement: Statement, look: Look
-) -> Upkeep:
+def process_tables(
+    job: Job, tables: Sequence[MaintainableTable], *, work: Work, statement: Statement, look: Look
+) -> MaintenanceResult:
     """Run a statement on every table, one step each; a table that cannot be processed is skipped and named.
 
     Args:
@@ -97,36 +97,36 @@ def work_through(
         OperationFailed: the connection was lost.
         Cancelled: the current table is as before; finished tables stay finished.
     """
-    upkeep = Upkeep()
+    result = MaintenanceResult()
     with (
         LockWatch(job) as watch,
         job.connect(lock_timeout_s=LOCK_TIMEOUT_S) as session,
         job.connect(read_only=True, statement_timeout_s=LOOK_TIMEOUT_S) as observer,
     ):
-        turn = _Turn(job, work, statement, look, session, observer)
+        worker = _TableWorker(job, work, statement, look, session, observer)
         for number, table in enumerate(tables, start=1):
             try:
                 with job.step(f"{work.capitalize()} {table.key}"):
-                    turn.take(table, f"{number} of {len(tables)}")
-                upkeep.done.append(table)
+                    worker.process(table, f"{number} of {len(tables)}")
+                result.done.append(table)
             except psycopg.Error as error:
                 job.raise_if_cancelled()
                 if session.closed or session.broken:
                     raise OperationFailed(
                         f"The connection was lost at {table.key} ({message_of(error)}). "
-                        f"Done before: {how_many(len(upkeep.done), 'table')}; no data was changed. Run it "
+                        f"Done before: {pluralize(len(result.done), 'table')}; no data was changed. Run it "
                         "again."
                     ) from error
-                upkeep.left_out[table.key] = _reason(table, error, watch)
+                result.skipped[table.key] = _reason(table, error, watch)
             except OperationFailed as failure:
-                upkeep.left_out[table.key] = failure.sentence
-            if table.key in upkeep.left_out:
-                job.log(upkeep.left_out[table.key], level="error")
-    return upkeep
+                result.skipped[table.key] = failure.sentence
+            if table.key in result.skipped:
+                job.log(result.skipped[table.key], level="error")
+    return result
 
 
 @dataclass(frozen=True)
-class _Turn:
+class _TableWorker:
     """The processing of one table after another."""
 
     job: Job
@@ -136,7 +136,7 @@ class _Turn:
     session: psycopg.Connection
     observer: psycopg.Connection
 
-    def take(self, table: Maintained, place: str) -> None:
+    def process(self, table: MaintainableTable, place: str) -> None:
         """Check the privilege, process the table, and check that the server did it.
 
         Args:
@@ -170,21 +170,21 @@ class _Turn:
                 phase = f"{place}: {seen.relation}, {seen.phase}"
                 self.job.advance(seen.blocks_done, seen.blocks_total or None, unit="blocks", phase=phase)
 
-    def _refuse_without_right(self, table: Maintained) -> None:
+    def _refuse_without_right(self, table: MaintainableTable) -> None:
         """Refuse beforehand, because the server only warns."""
         if table.permitted:
             return
         role = self.session.info.user
         if self.session.info.server_version >= maintenance.MAINTAIN_FROM_VERSION:
-            grant = f"GRANT MAINTAIN ON {quoted(table.schema, table.name)} TO {quoted(role)}"
+            grant = f"GRANT MAINTAIN ON {quote_name(table.schema, table.name)} TO {quote_name(role)}"
         else:
-            grant = f"GRANT {quoted(table.owner)} TO {quoted(role)}"
+            grant = f"GRANT {quote_name(table.owner)} TO {quote_name(role)}"
         raise OperationFailed(
             f"{table.key} belongs to {table.owner}, and {role} may not {self.work} it. "
             f"Its owner or an administrator can permit it: {grant}."
         )
 
-    def _refuse_unless_done(self, table: Maintained) -> None:
+    def _refuse_unless_done(self, table: MaintainableTable) -> None:
         """Check the server's counter: the statement succeeds even if the server skipped the table."""
         deadline = time.monotonic() + REPORTED_WITHIN_S
         while maintenance.runs_of(self.observer, table.oid, self.work) <= table.runs:
@@ -197,7 +197,7 @@ class _Turn:
             time.sleep(0.1)
 
 
-def _reason(table: Maintained, error: psycopg.Error, watch: LockWatch) -> str:
+def _reason(table: MaintainableTable, error: psycopg.Error, watch: LockWatch) -> str:
     if isinstance(error, errors.LockNotAvailable):
         return f"{table.key} waited {LOCK_TIMEOUT_S} s for a lock.{watch.held_by}"
     return f"{table.key}: {message_of(error)}."

@@ -32,7 +32,7 @@ DEFAULT_PORT = 5432
 CONNECT_TIMEOUT_S = 5
 # A server that vanished is noticed after about 30 s, whether we wait for it (keepalives) or it has not taken
 # what we sent (tcp_user_timeout, in ms), instead of the kernel's two hours and fifteen minutes.
-VANISHED: Mapping[str, int] = MappingProxyType(
+KEEPALIVES: Mapping[str, int] = MappingProxyType(
     {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 )
 
@@ -205,7 +205,7 @@ def connect(
     Raises:
         CannotConnect: with the reason told apart.
     """
-    defaults: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **VANISHED}
+    defaults: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES}
     defaults |= {key: value for key, value in spec.libpq_options.items() if key in defaults}
     try:
         connection = psycopg.connect(

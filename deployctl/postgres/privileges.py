@@ -14,11 +14,11 @@ from psycopg import sql
 
 # A name ends with the line, or where our sentences go on: with the code, or with a full stop and a space.
 NAME = r"(?P<name>[^\n]+?)(?= \(42501\)|\.? ?$|\.? ?\n|\. )"
-MOST_TOLD = 5
+MAX_REPORTED = 5
 RELATIONS = frozenset({"table", "view", "materialized view", "foreign table", "sequence", "relation"})
 
 # Kind of object → what is needed to read it, and to change it or what it holds.
-RIGHTS = {
+PRIVILEGES = {
     "table": ("SELECT", "ALL"),
     "view": ("SELECT", "ALL"),
     "materialized view": ("SELECT", "ALL"),
@@ -43,7 +43,7 @@ OF_THE_ROLE = (
     ("permission denied to create role", "the right to create roles", "ALTER ROLE {to} CREATEROLE"),
     ("is not permitted to log in", "the right to log in", "ALTER ROLE {to} LOGIN"),
 )
-DENIED = re.compile(rf"permission denied for (?P<kind>{'|'.join(RIGHTS)}) {NAME}", re.MULTILINE)
+DENIED = re.compile(rf"permission denied for (?P<kind>{'|'.join(PRIVILEGES)}) {NAME}", re.MULTILINE)
 NOT_OWNER = re.compile(
     rf"must be owner of (?P<kind>{'|'.join(RELATIONS)}|schema|database|type|function) {NAME}", re.MULTILINE
 )
@@ -56,7 +56,7 @@ NO_MEMBER = re.compile(
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingPrivilege:
     """A right that the role lacks.
 
     Args:
@@ -75,7 +75,9 @@ class Missing:
 Locate = Callable[[str], "str | None"]
 
 
-def missing(said: str, role: str, *, changes: bool, schema_of: Locate = lambda _name: None) -> list[Missing]:
+def missing_privileges(
+    said: str, role: str, *, changes: bool, schema_of: Locate = lambda _name: None
+) -> list[MissingPrivilege]:
     """What a text of PostgreSQL, or of a program that passes it on, says that the role lacks.
 
     Args:
@@ -87,55 +89,57 @@ def missing(said: str, role: str, *, changes: bool, schema_of: Locate = lambda _
     Returns:
         Each right once, in order.
     """
-    found: dict[str, Missing] = {}
+    found: dict[str, MissingPrivilege] = {}
     for one in _missing(said, role, changes=changes, schema_of=schema_of):
         found.setdefault(one.statement, one)
-    return list(found.values())[:MOST_TOLD]
+    return list(found.values())[:MAX_REPORTED]
 
 
-def mend(said: str, role: str, *, changes: bool, schema_of: Locate = lambda _name: None) -> str:
+def grant_hint(said: str, role: str, *, changes: bool, schema_of: Locate = lambda _name: None) -> str:
     """The same as sentences, "" where nothing is known to be missing."""
     return " ".join(
         f"Role {role} lacks {one.right}; an administrator or the owner gives it with: {one.statement};"
-        for one in missing(said, role, changes=changes, schema_of=schema_of)
+        for one in missing_privileges(said, role, changes=changes, schema_of=schema_of)
     )
 
 
-def quoted(*parts: str) -> str:
+def quote_name(*parts: str) -> str:
     """A name as it is written in SQL."""
     return sql.Identifier(*parts).as_string()
 
 
-def _missing(said: str, role: str, *, changes: bool, schema_of: Locate) -> Iterator[Missing]:
-    to = quoted(role)
+def _missing(said: str, role: str, *, changes: bool, schema_of: Locate) -> Iterator[MissingPrivilege]:
+    to = quote_name(role)
     for match in DENIED.finditer(said):
         yield from _object(match["kind"], match["name"], to, changes=changes, schema_of=schema_of)
     for match in NOT_OWNER.finditer(said):
         kind, name = match["kind"], match["name"]
         statement = f"ALTER {_written(kind, name, schema_of, owned=True)} OWNER TO {to}"
-        yield Missing(kind, name, f"the ownership of {kind} {name}", statement)
+        yield MissingPrivilege(kind, name, f"the ownership of {kind} {name}", statement)
     for match in NOT_EVERY_ROW.finditer(said):
         name = match["name"]
-        yield Missing("table", name, f"the right to see every row of {name}", f"ALTER ROLE {to} BYPASSRLS")
+        yield MissingPrivilege(
+            "table", name, f"the right to see every row of {name}", f"ALTER ROLE {to} BYPASSRLS"
+        )
     for phrase, right, statement in OF_THE_ROLE:
         if phrase in said:
-            yield Missing("role", "", right, statement.format(to=to))
+            yield MissingPrivilege("role", "", right, statement.format(to=to))
     for match in NO_MEMBER.finditer(said):
         name = match["name"]
-        yield Missing("role", name, f"membership of {name}", f"GRANT {quoted(name)} TO {to}")
+        yield MissingPrivilege("role", name, f"membership of {name}", f"GRANT {quote_name(name)} TO {to}")
 
 
-def _object(kind: str, name: str, to: str, *, changes: bool, schema_of: Locate) -> Iterator[Missing]:
-    if kind not in RIGHTS:
+def _object(kind: str, name: str, to: str, *, changes: bool, schema_of: Locate) -> Iterator[MissingPrivilege]:
+    if kind not in PRIVILEGES:
         return
-    reading, changing = RIGHTS[kind]
+    reading, changing = PRIVILEGES[kind]
     rights = changing if changes else reading
     if kind == "large object":
         name = re.sub(r"\D", "", name)
         where = f"LARGE OBJECT {name}"
     else:
         where = _written(kind, name, schema_of)
-    yield Missing(kind, name, f"{rights} on {kind} {name}", f"GRANT {rights} ON {where} TO {to}")
+    yield MissingPrivilege(kind, name, f"{rights} on {kind} {name}", f"GRANT {rights} ON {where} TO {to}")
 
 
 def _written(kind: str, name: str, schema_of: Locate, *, owned: bool = False) -> str:
@@ -144,4 +148,4 @@ def _written(kind: str, name: str, schema_of: Locate, *, owned: bool = False) ->
     if kind == "relation" or (kind in RELATIONS and kind != "sequence" and not owned):
         word = "TABLE"
     schema = schema_of(name) if kind in RELATIONS else None
-    return f"{word} {quoted(schema, name) if schema else quoted(name)}"
+    return f"{word} {quote_name(schema, name) if schema else quote_name(name)}"

@@ -1,6 +1,6 @@
 """Run a program on untrusted input under resource limits.
 
-Runs as a process of its own (`python -I -S limited.py MEMORY CPU FILE PROGRAM ARGUMENT…`, in bytes,
+Runs as a process of its own (`python -I -S rlimit_exec.py MEMORY CPU FILE PROGRAM ARGUMENT…`, in bytes,
 seconds and bytes), is replaced by the program, and imports nothing of this project.
 """
 

@@ -16,7 +16,7 @@ from deployctl.postgres.diagnosis import CannotConnect, Reason
 
 
 @contextlib.contextmanager
-def brief(spec: ConnectionSpec, *, within_s: float, **options: Any) -> Iterator[psycopg.Connection]:
+def short_session(spec: ConnectionSpec, *, within_s: float, **options: Any) -> Iterator[psycopg.Connection]:
     """Open a session whose connection is dropped after a time limit.
 
     A server that hangs, for example because its disk does, keeps the connection open and answers nothing:
@@ -36,7 +36,7 @@ def brief(spec: ConnectionSpec, *, within_s: float, **options: Any) -> Iterator[
     def cut_off() -> None:
         late.set()
         for session in opened:
-            hang_up(session)
+            drop_connection(session)
 
     timer = threading.Timer(within_s, cut_off)
     timer.daemon = True
@@ -56,7 +56,7 @@ def brief(spec: ConnectionSpec, *, within_s: float, **options: Any) -> Iterator[
         timer.cancel()
 
 
-def hang_up(session: psycopg.Connection) -> None:
+def drop_connection(session: psycopg.Connection) -> None:
     """Shut down the socket of a session, so that a thread that waits for the server gets an error.
 
     Closing the session itself is not safe while that thread uses it.

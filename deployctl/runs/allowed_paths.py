@@ -14,7 +14,7 @@ PGBACKREST_FOLDER = Path("/etc/pgbackrest")
 PGBACKREST_FILES = frozenset({Path("/etc/pgbackrest.conf")})
 
 
-def check(reference: str) -> None:
+def check_reference(reference: str) -> None:
     """Check a reference without reading the secret.
 
     Raises:
@@ -30,13 +30,13 @@ def check(reference: str) -> None:
         )
 
 
-def resolve(reference: str) -> secrets.Secret:
+def resolve_reference(reference: str) -> secrets.Secret:
     """Return the secret. The path is checked again, because links can change.
 
     Raises:
         SecretError, InvalidInput: the secret cannot be read.
     """
-    check(reference)
+    check_reference(reference)
     return secrets.resolve(reference)
 
 

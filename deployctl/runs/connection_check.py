@@ -10,7 +10,7 @@ from deployctl.postgres.diagnosis import POOLED
 from deployctl.postgres.queries import server
 from deployctl.postgres.queries.server import Encryption
 from deployctl.postgres.queries.session import is_pooled
-from deployctl.postgres.short_session import brief
+from deployctl.postgres.short_session import short_session
 from deployctl.runs.models import Target
 
 STATEMENT_TIMEOUT_S = 5
@@ -42,7 +42,7 @@ def check(target: Target) -> ConnectionFacts:
         CannotConnect, SecretError, InvalidConnectionURL, InvalidInput: the connection fails.
     """
     spec = target.spec()
-    with brief(
+    with short_session(
         spec,
         within_s=WITHIN_S,
         application_name="deployctl check",
@@ -60,7 +60,9 @@ def check(target: Target) -> ConnectionFacts:
             is_superuser=role.superuser,
             size_bytes=server.database_size(session),
             latency_ms=server.latency_ms(session),
-            identity_differs=not target.recognise(identity.system_identifier or "", identity.database_oid),
+            identity_differs=not target.check_identity(
+                identity.system_identifier or "", identity.database_oid
+            ),
             pooler=f"A pooler such as PgBouncer answers. {POOLED}" if pooled else "",
         )
 

@@ -15,7 +15,7 @@ from deployctl.operations.framework.postgres_errors import message_of
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.queries import activity
 from deployctl.postgres.queries.activity import Blocker
-from deployctl.postgres.short_session import brief
+from deployctl.postgres.short_session import short_session
 from deployctl.runs.execution.masking import MaskedStream, Masker
 from deployctl.runs.models import Run
 
@@ -25,18 +25,18 @@ WITHIN_S = 10.0
 KEPT_FOR_S = 2.0
 
 _lock = threading.Lock()
-_seen: dict[str, tuple[float, Blocked]] = {}
+_seen: dict[str, tuple[float, LockWaits]] = {}
 
 
 @dataclass(frozen=True)
-class Blocked:
+class LockWaits:
     """The sessions that block a run; `problem` is the reason if they are unknown."""
 
     blockers: Sequence[Blocker] = ()
     problem: str = ""
 
 
-def of(run: Run) -> Blocked:
+def find(run: Run) -> LockWaits:
     """Return the sessions that block a run now, or did up to 2 s ago. Never raises.
 
     Statements of other sessions are shown with the target's secrets masked.
@@ -47,29 +47,29 @@ def of(run: Run) -> Blocked:
             del _seen[stale]
         if name in _seen:
             return _seen[name][1]
-        _seen[name] = now, Blocked()  # other requests meanwhile do not query the target
+        _seen[name] = now, LockWaits()  # other requests meanwhile do not query the target
     found = _look(run)
     with _lock:
         _seen[name] = time.monotonic(), found
     return found
 
 
-def _look(run: Run) -> Blocked:
+def _look(run: Run) -> LockWaits:
     try:
         spec = run.target.spec()
-        with brief(
+        with short_session(
             spec,
             within_s=WITHIN_S,
-            application_name="deployctl blockers",
+            application_name="deployctl lock waits",
             statement_timeout_s=STATEMENT_TIMEOUT_S,
             read_only=True,
         ) as session:
-            found = activity.blockers_of_named(session, run.mark)
-        return Blocked(_masked(run, spec, found))
+            found = activity.blockers_of_named(session, run.application_name_prefix)
+        return LockWaits(_masked(run, spec, found))
     except DeployctlError as error:
-        return Blocked(problem=error.sentence)
+        return LockWaits(problem=error.sentence)
     except psycopg.Error as error:
-        return Blocked(problem=f"The server said: {message_of(error)}.")
+        return LockWaits(problem=f"The server said: {message_of(error)}.")
 
 
 def _masked(run: Run, spec: ConnectionSpec, found: Sequence[Blocker]) -> list[Blocker]:

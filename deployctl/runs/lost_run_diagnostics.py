@@ -11,7 +11,7 @@ from deployctl.errors import DeployctlError
 from deployctl.operations.framework.postgres_errors import message_of
 from deployctl.operations.restore import database_swap, scratch_database
 from deployctl.postgres.queries import activity, databases
-from deployctl.runs.execution.sessions import beside
+from deployctl.runs.execution.sessions import maintenance_session
 from deployctl.runs.models import Run
 
 STATEMENT_TIMEOUT_S = 2
@@ -20,7 +20,7 @@ MIGRATION_STATUS = "migration_status"
 
 
 @dataclass(frozen=True)
-class Findings:
+class Diagnostics:
     """The state of the target.
 
     Args:
@@ -40,30 +40,30 @@ class Findings:
     problem: str = ""
 
 
-def of(run: Run) -> Findings:
+def diagnose(run: Run) -> Diagnostics:
     """Query the target. Never raises; an unreachable target is a finding, too."""
     later = Run.objects.filter(target=run.target_id, kind=MIGRATION_STATUS, requested_at__gte=run.finished_at)
     status = later.first()
     try:
         spec = run.target.spec()
-        with beside(
+        with maintenance_session(
             spec,
             within_s=WITHIN_S,
-            application_name="deployctl findings",
+            application_name="deployctl diagnostics",
             statement_timeout_s=STATEMENT_TIMEOUT_S,
             read_only=True,
         ) as session:
-            return Findings(
+            return Diagnostics(
                 database=_database(session, run, spec.dbname),
-                sessions=activity.pids_named(session, run.mark),
+                sessions=activity.pids_named(session, run.application_name_prefix),
                 kept=[found.name for found in database_swap.kept_databases(session, spec.dbname)],
                 scratch=[found.name for found in scratch_database.leftovers(session)],
                 status=status,
             )
     except DeployctlError as error:
-        return Findings(status=status, problem=error.sentence)
+        return Diagnostics(status=status, problem=error.sentence)
     except psycopg.Error as error:
-        return Findings(status=status, problem=f"The server said: {message_of(error)}.")
+        return Diagnostics(status=status, problem=f"The server said: {message_of(error)}.")
 
 
 def _database(session: psycopg.Connection, run: Run, name: str) -> str:

@@ -1,7 +1,7 @@
 """The permissions on targets, runs and backups.
 
 Everybody who can sign in may view targets, runs and backups. Operators start, cancel and decide runs.
-Administrators manage targets, and may do what operators may. `may_move_backups` restricts downloads and
+Administrators manage targets, and may do what operators may. `may_transfer_backups` restricts downloads and
 uploads.
 """
 
@@ -48,7 +48,7 @@ def require_operator(by: Actor | None) -> None:
         )
 
 
-def may_move_backups(by: Actor | None, target: Target) -> bool:
+def may_transfer_backups(by: Actor | None, target: Target) -> bool:
     """Return True if an actor may download the backups of a target and upload others.
 
     A backup contains the whole database, and an uploaded one contains SQL that runs with the privileges of
@@ -57,10 +57,13 @@ def may_move_backups(by: Actor | None, target: Target) -> bool:
     """
     if isinstance(by, Machine):
         return True
-    return isinstance(by, User) and type(target).objects.filter(movable_targets(by), pk=target.pk).exists()
+    return (
+        isinstance(by, User)
+        and type(target).objects.filter(backup_transfer_filter(by), pk=target.pk).exists()
+    )
 
 
-def movable_targets(by: User) -> Q:
+def backup_transfer_filter(by: User) -> Q:
     """Return the filter for the targets whose backups a user may download and upload."""
     if by.may(Permission.ADMINISTRATOR):
         return Q()
@@ -69,13 +72,13 @@ def movable_targets(by: User) -> Q:
     return Q(pk__in=by.target_roles.filter(role=Role.DBA).values("target"))
 
 
-def require_mover(by: Actor, target: Target) -> None:
+def require_backup_transfer(by: Actor, target: Target) -> None:
     """Require the permission to download and upload backups.
 
     Raises:
         NotAllowed: `by` lacks it.
     """
-    if not may_move_backups(by, target):
+    if not may_transfer_backups(by, target):
         raise NotAllowed(
             f"Backups of {target} are downloaded and uploaded by administrators, and by operators who are "
             "its Database Administrator. Nothing was done. An administrator can give you that role in the "

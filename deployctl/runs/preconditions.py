@@ -85,20 +85,20 @@ def not_cancellable_message(run: Run) -> str:
 # --- Confirmation ---
 
 
-class Question(NamedTuple):
+class Confirmation(NamedTuple):
     """The confirmation that a form asks for: a typed name on production, a ticked box elsewhere."""
 
     target: Target
-    says: str
+    text: str
     needs_second_person: bool
 
 
-def question(target: Target, operation: type[Operation]) -> Question | None:
+def confirmation(target: Target, operation: type[Operation]) -> Confirmation | None:
     """Return the confirmation that an operation needs on a target, None if it overwrites nothing."""
     if not operation.overwrites:
         return None
     text = operation.overwrites.format(target=target.name)
-    return Question(target, text, needs_second_person(target, operation))
+    return Confirmation(target, text, needs_second_person(target, operation))
 
 
 def require_confirmation(target: Target, operation: type[Operation], typed_name: str) -> None:
@@ -110,14 +110,14 @@ def require_confirmation(target: Target, operation: type[Operation], typed_name:
     Raises:
         InvalidInput: the name is missing or different.
     """
-    asked = question(target, operation)
+    asked = confirmation(target, operation)
     if asked is None:
         return
     if asked.needs_second_person or typed_name:
         require_typed_name(target, typed_name)
     else:
         raise InvalidInput(
-            f"Nothing was started. {asked.says} Tick the box that says so and press again; on the command "
+            f"Nothing was started. {asked.text} Tick the box that says so and press again; on the command "
             "line, add --yes."
         )
 
@@ -149,12 +149,12 @@ def pin_choice(target: Target, operation: type[Operation], params: Mapping[str, 
     Raises:
         InvalidInput: nothing was chosen, and there is no default.
     """
-    name = operation.named_to_second_person
+    name = operation.consent_parameter
     if not name or str(params.get(name) or "").strip():
         return dict(params)
-    own = backup_selection.ours(kept_backups(target))
+    own = backup_selection.made_here(kept_backups(target))
     if name == "backup" and own:
-        return {**params, name: max(own, key=backup_selection.by_trust).name}
+        return {**params, name: max(own, key=backup_selection.trust_order).name}
     label = next(found.label for found in parameters_of(operation.Params) if found.name == name)
     raise InvalidInput(
         f"Nothing was done. Name one under “{label}”: {target} is production, and the second person "

@@ -15,7 +15,7 @@ EXECUTE = "deployctl.runs.tasks.execute"
 ONCE = {"max_retries": 0, "socket_connect_timeout": 1.0, "socket_timeout": 2.0}
 
 
-def hint(run_id: int) -> bool:
+def enqueue(run_id: int) -> bool:
     """Send the task that executes a queued run. Never raises.
 
     Returns:

@@ -37,4 +37,4 @@ def reap() -> None:
 def expire() -> None:
     """Request the expiry of backups, and remove abandoned uploads."""
     backup_expiry.request_due()
-    uploads.remove_given_up()
+    uploads.remove_abandoned()

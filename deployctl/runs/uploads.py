@@ -9,13 +9,13 @@ from django.conf import settings
 
 from deployctl.audit import Actor
 from deployctl.runs.models import Run, Target
-from deployctl.runs.permissions import require_mover
+from deployctl.runs.permissions import require_backup_transfer
 from deployctl.storage import Uploads
 
 logger = logging.getLogger(__name__)
 
-KIND = "take_in"
-LONGEST_NAME = 200
+KIND = "import_backup"
+MAX_NAME_LENGTH = 200
 # The run that imports an upload starts within seconds; an older upload was abandoned.
 KEPT_FOR = dt.timedelta(days=1)
 
@@ -29,25 +29,25 @@ def of(target: Target) -> Uploads:
     )
 
 
-def take_in(target: Target, number: str, *, file_name: str, by: Actor) -> Run:
+def request_import(target: Target, number: str, *, file_name: str, by: Actor) -> Run:
     """Request a run that imports an upload as a backup.
 
     Args:
         number: the number of the upload.
         file_name: the original name of the file, for the record.
-        by: as for `permissions.may_move_backups`.
+        by: as for `permissions.may_transfer_backups`.
 
     Raises:
         NotAllowed: `by` may not upload backups.
         Refusal: the target is archived.
     """
-    require_mover(by, target)
+    require_backup_transfer(by, target)
     return Run.request(
         target=target, kind=KIND, params={"upload": number, "file_name": _shown(file_name)}, by=by
     )
 
 
-def remove_given_up() -> int:
+def remove_abandoned() -> int:
     """Remove the abandoned uploads of all targets, and return their number.
 
     A target whose folder cannot be read does not block the others.
@@ -65,5 +65,6 @@ def _shown(file_name: str) -> str:
     """Return an untrusted file name as text: its last part, printable, not too long."""
     last = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     return (
-        "".join(one if one.isprintable() else "�" for one in last)[:LONGEST_NAME] or "a file without a name"
+        "".join(one if one.isprintable() else "�" for one in last)[:MAX_NAME_LENGTH]
+        or "a file without a name"
     )

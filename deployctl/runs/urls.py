@@ -65,8 +65,8 @@ urlpatterns = [
     path("runs/<int:number>/decision", runs.run_decision, name="run_decision"),
     path("runs/<int:number>/consent", runs.run_consent, name="run_consent"),
     path("runs/<int:number>/objection", runs.run_objection, name="run_objection"),
-    path("runs/<int:number>/blockers", runs.run_blockers, name="run_blockers"),
-    path("runs/<int:number>/facts", runs.run_facts, name="run_facts"),
+    path("runs/<int:number>/lock-waits", runs.run_lock_waits, name="run_lock_waits"),
+    path("runs/<int:number>/diagnostics", runs.run_diagnostics, name="run_diagnostics"),
     path("backups/", runs.backup_list, name="backups"),
     path("backups/<slug:name>/downloads", backup_files.backup_downloads, name="backup_downloads"),
 ]

@@ -14,7 +14,7 @@ WRITTEN = "%Y-%m-%d"
 PLAUSIBLE = [MinValueValidator(dt.date(2000, 1, 1)), MaxValueValidator(dt.date(2999, 12, 31))]
 
 
-class DayInput(forms.DateInput):
+class IsoDateInput(forms.DateInput):
     """The browser's own calendar."""
 
     input_type = "date"
@@ -30,11 +30,11 @@ class DayInput(forms.DateInput):
         return context
 
 
-class DayField(forms.DateField):
+class IsoDateField(forms.DateField):
     """A day; of what is none it says so, and how a day is written."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(widget=DayInput(), validators=PLAUSIBLE, **options)
+        super().__init__(widget=IsoDateInput(), validators=PLAUSIBLE, **options)
 
     def to_python(self, value: Any) -> dt.date | None:
         """The day, or None where nothing was entered."""
@@ -46,7 +46,7 @@ class DayField(forms.DateField):
             ) from None
 
 
-def refuse_reversed(form: forms.Form) -> None:
+def validate_period(form: forms.Form) -> None:
     """Have a form with the fields `since` and `until` say that its period ends before it begins."""
     since, until = form.cleaned_data.get("since"), form.cleaned_data.get("until")
     if since and until and until < since:

@@ -39,7 +39,7 @@ def archive(target: Target, since: dt.date, until: dt.date, by: Actor) -> Binary
     Raises:
         InvalidInput: the period ends before it begins.
         Refusal: there is no deployment in it.
-        NoSigningKey, ChainBroken: as `EvidencePack.export`.
+        SigningKeyMissing, ChainBroken: as `EvidencePack.export`.
     """
     if until < since:
         raise InvalidInput("The period ends before it begins. Nothing was exported.")

@@ -64,7 +64,7 @@ class EvidencePack(models.Model):
             by: who asks for it.
 
         Raises:
-            NoSigningKey: there is no key to sign it with.
+            SigningKeyMissing: there is no key to sign it with.
             ChainBroken: the audit chain does not hold, so nothing may rest on it.
         """
         # It reads the models of this package.

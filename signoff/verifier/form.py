@@ -58,7 +58,7 @@ def write(
         out.write(_comma(number) + rfc8785.dumps(name) + b":")
         parts.update(_write_member(out, f"/contents/{pointer(name)}", contents[name]))
     out.write(b'},"seal":')
-    out.write(rfc8785.dumps(signed_statements.sealed({"schema": schema, "parts": parts}, key)))
+    out.write(rfc8785.dumps(signed_statements.sign({"schema": schema, "parts": parts}, key)))
     out.write(b"}\n")
     return out.digest.hexdigest()
 

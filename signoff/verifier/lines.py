@@ -79,7 +79,7 @@ def _entry(value: Any, previous: tuple[int, str], place: str, finding: Finding) 
 
 
 def _closing(closing: dict[str, Any], entries: int, digest: str, finding: Finding) -> None:
-    if not signed_statements.is_genuine(closing):
+    if not signed_statements.has_valid_signature(closing):
         finding.add("the last line", "The signature does not fit.")
     if closing.get("entries") != entries:
         told = closing.get("entries")

@@ -109,7 +109,7 @@ def check_seal(contents: Mapping[str, Any], seal: Mapping[str, Any], schema: str
     """Compare every part with its digest in the seal, and the seal with its signature."""
     if seal["schema"] != schema:
         finding.add("/seal/schema", f"This should read {schema}.")
-    genuine = signed_statements.is_genuine(seal)
+    genuine = signed_statements.has_valid_signature(seal)
     found, listed = form.parts_of(contents), seal["parts"]
     untold = [problem.place for problem in finding.problems]
     for place in sorted(found.keys() | listed.keys()):
@@ -141,7 +141,7 @@ def _check_contents(contents: Mapping[str, Any], finding: Finding) -> None:
     with finding.inside("/contents/chain") as note:
         entries = chain.verify(contents["chain"], contents["about"]["deployment"], note)
         head = contents["chain"]["head"]
-        if head["schema"] != HEAD_SCHEMA or not signed_statements.is_genuine(head):
+        if head["schema"] != HEAD_SCHEMA or not signed_statements.has_valid_signature(head):
             note("/head", "The head of the audit chain was changed: its signature does not fit.")
     with finding.inside("/contents/records") as note:
         for digest, record in contents["records"].items():

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from checklists.models import Deployment
-from deployctl.accounts.current_user import person
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import approver
 from deployctl.audit import exports, signed_statements, signing_keys
 from deployctl.audit.models import Entry, SignedHead, Verification
@@ -65,7 +65,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
             "This filter makes no sense, so nothing was exported. Correct it on the audit page."
         )
     found = _filtered(Entry.objects.all(), form.cleaned_data)
-    lines = exports.export(found, by=person(request), filters=form.said())
+    lines = exports.export(found, by=current_user(request), filters=form.said())
     name = f"audit-{timezone.localdate()}.jsonl"
     return download(request, lines, name=name, content_type="application/jsonl")
 
@@ -74,7 +74,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def verification(request: HttpRequest) -> HttpResponse:
     """Read the whole chain back, and show what was found."""
-    Verification.objects.perform(by=person(request))
+    Verification.objects.perform(by=current_user(request))
     if wants_fragment(request):
         return render(request, "audit/_verification.html", _anchors())
     return see_other(request, reverse("audit:entries"))

@@ -7,7 +7,7 @@ const $ = (selector) => document.querySelector(selector);
 // django-htmx's debug script widens this; refusals (409, 422, 403) must be shown while debugging, too.
 htmx.config.noSwap = [204, 304, 404, "5xx"];
 
-function tellProblem(words) {
+function showProblem(words) {
   const place = $("#problems");
   if (!place) return;
   const notice = document.createElement("p");
@@ -21,11 +21,11 @@ const isLiveRefresh = (event) => event.detail.ctx?.sourceEvent?.type === "live";
 
 document.addEventListener("htmx:response:error", (event) => {
   const { status } = event.detail.ctx.response;
-  if (!isLiveRefresh(event) && (status === 404 || status >= 500)) tellProblem($("#problems").dataset.wordsFailed);
+  if (!isLiveRefresh(event) && (status === 404 || status >= 500)) showProblem($("#problems").dataset.wordsFailed);
 });
 document.addEventListener("htmx:error", (event) => {
   if (!isLiveRefresh(event) && event.detail.ctx && !event.detail.ctx.response) {
-    tellProblem($("#problems").dataset.wordsUnreachable);
+    showProblem($("#problems").dataset.wordsUnreachable);
   }
 });
 document.addEventListener("htmx:before:request", (event) => {

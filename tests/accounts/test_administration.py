@@ -14,7 +14,7 @@ from django.utils import timezone
 from deployctl.accounts import denied_log, invitations
 from deployctl.accounts.adapter import AccountAdapter
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.testing import enrol, sign_in
+from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 from deployctl.runs.models import TargetRole
@@ -39,7 +39,7 @@ def names(office: Client, query: str) -> set[str]:
 def test_people_are_found_by_words_permission_and_state(
     office: Client, administrator: User, dba: User, cto: User, viewer: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     theirs = browser()
     sign_in(theirs, cto, second_factor=False)
     add_passkey(theirs, cto)
@@ -189,7 +189,7 @@ def test_who_signs_in_elsewhere_gets_no_password_by_e_mail(
 def test_a_password_that_was_forgotten_is_set_by_e_mail_and_ends_all_sessions(
     dba: User, client: Client, mailoutbox: Any
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     theirs = Client()
     sign_in(theirs, dba)
     client.post("/account/password/reset/", {"email": dba.email})
@@ -213,7 +213,7 @@ def test_an_administrator_signs_a_person_out_everywhere(office: Client, dba: Use
 def test_the_page_of_a_person_shows_what_was_done_to_them(
     office: Client, dba: User, administrator: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     dba.remove_factor(by=administrator, reason="Called back.")
     page = office.get(f"/people/{dba.pk}/").content.decode()
     assert "factor.removed" in page

@@ -13,7 +13,7 @@ from django.utils import timezone
 from deployctl.accounts import policies
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import SecondFactor
-from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.accounts.testing import current_code, enroll, sign_in
 from deployctl.audit.models import Entry
 from tests.accounts.pages import POLICIES, page
 
@@ -60,7 +60,7 @@ def test_a_member_without_a_factor_may_look(viewer: User) -> None:
 
 
 def test_a_member_with_a_factor_gives_the_code_first(viewer: User) -> None:
-    enrol(viewer)
+    enroll(viewer)
     client = Client()
     client.force_login(viewer)
     answer = client.get("/member/")

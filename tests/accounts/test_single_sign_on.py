@@ -15,7 +15,7 @@ from django.utils import timezone
 from deployctl import audit
 from deployctl.accounts import sso_links
 from deployctl.accounts.models import Reauthentication, SignIn, User
-from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.accounts.testing import current_code, enroll, sign_in
 from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
 from deployctl.system_checks import single_sign_on_is_usable
@@ -77,7 +77,7 @@ def test_the_second_factor_stays_ours(
     dba: User,
     person_there: str,
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     assert provider.sign_in(client, person_there)["Location"] == "/account/login/code/"
     assert client.get("/account/").status_code == 302
     client.post("/account/login/code/", {"code": current_code(dba)})

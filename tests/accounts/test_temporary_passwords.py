@@ -28,7 +28,7 @@ CHANGE = "/account/password/change/"
 @pytest.fixture
 def newcomer(db: Any) -> User:
     person: User = User.objects.create_person(
-        "nell@example.org", "Nell New", PASSWORD, by=Machine("test"), handed_over=True
+        "nell@example.org", "Nell New", PASSWORD, by=Machine("test"), is_temporary=True
     )
     return person
 
@@ -162,9 +162,9 @@ def test_an_administrator_gives_another_while_it_is_not_replaced(
     assert "has expired" in page
     assert "Give another first password" in page
 
-    shown = office.post(f"/people/{newcomer.pk}/first-password/")
+    shown = office.post(f"/people/{newcomer.pk}/temporary-password/")
     assert "no-store" in shown["Cache-Control"]
-    new = re.search(r'id="first-password">([^<]+)<', shown.content.decode()).group(1)  # type: ignore[union-attr]
+    new = re.search(r'id="temporary-password">([^<]+)<', shown.content.decode()).group(1)  # type: ignore[union-attr]
     newcomer.refresh_from_db()
     assert newcomer.check_password(new)
     assert newcomer.first_password_until > timezone.now()  # type: ignore[operator]
@@ -178,7 +178,7 @@ def test_an_administrator_gives_another_while_it_is_not_replaced(
 def require_refused(office: Client, person: User) -> None:
     before = User.objects.get(pk=person.pk).password
     assert "Give another first" not in office.get(f"/people/{person.pk}/").content.decode()
-    answer = office.post(f"/people/{person.pk}/first-password/")
+    answer = office.post(f"/people/{person.pk}/temporary-password/")
     assert answer.status_code == 409
     assert "Nothing was changed" in answer.content.decode()
     assert User.objects.get(pk=person.pk).password == before
@@ -187,7 +187,7 @@ def require_refused(office: Client, person: User) -> None:
 def test_who_has_chosen_their_own_is_given_none_by_an_administrator(newcomer: User, office: Client) -> None:
     newcomer.change_password(OWN, by=newcomer)
     require_refused(office, newcomer)
-    newcomer.change_password(PASSWORD, by=Machine("command line"), handed_over=True)
+    newcomer.change_password(PASSWORD, by=Machine("command line"), is_temporary=True)
     require_refused(office, newcomer)
     page = office.get(f"/people/{newcomer.pk}/").content.decode()
     assert "deployctl user password nell@example.org" in page

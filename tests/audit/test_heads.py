@@ -39,7 +39,7 @@ def signed_by_another(text: str) -> str:
     """The same head under another key."""
     said = {name: value for name, value in json.loads(text).items() if name != "signature"}
     return json.dumps(
-        signed_statements.sealed(said, signed_statements.read_private(signed_statements.new_key()))
+        signed_statements.sign(said, signed_statements.read_private(signed_statements.new_key()))
     )
 
 
@@ -61,7 +61,7 @@ def test_the_head_is_signed_and_kept_in_the_folder(chain: None, folder: Path) ->
     tasks.sign_head()
     [file] = files_in(folder)
     statement = json.loads(file.read_bytes())
-    assert signed_statements.is_genuine(statement)
+    assert signed_statements.has_valid_signature(statement)
     assert statement["public_key"] == signing_keys.public_key()
     assert (statement["sequence"], statement["hash"]) == (6, Entry.objects.get(sequence=6).hash)
     head = SignedHead.objects.get()
@@ -166,10 +166,10 @@ def test_without_a_key_nothing_is_signed(
 ) -> None:
     monkeypatch.setattr(settings, "DEPLOYCTL_SIGNING_KEY", "")
     monkeypatch.setattr(settings, "DEPLOYCTL_DATA", tmp_path)
-    with pytest.raises(signing_keys.NoSigningKey, match="openssl genpkey"):
+    with pytest.raises(signing_keys.SigningKeyMissing, match="openssl genpkey"):
         SignedHead.objects.sign()
     (tmp_path / signing_keys.FILE).write_text("no key")
-    with pytest.raises(signing_keys.NoSigningKey, match="cannot be used"):
+    with pytest.raises(signing_keys.SigningKeyMissing, match="cannot be used"):
         SignedHead.objects.sign()
     (tmp_path / signing_keys.FILE).write_text(signed_statements.new_key())
     assert SignedHead.objects.sign().sequence == 6

@@ -64,7 +64,7 @@ class Person:
             self.page.get_by_role("button", name="Sign in").click()
         expect(self.page.get_by_role("button", name="account menu")).to_be_visible()
 
-    def enrol(self) -> None:
+    def enroll(self) -> None:
         """Set up an authenticator from the page that asks for it."""
         expect(self.page.get_by_role("heading", name="Set up your authenticator")).to_be_visible()
         self.page.get_by_text("Cannot scan?").click()

@@ -37,7 +37,7 @@ def test_a_deployment_from_the_first_tick_to_the_history(
 
     # The first operation asks for a second factor and comes back.
     dana.item("Database created successfully").get_by_role("button", name="Create database").click()
-    dana.enrol()
+    dana.enroll()
     dana.page.goto(DEPLOYMENT)
     dana.run("Database created successfully", "Create database")
     expect(mei.item("Database created successfully")).to_have_attribute("data-status", "done")
@@ -47,7 +47,7 @@ def test_a_deployment_from_the_first_tick_to_the_history(
     luca.sign_in()
     for person in (luca, mei):
         person.page.goto("/account/factor/")
-        person.enrol()
+        person.enroll()
     dana.clear_blockers(FIRST_GATE)
     for person, place in ((dana, "Database Administrator"), (luca, "DevOps Lead"), (mei, "CTO/Tech Lead")):
         person.sign(FIRST_GATE, place)
@@ -78,7 +78,7 @@ def test_a_deployment_from_the_first_tick_to_the_history(
     for person in (amir, sofia):
         person.sign_in()
         person.page.goto("/account/factor/")
-        person.enrol()
+        person.enroll()
     dana.clear_blockers(SECOND_GATE)
     dana.page.goto(DEPLOYMENT)
     dana.page.get_by_role("button", name="Start verification").click()

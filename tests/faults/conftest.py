@@ -86,12 +86,12 @@ def has_ended(run: Run) -> Callable[[], bool]:
 def sessions_of(run: Run) -> list[int]:
     """The run's sessions on the target's server."""
     with connect(run.target.spec(), application_name="test") as session:
-        return activity.pids_named(session, run.mark)
+        return activity.pids_named(session, run.application_name_prefix)
 
 
 def programs_of(run: Run) -> list[int]:
     """The run's processes on this machine."""
-    return [process.pid for process in reaper.processes_of(run.mark)]
+    return [process.pid for process in reaper.processes_of(run.application_name_prefix)]
 
 
 def changes_of(run: Run) -> list[str]:

@@ -160,14 +160,14 @@ def test_a_manifest_that_was_replaced_whole_is_not_restored(
 def test_after_a_restore_the_target_is_still_recognised(
     filled: Target, backup: Backup, executed: Executed
 ) -> None:
-    filled.recognise("1", oid_of(filled))
+    filled.check_identity("1", oid_of(filled))
 
     run = executed(filled, "restore")
 
     assert run.state == RunState.SUCCEEDED, run.summary
     filled.refresh_from_db()
     assert filled.database_oid == oid_of(filled) == run.facts["database_oid"]
-    assert executed(filled, "release").state == RunState.SUCCEEDED
+    assert executed(filled, "drop_kept_database").state == RunState.SUCCEEDED
     assert databases_of(filled.spec()) == [filled.spec().dbname]
 
 

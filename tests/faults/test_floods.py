@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from deployctl.accounts.models import User
 from deployctl.runs.execution.log import HEAD_BYTES, MIB, TAIL_BYTES, TRIM_BYTES
-from deployctl.runs.execution.masking import MASK, spellings
+from deployctl.runs.execution.masking import MASK, encodings
 from deployctl.runs.models import Run, RunState, Target
 from tests.browser.conftest import a_browser
 from tests.conftest import Committed
@@ -91,7 +91,7 @@ def test_a_flood_drowns_neither_worker_nor_browser_and_gives_nothing_away(
     )
 
 
-class Watch:
+class Supervision:
     """What was noticed of a process."""
 
     def __init__(self, pid: int) -> None:
@@ -117,9 +117,9 @@ class Watch:
 
 
 @contextmanager
-def watched(pid: int) -> Iterator[Watch]:
+def watched(pid: int) -> Iterator[Supervision]:
     """A process, watched meanwhile."""
-    watch = Watch(pid)
+    watch = Supervision(pid)
     thread = threading.Thread(target=watch.go_on)
     thread.start()
     try:
@@ -176,7 +176,7 @@ def look_for_secret(place: str, text: io.BufferedIOBase) -> int:
     """Read to the end, and fail where any spelling of the secret is found; returns the bytes read."""
     # What no mask may leave, whatever stands around it; and what the masks themselves know.
     core = SECRET[1:11]
-    known = {core, quote(core, safe=""), quote(core, safe="").lower(), *spellings(SECRET)}
+    known = {core, quote(core, safe=""), quote(core, safe="").lower(), *encodings(SECRET)}
     pattern = re.compile(b"|".join(re.escape(spelling.encode()) for spelling in known))
     read, before = 0, b""
     while chunk := text.read(MIB):

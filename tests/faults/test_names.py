@@ -15,7 +15,7 @@ from tests.faults.test_workers import Seen
 from tests.operations.restores import databases_of
 from tests.places import lasting_folder
 
-CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "release")
+CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "drop_kept_database")
 
 
 @pytest.fixture

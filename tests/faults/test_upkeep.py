@@ -52,16 +52,16 @@ def test_a_lost_run_is_settled_and_a_lost_message_repeated_while_every_run_slot_
     lost = request(add_target("third"), "sleep")
     assert lost.claim(host="a machine that burned", pid=1)
     let_lease_run_out(lost)
-    unheard = request(shop, "look")
+    undelivered = request(shop, "look")
     long_ago = "2026-01-01T00:00:00Z"
-    Run.objects.filter(pk=unheard.pk).update(requested_at=long_ago, published_at=long_ago)
+    Run.objects.filter(pk=undelivered.pk).update(requested_at=long_ago, published_at=long_ago)
 
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
         # Beat asks again and again. Here it is once, which must not have expired when the worker has started.
         celery.beat.send_task(entry["task"], **{**entry["options"], "expires": None})
 
     until(lambda: Run.objects.filter(pk=lost.pk, state=RunState.INTERRUPTED).exists())
-    until(lambda: Run.objects.filter(pk=unheard.pk, published_at__gt=long_ago).exists())
+    until(lambda: Run.objects.filter(pk=undelivered.pk, published_at__gt=long_ago).exists())
     states = set(Run.objects.filter(pk__in=[run.pk for run in busy]).values_list("state", flat=True))
     assert states == {RunState.RUNNING}
     for run in busy:

@@ -84,11 +84,11 @@ def target(_world: World, side: Side) -> dict[str, Any]:
 
 
 def role_on_target(_world: World, side: Side) -> dict[str, Any]:
-    return {"name": side.target.name, "number": side.target.people.get().pk}
+    return {"name": side.target.name, "number": side.target.role_assignments.get().pk}
 
 
 def role_of_somebody(world: World, side: Side) -> dict[str, Any]:
-    return {"number": world.somebody.pk, "role": side.target.people.get(user=world.somebody).pk}
+    return {"number": world.somebody.pk, "role": side.target.role_assignments.get(user=world.somebody).pk}
 
 
 def secret(_world: World, side: Side) -> dict[str, Any]:
@@ -233,7 +233,7 @@ PEOPLE = [
     undo("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
     act("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
-    act("accounts:first_password", FRESH_ADMINISTRATOR, somebody),
+    act("accounts:temporary_password", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:person_sessions", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:person_link", FRESH_ADMINISTRATOR, somebody),
     read("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
@@ -285,8 +285,8 @@ RUNS = [
     # On production a fresh code is asked for by whoever requests it, too (tests/runs/test_second_person.py).
     act("runs:run_consent", FRESH_OPERATOR, run, lambda _world, side: {"typed_name": side.target.name}),
     act("runs:run_objection", OPERATOR, run, reason),
-    read("runs:run_blockers", MEMBER, run),
-    read("runs:run_facts", MEMBER, run),
+    read("runs:run_lock_waits", MEMBER, run),
+    read("runs:run_diagnostics", MEMBER, run),
     read("runs:backups"),
     read("runs:backup_new", KEEPER, target),
     act("runs:backup_uploads", KEEPER, target),

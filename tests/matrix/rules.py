@@ -12,7 +12,7 @@ class Answer(enum.Enum):
     LET_IN = "let in"
     SIGN_IN = "sent to sign in"
     GIVE_CODE = "sent to give a code"
-    ENROL = "sent to set up a second factor"
+    ENROLL = "sent to set up a second factor"
     REFUSED = "refused"
     ABSENT = "told that there is no such thing"
 
@@ -107,7 +107,7 @@ def expected(rule: Rule, kind: Kind, *, own: bool) -> Answer:
     if rule.leads_to_sign_in:
         return Answer.LET_IN
     if rule.leads_to_code:
-        return Answer.ENROL if kind.factor == "none" else Answer.LET_IN
+        return Answer.ENROLL if kind.factor == "none" else Answer.LET_IN
     return _by_factor(rule, kind) or _by_part(rule, kind, own=own)
 
 
@@ -117,7 +117,7 @@ def _by_factor(rule: Rule, kind: Kind) -> Answer | None:
     if kind.factor == "owed" and not rule.half_suffices:
         return Answer.GIVE_CODE
     if rule.enrolled and kind.factor == "none":
-        return Answer.ENROL
+        return Answer.ENROLL
     if rule.enrolled and kind.factor == "recovered":
         return Answer.GIVE_CODE
     if rule.fresh and kind.factor == "stale":

@@ -98,7 +98,7 @@ def _understood(response: HttpResponseBase) -> Answer:
     places = {
         reverse("account_login"): Answer.SIGN_IN,
         reverse("accounts:step_up"): Answer.GIVE_CODE,
-        reverse("accounts:factor"): Answer.ENROL,
+        reverse("accounts:factor"): Answer.ENROLL,
     }
     where = urlsplit(response.headers.get("Location", "")).path
     return places.get(where, Answer.LET_IN)

@@ -14,7 +14,7 @@ from checklists.models import Deployment, Item, Proof, TemplateVersion
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import enrol, sign_in
+from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Machine
 from deployctl.runs.models import Run, Target
 from signoff.models import EvidencePack, Gate, Slot
@@ -79,7 +79,7 @@ def make(kind: Kind) -> tuple[World, Client]:
     """Everything, and a browser of a person of this kind."""
     asking = person("Asker Kindley", *(Permission(name) for name in sorted(kind.permissions)))
     somebody = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
-    enrol(somebody)
+    enroll(somebody)
     version = deployments.published()
     own = _side("shop", version, _team(kind, asking, somebody))
     other = _side("depot", version, [(somebody, Role.DBA)])
@@ -97,7 +97,7 @@ def _team(kind: Kind, asking: User, somebody: User) -> list[tuple[User, str]]:
 
 def _side(name: str, version: TemplateVersion, team: list[tuple[User, str]]) -> Side:
     target = deployments.a_target(name, environment="staging")
-    target.refer("EXTRA", "env:DATABASE_URL", by=MACHINE)
+    target.set_secret_reference("EXTRA", "env:DATABASE_URL", by=MACHINE)
     target.assign(team[0][0], Role.DBA, by=MACHINE)
     deployment = deployments.plan(target, version, team)
     item = deployments.item(deployment, "Anybody")

@@ -19,7 +19,7 @@ from deployctl.postgres.connection import ConnectionSpec, connect
 
 @dataclass
 class Record:
-    """The part of `operations.shelf.Shelf` that restores use."""
+    """The part of `framework.base.BackupCatalog` that restores use."""
 
     kept: list[KeptBackup] = field(default_factory=list)
     settled: list[Outcome] = field(default_factory=list)
@@ -30,7 +30,7 @@ class Record:
     def physical(self) -> tuple[KeptBackup, ...]:
         return ()
 
-    def settle(self, part: Outcome) -> None:
+    def record_outcome(self, part: Outcome) -> None:
         self.settled.append(part)
         if part.artefact is not None:
             self.kept.append(on_record(part.artefact))
@@ -65,7 +65,7 @@ def job_for(
         project,
         params=operation.parse_params(params),
         tmp_path=tmp_path,
-        shelf=Record(kept),
+        backup_catalog=Record(kept),
         environment=environment,
     )
 

@@ -318,7 +318,7 @@ def test_what_the_medium_gives_back_differently_is_never_published(
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
 
-    monkeypatch.setattr(manifest, "forget_cached", damage)
+    monkeypatch.setattr(manifest, "drop_page_cache", damage)
     job = job_for(spec, tmp_path)
 
     assert "was changed after" in failed(job, Damaged)

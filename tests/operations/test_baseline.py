@@ -43,7 +43,7 @@ def watching(url: str, seconds: int, meanwhile: Callable[[], None] | None = None
 
 
 def take(url: str, meanwhile: Callable[[], None] | None = None) -> Mapping[str, Any]:
-    """Watch for a second, or for as long as `meanwhile` takes."""
+    """Supervision for a second, or for as long as `meanwhile` takes."""
     facts = Baseline().perform(watching(url, 1, meanwhile)).facts
     assert json.loads(json.dumps(facts)) == facts
     return facts

@@ -12,7 +12,7 @@ from psycopg import sql
 from deployctl.operations.kinds.restore import Restore
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import database_settings
-from deployctl.postgres.queries.database_settings import Right, Setting
+from deployctl.postgres.queries.database_settings import Privilege, Setting
 from tests.operations.restores import back_up, perform
 
 
@@ -72,9 +72,9 @@ def test_who_may_connect_how_many_and_with_what_stays_as_it_was(
 
     assert len(kept_of(admin, shop)) == 1
     assert database_settings.connection_limit(admin, shop.dbname) == 40
-    assert database_settings.rights(admin, shop.dbname) == [
-        Right(other, "CONNECT", grantable=True),
-        Right(other, "CREATE", grantable=False),
+    assert database_settings.privileges(admin, shop.dbname) == [
+        Privilege(other, "CONNECT", grantable=True),
+        Privilege(other, "CREATE", grantable=False),
     ]
     assert database_settings.settings(admin, shop.dbname) == before
     assert Setting(shop.user, "work_mem", "5MB") in before
@@ -125,5 +125,5 @@ def test_what_was_never_set_stays_unset(
     perform(Restore, shop, tmp_path, back_up(shop, tmp_path))
 
     assert database_settings.connection_limit(admin, shop.dbname) == -1
-    assert database_settings.rights(admin, shop.dbname) is None
+    assert database_settings.privileges(admin, shop.dbname) is None
     assert database_settings.settings(admin, shop.dbname) == []

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from deployctl.operations.backup import archive, dump_toc, manifest
-from deployctl.operations.backup.upload_extraction import Refused
+from deployctl.operations.backup.upload_extraction import UploadRefused
 from deployctl.operations.framework.base import BackupArtefact, OperationFailed, Outcome
 from deployctl.operations.framework.fakes import FakeJob
-from deployctl.operations.kinds.import_backup import TakeIn
+from deployctl.operations.kinds.import_backup import ImportBackup
 from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.postgres import process, rlimit_exec
@@ -88,12 +88,12 @@ def job_with(content: Path | bytes, tmp_path: Path, **limits: int) -> FakeJob:
         incoming.write(content.read_bytes() if isinstance(content, Path) else content)
         number = incoming.finish()
         incoming.keep()
-    params = TakeIn.Params(upload=number, file_name="shop.dump")
+    params = ImportBackup.Params(upload=number, file_name="shop.dump")
     return FakeJob(NOWHERE, params=params, tmp_path=tmp_path, uploads=uploads)
 
 
-def take_in(content: Path | bytes, tmp_path: Path, **limits: int) -> tuple[Outcome, BackupArtefact]:
-    outcome = TakeIn().perform(job_with(content, tmp_path, **limits))
+def import_backup(content: Path | bytes, tmp_path: Path, **limits: int) -> tuple[Outcome, BackupArtefact]:
+    outcome = ImportBackup().perform(job_with(content, tmp_path, **limits))
     assert outcome.artefact is not None
     return outcome, outcome.artefact
 
@@ -112,7 +112,7 @@ def test_a_dump_made_elsewhere_becomes_a_backup_that_is_restored_only_when_asked
         folder = pg_dump(shop, tmp_path / "x", "directory")
         sent = tar_of(folder, tmp_path / "x.tar", mode="w:gz" if form == "tar.gz" else "w")
 
-    outcome, taken = take_in(sent, tmp_path)
+    outcome, taken = import_backup(sent, tmp_path)
 
     assert outcome.facts["format"] == ("custom" if form == "custom" else "directory")
     assert (outcome.facts["counted"], outcome.facts["digests"]) == (False, False)
@@ -130,7 +130,7 @@ def test_a_dump_made_elsewhere_becomes_a_backup_that_is_restored_only_when_asked
 
     with pytest.raises(OperationFailed, match="accept that numbers of rows suffice"):
         perform(Restore, shop, tmp_path, taken, backup=taken.name)
-    _, brought_back = perform(Restore, shop, tmp_path, taken, backup=taken.name, counts_suffice=True)
+    _, brought_back = perform(Restore, shop, tmp_path, taken, backup=taken.name, accept_row_counts=True)
     assert brought_back.facts["rows"] == 500
 
 
@@ -138,11 +138,11 @@ def test_a_downloaded_backup_comes_back_with_its_manifest_and_can_be_proven(
     shop: ConnectionSpec, tmp_path: Path
 ) -> None:
     made = back_up(shop, tmp_path)
-    handed_out = archive.of(made.name, made.path, expected_sha256=made.manifest_sha256)
-    sent = b"".join(handed_out.pieces())
+    handed_out = archive.open_backup(made.name, made.path, expected_sha256=made.manifest_sha256)
+    sent = b"".join(handed_out.chunks())
     assert len(sent) == handed_out.size
 
-    outcome, taken = take_in(sent, tmp_path)
+    outcome, taken = import_backup(sent, tmp_path)
 
     assert taken.name != made.name
     assert taken.manifest_sha256 == made.manifest_sha256
@@ -155,11 +155,11 @@ def test_a_downloaded_backup_comes_back_with_its_manifest_and_can_be_proven(
 def test_an_uploaded_backup_can_be_downloaded_and_uploaded_again(
     shop: ConnectionSpec, tmp_path: Path
 ) -> None:
-    _, once = take_in(pg_dump(shop, tmp_path / "x", "custom"), tmp_path)
-    handed_out = archive.of(once.name, once.path, expected_sha256=once.manifest_sha256)
+    _, once = import_backup(pg_dump(shop, tmp_path / "x", "custom"), tmp_path)
+    handed_out = archive.open_backup(once.name, once.path, expected_sha256=once.manifest_sha256)
 
     # Names are to the second and of the run; a run is another each time.
-    _, again = take_in(b"".join(handed_out.pieces()), tmp_path)
+    _, again = import_backup(b"".join(handed_out.chunks()), tmp_path)
 
     assert again.manifest_sha256 == once.manifest_sha256
     assert again.format == "custom"
@@ -167,7 +167,7 @@ def test_an_uploaded_backup_can_be_downloaded_and_uploaded_again(
 
 def test_nothing_chooses_an_upload_by_itself(shop: ConnectionSpec, tmp_path: Path) -> None:
     made = back_up(shop, tmp_path)
-    _, taken = take_in(pg_dump(shop, tmp_path / "x", "custom"), tmp_path)
+    _, taken = import_backup(pg_dump(shop, tmp_path / "x", "custom"), tmp_path)
     uploaded = dataclasses.replace(on_record(taken, "restored"), uploaded_at=taken.snapshot_at)
 
     _, outcome = perform(RestoreTest, shop, tmp_path, on_record(made), uploaded)
@@ -220,8 +220,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 def test_what_is_no_dump_is_refused_in_words_and_nothing_of_it_is_left(what: str, tmp_path: Path) -> None:
     content, words = REFUSED[what]
 
-    with pytest.raises(Refused, match=words) as refusal:
-        take_in(content, tmp_path)
+    with pytest.raises(UploadRefused, match=words) as refusal:
+        import_backup(content, tmp_path)
 
     assert "pg_dump --format=custom" in refusal.value.sentence
     assert nothing_is_left(tmp_path)
@@ -233,8 +233,8 @@ def test_a_tar_that_unpacks_to_more_than_is_allowed_is_refused_before_it_fills_t
     bomb = gzip.compress(tar_with((member("d/toc.dat"), b"PGDMP"), (member("d/1.dat"), bytes(50 << 20))))
     assert len(bomb) < 100_000
 
-    with pytest.raises(Refused, match="more than the 10 MB that it may unpack to"):
-        take_in(bomb, tmp_path, unpacked_at_most=10 << 20)
+    with pytest.raises(UploadRefused, match="more than the 10 MB that it may unpack to"):
+        import_backup(bomb, tmp_path, unpacked_at_most=10 << 20)
 
     assert nothing_is_left(tmp_path)
 
@@ -243,23 +243,23 @@ def test_a_tar_that_the_disk_has_no_room_for_is_refused_before_it_is_unpacked(tm
     huge = member("d/1.dat")
     huge.size = 1 << 60
     with pytest.raises(OperationFailed, match="bytes, and the tar holds more"):
-        take_in(huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path, unpacked_at_most=1 << 61)
+        import_backup(huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path, unpacked_at_most=1 << 61)
     assert nothing_is_left(tmp_path)
 
 
 def test_a_header_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
     header = member("x", tarfile.XHDTYPE)
     header.size = 1 << 40
-    with pytest.raises(Refused, match="a header that is longer than any dump's"):
-        take_in(header.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path)
+    with pytest.raises(UploadRefused, match="a header that is longer than any dump's"):
+        import_backup(header.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path)
 
 
 def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
     header = member("d/toc.dat")
     header.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 12}
     content = header.tobuf(tarfile.PAX_FORMAT) + bytes(10240)
-    with pytest.raises(Refused):
-        take_in(content, tmp_path)
+    with pytest.raises(UploadRefused):
+        import_backup(content, tmp_path)
     assert nothing_is_left(tmp_path)
 
 
@@ -267,8 +267,8 @@ def test_a_folder_that_was_packed_without_its_rows_is_refused(shop: ConnectionSp
     folder = pg_dump(shop, tmp_path / "x", "directory")
     next(path for path in folder.iterdir() if path.name[0].isdigit()).unlink()
 
-    with pytest.raises(Refused, match=r"The rows of 1 of 2 tables are missing"):
-        take_in(tar_of(folder, tmp_path / "x.tar"), tmp_path)
+    with pytest.raises(UploadRefused, match=r"The rows of 1 of 2 tables are missing"):
+        import_backup(tar_of(folder, tmp_path / "x.tar"), tmp_path)
 
 
 def test_a_manifest_that_does_not_fit_is_refused(shop: ConnectionSpec, tmp_path: Path) -> None:
@@ -276,22 +276,22 @@ def test_a_manifest_that_does_not_fit_is_refused(shop: ConnectionSpec, tmp_path:
     rows = next(path for path in made.path.iterdir() if path.name.endswith(".dat.gz"))
     rows.write_bytes(rows.read_bytes() + b"x")
 
-    with pytest.raises(Refused, match=f"{rows.name} .*has grown"):
-        take_in(tar_of(made.path, tmp_path / "x.tar"), tmp_path)
+    with pytest.raises(UploadRefused, match=f"{rows.name} .*has grown"):
+        import_backup(tar_of(made.path, tmp_path / "x.tar"), tmp_path)
 
 
 def test_a_file_that_is_not_there_any_more_is_told(tmp_path: Path) -> None:
     job = job_with(b"x", tmp_path)
     job.target.uploads.file(job.params.upload).unlink()
     with pytest.raises(StorageError, match="not there any more"):
-        TakeIn().perform(job)
+        ImportBackup().perform(job)
 
 
 @pytest.mark.parametrize("number", ["", "../../x", "x" * 32, "0" * 31, "0" * 32 + "\n"])
 def test_a_number_that_is_none_leads_nowhere(tmp_path: Path, number: str) -> None:
-    job = FakeJob(NOWHERE, params=TakeIn.Params(upload=number), tmp_path=tmp_path)
+    job = FakeJob(NOWHERE, params=ImportBackup.Params(upload=number), tmp_path=tmp_path)
     with pytest.raises(StorageError, match="no upload"):
-        TakeIn().perform(job)
+        ImportBackup().perform(job)
 
 
 def test_a_dump_that_runs_a_program_is_taken_in_and_its_restore_fails_without_a_process(
@@ -313,7 +313,7 @@ def test_a_dump_that_runs_a_program_is_taken_in_and_its_restore_fails_without_a_
             ALTER TABLE "Plan" ADD CHECK (evil(id));
             """.replace("PROOF", str(proof)).encode()
         )
-    _, taken = take_in(pg_dump(shop, tmp_path / "x", "custom"), tmp_path)
+    _, taken = import_backup(pg_dump(shop, tmp_path / "x", "custom"), tmp_path)
 
     with pytest.raises(OperationFailed, match="to COPY to or from an external program"):
         perform(RestoreTest, shop, tmp_path, taken, backup=taken.name)
@@ -334,7 +334,7 @@ def test_what_a_list_says_is_believed_only_as_far_as_it_can_be() -> None:
     assert found.created_at.year < 2999
     assert (found.server_version, found.tool_version) == ("15.18", "16.14")
     assert found.data_numbers == ("3344",)
-    with pytest.raises(Refused, match="does not say which versions"):
+    with pytest.raises(UploadRefused, match="does not say which versions"):
         dump_toc.parse(listing.replace("16.14", "x; rm"))
 
 
@@ -360,10 +360,10 @@ def test_memory_stays_small_while_a_large_backup_is_handed_out(tmp_path: Path) -
     script = f"""
 import resource
 from pathlib import Path
-from deployctl.operations import archive
+from deployctl.operations.backup import archive
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-made = archive.of("large", Path({str(folder)!r}), expected_sha256={digest!r})
-sent = sum(map(len, made.pieces()))
+made = archive.open_backup("large", Path({str(folder)!r}), expected_sha256={digest!r})
+sent = sum(map(len, made.chunks()))
 print(sent == made.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     said = subprocess.run(
@@ -408,7 +408,7 @@ def test_a_damaged_backup_is_not_handed_out_whole(tmp_path: Path, damage: str) -
 
     given: list[int] = []
     with pytest.raises(manifest.Damaged, match="2.dat" if damage == "more" else "1.dat"):
-        given.extend(map(len, archive.of("one", folder, expected_sha256=digest).pieces()))
+        given.extend(map(len, archive.open_backup("one", folder, expected_sha256=digest).chunks()))
 
     assert sum(given) < 3 << 20
 
@@ -416,7 +416,7 @@ def test_a_damaged_backup_is_not_handed_out_whole(tmp_path: Path, damage: str) -
 def test_the_tar_that_is_handed_out_is_one_that_others_unpack(shop: ConnectionSpec, tmp_path: Path) -> None:
     made = back_up(shop, tmp_path)
     (tmp_path / "x.tar").write_bytes(
-        b"".join(archive.of(made.name, made.path, expected_sha256=made.manifest_sha256).pieces())
+        b"".join(archive.open_backup(made.name, made.path, expected_sha256=made.manifest_sha256).chunks())
     )
     subprocess.run(["/usr/bin/env", "tar", "-xf", "x.tar"], cwd=tmp_path, check=True)
     for path in made.path.iterdir():

@@ -12,11 +12,11 @@ import pytest
 
 from deployctl.operations.backup import manifest
 from deployctl.operations.backup.manifest import Manifest
-from deployctl.operations.backup.upload_extraction import LARGEST, Refused, refuse_crowded_manifest
-from deployctl.operations.kinds.import_backup import refuse_strange
+from deployctl.operations.backup.upload_extraction import LARGEST, UploadRefused, refuse_complex_manifest
+from deployctl.operations.kinds.import_backup import refuse_invalid_manifest
 from deployctl.postgres.connection import parse_url
 from tests.operations.restores import back_up
-from tests.operations.test_import_backup import nothing_is_left, take_in, tar_of
+from tests.operations.test_import_backup import import_backup, nothing_is_left, tar_of
 
 WRITTEN: dict[str, Any] = {
     "manifest": manifest.FORMAT,
@@ -90,17 +90,17 @@ def changed(written: Any, place: tuple[str | int, ...], value: object) -> Any:
 
 
 def test_a_manifest_of_ours_is_taken_with_and_without_what_may_be_missing() -> None:
-    refuse_strange(Manifest.from_json(WRITTEN))
+    refuse_invalid_manifest(Manifest.from_json(WRITTEN))
     for place in (("source", "system_identifier"), ("counts", 0, "digest"), ("large_objects",), ("counts",)):
-        refuse_strange(Manifest.from_json(changed(WRITTEN, place, None)))
+        refuse_invalid_manifest(Manifest.from_json(changed(WRITTEN, place, None)))
 
 
 @pytest.mark.parametrize(("place", "value", "words"), STRANGE)
 def test_a_manifest_with_something_that_no_record_holds_is_refused(
     place: tuple[str | int, ...], value: object, words: str
 ) -> None:
-    with pytest.raises(Refused, match=words):
-        refuse_strange(Manifest.from_json(changed(WRITTEN, place, value)))
+    with pytest.raises(UploadRefused, match=words):
+        refuse_invalid_manifest(Manifest.from_json(changed(WRITTEN, place, value)))
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_of_an_upload_with_such_a_manifest_nothing_is_left_and_the_reason_can_be
     there = tmp_path / "there"
     there.mkdir()
 
-    with pytest.raises(Refused, match=words):
-        take_in(tar_of(folder, tmp_path / "x.tar"), there)
+    with pytest.raises(UploadRefused, match=words):
+        import_backup(tar_of(folder, tmp_path / "x.tar"), there)
 
     assert nothing_is_left(there)
 
@@ -140,8 +140,8 @@ def test_a_manifest_of_very_many_tiny_values_is_refused_before_it_is_parsed(
     crowded = tmp_path / manifest.NAME
     crowded.write_bytes(b"[" + tiny * (LARGEST[manifest.NAME] // len(tiny) - 1) + b"0]")
 
-    with pytest.raises(Refused, match=r"at most 2,000,000 are taken, which do for .* 125,000 tables"):
-        refuse_crowded_manifest(crowded)
+    with pytest.raises(UploadRefused, match=r"at most 2,000,000 are taken, which do for .* 125,000 tables"):
+        refuse_complex_manifest(crowded)
 
 
 def test_an_upload_with_such_a_manifest_is_refused(
@@ -152,8 +152,10 @@ def test_an_upload_with_such_a_manifest_is_refused(
     there.mkdir()
     monkeypatch.setattr("deployctl.operations.backup.upload_extraction.MOST_MARKS", 20)
 
-    with pytest.raises(Refused, match=r"manifest\.json has \d+ commas, colons and brackets; at most 20 are"):
-        take_in(tar_of(folder, tmp_path / "x.tar"), there)
+    with pytest.raises(
+        UploadRefused, match=r"manifest\.json has \d+ commas, colons and brackets; at most 20 are"
+    ):
+        import_backup(tar_of(folder, tmp_path / "x.tar"), there)
 
     assert nothing_is_left(there)
 
@@ -169,5 +171,5 @@ def test_a_manifest_of_ten_thousand_tables_is_far_below_the_limits(tmp_path: Pat
     many = {**WRITTEN, "counts": [count] * 10_000, "files": [file] * 10_000}
     Manifest.from_json(many).write(tmp_path)
 
-    refuse_crowded_manifest(tmp_path / manifest.NAME)
+    refuse_complex_manifest(tmp_path / manifest.NAME)
     assert (tmp_path / manifest.NAME).stat().st_size < LARGEST[manifest.NAME] / 10

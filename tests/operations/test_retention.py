@@ -26,7 +26,7 @@ POLICIES = st.builds(Policy, st.integers(1, 400), st.integers(0, 40), st.integer
 
 
 def gone(backups: list[KeptBackup], policy: Policy) -> set[str]:
-    return {verdict.backup.name for verdict in decide(backups, policy, now=NOW) if verdict.goes}
+    return {verdict.backup.name for verdict in decide(backups, policy, now=NOW) if verdict.is_deleted}
 
 
 @given(BACKUPS, POLICIES)
@@ -90,7 +90,7 @@ def test_by_default_thirty_days_are_kept() -> None:
     backups = [taken(days) for days in (0, 1, 29.9, 30.1, 31.1, 500)]
     verdicts = decide(backups, Policy(daily=0, weekly=0, monthly=0), now=NOW)
 
-    assert [verdict.goes for verdict in verdicts] == [False, False, False, True, True, True]
+    assert [verdict.is_deleted for verdict in verdicts] == [False, False, False, True, True, True]
     assert verdicts[3].why == "older than 30 days, and no day, week or month is kept by it"
 
 
@@ -119,5 +119,5 @@ def test_an_old_proven_one_outlives_newer_unproven_ones() -> None:
 
     assert verdicts["shop-90"].why == "the newest proven one"
     assert verdicts["shop-0"].why.startswith("the newest one")
-    assert verdicts["shop-50"].goes
-    assert verdicts["shop-100"].goes
+    assert verdicts["shop-50"].is_deleted
+    assert verdicts["shop-100"].is_deleted

@@ -108,7 +108,7 @@ def test_it_resolves_restores_validates_and_calls(
     ]
     assert {status for _, status in work.steps} == {"succeeded"}
     # It serves from the change of names on, and that is on record at once.
-    (settled,) = work.shelf.settled
+    (settled,) = work.backup_catalog.settled
     assert settled.trust == {before.name: ("hashed", "restored", "proven")}
     assert settled.database_oid == outcome.facts["database_oid"]
     assert (outcome.trust, outcome.database_oid) == ({}, None)
@@ -166,7 +166,7 @@ def test_what_is_restored_but_not_sound_or_not_answering_says_what_serves(
     assert re.search(
         rf"{name} is backup {before.name} now, proven, and serves\. .* kept as {name}_before_", told
     )
-    assert [part.database_oid is not None for part in work.shelf.settled] == [True]
+    assert [part.database_oid is not None for part in work.backup_catalog.settled] == [True]
 
 
 def test_without_a_project_it_only_restores_and_says_so(

@@ -124,10 +124,10 @@ def test_order_does_not_matter_and_settings_neither(shop: ConnectionSpec) -> Non
     for settings in ("", "SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SET extra_float_digits = 0"):
         with connect(shop, application_name="test") as session:
             session.execute(settings.encode())
-            stock = table_stats.Stock()
+            stats = table_stats.TableStats()
             tables = [one for one in relations.tables(session) if one.name in ("parent", "copied")]
-            table_stats.take(session, tables, stock)
-            found += stock.digests.values()
+            table_stats.collect(session, tables, stats)
+            found += stats.digests.values()
     assert len(found) == 4
     assert len(set(found)) == 1
 
@@ -266,7 +266,7 @@ def test_cancelling_ends_the_restore_and_drops_the_scratch_database(
     artefact = back_up(shop, tmp_path)
     job = job_for(RestoreTest, shop, tmp_path, [artefact])
     monkeypatch.setattr(
-        table_stats, "take", lambda session, *_, **__: session.execute("SELECT pg_sleep(600)")
+        table_stats, "collect", lambda session, *_, **__: session.execute("SELECT pg_sleep(600)")
     )
     counts = (
         "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND query LIKE '%%pg_sleep(600)%%'"

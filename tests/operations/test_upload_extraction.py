@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.operations.backup import manifest, upload_extraction
-from deployctl.operations.backup.upload_extraction import Form, Refused
+from deployctl.operations.backup.upload_extraction import UploadFormat, UploadRefused
 from deployctl.operations.framework.base import OperationFailed
 from tests.operations.test_import_backup import member, tar_with
 
@@ -21,7 +21,7 @@ def unpack(content: bytes, tmp_path: Path, *, room: int = GB, at_most: int = GB)
     (tmp_path / "x.tar").write_bytes(content)
     into = tmp_path / "into"
     into.mkdir()
-    upload_extraction.unpack(tmp_path / "x.tar", Form.TAR, into, at_most=at_most, room=room)
+    upload_extraction.extract(tmp_path / "x.tar", UploadFormat.TAR, into, at_most=at_most, room=room)
     return into
 
 
@@ -49,19 +49,19 @@ HOLES = {
 @pytest.mark.parametrize("version", HOLES)
 def test_a_map_of_holes_is_refused_unread(tmp_path: Path, version: str) -> None:
     content = extension(tarfile.XHDTYPE, **HOLES[version]) + tar_with((member("d/toc.dat"), b"1" * 5000))
-    with pytest.raises(Refused, match="a file with holes"):
+    with pytest.raises(UploadRefused, match="a file with holes"):
         unpack(content, tmp_path)
 
 
 def test_headers_about_headers_without_end_are_refused(tmp_path: Path) -> None:
     content = extension(tarfile.XHDTYPE, comment="x") * 3000 + tar_with((member("d/toc.dat"), b"PGDMP"))
-    with pytest.raises(Refused, match="more headers for one file"):
+    with pytest.raises(UploadRefused, match="more headers for one file"):
         unpack(content, tmp_path)
 
 
 def test_a_header_for_all_files_is_refused_as_it_would_be_copied_to_each(tmp_path: Path) -> None:
     content = extension(tarfile.XGLTYPE, comment="x") + tar_with((member("d/toc.dat"), b"PGDMP"))
-    with pytest.raises(Refused, match="a header for all of its files"):
+    with pytest.raises(UploadRefused, match="a header for all of its files"):
         unpack(content, tmp_path)
 
 
@@ -73,14 +73,14 @@ def test_a_long_name_in_an_extension_is_taken(tmp_path: Path) -> None:
 def test_folders_are_counted_like_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_extraction, "MOST_FILES", 3)
     folders = [(member(f"d{number}", tarfile.DIRTYPE), b"") for number in range(3)]
-    with pytest.raises(Refused, match="more than 3 files and folders"):
+    with pytest.raises(UploadRefused, match="more than 3 files and folders"):
         unpack(tar_with(*folders, (member("d/toc.dat"), b"PGDMP")), tmp_path)
 
 
 def test_headers_are_not_kept_however_many_there_are(tmp_path: Path) -> None:
     folders = (member(f"d{number}", tarfile.DIRTYPE) for number in range(2000))
     content = tar_with(*((folder, b"") for folder in folders), (member("/outside"), b""))
-    with pytest.raises(Refused, match="lies outside of a dump's folder") as refusal:
+    with pytest.raises(UploadRefused, match="lies outside of a dump's folder") as refusal:
         unpack(content, tmp_path)
 
     # The refusal still holds the frame that reads the tar, and with it everything that the tar keeps.
@@ -92,7 +92,7 @@ def test_headers_are_not_kept_however_many_there_are(tmp_path: Path) -> None:
 
 def test_a_sum_that_is_longer_than_a_line_is_refused(tmp_path: Path) -> None:
     content = tar_with((member("d/toc.dat"), b"PGDMP"), (member(f"d/{manifest.SUM_NAME}"), bytes(5000)))
-    with pytest.raises(Refused, match=r"manifest\.sha256 in the tar is larger than that of any backup"):
+    with pytest.raises(UploadRefused, match=r"manifest\.sha256 in the tar is larger than that of any backup"):
         unpack(content, tmp_path)
 
 

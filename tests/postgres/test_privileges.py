@@ -85,11 +85,11 @@ def test_what_is_told_gives_the_right(superuser: ConnectionSpec, poor: Connectio
                 with pytest.raises(psycopg.Error) as refused:
                     session.execute(statement.encode())
                 said = str(refused.value)
-                found = privileges.missing(
+                found = privileges.missing_privileges(
                     said, poor.user, changes=changes, schema_of=lambda name: schema_of(session, name)
                 )
             assert len(found) == 1, said
-            assert privileges.quoted(poor.user) in found[0].statement
+            assert privileges.quote_name(poor.user) in found[0].statement
             admin.execute(found[0].statement.encode())
             with connect(poor, application_name="test") as session, session.transaction(force_rollback=True):
                 _try_again(session, statement)
@@ -112,7 +112,7 @@ def test_a_text_that_is_about_something_else_misses_nothing() -> None:
         "relation does not exist",
         "permission denied for planet Mars (42501).",
     ):
-        assert privileges.mend(said, "r", changes=False) == ""
+        assert privileges.grant_hint(said, "r", changes=False) == ""
 
 
 def test_our_own_sentences_and_what_programs_pass_on_are_understood() -> None:
@@ -123,7 +123,7 @@ def test_our_own_sentences_and_what_programs_pass_on_are_understood() -> None:
         "Alembic failed: psycopg.errors.InsufficientPrivilege: permission denied for table Plan.",
         "PostgreSQL said: permission denied for table Plan. “Seed” changes shop.",
     ):
-        assert privileges.mend(said, "app", changes=False, schema_of=lambda _name: "public") == (
+        assert privileges.grant_hint(said, "app", changes=False, schema_of=lambda _name: "public") == (
             "Role app lacks SELECT on table Plan; an administrator or the owner gives it with: "
             'GRANT SELECT ON TABLE "public"."Plan" TO "app";'
         )
@@ -136,7 +136,7 @@ def test_predefined_roles_are_named_as_each_version_puts_it() -> None:
         'must be able to SET ROLE "pg_signal_backend"',
         'must be member of role "pg_signal_backend"',
     ):
-        assert 'GRANT "pg_signal_backend" TO "r";' in privileges.mend(said, "r", changes=True), said
+        assert 'GRANT "pg_signal_backend" TO "r";' in privileges.grant_hint(said, "r", changes=True), said
 
 
 def test_a_database_that_does_not_let_the_role_in_is_told_with_the_grant(
@@ -148,7 +148,7 @@ def test_a_database_that_does_not_let_the_role_in_is_told_with_the_grant(
         with pytest.raises(CannotConnect) as refused:
             connect(poor, application_name="test")
         assert refused.value.reason is Reason.NOT_ALLOWED
-        names = [privileges.quoted(name) for name in (poor.dbname, poor.user)]
+        names = [privileges.quote_name(name) for name in (poor.dbname, poor.user)]
         statement = "GRANT CONNECT ON DATABASE {} TO {}".format(*names)
         assert f"{statement};" in refused.value.sentence
         admin.execute(statement.encode())

@@ -13,7 +13,7 @@ from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.framework.base import Operation, Outcome
 from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.backup import Backup
-from deployctl.operations.kinds.drop_kept_database import Release
+from deployctl.operations.kinds.drop_kept_database import DropKeptDatabase
 from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.kinds.rollback import Rollback
 from deployctl.operations.kinds.test_restore import RestoreTest
@@ -64,7 +64,7 @@ class Journey:
         self.expect(before, "after the rollback")
         aside = portrait.take(self.spec.with_database(kept))
         assert disturbed.contents == aside.contents, "what was put aside is not what served"
-        self.perform("release", Release)
+        self.perform("drop_kept_database", DropKeptDatabase)
         assert databases_of(self.spec) == owned, "a database was left behind"
         return before
 
@@ -86,7 +86,7 @@ class Journey:
         database.disturb(self.spec)
         self.perform("restore", Restore, backup=first)
         self.expect(before, "after the restore")
-        self.perform("release", Release)
+        self.perform("drop_kept_database", DropKeptDatabase)
         return before
 
     def expect(self, before: Portrait, when: str) -> None:
@@ -109,7 +109,7 @@ class Journey:
             self.spec,
             params=kind.parse_params(params),
             tmp_path=self.folder,
-            shelf=Record(self.kept),
+            backup_catalog=Record(self.kept),
             time_limit_s=LIMIT_S,
         )
         with self.timed(name):

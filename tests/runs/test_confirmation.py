@@ -20,12 +20,12 @@ from deployctl.runs.models import Run, RunState, Target
 
 SignedIn = Callable[..., Client]
 SYSTEM = Machine("test")
-OVERWRITING = {"restore": {}, "rollback": {"backup": "shop-1"}, "release": {}}
+OVERWRITING = {"restore": {}, "rollback": {"backup": "shop-1"}, "drop_kept_database": {}}
 
 
 @pytest.fixture(autouse=True)
 def nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
 def test_whatever_takes_two_people_on_production_is_asked_for_everywhere() -> None:
@@ -67,7 +67,7 @@ def test_the_page_of_a_target_asks_with_a_box_that_must_be_ticked(
 
 
 def test_starting_it_again_asks_again(target: Target, dba: User, signed_in: SignedIn) -> None:
-    ended = Run.request(target=target, kind="release", params={}, by=dba, typed_name="shop")
+    ended = Run.request(target=target, kind="drop_kept_database", params={}, by=dba, typed_name="shop")
     ended.cancel(by=dba)
 
     page = signed_in(dba).get(f"/runs/{ended.pk}/").text

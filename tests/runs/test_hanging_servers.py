@@ -12,7 +12,7 @@ from deployctl.audit import Machine
 from deployctl.postgres.connection import connect
 from deployctl.postgres.queries import activity
 from deployctl.runs.execution import reaper
-from deployctl.runs.execution.cancellation import Reason, Stop
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.execution.log import PENDING_BYTES, Log
 from deployctl.runs.execution.masking import Masker
 from deployctl.runs.models import Run, RunState, Target
@@ -28,8 +28,8 @@ def test_cancelling_does_not_wait_for_a_session_that_hangs(real_target: Target) 
     run = Run.request(target=real_target, kind="sleep", params={"where": "session"}, by=SYSTEM)
     with in_background(run), connect(real_target.spec(), application_name="test") as watch:
         until(says(run, "sleeping"))
-        until(lambda: len(activity.pids_named(watch, run.mark)) == 2)
-        frozen = activity.pids_named(watch, run.mark)
+        until(lambda: len(activity.pids_named(watch, run.application_name_prefix)) == 2)
+        frozen = activity.pids_named(watch, run.application_name_prefix)
         try:
             for pid in frozen:  # as when its disk answers no more
                 os.kill(pid, signal.SIGSTOP)
@@ -70,14 +70,14 @@ def test_a_defect_of_one_sweep_does_not_reach_the_other_runs(
     for run in runs:
         assert run.claim(host="elsewhere", pid=1)
         let_lease_run_out(run)
-    settle = reaper.settle
+    clean_up = reaper.clean_up
 
-    def settle_or_fail(run: Run) -> None:
+    def clean_up_or_fail(run: Run) -> None:
         if run.pk == runs[1].pk:
             raise ZeroDivisionError
-        settle(run)
+        clean_up(run)
 
-    monkeypatch.setattr(reaper, "settle", settle_or_fail)
+    monkeypatch.setattr(reaper, "clean_up", clean_up_or_fail)
     assert reaper.reap() == 2
     states = {run.pk: run.state for run in Run.objects.all()}
     assert states == {
@@ -91,12 +91,12 @@ def test_a_lost_lease_outweighs_a_cancellation(real_target: Target) -> None:
     """Otherwise whoever writes to a log that nobody stores any more waits for ever."""
     run = Run.request(target=real_target, kind="look", params={}, by=SYSTEM)
     assert run.claim(host="here", pid=1)
-    stop = Stop()
-    stop.ask(Reason.CANCELLED)
+    stop = StopSignal()
+    stop.request(StopReason.CANCELLED)
     with Log(run, Masker(), stop) as log:
         let_lease_run_out(run)
         assert run.take_over()
         Run.objects.filter(pk=run.pk).update(token=run.token + 1)  # type: ignore[operator]
         for _ in range(3 * PENDING_BYTES // 1024):
             log.write("x" * 1024, "info")
-    assert stop.reason == Reason.LEASE_LOST
+    assert stop.reason == StopReason.LEASE_LOST

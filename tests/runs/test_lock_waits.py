@@ -18,7 +18,7 @@ from deployctl.accounts.roles import Permission
 from deployctl.audit import Machine
 from deployctl.postgres.connection import connect
 from deployctl.postgres.queries import databases
-from deployctl.postgres.short_session import brief
+from deployctl.postgres.short_session import short_session
 from deployctl.runs import lock_waits
 from deployctl.runs.execution import supervisor
 from deployctl.runs.execution.masking import MASK
@@ -33,7 +33,7 @@ SignedIn = Callable[..., Client]
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def migrating(
     write_project(folder, '[migrations]\ntool = "sql"\n', files)
     Target.objects.filter(pk=real_target.pk).update(project_folder=str(folder))
     real_target.refresh_from_db()
-    real_target.refer("WORD", secret_file("a-secret-word"), by=SYSTEM)
+    real_target.set_secret_reference("WORD", secret_file("a-secret-word"), by=SYSTEM)
     with connect(real_target.spec(), application_name="test") as session:
         session.execute("CREATE TABLE plan (n int)")
     return real_target
@@ -59,7 +59,7 @@ def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
 ) -> None:
     browser = signed_in(person("Vi Ewing", Permission.VIEWER))
     run = Run.request(target=migrating, kind="migrate", params={}, by=SYSTEM)
-    address = f"/runs/{run.pk}/blockers"
+    address = f"/runs/{run.pk}/lock-waits"
     assert "every 3s" not in browser.get(address).text  # queued: there is nothing to ask about
 
     def work() -> None:
@@ -107,13 +107,13 @@ def test_however_many_watch_the_target_is_asked_once(
 
     def count(*given: Any, **options: Any) -> Any:
         asked.append(given)
-        return brief(*given, **options)
+        return short_session(*given, **options)
 
-    monkeypatch.setattr(lock_waits, "brief", count)
+    monkeypatch.setattr(lock_waits, "short_session", count)
     monkeypatch.setattr(lock_waits, "KEPT_FOR_S", 3600)
     monkeypatch.setattr(lock_waits, "_seen", {})
     for _ in range(5):
-        assert lock_waits.of(run) == lock_waits.Blocked([])
+        assert lock_waits.find(run) == lock_waits.LockWaits([])
     assert len(asked) == 1
 
 
@@ -123,7 +123,7 @@ def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told
     monkeypatch.setattr(lock_waits, "_seen", {})
     run = Run.request(target=real_target, kind="change", params={}, by=SYSTEM)
     run.claim(host="here", pid=1)
-    real_target.refer("GONE", "env:NOT_THERE_AT_ALL", by=SYSTEM)
+    real_target.set_secret_reference("GONE", "env:NOT_THERE_AT_ALL", by=SYSTEM)
     with connect(real_target.spec(), application_name="test") as session:
         session.execute("CREATE TABLE plan (n int)")
     spec = real_target.spec()
@@ -134,11 +134,11 @@ def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told
         holder.execute("LOCK TABLE plan")
         thread = threading.Thread(target=lambda: waiting.execute("LOCK TABLE plan"))
         thread.start()
-        seen: list[lock_waits.Blocked] = []
+        seen: list[lock_waits.LockWaits] = []
 
         def waits() -> bool:
             monkeypatch.setattr(lock_waits, "_seen", {})
-            seen.append(lock_waits.of(run))
+            seen.append(lock_waits.find(run))
             return bool(seen[-1].blockers)
 
         try:
@@ -152,7 +152,7 @@ def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told
     reference = secret_file("postgresql://nobody:secret@127.0.0.1:1/nothing")
     Target.objects.filter(pk=real_target.pk).update(connection_reference=reference)
     monkeypatch.setattr(lock_waits, "_seen", {})
-    assert "127.0.0.1" in lock_waits.of(Run.objects.get(pk=run.pk)).problem
+    assert "127.0.0.1" in lock_waits.find(Run.objects.get(pk=run.pk)).problem
 
 
 def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: SignedIn) -> None:
@@ -163,7 +163,7 @@ def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: 
     with connect(spec.with_database("postgres"), application_name="test") as beside:
         found = databases.find(beside, spec.dbname)
         assert found is not None
-        real_target.recognise("", found.oid)
+        real_target.check_identity("", found.oid)
         kept, left = f"{spec.dbname}_before_{run.pk}", f"deployctl_scratch_{run.pk}_{uuid.uuid4().hex[:8]}"
         for name, comment in (
             (kept, f"deployctl kept this database as it was before run {run.pk}"),
@@ -171,8 +171,8 @@ def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: 
         ):
             databases.create(beside, name, owner="", encoding="UTF8", locale="")
             databases.comment(beside, name, comment)
-    run.lose("Its worker on elsewhere was lost.")
-    address = f"/runs/{run.pk}/facts"
+    run.mark_lost("Its worker on elsewhere was lost.")
+    address = f"/runs/{run.pk}/diagnostics"
     assert f'hx-get="{address}" hx-trigger="load, live"' in browser.get(f"/runs/{run.pk}/").text
 
     with psycopg.connect(spec.conninfo(application_name=run.application_name)) as ours:

@@ -19,7 +19,7 @@ from deployctl.errors import InvalidInput, NotAllowed
 from deployctl.operations.backup.retention import Policy
 from deployctl.operations.framework.base import BackupArtefact
 from deployctl.runs.execution import backup_expiry
-from deployctl.runs.execution.backup_catalog import RunShelf
+from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, LeaseLost, Retention, Run, RunState, Target
 from tests.runs.conftest import at_once
 
@@ -31,7 +31,7 @@ SignedIn = Callable[..., Client]
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
 def backed_up(target: Target, days_ago: int) -> Backup:
@@ -81,11 +81,11 @@ def test_a_worker_that_lost_its_run_expires_nothing(target: Target) -> None:
     backup = backed_up(target, 40)
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
     run.claim(host="here", pid=1)
-    shelf = RunShelf(run, at_once)
+    backup_catalog = RunBackupCatalog(run, at_once)
     Run.objects.filter(pk=run.pk).update(token=run.token + 1000 if run.token else 1)
 
     with pytest.raises(LeaseLost):
-        shelf.expire(shelf.backups()[0], "a test")
+        backup_catalog.expire(backup_catalog.backups()[0], "a test")
 
     backup.refresh_from_db()
     assert backup.expired_at is None

@@ -37,7 +37,7 @@ def test_a_worker_is_told_on_commit(
         told.append(run_id)
         return True
 
-    monkeypatch.setattr("deployctl.runs.queue.hint", hint)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", hint)
 
     with django_capture_on_commit_callbacks(execute=True):
         run = Run.request(target=target, kind="look", params={}, by=SYSTEM)
@@ -80,7 +80,7 @@ def test_operations_that_only_look_do_not_wait_for_each_other(target: Target) ->
 def test_an_unknown_run_keeps_everybody_out_until_somebody_decides(target: Target, dba: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)
-    run.lose("Its worker was lost.")
+    run.mark_lost("Its worker was lost.")
     assert run.state == RunState.UNKNOWN
 
     with pytest.raises(Refusal, match="decide on the run's page"):
@@ -94,7 +94,7 @@ def test_an_unknown_run_keeps_everybody_out_until_somebody_decides(target: Targe
 def test_deciding_needs_a_note_and_happens_once(target: Target, dba: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)
-    run.lose("Its worker was lost.")
+    run.mark_lost("Its worker was lost.")
 
     with pytest.raises(InvalidInput, match="what you saw"):
         run.decide(by=dba, outcome="failed", note=" ")
@@ -167,7 +167,7 @@ def test_a_queued_run_is_cancelled_at_once(target: Target, dba: User) -> None:
 def test_forty_presses_at_once_start_one_run(
     committed_db: Any, real_target: Target, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr("deployctl.runs.queue.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     together = threading.Barrier(40)
 
     def press(_: int) -> str:

@@ -21,7 +21,7 @@ from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs import preconditions
 from deployctl.runs.execution import dispatcher
 from deployctl.runs.models import Run, RunState, Target
-from deployctl.runs.models.run_states import WAITS_FOR
+from deployctl.runs.models.run_states import CONSENT_TIMEOUT
 from tests.people import person
 
 SYSTEM = Machine("test")
@@ -37,7 +37,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         hints.append(run_id)
         return True
 
-    monkeypatch.setattr("deployctl.runs.queue.hint", hint)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", hint)
     return hints
 
 
@@ -56,7 +56,7 @@ def waiting(live: Target, dba: User) -> Run:
     return ask(live, dba)
 
 
-@pytest.mark.parametrize(("kind", "label"), [("restore", "Backup"), ("release", "Kept database")])
+@pytest.mark.parametrize(("kind", "label"), [("restore", "Backup"), ("drop_kept_database", "Kept database")])
 def test_what_two_people_stand_behind_is_named_when_it_is_asked_for(
     live: Target, dba: User, kind: str, label: str
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_restore_of_production_waits_and_another_operator_starts_it(
     assert (entry.actor, entry.subject_id) == (devops_lead, str(run.pk))
 
 
-@pytest.mark.parametrize("kind", ["restore", "release", "rollback"])
+@pytest.mark.parametrize("kind", ["restore", "drop_kept_database", "rollback"])
 def test_elsewhere_nobody_is_waited_for(target: Target, dba: User, kind: str) -> None:
     params = {"backup": "shop-1"} if kind == "rollback" else {}
     assert ask(target, dba, kind=kind, params=params).state == RunState.QUEUED
@@ -159,7 +159,7 @@ def test_the_command_line_asks_and_two_people_consent(
 def test_a_run_that_waits_too_long_lapses_visibly(waiting: Run, devops_lead: User) -> None:
     assert dispatcher.lapse() == 0
     Run.objects.filter(pk=waiting.pk).update(
-        requested_at=timezone.now() - WAITS_FOR - dt.timedelta(seconds=1)
+        requested_at=timezone.now() - CONSENT_TIMEOUT - dt.timedelta(seconds=1)
     )
 
     with pytest.raises(Refusal, match="has waited too long"):

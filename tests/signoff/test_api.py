@@ -15,7 +15,7 @@ from checklists.models import Deployment
 from deployctl.accounts import api_authentication
 from deployctl.accounts.models import ApiToken, User
 from deployctl.accounts.models.api_token import Scope
-from deployctl.accounts.testing import enrol
+from deployctl.accounts.testing import enroll
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 from tests.checklists.deployments import item
@@ -33,7 +33,7 @@ def attempts_of_this_test_only() -> Iterator[None]:
 def people_who_can_sign(dba: User, devops_lead: User, qa_lead: User) -> None:
     """Else that nobody can sign is in the way."""
     for one in (dba, devops_lead, qa_lead):
-        enrol(one)
+        enroll(one)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from deployctl.accounts.errors import NotSignedInAgain, WrongPasskey, WrongPassw
 from deployctl.accounts.models import Passkey, Reauthentication, RecoveryCode, SignIn, TotpFactor, User
 from deployctl.accounts.models.sign_in import FirstFactor
 from deployctl.accounts.roles import Role
-from deployctl.accounts.tasks import tell
-from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
+from deployctl.accounts.tasks import send_security_emails
+from deployctl.accounts.testing import current_code, enroll, sign_in, wrong_code
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
 from signoff import record as records
@@ -142,7 +142,7 @@ def elsewhere(dba: User) -> User:
     SocialAccount.objects.create(user=dba, provider="sso", uid="dana-1")
     dba.set_unusable_password()
     dba.save()
-    enrol(dba)
+    enroll(dba)
     return dba
 
 
@@ -208,7 +208,7 @@ def test_signing_in_again_alone_signs_nothing_and_is_kept_for_the_right_code(
 def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
     client: Client, deployment: Deployment, dba: User, age: dt.timedelta
 ) -> None:
-    dba.change_password(PASSWORD, by=dba, handed_over=True)
+    dba.change_password(PASSWORD, by=dba, is_temporary=True)
     User.objects.filter(pk=dba.pk).update(first_password_until=F("first_password_until") - age)
     SocialAccount.objects.create(user=dba, provider="sso", uid="dana-1")
     sign_in(client, dba)
@@ -233,7 +233,7 @@ def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
 def test_a_recovery_code_never_signs_and_who_signed_in_with_one_cannot_either(
     client: Client, deployment: Deployment, dba: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     code, *others = RecoveryCode.objects.renew(dba)
     with pytest.raises(DeployctlError):
         sign(deployment, dba, Role.DBA, code=code)
@@ -250,7 +250,7 @@ def test_a_recovery_code_never_signs_and_who_signed_in_with_one_cannot_either(
 def test_after_a_reset_signing_takes_a_new_factor_and_shows_that_it_is_new(
     client: Client, deployment: Deployment, dba: User, administrator: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     TotpFactor.objects.filter(user=dba).update(created_at=timezone.now() - dt.timedelta(days=30))
     dba.remove_factor(by=administrator, reason="Met in person.")
     sign_in(client, dba, second_factor=False)
@@ -271,7 +271,7 @@ def test_after_a_reset_signing_takes_a_new_factor_and_shows_that_it_is_new(
 
 
 def test_a_factor_that_is_a_day_old_is_not_new(deployment: Deployment, dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     TotpFactor.objects.filter(user=dba).update(created_at=timezone.now() - dt.timedelta(hours=25))
     assert not sign(deployment, dba, Role.DBA).has_new_factor
 
@@ -279,7 +279,7 @@ def test_a_factor_that_is_a_day_old_is_not_new(deployment: Deployment, dba: User
 def test_the_third_failure_at_signatures_is_told_to_the_person_and_administrators(
     deployment: Deployment, dba: User, administrator: User, django_capture_on_commit_callbacks: Any
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     told: list[Any] = []
     for _ in range(3):
         with django_capture_on_commit_callbacks() as callbacks, pytest.raises(DeployctlError):
@@ -287,7 +287,7 @@ def test_the_third_failure_at_signatures_is_told_to_the_person_and_administrator
         told.append(len(callbacks))
         rest(dba)
     assert told == [0, 0, 1]
-    tell(Entry.objects.first().sequence)
+    send_security_emails(Entry.objects.first().sequence)
     assert [message.to for message in mail.outbox] == [[administrator.email], [dba.email]]
     assert "Repeated failures" in mail.outbox[0].subject
     assert "The password is wrong" in mail.outbox[0].body

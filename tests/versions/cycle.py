@@ -19,7 +19,7 @@ from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.baseline import Baseline
 from deployctl.operations.kinds.connect import Connect
 from deployctl.operations.kinds.createdb import CreateDatabase
-from deployctl.operations.kinds.drop_kept_database import Release
+from deployctl.operations.kinds.drop_kept_database import DropKeptDatabase
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
 from deployctl.operations.kinds.rehearse import Rehearse
@@ -79,7 +79,7 @@ class Cycle:
             params=kind.parse_params(params),
             tmp_path=self.folder,
             secrets={"ADMIN_DEFAULT_PASSWORD": ADMIN_PASSWORD},
-            shelf=Record(self.kept),
+            backup_catalog=Record(self.kept),
         )
 
     # --- What every server has to carry ------------------------------------------------------------
@@ -134,7 +134,7 @@ class Cycle:
 
     def release(self) -> None:
         """The changed database is dropped."""
-        self.perform(Release)
+        self.perform(DropKeptDatabase)
         assert databases_of(self.spec) == [self.spec.dbname]
 
     # --- The rest of the catalogue -----------------------------------------------------------------

@@ -58,7 +58,7 @@ class UserQuerySet(models.QuerySet["User"]):
         has_app = models.Q(totp_factors__confirmed=True)
         return self.filter(has_app | models.Q(passkeys__isnull=False)).distinct()
 
-    def with_enrolment(self) -> UserQuerySet:
+    def with_enrollment(self) -> UserQuerySet:
         """Each with `is_enrolled`: whether they have a second factor of any kind."""
         same = self.model._default_manager.enrolled().filter(pk=models.OuterRef("pk"))
         return self.annotate(is_enrolled=models.Exists(same))
@@ -94,7 +94,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         by: Actor,
         phone: str = "",
         timezone: str = "UTC",
-        handed_over: bool = False,
+        is_temporary: bool = False,
     ) -> User:
         """Add a person who can sign in.
 
@@ -106,7 +106,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             by: who adds them.
             phone: for the emergency contacts.
             timezone: a name of the time zone database.
-            handed_over: whether somebody hands the password to the person, who must replace it
+            is_temporary: whether somebody hands the password to the person, who must replace it
                 (`first_passwords`).
 
         Raises:
@@ -118,7 +118,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             name=name.strip(),
             phone=phone,
             timezone=timezone,
-            first_password_until=temporary_passwords.good_until(handed_over=handed_over),
+            first_password_until=temporary_passwords.valid_until(is_temporary=is_temporary),
         )
         _check(person, password)
         person.set_password(password)
@@ -189,7 +189,7 @@ class User(AbstractBaseUser):
 
     @property
     def factor(self) -> TotpFactor | None:
-        """The second factor that counts, or None before enrolment."""
+        """The second factor that counts, or None before enrollment."""
         return TotpFactor.objects.filter(user=self, confirmed=True).first()
 
     @property
@@ -198,12 +198,12 @@ class User(AbstractBaseUser):
         return self.is_verified() or self.factor is not None or self.passkeys.exists()
 
     @property
-    def should_enrol(self) -> bool:
+    def should_enroll(self) -> bool:
         """Whether a second factor is missing that the person's permissions will ask for."""
         return bool(self.permissions - {Permission.VIEWER}) and not self.has_factor
 
     @property
-    def signs_in_elsewhere(self) -> bool:
+    def uses_single_sign_on(self) -> bool:
         """Whether the person has no password here, and proves who they are at the single sign-on provider."""
         return not self.has_usable_password() and self.socialaccount_set.exists()
 
@@ -322,7 +322,7 @@ class User(AbstractBaseUser):
 
     @transaction.atomic
     def change_password(
-        self, password: str, *, by: Actor, keep: int | None = None, handed_over: bool = False
+        self, password: str, *, by: Actor, keep: int | None = None, is_temporary: bool = False
     ) -> None:
         """Set another password and end the person's sessions.
 
@@ -330,13 +330,13 @@ class User(AbstractBaseUser):
             password: the new one, already checked against the site's rules.
             by: who changes it.
             keep: the `SignIn` of the session that stays.
-            handed_over: whether somebody hands it to the person, who must replace it (`first_passwords`).
+            is_temporary: whether somebody hands it to the person, who must replace it (`first_passwords`).
         """
         self.set_password(password)
-        self.first_password_until = temporary_passwords.good_until(handed_over=handed_over)
+        self.first_password_until = temporary_passwords.valid_until(is_temporary=is_temporary)
         self.save(update_fields=["password", "first_password_until"])
         self.sign_ins.end_all("password changed", keep=keep)
-        security_emails.on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
+        security_emails.send_on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
 
     @transaction.atomic
     def renew_recovery_codes(self, *, by: Actor) -> list[str]:
@@ -351,7 +351,7 @@ class User(AbstractBaseUser):
 
     @transaction.atomic
     def remove_factor(self, *, by: Actor, reason: str) -> None:
-        """Take away a second factor that the person has lost; they enrol another after signing in.
+        """Take away a second factor that the person has lost; they enroll another after signing in.
 
         Args:
             by: the administrator.
@@ -370,7 +370,7 @@ class User(AbstractBaseUser):
         self.recovery_codes.unused().delete()
         self.sign_ins.end_all("second factor removed")
         data = {"reason": reason.strip()} | ({"passkeys": str(passkeys)} if passkeys else {})
-        security_emails.on_commit(audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data=data))
+        security_emails.send_on_commit(audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data=data))
 
     @transaction.atomic
     def remove_passkey(self, passkey: Passkey, *, by: Actor) -> None:
@@ -389,7 +389,7 @@ class User(AbstractBaseUser):
         name = passkey.name
         self.passkeys.filter(pk=passkey.pk).delete()
         data = {"passkey": name}
-        security_emails.on_commit(audit.append(Action.PASSKEY_REMOVED, by=by, subject=self, data=data))
+        security_emails.send_on_commit(audit.append(Action.PASSKEY_REMOVED, by=by, subject=self, data=data))
 
     @transaction.atomic
     def end_sessions(self, *, by: Actor, keep: int | None = None) -> int:

@@ -17,13 +17,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from django_otp.models import Device
 
 from deployctl.accounts import attempts, next_url, passkeys
-from deployctl.accounts.current_user import person, stay
-from deployctl.accounts.forms import EnrolForm, FactorForm
+from deployctl.accounts.current_user import current_sign_in, current_user
+from deployctl.accounts.forms import EnrollForm, FactorForm
 from deployctl.accounts.models import SignIn, TotpFactor
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.sign_in import SecondFactor
-from deployctl.accounts.policies import enrolled, enrolling, identified, step_up
-from deployctl.accounts.signing_credentials import kind_of, verify_factor
+from deployctl.accounts.policies import enrolled, identified, must_enroll, step_up
+from deployctl.accounts.signing_credentials import second_factor_of, verify_factor
 from deployctl.errors import DeployctlError, Refusal
 
 SIGN_IN_AGAIN = (
@@ -32,23 +32,23 @@ SIGN_IN_AGAIN = (
 )
 
 
-@enrolling
+@must_enroll
 @never_cache
 @sensitive_post_parameters("code", "password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def factor(request: HttpRequest) -> HttpResponse:
     """Show the key of a new factor, and put it in force once its first code is right."""
-    user, sign_in = person(request), stay(request)
+    user, sign_in = current_user(request), current_sign_in(request)
     has_factor, replaces = user.has_factor, user.factor is not None
     if must_give_a_code_first(request):
         return redirect(next_url.with_next(reverse("accounts:step_up"), request.get_full_path()))
     ask_password = not has_factor and not signed_in_recently(sign_in)
     if ask_password and not user.has_usable_password():
         raise Refusal(SIGN_IN_AGAIN)
-    form = EnrolForm(request.POST or None, ask_password=ask_password)
+    form = EnrollForm(request.POST or None, ask_password=ask_password)
     if form.is_valid():
         try:
-            codes = attempts.enrol(
+            codes = attempts.enroll(
                 user, form.cleaned_data["code"], password=form.cleaned_data.get("password"), keep=sign_in.pk
             )
         except DeployctlError as error:
@@ -74,7 +74,7 @@ def factor(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def give_code(request: HttpRequest) -> HttpResponse:
     """Ask for a fresh code, for acts that want one, and go back."""
-    user = person(request)
+    user = current_user(request)
     if not user.has_factor:
         return redirect(next_url.with_next(reverse("accounts:factor"), next_url.requested(request)))
     form = FactorForm(request.POST or None, user=user)
@@ -90,7 +90,7 @@ def give_code(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "next": next_url.requested(request),
-        "recovered": stay(request).second_factor == SecondFactor.RECOVERY_CODE,
+        "recovered": current_sign_in(request).second_factor == SecondFactor.RECOVERY_CODE,
     } | passkeys.for_page(request)
     return render(request, "accounts/give_code.html", context, status=422 if form.errors else 200)
 
@@ -101,7 +101,7 @@ def give_code(request: HttpRequest) -> HttpResponse:
 @require_POST
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Make new recovery codes; the old ones are void."""
-    user = person(request)
+    user = current_user(request)
     return show_codes(request, user.renew_recovery_codes(by=user), voids=True)
 
 
@@ -110,16 +110,16 @@ def must_give_a_code_first(request: HttpRequest) -> bool:
 
     Not for who has lost it and signed in with a recovery code: they must get another.
     """
-    sign_in = stay(request)
+    sign_in = current_sign_in(request)
     recovered = sign_in.second_factor == SecondFactor.RECOVERY_CODE
-    return person(request).has_factor and not (sign_in.code_is_fresh or recovered)
+    return current_user(request).has_factor and not (sign_in.code_is_fresh or recovered)
 
 
 def raise_session(request: HttpRequest, factor: Device) -> None:
     """A second factor was accepted: this session is worth more now, so it gets another id."""
     django_otp.login(request, factor)  # type: ignore[no-untyped-call]
     request.session.cycle_key()
-    stay(request).code_given(kind_of(factor))
+    current_sign_in(request).record_second_factor(second_factor_of(factor))
 
 
 def show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:

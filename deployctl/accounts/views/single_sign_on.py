@@ -53,6 +53,6 @@ def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     try:
         view = OAuth2CallbackView.adapter_view(Protocol(request, provider_id))  # type: ignore[no-untyped-call]
         return cast("HttpResponseBase", view(request))
-    except single_sign_on.TROUBLE as error:
+    except single_sign_on.PROVIDER_ERRORS as error:
         logger.warning("single sign-on failed: %r", error)
         raise Refusal(single_sign_on.unreachable()) from error

@@ -21,14 +21,14 @@ class SignedHeadManager(models.Manager["SignedHead"]):
         """Sign the end of the chain as it is now; where that was done already, the same head again.
 
         Raises:
-            NoSigningKey: there is no key.
+            SigningKeyMissing: there is no key.
             Refusal: the chain is empty.
         """
         key = signing_keys.signing_key()
         last = Entry.objects.order_by("-sequence").first()
         if last is None:
             raise Refusal("The audit chain has no entry yet, so there is nothing to sign.")
-        statement = signed_statements.sealed(
+        statement = signed_statements.sign(
             {
                 "schema": SCHEMA,
                 "sequence": last.sequence,
@@ -50,7 +50,7 @@ class SignedHeadManager(models.Manager["SignedHead"]):
         """The earliest head of the present key that covers an entry; signed now where there is none.
 
         Raises:
-            NoSigningKey: there is no key.
+            SigningKeyMissing: there is no key.
         """
         present = signed_statements.public_of(signing_keys.signing_key())
         found = self.filter(sequence__gte=sequence, public_key=present).order_by("sequence").first()

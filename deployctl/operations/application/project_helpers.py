@@ -12,12 +12,12 @@ from psycopg import sql
 from deployctl.operations.application.project import AdminExpectation, Project
 from deployctl.operations.framework.base import Job, OperationFailed
 from deployctl.postgres.queries import prisma, relations
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 COUNT_TIMEOUT_S = 300
 
 
-def project_of(job: Job) -> Project:
+def require_project(job: Job) -> Project:
     """The project of the target.
 
     Raises:
@@ -31,12 +31,12 @@ def project_of(job: Job) -> Project:
     return job.target.project
 
 
-def described(argv: Sequence[str]) -> str:
+def command_text(argv: Sequence[str]) -> str:
     """A command as people read it: the program without its folder."""
     return shlex.join([PurePath(argv[0]).name, *argv[1:]])
 
 
-def reading_session(job: Job) -> psycopg.Connection:
+def read_only_session(job: Job) -> psycopg.Connection:
     """A session that cannot write, in the schema that the application uses."""
     connection = job.connect(read_only=True, statement_timeout_s=COUNT_TIMEOUT_S)
     schema = job.target.connection.options.get("schema")
@@ -63,7 +63,9 @@ def find_table(connection: psycopg.Connection, name: str) -> sql.Identifier:
     return found
 
 
-def counted(connection: psycopg.Connection, expected: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
+def count_expected(
+    connection: psycopg.Connection, expected: Mapping[str, int]
+) -> tuple[dict[str, int], list[str]]:
     """Count the tables an application has expectations of.
 
     Returns:
@@ -74,7 +76,7 @@ def counted(connection: psycopg.Connection, expected: Mapping[str, int]) -> tupl
     for name, rows in expected.items():
         found[name] = relations.count_rows(connection, find_table(connection, name))
         if found[name] != rows:
-            wrong.append(f"{name} has {how_many(found[name], 'row')} instead of {rows}.")
+            wrong.append(f"{name} has {pluralize(found[name], 'row')} instead of {rows}.")
     return found, wrong
 
 
@@ -95,5 +97,5 @@ def count_admins(connection: psycopg.Connection, admin: AdminExpectation) -> tup
         return found, []
     which = ", ".join(f"{column} = {value}" for column, value in admin.where.items())
     return found, [
-        f"{admin.table} has {how_many(found, 'row')} with {which}, at least {admin.at_least} expected."
+        f"{admin.table} has {pluralize(found, 'row')} with {which}, at least {admin.at_least} expected."
     ]

@@ -40,7 +40,7 @@ class Archive:
         """Return the bytes of the whole tar."""
         return sum(len(header) + size + _padding(size) for header, size in self._members()) + len(END)
 
-    def pieces(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """Yield the tar in chunks of at most a megabyte.
 
         Raises:
@@ -87,7 +87,7 @@ class Archive:
             yield member.tobuf(format=tarfile.GNU_FORMAT), size
 
 
-def of(name: str, folder: Path, *, expected_sha256: str) -> Archive:
+def open_backup(name: str, folder: Path, *, expected_sha256: str) -> Archive:
     """Open a backup for download after comparing its files' sizes with the manifest.
 
     Args:

@@ -15,7 +15,7 @@ def newest(job: Job, name: str) -> KeptBackup:
     Raises:
         OperationFailed: there is none.
     """
-    return _find(job, name) if name else max(_ours(job), key=lambda backup: backup.snapshot_at)
+    return _find(job, name) if name else max(_made_here(job), key=lambda backup: backup.snapshot_at)
 
 
 def most_trusted(job: Job, name: str) -> KeptBackup:
@@ -24,28 +24,28 @@ def most_trusted(job: Job, name: str) -> KeptBackup:
     Raises:
         OperationFailed: there is none.
     """
-    return _find(job, name) if name else max(_ours(job), key=by_trust)
+    return _find(job, name) if name else max(_made_here(job), key=trust_order)
 
 
-def ours(backups: Iterable[KeptBackup]) -> list[KeptBackup]:
+def made_here(backups: Iterable[KeptBackup]) -> list[KeptBackup]:
     """Return the backups made here; an imported backup is used only if it is named."""
     return [backup for backup in backups if backup.uploaded_at is None]
 
 
-def by_trust(backup: KeptBackup) -> tuple[int, dt.datetime]:
+def trust_order(backup: KeptBackup) -> tuple[int, dt.datetime]:
     """Return a sort key by trust level, then by age; the best backup sorts last."""
     return tuple(Trust).index(Trust(backup.trust)), backup.snapshot_at
 
 
 def _all(job: Job) -> tuple[KeptBackup, ...]:
-    found = job.shelf.backups()
+    found = job.backup_catalog.backups()
     if not found:
         raise OperationFailed(f"There is no backup of {job.target.name} yet. Back up first.")
     return found
 
 
-def _ours(job: Job) -> list[KeptBackup]:
-    found = ours(_all(job))
+def _made_here(job: Job) -> list[KeptBackup]:
+    found = made_here(_all(job))
     if not found:
         raise OperationFailed(
             f"There is no backup of {job.target.name} yet but uploaded ones. Say which of them by its name."
@@ -54,7 +54,7 @@ def _ours(job: Job) -> list[KeptBackup]:
 
 
 def _find(job: Job, name: str) -> KeptBackup:
-    if any(backup.name == name for backup in job.shelf.physical()):
+    if any(backup.name == name for backup in job.backup_catalog.physical()):
         raise OperationFailed(
             f"{name} is a physical backup, which pgBackRest keeps. Nothing was done. Use “Verify physical "
             "backups” or “Test a physical restore”; to copy it, give pgBackRest a repo2."

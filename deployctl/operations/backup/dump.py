@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from deployctl.postgres.connection import VANISHED
+from deployctl.postgres.connection import KEEPALIVES
 
 LOCK_WAIT_S = 30
 # libpq has no variables for these. It takes the rest, the name of the database too, from the environment,
 # literally.
-CONNECTION = " ".join(f"{name}={value}" for name, value in VANISHED.items())
+CONNECTION = " ".join(f"{name}={value}" for name, value in KEEPALIVES.items())
 COMPRESSION_LEVEL = (
     1  # fastest that still notices damage: 1.07–1.15 × the size of gzip's default, 2–4 × the speed
 )

@@ -13,13 +13,13 @@ import psycopg
 from deployctl.operations.backup import dump
 from deployctl.operations.backup.manifest import Source
 from deployctl.operations.framework.base import Job, OperationFailed
-from deployctl.postgres.privileges import quoted
+from deployctl.postgres.privileges import quote_name
 from deployctl.postgres.queries import activity, databases, relations, server, snapshots
 from deployctl.postgres.queries.activity import Blocker
 from deployctl.postgres.queries.relations import Relation
 from deployctl.postgres.queries.snapshots import Snapshot
 from deployctl.postgres.tools import Tool, find_tool
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 # gzip seldom makes rows smaller than a quarter of their table; with less room the dump cannot succeed.
 LEAST_SHARE = 4
@@ -134,21 +134,21 @@ def _check_readable(tables: list[Relation], role: str, major: int) -> None:
     if unreadable:
         shown = ", ".join(unreadable[:5]) + (", …" if len(unreadable) > 5 else "")
         raise OperationFailed(
-            f"Role {role} may not read {len(unreadable)} of {how_many(len(tables), 'table')} ({shown}), so a "
-            "backup would be incomplete. Nothing was written. Give it the right to read them: "
+            f"Role {role} may not read {len(unreadable)} of {pluralize(len(tables), 'table')} ({shown}), so "
+            "a backup would be incomplete. Nothing was written. Give it the right to read them: "
             + _grants(tables, role, major)
         )
 
 
 def _grants(tables: list[Relation], role: str, major: int) -> str:
     """Return the statements that let a role read every table; future ones too if the server can."""
-    to = quoted(role)
+    to = quote_name(role)
     if major >= READ_ALL_FROM:
         return f"GRANT pg_read_all_data TO {to};"
     unreadable = [table for table in tables if not table.readable]
     schemas = sorted({table.schema for table in unreadable})
-    grants = [f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {to};" for schema in schemas]
-    grants += [f"GRANT SELECT ON ALL TABLES IN SCHEMA {quoted(schema)} TO {to};" for schema in schemas]
+    grants = [f"GRANT USAGE ON SCHEMA {quote_name(schema)} TO {to};" for schema in schemas]
+    grants += [f"GRANT SELECT ON ALL TABLES IN SCHEMA {quote_name(schema)} TO {to};" for schema in schemas]
     return " ".join(grants)
 
 
@@ -156,7 +156,9 @@ def _check_room(job: Job, tables: list[Relation]) -> None:
     size = sum(table.size_bytes for table in tables)
     free = job.target.backups.free_bytes()
     least = size // LEAST_SHARE + SPARE_BYTES
-    job.log(f"{how_many(len(tables), 'table')} with {how_many(size, 'byte')}; {free:,} free for the backup.")
+    job.log(
+        f"{pluralize(len(tables), 'table')} with {pluralize(size, 'byte')}; {free:,} free for the backup."
+    )
     if free < least:
         raise OperationFailed(
             f"The backup folder {job.target.backups.root} has {free:,} bytes free; a backup of {size:,} "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.operations.backup import dump
-from deployctl.operations.backup.upload_extraction import Refused
+from deployctl.operations.backup.upload_extraction import UploadRefused
 from deployctl.operations.framework.base import Job, ProcessFailed
 from deployctl.postgres import rlimit_exec
 from deployctl.postgres.tools import ToolMissing, available
@@ -26,7 +26,7 @@ CREATED = "%Y-%m-%d %H:%M:%S UTC"
 
 
 @dataclass(frozen=True)
-class Contents:
+class TableOfContents:
     """What the list of a dump tells.
 
     Args:
@@ -42,14 +42,14 @@ class Contents:
     data_numbers: tuple[str, ...]
 
 
-def read(job: Job, archive: Path) -> Contents:
+def read(job: Job, archive: Path) -> TableOfContents:
     """Have pg_restore list a dump, and read the list.
 
     Args:
         archive: a custom file or a folder in directory format.
 
     Raises:
-        Refused: pg_restore cannot read it.
+        UploadRefused: pg_restore cannot read it.
         ToolMissing: there is no pg_restore.
     """
     tools = list(available("pg_restore"))
@@ -66,15 +66,17 @@ def read(job: Job, archive: Path) -> Contents:
                 [*limits, *dump.list_argv(newest.path, archive=archive, into=listing)], env={"TZ": "UTC"}
             )
         except ProcessFailed as error:
-            raise Refused(f"pg_restore {newest.version} cannot read the dump: {_why(error)}.") from error
+            raise UploadRefused(
+                f"pg_restore {newest.version} cannot read the dump: {_why(error)}."
+            ) from error
         return parse(listing.read_text(encoding="utf-8", errors="replace"))
 
 
-def parse(listing: str) -> Contents:
+def parse(listing: str) -> TableOfContents:
     """Read what `pg_restore --list` wrote.
 
     Raises:
-        Refused: it does not say which versions wrote the dump.
+        UploadRefused: it does not say which versions wrote the dump.
     """
     said: dict[str, str] = {}
     for line in listing.splitlines():
@@ -82,7 +84,7 @@ def parse(listing: str) -> Contents:
             break
         if match := HEADER.fullmatch(line):
             said.setdefault(match["name"].rstrip(":"), match["value"])
-    return Contents(
+    return TableOfContents(
         created_at=_moment(said.get("Archive created at", "")),
         database=said.get("dbname", "")[:200],
         compression=said.get("Compression", "unknown")[:40],
@@ -101,7 +103,7 @@ def _why(error: ProcessFailed) -> str:
 def _release(text: str) -> str:
     match = RELEASE.match(text)
     if match is None:
-        raise Refused("The dump does not say which versions of PostgreSQL and pg_dump it is from.")
+        raise UploadRefused("The dump does not say which versions of PostgreSQL and pg_dump it is from.")
     return match[0]
 
 

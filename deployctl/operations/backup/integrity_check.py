@@ -11,7 +11,7 @@ from deployctl.operations.backup.manifest import Manifest
 from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.framework.base import Job, OperationFailed
 from deployctl.storage.local import fsync_tree
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 REPORT_EVERY_S = 0.25
 
@@ -45,7 +45,7 @@ def read_back(job: Job, folder: Path, written: Manifest) -> str:
         OperationFailed: something was read back differently than it was written.
     """
     fsync_tree(folder)
-    manifest.forget_cached(folder)
+    manifest.drop_page_cache(folder)
     if manifest.read(folder) != written:
         raise OperationFailed(
             "The manifest was read back differently than it was written. The backup was removed."
@@ -57,7 +57,7 @@ def read_back(job: Job, folder: Path, written: Manifest) -> str:
 
 def extent(written: Manifest) -> str:
     """Return the number of files and bytes of a backup in words."""
-    return f"{how_many(len(written.files), 'file')} with {how_many(written.size_bytes, 'byte')}"
+    return f"{pluralize(len(written.files), 'file')} with {pluralize(written.size_bytes, 'byte')}"
 
 
 def byte_progress(job: Job, total: int, phase: str) -> Callable[[int], None]:

@@ -258,7 +258,7 @@ def sha256_of(path: Path, *, advance: Callable[[int], None] = lambda _bytes: Non
     return digest.hexdigest()
 
 
-def forget_cached(folder: Path) -> None:
+def drop_page_cache(folder: Path) -> None:
     """Ask the kernel to drop its copy of the (fsynced) files, so that the next read comes from the medium."""
     if not hasattr(os, "posix_fadvise"):  # macOS
         return

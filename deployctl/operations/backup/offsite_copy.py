@@ -31,7 +31,7 @@ class StoredObject:
     sha256: str
 
 
-class Copying:
+class OffsiteCopy:
     """The copy of a backup to a store.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 
 class Trust(enum.StrEnum):
@@ -42,9 +42,9 @@ class Policy:
 
     def __str__(self) -> str:
         return (
-            f"everything for {how_many(self.keep_days, 'day')}, and the newest of each of the last "
-            f"{how_many(self.daily, 'day')}, {how_many(self.weekly, 'week')} and "
-            f"{how_many(self.monthly, 'month')} with a backup"
+            f"everything for {pluralize(self.keep_days, 'day')}, and the newest of each of the last "
+            f"{pluralize(self.daily, 'day')}, {pluralize(self.weekly, 'week')} and "
+            f"{pluralize(self.monthly, 'month')} with a backup"
         )
 
 
@@ -54,7 +54,7 @@ class KeptBackup:
 
     Args:
         trust: the highest level it has reached.
-        details: facts of its engine, see `operations.base.BackupArtefact`.
+        details: facts of its engine, see `framework.base.BackupArtefact`.
         uploaded_at: when a dump that was made elsewhere was imported; None for a backup made here.
     """
 
@@ -68,11 +68,11 @@ class KeptBackup:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RetentionDecision:
     """The decision on a backup. `reasons` say why it is kept, or the only one why it is deleted."""
 
     backup: KeptBackup
-    goes: bool
+    is_deleted: bool
     reasons: tuple[str, ...]
 
     @property
@@ -81,7 +81,9 @@ class Verdict:
         return "; ".join(self.reasons)
 
 
-def decide(backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime) -> tuple[Verdict, ...]:
+def decide(
+    backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime
+) -> tuple[RetentionDecision, ...]:
     """Decide for every backup whether it is kept, and why.
 
     The newest backup and the newest one of the highest trust level are never deleted, whatever the policy
@@ -115,9 +117,11 @@ def decide(backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime) -
     ):
         for name in _newest_of_each(ours, period, count):
             reasons[name].append(f"the newest of its {word}")
-    gone = f"older than {how_many(policy.keep_days, 'day')}, and no day, week or month is kept by it"
+    gone = f"older than {pluralize(policy.keep_days, 'day')}, and no day, week or month is kept by it"
     return tuple(
-        Verdict(backup, goes=not reasons[backup.name], reasons=tuple(reasons[backup.name]) or (gone,))
+        RetentionDecision(
+            backup, is_deleted=not reasons[backup.name], reasons=tuple(reasons[backup.name]) or (gone,)
+        )
         for backup in ordered
     )
 

@@ -17,7 +17,7 @@ from deployctl.postgres.queries.relations import Relation
 
 
 @dataclass
-class Stock:
+class TableStats:
     """The statistics of a database's tables, filled while they are counted.
 
     Args:
@@ -34,10 +34,10 @@ class Stock:
         return TableCount(table.schema, table.name, self.tables[table.oid], self.digests.get(table.oid))
 
 
-def take(
+def collect(
     session: psycopg.Connection,
     tables: Sequence[Relation],
-    stock: Stock,
+    stats: TableStats,
     *,
     with_digests: bool = True,
     look: Callable[[], None] = lambda: None,
@@ -47,7 +47,7 @@ def take(
     Args:
         session: its settings are changed, see `digests.prepare`.
         tables: of the session's database.
-        stock: filled table by table.
+        stats: filled table by table.
         with_digests: False only counts, and leaves large objects out.
         look: called before each table; may raise.
     """
@@ -57,14 +57,14 @@ def take(
         look()
         if with_digests:
             content = digests.of_table(session, table.identifier)
-            stock.digests[table.oid] = content.digest
-            stock.tables[table.oid] = content.rows
+            stats.digests[table.oid] = content.digest
+            stats.tables[table.oid] = content.rows
         else:
-            stock.tables[table.oid] = relations.count_rows(session, table.identifier, only=True)
+            stats.tables[table.oid] = relations.count_rows(session, table.identifier, only=True)
     if with_digests:
         look()
         found = digests.of_large_objects(session)
-        stock.large_objects = LargeObjects(found.rows, found.digest)
+        stats.large_objects = LargeObjects(found.rows, found.digest)
 
 
 class _Stopped(Exception):
@@ -73,13 +73,13 @@ class _Stopped(Exception):
 
 @contextlib.contextmanager
 def in_background(
-    session: psycopg.Connection, tables: Sequence[Relation], stock: Stock, *, with_digests: bool = True
+    session: psycopg.Connection, tables: Sequence[Relation], stats: TableStats, *, with_digests: bool = True
 ) -> Iterator[Future[None]]:
-    """Run `take` in a thread; an exception inside the block cancels it first.
+    """Run `collect` in a thread; an exception inside the block cancels it first.
 
     Args:
         session: used for nothing else meanwhile; its transaction decides which rows are seen.
-        tables, stock, with_digests: see `take`.
+        tables, stats, with_digests: see `collect`.
 
     Yields:
         A future that is done when everything is counted.
@@ -91,7 +91,7 @@ def in_background(
             raise _Stopped
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="count") as pool:
-        counted = pool.submit(take, session, tables, stock, with_digests=with_digests, look=look)
+        counted = pool.submit(collect, session, tables, stats, with_digests=with_digests, look=look)
         try:
             yield counted
         except BaseException:

@@ -52,7 +52,7 @@ HOW_TO = (
 )
 
 
-class Refused(OperationFailed):
+class UploadRefused(OperationFailed):
     """What was sent in is no dump that may be kept; nothing of it is left."""
 
     def __init__(self, message: str) -> None:
@@ -61,7 +61,7 @@ class Refused(OperationFailed):
         super().__init__(f"{shown} Nothing was kept. {HOW_TO}")
 
 
-class Form(enum.Enum):
+class UploadFormat(enum.Enum):
     """What a file is."""
 
     CUSTOM = "custom"
@@ -69,29 +69,29 @@ class Form(enum.Enum):
     TAR_GZIP = "tar.gz"
 
 
-def form_of(path: Path) -> Form:
+def detect_format(path: Path) -> UploadFormat:
     """What a file is, by its first bytes.
 
     Raises:
-        Refused: nothing that is kept; says what it seems to be.
+        UploadRefused: nothing that is kept; says what it seems to be.
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if head.startswith(DUMP_MAGIC):
-        return Form.CUSTOM
+        return UploadFormat.CUSTOM
     if _is_tar(head):
-        return Form.TAR
+        return UploadFormat.TAR
     if head.startswith(GZIP_MAGIC):
         inside = _unzipped_head(path)
         if _is_tar(inside):
-            return Form.TAR_GZIP
-        raise Refused(f"The file is compressed with gzip and holds {_seems(inside)}.")
-    raise Refused(f"The file is {_seems(head)}.")
+            return UploadFormat.TAR_GZIP
+        raise UploadRefused(f"The file is compressed with gzip and holds {_seems(inside)}.")
+    raise UploadRefused(f"The file is {_seems(head)}.")
 
 
-def unpack(
+def extract(
     path: Path,
-    form: Form,
+    form: UploadFormat,
     into: Path,
     *,
     at_most: int,
@@ -109,25 +109,25 @@ def unpack(
         advance: told the bytes of the tar read so far.
 
     Raises:
-        Refused: something in it is no file of a dump, it is broken off, or it holds too much.
+        UploadRefused: something in it is no file of a dump, it is broken off, or it holds too much.
         OperationFailed: the disk has no room for it.
     """
     try:
         with path.open("rb") as file:
             counted = cast("BinaryIO", _Counted(file, advance))
-            mode = "r|gz" if form == Form.TAR_GZIP else "r|"
+            mode = "r|gz" if form == UploadFormat.TAR_GZIP else "r|"
             with tarfile.open(fileobj=counted, mode=mode, tarinfo=_Member) as tar:  # type: ignore[call-overload]
-                _Unpacking(into, at_most, room).take(tar)
+                _Extraction(into, at_most, room).take(tar)
     except RecursionError as error:  # tarfile reads the header after an extension within that of it
-        raise Refused("The tar has more headers for one file than any dump's.") from error
+        raise UploadRefused("The tar has more headers for one file than any dump's.") from error
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
-        raise Refused(f"The tar is damaged or was broken off: {error}.") from error
+        raise UploadRefused(f"The tar is damaged or was broken off: {error}.") from error
     tables = [path for name in (TOC, manifest.CUSTOM_FILE) if (path := into / name).is_file()]
     if len(tables) != 1:
-        raise Refused(f"The tar holds no {TOC}, so it is no dump in directory format.")
+        raise UploadRefused(f"The tar holds no {TOC}, so it is no dump in directory format.")
     with tables[0].open("rb") as toc:
         if toc.read(len(DUMP_MAGIC)) != DUMP_MAGIC:
-            raise Refused(f"{tables[0].name} in the tar was not written by pg_dump.")
+            raise UploadRefused(f"{tables[0].name} in the tar was not written by pg_dump.")
 
 
 class _Member(tarfile.TarInfo):
@@ -136,25 +136,25 @@ class _Member(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         if not buf:  # tarfile takes the end of the file for the end of the archive
-            raise Refused("The tar is broken off: its end is missing.")
+            raise UploadRefused("The tar is broken off: its end is missing.")
         found = super().frombuf(buf, encoding, errors)
         if found.type == tarfile.XGLTYPE:  # tarfile would copy all that such ones said to every later file
-            raise Refused("The tar has a header for all of its files, which no dump's has.")
+            raise UploadRefused("The tar has a header for all of its files, which no dump's has.")
         extensions = {tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME}
         if found.type in extensions and found.size > LONGEST_EXTENSION:
-            raise Refused("The tar has a header that is longer than any dump's.")
+            raise UploadRefused("The tar has a header that is longer than any dump's.")
         if found.type not in extensions | {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE}:
-            raise Refused(f"The tar holds {found.name!r}, which is a link, a device or the like.")
+            raise UploadRefused(f"The tar holds {found.name!r}, which is a link, a device or the like.")
         return found
 
     def _refuse_holes(self, *_: object) -> NoReturn:
-        raise Refused("The tar holds a file with holes, which a dump has not.")
+        raise UploadRefused("The tar holds a file with holes, which a dump has not.")
 
     # tarfile would read a map of the holes into memory, however long that is.
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_holes
 
 
-class _Unpacking:
+class _Extraction:
     """One tar, member by member."""
 
     def __init__(self, into: Path, at_most: int, room: int) -> None:
@@ -165,12 +165,12 @@ class _Unpacking:
     def take(self, tar: tarfile.TarFile) -> None:
         for number, member in enumerate(tar, start=1):
             if number > MOST_FILES:
-                raise Refused(f"The tar holds more than {MOST_FILES:,} files and folders.")
+                raise UploadRefused(f"The tar holds more than {MOST_FILES:,} files and folders.")
             # It would keep every header until the end.
             tar.members = []  # type: ignore[attr-defined]
             path = PurePosixPath(member.name)
             if path.is_absolute() or ".." in path.parts or len(path.parts) > 2:
-                raise Refused(f"The tar holds {member.name!r}, which lies outside of a dump's folder.")
+                raise UploadRefused(f"The tar holds {member.name!r}, which lies outside of a dump's folder.")
             if member.isdir():
                 continue
             self._refuse_unless_of_dump(member, path)
@@ -179,22 +179,22 @@ class _Unpacking:
     def _refuse_unless_of_dump(self, member: tarfile.TarInfo, path: PurePosixPath) -> None:
         name = path.name
         if name == "restore.sql":
-            raise Refused(
+            raise UploadRefused(
                 "The tar was written by pg_dump --format=tar, which is restored slowly and not kept."
             )
         if member.issparse() or not (DUMP_FILE.fullmatch(name) or name in OURS):
-            raise Refused(f"The tar holds {member.name!r}, which is no file of a dump.")
+            raise UploadRefused(f"The tar holds {member.name!r}, which is no file of a dump.")
         if self._folder is None:
             self._folder = path.parent
         if path.parent != self._folder:
-            raise Refused(f"The tar holds files of two folders, {self._folder} and {path.parent}.")
+            raise UploadRefused(f"The tar holds files of two folders, {self._folder} and {path.parent}.")
         if member.size > LARGEST.get(name, member.size):
-            raise Refused(
+            raise UploadRefused(
                 f"{name} in the tar is larger than that of any backup: {member.size:,} bytes; at most "
                 f"{LARGEST[name]:,} are taken."
             )
         if self._written + member.size > self._at_most:
-            raise Refused(
+            raise UploadRefused(
                 f"The tar holds more than the {self._at_most / 1024**2:,.0f} MB that it may unpack to. "
                 "Whoever runs deployctl can raise DEPLOYCTL_UPLOAD_UNPACKED_MB."
             )
@@ -207,28 +207,28 @@ class _Unpacking:
     def _write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
         content = tar.extractfile(member)
         if content is None:
-            raise Refused(f"The tar holds {member.name!r}, which is no file.")
+            raise UploadRefused(f"The tar holds {member.name!r}, which is no file.")
         try:
             file = (self._into / name).open("xb")
         except FileExistsError:
-            raise Refused(f"The tar holds {name} twice.") from None
+            raise UploadRefused(f"The tar holds {name} twice.") from None
         with file:
             while chunk := content.read(CHUNK_BYTES):
                 file.write(chunk)
                 self._written += len(chunk)
             if file.tell() != member.size:
-                raise Refused(f"The tar is broken off in {name}.")
+                raise UploadRefused(f"The tar is broken off in {name}.")
 
 
-def refuse_crowded_manifest(path: Path) -> None:
+def refuse_complex_manifest(path: Path) -> None:
     """Look how many values a manifest has before it is parsed, which takes memory for each of them.
 
     Raises:
-        Refused: naming the limit.
+        UploadRefused: naming the limit.
     """
     content = path.read_bytes()
     if (marks := sum(content.count(mark) for mark in MARKS)) > MOST_MARKS:
-        raise Refused(
+        raise UploadRefused(
             f"{path.name} has {marks:,} commas, colons and brackets; at most {MOST_MARKS:,} are taken, which "
             f"do for a backup of {MOST_MARKS // MARKS_A_TABLE:,} tables."
         )

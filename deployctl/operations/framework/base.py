@@ -1,7 +1,7 @@
 """The framework of operations: the operation, its job and its outcome.
 
 An operation is a class in a file of `kinds/`. It never touches deployctl's own database: everything it needs
-comes through a `Job`, so that tests run it with `operations.testing.FakeJob`.
+comes through a `Job`, so that tests run it with `framework.fakes.FakeJob`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # a project imports the migration tools, which import this mo
 
 __all__ = [
     "BackupArtefact",
+    "BackupCatalog",
     "Cancelled",
     "CopyResult",
     "Job",
@@ -39,7 +40,6 @@ __all__ = [
     "OperationFailed",
     "Outcome",
     "ProcessFailed",
-    "Shelf",
     "TargetFacts",
     "param",
 ]
@@ -159,7 +159,7 @@ class TargetFacts:
         return self.environment == "production"
 
 
-class Shelf(Protocol):
+class BackupCatalog(Protocol):
     """The recorded backups of a run's target, kept by `runs`. Writes fail once the run has lost its lease."""
 
     def policy(self) -> Policy:
@@ -177,7 +177,7 @@ class Shelf(Protocol):
     def expire(self, backup: KeptBackup, reason: str) -> None:
         """Record that a backup's files are gone, removed by this run or by the engine itself."""
 
-    def settle(self, part: Outcome) -> None:
+    def record_outcome(self, part: Outcome) -> None:
         """Record the result of a part of the run now, so that it remains if the run fails afterwards.
 
         Args:
@@ -209,7 +209,7 @@ class Job(Protocol):
     application_name: str  # "deployctl:<installation>:<run>:<token>"; identifies the run's sessions
     params: Any  # the operation's own Params
     target: TargetFacts
-    shelf: Shelf  # the record of the target's backups
+    backup_catalog: BackupCatalog  # the record of the target's backups
 
     def log(self, text: str, *, level: str = "info") -> None:
         """Write a line; level is info, warning or error."""
@@ -278,14 +278,14 @@ class Operation(abc.ABC):
     exclusive: ClassVar[bool]  # one at a time per target
     time_limit_s: ClassVar[int]
     # False for operations without a button of their own, such as the import of an uploaded file.
-    offered: ClassVar[bool] = True
+    has_button: ClassVar[bool] = True
     physical: ClassVar[bool] = False  # needs a target with a physical engine
     # On production it starts only after a second person has approved it; then it needs no deployment.
     needs_second_person: ClassVar[bool] = False
     # What is lost or replaced, in sentences with {target} that the person who starts it must confirm.
     overwrites: ClassVar[str] = ""
     # The parameter that the second person approves: its value is chosen on request, not when the run starts.
-    named_to_second_person: ClassVar[str] = ""
+    consent_parameter: ClassVar[str] = ""
 
     @dataclass(frozen=True)
     class Params:

@@ -40,7 +40,7 @@ _run_ids = itertools.count(os.getpid() * 1_000)
 
 @dataclass
 class FakeJob:
-    """Implements `operations.base.Job` without our own database.
+    """Implements `framework.base.Job` without our own database.
 
     Args:
         connection: the target.
@@ -59,7 +59,7 @@ class FakeJob:
     secrets: Mapping[str, str] = field(default_factory=dict)
     name: str = "shop"
     environment: str = "staging"
-    shelf: Any = None
+    backup_catalog: Any = None
     uploads: Uploads | None = None
     physical: Engine | None = None
     # Unlike that of any test that runs beside this one, because sessions are found by it.

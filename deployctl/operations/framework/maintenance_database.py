@@ -6,7 +6,7 @@ import psycopg
 
 from deployctl.operations.framework.base import Job, OperationFailed
 from deployctl.postgres.connection import CannotConnect, Reason
-from deployctl.postgres.privileges import quoted
+from deployctl.postgres.privileges import quote_name
 
 # "postgres" exists for such work; if it was dropped or does not allow connections, template1 is left.
 MAINTENANCE_DATABASES = ("postgres", "template1")
@@ -30,7 +30,7 @@ def connect(job: Job) -> psycopg.Connection:
         else:
             job.log(f"Connected to the maintenance database {name}.")
             return connection
-    role = quoted(job.target.connection.user)
+    role = quote_name(job.target.connection.user)
     raise OperationFailed(
         f"Role {job.target.connection.user} may connect to neither {' nor '.join(MAINTENANCE_DATABASES)}, "
         "from where databases are created and renamed. Nothing was changed. "

@@ -25,7 +25,7 @@ def sentence_of(error: DeployctlError | psycopg.Error) -> str:
 
 
 @contextlib.contextmanager
-def told(job: Job, state: str) -> Iterator[None]:
+def failure_on_error(job: Job, state: str) -> Iterator[None]:
     """Raise OperationFailed in place of PostgreSQL's errors.
 
     Args:

@@ -11,7 +11,7 @@ import psycopg
 from deployctl.operations.framework.base import Job
 
 
-def part_of(job: Job, title: str, params: Any) -> Job:
+def sub_job(job: Job, title: str, params: Any) -> Job:
     """Return the job for another operation: with its parameters, and with steps named after it.
 
     Args:
@@ -21,7 +21,7 @@ def part_of(job: Job, title: str, params: Any) -> Job:
     return cast("Job", _Part(job, title, params))
 
 
-def on_copy(job: Job, dbname: str) -> Job:
+def with_database(job: Job, dbname: str) -> Job:
     """Return the job with another database of the same server as its target."""
     return cast("Job", _OnCopy(job, dbname))
 

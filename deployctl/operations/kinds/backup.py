@@ -19,7 +19,7 @@ from deployctl.operations.backup.dump_plan import Plan, locked, make_plan
 from deployctl.operations.backup.dump_progress import DumpProgress
 from deployctl.operations.backup.integrity_check import byte_progress, read_back
 from deployctl.operations.backup.manifest import Manifest
-from deployctl.operations.backup.table_stats import Stock
+from deployctl.operations.backup.table_stats import TableStats
 from deployctl.operations.framework.base import (
     BackupArtefact,
     Job,
@@ -31,7 +31,7 @@ from deployctl.operations.framework.base import (
 )
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import snapshots
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 MONITOR_TIMEOUT_S = 5
 WAIT_S = 0.2
@@ -69,11 +69,11 @@ class Backup(Operation):
                 plan = make_plan(job, session)
             with job.target.backups.partial(plan.name) as partial:
                 with job.step("Dump"):
-                    stock = _dump(job, session, plan, partial.path)
+                    stats = _dump(job, session, plan, partial.path)
                 with job.step("Check the table of contents"):
                     _check_contents(job, plan, partial.path)
                 with job.step("Hash every file"):
-                    written = _write_manifest(job, plan, stock, partial.path)
+                    written = _write_manifest(job, plan, stats, partial.path)
                 with job.step("Read everything back"):
                     digest = read_back(job, partial.path, written)
                 with job.step("Publish"):
@@ -82,19 +82,19 @@ class Backup(Operation):
         return _outcome(written, path, digest, time.monotonic() - started)
 
 
-def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> Stock:
-    """Run pg_dump, and take stock of the same snapshot meanwhile."""
+def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> TableStats:
+    """Run pg_dump, and take stats of the same snapshot meanwhile."""
     argv = dump.dump_argv(plan.dump_tool.path, into=folder, snapshot=plan.snapshot.id, jobs=job.params.jobs)
-    stock = Stock()
+    stats = TableStats()
     progress = DumpProgress(
         job,
         job.connect(read_only=True, statement_timeout_s=MONITOR_TIMEOUT_S),
         tables=plan.tables,
-        counts=stock.tables,
+        counts=stats.tables,
         folder=folder,
         jobs=job.params.jobs,
     )
-    with table_stats.in_background(session, plan.tables, stock, with_digests=job.params.digests) as counted:
+    with table_stats.in_background(session, plan.tables, stats, with_digests=job.params.digests) as counted:
 
         def look() -> None:
             _raise_if_uncounted(job, counted)
@@ -118,7 +118,7 @@ def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> St
             wait([counted], timeout=WAIT_S)
         _raise_if_uncounted(job, counted)
     snapshots.end(session)
-    return stock
+    return stats
 
 
 def _raise_if_uncounted(job: Job, counted: Future[None]) -> None:
@@ -149,15 +149,15 @@ def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
         listing = Path(scratch) / "contents"
         job.execute(dump.list_argv(plan.list_tool.path, archive=folder, into=listing))
         dumped = dump.tables_with_data(listing.read_text(encoding="utf-8", errors="replace"))
-    job.log(f"The dump holds the rows of {how_many(dumped, 'table')}.")
+    job.log(f"The dump holds the rows of {pluralize(dumped, 'table')}.")
     if dumped < len(plan.tables):
         raise OperationFailed(
-            f"The dump holds the rows of {how_many(dumped, 'table')}, but the database has "
+            f"The dump holds the rows of {pluralize(dumped, 'table')}, but the database has "
             f"{len(plan.tables)}. It was removed. Was a table dropped meanwhile? Back up again."
         )
 
 
-def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifest:
+def _write_manifest(job: Job, plan: Plan, stats: TableStats, folder: Path) -> Manifest:
     size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
     files = manifest.files_of(folder, advance=byte_progress(job, size, "hash"))
     written = Manifest(
@@ -167,9 +167,9 @@ def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifes
         tool_version=plan.dump_tool.version,
         snapshot_at=plan.snapshot.taken_at,
         source=plan.source,
-        counts=tuple(stock.of(table) for table in plan.tables),
+        counts=tuple(stats.of(table) for table in plan.tables),
         files=files,
-        large_objects=stock.large_objects,
+        large_objects=stats.large_objects,
     )
     written.write(folder)
     return written
@@ -211,8 +211,8 @@ def _outcome(written: Manifest, path: Path, digest: str, duration_s: float) -> O
     )
     return Outcome(
         summary=(
-            f"Backup {written.name}: {how_many(len(written.counts), 'table')} with "
-            f"{how_many(rows, 'row')} in {how_many(artefact.size_bytes, 'byte')}, every file read back."
+            f"Backup {written.name}: {pluralize(len(written.counts), 'table')} with "
+            f"{pluralize(rows, 'row')} in {pluralize(artefact.size_bytes, 'byte')}, every file read back."
         ),
         facts={
             "name": written.name,

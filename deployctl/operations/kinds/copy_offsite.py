@@ -9,7 +9,7 @@ from typing import ClassVar
 from deployctl.operations.backup import backup_selection
 from deployctl.operations.backup.integrity_check import added_bytes_progress, check_backup
 from deployctl.operations.backup.manifest import Manifest
-from deployctl.operations.backup.offsite_copy import Copying
+from deployctl.operations.backup.offsite_copy import OffsiteCopy
 from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome, param
 from deployctl.storage.stores import Store
@@ -41,7 +41,9 @@ class CopyOffsite(Operation):
         with job.step("Look at stores and backups"):
             stores, backup = _stores(job), backup_selection.newest(job, job.params.backup)
             wanted = [
-                name for name in stores if job.params.again or backup.name not in job.shelf.copied(name)
+                name
+                for name in stores
+                if job.params.again or backup.name not in job.backup_catalog.copied(name)
             ]
             for name in stores.keys() - set(wanted):
                 job.log(f"A copy of {backup.name} in {name} was read back before; it is not copied again.")
@@ -61,17 +63,17 @@ class CopyOffsite(Operation):
 def _copy(job: Job, store: Store, backup: KeptBackup, folder: Path, found: Manifest) -> str:
     with job.step(f"Copy to {store.name}"):
         job.log(f"{store.address}, {'encrypted' if store.recipient else 'not encrypted'}.")
-        copying = Copying(store, folder, f"{job.target.name}/{backup.name}", expected=found)
+        copying = OffsiteCopy(store, folder, f"{job.target.name}/{backup.name}", expected=found)
         copying.write(added_bytes_progress(job, found.size_bytes, "copy"))
     with job.step(f"Read back from {store.name}"):
         result = copying.read_back(added_bytes_progress(job, found.size_bytes, "read back"))
-        job.shelf.record_copy(backup, store=store, result=result)
+        job.backup_catalog.record_copy(backup, store=store, result=result)
         job.log(f"{result.size_bytes:,} bytes were read back and are as they were written.")
     return result.digest
 
 
 def _stores(job: Job) -> dict[str, Store]:
-    stores = dict(job.shelf.stores())
+    stores = dict(job.backup_catalog.stores())
     if not stores:
         raise OperationFailed(
             "No offsite store is configured, so nothing was copied. Set DEPLOYCTL_OFFSITE for worker and web "

@@ -11,7 +11,7 @@ from psycopg import errors
 from deployctl.operations.framework import maintenance_database
 from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
 from deployctl.operations.framework.postgres_errors import message_of
-from deployctl.postgres.privileges import quoted
+from deployctl.postgres.privileges import quote_name
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
 
@@ -100,20 +100,20 @@ def _check_rights(connection: psycopg.Connection, params: CreateDatabase.Params)
     if not (role.create_database or role.superuser):
         raise OperationFailed(
             f"Role {role.name} may not create databases. Nothing was changed. "
-            f"A superuser gives the right with: ALTER ROLE {quoted(role.name)} CREATEDB;"
+            f"A superuser gives the right with: ALTER ROLE {quote_name(role.name)} CREATEDB;"
         )
     if not params.owner or params.owner == role.name:
         return
     if not databases.role_exists(connection, params.owner):
         raise OperationFailed(
             f"There is no role {params.owner} to own the database. Nothing was changed. "
-            f"Create it with: CREATE ROLE {quoted(params.owner)};"
+            f"Create it with: CREATE ROLE {quote_name(params.owner)};"
         )
-    if not databases.may_give_to(connection, params.owner):
+    if not databases.may_assign_owner(connection, params.owner):
         raise OperationFailed(
             f"Role {role.name} may not give a database to {params.owner}. Nothing was changed. "
             "A superuser allows it with: "
-            f"GRANT {quoted(params.owner)} TO {quoted(role.name)};"
+            f"GRANT {quote_name(params.owner)} TO {quote_name(role.name)};"
         )
 
 

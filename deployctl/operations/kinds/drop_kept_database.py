@@ -13,14 +13,14 @@ from deployctl.operations.framework.base import Job, Operation, OperationFailed,
 from deployctl.operations.framework.postgres_errors import message_of
 from deployctl.operations.restore import database_swap
 from deployctl.postgres.queries import databases
-from deployctl.postgres.queries.databases import Commented
+from deployctl.postgres.queries.databases import DatabaseComment
 
 
-class Release(Operation):
+class DropKeptDatabase(Operation):
     """Drop a database that a restore has kept, unless it is in use."""
 
-    kind: ClassVar[str] = "release"
-    title: ClassVar[str] = "Release a kept database"
+    kind: ClassVar[str] = "drop_kept_database"
+    title: ClassVar[str] = "Drop a kept database"
     help: ClassVar[str] = (
         "Drops a database that a restore kept under another name. It is found by name and by the mark that "
         "the restore left on it; it is gone for good afterwards. On production it takes a second person."
@@ -30,7 +30,7 @@ class Release(Operation):
     time_limit_s: ClassVar[int] = 600
     needs_second_person: ClassVar[bool] = True
     overwrites: ClassVar[str] = "The database that a restore of {target} kept is dropped for good."
-    named_to_second_person: ClassVar[str] = "database"
+    consent_parameter: ClassVar[str] = "database"
 
     @dataclass(frozen=True)
     class Params:
@@ -57,7 +57,7 @@ class Release(Operation):
         )
 
 
-def _choose(job: Job, kept: list[Commented]) -> Commented:
+def _choose(job: Job, kept: list[DatabaseComment]) -> DatabaseComment:
     wanted, names = job.params.database, ", ".join(found.name for found in kept)
     if not kept:
         raise OperationFailed(
@@ -73,12 +73,12 @@ def _choose(job: Job, kept: list[Commented]) -> Commented:
     return chosen[0]
 
 
-def _drop(job: Job, session: psycopg.Connection, kept: Commented) -> None:
+def _drop(job: Job, session: psycopg.Connection, kept: DatabaseComment) -> None:
     try:
         databases.drop(session, kept.name)
     except errors.ObjectInUse as error:
         raise OperationFailed(
-            f"{kept.name} is in use by {database_swap.who_is_in(session, kept.name)}. "
+            f"{kept.name} is in use by {database_swap.describe_sessions(session, kept.name)}. "
             "Nothing was dropped. End what is connected there, then release it again."
         ) from error
     except psycopg.Error as error:

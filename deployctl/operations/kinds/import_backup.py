@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from deployctl.operations.backup import dump_toc, manifest, upload_extraction
 from deployctl.operations.backup.dump_plan import slug
-from deployctl.operations.backup.dump_toc import Contents
+from deployctl.operations.backup.dump_toc import TableOfContents
 from deployctl.operations.backup.integrity_check import byte_progress, extent, read_back
 from deployctl.operations.backup.manifest import Manifest, Source
-from deployctl.operations.backup.upload_extraction import NOT_STORED, Form, Refused
+from deployctl.operations.backup.upload_extraction import NOT_STORED, UploadFormat, UploadRefused
 from deployctl.operations.framework.base import (
     BackupArtefact,
     Job,
@@ -24,7 +24,7 @@ from deployctl.operations.framework.base import (
     Outcome,
     param,
 )
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 # All rows or bytes of a backup together; PostgreSQL's bigint.
 MOST = 2**63 - 1
@@ -32,11 +32,11 @@ MOST = 2**63 - 1
 FIRST_YEAR = 1990
 
 
-class TakeIn(Operation):
+class ImportBackup(Operation):
     """Take a dump that was made elsewhere, or a downloaded backup, into the backups of the target."""
 
-    kind: ClassVar[str] = "take_in"
-    title: ClassVar[str] = "Take in an upload"
+    kind: ClassVar[str] = "import_backup"
+    title: ClassVar[str] = "Import a backup"
     help: ClassVar[str] = (
         "Makes a backup of a file that was sent in: a custom-format dump, a tar of a dump in directory "
         "format, or a downloaded backup. Checks what it is, unpacks within limits, hashes it, reads it back."
@@ -45,7 +45,7 @@ class TakeIn(Operation):
     # It never touches the database, and nobody sees what it writes before that is whole.
     exclusive: ClassVar[bool] = False
     time_limit_s: ClassVar[int] = 24 * 3600
-    offered: ClassVar[bool] = False
+    has_button: ClassVar[bool] = False
 
     @dataclass(frozen=True)
     class Params:
@@ -58,7 +58,7 @@ class TakeIn(Operation):
         with _disk_errors(job), uploads.unpacking(number, name) as partial:
             with job.step("Look what it is"):
                 received = uploads.file(number)
-                form = upload_extraction.form_of(received)
+                form = upload_extraction.detect_format(received)
                 job.log(f"{received.stat().st_size:,} bytes: {form.value}.")
             with job.step("Unpack"):
                 _unpack(job, received, form, partial.path)
@@ -74,13 +74,13 @@ class TakeIn(Operation):
         return outcome
 
 
-def _unpack(job: Job, received: Path, form: Form, folder: Path) -> None:
-    if form == Form.CUSTOM:
+def _unpack(job: Job, received: Path, form: UploadFormat, folder: Path) -> None:
+    if form == UploadFormat.CUSTOM:
         received.rename(folder / manifest.CUSTOM_FILE)
         return
     size, uploads = received.stat().st_size, job.target.uploads
     uploads.refuse_without_room(size)
-    upload_extraction.unpack(
+    upload_extraction.extract(
         received,
         form,
         folder,
@@ -91,14 +91,14 @@ def _unpack(job: Job, received: Path, form: Form, folder: Path) -> None:
     received.unlink()  # half of the space is free again while the rest is done
 
 
-def _manifest_of(job: Job, name: str, form: Form, folder: Path) -> Manifest:
+def _manifest_of(job: Job, name: str, form: UploadFormat, folder: Path) -> Manifest:
     """The manifest that came with it, or one that is made here; either way pg_restore can read the dump."""
     is_custom = (folder / manifest.CUSTOM_FILE).exists()
     found = dump_toc.read(job, folder / manifest.CUSTOM_FILE if is_custom else folder)
     if (folder / manifest.NAME).exists():
         return _that_came_with_it(job, folder, is_custom=is_custom)
     (folder / manifest.SUM_NAME).unlink(missing_ok=True)
-    if form != Form.CUSTOM:
+    if form != UploadFormat.CUSTOM:
         _refuse_gaps(found, folder)
     size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
     written = Manifest(
@@ -132,25 +132,27 @@ def _manifest_of(job: Job, name: str, form: Form, folder: Path) -> Manifest:
 def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
     """Kept byte by byte, so that its digest is still the one on record where the backup was made."""
     try:
-        upload_extraction.refuse_crowded_manifest(folder / manifest.NAME)
+        upload_extraction.refuse_complex_manifest(folder / manifest.NAME)
         written = manifest.read(folder)
-        refuse_strange(written)
+        refuse_invalid_manifest(written)
         if (written.format == "custom") != is_custom:
-            raise Refused(f"{manifest.NAME} says {written.format}, which the dump is not.")
+            raise UploadRefused(f"{manifest.NAME} says {written.format}, which the dump is not.")
         manifest.check(folder, written, advance=byte_progress(job, written.size_bytes, "check"))
         total = sum(count.rows for count in written.counts)
     except (manifest.Damaged, TypeError) as error:
-        raise Refused(f"The manifest in the upload does not fit it: {error}.".replace("..", ".")) from error
-    told = f"{how_many(len(written.counts), 'table')} with {how_many(total, 'row')}"
+        raise UploadRefused(
+            f"The manifest in the upload does not fit it: {error}.".replace("..", ".")
+        ) from error
+    told = f"{pluralize(len(written.counts), 'table')} with {pluralize(total, 'row')}"
     job.log(f"The manifest that came with it fits: {told}.")
     return written
 
 
-def refuse_strange(written: Manifest) -> None:
+def refuse_invalid_manifest(written: Manifest) -> None:
     """Refuse what JSON can say in a manifest and no record of a backup can hold.
 
     Raises:
-        Refused: naming what.
+        UploadRefused: naming what.
     """
     source, large_objects = dict(vars(written.source)), written.large_objects
     sizes = (file.size for file in written.files)
@@ -163,27 +165,27 @@ def refuse_strange(written: Manifest) -> None:
     if large_objects is not None:
         numbers, texts = [*numbers, large_objects.count], [*texts, large_objects.digest]
     if not all(isinstance(text, str) and not NOT_STORED.search(text) for text in texts):
-        raise Refused(f"{manifest.NAME} has something else in the place of a text.")
+        raise UploadRefused(f"{manifest.NAME} has something else in the place of a text.")
     if not all(type(number) is int and number >= 0 for number in numbers) or sum(numbers) > MOST:
-        raise Refused(f"{manifest.NAME} has something else in the place of a number of rows or bytes.")
+        raise UploadRefused(f"{manifest.NAME} has something else in the place of a number of rows or bytes.")
     if len({file.path for file in written.files}) < len(written.files):
-        raise Refused(f"{manifest.NAME} lists a file twice.")
+        raise UploadRefused(f"{manifest.NAME} lists a file twice.")
     if written.format not in manifest.FORMATS:
-        raise Refused(f"{manifest.NAME} names no format of a dump.")
+        raise UploadRefused(f"{manifest.NAME} names no format of a dump.")
     if not dump_toc.RELEASE.fullmatch(written.tool_version):
-        raise Refused(f"{manifest.NAME} names no version of pg_dump.")
+        raise UploadRefused(f"{manifest.NAME} names no version of pg_dump.")
     if written.snapshot_at.tzinfo is None:
-        raise Refused(f"{manifest.NAME} does not say in which zone its time is.")
+        raise UploadRefused(f"{manifest.NAME} does not say in which zone its time is.")
     if not FIRST_YEAR <= written.snapshot_at.year <= dt.datetime.now(dt.UTC).year + 1:
-        raise Refused(f"{manifest.NAME} says that it is from the year {written.snapshot_at.year}.")
+        raise UploadRefused(f"{manifest.NAME} says that it is from the year {written.snapshot_at.year}.")
 
 
-def _refuse_gaps(found: Contents, folder: Path) -> None:
+def _refuse_gaps(found: TableOfContents, folder: Path) -> None:
     """A tar that was made of half a folder has a table of contents all the same."""
     there = {path.name.split(".")[0] for path in folder.iterdir()}
     if missing := [number for number in found.data_numbers if number not in there]:
-        raise Refused(
-            f"The rows of {len(missing)} of {how_many(len(found.data_numbers), 'table')} are missing, such "
+        raise UploadRefused(
+            f"The rows of {len(missing)} of {pluralize(len(found.data_numbers), 'table')} are missing, such "
             f"as {missing[0]}.dat."
         )
 

@@ -18,7 +18,7 @@ from deployctl.operations.framework.base import (
     param,
 )
 from deployctl.operations.physical import repository
-from deployctl.operations.physical.output_parser import Console
+from deployctl.operations.physical.output_parser import OutputParser
 from deployctl.operations.physical.pgbackrest import (
     PgBackRest,
     engine_of,
@@ -28,7 +28,7 @@ from deployctl.operations.physical.pgbackrest import (
 )
 from deployctl.operations.physical.repository import Entry, Repository
 from deployctl.postgres.queries import server
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 STATE = (
     "Earlier backups are untouched. A half-made one is not listed; the next backup takes up what it holds, "
@@ -72,7 +72,7 @@ class PhysicalBackup(Operation):
             before = repository.read_own(job, program, session)
             about = server.facts(session)
         with job.step("Back up"):
-            console = Console(job, "back up")
+            console = OutputParser(job, "back up")
             options = [f"--type={job.params.type}", f"--repo={job.params.repository}", *jobs_option(job)]
             program.run("backup", *options, state=STATE, on_output=console.read, console="detail")
         with job.step("Read the repository"):
@@ -119,7 +119,7 @@ def _outcome(artefact: BackupArtefact, entry: Entry, damaged: list[Json], durati
         f"{artefact.size_bytes:,} in the repository"
     )
     warning = (
-        f" The cluster itself is damaged: {how_many(len(damaged), 'file')} with pages of wrong checksums. "
+        f" The cluster itself is damaged: {pluralize(len(damaged), 'file')} with pages of wrong checksums. "
         "Look at them now, while earlier backups still have them whole."
         if entry.error
         else ""

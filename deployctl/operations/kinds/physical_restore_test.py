@@ -12,15 +12,15 @@ from deployctl.embedded.os_account import reachable_binaries
 from deployctl.operations.backup.retention import KeptBackup, Trust
 from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
 from deployctl.operations.physical import recovery_checks, recovery_target, repository, scratch_folder
-from deployctl.operations.physical.output_parser import Console
+from deployctl.operations.physical.output_parser import OutputParser
 from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, jobs_option, jobs_param
 from deployctl.operations.physical.recovery_checks import STATE, Expected, Found
-from deployctl.operations.physical.recovery_target import Moment
+from deployctl.operations.physical.recovery_target import RecoveryTarget
 from deployctl.operations.physical.repository import Entry
-from deployctl.operations.physical.scratch_folder import Place
+from deployctl.operations.physical.scratch_folder import ScratchFolder
 from deployctl.operations.physical.scratch_server import ScratchServer
 from deployctl.postgres.queries import server
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 
 class PhysicalRestoreTest(Operation):
@@ -65,17 +65,19 @@ class PhysicalRestoreTest(Operation):
         with job.step("Clear up"):
             scratch_folder.clear_up(job, program.engine.scratch)
         needed = entry.info.size
-        with scratch_folder.place(job, program.engine.scratch, program.account, needed_bytes=needed) as place:
+        with scratch_folder.create(
+            job, program.engine.scratch, program.account, needed_bytes=needed
+        ) as place:
             with job.step("Restore"):
                 started = time.monotonic()
                 _restore(job, program, place, entry, moment)
                 restore_s = time.monotonic() - started
             copy = ScratchServer(job, place, binaries, program.account)
-            looked = recovery_checks.recover_and_look(job, copy, moment, expected)
-        return _outcome(job, kept, entry, moment, looked, restore_s)
+            checked = recovery_checks.recover_and_check(job, copy, moment, expected)
+        return _outcome(job, kept, entry, moment, checked, restore_s)
 
 
-def _choose(job: Job, found: repository.Repository, moment: Moment) -> tuple[KeptBackup, Entry]:
+def _choose(job: Job, found: repository.Repository, moment: RecoveryTarget) -> tuple[KeptBackup, Entry]:
     known = repository.on_record(job, found)
     if job.params.backup:
         chosen = next(
@@ -107,8 +109,10 @@ def _choose(job: Job, found: repository.Repository, moment: Moment) -> tuple[Kep
     )
 
 
-def _restore(job: Job, program: PgBackRest, place: Place, entry: Entry, moment: Moment) -> None:
-    console = Console(job, "restore")
+def _restore(
+    job: Job, program: PgBackRest, place: ScratchFolder, entry: Entry, moment: RecoveryTarget
+) -> None:
+    console = OutputParser(job, "restore")
     options = [
         f"--set={entry.label}",
         f"--repo={entry.database.repo}",
@@ -131,7 +135,7 @@ def _restore(job: Job, program: PgBackRest, place: Place, entry: Entry, moment: 
 
 
 def _outcome(
-    job: Job, kept: KeptBackup, entry: Entry, moment: Moment, found: Found, restore_s: float
+    job: Job, kept: KeptBackup, entry: Entry, moment: RecoveryTarget, found: Found, restore_s: float
 ) -> Outcome:
     rows = sum(found.counts.values())
     recovered = found.recovered
@@ -139,8 +143,8 @@ def _outcome(
     return Outcome(
         summary=(
             f"Physical backup {kept.name} was restored in {restore_s:.1f} s and recovered until {moment} in "
-            f"{found.recover_s:.1f} s: {how_many(len(found.counts), 'table')} with "
-            f"{how_many(rows, 'row')}. Their content was read, not compared."
+            f"{found.recover_s:.1f} s: {pluralize(len(found.counts), 'table')} with "
+            f"{pluralize(rows, 'row')}. Their content was read, not compared."
         ),
         facts={
             "backup": kept.name,

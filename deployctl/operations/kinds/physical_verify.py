@@ -9,11 +9,11 @@ from typing import ClassVar
 from deployctl.operations.backup.retention import KeptBackup, Trust
 from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.physical import repository, verify_report
-from deployctl.operations.physical.output_parser import Console
+from deployctl.operations.physical.output_parser import OutputParser
 from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, repository_param
 from deployctl.operations.physical.repository import Repository
 from deployctl.operations.physical.verify_report import Findings
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 STATE = "Nothing was changed, and nothing is known about the backups."
 FILES_SHOWN = 5
@@ -46,7 +46,7 @@ class PhysicalVerify(Operation):
         with job.step("Compare the manifests"):
             _refuse_exchanged(program, found, known)
         with job.step("Read every file"):
-            console = Console(job)
+            console = OutputParser(job)
             options = ["--output=text", "--verbose", f"--repo={job.params.repository}"]
             findings = _verify(program, console, options)
         with job.step("Judge"):
@@ -54,8 +54,8 @@ class PhysicalVerify(Operation):
             _refuse_unread(findings, known)
         return Outcome(
             summary=(
-                f"Every file is what was written: {how_many(len(findings.backups), 'backup')} and "
-                f"{how_many(findings.segments, 'WAL segment')} of stanza {found.stanza}."
+                f"Every file is what was written: {pluralize(len(findings.backups), 'backup')} and "
+                f"{pluralize(findings.segments, 'WAL segment')} of stanza {found.stanza}."
             ),
             facts={
                 "stanza": found.stanza,
@@ -68,7 +68,7 @@ class PhysicalVerify(Operation):
         )
 
 
-def _verify(program: PgBackRest, console: Console, options: list[str]) -> Findings:
+def _verify(program: PgBackRest, console: OutputParser, options: list[str]) -> Findings:
     try:
         program.run("verify", *options, state=STATE, on_output=console.read)
     except OperationFailed:
@@ -100,7 +100,7 @@ def _refuse_damaged(findings: Findings) -> None:
         told.append(f"Files: {', '.join(findings.files[:FILES_SHOWN])}{more}.")
     if findings.lost_segments:
         told.append(
-            f"Damaged: {findings.lost_segments} of {how_many(findings.segments, 'WAL segment')}. Backups "
+            f"Damaged: {findings.lost_segments} of {pluralize(findings.segments, 'WAL segment')}. Backups "
             "cannot be restored beyond them."
         )
     raise OperationFailed(

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from deployctl.operations.application.project_helpers import project_of
+from deployctl.operations.application.project_helpers import require_project
 from deployctl.operations.backup import backup_selection
 from deployctl.operations.backup.integrity_check import check_backup
 from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.framework import maintenance_database
 from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome
-from deployctl.operations.framework.sub_job import on_copy
+from deployctl.operations.framework.sub_job import with_database
 from deployctl.operations.migrations import migrator_for
 from deployctl.operations.migrations.base import Migrator
 from deployctl.operations.migrations.lock_observers import LockRecorder
 from deployctl.operations.restore import pg_restore, scratch_database
 from deployctl.operations.restore.pg_restore import RestoreParams
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 STATE = "The target was not touched, and the scratch database is dropped."
 
@@ -44,7 +44,7 @@ class Rehearse(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Restore, migrate, report; the scratch database is dropped whatever happens."""
-        migrator = migrator_for(project_of(job))
+        migrator = migrator_for(require_project(job))
         with job.step("Choose the backup"):
             backup = backup_selection.most_trusted(job, job.params.backup)
             job.log(f"{backup.name}, {backup.trust} so far.")
@@ -55,10 +55,10 @@ class Rehearse(Operation):
             scratch_database.clear_up(job, session)
         with job.step("Read every byte"):
             folder, written = check_backup(job, backup)
-        with scratch_database.database(job, session, written.source) as copy:
+        with scratch_database.create(job, session, written.source) as copy:
             with job.step("Restore"):
                 pg_restore.restore_timed(job, folder, written, into=copy.name, session=session, state=STATE)
-            return _migrate(on_copy(job, copy.name), migrator, backup)
+            return _migrate(with_database(job, copy.name), migrator, backup)
 
 
 def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
@@ -102,5 +102,5 @@ def _summary(applied: Sequence[str], duration_s: float, tables: Sequence[str], b
     if not applied:
         return f"Nothing to rehearse: in backup {backup.name} every migration is applied."
     written = f"written anew: {', '.join(tables)}" if tables else "no table was written anew"
-    known = how_many(len(applied), "migration")
+    known = pluralize(len(applied), "migration")
     return f"{known} took {duration_s:.1f} s on a copy of {backup.name}; {written}."

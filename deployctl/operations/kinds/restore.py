@@ -14,10 +14,10 @@ from deployctl.operations.backup.manifest import Manifest
 from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.framework import maintenance_database
 from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.framework.postgres_errors import told
+from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.operations.restore import database_swap, pg_restore, scratch_database
 from deployctl.operations.restore.pg_restore import Comparison, RestoreParams
-from deployctl.operations.restore.pre_restore_backup import SecuringParams, back_up_first
+from deployctl.operations.restore.pre_restore_backup import PreRestoreBackupParams, back_up_first
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
 
@@ -40,11 +40,11 @@ class Restore(Operation):
         "The backup takes the place of what is in {target} now, and sessions there are ended. The database "
         "as it is now is kept under another name until it is released."
     )
-    named_to_second_person: ClassVar[str] = "backup"
+    consent_parameter: ClassVar[str] = "backup"
 
     @dataclass(frozen=True)
-    class Params(SecuringParams, RestoreParams):
-        counts_suffice: bool = param(
+    class Params(PreRestoreBackupParams, RestoreParams):
+        accept_row_counts: bool = param(
             False,
             label="Numbers of rows suffice",
             help="Also restore a backup without digests, whose content cannot be compared, only counted; "
@@ -62,14 +62,14 @@ class Restore(Operation):
             _check_rights(job, session, existing)
         with job.step("Read every byte"):
             folder, written = check_backup(job, backup)
-            if not written.has_digests and not job.params.counts_suffice:
+            if not written.has_digests and not job.params.accept_row_counts:
                 raise OperationFailed(
                     f"Backup {backup.name} has no digests, so that a copy's content cannot be proven. "
                     "Nothing was done. Choose another backup, or accept that numbers of rows suffice."
                 )
-        secured = back_up_first(job) if existing is not None else None
+        safety_backup = back_up_first(job) if existing is not None else None
         done = _replace(job, session, existing, folder, written)
-        return _outcome(job, backup, done, secured=secured)
+        return _outcome(job, backup, done, safety_backup=safety_backup)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _replace(
 ) -> _Done:
     """Restore into a new database, prove it, and give it the target's name."""
     state = f"{job.target.connection.dbname} is untouched and serves; the copy is dropped."
-    with scratch_database.database(job, session, written.source) as copy:
+    with scratch_database.create(job, session, written.source) as copy:
         with job.step("Restore into a new database"):
             restore_s = pg_restore.restore_timed(
                 job, folder, written, into=copy.name, session=session, state=state
@@ -96,13 +96,16 @@ def _replace(
             new_oid = server.identity(look).database_oid
             with job.step("Prove it"):
                 found = pg_restore.compare(job, look, written, state=state)
-            with job.step("Collect statistics"), told(job, f"ANALYZE failed. {state} The server said"):
+            with (
+                job.step("Collect statistics"),
+                failure_on_error(job, f"ANALYZE failed. {state} The server said"),
+            ):
                 look.execute("ANALYZE")
         with job.step("Change names"):
             kept = database_swap.swap(
                 job, session, maintenance_database.connect(job), new=copy.name, existing=existing
             )
-            copy.adopted = True
+            copy.is_kept = True
     with job.step("Look at the result"):
         _check_result(job, session, new_oid, existing, kept)
     return _Done(found, restore_s, kept, new_oid)
@@ -134,15 +137,15 @@ def _check_result(
         )
 
 
-def _outcome(job: Job, backup: KeptBackup, done: _Done, *, secured: str | None) -> Outcome:
+def _outcome(job: Job, backup: KeptBackup, done: _Done, *, safety_backup: str | None) -> Outcome:
     name, found = job.target.connection.dbname, done.found
     after = (
         f"The database as it was before is kept as {done.kept} until it is released."
         if done.kept
         else "There was none before."
     )
-    if secured:
-        after += f" It is also in backup {secured}."
+    if safety_backup:
+        after += f" It is also in backup {safety_backup}."
     return Outcome(
         summary=(
             f"{name} is now backup {backup.name}: {found.extent}, "
@@ -151,7 +154,7 @@ def _outcome(job: Job, backup: KeptBackup, done: _Done, *, secured: str | None) 
         ),
         facts={
             "backup": backup.name,
-            "backup_before": secured,
+            "backup_before": safety_backup,
             "restore_s": round(done.restore_s, 3),
             "tables": found.tables,
             "rows": found.rows,

@@ -44,7 +44,7 @@ class RestoreTest(Operation):
             scratch_database.clear_up(job, session)
         with job.step("Read every byte"):
             folder, written = check_backup(job, backup)
-        with scratch_database.database(job, session, written.source) as copy:
+        with scratch_database.create(job, session, written.source) as copy:
             with job.step("Restore"):
                 restore_s = pg_restore.restore_timed(
                     job, folder, written, into=copy.name, session=session, state=STATE

@@ -33,7 +33,7 @@ class Verify(Operation):
             backup = backup_selection.newest(job, job.params.backup)
             job.log(f"{backup.name}, {backup.trust} so far.")
             # What the kernel remembers says nothing about the medium.
-            manifest.forget_cached(job.target.backups.path(backup.name))
+            manifest.drop_page_cache(job.target.backups.path(backup.name))
         with job.step("Read every byte"):
             _, written = check_backup(job, backup)
         return Outcome(

@@ -16,7 +16,7 @@ from psycopg import errors
 from deployctl.operations.framework.base import Job, OperationFailed
 from deployctl.postgres.queries import activity, rewrites_and_locks
 from deployctl.postgres.queries.activity import Blocker
-from deployctl.postgres.queries.rewrites_and_locks import BLOCKING_MODES, Stored
+from deployctl.postgres.queries.rewrites_and_locks import BLOCKING_MODES, TableStorage
 
 LOOK_EVERY_S = 0.5
 RECORD_EVERY_S = 0.02
@@ -122,7 +122,7 @@ class LockRecorder(_LockObserver):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job, every_s=RECORD_EVERY_S)
-        self._before = {found.oid: found for found in rewrites_and_locks.stored(self._session)}
+        self._before = {found.oid: found for found in rewrites_and_locks.table_storage(self._session)}
         self._modes: dict[int, int] = {}
         self._times: dict[int, tuple[float, float]] = {}
 
@@ -138,13 +138,15 @@ class LockRecorder(_LockObserver):
             for mode, seconds, name in sorted(seen, reverse=True)
         ]
 
-    def rewritten(self, session: psycopg.Connection) -> Sequence[Stored]:
+    def rewritten(self, session: psycopg.Connection) -> Sequence[TableStorage]:
         """Return the tables that are stored in another file now, as they were before.
 
         Args:
             session: on the copy, after the migration.
         """
-        now: Mapping[int, Stored] = {found.oid: found for found in rewrites_and_locks.stored(session)}
+        now: Mapping[int, TableStorage] = {
+            found.oid: found for found in rewrites_and_locks.table_storage(session)
+        }
         return [was for oid, was in self._before.items() if oid in now and now[oid].file != was.file]
 
     def _look(self) -> None:
@@ -157,7 +159,7 @@ class LockRecorder(_LockObserver):
                 self._times[lock.oid] = (self._times.get(lock.oid, (now, now))[0], now)
 
 
-def take_turn(
+def take_lock(
     lock: Callable[[psycopg.Connection], None],
     connection: psycopg.Connection,
     watch: LockWatch,

@@ -10,7 +10,7 @@ import psycopg
 from deployctl.operations.framework.base import Job
 from deployctl.operations.migrations.base import LOCK_TIMEOUT_S, STATUS_TIMEOUT_S, Failed, Migrator, Status
 from deployctl.operations.migrations.files import Migration, checksums, matches, prisma_migrations
-from deployctl.operations.migrations.lock_observers import LockWatch, take_turn
+from deployctl.operations.migrations.lock_observers import LockWatch, take_lock
 from deployctl.postgres.queries import prisma
 
 DEFAULT_SCHEMA = "public"
@@ -56,9 +56,9 @@ class PrismaHistory(Migrator):
         """
 
     @staticmethod
-    def take_turn(connection: psycopg.Connection, watch: LockWatch, *, state: str) -> None:
+    def take_lock(connection: psycopg.Connection, watch: LockWatch, *, state: str) -> None:
         """Take Prisma's lock: an unfinished record may belong to a migration that is running."""
-        take_turn(prisma.lock, connection, watch, within_s=LOCK_TIMEOUT_S, state=state)
+        take_lock(prisma.lock, connection, watch, within_s=LOCK_TIMEOUT_S, state=state)
 
     @staticmethod
     def records(connection: psycopg.Connection) -> list[prisma.Record]:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import psycopg
 from psycopg import sql
 
-from deployctl.operations.application.project_helpers import reading_session
+from deployctl.operations.application.project_helpers import read_only_session
 from deployctl.operations.framework.base import Job, OperationFailed, ProcessFailed
-from deployctl.operations.framework.postgres_errors import told
+from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.operations.migrations.base import (
     LOCK_TIMEOUT_S,
     UNREADABLE,
@@ -28,7 +28,7 @@ from deployctl.operations.migrations.base import (
 from deployctl.operations.migrations.lock_observers import LockWatch
 from deployctl.operations.migrations.session_limits import session_limits
 from deployctl.postgres.connection import ConnectionSpec
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 MARK = "deployctl-answer:"  # projects print what they like; this line is ours
 LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
@@ -59,9 +59,9 @@ class PythonProject(Migrator):
             refuse_unless_ready(before)
         if not before.pending:
             return []
-        words = _LastWords()
+        words = _StderrTail()
         with (
-            job.step(f"Apply {how_many(len(before.pending), 'migration')} ({self.title})"),
+            job.step(f"Apply {pluralize(len(before.pending), 'migration')} ({self.title})"),
             LockWatch(job) as watch,
         ):
             try:
@@ -136,12 +136,12 @@ class PythonProject(Migrator):
         raise OperationFailed("The project was asked for its migrations and gave no answer.")
 
     def _newly_applied(self, job: Job, before: Status) -> list[str]:
-        with told(job, UNREADABLE), reading_session(job) as connection:
+        with failure_on_error(job, UNREADABLE), read_only_session(job) as connection:
             applied = self.applied(connection, before.pending)
         return [name for name in before.pending if name in applied]
 
     def _progress(self, job: Job, before: Status) -> Callable[[], None]:
-        connection = reading_session(job)
+        connection = read_only_session(job)
         return progress_reporter(job, before.pending, lambda: self.applied(connection, before.pending))
 
     def _what_failed(self, job: Job, before: Status, reason: str, watch: LockWatch) -> str:
@@ -156,7 +156,7 @@ class PythonProject(Migrator):
         )
 
 
-class _LastWords:
+class _StderrTail:
     """The end of what a program writes to standard error, and the exception that a traceback ends with."""
 
     def __init__(self) -> None:

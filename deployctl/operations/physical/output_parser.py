@@ -14,7 +14,7 @@ PLAIN = re.compile(r"^P\d+ +(?:INFO|(WARN|ERROR)): ")
 LEVELS = {"WARN": "warning", "ERROR": "error", None: "info"}
 
 
-class Console:
+class OutputParser:
     """Reads pgBackRest's standard output at level "detail".
 
     Args:

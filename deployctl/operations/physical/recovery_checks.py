@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployctl.operations.backup import table_stats
-from deployctl.operations.backup.table_stats import Stock
+from deployctl.operations.backup.table_stats import TableStats
 from deployctl.operations.framework.base import Job, OperationFailed
-from deployctl.operations.physical.recovery_target import Moment
+from deployctl.operations.physical.recovery_target import RecoveryTarget
 from deployctl.operations.physical.scratch_server import ScratchServer
 from deployctl.postgres.queries import recovery, relations, server
-from deployctl.postgres.queries.recovery import Listed, Recovered
+from deployctl.postgres.queries.recovery import DatabaseEntry, RecoveryState
 
 STATE = "The target was not touched, and what was restored is removed."
 
@@ -30,13 +30,13 @@ class Expected:
 class Found:
     """What it was. `counts` maps "schema.table" of the target's database to rows."""
 
-    recovered: Recovered
+    recovered: RecoveryState
     databases: tuple[str, ...]
     counts: Mapping[str, int]
     recover_s: float
 
 
-def recover_and_look(job: Job, copy: ScratchServer, moment: Moment, expected: Expected) -> Found:
+def recover_and_check(job: Job, copy: ScratchServer, moment: RecoveryTarget, expected: Expected) -> Found:
     """Recover a restored cluster, count, and stop it.
 
     Raises:
@@ -56,10 +56,10 @@ def recover_and_look(job: Job, copy: ScratchServer, moment: Moment, expected: Ex
 
 
 def _check_recovered(
-    job: Job, copy: ScratchServer, moment: Moment, expected: Expected
-) -> tuple[Recovered, list[Listed]]:
+    job: Job, copy: ScratchServer, moment: RecoveryTarget, expected: Expected
+) -> tuple[RecoveryState, list[DatabaseEntry]]:
     with copy.connect() as session:
-        recovered, listed = recovery.recovered(session), recovery.databases(session)
+        recovered, listed = recovery.recovery_state(session), recovery.databases(session)
         found = server.identity(session).system_identifier
     if found not in {None, expected.system_identifier}:
         raise OperationFailed(f"What was restored is the cluster {found}, not the target's. {STATE}")
@@ -77,19 +77,19 @@ def _check_recovered(
             f"{expected.database_oid}) was not in it. It held: {names}. {STATE} Was the database made later?"
         )
     last = f", last transaction committed at {recovered.last_commit_at}" if recovered.last_commit_at else ""
-    job.log(f"Recovered to {recovered.replayed_lsn} on timeline {recovered.timeline}{last}.")
+    job.log(f"RecoveryState to {recovered.replayed_lsn} on timeline {recovered.timeline}{last}.")
     return recovered, listed
 
 
 def _count(job: Job, copy: ScratchServer, database: str) -> dict[str, int]:
     """Read every row of the target's database; a page that is damaged fails it."""
-    stock = Stock()
+    stats = TableStats()
     with copy.connect(database) as session:
         tables = relations.tables(session)
 
         def look() -> None:
             job.raise_if_cancelled()
-            job.advance(len(stock.tables), len(tables), unit="tables", phase="count")
+            job.advance(len(stats.tables), len(tables), unit="tables", phase="count")
 
-        table_stats.take(session, tables, stock, with_digests=False, look=look)
-    return {table.key: stock.tables[table.oid] for table in tables}
+        table_stats.collect(session, tables, stats, with_digests=False, look=look)
+    return {table.key: stats.tables[table.oid] for table in tables}

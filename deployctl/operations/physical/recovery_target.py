@@ -11,7 +11,7 @@ LATEST, IMMEDIATE = "latest", "immediate"
 
 
 @dataclass(frozen=True)
-class Moment:
+class RecoveryTarget:
     """A moment that recovery ends at. `time` is None for `latest` and `immediate`."""
 
     word: str
@@ -38,7 +38,7 @@ class Moment:
         return self.time is None or self.time >= backup_ended_at + dt.timedelta(seconds=1)
 
 
-def parse(text: str, *, now: dt.datetime) -> Moment:
+def parse(text: str, *, now: dt.datetime) -> RecoveryTarget:
     """Read what a person wrote.
 
     Raises:
@@ -46,7 +46,7 @@ def parse(text: str, *, now: dt.datetime) -> Moment:
     """
     word = text.strip().lower()
     if word in {LATEST, IMMEDIATE}:
-        return Moment(word)
+        return RecoveryTarget(word)
     try:
         time = dt.datetime.fromisoformat(text.strip())
     except ValueError:
@@ -58,4 +58,4 @@ def parse(text: str, *, now: dt.datetime) -> Moment:
         raise InvalidInput(f"{text} names no time zone. Add it, such as {text}Z or {text}+02:00.")
     if time > now:
         raise InvalidInput(f"{text} has not come yet. Nothing was restored. Choose an earlier time.")
-    return Moment("", time)
+    return RecoveryTarget("", time)

@@ -29,7 +29,7 @@ SPARE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Place:
+class ScratchFolder:
     """Where a restored cluster and what belongs to it lie."""
 
     folder: Path
@@ -51,7 +51,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(job: Job, root: Path, account: Account, *, needed_bytes: int) -> Iterator[Place]:
+def create(job: Job, root: Path, account: Account, *, needed_bytes: int) -> Iterator[ScratchFolder]:
     """A new, empty place; removed at the end, whatever happens.
 
     Args:
@@ -63,7 +63,7 @@ def place(job: Job, root: Path, account: Account, *, needed_bytes: int) -> Itera
         OperationFailed: it cannot be made there, or there is too little room.
     """
     _refuse_unfit(root, account, needed_bytes)
-    made = Place(root / f"{PREFIX}{job.target.name}-{job.run_id}-{secrets.token_hex(4)}")
+    made = ScratchFolder(root / f"{PREFIX}{job.target.name}-{job.run_id}-{secrets.token_hex(4)}")
     lock = FolderLock(made.folder / "lock")
     try:
         try:
@@ -123,7 +123,7 @@ def sweep(root: Path, target: str) -> list[str]:
             continue
         try:
             clear_leftovers(folder / "cluster")
-            _remove(Place(folder))
+            _remove(ScratchFolder(folder))
         finally:
             lock.release()
         removed.append(folder.name)
@@ -157,7 +157,7 @@ def _refuse_unfit(root: Path, account: Account, needed_bytes: int) -> None:
         )
 
 
-def _furnish(made: Place, account: Account) -> None:
+def _furnish(made: ScratchFolder, account: Account) -> None:
     for folder in (made.cluster, made.tablespaces):
         folder.mkdir(mode=0o700)
         account.own(folder)
@@ -166,7 +166,7 @@ def _furnish(made: Place, account: Account) -> None:
     (made.folder / "socket").symlink_to(socket)
 
 
-def _remove(made: Place) -> None:
+def _remove(made: ScratchFolder) -> None:
     with contextlib.suppress(OSError):
         # Looked at before it is followed: what lies in a folder that others may write to is no order.
         if made.socket.name.startswith(SOCKET_PREFIX) and not made.socket.is_symlink():

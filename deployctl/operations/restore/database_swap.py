@@ -15,10 +15,10 @@ import psycopg
 from psycopg import errors
 
 from deployctl.operations.framework.base import Job, OperationFailed
-from deployctl.operations.framework.postgres_errors import message_of, told
-from deployctl.postgres.privileges import quoted
+from deployctl.operations.framework.postgres_errors import failure_on_error, message_of
+from deployctl.postgres.privileges import quote_name
 from deployctl.postgres.queries import database_settings, databases
-from deployctl.postgres.queries.databases import Commented, Database
+from deployctl.postgres.queries.databases import Database, DatabaseComment
 
 KEPT = re.compile(r"deployctl kept this database as it was before run (\d+)")
 NAME_BYTES = 63  # NAMEDATALEN - 1; the server would cut a longer name silently
@@ -32,7 +32,7 @@ def kept_name(name: str, run_id: int) -> str:
     return name.encode()[: NAME_BYTES - len(suffix)].decode(errors="ignore") + suffix
 
 
-def kept_databases(maintenance: psycopg.Connection, name: str) -> list[Commented]:
+def kept_databases(maintenance: psycopg.Connection, name: str) -> list[DatabaseComment]:
     """Return the originals of a database that restores have kept, recognized by name and comment."""
     return [found for found in databases.owned(maintenance, "") if _is_kept(found, name)]
 
@@ -43,7 +43,7 @@ def refuse_unless_owner(session: psycopg.Connection, existing: Database) -> None
     if existing.owner != role:
         raise OperationFailed(
             f"Database {existing.name} belongs to {existing.owner}, so {role} may not rename it. Nothing was "
-            f"done. Change it with: ALTER DATABASE {quoted(existing.name)} OWNER TO {quoted(role)}; "
+            f"done. Change it with: ALTER DATABASE {quote_name(existing.name)} OWNER TO {quote_name(role)}; "
             f"or connect as {existing.owner}."
         )
 
@@ -68,12 +68,14 @@ def swap(
     kept = kept_name(name, job.run_id) if existing else None
     comment = databases.comment_of(session, name)
     if existing is not None:
-        with told(job, f"{name} is untouched and serves; the restored copy is dropped. The server said"):
+        with failure_on_error(
+            job, f"{name} is untouched and serves; the restored copy is dropped. The server said"
+        ):
             _copy_settings(job, session, old=name, new=new)
     for attempt in range(1, ATTEMPTS + 1):
         job.raise_if_cancelled()
         try:
-            with _nobody_in(watcher, name if existing else None), session.transaction():
+            with _without_sessions(watcher, name if existing else None), session.transaction():
                 if kept is not None:
                     databases.rename(session, name, kept)
                     mark = f"deployctl kept this database as it was before run {job.run_id}"
@@ -81,7 +83,7 @@ def swap(
                 databases.rename(session, new, name)
                 databases.comment(session, name, comment)
         except errors.ObjectInUse as error:
-            who = who_is_in(watcher, name)
+            who = describe_sessions(watcher, name)
             job.log(f"Attempt {attempt}: {name} is in use by {who}.", level="warning")
             if attempt == ATTEMPTS:
                 raise OperationFailed(
@@ -112,16 +114,16 @@ def _copy_settings(job: Job, session: psycopg.Connection, *, old: str, new: str)
     """
     limit = database_settings.connection_limit(session, old)
     if limit != database_settings.NO_LIMIT:
-        database_settings.limit_connections(session, new, limit)
-    rights = database_settings.rights(session, old)
+        database_settings.set_connection_limit(session, new, limit)
+    rights = database_settings.privileges(session, old)
     if rights is not None:
-        database_settings.withdraw_rights(session, new)
+        database_settings.revoke_privileges(session, new)
     for right in rights or ():
-        with _log_refusal(job, database_settings.right_statement(right, old).as_string(session)):
-            session.execute(database_settings.right_statement(right, new))
+        with _log_refusal(job, database_settings.privilege_statement(right, old).as_string(session)):
+            session.execute(database_settings.privilege_statement(right, new))
     for setting in database_settings.settings(session, old):
         with _log_refusal(job, database_settings.shown_statement(setting, old).as_string(session)):
-            database_settings.put_setting(session, setting, new)
+            database_settings.apply_setting(session, setting, new)
 
 
 @contextlib.contextmanager
@@ -135,7 +137,7 @@ def _log_refusal(job: Job, statement: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _nobody_in(watcher: psycopg.Connection, name: str | None) -> Iterator[None]:
+def _without_sessions(watcher: psycopg.Connection, name: str | None) -> Iterator[None]:
     """End the sessions of a database repeatedly while the server waits for them to disappear.
 
     The server has locked the database against new ones by then; before, a pool may reconnect at once.
@@ -158,7 +160,7 @@ def _nobody_in(watcher: psycopg.Connection, name: str | None) -> Iterator[None]:
         thread.join()
 
 
-def who_is_in(session: psycopg.Connection, name: str) -> str:
+def describe_sessions(session: psycopg.Connection, name: str) -> str:
     """Return a description of the sessions on a database."""
     found = databases.sessions(session, name)
     if not found:
@@ -170,6 +172,6 @@ def who_is_in(session: psycopg.Connection, name: str) -> str:
     )
 
 
-def _is_kept(found: Commented, name: str) -> bool:
+def _is_kept(found: DatabaseComment, name: str) -> bool:
     match = KEPT.fullmatch(found.comment)
     return match is not None and found.name == kept_name(name, int(match[1]))

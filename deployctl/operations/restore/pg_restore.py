@@ -16,14 +16,14 @@ from deployctl.operations.backup import dump, table_stats
 from deployctl.operations.backup.dump import CONNECTION
 from deployctl.operations.backup.manifest import Manifest, TableCount
 from deployctl.operations.backup.retention import Trust
-from deployctl.operations.backup.table_stats import Stock
+from deployctl.operations.backup.table_stats import TableStats
 from deployctl.operations.framework.base import Job, OperationFailed, ProcessFailed, param
-from deployctl.operations.framework.postgres_errors import message_of, told
-from deployctl.postgres.privileges import quoted
+from deployctl.operations.framework.postgres_errors import failure_on_error, message_of
+from deployctl.postgres.privileges import quote_name
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import progress, relations, server
 from deployctl.postgres.tools import find_tool
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 SHOWN = 10
 PROGRESS_EVERY_S = 0.5
@@ -79,7 +79,7 @@ def refuse_without_createdb(session: psycopg.Connection) -> None:
         raise OperationFailed(
             f"Role {role.name} may not create databases, but a backup is restored into a new one. "
             "Nothing was done. A superuser gives the right with: "
-            f"ALTER ROLE {quoted(role.name)} CREATEDB;"
+            f"ALTER ROLE {quote_name(role.name)} CREATEDB;"
         )
 
 
@@ -275,7 +275,7 @@ class Comparison:
     @property
     def extent(self) -> str:
         """Return the number of tables and rows in words."""
-        return f"{how_many(self.tables, 'table')} with {how_many(self.rows, 'row')}"
+        return f"{pluralize(self.tables, 'table')} with {pluralize(self.rows, 'row')}"
 
     @property
     def how(self) -> str:
@@ -302,22 +302,22 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
     Raises:
         OperationFailed: they differ; the message names the tables.
     """
-    with told(job, f"The restored copy could not be compared. {state} The server said"):
+    with failure_on_error(job, f"The restored copy could not be compared. {state} The server said"):
         relations.disable_row_security(session)
         tables = relations.tables(session)
-        stock = Stock()
+        stats = TableStats()
         done = iter(range(len(tables) + 1))
 
         def look() -> None:
             job.raise_if_cancelled()
             job.advance(next(done), len(tables), unit="tables", phase="compare")
 
-        table_stats.take(session, tables, stock, with_digests=written.has_digests, look=look)
-    found = Comparison(len(tables), sum(stock.tables.values()), written.has_digests, written.counted)
+        table_stats.collect(session, tables, stats, with_digests=written.has_digests, look=look)
+    found = Comparison(len(tables), sum(stats.tables.values()), written.has_digests, written.counted)
     if not written.counted:
         job.log(f"{found.extent}, {found.how}.", level="warning")
         return found
-    differences = _differences(written, [stock.of(table) for table in tables], stock)
+    differences = _differences(written, [stats.of(table) for table in tables], stats)
     if differences:
         for difference in differences:
             job.log(difference, level="error")
@@ -326,11 +326,11 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
             f"The restored copy is not what was backed up: {'; '.join(differences[:SHOWN])}{more}. {state}"
         )
     how = "content and number of rows" if written.has_digests else "number of rows"
-    job.log(f"Compared {how_many(len(tables), 'table')}: {how} are those of the backup.")
+    job.log(f"Compared {pluralize(len(tables), 'table')}: {how} are those of the backup.")
     return found
 
 
-def _differences(written: Manifest, found: Sequence[TableCount], stock: Stock) -> list[str]:
+def _differences(written: Manifest, found: Sequence[TableCount], stats: TableStats) -> list[str]:
     expected = {(count.schema, count.table): count for count in written.counts}
     present = {(count.schema, count.table): count for count in found}
     told = [f"table {expected[key].key} is missing" for key in sorted(expected.keys() - present.keys())]
@@ -340,9 +340,9 @@ def _differences(written: Manifest, found: Sequence[TableCount], stock: Stock) -
     for key in sorted(expected.keys() & present.keys()):
         was, is_ = expected[key], present[key]
         if was.rows != is_.rows:
-            told.append(f"{was.key} has {how_many(is_.rows, 'row')} instead of {was.rows:,}")
+            told.append(f"{was.key} has {pluralize(is_.rows, 'row')} instead of {was.rows:,}")
         elif was.digest is not None and is_.digest is not None and was.digest != is_.digest:
             told.append(f"{was.key} has the right number of rows, but other content")
-    if written.has_digests and written.large_objects != stock.large_objects:
+    if written.has_digests and written.large_objects != stats.large_objects:
         told.append("the large objects differ")
     return told

@@ -9,17 +9,17 @@ import psycopg
 from deployctl.errors import DeployctlError
 from deployctl.operations.framework.base import Job, OperationFailed, param
 from deployctl.operations.framework.postgres_errors import sentence_of
-from deployctl.operations.framework.sub_job import part_of
+from deployctl.operations.framework.sub_job import sub_job
 from deployctl.operations.kinds.backup import Backup
 
 LABEL = "No backup first, because"
 
 
 @dataclass(frozen=True)
-class SecuringParams:
+class PreRestoreBackupParams:
     """The parameters of an operation that replaces a production database."""
 
-    no_backup_because: str = param(
+    no_backup_reason: str = param(
         "",
         label=LABEL,
         help=(
@@ -36,7 +36,7 @@ def back_up_first(job: Job) -> str | None:
     It remains on record if the run fails.
 
     Args:
-        job: its parameters are `SecuringParams` and `RestoreParams`.
+        job: its parameters are `PreRestoreBackupParams` and `RestoreParams`.
 
     Returns:
         Its name; None if it was not made, because the target is not production or a person gave a reason.
@@ -47,11 +47,11 @@ def back_up_first(job: Job) -> str | None:
     """
     if not job.target.is_production:
         return None
-    if reason := job.params.no_backup_because.strip():
+    if reason := job.params.no_backup_reason.strip():
         job.log(f"What is there now is not backed up first. The reason given: {reason}", level="warning")
         return None
     try:
-        made = Backup().perform(part_of(job, "Back up first", Backup.Params(jobs=job.params.jobs)))
+        made = Backup().perform(sub_job(job, "Back up first", Backup.Params(jobs=job.params.jobs)))
     except (DeployctlError, psycopg.Error) as error:
         job.raise_if_cancelled()
         raise OperationFailed(
@@ -59,6 +59,6 @@ def back_up_first(job: Job) -> str | None:
             f"{sentence_of(error)} Correct that; or, if it cannot be backed up at all, start again with the "
             f"reason under “{LABEL}”."
         ) from error
-    job.shelf.settle(made)
+    job.backup_catalog.record_outcome(made)
     job.log(made.summary)
     return made.artefact.name if made.artefact else None

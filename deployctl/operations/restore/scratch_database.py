@@ -22,8 +22,8 @@ from deployctl.operations.framework.maintenance_database import MAINTENANCE_DATA
 from deployctl.operations.framework.postgres_errors import message_of, sentence_of
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec
 from deployctl.postgres.queries import advisory, databases
-from deployctl.postgres.queries.databases import Commented, Database
-from deployctl.postgres.short_session import brief
+from deployctl.postgres.queries.databases import Database, DatabaseComment
+from deployctl.postgres.short_session import short_session
 
 PREFIX = "deployctl_scratch_"
 NAME = re.compile(r"deployctl_scratch_\d+_[0-9a-f]{8}")
@@ -35,15 +35,15 @@ SWEEP_WITHIN_S = 120.0
 
 
 class Scratch:
-    """A scratch database. `adopted`: it has replaced the target's database and is not dropped."""
+    """A scratch database. `is_kept`: it has replaced the target's database and is not dropped."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.adopted = False
+        self.is_kept = False
 
 
 @contextlib.contextmanager
-def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterator[Scratch]:
+def create(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterator[Scratch]:
     """Create an empty database of the target's role on its server, and drop it at the end.
 
     Args:
@@ -68,7 +68,7 @@ def database(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterato
         job.log(f"Scratch database {scratch.name} was created.")
         yield scratch
     finally:
-        if not scratch.adopted:
+        if not scratch.is_kept:
             _drop(job, scratch.name, maintenance.info.dbname)
 
 
@@ -105,7 +105,7 @@ def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
     return removed
 
 
-def leftovers(maintenance: psycopg.Connection) -> list[Commented]:
+def leftovers(maintenance: psycopg.Connection) -> list[DatabaseComment]:
     """Return the scratch databases of the session's role, in use or not."""
     return [
         found
@@ -124,12 +124,12 @@ def sweep(spec: ConnectionSpec) -> list[str]:
     first, last = MAINTENANCE_DATABASES
     with (
         contextlib.suppress(CannotConnect),
-        brief(
+        short_session(
             spec.with_database(first), within_s=SWEEP_WITHIN_S, application_name="deployctl sweep"
         ) as session,
     ):
         return remove_leftovers(session)
-    with brief(
+    with short_session(
         spec.with_database(last), within_s=SWEEP_WITHIN_S, application_name="deployctl sweep"
     ) as session:
         return remove_leftovers(session)
@@ -157,7 +157,7 @@ def drop(spec: ConnectionSpec, name: str, maintenance: str) -> None:
         maintenance: the database to connect to.
     """
     where = spec.with_database(maintenance)
-    with brief(where, within_s=SWEEP_WITHIN_S, application_name="deployctl scratch") as session:
+    with short_session(where, within_s=SWEEP_WITHIN_S, application_name="deployctl scratch") as session:
         _drop_unused(session, name)
 
 

@@ -40,7 +40,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Right:
+class Privilege:
     """A right on the database itself; `role` is None for PUBLIC."""
 
     role: str | None
@@ -71,7 +71,7 @@ def settings(connection: psycopg.Connection, name: str) -> list[Setting]:
         ).fetchall()
 
 
-def rights(connection: psycopg.Connection, name: str) -> list[Right] | None:
+def privileges(connection: psycopg.Connection, name: str) -> list[Privilege] | None:
     """Who was given what on a database, its owner left out; None where it has the rights it was born with."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         untouched = cursor.execute(
@@ -79,7 +79,7 @@ def rights(connection: psycopg.Connection, name: str) -> list[Right] | None:
         ).fetchone()
     if untouched:
         return None
-    with connection.cursor(row_factory=class_row(Right)) as cursor:
+    with connection.cursor(row_factory=class_row(Privilege)) as cursor:
         return cursor.execute(
             """
             SELECT CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee)::text END AS role,
@@ -92,7 +92,7 @@ def rights(connection: psycopg.Connection, name: str) -> list[Right] | None:
         ).fetchall()
 
 
-def limit_connections(connection: psycopg.Connection, name: str, limit: int) -> None:
+def set_connection_limit(connection: psycopg.Connection, name: str, limit: int) -> None:
     """Let a database take so many sessions at a time."""
     connection.execute(
         sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(sql.Identifier(name), sql.Literal(limit))
@@ -113,7 +113,7 @@ def shown_statement(setting: Setting, name: str) -> sql.Composed:
     return setting_statement(setting, name)
 
 
-def put_setting(connection: psycopg.Connection, setting: Setting, name: str) -> None:
+def apply_setting(connection: psycopg.Connection, setting: Setting, name: str) -> None:
     """Set a parameter on a database, all or nothing."""
     if setting.name not in LISTS:
         connection.execute(setting_statement(setting, name))
@@ -123,12 +123,12 @@ def put_setting(connection: psycopg.Connection, setting: Setting, name: str) -> 
         connection.execute(_set(setting, name, sql.SQL("FROM CURRENT")))
 
 
-def withdraw_rights(connection: psycopg.Connection, name: str) -> None:
+def revoke_privileges(connection: psycopg.Connection, name: str) -> None:
     """Take from everybody what a database is born with: CONNECT and TEMPORARY for PUBLIC."""
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 
-def right_statement(right: Right, name: str) -> sql.Composed:
+def privilege_statement(right: Privilege, name: str) -> sql.Composed:
     """The statement that gives a right on a database."""
     return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
         sql.SQL(right.privilege),  # a key word, as the server names it

@@ -19,7 +19,7 @@ Work = Literal["analyze", "vacuum"]
 
 
 @dataclass(frozen=True)
-class Maintained(QualifiedName):
+class MaintainableTable(QualifiedName):
     """A table that can be analyzed or vacuumed.
 
     `runs` counts how often that was done manually so far, which shows afterwards whether it was done again:
@@ -54,7 +54,7 @@ class OldestSnapshot:
     age: int
 
 
-def maintained(connection: psycopg.Connection, work: Work) -> list[Maintained]:
+def maintainable_tables(connection: psycopg.Connection, work: Work) -> list[MaintainableTable]:
     """The tables and materialized views of this database, in alphabetical order.
 
     ANALYZE of a partitioned table does its partitions, too, and only so are there statistics over all of
@@ -87,7 +87,7 @@ def maintained(connection: psycopg.Connection, work: Work) -> list[Maintained]:
           AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
         ORDER BY n.nspname, c.relname
         """  # noqa: S608
-    with connection.cursor(row_factory=class_row(Maintained)) as cursor:
+    with connection.cursor(row_factory=class_row(MaintainableTable)) as cursor:
         return cursor.execute(statement.encode()).fetchall()
 
 

@@ -23,14 +23,14 @@ def alembic_heads(connection: psycopg.Connection) -> list[str]:
         return cursor.execute("SELECT version_num FROM alembic_version ORDER BY version_num").fetchall()
 
 
-def place(connection: psycopg.Connection) -> str:
+def database_identity(connection: psycopg.Connection) -> str:
     """Tells one database from another for as long as its server runs; any role may read it."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        return str(one(cursor.execute(PLACE).fetchone()))
+        return str(one(cursor.execute(DATABASE_IDENTITY).fetchone()))
 
 
 # Also sent by the project's own Python, whose answer must be the same.
-PLACE = (
+DATABASE_IDENTITY = (
     "SELECT current_database() || ' ' || (SELECT oid FROM pg_database WHERE datname = current_database())"
     " || ' ' || extract(epoch FROM pg_postmaster_start_time())"
 )

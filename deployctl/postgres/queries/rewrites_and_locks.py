@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 
 @dataclass(frozen=True)
-class Stored:
+class TableStorage:
     """A table and the file in which it is stored; another file means that it was rewritten."""
 
     oid: int
@@ -30,9 +30,9 @@ class HeldLock:
 BLOCKING_MODES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 
 
-def stored(connection: psycopg.Connection) -> list[Stored]:
+def table_storage(connection: psycopg.Connection) -> list[TableStorage]:
     """Return every table and materialized view of this database."""
-    with connection.cursor(row_factory=class_row(Stored)) as cursor:
+    with connection.cursor(row_factory=class_row(TableStorage)) as cursor:
         return cursor.execute(
             """
             SELECT c.oid::bigint AS oid, n.nspname || '.' || c.relname AS name,

@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 
 @dataclass(frozen=True)
-class Thing:
+class SchemaObject:
     """Something a migration can make. `definition` is on one line."""
 
     kind: str
@@ -21,13 +21,13 @@ class Thing:
         return f"{self.kind} {self.name}" + (f": {self.definition}" if self.definition else "")
 
 
-def shape(connection: psycopg.Connection, schema: str) -> list[Thing]:
+def schema_objects(connection: psycopg.Connection, schema: str) -> list[SchemaObject]:
     """Everything in a schema, in a fixed order, without what belongs to extensions.
 
     Args:
         schema: its exact name.
     """
-    with connection.cursor(row_factory=class_row(Thing)) as cursor:
+    with connection.cursor(row_factory=class_row(SchemaObject)) as cursor:
         return cursor.execute(
             """
             WITH here AS (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s)

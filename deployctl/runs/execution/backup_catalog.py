@@ -1,4 +1,4 @@
-"""The backup catalog that an operation receives: `operations.base.Shelf`, stored in our tables."""
+"""The backup catalog that an operation receives: `framework.base.BackupCatalog`, stored in our tables."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from deployctl.storage.offsite import open_stores
 from deployctl.storage.stores import Store
 
 
-class RunShelf:
-    """Implements `operations.base.Shelf`. Every write renews the lease first, and fails without it.
+class RunBackupCatalog:
+    """Implements `framework.base.BackupCatalog`. Every write renews the lease first, and fails without it.
 
     Args:
         run: the claimed run.
-        patiently: retries a transaction while our database is unreachable.
+        retry_until_reachable: retries a transaction while our database is unreachable.
     """
 
-    def __init__(self, run: Run, patiently: Callable[[Callable[[], Any]], Any]) -> None:
-        self._run, self._patiently = run, patiently
+    def __init__(self, run: Run, retry_until_reachable: Callable[[Callable[[], Any]], Any]) -> None:
+        self._run, self._retry = run, retry_until_reachable
 
     def policy(self) -> Policy:
         """Return the retention policy of the target."""
@@ -51,7 +51,7 @@ class RunShelf:
 
     def expire(self, backup: KeptBackup, reason: str) -> None:
         """Record that the files of a backup were removed."""
-        self._patiently(lambda: self._expire(backup, reason))
+        self._retry(lambda: self._expire(backup, reason))
 
     @transaction.atomic
     def _expire(self, backup: KeptBackup, reason: str) -> None:
@@ -66,21 +66,21 @@ class RunShelf:
             data={"reason": reason, "run": self._run.pk, "size_bytes": row.size_bytes},
         )
 
-    def settle(self, part: Outcome) -> None:
+    def record_outcome(self, part: Outcome) -> None:
         """Record the outcome of a part of the run; it remains whatever the outcome of the run."""
-        self._patiently(lambda: self._settle(part))
+        self._retry(lambda: self._record_outcome(part))
 
     @transaction.atomic
-    def _settle(self, part: Outcome) -> None:
+    def _record_outcome(self, part: Outcome) -> None:
         self._run.renew()
         # As at the end of a run: handlers lock their rows before the audit chain is locked.
         hooks.run_ending.send(self._run)
-        Backup.settle(self._run, part.artefact, trust=part.trust, database_oid=part.database_oid)
+        Backup.record_outcome(self._run, part.artefact, trust=part.trust, database_oid=part.database_oid)
 
     def stores(self) -> Mapping[str, Store]:
         """Return the stores of `DEPLOYCTL_OFFSITE` with their credentials."""
         return open_stores(
-            settings.DEPLOYCTL_OFFSITE, lambda reference: allowed_paths.resolve(reference).reveal()
+            settings.DEPLOYCTL_OFFSITE, lambda reference: allowed_paths.resolve_reference(reference).reveal()
         )
 
     def copied(self, store: str) -> frozenset[str]:
@@ -90,7 +90,7 @@ class RunShelf:
 
     def record_copy(self, backup: KeptBackup, *, store: Store, result: CopyResult) -> None:
         """Record a copy that was just read back."""
-        self._patiently(lambda: self._record_copy(backup, store, result))
+        self._retry(lambda: self._record_copy(backup, store, result))
 
     @transaction.atomic
     def _record_copy(self, backup: KeptBackup, store: Store, result: CopyResult) -> None:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from deployctl.operations.framework.base import Cancelled
 
 
-class Reason(StrEnum):
+class StopReason(StrEnum):
     """The reason to stop a run."""
 
     CANCELLED = "cancelled"
@@ -20,30 +20,30 @@ class Reason(StrEnum):
     LEASE_LOST = "the lease was lost"
 
 
-class Stop:
+class StopSignal:
     """A request to stop. The first reason is kept. Safe in threads and signal handlers.
 
     Only a lost lease replaces an earlier reason, because from then on nothing may be written.
     """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
-        self.reason: Reason | None = None
+        self._requested = threading.Event()
+        self.reason: StopReason | None = None
 
-    def ask(self, reason: Reason) -> None:
+    def request(self, reason: StopReason) -> None:
         """Request the run to stop."""
-        if self.reason is None or reason == Reason.LEASE_LOST:
+        if self.reason is None or reason == StopReason.LEASE_LOST:
             self.reason = reason
-        self._asked.set()
+        self._requested.set()
 
     def __bool__(self) -> bool:
-        return self._asked.is_set()
+        return self._requested.is_set()
 
     def wait(self, seconds: float) -> bool:
         """Wait for a request at most this long. Return True if there is one."""
-        return self._asked.wait(seconds)
+        return self._requested.wait(seconds)
 
-    def raise_if_asked(self) -> None:
+    def raise_if_requested(self) -> None:
         """Raise `Cancelled` if a stop was requested."""
         if self:
             raise Cancelled(self.reason)
@@ -62,7 +62,7 @@ class Stop:
 
         def note(*_: object) -> None:
             received.set()
-            self.ask(Reason.SHUTDOWN)
+            self.request(StopReason.SHUTDOWN)
 
         before = signal.signal(signal.SIGTERM, note)
         try:

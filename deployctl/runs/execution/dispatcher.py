@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployctl.runs.models import Run
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 
 def dispatch() -> int:
@@ -14,7 +14,7 @@ def dispatch() -> int:
         The number of messages sent.
     """
     sent = 0
-    for run in Run.objects.unheard()[:AT_ONCE]:
+    for run in Run.objects.undelivered()[:BATCH_SIZE]:
         if not run.publish():
             break  # the broker is unreachable: the next tick tries again
         sent += 1

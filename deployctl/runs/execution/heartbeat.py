@@ -10,7 +10,7 @@ from typing import Self
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from deployctl.runs.execution.cancellation import Reason, Stop
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.models import LeaseLost, Run
 from deployctl.runs.models.lease import LEASE
 
@@ -33,7 +33,7 @@ class Heartbeat:
     """
 
     def __init__(
-        self, run: Run, stop: Stop, *, time_limit_s: float, while_stopping: Callable[[], None]
+        self, run: Run, stop: StopSignal, *, time_limit_s: float, while_stopping: Callable[[], None]
     ) -> None:
         self._run, self._stop, self._while_stopping = run, stop, while_stopping
         self._ended = threading.Event()
@@ -54,7 +54,7 @@ class Heartbeat:
             while not self._ended.wait(TICK_S):
                 self._look()
                 if time.monotonic() > self._deadline:
-                    self._stop.ask(Reason.TIME_LIMIT)
+                    self._stop.request(StopReason.TIME_LIMIT)
                 if self._stop:
                     self._while_stopping()
         finally:
@@ -66,14 +66,14 @@ class Heartbeat:
             if now - self._renewed >= RENEW_EVERY_S:
                 self._run.renew()
                 self._renewed = now
-            if self._run.is_to_be_cancelled():
-                self._stop.ask(Reason.CANCELLED)
+            if self._run.is_cancel_requested():
+                self._stop.request(StopReason.CANCELLED)
         except LeaseLost:
             # This also happens when this worker has just ended the run.
             if not self._ended.is_set():
-                self._stop.ask(Reason.LEASE_LOST)
+                self._stop.request(StopReason.LEASE_LOST)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The lease of %s could not be renewed: %s", self._run.pk, error)
             connection.close()
             if now - self._renewed > GIVE_UP_AFTER_S:
-                self._stop.ask(Reason.LEASE_LOST)
+                self._stop.request(StopReason.LEASE_LOST)

@@ -1,4 +1,4 @@
-"""The job that an operation receives: `operations.base.Job`, stored in our tables."""
+"""The job that an operation receives: `framework.base.Job`, stored in our tables."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from django.db import transaction
 
 from deployctl.errors import DeployctlError
 from deployctl.operations.framework import subprocess_runner
-from deployctl.operations.framework.base import Cancelled, Shelf, TargetFacts
+from deployctl.operations.framework.base import BackupCatalog, Cancelled, TargetFacts
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
-from deployctl.runs.execution.backup_catalog import RunShelf
-from deployctl.runs.execution.cancellation import Reason, Stop
+from deployctl.runs.execution.backup_catalog import RunBackupCatalog
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.execution.log import Log
 from deployctl.runs.execution.masking import Masker
 from deployctl.runs.execution.progress import Progress
-from deployctl.runs.execution.retry import patiently
+from deployctl.runs.execution.retry import retry_until_reachable
 from deployctl.runs.execution.sessions import Sessions
 from deployctl.runs.models import LeaseLost, Run, RunStep, StepState
 from deployctl.secrets import Secret
@@ -29,7 +29,7 @@ from deployctl.web.live import announce
 
 
 class RunJob:
-    """Implements `operations.base.Job`.
+    """Implements `framework.base.Job`.
 
     Args:
         run: the claimed run.
@@ -46,7 +46,7 @@ class RunJob:
         log: Log,
         masker: Masker,
         sessions: Sessions,
-        stop: Stop,
+        stop: StopSignal,
         deadline: float,
     ) -> None:
         assert run.token is not None  # noqa: S101 - a claimed run has one
@@ -54,7 +54,7 @@ class RunJob:
         self.application_name = run.application_name
         self.params = run.operation.parse_params(run.params)
         self.target = target
-        self.shelf: Shelf = RunShelf(run, self._patiently)
+        self.backup_catalog: BackupCatalog = RunBackupCatalog(run, self._retry)
         self._run, self._log, self._masker = run, log, masker
         self._sessions, self._stop, self._deadline = sessions, stop, deadline
         self._progress = Progress()
@@ -68,7 +68,7 @@ class RunJob:
     def step(self, name: str) -> Iterator[None]:
         """Record a numbered step."""
         self.raise_if_cancelled()
-        step = self._patiently(lambda: self._begin_step(self._masker.mask(name)))
+        step = self._retry(lambda: self._begin_step(self._masker.mask(name)))
         try:
             yield
         except BaseException as error:
@@ -82,15 +82,15 @@ class RunJob:
         """Report progress."""
         worth_writing = self._progress.report(done, total, unit=unit, phase=self._masker.mask(phase))
         if worth_writing is not None:
-            self._patiently(lambda: self._write_progress(worth_writing))
+            self._retry(lambda: self._write_progress(worth_writing))
 
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` if the run must stop."""
-        self._stop.raise_if_asked()
+        self._stop.raise_if_requested()
 
     def secret(self, name: str) -> Secret:
         """Return a secret of the target, and mask it from now on."""
-        found: Secret = self._patiently(lambda: self._run.target.secret(name))
+        found: Secret = self._retry(lambda: self._run.target.secret(name))
         self._masker.add(found.reveal())
         return found
 
@@ -134,11 +134,11 @@ class RunJob:
 
     # --- Writing ----------------------------------------------------------------------------------------
 
-    def _patiently(self, write: Callable[[], Any]) -> Any:
+    def _retry(self, write: Callable[[], Any]) -> Any:
         try:
-            return patiently(write, while_=lambda: self._stop.reason != Reason.LEASE_LOST)
+            return retry_until_reachable(write, while_=lambda: self._stop.reason != StopReason.LEASE_LOST)
         except LeaseLost:
-            self._stop.ask(Reason.LEASE_LOST)
+            self._stop.request(StopReason.LEASE_LOST)
             raise
 
     @transaction.atomic
@@ -154,7 +154,7 @@ class RunJob:
         return step
 
     def _end_step(self, step: RunStep, state: StepState, detail: str) -> None:
-        self._patiently(lambda: self._record_end(step, state, self._masker.mask(detail)))
+        self._retry(lambda: self._record_end(step, state, self._masker.mask(detail)))
 
     @transaction.atomic
     def _record_end(self, step: RunStep, state: StepState, detail: str) -> None:
@@ -174,7 +174,7 @@ class RunJob:
             announce(f"deployment:{self._run.deployment_id}", *fragments)
 
     def _how_it_failed(self, error: BaseException) -> tuple[StepState, str]:
-        if self._stop.reason == Reason.CANCELLED:
+        if self._stop.reason == StopReason.CANCELLED:
             return StepState.CANCELLED, ""
         if self._stop:
             return StepState.INTERRUPTED, ""

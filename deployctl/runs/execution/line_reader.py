@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from deployctl.runs.execution.masking import MaskedStream, Masker
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 LINE_BYTES = 16 * 1024
 # Longer text is not an escape sequence (ECMA-48 sets no limit; real ones have some 20 characters).
@@ -110,4 +110,4 @@ def cap(line: str, left_out: int = 0) -> str:
     encoded = line.encode("utf-8", errors="replace")
     kept = line if len(encoded) <= LINE_BYTES else encoded[:LINE_BYTES].decode("utf-8", errors="ignore")
     left_out += len(line) - len(kept)
-    return f"{kept} … ({how_many(left_out, 'more character')})" if left_out else kept
+    return f"{kept} … ({pluralize(left_out, 'more character')})" if left_out else kept

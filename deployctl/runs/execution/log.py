@@ -16,10 +16,10 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from deployctl.runs.execution.cancellation import Reason, Stop
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.execution.line_reader import LineReader, cap, clean
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.retry import patiently
+from deployctl.runs.execution.retry import retry_until_reachable
 from deployctl.runs.models import LeaseLost, LogLine, Run
 from deployctl.web.live import publish
 
@@ -59,7 +59,7 @@ class Log:
         stop: receives the reason if the lease is lost.
     """
 
-    def __init__(self, run: Run, masker: Masker, stop: Stop) -> None:
+    def __init__(self, run: Run, masker: Masker, stop: StopSignal) -> None:
         self._run, self._masker, self._stop = run, masker, stop
         self._store = LineStore(run)
         self._pending: list[Line] = []
@@ -106,18 +106,18 @@ class Log:
             self._changed.notify_all()
 
     def _given_up(self) -> bool:
-        return self._stop.reason == Reason.LEASE_LOST
+        return self._stop.reason == StopReason.LEASE_LOST
 
     def _write(self) -> None:
         try:
             while self._store_next():
                 pass
         except LeaseLost:
-            self._stop.ask(Reason.LEASE_LOST)
+            self._stop.request(StopReason.LEASE_LOST)
         except Exception:
             # Without a log nobody knows what happened to the target: stop, and leave it to the reaper.
             logger.exception("The log of run %s cannot be stored", self._run.pk)
-            self._stop.ask(Reason.LEASE_LOST)
+            self._stop.request(StopReason.LEASE_LOST)
         finally:
             connection.close()
             with self._changed:
@@ -135,7 +135,7 @@ class Log:
             batch, self._pending, self._pending_bytes = self._pending, [], 0
             self._changed.notify_all()
         if batch:
-            patiently(lambda: self._store.append(batch), while_=lambda: not self._given_up())
+            retry_until_reachable(lambda: self._store.append(batch), while_=lambda: not self._given_up())
         return bool(batch) or not closing
 
 

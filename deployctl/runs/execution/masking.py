@@ -13,15 +13,15 @@ from urllib.parse import quote, quote_plus
 
 MASK = "•••"
 # Shorter secrets are not masked: masking every "a" would hide the log, not the password.
-SHORTEST = 4
+MIN_SECRET_LENGTH = 4
 
 
 class Masker:
-    """The secrets of one run in all their spellings. May be used from several threads."""
+    """The secrets of one run in all their encodings. May be used from several threads."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
-        self._spellings: tuple[str, ...] = ()
+        self._encodings: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         for secret in secrets:
             self.add(secret)
@@ -29,18 +29,18 @@ class Masker:
     def add(self, secret: str) -> None:
         """Add a secret to mask."""
         with self._lock:
-            found = {*self._spellings, *spellings(secret)}
+            found = {*self._encodings, *encodings(secret)}
             # Longest first, because the longer one of two with the same start must match.
-            self._spellings = tuple(sorted(found, key=len, reverse=True))
-            if self._spellings:
+            self._encodings = tuple(sorted(found, key=len, reverse=True))
+            if self._encodings:
                 # The lookahead finds overlapping matches.
-                self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, self._spellings))}))")
+                self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, self._encodings))}))")
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of secrets in a text; overlapping spans are joined."""
-        spellings_now, pattern = self._spellings, self._pattern
+        current, pattern = self._encodings, self._pattern
         # Most text has no secret, and plain search is many times faster than the pattern.
-        if pattern is None or not any(spelling in text for spelling in spellings_now):
+        if pattern is None or not any(encoding in text for encoding in current):
             return []
         joined: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
@@ -65,12 +65,12 @@ class Masker:
             return [self.mask_json(item) for item in value]
         return value
 
-    def beginning_at(self, text: str) -> int:
+    def partial_match_start(self, text: str) -> int:
         """Return the position near the end where a secret may begin, or the length of the text."""
         earliest = len(text)
-        for spelling in self._spellings:
-            for length in range(min(len(spelling) - 1, len(text)), 0, -1):
-                if text.endswith(spelling[:length]):
+        for encoding in self._encodings:
+            for length in range(min(len(encoding) - 1, len(text)), 0, -1):
+                if text.endswith(encoding[:length]):
                     earliest = min(earliest, len(text) - length)
                     break
         return earliest
@@ -95,7 +95,7 @@ class MaskedStream:
 
     def _give(self, text: str, *, final: bool) -> str:
         text = self._held + text
-        cut = len(text) if final else self._masker.beginning_at(text)
+        cut = len(text) if final else self._masker.partial_match_start(text)
         spans = _joined([(0, self._covered)] if self._covered else [], self._masker.spans(text))
         shown = _cut_out(text[:cut], [(start, min(end, cut)) for start, end in spans if start < cut])
         if self._covered and cut:
@@ -107,9 +107,9 @@ class MaskedStream:
         return shown
 
 
-def spellings(secret: str) -> set[str]:
+def encodings(secret: str) -> set[str]:
     """Return the forms of a secret: raw, percent-encoded, quoted for SQL, shell, JSON, libpq, in base64."""
-    if len(secret) < SHORTEST:
+    if len(secret) < MIN_SECRET_LENGTH:
         return set()
     backslashed = secret.replace("\\", "\\\\")
     found = {
@@ -133,7 +133,7 @@ def spellings(secret: str) -> set[str]:
         "".join(character for character in secret if character.isprintable()),
         *_base64(secret.encode()),
     }
-    return {spelling for spelling in found if len(spelling) >= SHORTEST}
+    return {encoding for encoding in found if len(encoding) >= MIN_SECRET_LENGTH}
 
 
 def _base64(secret: bytes) -> set[str]:

@@ -11,7 +11,7 @@ from deployctl.errors import DeployctlError
 from deployctl.postgres import privileges
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.queries.relations import schema_of
-from deployctl.postgres.short_session import brief
+from deployctl.postgres.short_session import short_session
 
 WITHIN_S = 5
 
@@ -30,7 +30,7 @@ def advice(sentence: str, spec: ConnectionSpec, *, changes: bool) -> str:
         """Use a short session, because the run's own may be in a failed transaction."""
         with (
             contextlib.suppress(DeployctlError, psycopg.Error),
-            brief(
+            short_session(
                 spec,
                 within_s=WITHIN_S,
                 application_name="deployctl rights",
@@ -41,4 +41,4 @@ def advice(sentence: str, spec: ConnectionSpec, *, changes: bool) -> str:
             return schema_of(session, name)
         return None
 
-    return privileges.mend(sentence, spec.user, changes=changes, schema_of=locate)
+    return privileges.grant_hint(sentence, spec.user, changes=changes, schema_of=locate)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import psycopg
 
-from deployctl.runs.execution.cancellation import Reason
+from deployctl.runs.execution.cancellation import StopReason
 from deployctl.runs.models import Run, StepState
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 
-def stopped(run: Run, reason: Reason, left: str = "") -> str:
+def stopped(run: Run, reason: StopReason, left: str = "") -> str:
     """Return the message for a run that was stopped in an orderly way.
 
     Args:
@@ -22,23 +22,23 @@ def stopped(run: Run, reason: Reason, left: str = "") -> str:
     """
     minutes = run.operation.time_limit_s // 60
     why = {
-        Reason.CANCELLED: f"Cancelled by {run.cancel_requested_by_name}.",
-        Reason.TIME_LIMIT: f"Stopped: it exceeded its time limit of {how_many(minutes, 'minute')}.",
-        Reason.SHUTDOWN: "Stopped: its worker was told to end before it was done.",
+        StopReason.CANCELLED: f"Cancelled by {run.cancel_requested_by_name}.",
+        StopReason.TIME_LIMIT: f"Stopped: it exceeded its time limit of {pluralize(minutes, 'minute')}.",
+        StopReason.SHUTDOWN: "Stopped: its worker was told to end before it was done.",
     }[reason]
-    return _joined(why, left, state_of_target(run))
+    return _joined(why, left, target_state(run))
 
 
-def lost(run: Run, *left: str) -> str:
+def worker_lost(run: Run, *left: str) -> str:
     """Return the message for a run whose worker was lost, after the reaper cleaned up.
 
     Args:
         left: sentences about remaining sessions and files, or "".
     """
-    return _joined(f"Its worker on {run.worker_host} was lost.", *left, state_of_target(run))
+    return _joined(f"Its worker on {run.worker_host} was lost.", *left, target_state(run))
 
 
-def state_of_target(run: Run) -> str:
+def target_state(run: Run) -> str:
     """Return the known state of the target after an interrupted run, and the next step."""
     if not run.changes_target:
         return f"“{run.title}” only reads {run.target}; nothing on it was changed. Start it again."
@@ -55,16 +55,16 @@ def state_of_target(run: Run) -> str:
     )
 
 
-def cannot_look(run: Run, error: Exception) -> str:
+def sessions_unknown(run: Run, error: Exception) -> str:
     """Return the message that the sessions of a run could not be checked."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
         f"{run.target} could not be asked whether sessions of this run are still open ({reason}). "
-        f"Look there for application names that begin with {run.mark}"
+        f"Look there for application names that begin with {run.application_name_prefix}"
     )
 
 
-def cannot_remove(folder: Path, error: OSError) -> str:
+def partials_left(folder: Path, error: OSError) -> str:
     """Return the message that partial files of a lost worker could not be removed."""
     return (
         f"What it had half written in {folder} could not be removed ({error.strerror or error}). It is no "
@@ -72,7 +72,7 @@ def cannot_remove(folder: Path, error: OSError) -> str:
     )
 
 
-def still_there(run: Run, pids: Sequence[int]) -> str:
+def sessions_left(run: Run, pids: Sequence[int]) -> str:
     """Return the message about remaining sessions, "" if there are none."""
     if not pids:
         return ""
@@ -80,19 +80,19 @@ def still_there(run: Run, pids: Sequence[int]) -> str:
     return f"These of its sessions on {run.target} did not end: {listed}. End them before going on."
 
 
-def postgres_failed(run: Run, error: psycopg.Error) -> str:
+def postgres_error(run: Run, error: psycopg.Error) -> str:
     """Return the message for an unexpected error of PostgreSQL."""
     told = (error.diag.message_primary or str(error)).strip().rstrip(".")
-    return f"PostgreSQL said: {told}. " + state_of_target(run)
+    return f"PostgreSQL said: {told}. " + target_state(run)
 
 
-def defect(run: Run, error: BaseException, *, debug: bool) -> str:
+def internal_error(run: Run, error: BaseException, *, debug: bool) -> str:
     """Return the message for an internal error; the worker's log has the details."""
     detail = f" ({type(error).__name__}: {error})" if debug else f" ({type(error).__name__})"
     return _joined(
         f"deployctl met a defect of its own{detail}.",
         "The worker's log tells more.",
-        state_of_target(run),
+        target_state(run),
     )
 
 

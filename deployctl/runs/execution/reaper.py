@@ -36,7 +36,7 @@ def reap() -> int:
         if not run.take_over():
             continue
         try:
-            settle(run)
+            clean_up(run)
         except LeaseLost:  # our own lease expired meanwhile: the next reaper continues
             continue
         except Exception:
@@ -47,7 +47,7 @@ def reap() -> int:
     return settled
 
 
-def settle(run: Run) -> None:
+def clean_up(run: Run) -> None:
     """End the processes and sessions of a lost run, wait until they are gone, and record the outcome.
 
     Args:
@@ -57,46 +57,46 @@ def settle(run: Run) -> None:
         LeaseLost: another reaper took it over.
     """
     if run.worker_host == socket.gethostname():
-        end_processes(run.mark)
-        pass_file.remove_left(run.mark)
+        end_processes(run.application_name_prefix)
+        pass_file.remove_left(run.application_name_prefix)
     left = [_end_sessions(run)]
     if run.exclusive:
         left.append(_remove_partials(run))
         _drop_scratch_databases(run)
         _remove_scratch_clusters(run)
-    sentence = outcome_messages.lost(run, *left)
+    sentence = outcome_messages.worker_lost(run, *left)
     logger.warning("Run %s: %s", run.pk, sentence)
     with transaction.atomic():
         add_line(run, sentence, "error")
-        run.lose(sentence)
+        run.mark_lost(sentence)
 
 
-def end_processes(mark: str) -> None:
+def end_processes(prefix: str) -> None:
     """Kill the processes of a run on this machine, and wait until they are gone.
 
     They are found by their environment, because process ids are reused.
 
     Args:
-        mark: the prefix of `PGAPPNAME`, see `Run.mark`.
+        prefix: the prefix of `PGAPPNAME`, see `Run.application_name_prefix`.
     """
     deadline = time.monotonic() + KILLED_WITHIN_S
-    while found := processes_of(mark):
+    while found := processes_of(prefix):
         for process in found:
             _kill(process)
         psutil.wait_procs(found, timeout=1)
         if time.monotonic() > deadline:
-            logger.error("Processes of %s do not end: %s", mark, [process.pid for process in found])
+            logger.error("Processes of %s do not end: %s", prefix, [process.pid for process in found])
             return
 
 
-def processes_of(mark: str) -> list[psutil.Process]:
+def processes_of(prefix: str) -> list[psutil.Process]:
     """Return the processes of a run on this machine, see `end_processes`."""
-    return [process for process in psutil.process_iter() if _carries(process, mark)]
+    return [process for process in psutil.process_iter() if _carries(process, prefix)]
 
 
-def _carries(process: psutil.Process, mark: str) -> bool:
+def _carries(process: psutil.Process, prefix: str) -> bool:
     try:
-        return process.environ().get("PGAPPNAME", "").startswith(mark)
+        return process.environ().get("PGAPPNAME", "").startswith(prefix)
     except (psutil.Error, OSError):  # gone, a zombie, or another user's
         return False
 
@@ -110,9 +110,11 @@ def _kill(process: psutil.Process) -> None:
 
 def _end_sessions(run: Run) -> str:
     try:
-        return outcome_messages.still_there(run, end_sessions(run.target.spec(), run.mark))
+        return outcome_messages.sessions_left(
+            run, end_sessions(run.target.spec(), run.application_name_prefix)
+        )
     except (DeployctlError, psycopg.Error) as error:
-        return outcome_messages.cannot_look(run, error)
+        return outcome_messages.sessions_unknown(run, error)
 
 
 def _drop_scratch_databases(run: Run) -> None:
@@ -140,5 +142,5 @@ def _remove_partials(run: Run) -> str:
         # This run holds the target, so no other process writes backups of it.
         folder.remove_partials(dt.timedelta(0))
     except OSError as error:
-        return outcome_messages.cannot_remove(folder.root, error)
+        return outcome_messages.partials_left(folder.root, error)
     return ""

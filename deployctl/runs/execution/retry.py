@@ -13,7 +13,7 @@ RETRY_S = 0.5
 Result = TypeVar("Result")
 
 
-def patiently(write: Callable[[], Result], *, while_: Callable[[], bool]) -> Result:
+def retry_until_reachable(write: Callable[[], Result], *, while_: Callable[[], bool]) -> Result:
     """Retry a transaction until the database is reachable. Deadlocks are retried, too.
 
     Args:

@@ -14,7 +14,7 @@ import psycopg
 from deployctl.errors import Refusal
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
 from deployctl.postgres.queries import activity, advisory
-from deployctl.postgres.short_session import brief, hang_up
+from deployctl.postgres.short_session import drop_connection, short_session
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Sessions:
                 session.cancel_safe(timeout=1)
         if now - self._cancelling_since >= HANG_UP_AFTER_S:
             for session in sessions:
-                hang_up(session)
+                drop_connection(session)
         if now - self._cancelling_since >= CANCEL_FOR_S:
             end_sessions(self._spec, self._application_name, wait_s=0)
 
@@ -100,7 +100,7 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
 
     Args:
         spec: any database of the server.
-        application_name: a prefix, such as `Run.mark`.
+        application_name: a prefix, such as `Run.application_name_prefix`.
         wait_s: the time to wait, in seconds.
 
     Returns:
@@ -110,23 +110,25 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
         CannotConnect: the server is unreachable.
     """
     within = SWEEP_WITHIN_S + wait_s
-    with beside(spec, within_s=within, application_name="deployctl sweep", statement_timeout_s=10) as session:
+    with maintenance_session(
+        spec, within_s=within, application_name="deployctl sweep", statement_timeout_s=10
+    ) as session:
         return activity.terminate_named(session, application_name, wait_s=wait_s)
 
 
 @contextlib.contextmanager
-def beside(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
+def maintenance_session(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
     """Open a short session on the maintenance database, or on the target if the role may not connect there.
 
     Args:
-        options: as for `postgres.brief.brief`.
+        options: as for `postgres.short_session.short_session`.
 
     Raises:
         CannotConnect: neither database accepts the connection.
     """
     with contextlib.ExitStack() as stack:
         try:
-            session = stack.enter_context(brief(spec.with_database(MAINTENANCE), **options))
+            session = stack.enter_context(short_session(spec.with_database(MAINTENANCE), **options))
         except CannotConnect:
-            session = stack.enter_context(brief(spec, **options))
+            session = stack.enter_context(short_session(spec, **options))
         yield session

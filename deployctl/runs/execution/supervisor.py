@@ -18,12 +18,12 @@ from deployctl.operations.framework.base import Outcome, TargetFacts
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec
 from deployctl.runs import preconditions, uploads
 from deployctl.runs.execution import missing_privileges, outcome_messages
-from deployctl.runs.execution.cancellation import Reason, Stop
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.execution.heartbeat import Heartbeat
 from deployctl.runs.execution.job import RunJob
 from deployctl.runs.execution.log import Log
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.retry import patiently
+from deployctl.runs.execution.retry import retry_until_reachable
 from deployctl.runs.execution.sessions import Sessions, end_sessions
 from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
 
@@ -53,7 +53,7 @@ class Supervisor:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._stop = Stop()
+        self._stop = StopSignal()
         self._masker = Masker()
         self._sessions: Sessions | None = None
         self._spec: ConnectionSpec | None = None
@@ -67,7 +67,7 @@ class Supervisor:
                 with Log(self._run, self._masker, self._stop) as log:
                     ending = self._perform(log, deadline=time.monotonic() + limit)
                 # The log is complete before the outcome is visible.
-                patiently(ending, while_=lambda: self._stop.reason != Reason.LEASE_LOST)
+                retry_until_reachable(ending, while_=lambda: self._stop.reason != StopReason.LEASE_LOST)
             except LeaseLost:
                 logger.warning("Run %s was taken from this worker; it leaves", self._run.pk)
 
@@ -136,8 +136,8 @@ class Supervisor:
 
     def _ending_of(self, error: BaseException, log: Log) -> Ending:
         run = self._run
-        reason = self._stop.reason or (Reason.SHUTDOWN if not isinstance(error, Exception) else None)
-        if reason == Reason.LEASE_LOST:
+        reason = self._stop.reason or (StopReason.SHUTDOWN if not isinstance(error, Exception) else None)
+        if reason == StopReason.LEASE_LOST:
             raise LeaseLost(str(run.pk))
         if reason is not None:
             return self._stopped(reason, log)
@@ -145,13 +145,15 @@ class Supervisor:
         log.write(sentence, "error")
         return lambda: run.fail(sentence)
 
-    def _stopped(self, reason: Reason, log: Log) -> Ending:
+    def _stopped(self, reason: StopReason, log: Log) -> Ending:
         run = self._run
         left = self._end_sessions()
         run.refresh_from_db(fields=["cancel_requested_by_name"])
         sentence = outcome_messages.stopped(run, reason, left)
         log.write(sentence, "warning")
-        ending = {Reason.CANCELLED: run.confirm_cancelled, Reason.TIME_LIMIT: run.fail}.get(reason, run.lose)
+        ending = {StopReason.CANCELLED: run.mark_cancelled, StopReason.TIME_LIMIT: run.fail}.get(
+            reason, run.mark_lost
+        )
         return lambda: ending(sentence)
 
     def _end_sessions(self) -> str:
@@ -162,8 +164,8 @@ class Supervisor:
         try:
             left = end_sessions(self._run.target.spec(), self._run.application_name)
         except (DeployctlError, psycopg.Error) as error:
-            return outcome_messages.cannot_look(self._run, error)
-        return outcome_messages.still_there(self._run, left)
+            return outcome_messages.sessions_unknown(self._run, error)
+        return outcome_messages.sessions_left(self._run, left)
 
     def _with_advice(self, sentence: str) -> str:
         if self._spec is None:
@@ -175,8 +177,8 @@ class Supervisor:
         if isinstance(error, DeployctlError):
             return error.sentence
         if isinstance(error, psycopg.Error):
-            return outcome_messages.postgres_failed(self._run, error)
+            return outcome_messages.postgres_error(self._run, error)
         # An internal error. Its traceback may show values, so it is masked.
         trace = "".join(traceback.format_exception(error))
         logger.error("Run %s met a defect:\n%s", self._run.pk, self._masker.mask(trace))
-        return outcome_messages.defect(self._run, error, debug=settings.DEBUG)
+        return outcome_messages.internal_error(self._run, error, debug=settings.DEBUG)

@@ -16,7 +16,7 @@ def _count(name: str, label: str, help_text: str) -> forms.IntegerField:
 
 
 class RetentionForm(forms.Form):
-    """A retention policy, with the fields of `operations.retention.Policy`."""
+    """A retention policy, with the fields of `backup.retention.Policy`."""
 
     keep_days = _count("keep_days", "Keep everything for (days)", "Every backup younger than this stays.")
     daily = _count("daily", "Days", "The newest backup of each of the last so many days that have one.")

@@ -18,7 +18,7 @@ from deployctl.operations.framework.base import PG_DUMP, PGBACKREST, BackupArtef
 from deployctl.runs import hooks
 from deployctl.runs.models.lease import WORKER
 from deployctl.runs.models.target import Target
-from deployctl.runs.permissions import may_see, require_mover
+from deployctl.runs.permissions import may_see, require_backup_transfer
 
 if TYPE_CHECKING:
     from deployctl.runs.models.run import Run
@@ -125,7 +125,7 @@ class Backup(models.Model):
         return backup
 
     @classmethod
-    def settle(
+    def record_outcome(
         cls,
         run: Run,
         artefact: BackupArtefact | None,
@@ -136,7 +136,7 @@ class Backup(models.Model):
         """Record the backup, trust and database of a run's outcome, in the transaction that ends the run.
 
         Args:
-            artefact, trust, database_oid: as in `operations.base.Outcome`.
+            artefact, trust, database_oid: as in `framework.base.Outcome`.
         """
         if artefact is not None:
             cls.record(run, artefact)
@@ -168,11 +168,11 @@ class Backup(models.Model):
             )
 
     @transaction.atomic
-    def hand_out(self, *, by: Actor) -> Archive:
+    def download(self, *, by: Actor) -> Archive:
         """Return the backup as a tar for download, and record the download.
 
         Args:
-            by: as for `permissions.may_move_backups`.
+            by: as for `permissions.may_transfer_backups`.
 
         Returns:
             The archive, which is read later; the audit entry is written now, even if the download breaks off.
@@ -182,7 +182,7 @@ class Backup(models.Model):
             Refusal: its files were removed, or it is a physical backup.
             Damaged, StorageError: its files differ from the record, or are missing.
         """
-        require_mover(by, self.target)
+        require_backup_transfer(by, self.target)
         if self.expired_at is not None:
             raise Refusal(f"The files of {self} were removed when it expired. Nothing can be downloaded.")
         if self.is_physical:
@@ -190,7 +190,7 @@ class Backup(models.Model):
                 f"{self} is kept by pgBackRest, in its own repository. It cannot be downloaded from here."
             )
         folder = self.target.backup_folder().path(self.name)
-        taken = archive.of(self.name, folder, expected_sha256=self.manifest_sha256)
+        taken = archive.open_backup(self.name, folder, expected_sha256=self.manifest_sha256)
         audit.append(
             Action.BACKUP_DOWNLOADED,
             by=by,

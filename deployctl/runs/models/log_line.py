@@ -20,7 +20,7 @@ class LogQuerySet(models.QuerySet["LogLine"]):
         """Return the lines after a number."""
         return self.filter(number__gt=number).order_by("number")[:at_most]
 
-    def to_watch(self, number: int, *, at_most: int) -> list[LogLine]:
+    def tail(self, number: int, *, at_most: int) -> list[LogLine]:
         """Return the lines after a number; skip to the last lines for a reader who is far behind."""
         newest = self.order_by("-number").values_list("number", flat=True).first() or 0
         if newest - number > FAR_BEHIND:

@@ -83,7 +83,7 @@ class PhysicalEngine(models.Model):
 
     @classmethod
     @transaction.atomic
-    def forget(cls, target: Target, *, by: Actor) -> None:
+    def remove(cls, target: Target, *, by: Actor) -> None:
         """Remove the physical engine of a target. Backups on record and in the repository stay.
 
         Raises:

@@ -12,7 +12,7 @@ from deployctl import audit
 from deployctl.audit import Actor
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput
-from deployctl.operations.backup.retention import KeptBackup, Policy, Verdict, decide
+from deployctl.operations.backup.retention import KeptBackup, Policy, RetentionDecision, decide
 from deployctl.runs.models.backup import Backup
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_administrator
@@ -42,7 +42,7 @@ class Retention(models.Model):
 
     @property
     def policy(self) -> Policy:
-        """The policy as an argument of `operations.retention.decide`."""
+        """The policy as an argument of `backup.retention.decide`."""
         return Policy(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Policy)})
 
     @classmethod
@@ -73,7 +73,7 @@ class Retention(models.Model):
         target.announce()
 
     @classmethod
-    def preview(cls, target: Target, policy: Policy | None = None) -> tuple[Verdict, ...]:
+    def preview(cls, target: Target, policy: Policy | None = None) -> tuple[RetentionDecision, ...]:
         """Return the verdict on each dump by the target's policy or the given one, newest first.
 
         Physical backups are left out, because pgBackRest expires them by its own retention.

@@ -25,7 +25,7 @@ from deployctl.runs.models.backup import Backup
 from deployctl.runs.models.consent import Consent
 from deployctl.runs.models.decision import Decision
 from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
-from deployctl.runs.models.run_states import HOLDING, UNFINISHED, WAITS_FOR, RunQuerySet, RunState
+from deployctl.runs.models.run_states import CONSENT_TIMEOUT, HOLDING, UNFINISHED, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_operator
 from deployctl.web.installation import installation_id
@@ -33,7 +33,7 @@ from deployctl.web.live import announce
 
 CLOCK = Machine("clock")
 # These columns are cleared when a run ends.
-AT_REST: dict[str, Any] = {"lease_until": None, "phase": "", "progress_rate": None}
+CLEARED_AT_END: dict[str, Any] = {"lease_until": None, "phase": "", "progress_rate": None}
 
 
 class Run(models.Model):
@@ -106,10 +106,10 @@ class Run(models.Model):
     @property
     def application_name(self) -> str:
         """The PostgreSQL application name of the run's sessions and programs."""
-        return f"{self.mark}{self.token}"
+        return f"{self.application_name_prefix}{self.token}"
 
     @property
-    def mark(self) -> str:
+    def application_name_prefix(self) -> str:
         """The prefix of the application name, common to all workers that claim the run."""
         return f"deployctl:{installation_id()}:{self.pk}:"
 
@@ -149,9 +149,9 @@ class Run(models.Model):
         return [(one.label, getattr(taken, one.name)) for one in parameters_of(known.Params)]
 
     @property
-    def waits_until(self) -> dt.datetime:
+    def consent_deadline(self) -> dt.datetime:
         """The time at which the run lapses without consent."""
-        return self.requested_at + WAITS_FOR
+        return self.requested_at + CONSENT_TIMEOUT
 
     @property
     def duration_s(self) -> float | None:
@@ -174,7 +174,7 @@ class Run(models.Model):
         return int(number) if kind == "deployment" and number.isdecimal() else None
 
     @property
-    def figures(self) -> list[tuple[str, str]]:
+    def displayed_facts(self) -> list[tuple[str, str]]:
         """The facts of the run as labels and values for display."""
         return descriptions.facts(self.facts)
 
@@ -265,7 +265,7 @@ class Run(models.Model):
         return preconditions.PEOPLE_REQUIRED - (1 if self.requested_by_id is not None else 0)
 
     @property
-    def after_consent(self) -> str:
+    def consent_effect(self) -> str:
         """The effect of the next consent, as a sentence."""
         if self.consents_missing == 1:
             return "With your consent it starts."
@@ -432,7 +432,7 @@ class Run(models.Model):
         """Renew the lease by the database's clock. Raises LeaseLost as `write` does."""
         self.write(lease_until=Now() + LEASE)
 
-    def is_to_be_cancelled(self) -> bool:
+    def is_cancel_requested(self) -> bool:
         """Return True if cancellation was requested. Raises LeaseLost as `write` does."""
         requested_at = Run.objects.held(self).values_list("cancel_requested_at", flat=True).first()
         if requested_at is None and not Run.objects.held(self).exists():
@@ -447,27 +447,27 @@ class Run(models.Model):
         Args:
             summary: one sentence.
             facts: figures for proofs.
-            artefact: an `operations.base.BackupArtefact` or None.
-            proven: `trust` and `database_oid` of an `operations.base.Outcome`.
+            artefact: an `framework.base.BackupArtefact` or None.
+            proven: `trust` and `database_oid` of an `framework.base.Outcome`.
 
         Raises:
             LeaseLost: this worker no longer holds the run; nothing was recorded.
         """
-        record = partial(Backup.settle, self, artefact, **proven)
+        record = partial(Backup.record_outcome, self, artefact, **proven)
         self._end(RunState.SUCCEEDED, summary, Action.RUN_SUCCEEDED, facts=dict(facts), record=record)
 
     def fail(self, summary: str) -> None:
         """Record failure (running → failed). Raises LeaseLost as `succeed` does."""
         self._end(RunState.FAILED, summary, Action.RUN_FAILED)
 
-    def confirm_cancelled(self, summary: str) -> None:
+    def mark_cancelled(self, summary: str) -> None:
         """Record the cancellation after programs and sessions ended (running → cancelled).
 
         Raises LeaseLost as `succeed` does.
         """
         self._end(RunState.CANCELLED, summary, Action.RUN_CANCELLED)
 
-    def lose(self, summary: str) -> None:
+    def mark_lost(self, summary: str) -> None:
         """Record a lost worker: running → unknown if the run changes the target, else → interrupted.
 
         Raises LeaseLost as `succeed` does.
@@ -487,9 +487,9 @@ class Run(models.Model):
         facts: dict[str, Any] | None = None,
         record: Callable[[], None] = lambda: None,
     ) -> None:
-        self.write(state=state, summary=summary, facts=facts or {}, finished_at=Now(), **AT_REST)
+        self.write(state=state, summary=summary, facts=facts or {}, finished_at=Now(), **CLEARED_AT_END)
         self.refresh_from_db()
-        self.steps.end_with(state)
+        self.steps.end_running(state)
         hooks.run_ending.send(self)
         record()
         # Append to the audit chain last: it is one lock for everybody, and handlers lock their rows first.
@@ -567,7 +567,9 @@ class Run(models.Model):
 
     def announce(self) -> None:
         """Make open pages reload everything about this run."""
-        parts = (f"run-{self.pk}{part}" for part in ("", "-steps", "-progress", "-blockers", "-facts"))
+        parts = (
+            f"run-{self.pk}{part}" for part in ("", "-steps", "-progress", "-lock-waits", "-diagnostics")
+        )
         announce(f"run:{self.pk}", *parts)
         announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
         announce("home", "home-runs", "home-waiting")
@@ -581,7 +583,7 @@ class Run(models.Model):
         Returns:
             True if the broker accepted the message.
         """
-        if not queue.hint(self.pk):
+        if not queue.enqueue(self.pk):
             return False
         Run.objects.filter(pk=self.pk).update(published_at=Now())
         return True

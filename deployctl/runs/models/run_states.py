@@ -37,7 +37,7 @@ class RunState(models.TextChoices):
 # In these states an exclusive run keeps other exclusive runs off its target.
 HOLDING = (RunState.QUEUED, RunState.RUNNING, RunState.UNKNOWN)
 # A run waits this long for consent: what the requester saw is likely still true then.
-WAITS_FOR = dt.timedelta(hours=1)
+CONSENT_TIMEOUT = dt.timedelta(hours=1)
 UNFINISHED = (RunState.WAITING, RunState.QUEUED, RunState.RUNNING)
 
 
@@ -61,7 +61,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def lapsed(self) -> RunQuerySet:
         """Return the runs that waited for consent too long, by the database's clock."""
-        return self.filter(state=RunState.WAITING, requested_at__lt=Now() - WAITS_FOR)
+        return self.filter(state=RunState.WAITING, requested_at__lt=Now() - CONSENT_TIMEOUT)
 
     def holding(self) -> RunQuerySet:
         """Return the exclusive runs that hold their target."""
@@ -80,7 +80,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Return the running runs whose lease has expired, by the database's clock."""
         return self.filter(state=RunState.RUNNING, lease_until__lt=Now())
 
-    def unheard(self) -> RunQuerySet:
+    def undelivered(self) -> RunQuerySet:
         """Return the queued runs whose message may not have reached the broker, or was lost."""
         unsent = models.Q(published_at=None, requested_at__lt=Now() - UNSENT_AFTER)
         stale = models.Q(published_at__lt=Now() - REPEAT_AFTER, requested_at__gt=Now() - REPEAT_OLD_AFTER)

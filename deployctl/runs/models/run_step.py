@@ -34,7 +34,7 @@ ENDED_WITH = {
 class StepQuerySet(models.QuerySet["RunStep"]):
     """The steps of a run."""
 
-    def end_with(self, state: RunState) -> int:
+    def end_running(self, state: RunState) -> int:
         """End the running steps with the state of their run.
 
         Returns:

@@ -17,7 +17,7 @@ from deployctl.runs.permissions import require_administrator
 from deployctl.secrets import SecretError
 from deployctl.secrets.sources import stored
 
-LONGEST = 65536  # characters, as for a `file:` secret
+MAX_LENGTH = 65536  # characters, as for a `file:` secret
 
 
 class StoredSecret(models.Model):
@@ -57,10 +57,10 @@ class StoredSecret(models.Model):
         """
         require_administrator(by)
         value = value.removesuffix("\n").removesuffix("\r")
-        if not value or len(value) > LONGEST or "\0" in value:
-            raise InvalidInput(f"A secret has 1 to {LONGEST} characters. Nothing was stored.")
+        if not value or len(value) > MAX_LENGTH or "\0" in value:
+            raise InvalidInput(f"A secret has 1 to {MAX_LENGTH} characters. Nothing was stored.")
         key = f"{target.name}/{name}"
-        target.refer(name, f"{stored.Stored.scheme}:{key}", by=by)
+        target.set_secret_reference(name, f"{stored.Stored.scheme}:{key}", by=by)
         kept, _ = cls.objects.update_or_create(
             name=key,
             defaults={
@@ -75,7 +75,7 @@ class StoredSecret(models.Model):
 
     @classmethod
     @transaction.atomic
-    def forget(cls, target: Target, name: str, *, by: Actor) -> None:
+    def remove(cls, target: Target, name: str, *, by: Actor) -> None:
         """Remove the reference of a target's secret, and the value if it is stored here.
 
         Raises:
@@ -89,7 +89,7 @@ class StoredSecret(models.Model):
                 f"The connection URL of {target} is kept as {held.reference}. Nothing was forgotten. "
                 "Let the target's connection be kept elsewhere first."
             )
-        target.refer(name, "", by=by)
+        target.set_secret_reference(name, "", by=by)
         if held is not None:
             held.delete()
 

@@ -19,7 +19,7 @@ from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations.application.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
 from deployctl.runs import allowed_paths, hooks
-from deployctl.runs.permissions import may_see, movable_targets, require_administrator
+from deployctl.runs.permissions import backup_transfer_filter, may_see, require_administrator
 from deployctl.secrets import Secret, SecretError
 from deployctl.storage import LocalFolder
 from deployctl.web.live import announce
@@ -29,7 +29,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 RESERVED_NAMES = frozenset({"new"})
 # The signers of a deployment approve the values of these fields.
 IDENTIFYING = ("environment", "connection_reference", "project_folder")
-LOOK = Machine("connection check")
+CONNECTION_CHECK = Machine("connection check")
 
 
 class Environment(models.TextChoices):
@@ -47,9 +47,9 @@ class TargetQuerySet(models.QuerySet["Target"]):
         """Return the targets that a user may see (`runs.permissions` decides)."""
         return self.all() if may_see(user) else self.none()
 
-    def with_movable_backups(self, user: User) -> TargetQuerySet:
+    def with_transferable_backups(self, user: User) -> TargetQuerySet:
         """Return the targets whose backups a user may download and upload."""
-        return self.filter(movable_targets(user))
+        return self.filter(backup_transfer_filter(user))
 
     def current(self) -> TargetQuerySet:
         """Return the targets that are not archived."""
@@ -64,7 +64,7 @@ class TargetQuerySet(models.QuerySet["Target"]):
             )
         )
 
-    def called(self, name: str) -> Target:
+    def by_name(self, name: str) -> Target:
         """Return the current target with a name, case-insensitive.
 
         Raises:
@@ -208,13 +208,13 @@ class Target(models.Model):
     # --- People and secrets ---------------------------------------------------------------------------
 
     @property
-    def people(self) -> models.QuerySet[TargetRole]:
+    def role_assignments(self) -> models.QuerySet[TargetRole]:
         """The roles of the target with their users."""
         return self.roles.select_related("user")
 
     def role_holders(self, role: str) -> list[User]:
         """Return the active users who hold a role for this target."""
-        return [held.user for held in self.people.filter(role=role, user__is_active=True)]
+        return [held.user for held in self.role_assignments.filter(role=role, user__is_active=True)]
 
     @transaction.atomic
     def assign(self, user: User, role: str, *, by: Actor) -> None:
@@ -250,7 +250,7 @@ class Target(models.Model):
             self.announce()
 
     @transaction.atomic
-    def refer(self, name: str, reference: str, *, by: Actor) -> None:
+    def set_secret_reference(self, name: str, reference: str, *, by: Actor) -> None:
         """Set the reference of a secret that operations need by name, such as `ADMIN_DEFAULT_PASSWORD`.
 
         Args:
@@ -264,7 +264,7 @@ class Target(models.Model):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
             raise InvalidInput(f"{name!r} cannot be the name of a secret. Use letters, digits and _.")
         if reference:
-            allowed_paths.check(reference)
+            allowed_paths.check_reference(reference)
             self.secrets.update_or_create(name=name, defaults={"reference": reference})
         else:
             self.secrets.filter(name=name).delete()
@@ -283,7 +283,7 @@ class Target(models.Model):
             raise SecretError(
                 f"{self} has no secret {name}. Add where it is kept on the target's page, as env:… or file:…"
             )
-        return allowed_paths.resolve(referred.reference)
+        return allowed_paths.resolve_reference(referred.reference)
 
     # --- The database ---------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class Target(models.Model):
         Raises:
             SecretError, InvalidInput, InvalidConnectionURL: the reference or URL is unusable.
         """
-        return parse_url(allowed_paths.resolve(self.connection_reference).reveal())
+        return parse_url(allowed_paths.resolve_reference(self.connection_reference).reveal())
 
     def project(self) -> Project | None:
         """Return the project described by its `deployctl.toml`, None if the target has no project folder.
@@ -310,7 +310,7 @@ class Target(models.Model):
         return LocalFolder(settings.DEPLOYCTL_BACKUPS / self.name)
 
     @transaction.atomic
-    def recognise(self, system_identifier: str, database_oid: int) -> bool:
+    def check_identity(self, system_identifier: str, database_oid: int) -> bool:
         """Return True if a database is the target's. The first database seen is recorded as the target's.
 
         Args:
@@ -321,7 +321,7 @@ class Target(models.Model):
         is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
         self.refresh_from_db(fields=list(found))
         if is_first:
-            hooks.target_changed.send(self, LOOK, "its database was seen for the first time")
+            hooks.target_changed.send(self, CONNECTION_CHECK, "its database was seen for the first time")
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
     def facts(self) -> dict[str, str]:
@@ -368,5 +368,5 @@ class TargetSecret(models.Model):
 def _check(environment: str, connection_reference: str, project_folder: str) -> None:
     if environment not in Environment.values:
         raise InvalidInput(f"{environment!r} is no environment. Use one of {', '.join(Environment.values)}.")
-    allowed_paths.check(connection_reference)
+    allowed_paths.check_reference(connection_reference)
     allowed_paths.check_project_folder(project_folder)

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 from deployctl.accounts.policies import member
 from deployctl.runs.models import LogLine, Run
 from deployctl.runs.models.run_states import UNFINISHED
-from deployctl.text import how_many
+from deployctl.text import pluralize
 from deployctl.web.http import row_number
 from deployctl.web.live import PING_S, event, event_stream
 from deployctl.web.live_hub import Hub
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse:
     """Stream the lines after `Last-Event-ID` (or `?after=`), then new ones, then the end.
 
-    A reader who is thousands of lines behind skips some, see `LogQuerySet.to_watch`.
+    A reader who is thousands of lines behind skips some, see `LogQuerySet.tail`.
     """
     if not await sync_to_async(_may_read)(request, number):
         raise Http404
@@ -93,7 +93,7 @@ async def _text(number: int) -> AsyncIterator[str]:
     after = 0
     while lines := (await _read(number, after)).lines:
         if lines[0].number > after + 1:
-            dropped = how_many(lines[0].number - after - 1, "line")
+            dropped = pluralize(lines[0].number - after - 1, "line")
             yield f"[{dropped} dropped here: the log grew too long]\n"
         yield "".join(f"{line.at:%Y-%m-%d %H:%M:%S.%f}Z {line.level:7} {line.text}\n" for line in lines)
         after = lines[-1].number
@@ -109,7 +109,7 @@ def _read_now(number: int, after: int, *, watching: bool) -> Batch:
         # Read the state first: the log of a finished run is complete.
         state = Run.objects.values_list("state", flat=True).get(pk=number)
         log = LogLine.objects.filter(run_id=number)
-        lines = (log.to_watch if watching else log.after)(after, at_most=LINES_AT_ONCE)
+        lines = (log.tail if watching else log.after)(after, at_most=LINES_AT_ONCE)
         return Batch(list(lines), state, state not in UNFINISHED)
     finally:
         connection.close()

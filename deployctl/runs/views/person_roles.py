@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from deployctl.accounts.current_user import person
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
 from deployctl.runs.forms.targets import PersonRoleForm
@@ -25,7 +25,7 @@ def person_roles(request: HttpRequest, number: int) -> HttpResponse:
     form = PersonRoleForm(request.POST or None)
     if form.is_valid():
         target, role = form.cleaned_data["target"], form.cleaned_data["role"]
-        target.assign(shown, role, by=person(request))
+        target.assign(shown, role, by=current_user(request))
         messages.success(request, f"{shown.name} has the role for {target.name}.")
         return see_other(request, reverse("runs:person_roles", args=[shown.pk]))
     held = TargetRole.objects.filter(user=shown).select_related("target").order_by("target__name", "role")
@@ -39,6 +39,6 @@ def person_roles(request: HttpRequest, number: int) -> HttpResponse:
 def person_role(request: HttpRequest, number: int, role: int) -> HttpResponse:
     """Remove a role from a person."""
     held = get_object_or_404(TargetRole.objects.select_related("target", "user"), pk=role, user=number)
-    held.target.unassign(held.user, held.role, by=person(request))
+    held.target.unassign(held.user, held.role, by=current_user(request))
     messages.success(request, f"{held.user.name} no longer has the role for {held.target.name}.")
     return see_other(request, reverse("runs:person_roles", args=[number]))

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from deployctl.accounts.current_user import person
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member, operator, step_up
 from deployctl.operations import catalogue
 from deployctl.runs import lock_waits, lost_run_diagnostics, preconditions
@@ -79,7 +79,7 @@ def run_log(request: HttpRequest, number: int) -> HttpResponse:
 def run_cancellation(request: HttpRequest, number: int) -> HttpResponse:
     """Cancel a run."""
     run = _run(request, number)
-    run.cancel(by=person(request))
+    run.cancel(by=current_user(request))
     return _changed(request, run)
 
 
@@ -92,7 +92,7 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
     if not form.is_valid():
         context = {**_context(request, run), "decision_form": form, "lines": run.lines.newest(LINES_AT_FIRST)}
         return page_or_fragment(request, "runs/run_detail.html", "runs/_run.html", context, status=422)
-    run.decide(by=person(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
+    run.decide(by=current_user(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
     return _changed(request, run)
 
 
@@ -102,7 +102,7 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
 def run_consent(request: HttpRequest, number: int) -> HttpResponse:
     """Consent to a run that somebody else requested."""
     run = _run(request, number)
-    run.consent(by=person(request), typed_name=posted(request, "typed_name"))
+    run.consent(by=current_user(request), typed_name=posted(request, "typed_name"))
     return _changed(request, run)
 
 
@@ -111,27 +111,27 @@ def run_consent(request: HttpRequest, number: int) -> HttpResponse:
 def run_objection(request: HttpRequest, number: int) -> HttpResponse:
     """Object to a run that somebody else requested."""
     run = _run(request, number)
-    run.object(by=person(request), reason=posted(request, "reason"))
+    run.object(by=current_user(request), reason=posted(request, "reason"))
     return _changed(request, run)
 
 
 @member
 @require_safe
-def run_blockers(request: HttpRequest, number: int) -> HttpResponse:
+def run_lock_waits(request: HttpRequest, number: int) -> HttpResponse:
     """Show the sessions whose locks a run waits for."""
     run = _run(request, number)
-    context = {"run": run, "looked": True, "blocked": lock_waits.of(run) if run.is_running else None}
-    return render(request, "runs/_run_blockers.html", context)
+    context = {"run": run, "is_checked": True, "lock_waits": lock_waits.find(run) if run.is_running else None}
+    return render(request, "runs/_run_lock_waits.html", context)
 
 
 @member
 @require_safe
-def run_facts(request: HttpRequest, number: int) -> HttpResponse:
+def run_diagnostics(request: HttpRequest, number: int) -> HttpResponse:
     """Show diagnostics of the target for a run with unknown outcome."""
     run = _run(request, number)
-    found = lost_run_diagnostics.of(run) if run.state == RunState.UNKNOWN else None
-    context = {"run": run, "found": found, "may_decide": may_operate(person(request))}
-    return render(request, "runs/_run_facts.html", context)
+    diagnostics = lost_run_diagnostics.diagnose(run) if run.state == RunState.UNKNOWN else None
+    context = {"run": run, "diagnostics": diagnostics, "may_decide": may_operate(current_user(request))}
+    return render(request, "runs/_run_diagnostics.html", context)
 
 
 @member
@@ -141,14 +141,14 @@ def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
     backups = Backup.objects.visible_to(request.user).for_display()
     if name:
         backups = backups.filter(target__name__iexact=name)
-    movable = Target.objects.with_movable_backups(person(request))
+    transferable = Target.objects.with_transferable_backups(current_user(request))
     page = Paginator(backups, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "backups": page.object_list,
         "target_name": name,
-        "movable": set(movable.values_list("pk", flat=True)),
-        "may_upload": movable.current().filter(name__iexact=name).exists(),
+        "transferable": set(transferable.values_list("pk", flat=True)),
+        "may_upload": transferable.current().filter(name__iexact=name).exists(),
     }
     return page_or_fragment(request, "runs/backup_list.html", "runs/_backups.html", context)
 
@@ -160,11 +160,11 @@ def _changed(request: HttpRequest, run: Run) -> HttpResponse:
 
 
 def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
-    user = person(request)
+    user = current_user(request)
     operates = may_operate(user)
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}
-    may_repeat = operates and ended_badly and _is_repeatable(run)
-    asked_of = catalogue().get(run.kind) if may_repeat or run.is_waiting else None
+    may_restart = operates and ended_badly and _is_restartable(run)
+    asked_of = catalogue().get(run.kind) if may_restart or run.is_waiting else None
     return {
         "run": run,
         "steps": run.steps.all(),
@@ -172,25 +172,25 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "may_cancel": operates and run.is_unfinished and run.cancel_requested_at is None,
         "may_decide": operates and run.state == RunState.UNKNOWN,
         "may_answer": run.is_waiting and Run.objects.waiting_for(user).filter(pk=run.pk).exists(),
-        "answers": run.consents.all(),
-        "chosen": _chosen(run) if run.is_waiting else None,
-        "may_repeat": may_repeat,
-        "question": preconditions.question(run.target, asked_of) if asked_of else None,
+        "consents": run.consents.all(),
+        "chosen_backup": _chosen_backup(run) if run.is_waiting else None,
+        "may_restart": may_restart,
+        "confirmation": preconditions.confirmation(run.target, asked_of) if asked_of else None,
         "decision_form": DecisionForm(),
     }
 
 
-def _is_repeatable(run: Run) -> bool:
+def _is_restartable(run: Run) -> bool:
     """Return True if the run can be started again from its page.
 
     A run of a deployment is started again from there, which checks more; one that needs a second person
     from the form that asks for the target's name; and the file of a failed upload is gone.
     """
     known = catalogue().get(run.kind)
-    return known is not None and known.offered and not run.authority and not run.needs_second_person
+    return known is not None and known.has_button and not run.authority and not run.needs_second_person
 
 
-def _chosen(run: Run) -> Backup | None:
+def _chosen_backup(run: Run) -> Backup | None:
     """Return the backup named by a waiting run, for the person who consents."""
     named = Backup.objects.for_display().filter(target=run.target_id, expired_at=None)
     return named.filter(name=run.params.get("backup", "")).first()

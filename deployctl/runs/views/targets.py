@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from deployctl.accounts.current_user import person
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import ask_for_fresh_code, member, operator
 from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
@@ -21,7 +21,7 @@ from deployctl.runs import connection_check, preconditions
 from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup, PhysicalEngine, Run, Target
 from deployctl.runs.permissions import may_operate
-from deployctl.runs.preconditions import Question
+from deployctl.runs.preconditions import Confirmation
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 RUNS_SHOWN = 10
@@ -34,11 +34,11 @@ class Offer(NamedTuple):
 
     operation: type[Operation]
     form: Form
-    reason_against: str
-    question: Question | None
+    unavailable_reason: str
+    confirmation: Confirmation | None
 
     @property
-    def asks(self) -> bool:
+    def has_required_input(self) -> bool:
         """True if the form has a required field without a value, so it must not be collapsed."""
         return any(field.required and field.initial in (None, "") for field in self.form.fields.values())
 
@@ -50,7 +50,7 @@ def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
         form: the form of the operation.
     """
     reason = preconditions.unavailable_reason(target, operation, authority="")
-    return Offer(operation, form, reason, preconditions.question(target, operation))
+    return Offer(operation, form, reason, preconditions.confirmation(target, operation))
 
 
 @member
@@ -58,7 +58,7 @@ def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
 def target_list(request: HttpRequest) -> HttpResponse:
     """List the targets with their newest run and backup."""
     targets = Target.objects.visible_to(request.user).current().with_newest()
-    context = {"targets": targets, "may_add": person(request).may(Permission.ADMINISTRATOR)}
+    context = {"targets": targets, "may_add": current_user(request).may(Permission.ADMINISTRATOR)}
     return page_or_fragment(request, "runs/target_list.html", "runs/_targets.html", context)
 
 
@@ -66,13 +66,13 @@ def target_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def target_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Show a target: settings, people, operations, runs and backups."""
-    target = find(request, name)
-    user = person(request)
+    target = get_target(request, name)
+    user = current_user(request)
     may_start = may_operate(user) and target.archived_at is None
     engine = PhysicalEngine.objects.filter(target=target).first()
     context = {
         **_recent(target),
-        "people": target.people,
+        "people": target.role_assignments,
         "offers": _offers(target, engine) if may_start else [],
         "engine": engine,
         "may_start": may_start,
@@ -85,14 +85,14 @@ def target_detail(request: HttpRequest, name: str) -> HttpResponse:
 @require_safe
 def target_recent(request: HttpRequest, name: str) -> HttpResponse:
     """Show the part of a target's page that is updated live."""
-    return render(request, "runs/_target_recent.html", _recent(find(request, name)))
+    return render(request, "runs/_target_recent.html", _recent(get_target(request, name)))
 
 
 @operator
 @require_POST
 def target_connection(request: HttpRequest, name: str) -> HttpResponse:
     """Check the connection of the database."""
-    target = find(request, name)
+    target = get_target(request, name)
     context: dict[str, Any] = {"target": target}
     try:
         context["facts"] = connection_check.check(target)
@@ -111,7 +111,7 @@ def target_connection(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
     """Start an operation."""
-    target = find(request, name)
+    target = get_target(request, name)
     operation = catalogue().get(request.POST.get("kind", ""))
     if (
         operation
@@ -126,7 +126,7 @@ def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
         target=target,
         kind=posted(request, "kind"),
         params=params,
-        by=person(request),
+        by=current_user(request),
         typed_name=posted(request, TYPED_NAME),
     )
     return see_other(request, reverse("runs:run", args=[run.pk]))
@@ -149,10 +149,10 @@ def _offers(target: Target, engine: PhysicalEngine | None) -> list[Offer]:
     return [
         offer(target, operation, form_for(operation)(auto_id=f"id_{operation.kind}_%s"))
         for operation in catalogue().values()
-        if operation.offered and (engine is not None or not operation.physical)
+        if operation.has_button and (engine is not None or not operation.physical)
     ]
 
 
-def find(request: HttpRequest, name: str) -> Target:
+def get_target(request: HttpRequest, name: str) -> Target:
     """Return the target with a name if the user may see it, else raise 404."""
     return get_object_or_404(Target.objects.visible_to(request.user), name__iexact=name)

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags.heroicons import heroicon_mini
 
-from deployctl.text import how_many
+from deployctl.text import pluralize
 from deployctl.web.templatetags.statuses import appearance
 
 register = template.Library()
@@ -170,13 +170,13 @@ def bytes_(size: float | None) -> str:
 @register.filter
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `{{ files|length|counted:"file" }}`."""
-    return how_many(number, noun)
+    return pluralize(number, noun)
 
 
 @register.filter
 def in_units(number: int, units: str) -> str:
     """A number of what progress is measured in, whose name is stored for several: `rows`, `tables`."""
-    return how_many(number, units.removesuffix("s"), units)
+    return pluralize(number, units.removesuffix("s"), units)
 
 
 @register.filter

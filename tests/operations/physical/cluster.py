@@ -55,7 +55,7 @@ pg1-user=postgres
 
 @dataclass
 class Record:
-    """The part of `operations.shelf.Shelf` that physical operations use."""
+    """The part of `framework.base.BackupCatalog` that physical operations use."""
 
     kept: list[KeptBackup] = field(default_factory=list)
     gone: dict[str, str] = field(default_factory=dict)

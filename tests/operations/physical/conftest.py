@@ -47,7 +47,7 @@ def job_for(operation: type[Operation], cluster: Cluster, *backups: BackupArtefa
         cluster.spec,
         params=operation.parse_params(params),
         physical=cluster.engine,
-        shelf=Record([kept(one) for one in backups]),
+        backup_catalog=Record([kept(one) for one in backups]),
     )
 
 

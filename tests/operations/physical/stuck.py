@@ -36,7 +36,7 @@ def main() -> None:
         parse_url(told["url"]),
         params=PhysicalRestoreTest.Params(until="immediate"),
         physical=Engine(told["stanza"], Path(told["configuration"]), Path(told["scratch"])),
-        shelf=Record([kept]),
+        backup_catalog=Record([kept]),
         run_id=told["run_id"],
     )
     PhysicalRestoreTest().perform(job)

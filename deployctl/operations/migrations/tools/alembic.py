@@ -9,9 +9,9 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.operations.application.project import Project
-from deployctl.operations.application.project_helpers import reading_session
+from deployctl.operations.application.project_helpers import read_only_session
 from deployctl.operations.framework.base import Job, OperationFailed, ProcessFailed
-from deployctl.operations.framework.postgres_errors import told
+from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.operations.migrations.base import UNREADABLE, Status
 from deployctl.operations.migrations.python_project import MARK, PythonProject
 from deployctl.postgres.queries import migration_tables
@@ -61,7 +61,7 @@ class Alembic(PythonProject):
         """
         answer = self.ask(job, "-c", QUESTION)
         parents = dict(answer["revisions"])
-        with told(job, UNREADABLE), reading_session(job) as connection:
+        with failure_on_error(job, UNREADABLE), read_only_session(job) as connection:
             heads = migration_tables.alembic_heads(connection)
         self._refuse_disagreement(job, heads, parents)
         self._parents = parents

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.operations.application.project_helpers import reading_session
+from deployctl.operations.application.project_helpers import read_only_session
 from deployctl.operations.framework.base import Job, OperationFailed
-from deployctl.operations.framework.postgres_errors import told
+from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.operations.migrations.base import UNREADABLE, Status
 from deployctl.operations.migrations.python_project import MARK, PythonProject
 from deployctl.postgres.queries import migration_tables
@@ -28,7 +28,7 @@ every = [m for m, _ in executor.migration_plan(leaves, clean_start=True)]
 place = None
 if connection.vendor == "postgresql":
     with connection.cursor() as cursor:
-        cursor.execute({migration_tables.PLACE!r})
+        cursor.execute({migration_tables.DATABASE_IDENTITY!r})
         place = cursor.fetchone()[0]
 print({MARK!r} + json.dumps({{
     "vendor": connection.vendor,
@@ -72,8 +72,8 @@ class Django(PythonProject):
         plan = _Plan(
             answer["place"], answer["vendor"], dict(answer["every"]), answer["pending"], answer["checksums"]
         )
-        with told(job, UNREADABLE), reading_session(job) as connection:
-            place = migration_tables.place(connection)
+        with failure_on_error(job, UNREADABLE), read_only_session(job) as connection:
+            place = migration_tables.database_identity(connection)
             recorded = _recorded(connection)
         if plan.place != place:
             where = f"the database {plan.place.split()[0]}" if plan.place else plan.vendor

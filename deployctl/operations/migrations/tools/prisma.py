@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from deployctl.operations.framework.base import Job, OperationFailed, ProcessFailed
-from deployctl.operations.framework.postgres_errors import told
+from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.operations.migrations.base import (
     LOCK_TIMEOUT_S,
     UNREADABLE,
@@ -25,7 +25,7 @@ from deployctl.operations.migrations.lock_observers import LockWatch
 from deployctl.operations.migrations.prisma_history import PrismaHistory, compare
 from deployctl.operations.migrations.session_limits import session_limits
 from deployctl.postgres.queries import prisma
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 # No telemetry, no colours, no questions, no hints about newer versions.
 CLI_ENVIRONMENT: Mapping[str, str] = {
@@ -70,7 +70,7 @@ class PrismaCli(PrismaHistory):
             OperationFailed: the CLI is missing or failed, its output is unknown, or the two disagree.
         """
         said = self._cli_status(job)
-        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
+        with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
             records = self.records(connection)
         status = compare(self.migrations(), records)
         rolled_back = {record.migration_name for record in records if record.rolled_back_at is not None}
@@ -85,7 +85,7 @@ class PrismaCli(PrismaHistory):
         if not before.pending:
             return []
         with (
-            job.step(f"Apply {how_many(len(before.pending), 'migration')} with the Prisma CLI"),
+            job.step(f"Apply {pluralize(len(before.pending), 'migration')} with the Prisma CLI"),
             LockWatch(job) as watch,
         ):
             try:
@@ -99,7 +99,7 @@ class PrismaCli(PrismaHistory):
         self._run(job, "resolve", "--rolled-back", name)
 
     def _newly_applied(self, job: Job, before: Status) -> list[str]:
-        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
+        with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
             records = {r.migration_name: r for r in prisma.records(connection) if r.finished_at is not None}
         names = [name for name in before.pending if name in records]
         for name in names:
@@ -119,7 +119,7 @@ class PrismaCli(PrismaHistory):
 
     def _what_failed(self, job: Job, before: Status, failure: ProcessFailed, watch: LockWatch) -> str:
         """Return the failure as a sentence: from the records, else from the end of the CLI's output."""
-        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
+        with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
             after = self.recorded_status(connection)
         done = [name for name in before.pending if name in after.applied]
         if not after.failed:

@@ -19,7 +19,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from deployctl.operations.framework.base import Job, OperationFailed
-from deployctl.operations.framework.postgres_errors import message_of, told
+from deployctl.operations.framework.postgres_errors import failure_on_error, message_of
 from deployctl.operations.migrations.base import (
     LOCK_TIMEOUT_S,
     UNREADABLE,
@@ -32,7 +32,7 @@ from deployctl.operations.migrations.lock_observers import LockWatch
 from deployctl.operations.migrations.prisma_history import PrismaHistory
 from deployctl.postgres.queries import prisma
 from deployctl.postgres.queries import sql_migrations as scripts
-from deployctl.text import how_many
+from deployctl.text import pluralize
 
 # A script with one of these at the start of a statement decides itself what is undone when it fails.
 OWN_TRANSACTION = re.compile(
@@ -48,7 +48,7 @@ class PrismaFiles(PrismaHistory):
 
     def status(self, job: Job) -> Status:
         """Read the records and compare them with the files."""
-        with told(job, UNREADABLE), self.open(job, read_only=True) as connection:
+        with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
             return self.recorded_status(connection)
 
     def apply(self, job: Job) -> Sequence[str]:
@@ -58,7 +58,7 @@ class PrismaFiles(PrismaHistory):
         # The session that holds the lock also keeps the records; each script gets a session of its own, so
         # that what one sets does not reach the next.
         with LockWatch(job) as watch, self.open(job) as ledger:
-            with told(job, "Nothing was applied"):
+            with failure_on_error(job, "Nothing was applied"):
                 self._prepare(job, ledger, watch)
                 status = self.recorded_status(ledger)
             refuse_unless_ready(status)
@@ -73,14 +73,14 @@ class PrismaFiles(PrismaHistory):
     def mark_rolled_back(self, job: Job, name: str) -> None:
         """Write into the records what the CLI's `migrate resolve --rolled-back` does."""
         state = f"{name} was not marked"
-        with LockWatch(job) as watch, told(job, state), self.open(job) as ledger:
-            self.take_turn(ledger, watch, state=state)
+        with LockWatch(job) as watch, failure_on_error(job, state), self.open(job) as ledger:
+            self.take_lock(ledger, watch, state=state)
             if prisma.roll_back(ledger, name) == 0:
                 raise OperationFailed(f"{state}: somebody else resolved it meanwhile.")
 
     def _prepare(self, job: Job, ledger: psycopg.Connection, watch: LockWatch) -> None:
         """Take Prisma's lock, and make its table where the schema is empty."""
-        self.take_turn(ledger, watch, state="Nothing was applied")
+        self.take_lock(ledger, watch, state="Nothing was applied")
         schema = self.schema(job)
         prisma.create_schema(ledger, schema)
         if prisma.has_records(ledger):
@@ -88,7 +88,7 @@ class PrismaFiles(PrismaHistory):
         tables = prisma.table_names(ledger)
         if tables:
             shown = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
-            told = f"{how_many(len(tables), 'table')} ({shown})"
+            told = f"{pluralize(len(tables), 'table')} ({shown})"
             raise OperationFailed(
                 f"Nothing was applied: the schema {schema} has {told} but no records of Prisma (its error "
                 "P3005). Is this the right database? If so, record what is there already as "
@@ -119,7 +119,9 @@ class _Application:
         script = migration.script()
         started = time.monotonic()
         with self.history.open(self.job) as session:
-            with told(self.job, f"{migration.name} was not begun. {progress_so_far(self.done)} The reason"):
+            with failure_on_error(
+                self.job, f"{migration.name} was not begun. {progress_so_far(self.done)} The reason"
+            ):
                 record = prisma.begin(self.ledger, name=migration.name, checksum=checksum(script))
             try:
                 scripts.run_script(session, script)
@@ -132,7 +134,9 @@ class _Application:
                 raise OperationFailed(
                     f"The migration {migration.name} failed: {reason}. {self._state(blocks=True)}"
                 )
-        with told(self.job, f"{migration.name} was applied, but Prisma's record of it could not be finished"):
+        with failure_on_error(
+            self.job, f"{migration.name} was applied, but Prisma's record of it could not be finished"
+        ):
             prisma.finish(self.ledger, record)
         self.job.log(f"Applied {migration.name} in {time.monotonic() - started:.1f} s")
 

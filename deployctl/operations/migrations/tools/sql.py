@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 
 from deployctl.operations.framework.base import Job, OperationFailed
-from deployctl.operations.framework.postgres_errors import message_of, told
+from deployctl.operations.framework.postgres_errors import failure_on_error, message_of
 from deployctl.operations.migrations.base import (
     LOCK_TIMEOUT_S,
     STATUS_TIMEOUT_S,
@@ -21,7 +21,7 @@ from deployctl.operations.migrations.base import (
     refuse_unless_ready,
 )
 from deployctl.operations.migrations.files import Migration, checksum, checksums, matches, numbered_scripts
-from deployctl.operations.migrations.lock_observers import LockWatch, take_turn
+from deployctl.operations.migrations.lock_observers import LockWatch, take_lock
 from deployctl.postgres.queries import sql_migrations as queries
 
 
@@ -35,7 +35,7 @@ class SqlFiles(Migrator):
     def status(self, job: Job) -> Status:
         """Read the records and compare them with the files."""
         session = job.connect(read_only=True, statement_timeout_s=STATUS_TIMEOUT_S)
-        with told(job, UNREADABLE), session as connection:
+        with failure_on_error(job, UNREADABLE), session as connection:
             return self._status(connection)
 
     def apply(self, job: Job) -> Sequence[str]:
@@ -43,8 +43,8 @@ class SqlFiles(Migrator):
         migrations = {migration.name: migration for migration in numbered_scripts(self.folder)}
         done: list[str] = []
         with LockWatch(job) as watch, job.connect(lock_timeout_s=LOCK_TIMEOUT_S) as holder:
-            with told(job, "Nothing was applied"):
-                take_turn(queries.lock, holder, watch, within_s=LOCK_TIMEOUT_S, state="Nothing was applied")
+            with failure_on_error(job, "Nothing was applied"):
+                take_lock(queries.lock, holder, watch, within_s=LOCK_TIMEOUT_S, state="Nothing was applied")
                 if not queries.has_records(holder):
                     queries.create_table(holder)
                 status = self._status(holder)
