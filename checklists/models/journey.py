@@ -106,7 +106,7 @@ class Journey(models.Model):
             reason = f"{reason.strip()} (begun {outside})".strip()
         with self.changing():
             self._refuse_unfinished_runs()
-            self._move("begin", by, Action.DEPLOYMENT_BEGUN, reason=reason, needs="lead")
+            self._move("begin", by, Action.DEPLOYMENT_STARTED, reason=reason, needs="lead")
 
     def start_verification(self, by: Actor) -> None:
         """The work is done; now it is checked. Refused while a run of the deployment is unfinished."""

@@ -106,7 +106,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def clean_password(self, password: str, user: AbstractBaseUser | None = None) -> str:
         """Check a new password; one that was handed over is not kept."""
-        if isinstance(user, User) and user.first_password_until and user.check_password(password):
+        if isinstance(user, User) and user.temporary_password_until and user.check_password(password):
             raise ValidationError(temporary_passwords.MUST_DIFFER)
         return super().clean_password(password, user)
 
@@ -125,7 +125,7 @@ class AccountAdapter(DefaultAccountAdapter):
         address = request.META.get("REMOTE_ADDR", "unknown address")
         with transaction.atomic():
             return audit.append(
-                Action.PASSWORD_REFUSED,
+                Action.PASSWORD_REJECTED,
                 by=Machine(f"visitor from {address}"),
                 subject=person,
                 data={"at": "sign-in"} | data,

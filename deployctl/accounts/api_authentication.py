@@ -119,7 +119,7 @@ def _audit_denial(request: HttpRequest, prefix: str, reason: str) -> None:
         "address": request.META.get("REMOTE_ADDR", ""),
     }
     with transaction.atomic():
-        audit.append(Action.TOKEN_REFUSED, by=API, data=data)
+        audit.append(Action.TOKEN_REJECTED, by=API, data=data)
 
 
 def _problem(sentence: str, status: int, *, wait_s: int = 0) -> JsonResponse:

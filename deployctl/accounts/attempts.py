@@ -150,12 +150,12 @@ def attempt_without_alert(user: User, check: Check, *, enrolling: bool = False) 
 def check_password(user: User, guard: Throttle, password: str) -> DeployctlError | None:
     """Within `attempt`: whether a password is the person's, and theirs alone."""
     # Who came by single sign-on has not been made to replace it.
-    if user.first_password_until is not None:
+    if user.temporary_password_until is not None:
         return TemporaryPassword(temporary_passwords.CANNOT_SIGN)
     if user.check_password(password):
         return None
     guard.throttle_increment()
-    _append(Action.PASSWORD_REFUSED, user, failures=guard.throttling_failure_count)
+    _append(Action.PASSWORD_REJECTED, user, failures=guard.throttling_failure_count)
     return WrongPassword("The password is wrong. The code was not used up.")
 
 
@@ -168,7 +168,7 @@ def check_code(user: User, guard: Throttle, code: str) -> DeployctlError | None:
         return None
     guard.refresh_from_db()
     reason = "code used before" if used_before else "wrong code"
-    _append(Action.FACTOR_REFUSED, user, what=reason, failures=guard.throttling_failure_count)
+    _append(Action.FACTOR_REJECTED, user, what=reason, failures=guard.throttling_failure_count)
     if used_before:
         return WrongCode("This code was used already. Wait for the next one in your authenticator app.")
     return WrongCode(
@@ -180,7 +180,7 @@ def check_code(user: User, guard: Throttle, code: str) -> DeployctlError | None:
 def note_failure(user: User, guard: Throttle, what: str, **data: Any) -> None:
     """Within `attempt`: count a failure, and write it down."""
     guard.throttle_increment()
-    _append(Action.FACTOR_REFUSED, user, what=what, failures=guard.throttling_failure_count, **data)
+    _append(Action.FACTOR_REJECTED, user, what=what, failures=guard.throttling_failure_count, **data)
 
 
 def _guard(user: User, *, enrolling: bool) -> TotpFactor | Passkey | None:

@@ -30,7 +30,7 @@ def record(
     """Append an entry about a refusal, in a transaction of its own.
 
     Args:
-        action: such as `Action.ACCESS_REFUSED`.
+        action: such as `Action.ACCESS_DENIED`.
         by: who was refused.
         data, subject, deployment_id: see `audit.append`.
 

@@ -25,8 +25,8 @@ WITHIN = dt.timedelta(hours=1)
 # Where the person's row keeps when each was last told. Each on its own: who has just been told of their own
 # mistyped codes would not be of somebody who guesses passwords.
 ALERTED_AT_FIELD = {
-    Action.PASSWORD_REFUSED: "wrong_password_told_at",
-    Action.FACTOR_REFUSED: "wrong_code_told_at",
+    Action.PASSWORD_REJECTED: "wrong_password_alerted_at",
+    Action.FACTOR_REJECTED: "wrong_code_alerted_at",
 }
 
 

@@ -47,12 +47,12 @@ RECOVERED = (
 )
 ENDED = {
     "idle": "You were signed out because nothing happened for a while. Sign in to go on.",
-    "too long": "You were signed out because the session reached its longest time. Sign in to go on.",
+    "session limit reached": "You were signed out because the session reached its time limit. Sign in again.",
     "password changed": "You were signed out because your password was changed. Sign in with the new one.",
     "second factor changed": "You were signed out because your second factor was changed. Sign in to go on.",
     "second factor removed": "You were signed out because your second factor was taken away. Sign in again.",
-    "signed out from elsewhere": "You were signed out from another browser. Sign in to go on.",
-    "link to single sign-on forgotten": "You were signed out because single sign-on must link you anew.",
+    "signed out remotely": "You were signed out from another browser. Sign in to go on.",
+    "single sign-on unlinked": "You were signed out because single sign-on must link you anew.",
 }
 
 
@@ -185,7 +185,7 @@ def _require_must_enroll(request: HttpRequest) -> HttpResponseBase | None:
     if answer is not None:
         return answer
     user = cast("User", request.user)
-    if user.first_password_until is not None and _came_by_password(request):
+    if user.temporary_password_until is not None and _came_by_password(request):
         return _send(request, reverse("account_change_password"), temporary_passwords.REPLACE_IT)
     return None
 
@@ -268,7 +268,7 @@ def _audit_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
 def _audit_denial(request: HttpRequest, **data: str) -> None:
     by = cast("User", request.user)
     denied_log.record(
-        Action.ACCESS_REFUSED, by=by, data={"method": request.method, "path": request.path} | data
+        Action.ACCESS_DENIED, by=by, data={"method": request.method, "path": request.path} | data
     )
 
 

@@ -27,19 +27,19 @@ SUBJECTS = {
     Action.FACTOR_ENROLLED: "Your authenticator app was set up",
     Action.FACTOR_REMOVED: "Your second factor was taken away",
     Action.FACTOR_REPLACED: "Your authenticator app was replaced",
-    Action.FACTOR_REFUSED: "Repeated failures with your second factor",
+    Action.FACTOR_REJECTED: "Repeated failures with your second factor",
     Action.PASSKEY_ADDED: "A passkey was added to your account",
     Action.PASSKEY_REMOVED: "A passkey was removed from your account",
     Action.PASSWORD_CHANGED: "Your password was changed",
-    Action.PASSWORD_REFUSED: "Repeated failures with your password",
+    Action.PASSWORD_REJECTED: "Repeated failures with your password",
     Action.PERSON_LINKED: "Your account was linked to single sign-on",
     Action.PERSON_UNLINKED: "Your account's link to single sign-on was forgotten",
     Action.RECOVERY_CODE_USED: "A recovery code of yours was used",
-    Action.SIGNATURE_REFUSED: "Repeated failures at a signature",
+    Action.SIGNATURE_REJECTED: "Repeated failures at a signature",
 }
 FAILURES_PER_NOTICE = 3
 # What others may want to act on as well.
-TO_ADMINISTRATORS = frozenset({Action.CHAIN_VERIFIED, Action.SIGNATURE_REFUSED})
+TO_ADMINISTRATORS = frozenset({Action.CHAIN_VERIFIED, Action.SIGNATURE_REJECTED})
 # What to do about it.
 ADVICE = {
     Action.CHAIN_VERIFIED: (

@@ -217,7 +217,7 @@ def _audit_denial(request: HttpRequest, login: SocialLogin, error: DeployctlErro
     person = login.user if login.is_existing else None
     with transaction.atomic():
         audit.append(
-            Action.SINGLE_SIGN_ON_REFUSED,
+            Action.SINGLE_SIGN_ON_DENIED,
             by=Machine(f"visitor from {address}"),
             subject=person,
             data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid, "reason": error.sentence},

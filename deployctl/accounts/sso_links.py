@@ -96,5 +96,5 @@ def forget(person: User, *, by: Actor) -> None:
     forgotten, _ = person.socialaccount_set.all().delete()
     if not forgotten:
         raise Refusal(f"{person.name} is not linked to single sign-on. Nothing was changed.")
-    person.sign_ins.end_all("link to single sign-on forgotten")
+    person.sign_ins.end_all("single sign-on unlinked")
     security_emails.send_on_commit(audit.append(Action.PERSON_UNLINKED, by=by, subject=person))

@@ -30,7 +30,7 @@ REPLACE_IT = (
     " that brings you back afterwards."
 )
 # Why, in the audit log.
-EXPIRED = "handed over too long ago"
+EXPIRED = "temporary password expired"
 MUST_DIFFER = "This is the password that you were handed. Choose another."
 CANNOT_SIGN = (
     "Choose a password of your own first, under My account, Change password: somebody else has seen the one"
@@ -58,7 +58,7 @@ def valid_until(*, is_temporary: bool) -> dt.datetime | None:
 
 def expiry_message(person: User) -> str:
     """Why a person's password lets them in no more, as a sentence; "" while it does."""
-    until = person.first_password_until
+    until = person.temporary_password_until
     if until is None or timezone.now() <= until:
         return ""
     days = dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT).days
@@ -71,7 +71,7 @@ def can_be_replaced(person: User) -> bool:
     Whoever has chosen a password before, or came by single sign-on, has an account that others must not take
     over. What the audit log says of that cannot be undone, unlike the link to single sign-on.
     """
-    if person.first_password_until is None or not person.is_active:
+    if person.temporary_password_until is None or not person.is_active:
         return False
     chose = Q(action=Action.PASSWORD_CHANGED, actor_id=person.pk)
     had_own_way = Entry.objects.about(person).filter(chose | Q(action=Action.PERSON_LINKED))

@@ -8,7 +8,7 @@ from deployctl.audit import anchor_stores
 from deployctl.audit.actors import Machine
 from deployctl.audit.models import SignedHead, Verification
 
-SCHEDULE = Machine("schedule")
+SCHEDULE = Machine("scheduler")
 
 
 @shared_task(name="deployctl.audit.tasks.sign_head")

@@ -74,8 +74,8 @@ def add(
     }
     if not password_stdin:
         facts["password"] = password
-    facts["password_good_until"] = (
-        person.first_password_until if as_json else _minute(person.first_password_until)
+    facts["password_valid_until"] = (
+        person.temporary_password_until if as_json else _minute(person.temporary_password_until)
     )
     if not as_json:
         facts["permissions"] = ", ".join(_permissions(person))
@@ -151,8 +151,8 @@ def password(email: str, *, password_stdin: bool) -> None:
         raise InvalidInput(" ".join(error.messages)) from None
     person.change_password(new, by=_django.command_line_actor(), is_temporary=True)
     click.echo(
-        f"{person.name} ({person.email}) has another password and is signed out everywhere."
-        f" It is good until {_minute(person.first_password_until)}, and they replace it when they sign in."
+        f"{person.name} ({person.email}) has a new temporary password and is signed out everywhere."
+        f" It is valid until {_minute(person.temporary_password_until)}, and is replaced at the next sign-in."
     )
     if not password_stdin:
         click.echo(new)

@@ -15,7 +15,7 @@ from signoff.verifier.form import Streamed
 
 # Taking evidence out is recorded, and is no part of what happened: else no two packs of a deployment that has
 # ended would say the same.
-NOT_PART = (Action.EVIDENCE_EXPORTED, Action.EVIDENCE_FETCHED)
+NOT_PART = (Action.EVIDENCE_EXPORTED, Action.EVIDENCE_DOWNLOADED)
 
 
 class ChainBroken(Refusal):

@@ -165,7 +165,7 @@ class EvidencePack(models.Model):
         """
         with transaction.atomic():
             audit.append(
-                Action.EVIDENCE_FETCHED,
+                Action.EVIDENCE_DOWNLOADED,
                 by=by,
                 subject=self.deployment,
                 deployment_id=self.deployment_id,

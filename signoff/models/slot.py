@@ -107,7 +107,7 @@ class Slot(models.Model):
     def _note_refusal(self, by: User, error: DeployctlError) -> None:
         data = {"gate": self.gate.key, "role": self.role, "reason": error.sentence}
         entry = denied_log.record(
-            Action.SIGNATURE_REFUSED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
+            Action.SIGNATURE_REJECTED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
         )
         if entry is not None:
             security_emails.send_on_repeated_failure(entry)
@@ -140,7 +140,7 @@ class Slot(models.Model):
         delegation = self._delegation(by)
         for_name = delegation.delegator.name if delegation else ""
         entry = audit.append(
-            Action.SIGNATURE_GIVEN,
+            Action.SIGNATURE_CREATED,
             by=by,
             subject=self,
             deployment_id=gate.deployment_id,

@@ -177,7 +177,7 @@ def _check_signature(
     if signature["record_digest"] not in records:
         note("/record_digest", "The record that was signed is not in the pack.")
     entry = entries.get(signature["audit_sequence"])
-    if entry is None or entry["action"] != "signature.given":
+    if entry is None or entry["action"] != "signature.created":
         note("/audit_sequence", "The audit chain has no entry of this signature.")
         return
     if entry["data"].get("digest") != signature["record_digest"]:

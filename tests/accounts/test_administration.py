@@ -112,7 +112,7 @@ def test_a_withdrawn_invitation_leads_nowhere(office: Client, invited: User, mai
     assert follow(links(mailoutbox)[0]) == 200
     invited.refresh_from_db()
     assert not invited.has_usable_password()
-    assert Entry.objects.first().action == "person.uninvited"
+    assert Entry.objects.first().action == "invitation.revoked"
     again = office.post(f"/people/{invited.pk}/invitation/", {"_method": "DELETE"})
     assert again.status_code == 409
 
@@ -258,7 +258,7 @@ def test_refusals_of_one_person_are_written_down_sixty_times_an_hour(
     sign_in(client, viewer)
     for _ in range(5):
         assert client.get("/people/").status_code == 403
-    noted = Entry.objects.filter(action=Action.ACCESS_REFUSED)
+    noted = Entry.objects.filter(action=Action.ACCESS_DENIED)
     assert noted.count() == 3
     assert "not written down" in noted.first().data["further"]
 

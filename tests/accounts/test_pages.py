@@ -116,14 +116,14 @@ def test_an_invited_person_chooses_a_password(
     client.post(client.get(link)["Location"], {"password1": new, "password2": new})
     added.refresh_from_db()
     assert added.check_password(new)
-    assert Entry.objects.filter(action="person.invited").exists()
+    assert Entry.objects.filter(action="invitation.sent").exists()
 
 
 def test_a_mail_server_that_refuses_is_told(office: Client, dba: User, settings: Any) -> None:
     settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
     answer = office.post(f"/people/{dba.pk}/invitation/")
     assert "could not be sent" in told(answer)
-    assert not Entry.objects.filter(action="person.invited").exists()
+    assert not Entry.objects.filter(action="invitation.sent").exists()
 
 
 def test_permissions_become_as_ticked(office: Client, dba: User) -> None:

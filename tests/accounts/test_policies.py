@@ -107,7 +107,7 @@ def test_without_the_permission_it_is_refused_and_written_down(viewer: User, nam
     assert answer.status_code == 403
     assert "which you do not have" in answer.content.decode()
     refused = Entry.objects.first()
-    assert (refused.action, refused.actor, refused.data["permission"]) == ("access.refused", viewer, name)
+    assert (refused.action, refused.actor, refused.data["permission"]) == ("access.denied", viewer, name)
 
 
 def test_who_lacks_the_permission_is_not_asked_to_enrol_first(viewer: User) -> None:

@@ -200,7 +200,7 @@ def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_w
         with pytest.raises(Throttled, match="was not looked at"):
             dba.verify_code(current_code(dba))
         rest(dba)
-    assert Entry.objects.filter(action="factor.refused").count() == 20
+    assert Entry.objects.filter(action="factor.rejected").count() == 20
     assert Entry.objects.first().data["failures"] == 20
     dba.verify_code(current_code(dba))
     dba.factor.refresh_from_db()  # type: ignore[union-attr]
@@ -232,7 +232,7 @@ def test_a_wrong_password_counts_as_a_failure_and_uses_no_code_up(dba: User) -> 
     code = current_code(dba)
     with pytest.raises(WrongPassword):
         dba.verify_password_and_code("wrong", code)
-    assert Entry.objects.first().action == "password.refused"
+    assert Entry.objects.first().action == "password.rejected"
     with pytest.raises(Throttled):
         dba.verify_password_and_code(PASSWORD, code)
     rest(dba)
@@ -260,7 +260,7 @@ def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> No
     with pytest.raises(WrongCode):
         sign()
     assert user.factor.throttling_failure_count == 1  # type: ignore[union-attr]
-    assert Entry.objects.first().action == "factor.refused"
+    assert Entry.objects.first().action == "factor.rejected"
 
 
 @pytest.mark.fault(23)

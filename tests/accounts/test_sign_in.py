@@ -55,7 +55,7 @@ def test_a_wrong_password_is_refused_in_words_and_written_down(client: Client, v
     answer = give_password(client, viewer, "wrong")
     assert "The e-mail address or the password is wrong." in answer.content.decode()
     entry = Entry.objects.first()
-    assert (entry.action, entry.subject) == ("password.refused", "Vi Ewing")
+    assert (entry.action, entry.subject) == ("password.rejected", "Vi Ewing")
 
 
 def test_what_a_stranger_typed_as_address_is_not_kept(client: Client, viewer: User) -> None:
@@ -225,7 +225,7 @@ def test_the_third_failure_to_sign_in_is_told_to_the_person_by_mail_and_at_the_n
             give_password(client, viewer, "wrong")
         told.append(len(callbacks))
     assert told == [0, 0, 1, 0]
-    send_security_emails(Entry.objects.filter(action="password.refused").order_by("sequence")[2].sequence)
+    send_security_emails(Entry.objects.filter(action="password.rejected").order_by("sequence")[2].sequence)
     [message] = mailoutbox
     assert (message.to, message.subject) == (
         [viewer.email],

@@ -106,7 +106,7 @@ def test_who_is_not_let_in(
     assert answer.status_code == 403
     assert sentence in words(answer)
     assert client.get("/account/").status_code == 302
-    assert sentence in Entry.objects.get(action="single_sign_on.refused").data["reason"]
+    assert sentence in Entry.objects.get(action="single_sign_on.denied").data["reason"]
     assert not SocialAccount.objects.exists()
 
 
@@ -163,7 +163,7 @@ def test_the_same_number_at_another_issuer_lets_nobody_in_until_the_link_is_forg
     refused = provider.sign_in(client, person_there)
     assert (refused.status_code, words_of_it in words(refused)) == (403, True)
     assert client.get("/account/").status_code == 302
-    entry = Entry.objects.get(action="single_sign_on.refused")
+    entry = Entry.objects.get(action="single_sign_on.denied")
     assert entry.subject == cto.name
     sso_links.forget(cto, by=Machine("test"))
     provider.sign_in(client, person_there)

@@ -57,7 +57,7 @@ def test_it_lets_in_as_far_as_the_page_that_replaces_it_and_on_from_there(
     assert replace(client, PASSWORD, OWN)["Location"] == "/member/"
     assert client.get("/member/").status_code == 200
     newcomer.refresh_from_db()
-    assert newcomer.first_password_until is None
+    assert newcomer.temporary_password_until is None
 
 
 def test_it_is_not_kept(client: Client, newcomer: User) -> None:
@@ -68,24 +68,24 @@ def test_it_is_not_kept(client: Client, newcomer: User) -> None:
 
 
 def test_after_three_days_it_is_not_good_any_more(client: Client, newcomer: User) -> None:
-    assert newcomer.first_password_until is not None
-    left = newcomer.first_password_until - timezone.now()
+    assert newcomer.temporary_password_until is not None
+    left = newcomer.temporary_password_until - timezone.now()
     assert dt.timedelta(days=2, hours=23) < left <= dt.timedelta(days=3)
-    User.objects.update(first_password_until=timezone.now() - dt.timedelta(seconds=1))
+    User.objects.update(temporary_password_until=timezone.now() - dt.timedelta(seconds=1))
 
     answer = give_password(client, PASSWORD)
     assert answer.status_code == 403
     assert "more than 3 days ago" in answer.content.decode()
     assert client.get("/member/")["Location"].startswith("/account/login/")
     entry = Entry.objects.first()
-    assert (entry.action, entry.subject) == ("password.refused", "Nell New")
+    assert (entry.action, entry.subject) == ("password.rejected", "Nell New")
     assert "3 days" not in give_password(client, "wrong").content.decode(), "told to who knows it only"
 
 
 def test_given_too_late_it_was_no_wrong_one(
     client: Client, newcomer: User, django_capture_on_commit_callbacks: Any
 ) -> None:
-    User.objects.update(first_password_until=timezone.now() - dt.timedelta(seconds=1))
+    User.objects.update(temporary_password_until=timezone.now() - dt.timedelta(seconds=1))
     with django_capture_on_commit_callbacks() as callbacks:
         for _ in range(3):
             assert give_password(client, PASSWORD).status_code == 403
@@ -105,7 +105,7 @@ def test_single_sign_on_lets_in_beside_it(client: Client, newcomer: User) -> Non
 def test_a_link_by_e_mail_replaces_it_as_well(newcomer: User) -> None:
     newcomer.change_password(OWN, by=newcomer)
     newcomer.refresh_from_db()
-    assert newcomer.first_password_until is None
+    assert newcomer.temporary_password_until is None
 
 
 def test_one_that_is_shown_to_an_administrator_is_such_a_password(administrator: User) -> None:
@@ -114,7 +114,7 @@ def test_one_that_is_shown_to_an_administrator_is_such_a_password(administrator:
     shown = office.post("/people/new/", {"email": "omar@example.org", "name": "Omar Old"}).content.decode()
     assert "good for three days" in shown
     omar: User = User.objects.get(email="omar@example.org")
-    assert omar.first_password_until is not None
+    assert omar.temporary_password_until is not None
     page = office.get(f"/people/{omar.pk}/").content.decode()
     assert "has not replaced the password" in page
 
@@ -148,8 +148,8 @@ def office(administrator: User) -> Client:
 
 
 def expire() -> None:
-    User.objects.exclude(first_password_until=None).update(
-        first_password_until=timezone.now() - dt.timedelta(seconds=1)
+    User.objects.exclude(temporary_password_until=None).update(
+        temporary_password_until=timezone.now() - dt.timedelta(seconds=1)
     )
 
 
@@ -167,7 +167,7 @@ def test_an_administrator_gives_another_while_it_is_not_replaced(
     new = re.search(r'id="temporary-password">([^<]+)<', shown.content.decode()).group(1)  # type: ignore[union-attr]
     newcomer.refresh_from_db()
     assert newcomer.check_password(new)
-    assert newcomer.first_password_until > timezone.now()  # type: ignore[operator]
+    assert newcomer.temporary_password_until > timezone.now()  # type: ignore[operator]
     entry = Entry.objects.about(newcomer).filter(action="password.changed").get()
     assert entry.actor_id == administrator.pk
     assert new not in office.get(f"/people/{newcomer.pk}/").content.decode()

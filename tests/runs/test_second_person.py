@@ -169,7 +169,7 @@ def test_a_run_that_waits_too_long_lapses_visibly(waiting: Run, devops_lead: Use
     waiting.refresh_from_db()
     assert waiting.state == RunState.CANCELLED
     assert "Nobody consented in time" in waiting.summary
-    assert Entry.objects.filter(action=Action.RUN_LAPSED, subject_id=str(waiting.pk)).exists()
+    assert Entry.objects.filter(action=Action.RUN_CONSENT_EXPIRED, subject_id=str(waiting.pk)).exists()
     assert dispatcher.lapse() == 0
 
 

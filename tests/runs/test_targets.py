@@ -115,8 +115,8 @@ def test_people_hold_parts(target: Target, dba: User, devops_lead: User, adminis
     target.unassign(devops_lead, "dba", by=administrator)
     assert target.role_holders("dba") == [dba]
     actions = Entry.objects.values_list("action", flat=True)
-    assert list(actions).count(Action.TARGET_ROLE_GIVEN) == 2
-    assert list(actions).count(Action.TARGET_ROLE_TAKEN) == 1
+    assert list(actions).count(Action.TARGET_ROLE_ASSIGNED) == 2
+    assert list(actions).count(Action.TARGET_ROLE_REMOVED) == 1
 
 
 def test_secrets_are_read_when_they_are_asked_for(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_a_token_reads_the_gate_of_its_scope(deployment: Deployment, token: str)
 def test_another_scope_is_refused_and_audited(deployment: Deployment, token: str) -> None:
     answer = ask(deployment, token, "stage=post")
     assert (answer.status_code, "lacks the scope gate:post" in answer.json()["error"]) == (403, True)
-    assert Entry.objects.first().action == Action.TOKEN_REFUSED
+    assert Entry.objects.first().action == Action.TOKEN_REJECTED
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_no_token_a_wrong_one_and_a_session_are_refused(
     assert (none.status_code, none.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
     wrong = ask(deployment, f"{token}x")
     assert (wrong.status_code, wrong.json()["error"]) == (401, "This token is not known here.")
-    assert Entry.objects.first().action == Action.TOKEN_REFUSED
+    assert Entry.objects.first().action == Action.TOKEN_REJECTED
     assert signed_in(dba).get(f"/api/deployments/{deployment.pk}/gate?stage=pre").status_code == 401
 
 

@@ -72,7 +72,7 @@ def test_password_and_passkey_sign_on_the_page(
     assert client.post(f"/deployments/{deployment.pk}/signatures", given).status_code == 303
     signature = Signature.objects.get()
     assert signature.method == "password and passkey"
-    assert Entry.objects.get(action="signature.given").data["method"] == "password and passkey"
+    assert Entry.objects.get(action="signature.created").data["method"] == "password and passkey"
     assert "by password and passkey" in client.get(sign_page(deployment)).content.decode()
 
 
@@ -106,7 +106,7 @@ def test_a_passkeys_answer_signs_once_and_only_the_record_it_was_asked_for(
     with pytest.raises(DeployctlError):
         slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=answer)
     assert Signature.objects.count() == 1
-    assert Entry.objects.filter(action="signature.refused").count() == 5
+    assert Entry.objects.filter(action="signature.rejected").count() == 5
 
 
 def test_another_persons_passkey_does_not_sign(
@@ -209,7 +209,7 @@ def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
     client: Client, deployment: Deployment, dba: User, age: dt.timedelta
 ) -> None:
     dba.change_password(PASSWORD, by=dba, is_temporary=True)
-    User.objects.filter(pk=dba.pk).update(first_password_until=F("first_password_until") - age)
+    User.objects.filter(pk=dba.pk).update(temporary_password_until=F("temporary_password_until") - age)
     SocialAccount.objects.create(user=dba, provider="sso", uid="dana-1")
     sign_in(client, dba)
     SignIn.objects.update(first_factor=FirstFactor.SINGLE_SIGN_ON)
@@ -297,5 +297,5 @@ def test_who_may_not_sign_here_and_tries_is_written_down(deployment: Deployment,
     with pytest.raises(DeployctlError):
         sign(deployment, dba, Role.DEVOPS_LEAD)
     refused = Entry.objects.first()
-    assert (refused.action, refused.deployment_id) == ("signature.refused", deployment.pk)
+    assert (refused.action, refused.deployment_id) == ("signature.rejected", deployment.pk)
     assert "You are not this deployment" in refused.data["reason"]

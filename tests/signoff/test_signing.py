@@ -53,7 +53,7 @@ def test_a_wrong_code_signs_nothing_and_is_counted(deployment: Deployment, dba: 
     with pytest.raises(WrongCode):
         sign(deployment, dba, Role.DBA, code=wrong_code(dba))
     assert not Signature.objects.exists()
-    assert Entry.objects.filter(action="factor.refused", actor=dba).exists()
+    assert Entry.objects.filter(action="factor.rejected", actor=dba).exists()
     assert dba.factor is not None
     assert dba.factor.throttling_failure_count == 1
 
@@ -228,6 +228,6 @@ def test_a_refused_attempt_to_sign_stands_in_the_deployments_history(
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
         sign(deployment, dba, Role.DBA, **wrong)
-    entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.refused")
+    entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.rejected")
     assert (entry.actor, entry.data["role"]) == (dba, "dba")
     assert entry.data["reason"] == refused.value.sentence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SESSION_KEY = "sign_in"
 # In the session after one that was ended: why it was.
-ENDED_KEY = "session_ended_because"
+ENDED_KEY = "session_end_reason"
 # Being seen is written down at most this often, not at every request.
 SEEN_EVERY = dt.timedelta(minutes=1)
 
@@ -149,7 +149,7 @@ class SignIn(models.Model):
         if now - self.seen_at > dt.timedelta(seconds=settings.SESSION_IDLE_SECONDS):
             return "idle"
         if now - self.started_at > dt.timedelta(seconds=settings.SESSION_ABSOLUTE_SECONDS):
-            return "too long"
+            return "session limit reached"
         return ""
 
     def touch(self) -> None:
@@ -168,7 +168,7 @@ class SignIn(models.Model):
     @transaction.atomic
     def end_remotely(self, *, by: Actor) -> None:
         """End this stay from another browser; it takes effect with its next request."""
-        self.end("signed out from elsewhere")
+        self.end("signed out remotely")
         facts = {"browser": self.browser_name, "address": self.address or ""}
         audit.append(Action.SESSION_ENDED, by=by, subject=self.user, data=facts)
 

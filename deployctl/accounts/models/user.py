@@ -118,7 +118,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             name=name.strip(),
             phone=phone,
             timezone=timezone,
-            first_password_until=temporary_passwords.valid_until(is_temporary=is_temporary),
+            temporary_password_until=temporary_passwords.valid_until(is_temporary=is_temporary),
         )
         _check(person, password)
         person.set_password(password)
@@ -146,10 +146,10 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     # Of a password that somebody else has seen: until when it lets in. None for one of the person's own.
-    first_password_until = models.DateTimeField(null=True, blank=True)
+    temporary_password_until = models.DateTimeField(null=True, blank=True)
     # When the person was last told of repeated failures (`failures`).
-    wrong_password_told_at = models.DateTimeField(null=True, blank=True)
-    wrong_code_told_at = models.DateTimeField(null=True, blank=True)
+    wrong_password_alerted_at = models.DateTimeField(null=True, blank=True)
+    wrong_code_alerted_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[UserManager] = UserManager()
     otp_device: Device | None
@@ -333,8 +333,8 @@ class User(AbstractBaseUser):
             is_temporary: whether somebody hands it to the person, who must replace it (`first_passwords`).
         """
         self.set_password(password)
-        self.first_password_until = temporary_passwords.valid_until(is_temporary=is_temporary)
-        self.save(update_fields=["password", "first_password_until"])
+        self.temporary_password_until = temporary_passwords.valid_until(is_temporary=is_temporary)
+        self.save(update_fields=["password", "temporary_password_until"])
         self.sign_ins.end_all("password changed", keep=keep)
         security_emails.send_on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
 
@@ -346,7 +346,7 @@ class User(AbstractBaseUser):
             the new ones, to show this once.
         """
         codes = RecoveryCode.objects.renew(self)
-        audit.append(Action.RECOVERY_CODES_RENEWED, by=by, subject=self)
+        audit.append(Action.RECOVERY_CODES_REGENERATED, by=by, subject=self)
         return codes
 
     @transaction.atomic
@@ -402,7 +402,7 @@ class User(AbstractBaseUser):
         Returns:
             how many sessions were ended.
         """
-        ended = self.sign_ins.open().end_all("signed out from elsewhere", keep=keep)
+        ended = self.sign_ins.open().end_all("signed out remotely", keep=keep)
         if ended:
             audit.append(Action.SESSIONS_ENDED, by=by, subject=self, data={"ended": ended})
         return ended

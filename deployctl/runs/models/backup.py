@@ -160,7 +160,7 @@ class Backup(models.Model):
             for level in levels:
                 BackupTrust.objects.create(backup=backup, level=Trust(level), run=run)
             audit.append(
-                Action.BACKUP_TRUSTED,
+                Action.BACKUP_TRUST_RAISED,
                 by=WORKER,
                 subject=backup,
                 deployment_id=run.deployment_id,

@@ -31,7 +31,7 @@ from deployctl.runs.permissions import require_operator
 from deployctl.web.installation import installation_id
 from deployctl.web.live import announce
 
-CLOCK = Machine("clock")
+CLOCK = Machine("scheduler")
 # These columns are cleared when a run ends.
 CLEARED_AT_END: dict[str, Any] = {"lease_until": None, "phase": "", "progress_rate": None}
 
@@ -339,7 +339,7 @@ class Run(models.Model):
             f"Nobody consented in time, so it lapsed. Nothing was done to {self.target}. "
             "Request it again when a second person is there."
         )
-        self._audit(Action.RUN_LAPSED, by=CLOCK)
+        self._audit(Action.RUN_CONSENT_EXPIRED, by=CLOCK)
         self.announce()
         return True
 
@@ -473,7 +473,7 @@ class Run(models.Model):
         Raises LeaseLost as `succeed` does.
         """
         if self.changes_target:
-            self._end(RunState.UNKNOWN, summary, Action.RUN_UNKNOWN)
+            self._end(RunState.UNKNOWN, summary, Action.RUN_WORKER_LOST)
         else:
             self._end(RunState.INTERRUPTED, summary, Action.RUN_INTERRUPTED)
 

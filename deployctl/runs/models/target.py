@@ -230,7 +230,7 @@ class Target(models.Model):
         _, is_new = self.roles.get_or_create(user=user, role=role)
         if is_new:
             audit.append(
-                Action.TARGET_ROLE_GIVEN, by=by, subject=self, data={"person": user.email, "role": role}
+                Action.TARGET_ROLE_ASSIGNED, by=by, subject=self, data={"person": user.email, "role": role}
             )
             self.announce()
 
@@ -245,7 +245,7 @@ class Target(models.Model):
         removed, _ = self.roles.filter(user=user, role=role).delete()
         if removed:
             audit.append(
-                Action.TARGET_ROLE_TAKEN, by=by, subject=self, data={"person": user.email, "role": role}
+                Action.TARGET_ROLE_REMOVED, by=by, subject=self, data={"person": user.email, "role": role}
             )
             self.announce()
 
@@ -269,7 +269,7 @@ class Target(models.Model):
         else:
             self.secrets.filter(name=name).delete()
         data = {"name": name, "reference": reference}
-        audit.append(Action.TARGET_SECRET_REFERRED, by=by, subject=self, data=data)
+        audit.append(Action.TARGET_SECRET_REFERENCE_SET, by=by, subject=self, data=data)
         self.announce()
 
     def secret(self, name: str) -> Secret:

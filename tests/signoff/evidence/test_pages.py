@@ -42,7 +42,7 @@ def test_evidence_is_exported_from_the_page_and_taken_away_in_three_forms(
     acts = Entry.objects.filter(action__startswith="evidence.").order_by("sequence")
     assert [(entry.action, entry.actor_name, entry.data.get("form")) for entry in acts] == [
         (Action.EVIDENCE_EXPORTED, viewer.name, None),
-        *((Action.EVIDENCE_FETCHED, viewer.name, kind) for kind in ("json", "pdf", "md")),
+        *((Action.EVIDENCE_DOWNLOADED, viewer.name, kind) for kind in ("json", "pdf", "md")),
     ]
 
 
