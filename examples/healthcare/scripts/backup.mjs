@@ -1,4 +1,4 @@
-// `npm run db:backup`: a directory-format dump in BACKUP_DIR. It gets its name only when it is complete.
+// `npm run db:backup`: write a directory-format dump to BACKUP_DIR, and rename it when it is complete.
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 

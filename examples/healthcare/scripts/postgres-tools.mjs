@@ -1,4 +1,4 @@
-// How the backup and restore scripts start PostgreSQL's own tools: no password and no URL on a command line.
+// Start PostgreSQL's tools without a password or URL on the command line.
 import { spawnSync } from "node:child_process";
 
 /** libpq's environment for DATABASE_URL. */

@@ -1,5 +1,5 @@
 // `npm run db:restore -- PATH`: restore a backup into the database of DATABASE_URL, which must be empty.
-// To go back to a backup in production, restore it into a new database and then let the application use that one.
+// In production, restore a backup into a new database, then switch the application to it.
 import { existsSync } from "node:fs";
 
 import pg from "pg";

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Stands in for Prisma's schema engine binary, which this project does not download (see prisma.config.ts).
-// Prisma runs it for one thing only: `migrate resolve` asks whether the database can be reached.
+// Replaces Prisma's schema engine binary, which this project does not download (see prisma.config.ts).
+// Prisma runs it only for `migrate resolve`, to check whether the database is reachable.
 import pg from "pg";
 
 const [command, flag, url, question] = process.argv.slice(2);

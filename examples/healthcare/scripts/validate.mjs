@@ -1,4 +1,4 @@
-// `npm run db:validate`: is the database what this application expects? Exits 1 and names every finding.
+// `npm run db:validate`: check the database against what this application expects. Exit with 1 and list every finding.
 import { readFileSync, readdirSync } from "node:fs";
 
 import pg from "pg";

@@ -1,4 +1,4 @@
-// The production seed for `npm run db:seed:prod`. It and seed.py run the same statements on the same data.json.
+// The production seed for `npm run db:seed:prod`. It runs the same statements as seed.py, on the same data.json.
 import { randomBytes, scryptSync } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 
@@ -7,7 +7,7 @@ import pg from "pg";
 const EXAMPLES = ["yoursecurepassword123!"]; // printed in guides, so known to everybody
 const SHORTEST = 16;
 
-// The form that the application's sign-in reads: $scrypt$ln=15,r=8,p=3$salt$hash. OWASP's parameters of 2024.
+// The hash format of the application: $scrypt$ln=15,r=8,p=3$salt$hash. OWASP's parameters of 2024.
 function hash(password) {
   const salt = randomBytes(16);
   const key = scryptSync(password, salt, 32, { N: 2 ** 15, r: 8, p: 3, maxmem: 64 * 1024 * 1024 });

@@ -1,6 +1,6 @@
-"""The production seed without Node. It and seed.mjs run the same statements on the same data.json.
+"""The production seed without Node.js. It runs the same statements as seed.mjs, on the same data.json.
 
-The database is named by DATABASE_URL, or by libpq's variables (PGHOST, PGDATABASE, …) where it is not set.
+DATABASE_URL sets the database, or libpq's variables (PGHOST, PGDATABASE, …) if it is empty.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import psycopg
 
 HERE = Path(__file__).parent
-EXAMPLES = {"yoursecurepassword123!"}  # printed in guides, so known to everybody
+EXAMPLES = {"yoursecurepassword123!"}  # published in guides
 SHORTEST = 16
 USE_SCHEMA = "SELECT set_config('search_path', quote_ident($1), false)"
-# Parameters for Prisma alone; libpq refuses a URL that has them.
+# Parameters that only Prisma knows; libpq rejects a URL with them.
 PRISMA_ONLY = {"schema", "connection_limit", "pool_timeout", "pgbouncer", "statement_cache_size"}
 
 
 def main() -> None:
-    """Add what is missing of the seed data, in one transaction."""
+    """Add missing seed data in one transaction."""
     password = checked_password(os.environ.get("ADMIN_DEFAULT_PASSWORD", ""))
     data = json.loads((HERE / "data.json").read_text("utf-8"))
     url, schema = database()
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def checked_password(password: str) -> str:
-    """The password, or an exit that says why it is refused."""
+    """Return the password, or exit with the reason why it is rejected."""
     if not password:
         sys.exit("ADMIN_DEFAULT_PASSWORD is not set. Nothing was changed.")
     if password.lower() in EXAMPLES:
@@ -62,7 +62,7 @@ def checked_password(password: str) -> str:
 
 
 def hashed(password: str) -> str:
-    """As the application's sign-in reads it: $scrypt$ln=15,r=8,p=3$salt$hash, OWASP's parameters of 2024."""
+    """Return `$scrypt$ln=15,r=8,p=3$salt$hash`, which the application reads; OWASP's parameters of 2024."""
     salt = secrets.token_bytes(16)
     key = hashlib.scrypt(password.encode(), salt=salt, n=2**15, r=8, p=3, dklen=32, maxmem=64 * 1024 * 1024)
     salt64, key64 = (base64.b64encode(part).decode().rstrip("=") for part in (salt, key))
@@ -70,10 +70,7 @@ def hashed(password: str) -> str:
 
 
 def database() -> tuple[str, str]:
-    """What psycopg needs to find the database, and the schema to work in.
-
-    The first is empty where libpq's own variables say it.
-    """
+    """Return the connection string for psycopg ("" to use libpq's variables) and the schema."""
     url = os.environ.get("DATABASE_URL", "")
     if not url and not os.environ.get("PGDATABASE"):
         sys.exit("DATABASE_URL is not set. Nothing was changed.")
@@ -84,7 +81,7 @@ def database() -> tuple[str, str]:
 
 
 def say(line: str) -> None:
-    """A line of output, at once, so that whoever watches sees it live."""
+    """Print a line without buffering, for the live log."""
     print(line, flush=True)  # noqa: T201
 
 
