@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checklists import listeners
 from checklists.models import Deployment
-from checklists.models.queries import DeploymentQuerySet
+from checklists.models.deployment_queries import DeploymentQuerySet
 from checklists.models.turns import stage_of_plan
 from deployctl.accounts.listeners import on_rename
 from deployctl.accounts.models import User

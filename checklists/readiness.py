@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 from django.utils import timezone
 
-from checklists.models import Deployment, Item, ItemState
-from checklists.models.stage import Stage
+from checklists.models import Deployment, Item, ItemState, Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE, why_frozen
 from deployctl.accounts.models import User
 from deployctl.errors import Refusal

@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
-from checklists.models.item_states import UNKEPT, ItemKind, ItemState
+from checklists.markdown.model import ItemKind
+from checklists.models.item_states import UNKEPT, ItemState
 from checklists.models.keeping import Completion
 from checklists.models.proof import Proof, ProofOutcome
 from checklists.models.team import TeamMember

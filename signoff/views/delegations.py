@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from checklists.models import Deployment
-from checklists.models.queries import DeploymentQuerySet
+from checklists.models.deployment_queries import DeploymentQuerySet
 from deployctl.accounts.policies import approver, enrolled, step_up
 from deployctl.accounts.requests import person
 from deployctl.errors import InvalidInput, Refusal

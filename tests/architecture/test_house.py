@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LIMIT = 300
+LIMIT = 600
 
 
 def _tracked(*patterns: str) -> list[Path]:
