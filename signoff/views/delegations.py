@@ -15,7 +15,7 @@ from deployctl.accounts.requests import person
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.web.errors import status_of
 from deployctl.web.http import posted, row_number, see_other
-from signoff.forms import DelegationForm
+from signoff.forms.gates import DelegationForm
 from signoff.models import Delegation, Gate, Signature
 from signoff.views.gates import find_gate, sign_page
 
