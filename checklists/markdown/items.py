@@ -13,7 +13,7 @@ from checklists.markdown.document import (
     contains_task,
     looks_like_item,
     one_line,
-    plain,
+    strip_markup,
     task_text,
 )
 from checklists.markdown.errors import Collector
@@ -101,7 +101,7 @@ class Reader:
         if "quorum" in said:
             self.problems.add(line, "“quorum” belongs to a signature line, beside `sign` and `role`.")
         kind, name, params = self._automation(said, line)
-        key = self.keys.take(*self.path, plain(text))
+        key = self.keys.take(*self.path, strip_markup(text))
         scope = replace(
             self.scope,
             stage=self._stage(said, line),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from checklists.markdown.model import GateKey, ParsedTemplate
 
 
-def remarks(template: ParsedTemplate) -> tuple[str, ...]:
+def template_warnings(template: ParsedTemplate) -> tuple[str, ...]:
     """Sentences for the author; none of them keeps the template from being used."""
     return tuple(_remarks(template))
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from checklists import listeners
 from checklists.actors import user_of
-from checklists.markdown import ItemKind, plain
+from checklists.markdown import ItemKind, strip_markup
 from checklists.models.item_queries import ItemQuerySet
 from checklists.models.item_states import UNKEPT, ItemState
 from checklists.models.keeping import Completion, Waiver
@@ -69,7 +69,7 @@ class Item(models.Model):
         indexes = [models.Index(fields=["state", "due_at"], name="item_state_and_due")]
 
     def __str__(self) -> str:
-        return plain(self.text)
+        return strip_markup(self.text)
 
     def get_absolute_url(self) -> str:
         """Return the URL of the item's page."""
