@@ -269,7 +269,7 @@ class Deployment(models.Model):
         self._require_free_window()
         self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])
 
-    # --- Transitions (see `state.MOVES`) ---------------------------------------------------------------
+    # --- Transitions ---------------------------------------------------------------------------------
 
     def approve(self, by: Actor) -> None:
         """Record that the first gate is fully signed. Called by the gate only."""
@@ -438,8 +438,8 @@ class Deployment(models.Model):
         if state not in moves:
             sources = " or ".join(source.label.lower() for source in moves)
             raise Refusal(
-                f"“{self}” is {self.now_in}, so it cannot be {PAST[verb]}. Nothing was changed; that is "
-                f"possible while it is {sources}."
+                f"“{self}” is {self.now_in}, so it cannot be {PAST[verb]}. Nothing was "
+                f"changed; that is possible while it is {sources}."
             )
         if verb == "resume" and self.state_before_halt:
             return DeploymentState(self.state_before_halt)

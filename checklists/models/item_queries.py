@@ -75,7 +75,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
         return self.leaves().filter(state=ItemState.OPEN, kind=ItemKind.MANUAL, evidence_required=False)
 
     def proven_alike(self, item: Item) -> ItemQuerySet:
-        """The other unkept items of the same section that the same operation proves, for the same role."""
+        """The other unkept items of the section with the same operation, parameters and role."""
         return (
             self.leaves()
             .unkept()

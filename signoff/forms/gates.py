@@ -94,8 +94,8 @@ class DelegationForm(forms.Form):
     def __init__(self, data: Any = None, *, slots: list[Slot], by: User) -> None:
         # The signature form on the same page has the default ids.
         super().__init__(data, auto_id="id_delegation_%s")
-        places = cast("SlotChoice", self.fields["slot"])
-        places.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
+        choice = cast("SlotChoice", self.fields["slot"])
+        choice.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
         people = cast("PersonChoice", self.fields["to"])
         # `Delegation.give` refuses anybody else, with the reason.
         people.queryset = User.objects.active()

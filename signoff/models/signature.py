@@ -158,8 +158,8 @@ class Signature(models.Model):
             )
         if deployment.is_final:
             raise Refusal(
-                f"“{deployment}” is {deployment.now_in} and no longer changes. Its signatures stay as they "
-                "are."
+                f"“{deployment}” is {deployment.now_in} and no longer changes. Its signatures stay "
+                "as they are."
             )
 
 
