@@ -10,8 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from checklists import hooks
-from checklists.models import Deployment, Item, ItemState
-from checklists.models.stage import Stage
+from checklists.models import Deployment, Item, ItemState, Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE, why_frozen
 from deployctl.accounts.models import User
 from deployctl.errors import Refusal

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
-from signoff import differences, loading, rights, staffing
+from signoff import diff, loading, rights, staffing
 from signoff import record as records
 from signoff.models import Delegation, Gate, Signature, Slot
 from signoff.waiting import sign_url
@@ -156,10 +156,10 @@ def shown_record(gate: Gate) -> records.Json:
     return gate.record()
 
 
-def changed_since_last_signature(gate: Gate, record: records.Json) -> list[differences.Difference]:
+def changed_since_last_signature(gate: Gate, record: records.Json) -> list[diff.Difference]:
     """What changed between the last signature that went stale and a record; empty when none did."""
     last = Signature.objects.filter(slot__gate=gate).exclude(staleness=None).order_by("-pk").first()
-    return differences.between(last.record, record) if last else []
+    return diff.between(last.record, record) if last else []
 
 
 def sections(record: records.Json) -> list[tuple[str, list[records.Json]]]:

@@ -79,7 +79,8 @@ def why_not_delegate(slot: Slot, by: User) -> str:
     if not has_role(slot, by):
         return f"You are not this deployment's {slot.get_role_display()}, so this place is not yours to give."
     if slot.gate.deployment.is_final:
-        return f"“{slot.gate.deployment}” is {slot.gate.deployment.now_in}; nothing of it is signed any more."
+        deployment = slot.gate.deployment
+        return f"“{deployment}” is {deployment.now_in}; nothing of it is signed any more."
     return why_not_created(slot.gate, by) or _why_given(slot, by) or _why_full(slot) or _why_twice(slot, by)
 
 

@@ -1,6 +1,6 @@
 """The template language: checklists as Markdown task lists with annotations. No Django, no database."""
 
-from checklists.markdown.document import plain
+from checklists.markdown.document import strip_markup
 from checklists.markdown.due import due_at, format_due, parse_due
 from checklists.markdown.errors import Problem, TemplateErrors
 from checklists.markdown.html import block_html, inline_html
@@ -8,7 +8,7 @@ from checklists.markdown.model import (
     Block,
     GateKey,
     GateRules,
-    Kind,
+    ItemKind,
     ParsedCommands,
     ParsedContact,
     ParsedGate,
@@ -24,7 +24,7 @@ from checklists.markdown.model import (
 )
 from checklists.markdown.parser import parse
 from checklists.markdown.reading import MAX_BYTES, decode, read_file
-from checklists.markdown.remarks import remarks
+from checklists.markdown.remarks import template_warnings
 from checklists.markdown.vocabulary import ROLE_LABELS
 from checklists.markdown.writer import render
 
@@ -34,7 +34,7 @@ __all__ = [
     "Block",
     "GateKey",
     "GateRules",
-    "Kind",
+    "ItemKind",
     "ParsedCommands",
     "ParsedContact",
     "ParsedGate",
@@ -56,8 +56,8 @@ __all__ = [
     "inline_html",
     "parse",
     "parse_due",
-    "plain",
     "read_file",
-    "remarks",
     "render",
+    "strip_markup",
+    "template_warnings",
 ]

@@ -10,7 +10,7 @@ from checklists.markdown.model import ParsedContact, ParsedPhase, ParsedSeverity
 from checklists.markdown.vocabulary import SEVERITIES, role_of
 
 
-def contacts(phases: Iterable[ParsedPhase]) -> tuple[ParsedContact, ...]:
+def contacts_of(phases: Iterable[ParsedPhase]) -> tuple[ParsedContact, ...]:
     """The list entries `Role: how to reach them` below a heading that speaks of contacts."""
     found = []
     for phase in phases:
@@ -24,7 +24,7 @@ def contacts(phases: Iterable[ParsedPhase]) -> tuple[ParsedContact, ...]:
     return tuple(found)
 
 
-def severities(phases: Iterable[ParsedPhase]) -> tuple[ParsedSeverity, ...]:
+def severities_of(phases: Iterable[ParsedPhase]) -> tuple[ParsedSeverity, ...]:
     """The list entries `Critical: …`, `High: …` and so on, wherever they stand; the first of each counts."""
     found: dict[str, str] = {}
     for phase in phases:

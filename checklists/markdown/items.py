@@ -13,7 +13,7 @@ from checklists.markdown.document import (
     contains_task,
     looks_like_item,
     one_line,
-    plain,
+    strip_markup,
     task_text,
 )
 from checklists.markdown.errors import Collector
@@ -23,7 +23,7 @@ from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
     Block,
     GateKey,
-    Kind,
+    ItemKind,
     ParsedCommands,
     ParsedItem,
     ParsedNote,
@@ -101,7 +101,7 @@ class Reader:
         if "quorum" in said:
             self.problems.add(line, "“quorum” belongs to a signature line, beside `sign` and `role`.")
         kind, name, params = self._automation(said, line)
-        key = self.keys.take(*self.path, plain(text))
+        key = self.keys.take(*self.path, strip_markup(text))
         scope = replace(
             self.scope,
             stage=self._stage(said, line),
@@ -119,8 +119,8 @@ class Reader:
             stage=scope.stage,
             line=line,
             kind=kind,
-            operation=name if kind is Kind.OPERATION else "",
-            check=name if kind is Kind.CHECK else "",
+            operation=name if kind is ItemKind.OPERATION else "",
+            check=name if kind is ItemKind.CHECK else "",
             params=params,
             role=scope.role,
             due=scope.due,
@@ -165,25 +165,27 @@ class Reader:
         quorum = read_quorum(said, line, self.problems)
         return [ParsedSlot(GateKey(gate), role, label_of(text, role), quorum, line)]
 
-    def _automation(self, said: Mapping[str, Value], line: int) -> tuple[Kind, str, dict[str, Value]]:
+    def _automation(self, said: Mapping[str, Value], line: int) -> tuple[ItemKind, str, dict[str, Value]]:
         """What fulfils the item, and the parameters it is given."""
         extra = {key: value for key, value in said.items() if key not in ITEM_KEYS}
-        given = [kind for kind in (Kind.OPERATION, Kind.CHECK) if kind in said]
+        given = [kind for kind in (ItemKind.OPERATION, ItemKind.CHECK) if kind in said]
         if not given:
             for key in extra:
                 self.problems.add(line, unknown_key(key, ITEM_KEYS, "items"))
-            return Kind.MANUAL, "", {}
+            return ItemKind.MANUAL, "", {}
         if len(given) > 1:
             self.problems.add(line, "An item is fulfilled by an operation or a check, not both; keep one.")
         kind, name = given[0], str(said[given[0]])
-        known = self.vocabulary.operations if kind is Kind.OPERATION else self.vocabulary.checks
+        known = self.vocabulary.operations if kind is ItemKind.OPERATION else self.vocabulary.checks
         if name not in known:
             self.problems.add(line, f"There is no {kind} “{name}”; {suggestion(name, sorted(known))}")
             return kind, name, extra
         self._complain_about_params(kind, name, extra, line)
         return kind, name, extra
 
-    def _complain_about_params(self, kind: Kind, name: str, params: Mapping[str, Value], line: int) -> None:
+    def _complain_about_params(
+        self, kind: ItemKind, name: str, params: Mapping[str, Value], line: int
+    ) -> None:
         allowed = self.vocabulary.params_of(kind, name)
         for key in params:
             if allowed is not None and key not in allowed:
@@ -191,9 +193,9 @@ class Reader:
                 self.problems.add(line, f"“{key}” is no parameter of {name}; {suggestion(key, known)}")
 
     def _complain_about_children(
-        self, kind: Kind, name: str, children: Sequence[ParsedItem], line: int
+        self, kind: ItemKind, name: str, children: Sequence[ParsedItem], line: int
     ) -> None:
-        if children and kind is not Kind.MANUAL:
+        if children and kind is not ItemKind.MANUAL:
             self.problems.add(
                 line, f"An item with sub-items is done when they are; move “{kind}: {name}” to one of them."
             )

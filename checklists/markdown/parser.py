@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from checklists.markdown import extras
 from checklists.markdown.document import TooLong, blocks
 from checklists.markdown.errors import Collector, Problem, TemplateErrors
+from checklists.markdown.extras import contacts_of, severities_of
 from checklists.markdown.headings import Scope, scope_of
 from checklists.markdown.items import Reader
 from checklists.markdown.keys import Keys
@@ -79,8 +79,8 @@ class _Parser:
             title=document.title,
             phases=phases,
             notes=tuple(block for block in preface if isinstance(block, ParsedNote | ParsedCommands)),
-            contacts=extras.contacts(phases),
-            severities=extras.severities(phases),
+            contacts=contacts_of(phases),
+            severities=severities_of(phases),
         )
         count = sum(1 for _ in template.walk_items())
         if count > MAX_ITEMS:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checklists.markdown.model import GateKey, ParsedTemplate, Stage
-
-_COVERED = {GateKey.PRE: {Stage.PRE}, GateKey.POST: {Stage.DEPLOY, Stage.POST}}
+from checklists.markdown.model import GateKey, ParsedTemplate
 
 
-def remarks(template: ParsedTemplate) -> tuple[str, ...]:
+def template_warnings(template: ParsedTemplate) -> tuple[str, ...]:
     """Sentences for the author; none of them keeps the template from being used."""
     return tuple(_remarks(template))
 
@@ -23,8 +21,8 @@ def _remarks(template: ParsedTemplate) -> Iterator[str]:
             "`- [ ] Database Administrator: ____ <!-- sign: pre, role: dba -->`."
         )
     for gate in signed:
-        if not stages & _COVERED[gate]:
-            covered = " or ".join(sorted(_COVERED[gate]))
+        if stages.isdisjoint(gate.stages):
+            covered = " or ".join(gate.stages)
             yield f"The gate “{gate}” covers no items: none is in the stage {covered}."
     if signed and GateKey.PRE not in signed:
         yield "Nobody signs before the deployment; add lines with `sign: pre` if it must be approved."

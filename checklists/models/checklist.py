@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import F, Value
 
-from checklists.markdown import ParsedCommands, ParsedItem, ParsedNote, ParsedSection, ParsedTemplate, due_at
-from checklists.models.deployment import Deployment
+from checklists.markdown import (
+    ParsedCommands,
+    ParsedItem,
+    ParsedNote,
+    ParsedSection,
+    ParsedTemplate,
+    Stage,
+    due_at,
+)
 from checklists.models.item import Item
 from checklists.models.item_states import ItemState
-from checklists.models.stage import Stage
 from checklists.rights import Rights
 from checklists.texts import checked_note
 from checklists.window import Window
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
+
+if TYPE_CHECKING:
+    from checklists.models.deployment import Deployment
 
 NO_TIME = timedelta()
 
@@ -25,7 +34,9 @@ NO_TIME = timedelta()
 class Checklist(models.Model):
     """The items of one deployment."""
 
-    deployment = models.OneToOneField(Deployment, on_delete=models.PROTECT, related_name="checklist")
+    deployment = models.OneToOneField(
+        "checklists.Deployment", on_delete=models.PROTECT, related_name="checklist"
+    )
 
     def __str__(self) -> str:
         return f"Checklist of {self.deployment}"
@@ -73,7 +84,7 @@ class Section(models.Model):
     phase = models.CharField(max_length=300)
     phase_position = models.PositiveIntegerField()
     title = models.CharField(max_length=300)
-    stage = models.CharField(max_length=20, choices=Stage.choices)
+    stage = models.CharField(max_length=20, choices=[(stage.value, stage.label) for stage in Stage])
     routine = models.CharField(max_length=20, blank=True)
     # Text and commands between the items: [{"kind": "note" | "commands", "text": …, "language": …}].
     blocks = models.JSONField(default=list)

@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
-from checklists.models.item_states import UNKEPT, ItemKind, ItemState
+from checklists.markdown.model import ItemKind
+from checklists.models.item_states import UNKEPT, ItemState
 from checklists.models.keeping import Completion
 from checklists.models.proof import Proof, ProofOutcome
 from checklists.models.team import TeamMember
@@ -74,7 +75,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
         return self.leaves().filter(state=ItemState.OPEN, kind=ItemKind.MANUAL, evidence_required=False)
 
     def proven_alike(self, item: Item) -> ItemQuerySet:
-        """The other unkept items of the same section that the same operation proves, for the same role."""
+        """The other unkept items of the section with the same operation, parameters and role."""
         return (
             self.leaves()
             .unkept()

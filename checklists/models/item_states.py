@@ -1,4 +1,4 @@
-"""Where an item can be, and how it is kept."""
+"""The states of an item."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class ItemState(models.TextChoices):
-    """Where an item is."""
+    """The state of an item."""
 
     OPEN = "open", "Open"
     DONE = "done", "Done"
@@ -17,23 +17,15 @@ class ItemState(models.TextChoices):
 
     @classmethod
     def of_children(cls, states: Iterable[str]) -> ItemState:
-        """What an item with sub-items is: failed as soon as one failed, open while one is open, else done.
+        """Return the state of an item with sub-items: failed if one failed, open if one is open, else done.
 
-        Waived sub-items do not count, unless all are: then the item is waived.
+        Waived sub-items do not count, unless all of them are waived: then the item is waived.
         """
         found = set(states)
         for state in (cls.FAILED, cls.OPEN, cls.DONE):
             if state in found:
                 return state
         return cls.WAIVED
-
-
-class ItemKind(models.TextChoices):
-    """How an item is kept."""
-
-    MANUAL = "manual", "By a person"
-    CHECK = "check", "By a check"
-    OPERATION = "operation", "By an operation"
 
 
 UNKEPT = (ItemState.OPEN, ItemState.FAILED)

@@ -12,7 +12,7 @@ Changing what a signed gate covers is allowed, and reopens that gate.
 
 from __future__ import annotations
 
-from checklists.models.stage import Stage
+from checklists.markdown.model import GateKey, Stage
 from checklists.models.state import FINAL, NOT_BEGUN, UNDER_WAY, DeploymentState
 
 RUNS_WHILE: dict[str, tuple[DeploymentState, ...]] = {
@@ -28,8 +28,7 @@ ROLLBACK = "rollback"
 """The operation of the rollback plan: it proves no item, and has its turn while a deployment rolls back."""
 
 COVERED_BY: dict[str, tuple[Stage, ...]] = {
-    "pre": (Stage.PRE,),
-    "post": (Stage.DEPLOY, Stage.POST),
+    **{key.value: key.stages for key in GateKey},
     "closure": (Stage.WEEK,),
 }
 """The stages that the two gates cover, and those that closing waits for."""

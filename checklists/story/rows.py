@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from checklists.markdown import block_html, inline_html
+from checklists.markdown.model import Stage
 from checklists.models import Deployment, Item, ItemKind, ItemState, Proof, ProofKind, ProofOutcome
 from checklists.models.item_states import UNKEPT
 from checklists.models.proof import BACKS
-from checklists.models.stage import Stage
 from checklists.models.turns import is_signed, why_frozen, why_not_run
 from checklists.proof_files import ACCEPTED
 from checklists.rights import Rights

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from django.utils import timezone
 
 from checklists import readiness
+from checklists.markdown.model import Stage
 from checklists.models import Deployment, Item, Proof, Section
 from checklists.models.item_states import UNKEPT
-from checklists.models.stage import Stage
 from checklists.models.turns import COVERED_BY, NEXT_GATE, stages_now
 from checklists.readiness import Blocker
 from checklists.rights import Rights

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from checklists import asking, readiness
 from checklists.models import Deployment, Item
-from checklists.models.queries import DeploymentQuerySet
+from checklists.models.deployment_queries import DeploymentQuerySet
 from checklists.rights import Rights
 from checklists.story import ItemRow
 from deployctl.accounts.current_user import current_user

@@ -9,7 +9,7 @@ import click
 
 from checklists import builtin
 from checklists.catalogue import read
-from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, remarks, render
+from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, render, template_warnings
 from checklists.markdown.plain import as_dict
 from deployctl.cli import _django, _output
 from deployctl.errors import DeployctlError
@@ -52,7 +52,7 @@ def lint(files: tuple[Path, ...], *, as_json: bool) -> None:
     findings: list[dict[str, Any]] = []
     for file in files:
         try:
-            found = remarks(read(read_file(file), str(file)))
+            found = template_warnings(read(read_file(file), str(file)))
             findings += [{"file": str(file), "line": 0, "level": "remark", "message": text} for text in found]
         except TemplateErrors as errors:
             findings += [

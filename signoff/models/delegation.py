@@ -15,8 +15,8 @@ from deployctl.accounts.models import User
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import rights
+from signoff.models.signature import TakenBack
 from signoff.models.slot import Slot
-from signoff.models.withdrawing import TakenBack
 
 LONGEST = timedelta(days=30)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import models
 
+from checklists.markdown.model import GateKey, ParsedGate
 from checklists.models import Deployment, DeploymentState
 from checklists.models.state import UNDER_WAY
 from checklists.models.turns import COVERED_BY
@@ -16,20 +15,23 @@ from deployctl.errors import Refusal
 from deployctl.runs.models import Run
 from deployctl.web import live
 from signoff import record as records
+from signoff.models.signature import Signature, Staleness
 
-if TYPE_CHECKING:
-    from checklists.markdown.model import ParsedGate
-    from signoff.models.signature import Signature
-
-FIRST_GATE = "pre"
-MEANINGS = {
+FIRST_GATE = GateKey.PRE
+MEANINGS: dict[str, str] = {
     FIRST_GATE: "I approve this deployment for production.",
-    "post": "I verified this deployment and accept its result.",
+    GateKey.POST: "I verified this deployment and accept its result.",
 }
 # Where the deployment usually is when the gate is signed.
-USUAL_STATE = {FIRST_GATE: DeploymentState.PLANNING, "post": DeploymentState.VERIFYING}
+USUAL_STATE: dict[str, DeploymentState] = {
+    FIRST_GATE: DeploymentState.PLANNING,
+    GateKey.POST: DeploymentState.VERIFYING,
+}
 # Where the deployment is once the gate is signed, and until it goes on.
-SIGNED_STATE = {FIRST_GATE: DeploymentState.APPROVED, "post": DeploymentState.SIGNED_OFF}
+SIGNED_STATE: dict[str, DeploymentState] = {
+    FIRST_GATE: DeploymentState.APPROVED,
+    GateKey.POST: DeploymentState.SIGNED_OFF,
+}
 
 
 class GateState(models.TextChoices):
@@ -70,8 +72,6 @@ class Gate(models.Model):
     @classmethod
     def create_for(cls, deployment: Deployment, parsed: ParsedGate, *, position: int) -> Gate:
         """Give a new deployment one of its template's gates, with a slot per signature line."""
-        from signoff.models.slot import Slot
-
         gate = cls.objects.create(
             deployment=deployment,
             key=parsed.key,
@@ -82,9 +82,7 @@ class Gate(models.Model):
             requires_within=parsed.rules.within,
         )
         for number, slot in enumerate(parsed.slots):
-            Slot.objects.create(
-                gate=gate, position=number, role=slot.role, label=slot.label, quorum=slot.quorum
-            )
+            gate.slots.create(position=number, role=slot.role, label=slot.label, quorum=slot.quorum)
         return gate
 
     @property
@@ -139,8 +137,6 @@ class Gate(models.Model):
             by: who changed it.
             change: what changed, as a sentence.
         """
-        from signoff.models.signature import Signature, Staleness
-
         standing = list(Signature.objects.standing().filter(slot__gate=self))
         if not standing or self.deployment.is_final:
             return

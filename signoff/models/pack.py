@@ -15,6 +15,7 @@ from deployctl import audit
 from deployctl.audit import Actor, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.errors import Refusal
+from signoff.evidence import chain, contents
 from signoff.verifier import form
 from signoff.verifier import pack as packs
 from signoff.verifier.findings import Finding
@@ -67,9 +68,6 @@ class EvidencePack(models.Model):
             SigningKeyMissing: there is no key to sign it with.
             ChainBroken: the audit chain does not hold, so nothing may rest on it.
         """
-        # It reads the models of this package.
-        from signoff.evidence import chain, contents
-
         key = signing_keys.signing_key()
         with deployment.changing():  # nobody changes what is being read
             found = Deployment.objects.select_related("target", "template_version__template")
@@ -107,8 +105,6 @@ class EvidencePack(models.Model):
     @classmethod
     def latest_or_export(cls, deployment: Deployment, by: Actor) -> EvidencePack:
         """The newest pack of a deployment to which nothing happened since, if intact; else a new one."""
-        from signoff.evidence import chain
-
         newest = cls.objects.filter(deployment=deployment, is_final=True, problem="").first()
         is_current = newest is not None and newest.last_entry == chain.last_entry_of(deployment.pk)
         # Read back first: what was altered meanwhile must not be signed into an archive.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -13,11 +13,24 @@ from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit.actions import Action
 from deployctl.errors import NotAllowed, Refusal
-from signoff.models.delegation import Delegation
-from signoff.models.slot import Slot
-from signoff.models.withdrawing import TakenBack
+
+if TYPE_CHECKING:
+    from signoff.models.delegation import Delegation
+    from signoff.models.slot import Slot
 
 NEW_FOR = dt.timedelta(hours=24)
+
+
+class TakenBack(models.Model):
+    """The base of rows that withdraw another row: by whom, when and why."""
+
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+    reason = models.TextField()
+
+    class Meta:
+        abstract = True
 
 
 class SignatureQuerySet(models.QuerySet["Signature"]):
@@ -35,11 +48,15 @@ class SignatureQuerySet(models.QuerySet["Signature"]):
 class Signature(models.Model):
     """Who signed what, as whom, meaning what, when, how. Made by `Slot.sign`."""
 
-    slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="signatures")
+    slot: models.ForeignKey[Slot, Slot] = models.ForeignKey(
+        "signoff.Slot", on_delete=models.PROTECT, related_name="signatures"
+    )
     signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="signatures")
     printed_name = models.CharField(max_length=200)
     # Whose place it is, where the signer stands in for somebody; empty otherwise.
-    delegation = models.ForeignKey(Delegation, on_delete=models.PROTECT, null=True, related_name="signatures")
+    delegation: models.ForeignKey[Delegation | None, Delegation | None] = models.ForeignKey(
+        "signoff.Delegation", on_delete=models.PROTECT, null=True, related_name="signatures"
+    )
     for_name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=20)
     meaning = models.CharField(max_length=300)
@@ -141,8 +158,8 @@ class Signature(models.Model):
             )
         if deployment.is_final:
             raise Refusal(
-                f"“{deployment}” is {deployment.now_in} and no longer changes. Its signatures stay as they "
-                "are."
+                f"“{deployment}” is {deployment.now_in} and no longer changes. Its signatures stay "
+                "as they are."
             )
 
 

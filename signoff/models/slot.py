@@ -134,8 +134,6 @@ class Slot(models.Model):
     def _record_signature(
         self, by: User, record: records.Json, digest: str, proven: VerifiedCredentials
     ) -> None:
-        from signoff.models.signature import Signature
-
         gate = self.gate
         delegation = self._delegation(by)
         for_name = delegation.delegator.name if delegation else ""
@@ -155,8 +153,7 @@ class Slot(models.Model):
                 "method": proven.method,
             },
         )
-        Signature.objects.create(
-            slot=self,
+        self.signatures.create(
             signer=by,
             printed_name=by.name,
             delegation=delegation,

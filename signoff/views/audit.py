@@ -23,7 +23,7 @@ from deployctl.errors import InvalidInput
 from deployctl.runs.models import Backup, Run, Target
 from deployctl.web.http import page_or_fragment, row_number, see_other, wants_fragment
 from deployctl.web.streaming import download
-from signoff.forms_audit import EntryFilterForm
+from signoff.forms.audit import EntryFilterForm
 
 PER_PAGE = 50
 

@@ -23,7 +23,7 @@ from deployctl.web.http import see_other
 from deployctl.web.streaming import as_attachment, download, pieces_of
 from signoff.evidence import checklist, document, period
 from signoff.evidence.contents import ENDED
-from signoff.forms_evidence import PeriodForm
+from signoff.forms.evidence import PeriodForm
 from signoff.models import EvidencePack
 from signoff.models.pack import FORMS
 

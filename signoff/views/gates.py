@@ -16,9 +16,9 @@ from deployctl.accounts.policies import approver, member
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other
-from signoff import comparing, loading, presentation
+from signoff import diff, loading, presentation
 from signoff import record as records
-from signoff.forms import DelegationForm, SignatureForm
+from signoff.forms.gates import DelegationForm, SignatureForm
 from signoff.models import Gate, Slot
 
 
@@ -45,7 +45,7 @@ def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
 def comparison(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Two records of a deployment, and what differs between them."""
     deployment = get_object_or_404(Deployment.objects.visible_to(current_user(request)), pk=deployment_id)
-    context = {"deployment": deployment, "comparison": comparing.compare(deployment, request.GET)}
+    context = {"deployment": deployment, "comparison": diff.compare(deployment, request.GET)}
     return render(request, "signoff/record_comparison.html", context)
 
 

@@ -91,7 +91,7 @@ def test_every_announced_fragment_is_on_the_page(
         if channel == deployment.channel:
             announced.extend(fragments)
 
-    monkeypatch.setattr("checklists.models.journey.announce", announce)
+    monkeypatch.setattr("checklists.models.deployment.announce", announce)
     item(deployment, "Pool").complete(dba)
     page = signed_in(dba).get(deployment.get_absolute_url()).content.decode()
     assert len(announced) == 7

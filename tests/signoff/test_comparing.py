@@ -12,7 +12,7 @@ from django.urls import reverse
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
-from signoff import differences
+from signoff import diff
 from signoff.models import Signature
 from tests.checklists import deployments
 from tests.signoff.signing import MACHINE, gate_of, sign
@@ -74,7 +74,7 @@ def test_a_signature_of_another_deployment_is_not_shown(
 def test_differences_read_as_sentences(deployment: Deployment, dba: User, devops_lead: User) -> None:
     before = gate_of(deployment).record()
     deployment.edit(MACHINE, team=[(dba, Role.DBA), (devops_lead, Role.CTO)], title="Other")
-    found = {change.sentence for change in differences.between(before, gate_of(deployment).record())}
+    found = {change.sentence for change in diff.between(before, gate_of(deployment).record())}
     assert found == {
         "Deployment, title: was Shop goes live, is Other.",
         f"Team, {devops_lead.name} as CTO/Tech Lead: added.",

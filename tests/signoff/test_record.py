@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from checklists.models import Deployment, Proof, ProofOutcome
 from deployctl.accounts.models import User
 from deployctl.runs.models import Backup, BackupTrust, Decision, Run, RunState, Trust
-from signoff import differences
+from signoff import diff
 from signoff import record as records
 from tests.checklists import deployments
 from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
@@ -138,7 +138,7 @@ def test_how_long_a_proof_is_good_for_is_signed(full: Deployment) -> None:
     before = gate_of(full).record()
     until = timezone.now() + timedelta(days=7)
     Proof.objects.filter(item=deployments.item(full, "Connection")).update(valid_until=until)
-    (change,) = differences.between(before, gate_of(full).record())
+    (change,) = diff.between(before, gate_of(full).record())
     assert change.place == "Item “Connection works”, proofs"
 
 
@@ -163,7 +163,7 @@ def test_any_change_of_covered_content_changes_the_digest(
         if _as_bytes(changed) == _as_bytes(record):
             return
         assert records.digest(changed) != records.digest(record)
-        said = differences.between(record, changed)
+        said = diff.between(record, changed)
         assert said
         assert all(difference.sentence.endswith(".") for difference in said)
 

@@ -10,7 +10,7 @@ import pytest
 
 from checklists import builtin
 from checklists.catalogue import known_operations, read
-from checklists.markdown import ROLE_LABELS, ParsedTemplate, Stage, parse, remarks, render
+from checklists.markdown import ROLE_LABELS, ParsedTemplate, Stage, parse, render, template_warnings
 from deployctl.accounts.roles import Role
 
 # The headings and items of the document in order, sub-items indented, taken from it line by line.
@@ -129,7 +129,7 @@ def test_every_item_has_a_role(healthcare: ParsedTemplate) -> None:
 
 
 def test_nothing_in_it_is_remarkable(healthcare: ParsedTemplate) -> None:
-    assert remarks(healthcare) == ()
+    assert template_warnings(healthcare) == ()
 
 
 def test_export_and_import_give_the_same_template(healthcare: ParsedTemplate) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from signoff.evidence import document, glyphs
-from signoff.evidence.document_words import words
+from signoff.evidence.document import words
 from signoff.models import EvidencePack
 
 HOSTILE = [

@@ -1,4 +1,4 @@
-"""The forms of signing, of letting somebody else sign, and of comparing what was signed."""
+"""The forms for signatures and delegations."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ MINUTE = "%Y-%m-%dT%H:%M"
 
 
 class SlotChoice(_ChoiceOfSlots):
-    """A choice of places, by the words of their signature lines."""
+    """A choice of slots, shown by label."""
 
     def label_from_instance(self, obj: Slot) -> str:
-        """The place's label."""
+        """Return the slot's label."""
         return obj.label
 
 
 class PersonChoice(_ChoiceOfPeople):
-    """A choice of people; two may have one name."""
+    """A choice of people, shown with their e-mail addresses, since two may share a name."""
 
     def label_from_instance(self, obj: User) -> str:
-        """Name and address."""
+        """Return name and e-mail address."""
         return f"{obj.name} · {obj.email}"
 
 
 class SignatureForm(forms.Form):
-    """A place, the meaning confirmed, password, and one-time code or passkey; nothing is remembered."""
+    """A slot, the confirmed meaning, password, and one-time code or passkey."""
 
     slot = SlotChoice(queryset=Slot.objects.none(), label="Sign as", empty_label=None)
     digest = forms.CharField(widget=forms.HiddenInput, max_length=64)
@@ -70,13 +70,13 @@ class SignatureForm(forms.Form):
         self.fields["meaning"].label = gate.meaning
 
     def clean(self) -> dict[str, Any]:
-        """One of code and passkey must be there."""
+        """Require a one-time code or a passkey."""
         require_a_factor(self)
         return self.cleaned_data
 
 
 class DelegationForm(forms.Form):
-    """Whom to let sign, in which place, until when; offers only whom the rules allow."""
+    """The delegate, the slot and the end of a delegation; offers only people whom the rules allow."""
 
     slot = SlotChoice(queryset=Slot.objects.none(), label="Your place", empty_label=None)
     to = PersonChoice(queryset=User.objects.none(), label="Who signs for you")
@@ -92,12 +92,12 @@ class DelegationForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, slots: list[Slot], by: User) -> None:
-        # The form of signing, on the same page, has the usual ids.
+        # The signature form on the same page has the default ids.
         super().__init__(data, auto_id="id_delegation_%s")
-        places = cast("SlotChoice", self.fields["slot"])
-        places.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
+        choice = cast("SlotChoice", self.fields["slot"])
+        choice.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
         people = cast("PersonChoice", self.fields["to"])
-        # Whoever is named all the same is refused by the verb, which says why.
+        # `Delegation.give` refuses anybody else, with the reason.
         people.queryset = User.objects.active()
         able = rights.able_to_stand_in(slots[0], by)
         people.choices = [("", "Choose one"), *((each.pk, people.label_from_instance(each)) for each in able)]
@@ -107,13 +107,13 @@ class DelegationForm(forms.Form):
 
     @classmethod
     def of(cls, gate: Gate, by: User) -> DelegationForm | None:
-        """The empty form for a gate; None for whoever has no place there to give."""
+        """Return the empty form for a gate, or None if `by` has no slot there to delegate."""
         places = _places(gate, by)
         return cls(slots=places, by=by) if places else None
 
     @classmethod
     def posted(cls, data: Any, slot: Slot, by: User) -> DelegationForm:
-        """What was posted for a place, which is offered beside the others even where it cannot be given."""
+        """Return the bound form for a slot, which is offered even if it cannot be delegated."""
         others = [each for each in _places(slot.gate, by) if each.pk != slot.pk]
         return cls(data, slots=[slot, *others], by=by)
 

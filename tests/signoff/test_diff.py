@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signoff import differences
-from signoff.differences import Difference
+from signoff import diff
+from signoff.diff import Difference
 
 RECORD: dict[str, Any] = {
     "gate": "pre",
@@ -24,18 +24,18 @@ def _with(**changes: Any) -> dict[str, Any]:
 
 
 def test_equal_records_have_no_differences() -> None:
-    assert differences.between(RECORD, _with()) == []
+    assert diff.between(RECORD, _with()) == []
 
 
 def test_a_changed_plan_says_what_stood_there() -> None:
-    assert differences.between(RECORD, _with(rollback_plan="Restore and tell")) == [
+    assert diff.between(RECORD, _with(rollback_plan="Restore and tell")) == [
         Difference("Rollback plan", "Restore", "Restore and tell")
     ]
 
 
 def test_a_nested_value_is_named_by_its_place() -> None:
     changed = _with(window={"start": "2026-01-02T00:00:00+00:00"})
-    assert differences.between(RECORD, changed)[0].place == "Window, start"
+    assert diff.between(RECORD, changed)[0].place == "Window, start"
 
 
 def test_an_item_is_named_by_its_text() -> None:
@@ -45,7 +45,7 @@ def test_an_item_is_named_by_its_text() -> None:
         "state": "done",
         "completion": {"by": "Quinn", "note": "by phone"},
     }
-    found = differences.between(RECORD, _with(items=[ticked, RECORD["items"][1]]))
+    found = diff.between(RECORD, _with(items=[ticked, RECORD["items"][1]]))
     assert found == [
         Difference("Item “Notify”, state", "open", "done"),
         Difference("Item “Notify”, completion", "—", "by Quinn, note by phone"),
@@ -54,7 +54,7 @@ def test_an_item_is_named_by_its_text() -> None:
 
 def test_added_and_removed_items_are_said() -> None:
     new = {"key": "c", "text": "Celebrate", "state": "open", "completion": None}
-    found = differences.between(RECORD, _with(items=[RECORD["items"][0], new]))
+    found = diff.between(RECORD, _with(items=[RECORD["items"][0], new]))
     assert found == [
         Difference("Item “Celebrate”", "—", "added"),
         Difference("Item “Back up”", "present", "removed"),
@@ -73,4 +73,4 @@ _records = st.dictionaries(st.sampled_from(["gate", "window", "team", "plan"]), 
 def test_something_is_said_exactly_when_the_records_differ(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    assert bool(differences.between(before, after)) == (before != after)
+    assert bool(diff.between(before, after)) == (before != after)

@@ -1,4 +1,4 @@
-"""Which entries of the audit log to show, and where in them the reader is."""
+"""The filter of the audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployctl.web.date_fields import IsoDateField, validate_period
 
 
 class EntryFilterForm(forms.Form):
-    """Every condition narrows down what is shown; they stand in the page's address."""
+    """The conditions on audit entries, all of which must hold; kept in the page's URL."""
 
     action = forms.ChoiceField(required=False)
     person = forms.ModelChoiceField(User.objects.all(), required=False, empty_label="Anybody")
@@ -39,11 +39,11 @@ class EntryFilterForm(forms.Form):
         )
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a period that ends before it begins."""
+        """Reject a period that ends before it begins."""
         cleaned = super().clean() or self.cleaned_data
         validate_period(self)
         return cleaned
 
     def said(self) -> dict[str, str]:
-        """The conditions in words, for the record of an export."""
+        """Return the conditions as text, for the audit entry of an export."""
         return {name: str(value) for name, value in self.cleaned_data.items() if value}

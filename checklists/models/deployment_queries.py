@@ -1,4 +1,4 @@
-"""Questions about deployments, by name."""
+"""The queries of deployments, by name."""
 
 from __future__ import annotations
 

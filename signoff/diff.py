@@ -1,20 +1,30 @@
-"""What changed between two records, in words that people use."""
+"""The differences between two records, in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from django.http import QueryDict
+from django.utils import timezone
+
+from checklists.models import Deployment
+from deployctl.web.http import row_number
+from signoff import record as records
+from signoff.models.gate import Gate
+from signoff.models.signature import Signature
 from signoff.wording import NOTHING, label_of, shown
 
 Json = dict[str, Any]
 
-# Stands for a value that is not there at all, which is something else than an empty one.
+# A missing value, as opposed to an empty one.
 ABSENT = object()
+NOW = "now-"
 
 
 class Difference(NamedTuple):
-    """One changed place: where, what stood there, what stands there now."""
+    """One changed value: its path in words, the value before, and the value after."""
 
     place: str
     before: str
@@ -22,7 +32,7 @@ class Difference(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The same as a sentence."""
+        """The difference as a sentence."""
         if self.after == "removed":
             return f"{self.place} is gone."
         if self.before == NOTHING:
@@ -31,13 +41,13 @@ class Difference(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How the entries of one of a record's lists are told apart, and what to call one of them."""
+    """How to identify the entries of one of a record's lists, and how to name one."""
 
     key: Callable[[Json], Any]
     name: Callable[[Json], str]
 
 
-# Lists whose entries have a name: what became of each is said, rather than both lists in full.
+# Lists whose entries are compared one by one, rather than shown in full before and after.
 KINDS: dict[str, Kind] = {
     "items": Kind(lambda item: item["key"], lambda item: f"Item “{item['text']}”"),
     "team": Kind(
@@ -59,15 +69,68 @@ KINDS: dict[str, Kind] = {
 }
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A record to choose: its key in URLs and its label."""
+
+    key: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two records and their differences."""
+
+    choices: list[Choice]
+    then: str
+    now: str
+    then_digest: str
+    now_digest: str
+    changes: list[Difference]
+
+
+def compare(deployment: Deployment, asked: QueryDict) -> Comparison:
+    """Return the comparison that a URL asks for; by default the newest signature with the current record.
+
+    Args:
+        asked: `then` and `now`, each the number of a signature or `now-` with a gate's key.
+    """
+    signatures = list(
+        Signature.objects.filter(slot__gate__deployment=deployment)
+        .for_pages()
+        .select_related("slot__gate")
+        .order_by("-pk")
+    )
+    gates = list(deployment.gates.order_by("position"))
+    choices = [Choice(f"{NOW}{gate.key}", f"As it is now: {gate.title}") for gate in gates]
+    choices += [Choice(str(signature.pk), _label(signature)) for signature in signatures]
+    keys = [choice.key for choice in choices]
+    then, now = asked.get("then", ""), asked.get("now", "")
+    if then not in keys:
+        then = str(signatures[0].pk) if signatures else keys[0]
+    if now not in keys:
+        key = next((each.slot.gate.key for each in signatures if str(each.pk) == then), gates[0].key)
+        now = f"{NOW}{key}"
+    before, after = _chosen_record(deployment, then, gates), _chosen_record(deployment, now, gates)
+    return Comparison(
+        choices=choices,
+        then=then,
+        now=now,
+        then_digest=records.digest(before),
+        now_digest=records.digest(after),
+        changes=between(before, after),
+    )
+
+
 def between(before: Json, after: Json) -> list[Difference]:
-    """The differences of two records, in the order of the newer one.
+    """Return the differences of two records, in the order of the newer one.
 
     Args:
         before: the record as it was, for example as it was signed.
         after: the record as it is.
 
     Returns:
-        One entry per changed value; an empty list when both say the same.
+        One entry per changed value; an empty list if the records are equal.
     """
     return list(_walk("", "", before, after))
 
@@ -104,7 +167,7 @@ def _entries(key: str, place: str, old: dict[Any, Json], new: dict[Any, Json]) -
 
 
 def _by_key(key: str, value: Any) -> dict[Any, Json] | None:
-    """A list's entries by what tells them apart; None where it is no such list."""
+    """Return the entries of a known list by identity; None for any other value."""
     kind = KINDS.get(key)
     if kind is None or not isinstance(value, list):
         return None
@@ -112,13 +175,13 @@ def _by_key(key: str, value: Any) -> dict[Any, Json] | None:
         found = {kind.key(entry): entry for entry in value}
         for entry in value:
             kind.name(entry)
-    except (KeyError, TypeError, AttributeError):  # a list of something else by the same name
+    except (KeyError, TypeError, AttributeError):  # another list with the same name
         return None
     return found if len(found) == len(value) else None
 
 
 def _same(before: Any, after: Any) -> bool:
-    """Whether two values are the same in JSON, where 1 and true are two things (and 1 and 1.0 are one)."""
+    """Return True if two values are equal in JSON, where 1 differs from true, but not from 1.0."""
     if isinstance(before, bool) or isinstance(after, bool):
         return before is after
     if isinstance(before, dict) and isinstance(after, dict):
@@ -135,3 +198,21 @@ def _inside(place: str, key: str) -> str:
 
 def _shown(key: str, value: Any) -> str:
     return "(absent)" if value is ABSENT else shown(key, value)
+
+
+def _chosen_record(deployment: Deployment, key: str, gates: list[Gate]) -> Json:
+    for gate in gates:
+        if key == f"{NOW}{gate.key}":
+            gate.deployment = deployment
+            return gate.record()
+    signed = Signature.objects.filter(slot__gate__deployment=deployment).get(pk=row_number(key))
+    record: Json = signed.record
+    return record
+
+
+def _label(signature: Signature) -> str:
+    at = timezone.localtime(signature.signed_at)
+    told = f"{signature.slot.gate.title}: {signature.names}, {signature.slot.label}, {at:%-d %b %Y %H:%M}"
+    if signature.stands:
+        return told
+    return f"{told} ({'withdrawn' if signature.is_withdrawn else 'no longer stands'})"
