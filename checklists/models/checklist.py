@@ -1,4 +1,4 @@
-"""The promises of a deployment: a checklist with sections, in phases."""
+"""The checklist of a deployment: sections in phases, with items."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Checklist(models.Model):
 
     @classmethod
     def from_template(cls, deployment: Deployment, parsed: ParsedTemplate) -> Checklist:
-        """Write down every promise of a template, due relative to the deployment's window."""
+        """Create the sections and items of a template, due relative to the deployment's window."""
         checklist = cls.objects.create(deployment=deployment)
         number = 0
         for phase_number, phase in enumerate(parsed.phases):
             for parsed_section in phase.sections:
-                # Signature lines belong to the gates; a section of nothing else has nothing to show here.
+                # Signature lines belong to the gates; a section with nothing else is left out.
                 if not (parsed_section.items or parsed_section.notes or parsed_section.commands):
                     continue
                 section = Section.objects.create(
@@ -70,14 +70,14 @@ class Checklist(models.Model):
         return checklist
 
     def follow_window(self, window: Window) -> None:
-        """Move every due time along with the window that it is relative to."""
+        """Recompute every due time relative to the new window."""
         items = Item.objects.filter(section__checklist=self)
         items.filter(due_offset__lt=NO_TIME).update(due_at=Value(window.start) + F("due_offset"))
         items.filter(due_offset__gte=NO_TIME).update(due_at=Value(window.end) + F("due_offset"))
 
 
 class Section(models.Model):
-    """A headed group of items within a phase."""
+    """A group of items under one heading within a phase."""
 
     checklist = models.ForeignKey(Checklist, on_delete=models.PROTECT, related_name="sections")
     position = models.PositiveIntegerField()
@@ -99,7 +99,7 @@ class Section(models.Model):
         return self.title or self.phase
 
     def write_items(self, parsed: ParsedSection, window: Window) -> None:
-        """Write down the promises of a template's section, sub-items after the item they belong to."""
+        """Create the items of a template's section, sub-items after their parent."""
         position = 0
 
         def write(promises: tuple[ParsedItem, ...], parent: Item | None) -> None:
@@ -113,18 +113,18 @@ class Section(models.Model):
         write(parsed.items, None)
 
     def complete_open(self, by: Actor, note: str) -> list[Item]:
-        """Tick every open item of the section that a person keeps by hand, with one shared note.
+        """Tick every open manual item of the section with one shared note.
 
-        Left out: items that a check or an operation proves, those that ask for evidence of their own, those
-        that follow their sub-items, and those that `by` may not keep.
+        Left out: items with a check or an operation, those that require evidence, those with sub-items, and
+        those that `by` may not complete.
 
         Returns:
             The items that were ticked.
 
         Raises:
             InvalidInput: the note is too long.
-            NotAllowed: what is open is for others.
-            Refusal: there is none to tick.
+            NotAllowed: the open items are for others.
+            Refusal: there is nothing to tick.
         """
         note = checked_note(note)
         deployment = self.checklist.deployment

@@ -1,4 +1,4 @@
-"""Changing what was planned."""
+"""Changes to the plan of a deployment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Changes(TypedDict, total=False):
-    """What an edit may name; what is left out, or None, stays as it is."""
+    """The fields that an edit may change; a missing one or None stays as it is."""
 
     title: str | None
     window_start: datetime | None
@@ -32,7 +32,7 @@ class Changes(TypedDict, total=False):
 
 
 class Change(NamedTuple):
-    """One thing that became another."""
+    """One changed field, with a phrase for people."""
 
     field: str
     what: str
@@ -41,7 +41,7 @@ class Change(NamedTuple):
 
 
 def plan_digest(deployment: Deployment) -> str:
-    """The SHA-256 of everything that an edit may change: whoever edits says with it what they saw."""
+    """Return the SHA-256 of everything that an edit may change, to detect lost updates."""
     team = sorted((member.user_id, member.role) for member in deployment.team.all())
     start, end = deployment.window_start.timestamp(), deployment.window_end.timestamp()
     plan = [deployment.title, start, end, team, deployment.rollback_plan, deployment.notes]
@@ -51,16 +51,16 @@ def plan_digest(deployment: Deployment) -> str:
 def edit(
     deployment: Deployment, by: Actor, changes: Changes, *, seen: str = "", may_withdraw: bool = True
 ) -> list[str]:
-    """Apply changes to a deployment that the caller holds (`deployment.changing()`).
+    """Apply changes to a deployment that the caller has locked (`deployment.changing()`).
 
     Args:
-        seen: the `plan_digest` that the changes were made to; empty where nobody looked before.
-        may_withdraw: whether `by` knows that signatures over what changes are withdrawn.
+        seen: the `plan_digest` of the plan that the user edited; empty to skip the check.
+        may_withdraw: True if `by` was warned that signatures over the changes are withdrawn.
 
     Returns:
-        A phrase for each thing that changed.
+        A phrase for each change.
     """
-    # It asks readiness, which knows deployments.
+    # A real cycle: readiness queries all models of this package.
     from checklists.readiness import refuse_unwarned
 
     if seen and seen != plan_digest(deployment):
@@ -122,7 +122,7 @@ def _edit_team(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     new = [seat for seat in seats if seat not in present]
     if not gone and not new:
         return
-    # The team is a list, not a record: who was in it is kept by the audit entry of this edit.
+    # Rows may be deleted: the audit entry of this edit records the former team.
     deployment.team.filter(pk__in=[m.pk for m in members if (m.user, m.role) in gone]).delete()
     TeamMember.objects.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in new)
     parts = [f"without {team_in_words(gone)}"] if gone else []
@@ -161,7 +161,7 @@ STEPS: tuple[Callable[[Deployment, Changes], Iterator[Change]], ...] = (
 
 
 def _refuse_begun(deployment: Deployment, what: str) -> None:
-    """What the first gate approved is what is carried out: it no longer changes once that has begun."""
+    """Refuse a change of what the first gate approved after the deployment has begun."""
     if deployment.has_begun:
         raise Refusal(
             f"“{deployment}” is {deployment.now_in}: its {what} was approved and no longer changes. "

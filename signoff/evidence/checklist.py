@@ -66,12 +66,12 @@ def _signatures(template: ParsedTemplate, contents: Json) -> dict[int, Signed]:
 
 def _preface(contents: Json, digest: str) -> list[str]:
     about, deployment = contents["about"], contents["deployment"]
-    window = deployment["window"]
+    window, exported_at = deployment["window"], reading.when(about["exported_at"])
     return [
         f"Deployment {about['deployment']}: {about['title']}, on target {about['target']}"
         f" ({contents['target']['environment']})",
         f"State: {deployment['state_label']}; window {reading.when(window['start'])}"
         f" to {reading.when(window['end'])}",
-        f"Filled in by {about['software']} for {about['exported_by']}, {reading.when(about['exported_at'])}",
+        f"Filled in by {about['software']} for {about['exported_by']}, {exported_at}",
         f"Evidence pack SHA-256: {digest}",
     ]

@@ -1,4 +1,4 @@
-"""One person's signature over the exact content of a deployment; never edited, never deleted."""
+"""One person's signature over the exact content of a deployment; never edited or deleted."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ class TakenBack(models.Model):
 
 
 class SignatureQuerySet(models.QuerySet["Signature"]):
-    """Signatures by whether they still stand."""
+    """The queries of signatures."""
 
     def for_pages(self) -> SignatureQuerySet:
-        """With what made them stale or withdrew them, and without the records, which are large."""
+        """With staleness and withdrawal, and without the records, which are large."""
         return self.select_related("staleness", "withdrawal", "delegation").defer("record")
 
     def standing(self) -> SignatureQuerySet:
-        """Those whose content has not changed since, and that were not withdrawn."""
+        """Signatures that are neither stale nor withdrawn."""
         return self.filter(staleness=None, withdrawal=None)
 
 
 class Signature(models.Model):
-    """Who signed what, as whom, meaning what, when, how. Made by `Slot.sign`."""
+    """A signature with its record, meaning, time and method. Created by `Slot.sign`."""
 
     slot: models.ForeignKey[Slot, Slot] = models.ForeignKey(
         "signoff.Slot", on_delete=models.PROTECT, related_name="signatures"
     )
     signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="signatures")
     printed_name = models.CharField(max_length=200)
-    # Whose place it is, where the signer stands in for somebody; empty otherwise.
+    # Set if the signer is a delegate.
     delegation: models.ForeignKey[Delegation | None, Delegation | None] = models.ForeignKey(
         "signoff.Delegation", on_delete=models.PROTECT, null=True, related_name="signatures"
     )
@@ -63,7 +63,7 @@ class Signature(models.Model):
     signed_at = models.DateTimeField()
     timezone = models.CharField(max_length=60)
     method = models.CharField(max_length=60)
-    # When the second factor that was given had been set up.
+    # The time when the second factor used was set up.
     factor_since = models.DateTimeField(null=True)
     record = models.JSONField()
     record_digest = models.CharField(max_length=64)
@@ -79,51 +79,51 @@ class Signature(models.Model):
 
     @property
     def names(self) -> str:
-        """The signer's name as printed, and whom they stood in for."""
+        """The signer's printed name, and the delegator's if there is one."""
         return f"{self.printed_name}, for {self.for_name}" if self.for_name else self.printed_name
 
     @property
     def people(self) -> frozenset[int]:
-        """The numbers of the people whose say this is: the signer, and whom they stood in for."""
+        """The primary keys of the signer and of the delegator."""
         stood_in_for = {self.delegation.delegator_id} if self.delegation else set()
         return frozenset({self.signer_id} | stood_in_for)
 
     @property
     def has_new_factor(self) -> bool:
-        """Whether the second factor was set up so shortly before that co-signers should ask who did it.
+        """Return True if the second factor was set up shortly before signing, so that co-signers should ask.
 
-        Whoever can replace somebody's second factor and password could sign in their place.
+        A person who can replace somebody's second factor and password could sign for them.
         """
         return self.factor_since is not None and self.signed_at - self.factor_since < NEW_FOR
 
     @property
     def is_stale(self) -> bool:
-        """Whether what it covers changed after it was given."""
+        """Return True if the content that it covers has changed since."""
         return hasattr(self, "staleness")
 
     @property
     def is_withdrawn(self) -> bool:
-        """Whether its signer took it back."""
+        """Return True if its signer withdrew it."""
         return hasattr(self, "withdrawal")
 
     @property
     def stands(self) -> bool:
-        """Whether it counts."""
+        """Return True if it is neither stale nor withdrawn."""
         return not self.is_stale and not self.is_withdrawn
 
     def withdraw(self, *, by: User, reason: str) -> None:
-        """Take it back: the gate opens again, and the deployment returns to where it is signed.
+        """Withdraw it: the gate opens again, and the deployment returns to the state before it was signed.
 
-        The signature stays as it was given; this adds a row.
+        The signature stays unchanged; this adds a row.
 
         Args:
-            by: its signer; nobody else may.
+            by: its signer.
             reason: why, for everybody to read.
 
         Raises:
-            NotAllowed: by somebody else.
-            InvalidInput: no reason.
-            Refusal: it does not stand any more, or the deployment has ended.
+            NotAllowed: `by` is not the signer.
+            InvalidInput: the reason is empty.
+            Refusal: it is stale or withdrawn already, or the deployment has ended.
         """
         reason = checked_reason(reason)
         if by.pk != self.signer_id:
@@ -164,7 +164,7 @@ class Signature(models.Model):
 
 
 class Staleness(models.Model):
-    """What changed under a signature, who changed it, and when: the signature no longer stands."""
+    """The change that made a signature stale: who made it, and when."""
 
     signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="staleness")
     at = models.DateTimeField(auto_now_add=True)
@@ -179,7 +179,7 @@ class Staleness(models.Model):
 
 
 class Withdrawal(TakenBack):
-    """That a signer took a signature back: it no longer stands."""
+    """The withdrawal of a signature by its signer."""
 
     signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="withdrawal")
 
