@@ -10,8 +10,8 @@ from django.db import transaction
 from checklists.hooks import record_changed
 from checklists.models import Deployment, Proof, ProofOutcome
 from checklists.models.deployment_queries import DeploymentQuerySet
-from checklists.models.turns import ROLLBACK, stage_of_plan, why_no_rollback, why_not_run
-from checklists.rights import Rights
+from checklists.models.stage_rules import ROLLBACK, stage_of_plan, why_no_rollback, why_not_run
+from checklists.permissions import Rights
 from deployctl.accounts.hooks import person_renamed
 from deployctl.accounts.models import User
 from deployctl.audit import Actor, Machine

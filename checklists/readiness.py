@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from checklists import hooks
 from checklists.models import Deployment, Item, ItemState, Stage
-from checklists.models.turns import COVERED_BY, NEXT_GATE, why_frozen
+from checklists.models.stage_rules import COVERED_BY, NEXT_GATE, why_frozen
 from deployctl.accounts.models import User
 from deployctl.errors import Refusal
 from deployctl.runs.models import Run, RunState

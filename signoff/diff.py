@@ -12,9 +12,9 @@ from django.utils import timezone
 from checklists.models import Deployment
 from deployctl.web.http import row_number
 from signoff import record as records
+from signoff.labels import NOTHING, label_of, shown
 from signoff.models.gate import Gate
 from signoff.models.signature import Signature
-from signoff.wording import NOTHING, label_of, shown
 
 Json = dict[str, Any]
 

@@ -7,10 +7,10 @@ from checklists.markdown.model import ParsedTemplate
 from checklists.models import Deployment, TemplateVersion
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
-from signoff import blockers, loading
+from signoff import blockers, prefetch
 from signoff.models import Gate, Signature
 from signoff.models.gate import MEANINGS
-from signoff.waiting import signatures_waiting_for
+from signoff.pending_signatures import signatures_waiting_for
 
 hooks.gate_blockers.connect(blockers.of_gates)
 hooks.pending_actions.connect(signatures_waiting_for)
@@ -52,7 +52,7 @@ def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -
 @hooks.signed_gates.connect
 def gates_with_signatures(deployment: Deployment) -> list[str]:
     """The keys of the gates of which somebody's signature stands."""
-    if loading.are_loaded(deployment):
-        return [gate.key for gate in loading.gates_of(deployment) if gate.standing_signatures()]
+    if prefetch.are_loaded(deployment):
+        return [gate.key for gate in prefetch.gates_of(deployment) if gate.standing_signatures()]
     standing = Signature.objects.standing().filter(slot__gate__deployment=deployment)
     return list(standing.values_list("slot__gate__key", flat=True).distinct())

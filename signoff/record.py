@@ -26,7 +26,7 @@ import rfc8785
 from django.db.models import Prefetch, Q
 
 from checklists.models import Completion, Deployment, Item, Proof, Waiver
-from checklists.models.turns import COVERED_BY
+from checklists.models.stage_rules import COVERED_BY
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState
 from signoff.models.signature import Signature
 

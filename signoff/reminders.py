@@ -16,7 +16,7 @@ from deployctl.accounts.email import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from signoff.models import Reminder, Slot
-from signoff.waiting import places_waiting_for, sign_url
+from signoff.pending_signatures import places_waiting_for, sign_url
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from checklists.markdown import ParsedCommands, ParsedNote
 from checklists.models import Deployment, TemplateVersion, VersionState
 from checklists.models.team import Seat
-from checklists.texts import TEXT_LENGTH, TITLE_LENGTH
+from checklists.validators import TEXT_LENGTH, TITLE_LENGTH
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from deployctl.runs.models import Target

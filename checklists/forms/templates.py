@@ -7,10 +7,10 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from checklists.catalogue import read
 from checklists.markdown import MAX_BYTES, Problem, TemplateErrors, decode
-from checklists.markdown.keys import slug as slug_of
+from checklists.markdown.slugs import slug as slug_of
 from checklists.models import Template, TemplateVersion
+from checklists.template_parsing import read
 from deployctl.audit import Actor
 from deployctl.errors import DeployctlError, Refusal
 

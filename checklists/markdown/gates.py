@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from checklists.markdown.comments import Value, suggestion
-from checklists.markdown.due import format_due, parse_due
+from checklists.markdown.annotation import Value, suggestion
+from checklists.markdown.due_times import format_due, parse_due
 from checklists.markdown.errors import Collector
 from checklists.markdown.model import NO_RULES, GateRules
 from checklists.markdown.vocabulary import ROLE_LABELS, Vocabulary

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from checklists.markdown import comments
-from checklists.markdown.comments import ITEM_KEYS, Value, suggestion, unknown_key
+from checklists.markdown import annotation
+from checklists.markdown.annotation import ITEM_KEYS, Value, suggestion, unknown_key
 from checklists.markdown.document import (
     Node,
     after_box,
@@ -19,7 +19,6 @@ from checklists.markdown.document import (
 from checklists.markdown.errors import Collector
 from checklists.markdown.gates import SLOT_KEYS, label_of, read_quorum
 from checklists.markdown.headings import Scope, read_choice, read_due, read_role
-from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
     Block,
     GateKey,
@@ -31,6 +30,7 @@ from checklists.markdown.model import (
     Stage,
 )
 from checklists.markdown.notes import commands, note
+from checklists.markdown.slugs import Keys
 from checklists.markdown.vocabulary import Vocabulary
 
 MAX_DEPTH = 5
@@ -87,7 +87,7 @@ class Reader:
         head, *rest = entry.children
         line = head.line
         self._complain_about_lost_items(head.text.split("\n")[1:], line + 1)
-        text, said = comments.split(head.inline or head.token, line, self.problems)
+        text, said = annotation.split(head.inline or head.token, line, self.problems)
         if task_text(entry) is not None:
             text = after_box(text) or ""
         if not text:
@@ -207,7 +207,7 @@ class Reader:
             if "-->" not in node.token.content:
                 self.problems.add(node.line, "A comment is opened with <!-- and not closed; end it with -->.")
                 return []
-            if comments.is_comment(node.token.content, node.type):
+            if annotation.is_comment(node.token.content, node.type):
                 self._complain_about_stray_annotation(node.token.content, node.line)
                 return []
         if node.type == "fence":
@@ -222,13 +222,13 @@ class Reader:
         for paragraph in (inner for node in nodes for inner in node.walk()):
             if inline := paragraph.inline:
                 self._complain_about_lost_items(inline.content.split("\n"), paragraph.line)
-                comments.complain_about_open_comment(inline, paragraph.line, self.problems)
+                annotation.complain_about_open_comment(inline, paragraph.line, self.problems)
                 for token in inline.children or ():
-                    if comments.is_comment(token.content, token.type):
+                    if annotation.is_comment(token.content, token.type):
                         self._complain_about_stray_annotation(token.content, paragraph.line)
 
     def _complain_about_stray_annotation(self, comment: str, line: int) -> None:
-        if comments.is_annotation(comment):
+        if annotation.is_annotation(comment):
             self.problems.add(
                 line,
                 f"{one_line(comment)} belongs to nothing; put it at the end of a heading or of an item "

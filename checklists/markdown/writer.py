@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from checklists.markdown.comments import Value, write
-from checklists.markdown.due import format_due
+from checklists.markdown.annotation import Value, write
+from checklists.markdown.due_times import format_due
 from checklists.markdown.gates import write_rules
 from checklists.markdown.model import (
     Block,

@@ -18,9 +18,9 @@ from checklists.markdown import (
     due_at,
 )
 from checklists.models.item import Item
-from checklists.models.item_states import ItemState
-from checklists.rights import Rights
-from checklists.texts import checked_note
+from checklists.models.item_state import ItemState
+from checklists.permissions import Rights
+from checklists.validators import checked_note
 from checklists.window import Window
 from deployctl.audit import Actor
 from deployctl.errors import Refusal

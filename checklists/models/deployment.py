@@ -19,11 +19,10 @@ from django.utils import timezone
 from checklists import hooks
 from checklists.actors import user_of
 from checklists.markdown.model import Stage
-from checklists.models import editing
+from checklists.models import plan_changes
 from checklists.models.checklist import Checklist
 from checklists.models.deployment_queries import DeploymentQuerySet
-from checklists.models.editing import Changes
-from checklists.models.state import (
+from checklists.models.deployment_state import (
     FINAL,
     HOLDING,
     HOLDS_WINDOW,
@@ -33,11 +32,12 @@ from checklists.models.state import (
     DeploymentState,
     StateChange,
 )
+from checklists.models.plan_changes import Changes
+from checklists.models.stage_rules import ROLLBACK, why_no_rollback
 from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
 from checklists.models.template import TemplateVersion, VersionState
-from checklists.models.turns import ROLLBACK, why_no_rollback
-from checklists.rights import Rights, require_creator
-from checklists.texts import checked_note, checked_plan, checked_reason, checked_title
+from checklists.permissions import Rights, require_creator
+from checklists.validators import checked_note, checked_plan, checked_reason, checked_title
 from checklists.window import Window
 from deployctl import audit
 from deployctl.audit import Action, Actor, actor_name
@@ -259,7 +259,7 @@ class Deployment(models.Model):
         """
         with self.changing() as current:
             Rights.of(by, current).require_lead()
-            changed = editing.edit(current, by, changes, seen=seen, may_withdraw=may_withdraw)
+            changed = plan_changes.edit(current, by, changes, seen=seen, may_withdraw=may_withdraw)
         self.refresh_from_db()
         return changed
 

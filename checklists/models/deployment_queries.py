@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
-from checklists.models.state import FINAL, HOLDS_WINDOW, DeploymentState, StateChange
+from checklists.models.deployment_state import FINAL, HOLDS_WINDOW, DeploymentState, StateChange
 from checklists.models.team import TeamMember
 from checklists.window import Window
 from deployctl.accounts.models import User

@@ -15,13 +15,13 @@ from django.utils import timezone
 from checklists import hooks
 from checklists.actors import user_of
 from checklists.markdown import ItemKind, strip_markup
+from checklists.models.completions import Completion, Waiver
 from checklists.models.item_queries import ItemQuerySet
-from checklists.models.item_states import UNKEPT, ItemState
-from checklists.models.keeping import Completion, Waiver
+from checklists.models.item_state import UNKEPT, ItemState
 from checklists.models.proof import BACKS, Proof, ProofKind, ProofOutcome, file_proof, link_proof, note_proof
-from checklists.models.turns import why_frozen, why_not_run
-from checklists.rights import Rights
-from checklists.texts import checked_note, checked_reason
+from checklists.models.stage_rules import why_frozen, why_not_run
+from checklists.permissions import Rights
+from checklists.validators import checked_note, checked_reason
 from deployctl import audit
 from deployctl.accounts.roles import Role
 from deployctl.audit import Action, Actor, actor_name

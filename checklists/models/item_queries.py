@@ -10,11 +10,11 @@ from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
 from checklists.markdown.model import ItemKind
-from checklists.models.item_states import UNKEPT, ItemState
-from checklists.models.keeping import Completion
+from checklists.models.completions import Completion
+from checklists.models.item_state import UNKEPT, ItemState
 from checklists.models.proof import Proof, ProofOutcome
+from checklists.models.stage_rules import COVERED_BY, NEXT_GATE
 from checklists.models.team import TeamMember
-from checklists.models.turns import COVERED_BY, NEXT_GATE
 from deployctl.accounts.models import User
 
 if TYPE_CHECKING:

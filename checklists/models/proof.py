@@ -16,7 +16,7 @@ from django.core.validators import URLValidator
 from django.db import models
 
 from checklists.proof_files import require_known_kind
-from checklists.texts import checked_note
+from checklists.validators import checked_note
 from deployctl.errors import InvalidInput
 from deployctl.runs.models import Run
 

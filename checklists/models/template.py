@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from checklists import builtin
-from checklists.catalogue import read
 from checklists.markdown import ParsedTemplate, render
+from checklists.template_parsing import read
 from deployctl import audit
 from deployctl.audit import Action, Actor, Machine
 from deployctl.errors import InvalidInput, Refusal

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_safe
 
 from checklists import readiness
 from checklists.models import Deployment
-from checklists.story import Show, Story
-from checklists.story.course import course_of
-from checklists.story.returning import returning_of
-from checklists.story.timeline import halt_of, timeline_of
+from checklists.presenters import Show, Story
+from checklists.presenters.rollback_panel import returning_of
+from checklists.presenters.stepper import course_of
+from checklists.presenters.timeline import halt_of, timeline_of
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
 from deployctl.accounts.roles import Permission

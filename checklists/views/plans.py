@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
 
-from checklists import asking, readiness
+from checklists import readiness, signature_warnings
 from checklists.forms.deployments import (
     DeploymentForm,
     PlanForm,
@@ -21,10 +21,10 @@ from checklists.forms.deployments import (
     usual_window,
 )
 from checklists.models import Deployment
-from checklists.models.editing import Changes, plan_digest
+from checklists.models.plan_changes import Changes, plan_digest
+from checklists.models.stage_rules import stage_of_plan
 from checklists.models.team import usual_team
-from checklists.models.turns import stage_of_plan
-from checklists.rights import Rights
+from checklists.permissions import Rights
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import enrolled, operator
 from deployctl.errors import DeployctlError
@@ -78,7 +78,7 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
                 changed = deployment.edit(
                     by,
                     seen=posted(request, "seen"),
-                    may_withdraw=asking.is_warned(request),
+                    may_withdraw=signature_warnings.is_warned(request),
                     **_changes(form, team),
                 )
             except DeployctlError as error:

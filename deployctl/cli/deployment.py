@@ -130,7 +130,7 @@ def show(number: int, *, as_json: bool) -> None:
 def _print(found: Deployment, *, as_json: bool) -> None:
     from checklists import readiness
     from checklists.models import Item
-    from checklists.story.tale import COUNTED
+    from checklists.presenters.deployment_page import COUNTED
 
     facts = _facts(found, readiness.verdicts([found])[found.pk])
     items = Item.objects.of_deployment(found.pk).select_related("section")
@@ -168,7 +168,7 @@ def _print(found: Deployment, *, as_json: bool) -> None:
 
 
 def _kept(items: list[dict[str, Any]]) -> str:
-    from checklists.models.item_states import UNKEPT
+    from checklists.models.item_state import UNKEPT
 
     return f"{sum(1 for item in items if item['state'] not in UNKEPT)} of {len(items)} done"
 

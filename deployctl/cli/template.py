@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from checklists import builtin
-from checklists.catalogue import read
 from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, render, template_warnings
-from checklists.markdown.plain import as_dict
+from checklists.markdown.serialize import as_dict
+from checklists.template_parsing import read
 from deployctl.cli import _django, _output
 from deployctl.errors import DeployctlError
 from deployctl.text import pluralize
@@ -92,7 +92,7 @@ def export_(source: str, output: Path | None, number: int | None) -> None:
 @_output.json_option
 def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: bool) -> None:
     """Keep a Markdown file as the next version of a template, as a draft."""
-    from checklists.markdown.keys import slug as slug_of
+    from checklists.markdown.slugs import slug as slug_of
 
     source = read_file(file)
     read(source, str(file))  # problems name the file, and need no database

@@ -16,9 +16,9 @@ import typst
 from deployctl.audit.descriptions import facts as audit_facts
 from deployctl.audit.signed_statements import fingerprint
 from deployctl.text import pluralize
-from signoff.evidence import reading
+from signoff.evidence import pack_reader
 from signoff.evidence.glyphs import fonts, showable
-from signoff.evidence.reading import Json, when
+from signoff.evidence.pack_reader import Json, when
 
 FORM = Path(__file__).with_name("document.typ")
 STANDARDS: Any = ["a-2a", "ua-1"]
@@ -60,7 +60,7 @@ def render(pack: Json, digest: str) -> bytes:
 def words(contents: Json, digest: str) -> Json:
     """Return all text of the document for `document.typ`, section by section."""
     about, deployment, target = contents["about"], contents["deployment"], contents["target"]
-    runs = reading.runs_by_number(contents)
+    runs = pack_reader.runs_by_number(contents)
     return {
         "title": about["title"],
         "author": about["software"],
@@ -148,7 +148,7 @@ def _migrations(contents: Json) -> Json:
 
 
 def _audit(contents: Json) -> Json:
-    entries = list(reading.entries(contents))
+    entries = list(pack_reader.entries(contents))
     telling = [entry for entry in entries if entry["action"].startswith(TELLING)]
     shown = telling[-LONGEST_EXTRACT:]
     left_out = f"; the {len(shown)} newest of {len(telling)} are shown" if len(shown) < len(telling) else ""
@@ -218,7 +218,7 @@ def _gate(gate: Json, contents: Json) -> Json:
 def _signature(one: Json) -> Json:
     """Return printed name, time and meaning, as 21 CFR 11.50 requires on screen and in print."""
     return {
-        "name": reading.signer(one),
+        "name": pack_reader.signer(one),
         "ended": _how_it_ended(one),
         "facts": [
             ["Signed as", one["role_label"]],
@@ -256,7 +256,7 @@ def _checklist(items: list[Json], runs: dict[int, Json]) -> list[Json]:
     """Return the items under their headings, with the depth of sub-items."""
     depth: dict[str, int] = {"": -1}
     parts, phase_before = [], None
-    for phase, section, group in reading.by_heading(items):
+    for phase, section, group in pack_reader.by_heading(items):
         rows = []
         for item in group:
             depth[item["key"]] = depth.get(item["parent"], -1) + 1
@@ -267,7 +267,7 @@ def _checklist(items: list[Json], runs: dict[int, Json]) -> list[Json]:
                     "state_label": item["state_label"],
                     "mark": MARKS.get(item["state"], "☐"),
                     "depth": depth[item["key"]],
-                    "lines": reading.item_words(item, runs),
+                    "lines": pack_reader.item_words(item, runs),
                 }
             )
         parts.append({"phase": phase, "section": section, "new_phase": phase != phase_before, "items": rows})

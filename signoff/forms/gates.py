@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 from django import forms
 from django.utils import timezone
 
-from checklists.texts import TEXT_LENGTH
+from checklists.validators import TEXT_LENGTH
 from deployctl.accounts.forms import PasskeyField, offer_factors, require_a_factor
 from deployctl.accounts.models import User
-from signoff import rights
+from signoff import permissions
 from signoff.models import Gate, Slot
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class DelegationForm(forms.Form):
         people = cast("PersonChoice", self.fields["to"])
         # `Delegation.give` refuses anybody else, with the reason.
         people.queryset = User.objects.active()
-        able = rights.able_to_stand_in(slots[0], by)
+        able = permissions.able_to_stand_in(slots[0], by)
         people.choices = [("", "Choose one"), *((each.pk, people.label_from_instance(each)) for each in able)]
         self.has_people = bool(able)
         zone = timezone.get_current_timezone_name()
@@ -119,4 +119,4 @@ class DelegationForm(forms.Form):
 
 
 def _places(gate: Gate, by: User) -> list[Slot]:
-    return [slot for slot in gate.slots.all() if not rights.why_not_delegate(slot, by)]
+    return [slot for slot in gate.slots.all() if not permissions.why_not_delegate(slot, by)]

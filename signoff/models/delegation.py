@@ -9,12 +9,12 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from checklists.texts import checked_note, checked_reason
+from checklists.validators import checked_note, checked_reason
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from signoff import rights
+from signoff import permissions
 from signoff.models.signature import TakenBack
 from signoff.models.slot import Slot
 
@@ -96,9 +96,9 @@ class Delegation(models.Model):
         with slot.gate.deployment.changing() as deployment:
             slot = Slot.objects.select_related("gate").get(pk=slot.pk)
             slot.gate.deployment = deployment
-            if sentence := rights.why_not_delegate(slot, by):
+            if sentence := permissions.why_not_delegate(slot, by):
                 raise NotAllowed(sentence)
-            if sentence := rights.why_not_delegate_to(slot, by, to):
+            if sentence := permissions.why_not_delegate_to(slot, by, to):
                 raise Refusal(sentence)
             entry = audit.append(
                 Action.DELEGATION_CREATED,

@@ -6,8 +6,8 @@ from django.db import models
 
 from checklists.markdown.model import GateKey, ParsedGate
 from checklists.models import Deployment, DeploymentState
-from checklists.models.state import UNDER_WAY
-from checklists.models.turns import COVERED_BY
+from checklists.models.deployment_state import UNDER_WAY
+from checklists.models.stage_rules import COVERED_BY
 from deployctl import audit
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor

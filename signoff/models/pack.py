@@ -15,9 +15,9 @@ from deployctl import audit
 from deployctl.audit import Actor, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.errors import Refusal
-from signoff.evidence import chain, contents
-from signoff.verifier import form
+from signoff.evidence import chain, pack_contents
 from signoff.verifier import pack as packs
+from signoff.verifier import pack_format
 from signoff.verifier.findings import Finding
 
 FOLDER = "evidence/"
@@ -72,11 +72,11 @@ class EvidencePack(models.Model):
         with deployment.changing():  # nobody changes what is being read
             found = Deployment.objects.select_related("target", "template_version__template")
             current = found.get(pk=deployment.pk)
-            said = contents.gather(current, audit.actor_name(by))
+            said = pack_contents.gather(current, audit.actor_name(by))
             last = chain.last_entry_of(current.pk)
         said["chain"], head = chain.chain_of(current.pk, last)
         with tempfile.TemporaryFile() as stream:
-            digest = form.write(said, key, stream)
+            digest = pack_format.write(said, key, stream)
             size = stream.tell()
             stream.seek(0)
             pack = cls(

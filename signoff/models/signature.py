@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.conf import settings
 from django.db import models
 
-from checklists.texts import checked_reason
+from checklists.validators import checked_reason
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit.actions import Action

@@ -15,8 +15,8 @@ from deployctl.accounts.roles import Role
 from deployctl.accounts.signing_credentials import SigningCredentials, VerifiedCredentials, verify
 from deployctl.audit.actions import Action
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
+from signoff import permissions
 from signoff import record as records
-from signoff import rights
 from signoff.models.gate import Gate
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Slot(models.Model):
 
     def refusal(self, by: User) -> str:
         """Return why this person may not sign here now, as a sentence; empty if they may."""
-        return rights.why_not_sign(self, by)
+        return permissions.why_not_sign(self, by)
 
     def sign(self, *, by: User, digest: str, password: str = "", code: str = "", passkey: str = "") -> None:
         """Sign this slot for the record with this digest.
@@ -173,4 +173,4 @@ class Slot(models.Model):
 
     def _delegation(self, by: User) -> Delegation | None:
         """Return the delegation of a signer who does not have the slot's role."""
-        return None if rights.has_role(self, by) else rights.delegation_of(self, by)
+        return None if permissions.has_role(self, by) else permissions.delegation_of(self, by)

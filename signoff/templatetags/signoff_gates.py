@@ -8,7 +8,7 @@ from django import template
 
 from checklists.models import Deployment
 from deployctl.accounts.roles import Role
-from signoff import presentation, wording
+from signoff import labels, presenters
 
 register = template.Library()
 
@@ -17,7 +17,7 @@ register = template.Library()
 def gates(context: template.Context, deployment: Deployment) -> dict[str, Any]:
     """The deployment's gates with their signature lines, as the viewer sees them."""
     viewer = context["request"].user
-    return {"views": presentation.gates_of(deployment, viewer), "deployment": deployment}
+    return {"views": presenters.gates_of(deployment, viewer), "deployment": deployment}
 
 
 @register.filter
@@ -33,4 +33,4 @@ def in_words(value: object, key: str) -> str:
     Args:
         key: under which it stands in the record.
     """
-    return wording.shown(key, value)
+    return labels.shown(key, value)

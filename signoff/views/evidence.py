@@ -21,8 +21,8 @@ from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
 from deployctl.web.http import see_other
 from deployctl.web.streaming import as_attachment, download, pieces_of
-from signoff.evidence import checklist, document, period
-from signoff.evidence.contents import ENDED
+from signoff.evidence import document, filled_checklist, period_archive
+from signoff.evidence.pack_contents import ENDED
 from signoff.forms.evidence import PeriodForm
 from signoff.models import EvidencePack
 from signoff.models.pack import FORMS
@@ -68,7 +68,7 @@ def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
     if kind == "pdf":
         made = HttpResponse(document.render(json.loads(content), pack.digest), content_type="application/pdf")
     else:
-        text = checklist.render(json.loads(content), pack.digest)
+        text = filled_checklist.render(json.loads(content), pack.digest)
         made = HttpResponse(text, content_type="text/markdown; charset=utf-8")
     return as_attachment(made, name)
 
@@ -96,12 +96,12 @@ def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
         if form.is_valid():
             since, until = form.cleaned_data["since"], form.cleaned_data["until"]
             try:
-                made = period.archive(target, since, until, current_user(request))
+                made = period_archive.archive(target, since, until, current_user(request))
             except DeployctlError as error:
                 form.add_error(None, error.sentence)
                 status = status_of(error)
             else:
-                name = period.file_name(target, since, until)
+                name = period_archive.file_name(target, since, until)
                 return download(request, pieces_of(made), name=name, content_type="application/zip")
     context: dict[str, Any] = {"target": target, "form": form}
     return render(request, "signoff/evidence_period.html", context, status=status)

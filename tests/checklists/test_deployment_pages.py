@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from checklists import readiness
 from checklists.models import Deployment, Item, Template
-from checklists.story import Show
-from checklists.story.timeline import timeline_of
+from checklists.presenters import Show
+from checklists.presenters.timeline import timeline_of
 from deployctl.accounts.models import User
-from tests.checklists.deployments import MACHINE, in_hours, item, plan, team_of
+from tests.checklists.factories import MACHINE, in_hours, item, plan, team_of
 
 HTMX = {"HX-Request": "true"}
 

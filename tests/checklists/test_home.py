@@ -13,7 +13,7 @@ from checklists.models import Deployment, Item
 from checklists.readiness import Waiting
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run, RunState
-from tests.checklists.deployments import a_target, item, plan
+from tests.checklists.factories import a_target, item, plan
 
 
 def home(browser: Any) -> str:

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from checklists.models import Deployment, Item, Proof
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run
-from tests.checklists.deployments import item
+from tests.checklists.factories import item
 
 HTMX = {"HX-Request": "true"}
 

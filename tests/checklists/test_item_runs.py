@@ -14,8 +14,8 @@ from deployctl.accounts.models import User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.runs.preconditions import check_claim
-from tests.checklists import deployments
-from tests.checklists.deployments import finish, item
+from tests.checklists import factories
+from tests.checklists.factories import finish, item
 
 
 def put(deployment: Deployment, state: str) -> None:
@@ -157,18 +157,18 @@ def test_a_run_cannot_claim_a_deployment_that_has_no_such_item(deployment: Deplo
 def test_one_run_proves_every_item_beside_it_that_asks_for_the_same(
     target: Target, dba: User, devops_lead: User, qa_lead: User
 ) -> None:
-    source = deployments.SMALL.replace(
+    source = factories.SMALL.replace(
         "- [ ] Connection works <!-- operation: connect, role: dba -->",
         "- [ ] Connection works <!-- operation: connect, role: dba -->\n"
         "- [ ] Encryption seen <!-- operation: connect, role: dba -->\n"
         "- [ ] Leads reach it <!-- operation: connect, role: devops_lead -->",
     )
-    team = deployments.team_of(dba, devops_lead, qa_lead)
-    deployment = deployments.plan(target, deployments.published(source), team)
-    run = deployments.item(deployment, "Connection works").start(dba)
-    deployments.finish(run, RunState.SUCCEEDED)
+    team = factories.team_of(dba, devops_lead, qa_lead)
+    deployment = factories.plan(target, factories.published(source), team)
+    run = factories.item(deployment, "Connection works").start(dba)
+    factories.finish(run, RunState.SUCCEEDED)
     states = {
-        text: deployments.item(deployment, text).state
+        text: factories.item(deployment, text).state
         for text in ("Connection works", "Encryption seen", "Leads reach it")
     }
     assert states == {

@@ -14,7 +14,7 @@ from checklists.models import Deployment, Item, ItemState, Section
 from deployctl.accounts.models import User
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from tests.checklists.deployments import MACHINE, item
+from tests.checklists.factories import MACHINE, item
 
 
 def test_a_tick_is_a_row_with_who_when_and_note(deployment: Deployment, dba: User) -> None:

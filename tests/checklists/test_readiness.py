@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from checklists import readiness
 from checklists.models import Deployment, Proof, ProofOutcome
-from checklists.story import Story
+from checklists.presenters import Story
 from deployctl.accounts.models import User
-from tests.checklists.deployments import MACHINE, item
+from tests.checklists.factories import MACHINE, item
 
 
 def _proof(deployment: Deployment, text: str, hours: float, outcome: str = ProofOutcome.PASS) -> Proof:

@@ -19,8 +19,8 @@ from deployctl.operations.framework.base import PGBACKREST, BackupArtefact, Outc
 from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
 from deployctl.runs.preconditions import check_claim
-from tests.checklists import deployments
-from tests.checklists.deployments import MACHINE, finish
+from tests.checklists import factories
+from tests.checklists.factories import MACHINE, finish
 
 SignedIn = Callable[..., Client]
 
@@ -202,16 +202,16 @@ def test_who_is_in_the_way_is_named(returning: Deployment, dba: User, devops_lea
 def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
     dba: User, devops_lead: User, qa_lead: User, signed_in: SignedIn
 ) -> None:
-    source = deployments.SMALL.replace("operation: migrate", "operation: restore")
-    planned = deployments.plan(
-        deployments.a_target("live"),
-        deployments.published(source, "restoring"),
-        deployments.team_of(dba, devops_lead, qa_lead),
+    source = factories.SMALL.replace("operation: migrate", "operation: restore")
+    planned = factories.plan(
+        factories.a_target("live"),
+        factories.published(source, "restoring"),
+        factories.team_of(dba, devops_lead, qa_lead),
     )
     put(planned, "deploying")
     for name, hours in (("live-1", -2), ("live-2", -1)):
         back_up(planned, name, timezone.now() + dt.timedelta(hours=hours))
-    promise = deployments.item(planned, "Migrations")
+    promise = factories.item(planned, "Migrations")
     browser = signed_in(dba)
     address = f"{promise.get_absolute_url()}runs"
     assert f'action="{address}"' not in browser.get(planned.get_absolute_url()).text

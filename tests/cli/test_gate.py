@@ -12,7 +12,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.testing import enroll
 from deployctl.cli.gate import NO_GO, NOT_SIGNED, gate
 from deployctl.errors import InvalidInput
-from tests.checklists.deployments import item
+from tests.checklists.factories import item
 from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
 from tests.signoff.signing import MACHINE, sign
 

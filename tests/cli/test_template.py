@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from checklists.catalogue import read
+from checklists.template_parsing import read
 from deployctl.cli import cli
 from deployctl.cli.template import template
 

@@ -21,7 +21,7 @@ from deployctl.accounts.models import User
 from deployctl.errors import Refusal
 from deployctl.runs.models import Run, RunState, Target
 from tests import conftest
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.conftest import Committed
 from tests.faults.conftest import has_ended
 from tests.faults.installation import Installation, Visitor
@@ -117,7 +117,7 @@ def both_take_work(installation: Installation, target: Target, workers: set[int]
 def seen_live(here: Visitor, there: Visitor, by: User) -> float:
     """Tick through one web process what is watched through the other; returns the seconds it took."""
     planned = plan(by)
-    item = deployments.item(planned, "Anybody checks this")
+    item = factories.item(planned, "Anybody checks this")
     address = f"/live/?channel=deployment:{planned.pk}&since={time.time()}"
     with Stream(here.port, address, here.cookie) as page:
         page.next("resync")  # the first stream of a process makes sure of what it may have missed

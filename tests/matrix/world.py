@@ -18,7 +18,7 @@ from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Machine
 from deployctl.runs.models import Run, Target
 from signoff.models import EvidencePack, Gate, Slot
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.matrix.rules import Kind
 from tests.people import person
 
@@ -80,7 +80,7 @@ def make(kind: Kind) -> tuple[World, Client]:
     asking = person("Asker Kindley", *(Permission(name) for name in sorted(kind.permissions)))
     somebody = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
     enroll(somebody)
-    version = deployments.published()
+    version = factories.published()
     own = _side("shop", version, _team(kind, asking, somebody))
     other = _side("depot", version, [(somebody, Role.DBA)])
     return World(own, other, version, somebody, asking), _browser(kind, asking)
@@ -96,18 +96,18 @@ def _team(kind: Kind, asking: User, somebody: User) -> list[tuple[User, str]]:
 
 
 def _side(name: str, version: TemplateVersion, team: list[tuple[User, str]]) -> Side:
-    target = deployments.a_target(name, environment="staging")
+    target = factories.a_target(name, environment="staging")
     target.set_secret_reference("EXTRA", "env:DATABASE_URL", by=MACHINE)
     target.assign(team[0][0], Role.DBA, by=MACHINE)
-    deployment = deployments.plan(target, version, team)
-    item = deployments.item(deployment, "Anybody")
+    deployment = factories.plan(target, version, team)
+    item = factories.item(deployment, "Anybody")
     proof = item.add_proof(MACHINE, "file", file=SimpleUploadedFile("a.txt", b"text"))
     gate = Gate.objects.get(deployment=deployment, key="pre")
     return Side(
         deployment=deployment,
         target=target,
         item=item,
-        dba_item=deployments.item(deployment, "Server"),
+        dba_item=factories.item(deployment, "Server"),
         proof=proof,
         run=Run.request(target=target, kind="connect", params={}, by=MACHINE),
         gate=gate,

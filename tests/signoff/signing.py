@@ -8,7 +8,7 @@ from deployctl.accounts.testing import current_code, enroll
 from deployctl.audit import Machine
 from signoff import record as records
 from signoff.models import Gate, Signature, Slot
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.people import PASSWORD
 
 MACHINE = Machine("test")
@@ -35,10 +35,10 @@ def plan_by_rules(
         quorum: of the Database Administrator's place there.
         by: who plans it.
     """
-    source = deployments.SMALL.replace("gate: pre", f"gate: pre, {gate}" if gate else "gate: pre").replace(
+    source = factories.SMALL.replace("gate: pre", f"gate: pre, {gate}" if gate else "gate: pre").replace(
         "sign: pre, role: dba", f"sign: pre, role: dba, quorum: {quorum}"
     )
-    planned = deployments.plan(deployments.a_target(), deployments.published(source), team, by=by)
+    planned = factories.plan(factories.a_target(), factories.published(source), team, by=by)
     keep_everything(planned, "pre")
     return planned
 

@@ -17,7 +17,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
 from deployctl.audit.models import Entry
 from signoff.models import Delegation
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, slot_of
 
 SignedIn = Callable[..., Client]
@@ -109,7 +109,7 @@ def test_after_a_refusal_every_place_of_ones_own_is_still_offered(
     dba: User, qa_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
     both: list[tuple[User, str]] = [(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
-    deployment = deployments.plan(deployments.a_target(), deployments.published(), both)
+    deployment = factories.plan(factories.a_target(), factories.published(), both)
     mine = [slot_of(deployment, role) for role in (Role.DBA, Role.DEVOPS_LEAD)]
     given = {"slot": mine[1].pk, "to": cto.pk, "until": "soon"}
     page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given).text

@@ -16,10 +16,10 @@ from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import enroll
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from signoff import rights
+from signoff import permissions
 from signoff.models import Delegation
-from signoff.waiting import places_waiting_for
-from tests.checklists import deployments
+from signoff.pending_signatures import places_waiting_for
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, plan_by_rules, sign, slot_of
 
 SignedIn = Callable[..., Client]
@@ -113,7 +113,7 @@ def test_who_cannot_sign_for_another_any_more_takes_nobodys_place(
 def test_of_two_who_have_the_role_one_who_was_to_sign_for_the_other_counts_once(
     dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
-    team = deployments.team_of(dba, devops_lead, qa_lead)
+    team = factories.team_of(dba, devops_lead, qa_lead)
     deployment = plan_by_rules(team, quorum=2)
     _give(deployment, cto, dba)
     deployment.edit(MACHINE, team=[*team, (cto, Role.DBA)])
@@ -158,12 +158,12 @@ def test_a_place_is_given_once(deployment: Deployment, dba: User, cto: User, app
 def test_where_the_creator_does_not_sign_they_have_nothing_to_give_and_nothing_to_take(
     dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
-    team = deployments.team_of(dba, devops_lead, qa_lead)
+    team = factories.team_of(dba, devops_lead, qa_lead)
     deployment = plan_by_rules(team, gate="creator: false", by=dba)
     with pytest.raises(NotAllowed, match="created this deployment"):
         _give(deployment, cto, dba)
     place = slot_of(deployment, Role.DEVOPS_LEAD)
-    assert "created this deployment" in rights.why_not_delegate_to(place, devops_lead, dba)
+    assert "created this deployment" in permissions.why_not_delegate_to(place, devops_lead, dba)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from deployctl.accounts.roles import Role
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff.models import GateState, Signature
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
 
 SignedIn = Callable[..., Client]
@@ -121,4 +121,4 @@ def test_withdrawing_asks_for_a_fresh_code(approved: Deployment, dba: User, sign
     answer = client.post(reverse("signoff:signature_withdrawal", args=[_of(dba).pk]), {"reason": "Not yet."})
     assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
     assert _of(dba).stands
-    assert deployments.item(approved, "Server").state == "done"
+    assert factories.item(approved, "Server").state == "done"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from checklists import builtin
-from checklists.catalogue import known_operations, read
 from checklists.markdown import ROLE_LABELS, ParsedTemplate, Stage, parse, render, template_warnings
+from checklists.template_parsing import known_operations, read
 from deployctl.accounts.roles import Role
 
 # The headings and items of the document in order, sub-items indented, taken from it line by line.

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from checklists.markdown.decoding import plain_spaces
 from checklists.markdown.document import Node, blocks, task_text
-from checklists.markdown.reading import plain_spaces
 
 # Well below `document.MAX_INLINE`, also when every character has to be escaped.
 LONGEST_REMARK = 2000

@@ -13,7 +13,7 @@ Changing what a signed gate covers is allowed, and reopens that gate.
 from __future__ import annotations
 
 from checklists.markdown.model import GateKey, Stage
-from checklists.models.state import FINAL, NOT_BEGUN, UNDER_WAY, DeploymentState
+from checklists.models.deployment_state import FINAL, NOT_BEGUN, UNDER_WAY, DeploymentState
 
 RUNS_WHILE: dict[str, tuple[DeploymentState, ...]] = {
     Stage.PRE: NOT_BEGUN,

@@ -20,9 +20,9 @@ from deployctl.audit import Actor, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.runs.models import Target
-from signoff.evidence import checklist, document
+from signoff.evidence import document, filled_checklist
 from signoff.models import EvidencePack
-from signoff.verifier import form
+from signoff.verifier import pack_format
 from signoff.verifier.period import LIST, write
 
 
@@ -64,7 +64,7 @@ def archive(target: Target, since: dt.date, until: dt.date, by: Actor) -> Binary
             [{"name": name, "sha256": _digest(path)} for name, path in zip(names, files, strict=True)],
         )
         contents = io.BytesIO()
-        form.write(listed, key, contents, schema=form.PERIOD_SCHEMA)
+        pack_format.write(listed, key, contents, schema=pack_format.PERIOD_SCHEMA)
         contents.seek(0)
         streams = [opened.enter_context(path.open("rb")) for path in files]
         write(made, [(LIST, contents), *zip(names, streams, strict=True)])
@@ -89,7 +89,7 @@ def _write_files(pack: EvidencePack, folder: Path) -> list[Path]:
     paths = [own / "evidence.json", own / "evidence.pdf", own / "checklist.md"]
     paths[0].write_bytes(content)
     paths[1].write_bytes(document.render(said, pack.digest))
-    paths[2].write_text(checklist.render(said, pack.digest), encoding="utf-8")
+    paths[2].write_text(filled_checklist.render(said, pack.digest), encoding="utf-8")
     return paths
 
 

@@ -10,7 +10,7 @@ import rfc8785
 
 from deployctl.audit import signed_statements
 from deployctl.audit.chain import content_digest, link
-from signoff.verifier import pack, places
+from signoff.verifier import json_positions, pack
 from signoff.verifier.findings import Finding
 
 SCHEMA = "deployctl.audit-export/1"
@@ -52,7 +52,7 @@ def verify(lines: Iterable[bytes], trusted: Collection[str] = ()) -> Finding:
 
 def _read(line: bytes, place: str, finding: Finding) -> Any:
     try:
-        value = places.load(line)
+        value = json_positions.load(line)
         is_canonical = rfc8785.dumps(value) + b"\n" == line
     except ValueError as error:
         finding.add(place, f"{error}.")

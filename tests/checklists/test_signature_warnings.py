@@ -13,7 +13,7 @@ from checklists.models import Deployment
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from signoff.models import Signature
-from tests.checklists.deployments import MACHINE, item, plan, published, team_of
+from tests.checklists.factories import MACHINE, item, plan, published, team_of
 from tests.signoff.signing import keep_everything, sign
 
 SignedIn = Callable[..., Client]
@@ -86,7 +86,7 @@ def test_who_plans_a_deployment_reads_at_once_which_places_nobody_can_fill(
     dba: User, devops_lead: User, qa_lead: User, signed_in: SignedIn
 ) -> None:
     from checklists import readiness
-    from tests.checklists.deployments import a_target
+    from tests.checklists.factories import a_target
 
     version = published()
     made = plan(a_target(), version, team_of(dba, devops_lead, qa_lead)[:1], by=MACHINE)

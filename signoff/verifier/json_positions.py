@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from signoff.verifier.form import pointer
+from signoff.verifier.pack_format import pointer
 
 _decoder = json.JSONDecoder(strict=False)
 _SPACES = " \t\n\r"

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from checklists import hooks
+from checklists.models.stage_rules import stage_of_plan
 from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
-from checklists.models.turns import stage_of_plan
-from checklists.texts import checked_plan, checked_title, unified
+from checklists.validators import checked_plan, checked_title, unified
 from checklists.window import Window
 from deployctl.audit import Action, Actor
 from deployctl.errors import Refusal

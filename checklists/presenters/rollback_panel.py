@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from checklists.forms.rollback import RollbackForm
 from checklists.models import DeploymentState
-from checklists.models.turns import ROLLBACK
-from checklists.story.tale import Story
+from checklists.models.stage_rules import ROLLBACK
+from checklists.presenters.deployment_page import Story
 from deployctl.operations.framework.registry import operation
 from deployctl.runs import preconditions
 from deployctl.runs.models import Run

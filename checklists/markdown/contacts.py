@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from checklists.markdown.document import Node, blocks, plain_text
-from checklists.markdown.keys import slug
 from checklists.markdown.model import ParsedContact, ParsedPhase, ParsedSeverity
+from checklists.markdown.slugs import slug
 from checklists.markdown.vocabulary import SEVERITIES, role_of
 
 

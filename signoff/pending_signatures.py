@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from checklists import readiness
 from checklists.models import DeploymentState, TeamMember
-from checklists.models.state import UNDER_WAY
+from checklists.models.deployment_state import UNDER_WAY
 from deployctl.accounts.models import User
 from signoff.models import Delegation, GateState, Signature, Slot
 

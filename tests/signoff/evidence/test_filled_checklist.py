@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from checklists import builtin
-from checklists.catalogue import known_operations
 from checklists.markdown import ParsedItem, ParsedTemplate, parse
-from checklists.markdown.filling import Mark, Signed, fill
-from signoff.evidence import checklist
+from checklists.markdown.fill_in import Mark, Signed, fill
+from checklists.template_parsing import known_operations
+from signoff.evidence import filled_checklist
 from signoff.models import EvidencePack
 
 
@@ -45,7 +45,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("name", ["small", "healthcare"])
 def test_whatever_people_wrote_the_filled_checklist_is_the_same_template(name: str, text: str) -> None:
-    from tests.checklists.deployments import SMALL
+    from tests.checklists.factories import SMALL
 
     source = SMALL if name == "small" else builtin.source("healthcare")
     template = read(source)
@@ -97,7 +97,7 @@ def test_name_and_date_stand_in_the_lines_own_room(line: str, filled: str) -> No
 
 
 def test_the_checklist_of_a_deployment_says_who_did_what(pack: EvidencePack) -> None:
-    text = checklist.render(json.loads(pack.content()), pack.digest)
+    text = filled_checklist.render(json.loads(pack.content()), pack.digest)
     assert "- [x] Server is there <!-- role: dba -->\n  - Done by test, 20" in text
     assert "- [ ] Anybody checks this\n  - Waived by test" in text
     assert r'Nobody does; #eval("1") \] \*bold\* 😀 \<b\>' in text

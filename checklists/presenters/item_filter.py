@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from checklists.models import ItemState
-from checklists.story.rows import ItemRow
+from checklists.presenters.item_row import ItemRow
 
 
 class Show(StrEnum):

@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
-from signoff import diff, loading, rights, staffing
+from signoff import diff, permissions, prefetch, signer_availability
 from signoff import record as records
 from signoff.models import Delegation, Gate, Signature, Slot
-from signoff.waiting import sign_url
+from signoff.pending_signatures import sign_url
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class GateView:
 
     gate: Gate
     lines: list[SlotLine]
-    flags: list[staffing.Flag]
+    flags: list[signer_availability.Flag]
 
     @property
     def signed(self) -> int:
@@ -53,7 +53,7 @@ class GateView:
 
 def gates_of(deployment: Deployment, viewer: User) -> list[GateView]:
     """A deployment's gates in order, as this person sees them."""
-    return [gate_view(gate, viewer) for gate in loading.gates_of(deployment)]
+    return [gate_view(gate, viewer) for gate in prefetch.gates_of(deployment)]
 
 
 def gate_view(gate: Gate, viewer: User) -> GateView:
@@ -64,7 +64,7 @@ def gate_view(gate: Gate, viewer: User) -> GateView:
     """
     lines = [line for slot in gate.slots.all() for line in _lines(slot, viewer)]
     has_ended = gate.is_signed or gate.deployment.is_final
-    return GateView(gate, lines, [] if has_ended else [flag for _, flag in staffing.flags([gate])])
+    return GateView(gate, lines, [] if has_ended else [flag for _, flag in signer_availability.flags([gate])])
 
 
 def _lines(slot: Slot, viewer: User) -> Iterator[SlotLine]:
@@ -130,7 +130,7 @@ def _holders(slot: Slot) -> str:
 
 def _may_sign(slot: Slot, viewer: User) -> bool:
     # Who is meant decides cheaply for most viewers; only the rest needs all the rules.
-    is_meant = rights.has_role(slot, viewer) or rights.delegation_of(slot, viewer) is not None
+    is_meant = permissions.has_role(slot, viewer) or permissions.delegation_of(slot, viewer) is not None
     return is_meant and not slot.refusal(viewer)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from checklists.models import DeploymentState
-from checklists.models.state import MOVES, NOT_BEGUN
-from checklists.models.turns import NEXT_GATE
-from checklists.story.tale import Story
+from checklists.models.deployment_state import MOVES, NOT_BEGUN
+from checklists.models.stage_rules import NEXT_GATE
+from checklists.presenters.deployment_page import Story
 
 STEPS = (
     DeploymentState.PLANNING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checklists.markdown.due import format_due
+from checklists.markdown.due_times import format_due
 from checklists.markdown.model import (
     Block,
     ParsedCommands,

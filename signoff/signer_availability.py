@@ -11,7 +11,7 @@ from checklists.models import TeamMember
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from deployctl.text import pluralize
-from signoff import rights
+from signoff import permissions
 from signoff.models import Gate, Slot
 
 
@@ -71,7 +71,7 @@ def _able(slot: Slot) -> list[_Candidate]:
     found = {}
     for seat in gate.deployment.team.all():
         may_approve, has_factor = _fitness(seat)
-        if seat.role == slot.role and may_approve and not rights.why_not_created(gate, seat.user):
+        if seat.role == slot.role and may_approve and not permissions.why_not_created(gate, seat.user):
             found[seat.user_id] = _Candidate(seat.user, has_factor)
     for delegation in slot.delegations.all():
         delegate = delegation.delegate
@@ -80,7 +80,7 @@ def _able(slot: Slot) -> list[_Candidate]:
             delegation.delegator_id in found
             and said.isdisjoint({delegation.delegator_id, delegate.pk})
             and delegate.may(Permission.APPROVER)
-            and not rights.why_void(delegation)
+            and not permissions.why_void(delegation)
         ):
             found[delegation.delegator_id] = _Candidate(delegate, delegate.has_factor)
     return [candidate for candidate in found.values() if candidate.person.pk not in said]
@@ -107,7 +107,7 @@ def _why_unable(slot: Slot, seat: TeamMember) -> str:
         return "is disabled"
     if not _fitness(seat)[0]:
         return "lacks the approver permission"
-    if rights.why_not_created(slot.gate, seat.user):
+    if permissions.why_not_created(slot.gate, seat.user):
         return "created the deployment, and the template asks that others sign"
     return "has signed this gate already"
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from checklists.forms.rollback import RollbackForm
 from checklists.models import Deployment
-from checklists.models.turns import ROLLBACK
+from checklists.models.stage_rules import ROLLBACK
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import ask_for_fresh_code, enrolled, operator

@@ -9,12 +9,12 @@ from django.db import connection
 
 from checklists import hooks
 from checklists.models import Deployment, DeploymentState, Item, ItemState
-from checklists.models.state import MOVES
+from checklists.models.deployment_state import MOVES
 from deployctl.accounts.models import User
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.models import Run
-from tests.checklists.deployments import MACHINE, item, plan, published, team_of
+from tests.checklists.factories import MACHINE, item, plan, published, team_of
 
 
 def put(deployment: Deployment, state: str) -> Deployment:
@@ -120,7 +120,7 @@ def test_verification_waits_for_unfinished_runs(deployment: Deployment, dba: Use
 def test_of_two_people_who_begin_at_once_one_is_told_that_it_has_begun() -> None:
     from deployctl.accounts.models import User as Person
     from deployctl.accounts.roles import Permission, Role
-    from tests.checklists.deployments import a_target
+    from tests.checklists.factories import a_target
     from tests.people import person
 
     people = [person(name, Permission.OPERATOR) for name in ("Ann One", "Bob Two")]
@@ -211,7 +211,7 @@ def test_a_closed_deployment_no_longer_changes(deployment: Deployment, dba: User
 def test_moving_into_another_deployments_window_is_refused_and_nothing_moves(
     deployment: Deployment, dba: User
 ) -> None:
-    from tests.checklists.deployments import in_hours
+    from tests.checklists.factories import in_hours
 
     other = plan(
         deployment.target,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from checklists.markdown import parse
-from checklists.markdown.filling import Mark, Signed, fill
+from checklists.markdown.fill_in import Mark, Signed, fill
 from checklists.markdown.model import ParsedTemplate
-from signoff.evidence import reading
-from signoff.evidence.reading import Json
+from signoff.evidence import pack_reader
+from signoff.evidence.pack_reader import Json
 
 
 def render(pack: Json, digest: str) -> str:
@@ -18,12 +18,12 @@ def render(pack: Json, digest: str) -> str:
     """
     contents = pack["contents"]
     template = _template(contents)
-    runs = reading.runs_by_number(contents)
+    runs = pack_reader.runs_by_number(contents)
     kept = {item["key"]: item for item in contents["checklist"]}
     marks = {
         parsed.line: Mark(
             ticked=kept[parsed.key]["state"] == "done",
-            remarks=tuple(reading.item_words(kept[parsed.key], runs)),
+            remarks=tuple(pack_reader.item_words(kept[parsed.key], runs)),
         )
         for parsed in template.walk_items()
         if parsed.key in kept
@@ -53,25 +53,25 @@ def _signatures(template: ParsedTemplate, contents: Json) -> dict[int, Signed]:
         for position, slot in enumerate(gate.slots):
             given = [
                 one
-                for one in reading.in_force(contents)
+                for one in pack_reader.in_force(contents)
                 if one["gate"] == gate.key.value and one["slot"] == position
             ]
             if given:
                 found[slot.line] = Signed(
-                    name="; ".join(map(reading.signer, given)),
-                    date=", ".join(reading.when(one["signed_at"], one["timezone"]) for one in given),
+                    name="; ".join(map(pack_reader.signer, given)),
+                    date=", ".join(pack_reader.when(one["signed_at"], one["timezone"]) for one in given),
                 )
     return found
 
 
 def _preface(contents: Json, digest: str) -> list[str]:
     about, deployment = contents["about"], contents["deployment"]
-    window, exported_at = deployment["window"], reading.when(about["exported_at"])
+    window, exported_at = deployment["window"], pack_reader.when(about["exported_at"])
     return [
         f"Deployment {about['deployment']}: {about['title']}, on target {about['target']}"
         f" ({contents['target']['environment']})",
-        f"State: {deployment['state_label']}; window {reading.when(window['start'])}"
-        f" to {reading.when(window['end'])}",
+        f"State: {deployment['state_label']}; window {pack_reader.when(window['start'])}"
+        f" to {pack_reader.when(window['end'])}",
         f"Filled in by {about['software']} for {about['exported_by']}, {exported_at}",
         f"Evidence pack SHA-256: {digest}",
     ]

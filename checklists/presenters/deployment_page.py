@@ -12,12 +12,12 @@ from django.utils import timezone
 from checklists import readiness
 from checklists.markdown.model import Stage
 from checklists.models import Deployment, Item, Proof, Section
-from checklists.models.item_states import UNKEPT
-from checklists.models.turns import COVERED_BY, NEXT_GATE, stages_now
+from checklists.models.item_state import UNKEPT
+from checklists.models.stage_rules import COVERED_BY, NEXT_GATE, stages_now
+from checklists.permissions import Rights
+from checklists.presenters.item_filter import Show
+from checklists.presenters.item_row import Block, ItemRow, blocks_of
 from checklists.readiness import Blocker
-from checklists.rights import Rights
-from checklists.story.filters import Show
-from checklists.story.rows import Block, ItemRow, blocks_of
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from deployctl.runs.models import Run

@@ -14,7 +14,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from signoff import diff
 from signoff.models import Signature
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, sign
 
 SignedIn = Callable[..., Client]
@@ -25,7 +25,7 @@ def changed(deployment: Deployment, dba: User) -> Signature:
     """A signature under which the plan and an item were changed."""
     sign(deployment, dba, Role.DBA)
     deployment.edit(MACHINE, rollback_plan="Another plan.")
-    deployments.item(deployment, "Server").undo(dba)
+    factories.item(deployment, "Server").undo(dba)
     return Signature.objects.get()
 
 
@@ -50,7 +50,7 @@ def test_what_changed_since_a_signature_is_told_and_linked_from_it(
 def test_any_two_signatures_can_be_chosen(
     deployment: Deployment, changed: Signature, dba: User, signed_in: SignedIn
 ) -> None:
-    deployments.item(deployment, "Server").complete(dba)
+    factories.item(deployment, "Server").complete(dba)
     again = sign(deployment, dba, Role.DBA)
     page = _page(signed_in(dba), deployment, then=str(changed.pk), now=str(again.pk))
     assert f'value="{again.pk}" selected' in page
@@ -63,8 +63,8 @@ def test_any_two_signatures_can_be_chosen(
 def test_a_signature_of_another_deployment_is_not_shown(
     deployment: Deployment, changed: Signature, dba: User, signed_in: SignedIn
 ) -> None:
-    other = deployments.plan(
-        deployments.a_target("other"), deployment.template_version, [(dba, Role.DBA)], title="Another one"
+    other = factories.plan(
+        factories.a_target("other"), deployment.template_version, [(dba, Role.DBA)], title="Another one"
     )
     page = _page(signed_in(dba), other, then=str(changed.pk), now="9" * 400)
     assert "Restore the backup." not in page

@@ -13,11 +13,11 @@ from django.utils.safestring import SafeString
 from checklists.markdown import block_html, inline_html
 from checklists.markdown.model import Stage
 from checklists.models import Deployment, Item, ItemKind, ItemState, Proof, ProofKind, ProofOutcome
-from checklists.models.item_states import UNKEPT
+from checklists.models.item_state import UNKEPT
 from checklists.models.proof import BACKS
-from checklists.models.turns import is_signed, why_frozen, why_not_run
+from checklists.models.stage_rules import is_signed, why_frozen, why_not_run
+from checklists.permissions import Rights
 from checklists.proof_files import ACCEPTED
-from checklists.rights import Rights
 from deployctl.operations import catalogue
 from deployctl.runs import preconditions
 from deployctl.runs.models import Run, RunState
