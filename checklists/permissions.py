@@ -26,14 +26,14 @@ LEADING_ROLES = frozenset({Role.DBA.value, Role.DEVOPS_LEAD.value, Role.CTO.valu
 
 
 @dataclass(frozen=True)
-class Rights:
+class DeploymentPermissions:
     """What one person (or machine) may do in one deployment."""
 
-    everything: bool
+    all_verbs: bool
     roles: frozenset[str]
 
     @classmethod
-    def of(cls, by: Actor, deployment: Deployment) -> Rights:
+    def of(cls, by: Actor, deployment: Deployment) -> DeploymentPermissions:
         """Read the person's part in the team.
 
         Args:
@@ -41,39 +41,39 @@ class Rights:
             deployment: uses its prefetched `team` where there is one.
         """
         if not isinstance(by, User):
-            return cls(everything=True, roles=frozenset())
+            return cls(all_verbs=True, roles=frozenset())
         if not by.is_active:
-            return cls(everything=False, roles=frozenset())
+            return cls(all_verbs=False, roles=frozenset())
         roles = frozenset(member.role for member in deployment.team.all() if member.user_id == by.pk)
-        return cls(everything=by.may(Permission.OPERATOR), roles=roles)
+        return cls(all_verbs=by.may(Permission.OPERATOR), roles=roles)
 
     @property
     def may_lead(self) -> bool:
         """Whether they may begin, verify, close, cancel, resume and edit."""
-        return self.everything or bool(self.roles & LEADING_ROLES)
+        return self.all_verbs or bool(self.roles & LEADING_ROLES)
 
     @property
     def may_halt(self) -> bool:
         """Whether they may stop the deployment."""
-        return self.everything or bool(self.roles)
+        return self.all_verbs or bool(self.roles)
 
-    def may_keep(self, item: Item) -> bool:
+    def may_complete(self, item: Item) -> bool:
         """Whether they may tick, undo, waive and prove this item."""
-        if self.everything:
+        if self.all_verbs:
             return True
         return item.role in self.roles if item.role else bool(self.roles)
 
-    def holds(self, item: Item) -> bool:
+    def is_assigned(self, item: Item) -> bool:
         """Whether the item waits on them: their role is asked for, or any of the team is."""
         return item.role in self.roles if item.role else bool(self.roles)
 
-    def require_keep(self, item: Item) -> None:
+    def require_complete(self, item: Item) -> None:
         """Refuse those who may not keep the item.
 
         Raises:
             NotAllowed: says whose item it is.
         """
-        if not self.may_keep(item):
+        if not self.may_complete(item):
             whose = (
                 f"the team's {item.get_role_display()}" if item.role else "people in the deployment's team"
             )

@@ -16,7 +16,7 @@ FIELD = "withdraws"
 
 
 @contextmanager
-def warned(request: HttpRequest, deployment: Deployment, stage: str) -> Iterator[None]:
+def locked_if_warned(request: HttpRequest, deployment: Deployment, stage: str) -> Iterator[None]:
     """Hold the deployment while something in it changes, if its signatures allow that or the page warned.
 
     Args:
@@ -25,8 +25,8 @@ def warned(request: HttpRequest, deployment: Deployment, stage: str) -> Iterator
     Raises:
         Refusal: nothing was changed; the page that tells so warns, and its form may be sent.
     """
-    with deployment.changing() as current:
-        readiness.refuse_unwarned(current, stage, was_warned=is_warned(request))
+    with deployment.locked() as current:
+        readiness.require_warning(current, stage, was_warned=is_warned(request))
         yield
 
 

@@ -27,7 +27,7 @@ def known_checks() -> Mapping[str, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=32)
-def read(source: str, filename: str = "") -> ParsedTemplate:
+def parse_template(source: str, filename: str = "") -> ParsedTemplate:
     """Parse a template; the same text is read once, for pages show the same few templates again and again.
 
     Raises:

@@ -8,7 +8,7 @@ TITLE_LENGTH = 200
 TEXT_LENGTH = 20_000
 
 
-def checked_title(title: str) -> str:
+def clean_title(title: str) -> str:
     """A title that fits on a line.
 
     Raises:
@@ -26,13 +26,13 @@ def checked_title(title: str) -> str:
     return title
 
 
-def checked_plan(plan: str) -> str:
+def clean_plan(plan: str) -> str:
     """A rollback plan.
 
     Raises:
         InvalidInput: empty.
     """
-    plan = checked_note(plan)
+    plan = clean_note(plan)
     if not plan:
         raise InvalidInput(
             "A deployment needs a rollback plan: what is done, and by whom, when it goes wrong. "
@@ -41,25 +41,25 @@ def checked_plan(plan: str) -> str:
     return plan
 
 
-def checked_reason(reason: str) -> str:
+def clean_reason(reason: str) -> str:
     """A reason, which goes into the record.
 
     Raises:
         InvalidInput: empty.
     """
-    reason = checked_note(reason)
+    reason = clean_note(reason)
     if not reason:
         raise InvalidInput("This needs a reason, which goes into the record. Nothing was changed.")
     return reason
 
 
-def checked_note(note: str) -> str:
+def clean_note(note: str) -> str:
     """A note, which may be empty.
 
     Raises:
         InvalidInput: longer than a page or two; that is a document, to be attached as a file.
     """
-    note = unified(note)
+    note = normalize_newlines(note)
     if len(note) > TEXT_LENGTH:
         raise InvalidInput(
             f"The text is longer than {TEXT_LENGTH} characters. Nothing was changed; attach it as a file."
@@ -67,6 +67,6 @@ def checked_note(note: str) -> str:
     return note
 
 
-def unified(text: str) -> str:
+def normalize_newlines(text: str) -> str:
     """Text with one kind of line end, and none around it; browsers send CR LF."""
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").strip()

@@ -15,7 +15,7 @@ from deployctl.runs.models import Run, RunState
 from deployctl.text import pluralize
 from signoff import signer_availability
 from signoff.models import Gate
-from signoff.prefetch import gates_of, load_gates
+from signoff.prefetch import gates_of, prefetch_gates
 
 Found = Iterator[tuple[Deployment, Blocker]]
 
@@ -26,7 +26,7 @@ def of_gates(asked: Mapping[Deployment, str]) -> Found:
     Args:
         asked: the key of the gate by deployment; closing has no gate.
     """
-    load_gates(asked)
+    prefetch_gates(asked)
     unsigned = []
     for deployment, key in asked.items():
         gates = gates_of(deployment)
@@ -42,7 +42,7 @@ def of_gates(asked: Mapping[Deployment, str]) -> Found:
     for gate, flag in signer_availability.flags(unsigned):
         yield (
             gate.deployment,
-            Blocker(flag.sentence, flag.url, hinders_signing=flag.hinders_signing, is_of_people=True),
+            Blocker(flag.sentence, flag.url, blocks_signing=flag.blocks_signing, is_about_people=True),
         )
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from checklists.models import Deployment
 from deployctl.web.http import row_number
 from signoff import record as records
-from signoff.labels import NOTHING, label_of, shown
+from signoff.labels import EMPTY, format_value, label_of
 from signoff.models.gate import Gate
 from signoff.models.signature import Signature
 
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
         """The difference as a sentence."""
         if self.after == "removed":
             return f"{self.place} is gone."
-        if self.before == NOTHING:
+        if self.before == EMPTY:
             return f"{self.place}: {self.after}."
         return f"{self.place}: was {self.before}, is {self.after}."
 
@@ -52,7 +52,7 @@ KINDS: dict[str, Kind] = {
     "items": Kind(lambda item: item["key"], lambda item: f"Item “{item['text']}”"),
     "team": Kind(
         lambda seat: (seat["email"], seat["role"]),
-        lambda seat: f"Team, {seat['name']} as {shown('role', seat['role'])}",
+        lambda seat: f"Team, {seat['name']} as {format_value('role', seat['role'])}",
     ),
     "runs": Kind(lambda run: run["number"], lambda run: f"Run {run['number']} ({run['operation']})"),
     "backups": Kind(lambda backup: backup["name"], lambda backup: f"Backup {backup['name']}"),
@@ -64,7 +64,7 @@ KINDS: dict[str, Kind] = {
     ),
     "earlier_signatures": Kind(
         lambda given: given["audit_sequence"],
-        lambda given: f"Earlier signature of {given['name']} as {shown('role', given['role'])}",
+        lambda given: f"Earlier signature of {given['name']} as {format_value('role', given['role'])}",
     ),
 }
 
@@ -155,7 +155,7 @@ def _entries(key: str, place: str, old: dict[Any, Json], new: dict[Any, Json]) -
     for identity, entry in new.items():
         if identity not in old:
             found += 1
-            yield Difference(name(entry), NOTHING, "added")
+            yield Difference(name(entry), EMPTY, "added")
         elif not _same(old[identity], entry):
             found += 1
             yield from _walk(name(entry), "", old[identity], entry)
@@ -197,7 +197,7 @@ def _inside(place: str, key: str) -> str:
 
 
 def _shown(key: str, value: Any) -> str:
-    return "(absent)" if value is ABSENT else shown(key, value)
+    return "(absent)" if value is ABSENT else format_value(key, value)
 
 
 def _chosen_record(deployment: Deployment, key: str, gates: list[Gate]) -> Json:
@@ -213,6 +213,6 @@ def _chosen_record(deployment: Deployment, key: str, gates: list[Gate]) -> Json:
 def _label(signature: Signature) -> str:
     at = timezone.localtime(signature.signed_at)
     told = f"{signature.slot.gate.title}: {signature.names}, {signature.slot.label}, {at:%-d %b %Y %H:%M}"
-    if signature.stands:
+    if signature.is_valid:
         return told
     return f"{told} ({'withdrawn' if signature.is_withdrawn else 'no longer stands'})"

@@ -8,31 +8,31 @@ from typing import Any
 from deployctl.accounts.roles import Role
 from deployctl.audit.descriptions import label_of
 
-__all__ = ["NOTHING", "label_of", "moment", "shown"]
+__all__ = ["EMPTY", "label_of", "moment", "format_value"]
 
-NOTHING = "—"
+EMPTY = "—"
 
 _MOMENTS = frozenset(
     {"at", "start", "end", "requested_at", "started_at", "finished_at", "valid_until", "snapshot_at"}
 )
 
 
-def shown(key: str, value: Any) -> str:
+def format_value(key: str, value: Any) -> str:
     """A value as it reads in a sentence.
 
     Args:
         key: under which it stands, which tells a moment or a role from other text.
     """
     if value is None or value in ("", [], {}):
-        return NOTHING
+        return EMPTY
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(
-            f"{inner} {shown(inner, said)}" for inner, said in value.items() if said not in ("", None)
+            f"{inner} {format_value(inner, said)}" for inner, said in value.items() if said not in ("", None)
         )
     if isinstance(value, list):
-        return "; ".join(shown(key, entry) for entry in value)
+        return "; ".join(format_value(key, entry) for entry in value)
     if key == "role":
         return str(dict(Role.choices).get(value, value))
     if key in _MOMENTS and isinstance(value, str):

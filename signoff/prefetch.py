@@ -12,8 +12,8 @@ from signoff.models import Delegation, Gate, Signature
 LOADED = "loaded_gates"
 
 
-def with_places(gates: QuerySet[Gate]) -> QuerySet[Gate]:
-    """Gates in order, with their places, signatures and delegations."""
+def with_slots(gates: QuerySet[Gate]) -> QuerySet[Gate]:
+    """Gates in order, with their slots, signatures and delegations."""
     return gates.order_by("position").prefetch_related(
         "slots",
         Prefetch("slots__signatures", Signature.objects.for_pages()),
@@ -21,7 +21,7 @@ def with_places(gates: QuerySet[Gate]) -> QuerySet[Gate]:
     )
 
 
-def load_gates(deployments: Iterable[Deployment]) -> None:
+def prefetch_gates(deployments: Iterable[Deployment]) -> None:
     """Read the gates of these deployments now, and have `gates_of` give them."""
     listed = list(deployments)
     for deployment in listed:
@@ -31,7 +31,7 @@ def load_gates(deployments: Iterable[Deployment]) -> None:
     prefetch_related_objects(
         listed,
         Prefetch("team", TeamMember.objects.with_people()),
-        Prefetch("gates", with_places(Gate.objects.all()), to_attr=LOADED),
+        Prefetch("gates", with_slots(Gate.objects.all()), to_attr=LOADED),
     )
     for deployment in listed:
         for gate in gates_of(deployment):
@@ -46,6 +46,6 @@ def are_loaded(deployment: Deployment) -> bool:
 def gates_of(deployment: Deployment) -> list[Gate]:
     """A deployment's gates in order, as they were read for this instance; read now where they were not."""
     if not are_loaded(deployment):
-        load_gates([deployment])
+        prefetch_gates([deployment])
     gates: list[Gate] = getattr(deployment, LOADED)
     return gates

@@ -19,12 +19,12 @@ from signoff.pending_signatures import sign_url
 
 @dataclass(frozen=True)
 class SlotLine:
-    """One line to sign on: who signed, or who may. A place that asks for two people has two of them."""
+    """One line to sign on: who signed, or who may. A slot that asks for two people has two of them."""
 
     role: str
     people_needed: int
     signature: Signature | None
-    broken: str  # “Withdrawn” or “No longer stands”, and why
+    invalid: str  # “Withdrawn” or “No longer stands”, and why
     reason: str
     holders: str
     sign_url: str
@@ -32,9 +32,9 @@ class SlotLine:
     withdraw_url: str
 
     @property
-    def stands(self) -> bool:
+    def is_valid(self) -> bool:
         """Whether it bears a signature that counts."""
-        return self.signature is not None and not self.broken
+        return self.signature is not None and not self.invalid
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class GateView:
     @property
     def signed(self) -> int:
         """How many lines hold a standing signature."""
-        return sum(1 for line in self.lines if line.stands)
+        return sum(1 for line in self.lines if line.is_valid)
 
 
 def gates_of(deployment: Deployment, viewer: User) -> list[GateView]:
@@ -68,12 +68,12 @@ def gate_view(gate: Gate, viewer: User) -> GateView:
 
 
 def _lines(slot: Slot, viewer: User) -> Iterator[SlotLine]:
-    standing = slot.standing_signatures()
+    standing = slot.valid_signatures()
     for signature in standing:
         yield _signed_line(slot, signature, viewer)
     signers = {signature.signer_id for signature in standing}
-    broken = [each for each in slot.signatures.all() if not each.stands and each.signer_id not in signers]
-    newest = {signature.signer_id: signature for signature in broken}
+    invalid = [each for each in slot.signatures.all() if not each.is_valid and each.signer_id not in signers]
+    newest = {signature.signer_id: signature for signature in invalid}
     waiting: list[Signature | None] = [*reversed(newest.values())]
     open_lines = max(slot.quorum - len(standing), 0)
     url = sign_url(slot) if open_lines and _may_sign(slot, viewer) else ""
@@ -88,7 +88,7 @@ def _signed_line(slot: Slot, signature: Signature, viewer: User) -> SlotLine:
         role=slot.label,
         people_needed=slot.quorum,
         signature=signature,
-        broken="",
+        invalid="",
         reason="",
         holders="",
         sign_url="",
@@ -98,18 +98,18 @@ def _signed_line(slot: Slot, signature: Signature, viewer: User) -> SlotLine:
 
 
 def _open_line(slot: Slot, signature: Signature | None, url: str) -> SlotLine:
-    broken, reason, changes = "", "", ""
+    invalid, reason, changes = "", "", ""
     if signature is not None and signature.is_withdrawn:
-        broken, reason = "Withdrawn", signature.withdrawal.reason
+        invalid, reason = "Withdrawn", signature.withdrawal.reason
     elif signature is not None:
-        broken = "No longer stands"
+        invalid = "No longer stands"
         reason = f"{signature.staleness.change} ({signature.staleness.by_name})"
         changes = f"{reverse('signoff:records', args=[slot.gate.deployment_id])}?then={signature.pk}"
     return SlotLine(
         role=slot.label,
         people_needed=slot.quorum,
         signature=signature,
-        broken=broken,
+        invalid=invalid,
         reason=reason,
         holders=_holders(slot),
         sign_url=url,
@@ -131,25 +131,25 @@ def _holders(slot: Slot) -> str:
 def _may_sign(slot: Slot, viewer: User) -> bool:
     # Who is meant decides cheaply for most viewers; only the rest needs all the rules.
     is_meant = permissions.has_role(slot, viewer) or permissions.delegation_of(slot, viewer) is not None
-    return is_meant and not slot.refusal(viewer)
+    return is_meant and not slot.sign_denied_reason(viewer)
 
 
 def delegations_of(gate: Gate) -> list[Delegation]:
-    """The delegations of a gate that count now, by place."""
+    """The delegations of a gate that count now, by slot."""
     return [each for slot in gate.slots.all() for each in slot.delegations.all() if each.is_in_force]
 
 
-def to_withdraw(gate: Gate, viewer: User) -> list[Signature]:
+def withdrawable_signatures(gate: Gate, viewer: User) -> list[Signature]:
     """The standing signatures of a gate that this person may take back."""
     if gate.deployment.is_final:
         return []
-    return [each for each in gate.standing_signatures() if each.signer_id == viewer.pk]
+    return [each for each in gate.valid_signatures() if each.signer_id == viewer.pk]
 
 
 def shown_record(gate: Gate) -> records.Json:
     """What a page shows of a gate: what was signed, or what would be signed now."""
     if gate.is_signed:
-        standing = Signature.objects.standing().filter(slot__gate=gate).order_by("-pk").first()
+        standing = Signature.objects.valid().filter(slot__gate=gate).order_by("-pk").first()
         if standing is not None:
             signed: records.Json = standing.record
             return signed

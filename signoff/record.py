@@ -266,7 +266,7 @@ def _run(run: Run) -> Json:
 
 def _earlier_signatures(gate: Gate) -> list[Json]:
     standing = (
-        Signature.objects.standing()
+        Signature.objects.valid()
         .filter(slot__gate__deployment=gate.deployment_id, slot__gate__position__lt=gate.position)
         .select_related("slot__gate", "signer")
         .order_by("pk")

@@ -165,7 +165,7 @@ def usual_window() -> tuple[datetime, datetime]:
     return start, start + timedelta(hours=2)
 
 
-def usual_plan(version: TemplateVersion | None) -> str:
+def default_plan(version: TemplateVersion | None) -> str:
     """What the template says about rolling back, as a start for the plan."""
     if version is None:
         return ""

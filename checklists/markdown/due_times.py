@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 UNITS = {"w": timedelta(weeks=1), "d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
-LONGEST = timedelta(days=3660)  # ten years: beyond it is a typing error, and dates have an end
+MAX_OFFSET = timedelta(days=3660)  # ten years: beyond it is a typing error, and dates have an end
 
 
 def parse_due(value: str) -> timedelta:
@@ -27,7 +27,7 @@ def parse_due(value: str) -> timedelta:
             raise ValueError(_explanation(value))
     if number or not body:
         raise ValueError(_explanation(value))
-    if total > LONGEST:
+    if total > MAX_OFFSET:
         raise ValueError(f"“{value}” is more than ten years from the window; give a nearer due time.")
     return sign * total
 

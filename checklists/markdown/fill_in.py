@@ -14,7 +14,7 @@ from checklists.markdown.decoding import plain_spaces
 from checklists.markdown.document import Node, blocks, task_text
 
 # Well below `document.MAX_INLINE`, also when every character has to be escaped.
-LONGEST_REMARK = 2000
+MAX_REMARK_LENGTH = 2000
 _SPECIAL = frozenset("\\`*_[]<>~&|")
 # What begins a block of its own at the start of a line; after digits, a dot or a bracket does.
 _BEGINS_BLOCK = frozenset("#+-=>:")
@@ -96,7 +96,7 @@ def _printable(text: str) -> str:
 
 def _portions(text: str) -> list[str]:
     text = " ".join(text.split())
-    return [text[start : start + LONGEST_REMARK] for start in range(0, len(text), LONGEST_REMARK)]
+    return [text[start : start + MAX_REMARK_LENGTH] for start in range(0, len(text), MAX_REMARK_LENGTH)]
 
 
 def _tasks(nodes: Sequence[Node]) -> Iterator[tuple[int, int]]:

@@ -19,8 +19,8 @@ from checklists.markdown import (
 )
 from checklists.models.item import Item
 from checklists.models.item_state import ItemState
-from checklists.permissions import Rights
-from checklists.validators import checked_note
+from checklists.permissions import DeploymentPermissions
+from checklists.validators import clean_note
 from checklists.window import Window
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
@@ -102,13 +102,13 @@ class Section(models.Model):
         """Create the items of a template's section, sub-items after their parent."""
         position = 0
 
-        def write(promises: tuple[ParsedItem, ...], parent: Item | None) -> None:
+        def write(parsed_items: tuple[ParsedItem, ...], parent: Item | None) -> None:
             nonlocal position
-            for promise in promises:
-                item = self._item(promise, position, parent, window)
+            for parsed_item in parsed_items:
+                item = self._item(parsed_item, position, parent, window)
                 item.save(force_insert=True)
                 position += 1
-                write(promise.children, item)
+                write(parsed_item.children, item)
 
         write(parsed.items, None)
 
@@ -126,15 +126,15 @@ class Section(models.Model):
             NotAllowed: the open items are for others.
             Refusal: there is nothing to tick.
         """
-        note = checked_note(note)
+        note = clean_note(note)
         deployment = self.checklist.deployment
-        with deployment.changing() as current:
-            rights = Rights.of(by, current)
+        with deployment.locked() as current:
+            permissions = DeploymentPermissions.of(by, current)
             together = list(self.items.for_bulk())
-            ticked = [item for item in together if rights.may_keep(item)]
+            ticked = [item for item in together if permissions.may_complete(item)]
             if not ticked:
                 if together:
-                    rights.require_keep(together[0])
+                    permissions.require_complete(together[0])
                 raise Refusal(
                     f"In “{self}” there is no open item left that you may tick together with others. "
                     "Nothing was changed; what is open there is proven one by one."
@@ -143,22 +143,22 @@ class Section(models.Model):
                 item.complete(by, note)
         return ticked
 
-    def _item(self, promise: ParsedItem, position: int, parent: Item | None, window: Window) -> Item:
+    def _item(self, parsed_item: ParsedItem, position: int, parent: Item | None, window: Window) -> Item:
         return Item(
             section=self,
             parent=parent,
             position=position,
-            key=promise.key,
-            text=promise.text,
-            kind=promise.kind.value,
-            operation=promise.operation,
-            check_name=promise.check,
-            params=dict(promise.params),
-            role=promise.role,
-            evidence_required=promise.evidence,
-            due_offset=promise.due,
-            due_at=None if promise.due is None else due_at(promise.due, window.start, window.end),
-            blocks=[_plain_block(block) for block in promise.notes],
+            key=parsed_item.key,
+            text=parsed_item.text,
+            kind=parsed_item.kind.value,
+            operation=parsed_item.operation,
+            check_name=parsed_item.check,
+            params=dict(parsed_item.params),
+            role=parsed_item.role,
+            evidence_required=parsed_item.evidence,
+            due_offset=parsed_item.due,
+            due_at=None if parsed_item.due is None else due_at(parsed_item.due, window.start, window.end),
+            blocks=[_plain_block(block) for block in parsed_item.notes],
             state=ItemState.OPEN,
         )
 

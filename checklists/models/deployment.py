@@ -26,18 +26,18 @@ from checklists.models.deployment_state import (
     FINAL,
     HOLDING,
     HOLDS_WINDOW,
-    MOVES,
     NOT_BEGUN,
-    PAST,
+    PAST_PARTICIPLES,
+    TRANSITIONS,
     DeploymentState,
     StateChange,
 )
 from checklists.models.plan_changes import Changes
-from checklists.models.stage_rules import ROLLBACK, why_no_rollback
-from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
+from checklists.models.stage_rules import ROLLBACK, rollback_blocked_reason
+from checklists.models.team import Seat, TeamMember, clean_team, describe_team
 from checklists.models.template import TemplateVersion, VersionState
-from checklists.permissions import Rights, require_creator
-from checklists.validators import checked_note, checked_plan, checked_reason, checked_title
+from checklists.permissions import DeploymentPermissions, require_creator
+from checklists.validators import clean_note, clean_plan, clean_reason, clean_title
 from checklists.window import Window
 from deployctl import audit
 from deployctl.audit import Action, Actor, actor_name
@@ -121,14 +121,14 @@ class Deployment(models.Model):
         return Window(self.window_start, self.window_end)
 
     @cached_property
-    def others_in_window(self) -> list[Deployment]:
+    def window_conflicts(self) -> list[Deployment]:
         """Return the deployments that took its window after it was signed off, once it is reopened.
 
         The page only warns of them: runs on a target are serialized anyway.
         """
         if self.holds_window or self.state not in HOLDING:
             return []
-        return list(Deployment.objects.in_the_way(self.target, self.window))
+        return list(Deployment.objects.overlapping(self.target, self.window))
 
     @property
     def duration(self) -> timedelta | None:
@@ -161,7 +161,7 @@ class Deployment(models.Model):
         return f"deployment:{self.pk}"
 
     @property
-    def now_in(self) -> str:
+    def state_phrase(self) -> str:
         """The state's label for use inside a sentence."""
         return self.get_state_display().lower()
 
@@ -195,8 +195,8 @@ class Deployment(models.Model):
                 target holds an overlapping window.
         """
         require_creator(by)
-        window, seats = Window.checked(window_start, window_end), checked_team(team)
-        title, rollback_plan = checked_title(title), checked_plan(rollback_plan)
+        window, seats = Window.validated(window_start, window_end), clean_team(team)
+        title, rollback_plan = clean_title(title), clean_plan(rollback_plan)
         if target.archived_at:
             raise Refusal(f"Target {target} is archived. Nothing was created; choose one that is in use.")
         if template_version.state != VersionState.PUBLISHED:
@@ -213,7 +213,7 @@ class Deployment(models.Model):
                 window_start=window.start,
                 window_end=window.end,
                 rollback_plan=rollback_plan,
-                notes=checked_note(notes),
+                notes=clean_note(notes),
                 created_by=user_of(by),
                 created_by_name=actor_name(by),
             )
@@ -230,7 +230,7 @@ class Deployment(models.Model):
                 target=target.name,
                 template=str(template_version),
                 window=[window.start.isoformat(), window.end.isoformat()],
-                team=team_in_words(seats),
+                team=describe_team(seats),
             )
             announce("home", "home-next", "home-waiting")
         return deployment
@@ -257,9 +257,9 @@ class Deployment(models.Model):
                 with another deployment's; somebody else changed the plan meanwhile; or it is signed, and `by`
                 was not warned.
         """
-        with self.changing() as current:
-            Rights.of(by, current).require_lead()
-            changed = plan_changes.edit(current, by, changes, seen=seen, may_withdraw=may_withdraw)
+        with self.locked() as current:
+            DeploymentPermissions.of(by, current).require_lead()
+            changed = plan_changes.apply_changes(current, by, changes, seen=seen, may_withdraw=may_withdraw)
         self.refresh_from_db()
         return changed
 
@@ -273,11 +273,11 @@ class Deployment(models.Model):
 
     def approve(self, by: Actor) -> None:
         """Record that the first gate is fully signed. Called by the gate only."""
-        self._move("approve", by, Action.DEPLOYMENT_APPROVED)
+        self._transition("approve", by, Action.DEPLOYMENT_APPROVED)
 
     def reopen(self, by: Actor, reason: str) -> None:
         """Record that covered content changed and the signatures are withdrawn. Called by the gate only."""
-        self._move("reopen", by, Action.DEPLOYMENT_REOPENED, reason=reason)
+        self._transition("reopen", by, Action.DEPLOYMENT_REOPENED, reason=reason)
 
     def begin(self, by: Actor, reason: str = "") -> None:
         """Begin the deployment. If this happens outside its window, the reason says so.
@@ -286,62 +286,64 @@ class Deployment(models.Model):
             Refusal: one of its runs is unfinished, which would change what the first gate approved, or the
                 target's connection leads to another database than the approved one.
         """
-        Rights.of(by, self).require_lead()
+        DeploymentPermissions.of(by, self).require_lead()
         if self.state == DeploymentState.APPROVED:
             # This uses the network, so it comes before any lock.
             self._require_approved_database()
-            with self.changing() as current:
+            with self.locked() as current:
                 # Every change of the record is reported when it happens; this catches any that was not.
                 hooks.record_changed.send(current, by, "the record is not the approved one", Stage.PRE)
         now = timezone.now()
         if not self.window_start <= now <= self.window_end:
             outside = "before the window opens" if now < self.window_start else "after the window closed"
             reason = f"{reason.strip()} (begun {outside})".strip()
-        with self.changing():
+        with self.locked():
             self._require_no_unfinished_runs()
-            self._move("begin", by, Action.DEPLOYMENT_STARTED, reason=reason, needs="lead")
+            self._transition("begin", by, Action.DEPLOYMENT_STARTED, reason=reason, needs="lead")
 
     def start_verification(self, by: Actor) -> None:
         """Start verification. Refused while a run of the deployment is unfinished."""
-        with self.changing():
+        with self.locked():
             self._require_no_unfinished_runs()
-            self._move("start_verification", by, Action.DEPLOYMENT_VERIFICATION_STARTED, needs="lead")
+            self._transition("start_verification", by, Action.DEPLOYMENT_VERIFICATION_STARTED, needs="lead")
 
     def sign_off(self, by: Actor) -> None:
         """Record that the second gate is fully signed. Called by the gate only."""
-        self._move("sign_off", by, Action.DEPLOYMENT_SIGNED_OFF)
+        self._transition("sign_off", by, Action.DEPLOYMENT_SIGNED_OFF)
 
     def close(self, by: Actor) -> None:
         """Close the deployment. Refused while items of the first week are open."""
         # A real cycle: readiness queries all models of this package.
         from checklists.readiness import CLOSURE, blockers
 
-        with self.changing() as current:
+        with self.locked() as current:
             if self.state == DeploymentState.SIGNED_OFF and (open_ones := blockers(current, CLOSURE)):
                 raise Refusal(
                     f"“{self}” cannot be closed yet: {open_ones[0].sentence}"
                     f"{f' ({len(open_ones) - 1} more)' if len(open_ones) > 1 else ''} It stays signed off; "
                     "keep or waive what is open, then close it."
                 )
-            self._move("close", by, Action.DEPLOYMENT_CLOSED, needs="lead")
+            self._transition("close", by, Action.DEPLOYMENT_CLOSED, needs="lead")
 
     def cancel(self, by: Actor, reason: str) -> None:
         """Cancel the deployment before it has begun."""
-        self._move("cancel", by, Action.DEPLOYMENT_CANCELLED, reason=checked_reason(reason), needs="lead")
+        self._transition("cancel", by, Action.DEPLOYMENT_CANCELLED, reason=clean_reason(reason), needs="lead")
 
     def halt(self, by: Actor, reason: str) -> None:
         """Halt it: no run starts until it is resumed. Running ones may finish or be cancelled."""
-        reason = checked_reason(reason)
-        self._move("halt", by, Action.DEPLOYMENT_HALTED, reason=reason, needs="halt")
+        reason = clean_reason(reason)
+        self._transition("halt", by, Action.DEPLOYMENT_HALTED, reason=reason, needs="halt")
 
     def resume(self, by: Actor, reason: str = "") -> None:
         """Return to the state in which it was halted."""
-        self._move("resume", by, Action.DEPLOYMENT_RESUMED, reason=reason, needs="lead")
+        self._transition("resume", by, Action.DEPLOYMENT_RESUMED, reason=reason, needs="lead")
 
     def start_rollback(self, by: Actor, reason: str) -> None:
         """Start to carry out the approved rollback plan."""
-        reason = checked_reason(reason)
-        self._move("start_rollback", by, Action.DEPLOYMENT_ROLLBACK_STARTED, reason=reason, needs="lead")
+        reason = clean_reason(reason)
+        self._transition(
+            "start_rollback", by, Action.DEPLOYMENT_ROLLBACK_STARTED, reason=reason, needs="lead"
+        )
 
     def request_rollback(self, by: Actor, params: Mapping[str, object], *, typed_name: str = "") -> Run:
         """Request a run of the operation `rollback`.
@@ -356,9 +358,9 @@ class Deployment(models.Model):
             InvalidInput: parameters that the operation cannot take, or the name not given.
             Refusal: it is not being rolled back, or something else works on the target.
         """
-        with self.changing() as current:
-            Rights.of(by, current).require_lead()
-            if reason := why_no_rollback(self.state):
+        with self.locked() as current:
+            DeploymentPermissions.of(by, current).require_lead()
+            if reason := rollback_blocked_reason(self.state):
                 raise Refusal(f"Nothing was started. {reason}")
             waits = preconditions.needs_second_person(current.target, operation(ROLLBACK))
             current.require_free_target("The rollback", waits=waits)
@@ -373,15 +375,17 @@ class Deployment(models.Model):
 
     def finish_rollback(self, by: Actor, reason: str) -> None:
         """Record that the target is as it was before. Refused while a run is unfinished."""
-        reason = checked_reason(reason)
-        with self.changing():
+        reason = clean_reason(reason)
+        with self.locked():
             self._require_no_unfinished_runs()
-            self._move("finish_rollback", by, Action.DEPLOYMENT_ROLLED_BACK, reason=reason, needs="lead")
+            self._transition(
+                "finish_rollback", by, Action.DEPLOYMENT_ROLLED_BACK, reason=reason, needs="lead"
+            )
 
     # --- Locking, audit and the one place that changes `state` -----------------------------------------
 
     @contextmanager
-    def changing(self) -> Iterator[Deployment]:
+    def locked(self) -> Iterator[Deployment]:
         """Lock the deployment: nobody else changes it or its items until the block has ended.
 
         Everything that changes a deployment takes this lock first and the audit chain's lock last, to avoid
@@ -403,15 +407,15 @@ class Deployment(models.Model):
         announce(self.channel, *fragments, *(f"deployment-{self.pk}-{part}" for part in PARTS))
         announce("home", "home-waiting", "home-next")
 
-    def _move(self, verb: str, by: Actor, action: Action, *, reason: str = "", needs: str = "") -> None:
-        with self.changing() as current:
-            rights = Rights.of(by, current)
+    def _transition(self, verb: str, by: Actor, action: Action, *, reason: str = "", needs: str = "") -> None:
+        with self.locked() as current:
+            permissions = DeploymentPermissions.of(by, current)
             if needs == "lead":
-                rights.require_lead()
+                permissions.require_lead()
             elif needs == "halt":
-                rights.require_halt()
+                permissions.require_halt()
             before = DeploymentState(current.state)
-            after = current._reaches(verb)
+            after = current._next_state(verb)
             halted_in = before if verb == "halt" else ""
             here = Deployment.objects.filter(pk=self.pk, state=before)
             given_up = current.gave_window_up or before == DeploymentState.SIGNED_OFF
@@ -432,13 +436,13 @@ class Deployment(models.Model):
             self.record(action, by, before=before.value, after=after.value, reason=reason.strip())
             self.announce()
 
-    def _reaches(self, verb: str) -> DeploymentState:
+    def _next_state(self, verb: str) -> DeploymentState:
         """Return the state that a verb leads to from the current one."""
-        moves, state = MOVES[verb], DeploymentState(self.state)
+        moves, state = TRANSITIONS[verb], DeploymentState(self.state)
         if state not in moves:
             sources = " or ".join(source.label.lower() for source in moves)
             raise Refusal(
-                f"“{self}” is {self.now_in}, so it cannot be {PAST[verb]}. Nothing was "
+                f"“{self}” is {self.state_phrase}, so it cannot be {PAST_PARTICIPLES[verb]}. Nothing was "
                 f"changed; that is possible while it is {sources}."
             )
         if verb == "resume" and self.state_before_halt:
@@ -479,7 +483,7 @@ class Deployment(models.Model):
             return
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [WINDOWS_LOCK, self.target_id])
-        others = Deployment.objects.in_the_way(self.target, self.window)
+        others = Deployment.objects.overlapping(self.target, self.window)
         if other := others.exclude(pk=self.pk).first():
             raise Refusal(
                 f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the "
@@ -500,12 +504,12 @@ class Deployment(models.Model):
         except DeployctlError as error:
             raise Refusal(
                 f"Nobody knows whether {target} is still the database that was approved: it was not reached. "
-                f"“{self}” stays {self.now_in}. {error.sentence}"
+                f"“{self}” stays {self.state_phrase}. {error.sentence}"
             ) from error
         if facts.identity_differs:
             raise Refusal(
                 f"Behind the connection of {target} stands another database than the one that was approved. "
-                f"“{self}” stays {self.now_in}, and nothing was touched. Find out why; where the "
+                f"“{self}” stays {self.state_phrase}, and nothing was touched. Find out why; where the "
                 "other one is right, correct the target, which opens the first gate again."
             )
 
@@ -515,5 +519,5 @@ class Deployment(models.Model):
         if run is not None:
             raise Refusal(
                 f"Run {run.pk} ({run.kind}) is {run.get_state_display().lower()}. “{self}” stays "
-                f"{self.now_in}; wait for the run, cancel it, or decide its outcome first."
+                f"{self.state_phrase}; wait for the run, cancel it, or decide its outcome first."
             )

@@ -54,7 +54,7 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """Unfinished ones by window, the nearest first."""
         return self.unfinished().order_by("window_start", "pk")
 
-    def in_the_way(self, target: Target, window: Window) -> DeploymentQuerySet:
+    def overlapping(self, target: Target, window: Window) -> DeploymentQuerySet:
         """Those of this target that hold a window that overlaps with this one."""
         overlapping = {"window_start__lt": window.end, "window_end__gt": window.start}
         return self.filter(HOLDS_WINDOW, target=target, **overlapping)

@@ -24,7 +24,7 @@ class DeploymentState(models.TextChoices):
 
 S = DeploymentState
 
-MOVES: Mapping[str, Mapping[DeploymentState, DeploymentState]] = {
+TRANSITIONS: Mapping[str, Mapping[DeploymentState, DeploymentState]] = {
     "approve": {S.PLANNING: S.APPROVED},
     "reopen": {S.APPROVED: S.PLANNING, S.SIGNED_OFF: S.VERIFYING},
     "begin": {S.APPROVED: S.DEPLOYING},
@@ -53,7 +53,7 @@ MOVES: Mapping[str, Mapping[DeploymentState, DeploymentState]] = {
 * `closed`, `cancelled` and `rolled_back` are final.
 """
 
-PAST: Mapping[str, str] = {
+PAST_PARTICIPLES: Mapping[str, str] = {
     "approve": "approved",
     "reopen": "reopened",
     "begin": "begun",
@@ -69,9 +69,9 @@ PAST: Mapping[str, str] = {
 """How a verb reads in a sentence: “it cannot be …”."""
 
 NOT_BEGUN = (S.PLANNING, S.APPROVED)
-UNDER_WAY = (S.DEPLOYING, S.VERIFYING)
+IN_PROGRESS = (S.DEPLOYING, S.VERIFYING)
 FINAL = (S.CLOSED, S.CANCELLED, S.ROLLED_BACK)
-HOLDING = (*NOT_BEGUN, *UNDER_WAY, S.HALTED, S.ROLLING_BACK)
+HOLDING = (*NOT_BEGUN, *IN_PROGRESS, S.HALTED, S.ROLLING_BACK)
 # Holds its window: no other deployment of the same target may do so at the same time. Being signed off gives
 # the window up for good: a signature can be lost whenever, and must not find the window taken then.
 HOLDS_WINDOW = models.Q(

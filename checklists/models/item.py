@@ -17,11 +17,19 @@ from checklists.actors import user_of
 from checklists.markdown import ItemKind, strip_markup
 from checklists.models.completions import Completion, Waiver
 from checklists.models.item_queries import ItemQuerySet
-from checklists.models.item_state import UNKEPT, ItemState
-from checklists.models.proof import BACKS, Proof, ProofKind, ProofOutcome, file_proof, link_proof, note_proof
-from checklists.models.stage_rules import why_frozen, why_not_run
-from checklists.permissions import Rights
-from checklists.validators import checked_note, checked_reason
+from checklists.models.item_state import OUTSTANDING, ItemState
+from checklists.models.proof import (
+    COUNTS_AS_EVIDENCE,
+    Proof,
+    ProofKind,
+    ProofOutcome,
+    file_proof,
+    link_proof,
+    note_proof,
+)
+from checklists.models.stage_rules import frozen_reason, run_blocked_reason
+from checklists.permissions import DeploymentPermissions
+from checklists.validators import clean_note, clean_reason
 from deployctl import audit
 from deployctl.accounts.roles import Role
 from deployctl.audit import Action, Actor, actor_name
@@ -83,7 +91,7 @@ class Item(models.Model):
     @property
     def is_late(self) -> bool:
         """Return True if it is open or failed after its due time."""
-        return self.state in UNKEPT and self.due_at is not None and self.due_at < timezone.now()
+        return self.state in OUTSTANDING and self.due_at is not None and self.due_at < timezone.now()
 
     def needs_second_person(self, target: Target) -> bool:
         """Return True if its operation needs a second person's consent on `target`."""
@@ -110,10 +118,12 @@ class Item(models.Model):
             Refusal: it is done or waived already, follows its sub-items, or lacks the required evidence.
             InvalidInput: the required note is missing.
         """
-        note = checked_note(note)
-        with self._changing(by):
+        note = clean_note(note)
+        with self._locked(by):
             self._require_leaf()
-            lacks_evidence = self.evidence_required and not self.proofs.filter(outcome__in=BACKS).exists()
+            lacks_evidence = (
+                self.evidence_required and not self.proofs.filter(outcome__in=COUNTS_AS_EVIDENCE).exists()
+            )
             if lacks_evidence and not note:
                 raise Refusal(
                     f"“{self}” asks for evidence. It was not ticked; say in the note what shows it, or add a "
@@ -126,9 +136,9 @@ class Item(models.Model):
                 )
             self._move(ItemState.DONE, ItemState.OPEN, ItemState.FAILED)
             if lacks_evidence:
-                self._keep(note_proof(note), by)
+                self._save_proof(note_proof(note), by)
             self._complete(by, note)
-            self._tell(by, Action.ITEM_COMPLETED, "ticked", note=note)
+            self._record(by, Action.ITEM_COMPLETED, "ticked", note=note)
 
     def undo(self, by: Actor) -> None:
         """Open it again after it was ticked, proven or failed.
@@ -136,12 +146,12 @@ class Item(models.Model):
         Raises:
             NotAllowed, Refusal: as for `complete`.
         """
-        with self._changing(by):
+        with self._locked(by):
             self._require_leaf()
             before = self.state
             self._move(ItemState.OPEN, ItemState.DONE, ItemState.FAILED)
             self._withdraw_completion(by)
-            self._tell(by, Action.ITEM_REOPENED, "opened again", before=before)
+            self._record(by, Action.ITEM_REOPENED, "opened again", before=before)
 
     def waive(self, by: Actor, reason: str) -> None:
         """Waive it as not applicable; with sub-items, waive those that are still open.
@@ -150,8 +160,8 @@ class Item(models.Model):
             InvalidInput: no reason.
             NotAllowed, Refusal: as for `complete`.
         """
-        reason = checked_reason(reason)
-        with self._changing(by):
+        reason = clean_reason(reason)
+        with self._locked(by):
             children = list(self.children.all())
             if children:
                 open_ones = [c for c in children if c.state in {ItemState.OPEN, ItemState.FAILED}]
@@ -162,7 +172,7 @@ class Item(models.Model):
                 return
             self._move(ItemState.WAIVED, ItemState.OPEN, ItemState.FAILED)
             Waiver.objects.create(item=self, by=user_of(by), by_name=actor_name(by), reason=reason)
-            self._tell(by, Action.ITEM_WAIVED, "waived", reason=reason)
+            self._record(by, Action.ITEM_WAIVED, "waived", reason=reason)
 
     def unwaive(self, by: Actor) -> None:
         """Withdraw the waiver and open the item again.
@@ -170,13 +180,13 @@ class Item(models.Model):
         Raises:
             NotAllowed, Refusal: as for `complete`.
         """
-        with self._changing(by):
+        with self._locked(by):
             self._require_leaf()
             self._move(ItemState.OPEN, ItemState.WAIVED)
             self.waivers.filter(withdrawn_at=None).update(
                 withdrawn_at=timezone.now(), withdrawn_by_name=actor_name(by)
             )
-            self._tell(by, Action.ITEM_WAIVER_REVOKED, "no longer waived")
+            self._record(by, Action.ITEM_WAIVER_REVOKED, "no longer waived")
 
     def add_proof(
         self, by: Actor, kind: str, *, text: str = "", url: str = "", file: File[bytes] | None = None
@@ -203,18 +213,18 @@ class Item(models.Model):
                     f"A person adds a note, a link or a file, not “{kind}”. Nothing was added."
                 )
         try:
-            with self._changing(by):
-                self._keep(proof, by)
+            with self._locked(by):
+                self._save_proof(proof, by)
         except BaseException:
-            proof.forget_file()
+            proof.delete_file()
             raise
         return proof
 
-    def _keep(self, proof: Proof, by: Actor) -> None:
+    def _save_proof(self, proof: Proof, by: Actor) -> None:
         proof.item, proof.by, proof.by_name = self, user_of(by), actor_name(by)
         proof.save(force_insert=True)
         facts = {"kind": proof.kind, "url": proof.url, "file": proof.file_name, "sha256": proof.file_sha256}
-        self._tell(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
+        self._record(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
 
     # --- Runs as proof ---------------------------------------------------------------------------------
 
@@ -237,11 +247,11 @@ class Item(models.Model):
             NotAllowed: `by` may not complete the item, or is not an operator.
             InvalidInput: parameters that the operation cannot take.
         """
-        with self._changing(by) as deployment:
+        with self._locked(by) as deployment:
             self._require_leaf()
             if self.kind != ItemKind.OPERATION:
                 raise Refusal(f"“{self}” has no operation to run; it is kept by a person.")
-            if reason := why_not_run(deployment.state, self.section.stage):
+            if reason := run_blocked_reason(deployment.state, self.section.stage):
                 raise Refusal(f"“{self}” was not started. {reason}")
             if self.state == ItemState.WAIVED:
                 raise Refusal(f"“{self}” is waived, so nothing was started. Withdraw the waiver first.")
@@ -256,7 +266,7 @@ class Item(models.Model):
                 authority=deployment.authority,
                 typed_name=typed_name,
             )
-            alike = Item.objects.proven_alike(self) if not params else Item.objects.none()
+            alike = Item.objects.with_same_operation(self) if not params else Item.objects.none()
             for item in (self, *alike):
                 item._await_proof(run, by)
         return run
@@ -270,9 +280,9 @@ class Item(models.Model):
             by=user_of(by),
             by_name=actor_name(by),
         )
-        self._tell(by, Action.ITEM_RUN_REQUESTED, f"run {run.pk} requested", run=run.pk)
+        self._record(by, Action.ITEM_RUN_REQUESTED, f"run {run.pk} requested", run=run.pk)
 
-    def prove(self, proof: Proof, outcome: ProofOutcome, *, by: Actor, summary: str) -> None:
+    def apply_proof(self, proof: Proof, outcome: ProofOutcome, *, by: Actor, summary: str) -> None:
         """Apply the outcome of a run: pass → done, fail → failed; others leave the item unchanged.
 
         Args:
@@ -280,7 +290,7 @@ class Item(models.Model):
             by: the person or machine that requested the run.
             summary: `Run.summary`.
         """
-        with self.deployment.changing():
+        with self.deployment.locked():
             self.refresh_from_db(fields=["state"])
             pending = Proof.objects.filter(pk=proof.pk, outcome=ProofOutcome.PENDING)
             if pending.update(outcome=outcome, text=summary) != 1:
@@ -296,23 +306,23 @@ class Item(models.Model):
                 if self.state in {ItemState.OPEN, ItemState.DONE}:
                     self._move(ItemState.FAILED, self.state)
                     self._withdraw_completion(by)
-            self._tell(by, action, what, run=proof.run_id, outcome=outcome.value)
+            self._record(by, action, what, run=proof.run_id, outcome=outcome.value)
 
     # --- Locking, state, audit -------------------------------------------------------------------------
 
     @contextmanager
-    def _changing(self, by: Actor) -> Iterator[Deployment]:
+    def _locked(self, by: Actor) -> Iterator[Deployment]:
         """Lock the deployment and reload the item's state; refuse those who may not change it."""
-        with self.deployment.changing() as deployment:
+        with self.deployment.locked() as deployment:
             self.refresh_from_db(fields=["state"])
-            Rights.of(by, deployment).require_keep(self)
-            if reason := why_frozen(deployment.state, self.section.stage):
+            DeploymentPermissions.of(by, deployment).require_complete(self)
+            if reason := frozen_reason(deployment.state, self.section.stage):
                 raise Refusal(f"“{self}” was not changed. {reason}")
             yield deployment
 
     def _move(self, to: ItemState, *sources: str) -> None:
         if Item.objects.filter(pk=self.pk, state__in=sources).update(state=to) != 1:
-            raise Refusal(self._state_message())
+            raise Refusal(self._conflict_message())
         self.state = to
 
     def _complete(self, by: Actor, note: str) -> None:
@@ -323,7 +333,7 @@ class Item(models.Model):
             undone_at=timezone.now(), undone_by_name=actor_name(by)
         )
 
-    def _tell(self, by: Actor, action: Action, what: str, **data: object) -> None:
+    def _record(self, by: Actor, action: Action, what: str, **data: object) -> None:
         """Update parents, notify handlers, append audit entries and announce the changed fragments."""
         above = list(self._update_parents())
         stage = self.section.stage
@@ -357,7 +367,7 @@ class Item(models.Model):
         if self.children.exists():
             raise Refusal(f"“{self}” follows its sub-items. Nothing was changed; tick, waive or open those.")
 
-    def _state_message(self) -> str:
+    def _conflict_message(self) -> str:
         """Say who brought the item into its state, and when, for the person who came second."""
         state = ItemState(self.state)
         if state == ItemState.DONE:

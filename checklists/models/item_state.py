@@ -28,4 +28,4 @@ class ItemState(models.TextChoices):
         return cls.WAIVED
 
 
-UNKEPT = (ItemState.OPEN, ItemState.FAILED)
+OUTSTANDING = (ItemState.OPEN, ItemState.FAILED)

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from checklists import hooks
-from checklists.models.stage_rules import stage_of_plan
-from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
-from checklists.validators import checked_plan, checked_title, unified
+from checklists.models.stage_rules import plan_stage
+from checklists.models.team import Seat, TeamMember, clean_team, describe_team
+from checklists.validators import clean_plan, clean_title, normalize_newlines
 from checklists.window import Window
 from deployctl.audit import Action, Actor
 from deployctl.errors import Refusal
@@ -48,10 +48,10 @@ def plan_digest(deployment: Deployment) -> str:
     return hashlib.sha256(json.dumps(plan).encode()).hexdigest()
 
 
-def edit(
+def apply_changes(
     deployment: Deployment, by: Actor, changes: Changes, *, seen: str = "", may_withdraw: bool = True
 ) -> list[str]:
-    """Apply changes to a deployment that the caller has locked (`deployment.changing()`).
+    """Apply changes to a deployment that the caller has locked (`deployment.locked()`).
 
     Args:
         seen: the `plan_digest` of the plan that the user edited; empty to skip the check.
@@ -61,7 +61,7 @@ def edit(
         A phrase for each change.
     """
     # A real cycle: readiness queries all models of this package.
-    from checklists.readiness import refuse_unwarned
+    from checklists.readiness import require_warning
 
     if seen and seen != plan_digest(deployment):
         raise Refusal(
@@ -70,14 +70,16 @@ def edit(
             "stay, then save again."
         )
     if deployment.is_final:
-        raise Refusal(f"“{deployment}” is {deployment.now_in} and no longer changes. Nothing was changed.")
+        raise Refusal(
+            f"“{deployment}” is {deployment.state_phrase} and no longer changes. Nothing was changed."
+        )
     done = [change for step in STEPS for change in step(deployment, changes)]
     if not done:
         return []
     covered = [change.what for change in done if change.field != "notes"]
     if covered:
-        stage = stage_of_plan(deployment.state)
-        refuse_unwarned(deployment, stage, was_warned=may_withdraw)
+        stage = plan_stage(deployment.state)
+        require_warning(deployment, stage, was_warned=may_withdraw)
         hooks.record_changed.send(deployment, by, "; ".join(covered), stage)
     deployment.record(
         Action.DEPLOYMENT_EDITED,
@@ -90,7 +92,7 @@ def edit(
 
 def _edit_title(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     title = changes.get("title")
-    if title is None or (title := checked_title(title)) == deployment.title:
+    if title is None or (title := clean_title(title)) == deployment.title:
         return
     _refuse_begun(deployment, "title")
     before, deployment.title = deployment.title, title
@@ -103,7 +105,7 @@ def _edit_window(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     start, end = changes.get("window_start") or before.start, changes.get("window_end") or before.end
     if (start, end) == (before.start, before.end):
         return
-    window = Window.checked(start, end)
+    window = Window.validated(start, end)
     if window.start != before.start:
         _refuse_begun(deployment, "start of the window")
     deployment.write_window(window)
@@ -117,7 +119,7 @@ def _edit_team(deployment: Deployment, changes: Changes) -> Iterator[Change]:
         return
     members = list(deployment.team.select_related("user"))
     present: list[Seat] = [(member.user, member.role) for member in members]
-    seats = checked_team(wanted, present)
+    seats = clean_team(wanted, present)
     gone = [seat for seat in present if seat not in seats]
     new = [seat for seat in seats if seat not in present]
     if not gone and not new:
@@ -125,16 +127,16 @@ def _edit_team(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     # Rows may be deleted: the audit entry of this edit records the former team.
     deployment.team.filter(pk__in=[m.pk for m in members if (m.user, m.role) in gone]).delete()
     TeamMember.objects.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in new)
-    parts = [f"without {team_in_words(gone)}"] if gone else []
-    parts += [f"with {team_in_words(new)}"] if new else []
+    parts = [f"without {describe_team(gone)}"] if gone else []
+    parts += [f"with {describe_team(new)}"] if new else []
     yield Change(
-        "team", f"team changed: now {' and '.join(parts)}", team_in_words(present), team_in_words(seats)
+        "team", f"team changed: now {' and '.join(parts)}", describe_team(present), describe_team(seats)
     )
 
 
 def _edit_plan(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     plan = changes.get("rollback_plan")
-    if plan is None or (plan := checked_plan(plan)) == deployment.rollback_plan:
+    if plan is None or (plan := clean_plan(plan)) == deployment.rollback_plan:
         return
     _refuse_begun(deployment, "rollback plan")
     before, deployment.rollback_plan = deployment.rollback_plan, plan
@@ -144,7 +146,7 @@ def _edit_plan(deployment: Deployment, changes: Changes) -> Iterator[Change]:
 
 def _edit_notes(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     notes = changes.get("notes")
-    if notes is None or (notes := unified(notes)) == deployment.notes:
+    if notes is None or (notes := normalize_newlines(notes)) == deployment.notes:
         return
     before, deployment.notes = deployment.notes, notes
     deployment.save(update_fields=["notes"])
@@ -164,6 +166,6 @@ def _refuse_begun(deployment: Deployment, what: str) -> None:
     """Refuse a change of what the first gate approved after the deployment has begun."""
     if deployment.has_begun:
         raise Refusal(
-            f"“{deployment}” is {deployment.now_in}: its {what} was approved and no longer changes. "
+            f"“{deployment}” is {deployment.state_phrase}: its {what} was approved and no longer changes. "
             "Nothing was changed; the end of the window, the team and the notes still may."
         )

@@ -13,15 +13,15 @@ Changing what a signed gate covers is allowed, and reopens that gate.
 from __future__ import annotations
 
 from checklists.markdown.model import GateKey, Stage
-from checklists.models.deployment_state import FINAL, NOT_BEGUN, UNDER_WAY, DeploymentState
+from checklists.models.deployment_state import FINAL, IN_PROGRESS, NOT_BEGUN, DeploymentState
 
 RUNS_WHILE: dict[str, tuple[DeploymentState, ...]] = {
     Stage.PRE: NOT_BEGUN,
-    Stage.DEPLOY: UNDER_WAY,
-    Stage.POST: UNDER_WAY,
-    Stage.WEEK: (*UNDER_WAY, DeploymentState.SIGNED_OFF),
-    Stage.ONGOING: (*UNDER_WAY, DeploymentState.SIGNED_OFF),
-    Stage.REFERENCE: (*UNDER_WAY, DeploymentState.SIGNED_OFF),
+    Stage.DEPLOY: IN_PROGRESS,
+    Stage.POST: IN_PROGRESS,
+    Stage.WEEK: (*IN_PROGRESS, DeploymentState.SIGNED_OFF),
+    Stage.ONGOING: (*IN_PROGRESS, DeploymentState.SIGNED_OFF),
+    Stage.REFERENCE: (*IN_PROGRESS, DeploymentState.SIGNED_OFF),
 }
 
 ROLLBACK = "rollback"
@@ -44,17 +44,17 @@ NEXT_GATE: dict[str, str] = {
 """What a deployment is on its way to; the final states and a rollback are on the way to none."""
 
 
-def stages_now(state: str) -> tuple[Stage, ...]:
+def current_stages(state: str) -> tuple[Stage, ...]:
     """The stages whose open items wait for somebody in this state."""
     return COVERED_BY.get(NEXT_GATE.get(state, ""), ())
 
 
-def stage_of_plan(state: str) -> Stage:
+def plan_stage(state: str) -> Stage:
     """Which gate covers a change of window, team, plan or target: the first until the deployment begins."""
     return Stage.PRE if state in NOT_BEGUN else Stage.DEPLOY
 
 
-def why_not_run(state: str, stage: str) -> str:
+def run_blocked_reason(state: str, stage: str) -> str:
     """Why an operation of a stage may not start now, as a sentence; empty when it may."""
     now = DeploymentState(state)
     if now in RUNS_WHILE[stage]:
@@ -72,7 +72,7 @@ def why_not_run(state: str, stage: str) -> str:
     return "The second gate is signed; this part of the work is over."
 
 
-def why_no_rollback(state: str) -> str:
+def rollback_blocked_reason(state: str) -> str:
     """Why the rollback plan is not carried out now, as a sentence; empty when it may be."""
     now = DeploymentState(state)
     if now == DeploymentState.ROLLING_BACK:
@@ -80,7 +80,7 @@ def why_no_rollback(state: str) -> str:
     return f"The deployment is {now.label.lower()}; halt it and start its rollback first."
 
 
-def why_frozen(state: str, stage: str) -> str:
+def frozen_reason(state: str, stage: str) -> str:
     """Why an item of a stage no longer changes, as a sentence; empty when it may."""
     now = DeploymentState(state)
     if now in FINAL:

@@ -12,9 +12,9 @@ from django.utils import timezone
 from checklists import readiness
 from checklists.markdown.model import Stage
 from checklists.models import Deployment, Item, Proof, Section
-from checklists.models.item_state import UNKEPT
-from checklists.models.stage_rules import COVERED_BY, NEXT_GATE, stages_now
-from checklists.permissions import Rights
+from checklists.models.item_state import OUTSTANDING
+from checklists.models.stage_rules import COVERED_BY, NEXT_GATE, current_stages
+from checklists.permissions import DeploymentPermissions
 from checklists.presenters.item_filter import Show
 from checklists.presenters.item_row import Block, ItemRow, blocks_of
 from checklists.readiness import Blocker
@@ -47,14 +47,14 @@ class SectionPart:
         return len(self.leaves)
 
     @property
-    def kept(self) -> int:
+    def completed(self) -> int:
         """How many of them are done or waived."""
-        return sum(1 for row in self.leaves if row.item.state not in UNKEPT)
+        return sum(1 for row in self.leaves if row.item.state not in OUTSTANDING)
 
     @property
     def for_bulk(self) -> int:
         """How many the viewer could tick together."""
-        return sum(1 for row in self.leaves if row.ticks_at_once and row.is_open_by_hand)
+        return sum(1 for row in self.leaves if row.completes_with_one_click and row.is_in_bulk)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class PhasePart:
     number: int
     title: str
     sections: list[SectionPart] = field(default_factory=list)
-    unfolded: bool = False
+    expanded: bool = False
 
     @property
     def total(self) -> int:
@@ -73,9 +73,9 @@ class PhasePart:
         return sum(part.total for part in self.sections)
 
     @property
-    def kept(self) -> int:
+    def completed(self) -> int:
         """How many of them are done or waived."""
-        return sum(part.kept for part in self.sections)
+        return sum(part.completed for part in self.sections)
 
     @property
     def shown(self) -> list[SectionPart]:
@@ -88,7 +88,7 @@ class PhasePart:
         return f"phase-{self.deployment.pk}-{self.number}"
 
 
-class Story:
+class DeploymentPage:
     """Reads a deployment for one viewer; everything else on the page is computed from that."""
 
     def __init__(self, deployment: Deployment, viewer: User, show: Show = Show.ALL, find: str = "") -> None:
@@ -105,7 +105,7 @@ class Story:
         self.show = show
         self.find = find.strip()
         self.now = timezone.now()
-        self.rights = Rights.of(viewer, deployment)
+        self.permissions = DeploymentPermissions.of(viewer, deployment)
         self.operator = viewer.may(Permission.OPERATOR)
 
     @cached_property
@@ -141,7 +141,7 @@ class Story:
             )
             phase.sections.append(part)
         for phase in phases.values():
-            phase.unfolded = self._unfolds(phase)
+            phase.expanded = self._is_expanded(phase)
         return [
             phase for phase in phases.values() if not self.is_filtered or any(s.rows for s in phase.sections)
         ]
@@ -149,7 +149,7 @@ class Story:
     @cached_property
     def counts(self) -> dict[Show, int]:
         """How many items each filter would show."""
-        found = [row for row in self.rows if self._finds(row)]
+        found = [row for row in self.rows if self._matches(row)]
         return {show: sum(1 for row in found if show.counts(row)) for show in Show}
 
     @property
@@ -168,20 +168,20 @@ class Story:
         return [(show, count, self._query(show)) for show, count in self.counts.items()]
 
     @property
-    def due_rows(self) -> list[ItemRow]:
+    def counted_rows(self) -> list[ItemRow]:
         """The promises that gates and closing wait for; recurring ones and reading matter do not count."""
         return [row for row in self.rows if not row.is_parent and row.item.section.stage in COUNTED]
 
     @cached_property
     def progress(self) -> tuple[int, int]:
         """How many promises are kept, of how many."""
-        rows = self.due_rows
-        return sum(1 for row in rows if not row.is_unkept), len(rows)
+        rows = self.counted_rows
+        return sum(1 for row in rows if not row.is_outstanding), len(rows)
 
     @property
-    def besides(self) -> int:
+    def uncounted(self) -> int:
         """How many items nothing waits for: recurring ones and reading matter."""
-        return sum(1 for row in self.rows if not row.is_parent) - len(self.due_rows)
+        return sum(1 for row in self.rows if not row.is_parent) - len(self.counted_rows)
 
     @cached_property
     def blockers(self) -> list[Blocker]:
@@ -190,7 +190,7 @@ class Story:
         if gate_key is None:
             return []
         unsettled = [
-            row.item for row in self.rows if (row.is_unkept or row.run is not None) and not row.is_parent
+            row.item for row in self.rows if (row.is_outstanding or row.run is not None) and not row.is_parent
         ]
         running = {row.item.pk: row.run for row in self.rows if row.run is not None}
         target = self.deployment.target
@@ -212,7 +212,7 @@ class Story:
         return readiness.signed_stages(self.deployment)
 
     def _row(self, item: Item, proofs: list[Proof]) -> ItemRow:
-        row = ItemRow(item, self.deployment, self.rights, self.operator, proofs, now=self.now)
+        row = ItemRow(item, self.deployment, self.permissions, self.operator, proofs, now=self.now)
         row.signed = lambda: self._signed
         return row
 
@@ -223,17 +223,17 @@ class Story:
 
     def _shows(self, row: ItemRow) -> bool:
         """Whether a row of the first level is shown: for itself, or for one of its sub-items."""
-        return self.show.shows(row) and any(self._finds(each) for each in (row, *row.children))
+        return self.show.shows(row) and any(self._matches(each) for each in (row, *row.children))
 
-    def _finds(self, row: ItemRow) -> bool:
+    def _matches(self, row: ItemRow) -> bool:
         words = self.find.casefold()
         return words in row.item.text.casefold() or words in row.item.section.title.casefold()
 
-    def _unfolds(self, phase: PhasePart) -> bool:
+    def _is_expanded(self, phase: PhasePart) -> bool:
         if self.is_filtered:
             return True
-        turn = stages_now(self.deployment.state)
-        return any(part.section.stage in turn and part.kept < part.total for part in phase.sections)
+        turn = current_stages(self.deployment.state)
+        return any(part.section.stage in turn and part.completed < part.total for part in phase.sections)
 
 
 COUNTED = frozenset(stage for gate in ("pre", "post", "closure") for stage in COVERED_BY[gate])

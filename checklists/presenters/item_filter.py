@@ -38,11 +38,11 @@ class Show(StrEnum):
     def _shows_itself(self, row: ItemRow) -> bool:
         match self:
             case Show.MINE:
-                return row.is_mine and row.is_unkept
+                return row.is_mine and row.is_outstanding
             case Show.OPEN:
-                return row.is_unkept
+                return row.is_outstanding
             case Show.FAILING:
                 return row.item.state == ItemState.FAILED
             case Show.LATE:
-                return row.late_by is not None
+                return row.overdue_by is not None
         return True

@@ -13,10 +13,10 @@ from django.utils.safestring import SafeString
 from checklists.markdown import block_html, inline_html
 from checklists.markdown.model import Stage
 from checklists.models import Deployment, Item, ItemKind, ItemState, Proof, ProofKind, ProofOutcome
-from checklists.models.item_state import UNKEPT
-from checklists.models.proof import BACKS
-from checklists.models.stage_rules import is_signed, why_frozen, why_not_run
-from checklists.permissions import Rights
+from checklists.models.item_state import OUTSTANDING
+from checklists.models.proof import COUNTS_AS_EVIDENCE
+from checklists.models.stage_rules import frozen_reason, is_signed, run_blocked_reason
+from checklists.permissions import DeploymentPermissions
 from checklists.proof_files import ACCEPTED
 from deployctl.operations import catalogue
 from deployctl.runs import preconditions
@@ -62,7 +62,7 @@ class ItemRow:
 
     item: Item
     deployment: Deployment
-    rights: Rights
+    permissions: DeploymentPermissions
     operator: bool
     proofs: list[Proof] = field(default_factory=list)
     children: list[ItemRow] = field(default_factory=list)
@@ -93,9 +93,9 @@ class ItemRow:
         return bool(self.children)
 
     @property
-    def kept_children(self) -> int:
+    def completed_children(self) -> int:
         """How many sub-items are done or waived."""
-        return sum(1 for child in self.children if child.item.state not in UNKEPT)
+        return sum(1 for child in self.children if child.item.state not in OUTSTANDING)
 
     @property
     def blocks(self) -> list[Block]:
@@ -113,9 +113,9 @@ class ItemRow:
         return self.item.state == ItemState.WAIVED
 
     @cached_property
-    def is_unkept(self) -> bool:
+    def is_outstanding(self) -> bool:
         """Whether somebody still has to do something."""
-        return self.item.state in UNKEPT
+        return self.item.state in OUTSTANDING
 
     # --- Proof ----------------------------------------------------------------------------------------
 
@@ -138,7 +138,9 @@ class ItemRow:
     @property
     def lacks_evidence(self) -> bool:
         """Whether it asks for evidence that nobody gave yet; a run that failed or still runs is none."""
-        return self.item.evidence_required and not any(proof.outcome in BACKS for proof in self.proofs)
+        return self.item.evidence_required and not any(
+            proof.outcome in COUNTS_AS_EVIDENCE for proof in self.proofs
+        )
 
     @cached_property
     def is_outdated(self) -> bool:
@@ -153,27 +155,27 @@ class ItemRow:
     # --- Time -----------------------------------------------------------------------------------------
 
     @cached_property
-    def late_by(self) -> timedelta | None:
+    def overdue_by(self) -> timedelta | None:
         """How late it is, if it is."""
         due = self.item.due_at
-        return self.now - due if due is not None and self.is_unkept and due < self.now else None
+        return self.now - due if due is not None and self.is_outstanding and due < self.now else None
 
     # --- What the viewer may do -----------------------------------------------------------------------
 
     @cached_property
     def frozen(self) -> str:
         """Why nobody changes it any more; empty when they may."""
-        return why_frozen(self.deployment.state, self.item.section.stage)
+        return frozen_reason(self.deployment.state, self.item.section.stage)
 
     @cached_property
-    def may_keep(self) -> bool:
+    def may_complete(self) -> bool:
         """Whether the viewer may tick, undo, waive and prove it."""
-        return not self.frozen and self.rights.may_keep(self.item)
+        return not self.frozen and self.permissions.may_complete(self.item)
 
     @property
     def is_mine(self) -> bool:
         """Whether it waits on the viewer's role."""
-        return self.rights.holds(self.item)
+        return self.permissions.is_assigned(self.item)
 
     @cached_property
     def is_signed(self) -> bool:
@@ -182,28 +184,28 @@ class ItemRow:
         return not self.frozen and (stage in self.signed() or is_signed(self.deployment.state, stage))
 
     @property
-    def ticks_at_once(self) -> bool:
+    def completes_with_one_click(self) -> bool:
         """Whether one press is enough: nothing is asked for, and no signature would be lost."""
-        if not self.may_keep or self.is_parent or self.is_signed or self.is_waived:
+        if not self.may_complete or self.is_parent or self.is_signed or self.is_waived:
             return False
         if self.is_done:
             return True
         return self.item.kind != ItemKind.OPERATION and not self.lacks_evidence
 
     @property
-    def is_open_by_hand(self) -> bool:
+    def is_in_bulk(self) -> bool:
         """Whether it may be ticked together with others of its section."""
         item = self.item
         return item.state == ItemState.OPEN and item.kind == ItemKind.MANUAL and not item.evidence_required
 
     @cached_property
-    def why_not_run(self) -> str:
+    def run_blocked_reason(self) -> str:
         """Why its operation may not start now; empty when it may."""
         if self.run is not None:
-            return f"Run {self.run.pk} is at it."
+            return f"Run {self.run.pk} is in progress."
         if not self.operator:
             return "Only operators start operations."
-        return why_not_run(self.deployment.state, self.item.section.stage)
+        return run_blocked_reason(self.deployment.state, self.item.section.stage)
 
     @property
     def may_run(self) -> bool:
@@ -212,8 +214,8 @@ class ItemRow:
             self.item.kind == ItemKind.OPERATION
             and not self.is_parent
             and not self.is_waived
-            and self.may_keep
-            and not self.why_not_run
+            and self.may_complete
+            and not self.run_blocked_reason
         )
 
     @cached_property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from checklists.forms.rollback import RollbackForm
 from checklists.models import DeploymentState
 from checklists.models.stage_rules import ROLLBACK
-from checklists.presenters.deployment_page import Story
+from checklists.presenters.deployment_page import DeploymentPage
 from deployctl.operations.framework.registry import operation
 from deployctl.runs import preconditions
 from deployctl.runs.models import Run
@@ -15,7 +15,7 @@ from deployctl.runs.preconditions import Confirmation
 
 
 @dataclass(frozen=True)
-class Returning:
+class RollbackPanel:
     """What a deployment's page shows of its rollback. `form` is None for those who may not start one now."""
 
     runs: list[Run]
@@ -28,15 +28,15 @@ class Returning:
         return self.form.proposed.last_restore_s if self.form and self.form.proposed else None
 
 
-def returning_of(story: Story) -> Returning | None:
+def rollback_panel_of(page: DeploymentPage) -> RollbackPanel | None:
     """The rollback of a deployment that is rolling back or was; None for every other one."""
-    deployment = story.deployment
+    deployment = page.deployment
     if deployment.state not in {DeploymentState.ROLLING_BACK, DeploymentState.ROLLED_BACK}:
         return None
     runs = list(Run.objects.filter(authority=deployment.authority, kind=ROLLBACK))
     is_free = deployment.state == DeploymentState.ROLLING_BACK and not any(run.is_unfinished for run in runs)
-    may_start = is_free and story.operator and story.rights.may_lead
-    return Returning(
+    may_start = is_free and page.operator and page.permissions.may_lead
+    return RollbackPanel(
         runs=runs,
         form=RollbackForm.of(deployment) if may_start else None,
         confirmation=preconditions.confirmation(deployment.target, operation(ROLLBACK)),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from checklists.models import DeploymentState
-from checklists.models.deployment_state import MOVES, NOT_BEGUN
+from checklists.models.deployment_state import NOT_BEGUN, TRANSITIONS
 from checklists.models.stage_rules import NEXT_GATE
-from checklists.presenters.deployment_page import Story
+from checklists.presenters.deployment_page import DeploymentPage
 
 STEPS = (
     DeploymentState.PLANNING,
@@ -39,14 +39,14 @@ NEXT_STEPS = {
 
 
 @dataclass(frozen=True)
-class Course:
+class Stepper:
     """The way of a deployment as its page draws it."""
 
     steps: tuple[DeploymentState, ...]
-    present: DeploymentState
+    current_step: DeploymentState
     next_step: str
-    before: str
-    window_words: str
+    gate_label: str
+    window_label: str
     outside_window: bool
     may_begin: bool
     may_verify: bool
@@ -59,46 +59,46 @@ class Course:
     may_edit: bool
 
     @property
-    def is_judged(self) -> bool:
+    def has_verdict(self) -> bool:
         """Whether GO or NO-GO is a question now."""
-        return bool(self.before)
+        return bool(self.gate_label)
 
 
 GATES = {"pre": "the first gate", "post": "the second gate", "closure": "closing"}
 
 
-def course_of(story: Story) -> Course:
-    """Read off a story where its deployment is, and what its viewer may do."""
-    deployment, rights = story.deployment, story.rights
+def stepper_of(page: DeploymentPage) -> Stepper:
+    """Read off a page where its deployment is, and what its viewer may do."""
+    deployment, permissions = page.deployment, page.permissions
     state, now = DeploymentState(deployment.state), timezone.now()
-    hindered = any(blocker.hinders_signing for blocker in story.blockers)
+    is_blocked = any(blocker.blocks_signing for blocker in page.blockers)
 
     def may(verb: str, *, by_right: bool) -> bool:
-        return by_right and state in MOVES[verb]
+        return by_right and state in TRANSITIONS[verb]
 
     if deployment.is_final:
-        window_words = ""  # it waits for no window any more
+        window_label = ""  # it waits for no window any more
     elif now < deployment.window_start:
-        window_words = "opens"
+        window_label = "opens"
     elif now <= deployment.window_end:
-        window_words = "closes"
+        window_label = "closes"
     else:
-        window_words = "closed"
-    return Course(
+        window_label = "closed"
+    return Stepper(
         steps=STEPS,
         # A halted deployment is still where it was halted.
-        present=DeploymentState(deployment.state_before_halt or state),
-        next_step=(not hindered and READY_STEPS.get(state)) or NEXT_STEPS.get(state, ""),
-        before=GATES.get(NEXT_GATE.get(state, ""), ""),
-        window_words=window_words,
-        outside_window=window_words != "closes",
-        may_begin=may("begin", by_right=rights.may_lead),
-        may_verify=may("start_verification", by_right=rights.may_lead),
-        may_close=may("close", by_right=rights.may_lead) and not story.blockers,
-        may_cancel=may("cancel", by_right=rights.may_lead),
-        may_halt=may("halt", by_right=rights.may_halt),
-        may_resume=may("resume", by_right=rights.may_lead),
-        may_roll_back=may("start_rollback", by_right=rights.may_lead),
-        may_finish_rollback=may("finish_rollback", by_right=rights.may_lead),
-        may_edit=rights.may_lead and (state in NOT_BEGUN or not deployment.is_final),
+        current_step=DeploymentState(deployment.state_before_halt or state),
+        next_step=(not is_blocked and READY_STEPS.get(state)) or NEXT_STEPS.get(state, ""),
+        gate_label=GATES.get(NEXT_GATE.get(state, ""), ""),
+        window_label=window_label,
+        outside_window=window_label != "closes",
+        may_begin=may("begin", by_right=permissions.may_lead),
+        may_verify=may("start_verification", by_right=permissions.may_lead),
+        may_close=may("close", by_right=permissions.may_lead) and not page.blockers,
+        may_cancel=may("cancel", by_right=permissions.may_lead),
+        may_halt=may("halt", by_right=permissions.may_halt),
+        may_resume=may("resume", by_right=permissions.may_lead),
+        may_roll_back=may("start_rollback", by_right=permissions.may_lead),
+        may_finish_rollback=may("finish_rollback", by_right=permissions.may_lead),
+        may_edit=permissions.may_lead and (state in NOT_BEGUN or not deployment.is_final),
     )

@@ -9,9 +9,9 @@ from checklists.models import Deployment, DeploymentState
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 
-LINES = 30
+ENTRIES_SHOWN = 30
 
-WORDS: dict[str, str] = {
+ACTION_PHRASES: dict[str, str] = {
     Action.DELEGATION_CREATED: "let somebody else sign:",
     Action.DELEGATION_REVOKED: "ended the delegation of",
     Action.DEPLOYMENT_APPROVED: "gave the last signature of the first gate: approved",
@@ -60,49 +60,49 @@ WORDS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Line:
+class ActivityEntry:
     """Who did what, when; and to what, where that is not the deployment itself."""
 
     at: datetime
-    who: str
-    what: str
+    actor: str
+    phrase: str
     subject: str
-    said: str
+    detail: str
 
 
-def timeline_of(deployment: Deployment) -> list[Line]:
+def timeline_of(deployment: Deployment) -> list[ActivityEntry]:
     """The newest entries of a deployment, newest first; who took its evidence away is in the audit log."""
     entries = Entry.objects.of_deployment(deployment.pk).exclude(action=Action.EVIDENCE_DOWNLOADED)
-    return [_line(entry, deployment) for entry in entries[:LINES]]
+    return [_activity_entry(entry, deployment) for entry in entries[:ENTRIES_SHOWN]]
 
 
-def halt_of(deployment: Deployment) -> Line | None:
+def halt_of(deployment: Deployment) -> ActivityEntry | None:
     """Who halted a deployment that is halted now, when and why."""
     if deployment.state != DeploymentState.HALTED:
         return None
     entry = Entry.objects.of_deployment(deployment.pk).filter(action=Action.DEPLOYMENT_HALTED).first()
-    return _line(entry, deployment) if entry else None
+    return _activity_entry(entry, deployment) if entry else None
 
 
-def words(action: str) -> str:
+def action_phrase(action: str) -> str:
     """An action as it reads between a name and a thing."""
-    return WORDS.get(action) or action.replace("_", " ").replace(".", ": ")
+    return ACTION_PHRASES.get(action) or action.replace("_", " ").replace(".", ": ")
 
 
-def _line(entry: Entry, deployment: Deployment) -> Line:
-    return Line(
+def _activity_entry(entry: Entry, deployment: Deployment) -> ActivityEntry:
+    return ActivityEntry(
         at=entry.at,
-        who=entry.actor_name,
-        what=words(entry.action),
+        actor=entry.actor_name,
+        phrase=action_phrase(entry.action),
         subject="" if entry.subject_type == deployment._meta.label_lower else entry.subject,
-        said=_said(entry),
+        detail=_detail(entry),
     )
 
 
-def _said(entry: Entry) -> str:
+def _detail(entry: Entry) -> str:
     """What the person wrote along with it, or which parts of the plan they changed."""
     data = entry.data
     if entry.action == Action.DEPLOYMENT_EDITED:
         return ", ".join(sorted(field.replace("_", " ") for field in data))
-    said = (data.get(key) for key in ("reason", "note", "text", "change", "summary"))
-    return str(next(filter(None, said), ""))
+    written = (data.get(key) for key in ("reason", "note", "text", "change", "summary"))
+    return str(next(filter(None, written), ""))

@@ -53,7 +53,7 @@ def template_detail(request: HttpRequest, slug: str, number: int | None = None) 
     context = {"template": template, "version": version, "may_import": _may(request, Permission.OPERATOR)}
     try:
         parsed = version.parsed()
-        context |= {"parsed": parsed, "totals": _totals(parsed), "remarks": template_warnings(parsed)}
+        context |= {"parsed": parsed, "totals": _totals(parsed), "warnings": template_warnings(parsed)}
     except TemplateErrors as errors:
         context["problems"] = errors.problems
     context["may_publish"] = _may(request, Permission.APPROVER) and not version.is_published

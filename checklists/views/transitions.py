@@ -26,14 +26,14 @@ from deployctl.web.http import posted, see_other
 @enrolled
 def launch(request: HttpRequest, number: int) -> HttpResponse:
     """Begin."""
-    return _move(request, number, lambda deployment, by: deployment.begin(by), "has begun")
+    return _transition(request, number, lambda deployment, by: deployment.begin(by), "has begun")
 
 
 @require_POST
 @enrolled
 def verification(request: HttpRequest, number: int) -> HttpResponse:
     """The work is done; verify it."""
-    return _move(
+    return _transition(
         request, number, lambda deployment, by: deployment.start_verification(by), "is being verified"
     )
 
@@ -42,7 +42,7 @@ def verification(request: HttpRequest, number: int) -> HttpResponse:
 @enrolled
 def closure(request: HttpRequest, number: int) -> HttpResponse:
     """The first week is over."""
-    return _move(request, number, lambda deployment, by: deployment.close(by), "is closed")
+    return _transition(request, number, lambda deployment, by: deployment.close(by), "is closed")
 
 
 @require_POST
@@ -50,7 +50,7 @@ def closure(request: HttpRequest, number: int) -> HttpResponse:
 def cancellation(request: HttpRequest, number: int) -> HttpResponse:
     """Give it up before it began."""
     reason = posted(request, "reason")
-    return _move(request, number, lambda deployment, by: deployment.cancel(by, reason), "is cancelled")
+    return _transition(request, number, lambda deployment, by: deployment.cancel(by, reason), "is cancelled")
 
 
 @require_http_methods(["POST", "DELETE"])
@@ -59,8 +59,8 @@ def halt(request: HttpRequest, number: int) -> HttpResponse:
     """Stop it, or go on."""
     reason = posted(request, "reason")
     if request.method == "DELETE":
-        return _move(request, number, lambda deployment, by: deployment.resume(by, reason), "goes on")
-    return _move(
+        return _transition(request, number, lambda deployment, by: deployment.resume(by, reason), "goes on")
+    return _transition(
         request, number, lambda deployment, by: deployment.halt(by, reason), "is halted; nothing new starts"
     )
 
@@ -70,7 +70,7 @@ def halt(request: HttpRequest, number: int) -> HttpResponse:
 def rollback(request: HttpRequest, number: int) -> HttpResponse:
     """Go back, by the approved plan."""
     reason = posted(request, "reason")
-    return _move(
+    return _transition(
         request, number, lambda deployment, by: deployment.start_rollback(by, reason), "is being rolled back"
     )
 
@@ -100,12 +100,12 @@ def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
 def rollback_completion(request: HttpRequest, number: int) -> HttpResponse:
     """The target is as it was before."""
     reason = posted(request, "reason")
-    return _move(
+    return _transition(
         request, number, lambda deployment, by: deployment.finish_rollback(by, reason), "is rolled back"
     )
 
 
-def _move(
+def _transition(
     request: HttpRequest, number: int, verb: Callable[[Deployment, User], None], became: str
 ) -> HttpResponse:
     by = current_user(request)

@@ -18,13 +18,13 @@ from deployctl.audit.signed_statements import fingerprint
 from deployctl.text import pluralize
 from signoff.evidence import pack_reader
 from signoff.evidence.glyphs import fonts, showable
-from signoff.evidence.pack_reader import Json, when
+from signoff.evidence.pack_reader import Json, format_time
 
 FORM = Path(__file__).with_name("document.typ")
 STANDARDS: Any = ["a-2a", "ua-1"]
 # The pack holds every entry; the document lists the newest of those that decide something.
-LONGEST_EXTRACT = 300
-TELLING = (
+MAX_AUDIT_ENTRIES = 300
+DECISIVE_ACTIONS = (
     "deployment.",
     "gate.",
     "signature.",
@@ -34,7 +34,7 @@ TELLING = (
     "item.waived",
     "item.failed",
 )
-LONGEST_FACT = 400  # characters
+MAX_FACT_LENGTH = 400  # characters
 MARKS = {"done": "☑", "waived": "–", "failed": "✗"}
 
 
@@ -46,7 +46,7 @@ def render(pack: Json, digest: str) -> bytes:
         digest: SHA-256 of the pack's file; printed on every page.
     """
     contents = pack["contents"]
-    data = showable(words(contents, digest))
+    data = showable(document_data(contents, digest))
     made = typst.compile(
         {"main.typ": FORM.read_bytes(), "data.json": json.dumps(data).encode()},
         format="pdf",
@@ -57,7 +57,7 @@ def render(pack: Json, digest: str) -> bytes:
     return bytes(made)
 
 
-def words(contents: Json, digest: str) -> Json:
+def document_data(contents: Json, digest: str) -> Json:
     """Return all text of the document for `document.typ`, section by section."""
     about, deployment, target = contents["about"], contents["deployment"], contents["target"]
     runs = pack_reader.runs_by_number(contents)
@@ -69,7 +69,7 @@ def words(contents: Json, digest: str) -> Json:
         "number": str(about["deployment"]),
         "digest": digest,
         "final": about["final"],
-        "state_line": f"{deployment['state_label']}, {when(about['exported_at'])}",
+        "state_line": f"{deployment['state_label']}, {format_time(about['exported_at'])}",
         "standing": _standing(contents),
         "facts": _cover(contents),
         "gates": [_gate(gate, contents) for gate in contents["gates"]],
@@ -79,7 +79,7 @@ def words(contents: Json, digest: str) -> Json:
         "rollback_plan": deployment["rollback_plan"],
         "notes": deployment["notes"],
         "moves": [
-            [when(move["at"]), move["to_label"], move["by"], move["reason"] or "—"]
+            [format_time(move["at"]), move["to_label"], move["by"], move["reason"] or "—"]
             for move in contents["moves"]
         ],
         "checklist_line": _counts(contents["checklist"]),
@@ -120,12 +120,12 @@ def _cover(contents: Json) -> list[list[str]]:
         ["Deployment", str(about["deployment"])],
         ["Target", f"{target['name']} ({target['environment']})"],
         *(identity if target["system_identifier"] else []),
-        ["Window", f"{when(window['start'])} to {when(window['end'])}"],
+        ["Window", f"{format_time(window['start'])} to {format_time(window['end'])}"],
         ["State", deployment["state_label"]],
-        ["Planned by", f"{deployment['created_by']}, {when(deployment['created_at'])}"],
+        ["Planned by", f"{deployment['created_by']}, {format_time(deployment['created_at'])}"],
         ["Checklist", f"{contents['template']['name']}, version {contents['template']['version']}"],
         ["Its SHA-256", contents["template"]["sha256"], "mono"],
-        ["Exported", f"{when(about['exported_at'])} by {about['exported_by']}"],
+        ["Exported", f"{format_time(about['exported_at'])} by {about['exported_by']}"],
         ["Software", about["software"]],
     ]
 
@@ -149,9 +149,9 @@ def _migrations(contents: Json) -> Json:
 
 def _audit(contents: Json) -> Json:
     entries = list(pack_reader.entries(contents))
-    telling = [entry for entry in entries if entry["action"].startswith(TELLING)]
-    shown = telling[-LONGEST_EXTRACT:]
-    left_out = f"; the {len(shown)} newest of {len(telling)} are shown" if len(shown) < len(telling) else ""
+    decisive = [entry for entry in entries if entry["action"].startswith(DECISIVE_ACTIONS)]
+    shown = decisive[-MAX_AUDIT_ENTRIES:]
+    left_out = f"; the {len(shown)} newest of {len(decisive)} are shown" if len(shown) < len(decisive) else ""
     return {
         "audit_line": (
             f"The evidence pack holds all {len(entries)} audit entries of this deployment. Below are those "
@@ -160,7 +160,7 @@ def _audit(contents: Json) -> Json:
         "audit": [
             [
                 str(entry["sequence"]),
-                when(entry["at"]).removesuffix(" UTC"),
+                format_time(entry["at"]).removesuffix(" UTC"),
                 entry["actor_name"],
                 entry["action"],
                 _shortened(
@@ -185,7 +185,7 @@ def _verification(contents: Json, digest: str) -> Json:
         "verification": [
             ["Pack SHA-256", digest, "mono"],
             ["Key fingerprint", key, "mono"],
-            ["Head of the chain", f"entry {head['sequence']}, signed {when(head['at'])}"],
+            ["Head of the chain", f"entry {head['sequence']}, signed {format_time(head['at'])}"],
             ["Its hash", head["hash"], "mono"],
         ],
         "characters_line": (
@@ -223,10 +223,10 @@ def _signature(one: Json) -> Json:
         "facts": [
             ["Signed as", one["role_label"]],
             ["Meaning", f"“{one['meaning']}”"],
-            ["Time", when(one["signed_at"], one["timezone"])],
-            ["Time in UTC", when(one["signed_at"])],
+            ["Time", format_time(one["signed_at"], one["timezone"])],
+            ["Time in UTC", format_time(one["signed_at"])],
             ["Method", one["method"]],
-            ["Factor set up", when(one["factor_since"])],
+            ["Factor set up", format_time(one["factor_since"])],
             ["Record SHA-256", one["record_digest"], "mono"],
             ["Audit entry", str(one["audit_sequence"])],
         ],
@@ -237,8 +237,12 @@ def _how_it_ended(one: Json) -> str:
     """Return why a signature is no longer valid; empty if it is."""
     stale, withdrawn = one["stale"], one["withdrawn"]
     if withdrawn:
-        return f"Withdrawn by {withdrawn['by']}, {when(withdrawn['at'])}: {withdrawn['reason']}"
-    return f"What it covers changed: {stale['change']} ({stale['by']}, {when(stale['at'])})" if stale else ""
+        return f"Withdrawn by {withdrawn['by']}, {format_time(withdrawn['at'])}: {withdrawn['reason']}"
+    return (
+        f"What it covers changed: {stale['change']} ({stale['by']}, {format_time(stale['at'])})"
+        if stale
+        else ""
+    )
 
 
 def _counts(items: list[Json]) -> str:
@@ -267,7 +271,7 @@ def _checklist(items: list[Json], runs: dict[int, Json]) -> list[Json]:
                     "state_label": item["state_label"],
                     "mark": MARKS.get(item["state"], "☐"),
                     "depth": depth[item["key"]],
-                    "lines": pack_reader.item_words(item, runs),
+                    "lines": pack_reader.item_lines(item, runs),
                 }
             )
         parts.append({"phase": phase, "section": section, "new_phase": phase != phase_before, "items": rows})
@@ -276,13 +280,13 @@ def _checklist(items: list[Json], runs: dict[int, Json]) -> list[Json]:
 
 
 def _run(run: Json) -> Json:
-    ended = f", ended {when(run['finished_at'])}" if run["finished_at"] else ""
-    started = f", started {when(run['started_at'])}" if run["started_at"] else ", never started"
+    ended = f", ended {format_time(run['finished_at'])}" if run["finished_at"] else ""
+    started = f", started {format_time(run['started_at'])}" if run["started_at"] else ", never started"
     return {
         "title": f"Run {run['number']}: {run['title']}",
         "state": run["state_label"],
         "good": run["state"] == "succeeded",
-        "line": f"Asked for by {run['requested_by']}, {when(run['requested_at'])}{started}{ended}",
+        "line": f"Asked for by {run['requested_by']}, {format_time(run['requested_at'])}{started}{ended}",
         "summary": run["summary"],
         "steps": [*_decision(run), *(f"{step['name']}: {step['state']}" for step in run["steps"])],
     }
@@ -293,27 +297,29 @@ def _decision(run: Json) -> list[str]:
     one = run["decision"]
     if not one:
         return []
-    return [f"Decided by {one['by']}, {when(one['at'])}: {one['outcome']}. {one['note']}"]
+    return [f"Decided by {one['by']}, {format_time(one['at'])}: {one['outcome']}. {one['note']}"]
 
 
 def _backup(backup: Json) -> Json:
-    levels = [f"{one['level']} {when(one['at'])} by run {one['run']}" for one in backup["trust_levels"]]
-    copies = [f"{one['store']}, read back {when(one['read_back_at'])}" for one in backup["copies"]]
+    levels = [
+        f"{one['level']} {format_time(one['at'])} by run {one['run']}" for one in backup["trust_levels"]
+    ]
+    copies = [f"{one['store']}, read back {format_time(one['read_back_at'])}" for one in backup["copies"]]
     return {
         "name": backup["name"],
         "trust": backup["trust"].capitalize(),
         "facts": [
-            ["State of", when(backup["snapshot_at"])],
+            ["State of", format_time(backup["snapshot_at"])],
             ["Made by", f"run {backup['run']}, PostgreSQL {backup['server_version']}"],
             ["Size", f"{pluralize(backup['size_bytes'], 'byte')}, {pluralize(backup['rows'], 'row')}"],
             ["Proven", "; ".join(levels)],
             ["Copies", "; ".join(copies) or "none"],
             ["Manifest SHA-256", backup["manifest_sha256"], "mono"],
-            *([["Removed", when(backup["expired_at"])]] if backup["expired_at"] else []),
+            *([["Removed", format_time(backup["expired_at"])]] if backup["expired_at"] else []),
         ],
     }
 
 
 def _shortened(text: str) -> str:
     """Return a text cut to the width of a table; the pack holds all of it."""
-    return text if len(text) <= LONGEST_FACT else f"{text[:LONGEST_FACT]} … (in full in the pack)"
+    return text if len(text) <= MAX_FACT_LENGTH else f"{text[:MAX_FACT_LENGTH]} … (in full in the pack)"

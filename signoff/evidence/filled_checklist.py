@@ -23,7 +23,7 @@ def render(pack: Json, digest: str) -> str:
     marks = {
         parsed.line: Mark(
             ticked=kept[parsed.key]["state"] == "done",
-            remarks=tuple(pack_reader.item_words(kept[parsed.key], runs)),
+            remarks=tuple(pack_reader.item_lines(kept[parsed.key], runs)),
         )
         for parsed in template.walk_items()
         if parsed.key in kept
@@ -59,19 +59,21 @@ def _signatures(template: ParsedTemplate, contents: Json) -> dict[int, Signed]:
             if given:
                 found[slot.line] = Signed(
                     name="; ".join(map(pack_reader.signer, given)),
-                    date=", ".join(pack_reader.when(one["signed_at"], one["timezone"]) for one in given),
+                    date=", ".join(
+                        pack_reader.format_time(one["signed_at"], one["timezone"]) for one in given
+                    ),
                 )
     return found
 
 
 def _preface(contents: Json, digest: str) -> list[str]:
     about, deployment = contents["about"], contents["deployment"]
-    window, exported_at = deployment["window"], pack_reader.when(about["exported_at"])
+    window, exported_at = deployment["window"], pack_reader.format_time(about["exported_at"])
     return [
         f"Deployment {about['deployment']}: {about['title']}, on target {about['target']}"
         f" ({contents['target']['environment']})",
-        f"State: {deployment['state_label']}; window {pack_reader.when(window['start'])}"
-        f" to {pack_reader.when(window['end'])}",
+        f"State: {deployment['state_label']}; window {pack_reader.format_time(window['start'])}"
+        f" to {pack_reader.format_time(window['end'])}",
         f"Filled in by {about['software']} for {about['exported_by']}, {exported_at}",
         f"Evidence pack SHA-256: {digest}",
     ]

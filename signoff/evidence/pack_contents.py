@@ -29,8 +29,8 @@ ENDED = (
 )
 
 
-def gather(deployment: Deployment, by_name: str) -> Json:
-    """Return everything but the audit chain. The caller holds the deployment's lock (`Deployment.changing`).
+def build(deployment: Deployment, by_name: str) -> Json:
+    """Return everything but the audit chain. The caller holds the deployment's lock (`Deployment.locked`).
 
     Args:
         by_name: the name of the person who exports it.
@@ -57,12 +57,12 @@ def gather(deployment: Deployment, by_name: str) -> Json:
         "runs": [_run(one) for one in runs],
         "backups": _backups(runs),
     }
-    said: Json = jsonable(contents)
+    contents_json: Json = jsonable(contents)
     # Added unchanged, since their digests were signed.
-    said["records"] = {
+    contents_json["records"] = {
         records.digest(record): record for record in (*now.values(), *(one.record for one in signatures))
     }
-    return said
+    return contents_json
 
 
 def _about(deployment: Deployment, by_name: str) -> Json:

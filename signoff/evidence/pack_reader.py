@@ -14,7 +14,7 @@ OUTCOMES = {"pass": "passed", "fail": "failed", "not_measurable": "not measurabl
 NO_TIME = "—"
 
 
-def when(text: str | None, zone: str = "UTC") -> str:
+def format_time(text: str | None, zone: str = "UTC") -> str:
     """A moment for people, always with its zone.
 
     Args:
@@ -41,7 +41,7 @@ def standing(rows: Iterable[Json], ended: str) -> Json | None:
     return next((row for row in rows if not row[ended]), None)
 
 
-def proof_words(proof: Json, runs: dict[int, Json]) -> str:
+def proof_line(proof: Json, runs: dict[int, Json]) -> str:
     """One proof as a phrase: what it is, what it says, who put it there and when."""
     parts = [proof["kind"].capitalize()]
     if proof["run"]:
@@ -56,23 +56,23 @@ def proof_words(proof: Json, runs: dict[int, Json]) -> str:
         parts.append(OUTCOMES.get(proof["outcome"], proof["outcome"]))
     if proof["text"] and not proof["run"]:
         parts.append(proof["text"])
-    until = f", valid until {when(proof['valid_until'])}" if proof["valid_until"] else ""
-    return " · ".join(parts) + f" ({proof['by']}, {when(proof['at'])}{until})"
+    until = f", valid until {format_time(proof['valid_until'])}" if proof["valid_until"] else ""
+    return " · ".join(parts) + f" ({proof['by']}, {format_time(proof['at'])}{until})"
 
 
-def item_words(item: Json, runs: dict[int, Json]) -> list[str]:
+def item_lines(item: Json, runs: dict[int, Json]) -> list[str]:
     """What is known of an item, a sentence each: who kept or waived it, and what proves it."""
     said = []
     completion = standing(item["completions"], "undone_at")
     if completion:
         note = f": {completion['note']}" if completion["note"] else ""
-        said.append(f"Done by {completion['by']}, {when(completion['at'])}{note}")
+        said.append(f"Done by {completion['by']}, {format_time(completion['at'])}{note}")
     waiver = standing(item["waivers"], "withdrawn_at")
     if waiver:
-        said.append(f"Waived by {waiver['by']}, {when(waiver['at'])}: {waiver['reason']}")
+        said.append(f"Waived by {waiver['by']}, {format_time(waiver['at'])}: {waiver['reason']}")
     if item["state"] == "failed":
         said.append("Failed.")
-    return said + [f"Proof: {proof_words(proof, runs)}" for proof in item["proofs"]]
+    return said + [f"Proof: {proof_line(proof, runs)}" for proof in item["proofs"]]
 
 
 def runs_by_number(contents: Json) -> dict[int, Json]:

@@ -44,6 +44,6 @@ class EntryFilterForm(forms.Form):
         validate_period(self)
         return cleaned
 
-    def said(self) -> dict[str, str]:
+    def as_text(self) -> dict[str, str]:
         """Return the conditions as text, for the audit entry of an export."""
         return {name: str(value) for name, value in self.cleaned_data.items() if value}

@@ -78,7 +78,7 @@ class SignatureForm(forms.Form):
 class DelegationForm(forms.Form):
     """The delegate, the slot and the end of a delegation; offers only people whom the rules allow."""
 
-    slot = SlotChoice(queryset=Slot.objects.none(), label="Your place", empty_label=None)
+    slot = SlotChoice(queryset=Slot.objects.none(), label="Your slot", empty_label=None)
     to = PersonChoice(queryset=User.objects.none(), label="Who signs for you")
     until = forms.DateTimeField(
         label="Until", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTE)
@@ -99,7 +99,7 @@ class DelegationForm(forms.Form):
         people = cast("PersonChoice", self.fields["to"])
         # `Delegation.give` refuses anybody else, with the reason.
         people.queryset = User.objects.active()
-        able = permissions.able_to_stand_in(slots[0], by)
+        able = permissions.eligible_delegates(slots[0], by)
         people.choices = [("", "Choose one"), *((each.pk, people.label_from_instance(each)) for each in able)]
         self.has_people = bool(able)
         zone = timezone.get_current_timezone_name()
@@ -108,15 +108,15 @@ class DelegationForm(forms.Form):
     @classmethod
     def of(cls, gate: Gate, by: User) -> DelegationForm | None:
         """Return the empty form for a gate, or None if `by` has no slot there to delegate."""
-        places = _places(gate, by)
-        return cls(slots=places, by=by) if places else None
+        slots = _slots(gate, by)
+        return cls(slots=slots, by=by) if slots else None
 
     @classmethod
     def posted(cls, data: Any, slot: Slot, by: User) -> DelegationForm:
         """Return the bound form for a slot, which is offered even if it cannot be delegated."""
-        others = [each for each in _places(slot.gate, by) if each.pk != slot.pk]
+        others = [each for each in _slots(slot.gate, by) if each.pk != slot.pk]
         return cls(data, slots=[slot, *others], by=by)
 
 
-def _places(gate: Gate, by: User) -> list[Slot]:
-    return [slot for slot in gate.slots.all() if not permissions.why_not_delegate(slot, by)]
+def _slots(gate: Gate, by: User) -> list[Slot]:
+    return [slot for slot in gate.slots.all() if not permissions.delegation_denied_reason(slot, by)]

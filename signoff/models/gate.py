@@ -6,7 +6,7 @@ from django.db import models
 
 from checklists.markdown.model import GateKey, ParsedGate
 from checklists.models import Deployment, DeploymentState
-from checklists.models.deployment_state import UNDER_WAY
+from checklists.models.deployment_state import IN_PROGRESS
 from checklists.models.stage_rules import COVERED_BY
 from deployctl import audit
 from deployctl.audit.actions import Action
@@ -106,12 +106,12 @@ class Gate(models.Model):
 
         An approval that was withdrawn after the deployment began can be renewed while it is in progress.
         """
-        renewed = UNDER_WAY if self.key == FIRST_GATE and not self.is_signed else ()
+        renewed = IN_PROGRESS if self.key == FIRST_GATE and not self.is_signed else ()
         return (self.usual_state, *renewed)
 
-    def standing_signatures(self) -> list[Signature]:
+    def valid_signatures(self) -> list[Signature]:
         """Return the valid signatures of this gate in the order of its slots."""
-        return [signature for slot in self.slots.all() for signature in slot.standing_signatures()]
+        return [signature for slot in self.slots.all() for signature in slot.valid_signatures()]
 
     def required_run_number(self) -> int | None:
         """Return the number of the run that this gate requires; None if it requires none."""
@@ -126,7 +126,7 @@ class Gate(models.Model):
         """Return True if this gate covers the items of a stage."""
         return stage in COVERED_BY[self.key]
 
-    def break_signatures(self, *, by: Actor, change: str) -> None:
+    def mark_stale_signatures(self, *, by: Actor, change: str) -> None:
         """Mark every valid signature whose record differs from the current one as stale, and reopen the gate.
 
         Called inside the transaction that changed the content, so a signature is never valid for content that
@@ -136,7 +136,7 @@ class Gate(models.Model):
             by: the person or machine that made the change.
             change: a description of the change, as a sentence.
         """
-        standing = list(Signature.objects.standing().filter(slot__gate=self))
+        standing = list(Signature.objects.valid().filter(slot__gate=self))
         if not standing or self.deployment.is_final:
             return
         digest = records.digest(self.record())
@@ -175,14 +175,14 @@ class Gate(models.Model):
             )
             if self.deployment.state == SIGNED_STATE[self.key]:
                 self.deployment.reopen(by=by, reason=change)
-        self.break_later(by=by, change=change)
+        self.recheck_later_gates(by=by, change=change)
         self.announce()
 
-    def break_later(self, *, by: Actor, change: str) -> None:
+    def recheck_later_gates(self, *, by: Actor, change: str) -> None:
         """Check the signatures of later gates, whose records contain the signatures of this one."""
         for gate in self.deployment.gates.filter(position__gt=self.position).order_by("position"):
             gate.deployment = self.deployment
-            gate.break_signatures(by=by, change=change)
+            gate.mark_stale_signatures(by=by, change=change)
 
     def close_if_full(self, *, by: Actor) -> bool:
         """Mark the gate as signed, and advance the deployment, if its last slot was filled.

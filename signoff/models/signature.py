@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.conf import settings
 from django.db import models
 
-from checklists.validators import checked_reason
+from checklists.validators import clean_reason
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit.actions import Action
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from signoff.models.delegation import Delegation
     from signoff.models.slot import Slot
 
-NEW_FOR = dt.timedelta(hours=24)
+NEW_FACTOR_PERIOD = dt.timedelta(hours=24)
 
 
-class TakenBack(models.Model):
+class Revocation(models.Model):
     """The base of rows that withdraw another row: by whom, when and why."""
 
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -40,7 +40,7 @@ class SignatureQuerySet(models.QuerySet["Signature"]):
         """With staleness and withdrawal, and without the records, which are large."""
         return self.select_related("staleness", "withdrawal", "delegation").defer("record")
 
-    def standing(self) -> SignatureQuerySet:
+    def valid(self) -> SignatureQuerySet:
         """Signatures that are neither stale nor withdrawn."""
         return self.filter(staleness=None, withdrawal=None)
 
@@ -94,7 +94,7 @@ class Signature(models.Model):
 
         A person who can replace somebody's second factor and password could sign for them.
         """
-        return self.factor_since is not None and self.signed_at - self.factor_since < NEW_FOR
+        return self.factor_since is not None and self.signed_at - self.factor_since < NEW_FACTOR_PERIOD
 
     @property
     def is_stale(self) -> bool:
@@ -107,7 +107,7 @@ class Signature(models.Model):
         return hasattr(self, "withdrawal")
 
     @property
-    def stands(self) -> bool:
+    def is_valid(self) -> bool:
         """Return True if it is neither stale nor withdrawn."""
         return not self.is_stale and not self.is_withdrawn
 
@@ -125,13 +125,13 @@ class Signature(models.Model):
             InvalidInput: the reason is empty.
             Refusal: it is stale or withdrawn already, or the deployment has ended.
         """
-        reason = checked_reason(reason)
+        reason = clean_reason(reason)
         if by.pk != self.signer_id:
             raise NotAllowed(
                 f"Only {self.printed_name} may withdraw this signature. Nothing was changed; whoever sees a "
                 "danger may halt the deployment."
             )
-        with self.slot.gate.deployment.changing() as deployment:
+        with self.slot.gate.deployment.locked() as deployment:
             current = (
                 type(self).objects.select_related("slot__gate", "staleness", "withdrawal").get(pk=self.pk)
             )
@@ -158,7 +158,7 @@ class Signature(models.Model):
             )
         if deployment.is_final:
             raise Refusal(
-                f"“{deployment}” is {deployment.now_in} and no longer changes. Its signatures stay "
+                f"“{deployment}” is {deployment.state_phrase} and no longer changes. Its signatures stay "
                 "as they are."
             )
 
@@ -178,7 +178,7 @@ class Staleness(models.Model):
         return f"{self.signature}: {self.change}"
 
 
-class Withdrawal(TakenBack):
+class Withdrawal(Revocation):
     """The withdrawal of a signature by its signer."""
 
     signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="withdrawal")

@@ -44,18 +44,18 @@ class Slot(models.Model):
     def __str__(self) -> str:
         return f"{self.gate}: {self.label}"
 
-    def standing_signatures(self) -> list[Signature]:
+    def valid_signatures(self) -> list[Signature]:
         """Return the valid signatures of this slot, the oldest first."""
-        return [signature for signature in self.signatures.all() if signature.stands]
+        return [signature for signature in self.signatures.all() if signature.is_valid]
 
     @property
     def is_full(self) -> bool:
         """Return True if it has as many valid signatures as its quorum."""
-        return len(self.standing_signatures()) >= self.quorum
+        return len(self.valid_signatures()) >= self.quorum
 
-    def refusal(self, by: User) -> str:
+    def sign_denied_reason(self, by: User) -> str:
         """Return why this person may not sign here now, as a sentence; empty if they may."""
-        return permissions.why_not_sign(self, by)
+        return permissions.sign_denied_reason(self, by)
 
     def sign(self, *, by: User, digest: str, password: str = "", code: str = "", passkey: str = "") -> None:
         """Sign this slot for the record with this digest.
@@ -80,17 +80,17 @@ class Slot(models.Model):
         try:
             self._check(by, digest)
         except NotAllowed as error:
-            self._note_refusal(by, error)
+            self._record_refusal(by, error)
             raise
         proven = self._prove(by, SigningCredentials(password, code, passkey), digest)
         # Serializes signers with each other and with every change of the deployment.
-        with self.gate.deployment.changing():
+        with self.gate.deployment.locked():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
             signer = User.objects.get(pk=by.pk)
             record = slot._check(signer, digest)
             # The record contains names of people and of the target, which may change without a notification.
             # All valid signatures of a gate must cover the same record.
-            slot.gate.break_signatures(
+            slot.gate.mark_stale_signatures(
                 by=by, change="what the record says of people or of the target changed"
             )
             slot._record_signature(signer, record, digest, proven)
@@ -100,10 +100,10 @@ class Slot(models.Model):
         try:
             return verify(by, credentials, about=digest)
         except InvalidInput as error:
-            self._note_refusal(by, error)
+            self._record_refusal(by, error)
             raise
 
-    def _note_refusal(self, by: User, error: DeployctlError) -> None:
+    def _record_refusal(self, by: User, error: DeployctlError) -> None:
         data = {"gate": self.gate.key, "role": self.role, "reason": error.sentence}
         entry = denied_log.record(
             Action.SIGNATURE_REJECTED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
@@ -112,7 +112,7 @@ class Slot(models.Model):
             security_emails.send_on_repeated_failure(entry)
 
     def _check(self, by: User, digest: str) -> records.Json:
-        if sentence := self.refusal(by):
+        if sentence := self.sign_denied_reason(by):
             raise NotAllowed(sentence)
         record = self.gate.record()
         if records.digest(record) != digest:
@@ -123,7 +123,7 @@ class Slot(models.Model):
         blockers = [
             blocker
             for blocker in readiness.blockers(self.gate.deployment, self.gate.key)
-            if blocker.hinders_signing
+            if blocker.blocks_signing
         ]
         if blockers:
             count = f"{len(blockers)} things stand" if len(blockers) > 1 else "One thing stands"
@@ -168,7 +168,7 @@ class Slot(models.Model):
             audit_sequence=entry.sequence,
         )
         gate.close_if_full(by=by)
-        gate.break_later(by=by, change=f"{by.name} signed “{gate.title}” anew")
+        gate.recheck_later_gates(by=by, change=f"{by.name} signed “{gate.title}” anew")
         gate.announce()
 
     def _delegation(self, by: User) -> Delegation | None:

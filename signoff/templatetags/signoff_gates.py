@@ -27,10 +27,10 @@ def role_name(role: str) -> str:
 
 
 @register.filter
-def in_words(value: object, key: str) -> str:
+def record_value(value: object, key: str) -> str:
     """A value of a record as people write it.
 
     Args:
         key: under which it stands in the record.
     """
-    return labels.shown(key, value)
+    return labels.format_value(key, value)

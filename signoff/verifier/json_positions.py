@@ -36,27 +36,27 @@ def load(content: bytes) -> Any:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         readable = content[: error.start].decode("utf-8")
-        raise NotJson("This byte is not UTF-8", error.start, place_of(readable, len(readable))) from None
+        raise NotJson("This byte is not UTF-8", error.start, pointer_of(readable, len(readable))) from None
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         offset = len(text[: error.pos].encode("utf-8"))
-        raise NotJson("This is not JSON", offset, place_of(text, error.pos)) from None
+        raise NotJson("This is not JSON", offset, pointer_of(text, error.pos)) from None
     except RecursionError:
         raise NotJson("This is nested too deeply", 0, "") from None
-    except _Twice as error:
+    except _DuplicateMember as error:
         raise NotJson(f"The member {json.dumps(error.name)} stands twice in one object", 0, "") from None
     except ValueError as error:
         raise NotJson(f"This is not JSON ({error})", 0, "") from None
 
 
-def place_at(content: bytes, offset: int) -> str:
+def pointer_at(content: bytes, offset: int) -> str:
     """The pointer of the value in which a byte of a JSON text stands, as far as it can be followed."""
     before = content[:offset].decode("utf-8", "ignore")
-    return place_of(content.decode("utf-8", "replace"), len(before))
+    return pointer_of(content.decode("utf-8", "replace"), len(before))
 
 
-def place_of(text: str, position: int) -> str:
+def pointer_of(text: str, position: int) -> str:
     """The pointer of the innermost value that a character of a JSON text belongs to.
 
     Args:
@@ -153,19 +153,19 @@ def _skip(text: str, at: int) -> tuple[int, str | None]:
     return end, None
 
 
-class _Twice(ValueError):
+class _DuplicateMember(ValueError):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise _Twice(name)
+                raise _DuplicateMember(name)
             seen.add(name)
     return found
 

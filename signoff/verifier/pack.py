@@ -24,7 +24,7 @@ def verify(content: bytes, trusted: Collection[str] = ()) -> Finding:
     """
     finding = Finding("evidence pack")
     pack = canonical_json(content, finding)
-    if pack is None or not has_form(pack, finding):
+    if pack is None or not has_pack_format(pack, finding):
         return finding
     contents, seal = pack["contents"], pack["seal"]
     check_key(seal, trusted, finding)
@@ -49,7 +49,7 @@ def canonical_json(content: bytes, finding: Finding) -> Any:
         misplaced = json_positions.out_of_order(content)
         offset = misplaced[0] if misplaced else first_difference(expected, content)
         finding.add(
-            misplaced[1] if misplaced else json_positions.place_at(content, offset),
+            misplaced[1] if misplaced else json_positions.pointer_at(content, offset),
             f"This is not written as it was exported (byte {offset}): other spaces, another order or another "
             "way to write the same.",
         )
@@ -63,7 +63,7 @@ def first_difference(one: bytes, other: bytes) -> int:
     return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def has_form(pack: Any, finding: Finding) -> bool:
+def has_pack_format(pack: Any, finding: Finding) -> bool:
     """Whether a value has the outer form of a pack; else notes what is missing or too much."""
     if not isinstance(pack, dict) or pack.keys() != MEMBERS:
         names = sorted(pack) if isinstance(pack, dict) else []

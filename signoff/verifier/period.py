@@ -79,7 +79,7 @@ def _check_list(archive: zipfile.ZipFile, trusted: Collection[str], finding: Fin
         return
     own = Finding("list")
     listed = pack.canonical_json(archive.read(LIST), own)
-    if listed is not None and pack.has_form(listed, own):
+    if listed is not None and pack.has_pack_format(listed, own):
         pack.check_key(listed["seal"], trusted, own)
         pack.check_seal(listed["contents"], listed["seal"], pack_format.PERIOD_SCHEMA, own)
         finding.fingerprint, finding.key_is_trusted = own.fingerprint, own.key_is_trusted

@@ -65,7 +65,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
             "This filter makes no sense, so nothing was exported. Correct it on the audit page."
         )
     found = _filtered(Entry.objects.all(), form.cleaned_data)
-    lines = exports.export(found, by=current_user(request), filters=form.said())
+    lines = exports.export(found, by=current_user(request), filters=form.as_text())
     name = f"audit-{timezone.localdate()}.jsonl"
     return download(request, lines, name=name, content_type="application/jsonl")
 

@@ -25,7 +25,7 @@ from signoff.evidence import document, filled_checklist, period_archive
 from signoff.evidence.pack_contents import ENDED
 from signoff.forms.evidence import PeriodForm
 from signoff.models import EvidencePack
-from signoff.models.pack import FORMS
+from signoff.models.pack import FORMATS
 
 
 @member
@@ -57,11 +57,11 @@ def packs(request: HttpRequest, deployment_id: int) -> HttpResponse:
 @require_safe
 def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
     """Take a pack away: as it is, as a document, or as the filled-in checklist."""
-    if kind not in FORMS:
+    if kind not in FORMATS:
         raise Http404
     pack = _pack(request, number)
     content = pack.content() if kind == "json" else pack.intact_content()
-    pack.note_fetched(current_user(request), kind)
+    pack.record_download(current_user(request), kind)
     name = pack.file_name(kind)
     if kind == "json":
         return download(request, pieces_of(io.BytesIO(content)), name=name, content_type="application/json")

@@ -92,7 +92,7 @@ def find_gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
 
 
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
-    return [slot for slot in gate.slots.all() if not slot.refusal(current_user(request))]
+    return [slot for slot in gate.slots.all() if not slot.sign_denied_reason(current_user(request))]
 
 
 def _empty_form(request: HttpRequest, gate: Gate, slots: list[Slot]) -> SignatureForm:
@@ -128,12 +128,12 @@ def sign_page(
         "digest": digest,
         "form": form or _empty_form(request, gate, slots),
         "slots": slots,
-        "reasons": sorted({slot.refusal(by) for slot in gate.slots.all()} - {""}),
-        "to_withdraw": presenters.to_withdraw(gate, by),
+        "reasons": sorted({slot.sign_denied_reason(by) for slot in gate.slots.all()} - {""}),
+        "withdrawable_signatures": presenters.withdrawable_signatures(gate, by),
         "delegations": presenters.delegations_of(gate),
         "delegation_form": delegation_form or DelegationForm.of(gate, by),
         "blockers": blockers,
-        "hindered": any(blocker.hinders_signing for blocker in blockers),
+        "is_blocked": any(blocker.blocks_signing for blocker in blockers),
         "changes": presenters.changed_since_last_signature(gate, record),
         "reauthentication": single_sign_on.reauthentication_for(by, digest),
     } | passkeys.for_page(request, reverse("signoff:gate", args=[gate.deployment_id, gate.key]))

@@ -39,23 +39,23 @@ def signed(deployment: Deployment, dba: User) -> Deployment:
 def test_a_change_from_a_page_that_did_not_warn_is_asked_about(
     signed: Deployment, dba: User, signed_in: SignedIn, address: str, given: dict[str, str]
 ) -> None:
-    promise = item(signed, "Connection works")
+    checklist_item = item(signed, "Connection works")
     client = signed_in(dba)
-    answer = client.post(f"/items/{promise.pk}/{address}", given, headers=HTMX)
+    answer = client.post(f"/items/{checklist_item.pk}/{address}", given, headers=HTMX)
     page = html.unescape(answer.content.decode())
     assert (answer.status_code, TOLD in page) == (409, True)
     assert not Signature.objects.get().is_stale
     # What comes back warns, and its forms say so when they are sent.
     assert "A change here withdraws the signatures" in page
     assert 'name="withdraws" value="1"' in page
-    answer = client.post(f"/items/{promise.pk}/{address}", given | {"withdraws": "1"}, headers=HTMX)
+    answer = client.post(f"/items/{checklist_item.pk}/{address}", given | {"withdraws": "1"}, headers=HTMX)
     assert answer.status_code == 200
     assert Signature.objects.get().is_stale
 
 
 def test_what_nobody_signed_is_changed_at_once(signed: Deployment, dba: User, signed_in: SignedIn) -> None:
-    promise = item(signed, "Reviewed the logs")
-    assert signed_in(dba).post(f"/items/{promise.pk}/completion", headers=HTMX).status_code == 200
+    checklist_item = item(signed, "Reviewed the logs")
+    assert signed_in(dba).post(f"/items/{checklist_item.pk}/completion", headers=HTMX).status_code == 200
 
 
 def test_a_plan_opened_before_a_signature_is_not_saved_unasked(
@@ -90,7 +90,7 @@ def test_who_plans_a_deployment_reads_at_once_which_places_nobody_can_fill(
 
     version = published()
     made = plan(a_target(), version, team_of(dba, devops_lead, qa_lead)[:1], by=MACHINE)
-    told = [blocker.sentence for blocker in readiness.of_people(made)]
+    told = [blocker.sentence for blocker in readiness.people_blockers(made)]
     assert "Nobody can sign as DevOps Lead: nobody in the team has this role." in told
     assert "Nobody can sign as QA Lead: nobody in the team has this role." in told
     page = html.unescape(signed_in(dba).get(made.get_absolute_url()).content.decode())

@@ -9,7 +9,7 @@ from django.db import connection
 
 from checklists import hooks
 from checklists.models import Deployment, DeploymentState, Item, ItemState
-from checklists.models.deployment_state import MOVES
+from checklists.models.deployment_state import TRANSITIONS
 from deployctl.accounts.models import User
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
@@ -28,19 +28,19 @@ def press(deployment: Deployment, verb: str) -> None:
     getattr(deployment, verb)(MACHINE, *(["because"] if verb in reasons else []))
 
 
-@pytest.mark.parametrize("verb", MOVES)
+@pytest.mark.parametrize("verb", TRANSITIONS)
 def test_every_verb_moves_from_its_states_and_is_refused_in_all_others(
     deployment: Deployment, verb: str
 ) -> None:
     Item.objects.of_deployment(deployment.pk).update(state=ItemState.DONE)
     for state in DeploymentState:
         put(deployment, state)
-        if state in MOVES[verb]:
+        if state in TRANSITIONS[verb]:
             press(deployment, verb)
-            assert deployment.state == MOVES[verb][state]
+            assert deployment.state == TRANSITIONS[verb][state]
             last = deployment.state_changes.order_by("pk").last()
             assert last is not None
-            assert (last.from_state, last.to_state, last.by_name) == (state, MOVES[verb][state], "test")
+            assert (last.from_state, last.to_state, last.by_name) == (state, TRANSITIONS[verb][state], "test")
         else:
             with pytest.raises(Refusal, match="Nothing was changed"):
                 press(deployment, verb)

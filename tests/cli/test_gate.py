@@ -61,7 +61,7 @@ def test_a_deployment_that_does_not_go_on_is_no_go_however_well_it_was_signed(
     for verb in verbs:
         getattr(stopped, verb)(MACHINE, "Smoke.")
         no_go = ask(deployment, "--signed")
-        told = f"  The deployment is {stopped.now_in}.\n"
+        told = f"  The deployment is {stopped.state_phrase}.\n"
         assert (no_go.exit_code, told in no_go.output) == (NO_GO, True)
 
 

@@ -71,7 +71,7 @@ def test_only_those_are_offered_who_can_take_the_place(
         ({"until": "soon"}, 422, "Enter a valid date/time."),
         ({"to": ""}, 422, "This field is required."),
         ({"until": "2001-01-01T10:00"}, 422, "would be over already"),
-        ({"to": "devops_lead"}, 409, "holds a place of this gate already: they are DevOps Lead in its team"),
+        ({"to": "devops_lead"}, 409, "holds a slot of this gate already: they are DevOps Lead in its team"),
     ],
 )
 def test_what_is_wrong_is_said_at_the_form_and_nothing_entered_is_lost(

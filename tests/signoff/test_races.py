@@ -62,8 +62,8 @@ def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committ
 
     def attempt(each: User) -> str:
         try:
-            place = slot_of(deployment, Role.DBA)
-            place.sign(by=each, password=PASSWORD, code=current_code(each), digest=digest)
+            slot = slot_of(deployment, Role.DBA)
+            slot.sign(by=each, password=PASSWORD, code=current_code(each), digest=digest)
         except DeployctlError as error:
             return error.sentence
         finally:

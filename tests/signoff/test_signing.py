@@ -85,9 +85,9 @@ def test_nobody_signs_in_two_places_of_a_gate(
 ) -> None:
     deployment.edit(MACHINE, team=[*_team(deployment), (dba, Role.DEVOPS_LEAD)])
     sign(deployment, dba, Role.DBA)
-    with pytest.raises(NotAllowed, match="each place needs another person"):
+    with pytest.raises(NotAllowed, match="each slot needs another person"):
         sign(deployment, dba, Role.DEVOPS_LEAD)
-    seen("“each place needs another person”")
+    seen("“each slot needs another person”")
 
 
 def test_only_somebody_with_the_role_signs(deployment: Deployment, cto: User) -> None:
@@ -219,7 +219,7 @@ def test_all_signatures_of_a_gate_stand_over_one_record(
     assert not gate_of(deployment).is_signed
     sign(deployment, User.objects.get(pk=dba.pk), Role.DBA)
     assert gate_of(deployment).is_signed
-    assert len({signature.record_digest for signature in Signature.objects.standing()}) == 1
+    assert len({signature.record_digest for signature in Signature.objects.valid()}) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"password": "guessed"}, {"code": "12345"}])

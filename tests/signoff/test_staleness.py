@@ -172,7 +172,7 @@ def test_a_signature_is_lost_even_where_another_deployment_holds_the_window_by_n
     facts = {"window_start": approved.window_start, "window_end": approved.window_end}
     factories.plan(approved.target, approved.template_version, _seats(approved), title="Hotfix", **facts)
     LOSSES[name](Deployment.objects.get(pk=approved.pk), dba)
-    assert not Signature.objects.latest("pk").stands
+    assert not Signature.objects.latest("pk").is_valid
     assert not gate_of(approved, "post").is_signed
     approved.refresh_from_db()
     assert approved.state == DeploymentState.VERIFYING

@@ -16,7 +16,7 @@ from signoff.evidence import filled_checklist
 from signoff.models import EvidencePack
 
 
-def read(source: str) -> ParsedTemplate:
+def parse_template(source: str) -> ParsedTemplate:
     return parse(source, operations=known_operations())
 
 
@@ -48,11 +48,11 @@ def test_whatever_people_wrote_the_filled_checklist_is_the_same_template(name: s
     from tests.checklists.factories import SMALL
 
     source = SMALL if name == "small" else builtin.source("healthcare")
-    template = read(source)
+    template = parse_template(source)
     items = [*template.walk_items()][:20]
     marks = {item.line: Mark(ticked=True, remarks=(text, "Seen.")) for item in items}
     signed = {slot.line: Signed(text[:200], "2031-01-31") for slot in template.slots}
-    again = read(fill(source, marks, signed, [text, "Preface"]))
+    again = parse_template(fill(source, marks, signed, [text, "Preface"]))
     assert promises(again) == promises(template)
     assert again.slots == template.slots
     assert again.title == template.title
@@ -105,4 +105,4 @@ def test_the_checklist_of_a_deployment_says_who_did_what(pack: EvidencePack) -> 
     assert "- [ ] QA Lead: ____ Date: ____" in text
     assert pack.digest in text
     original: dict[str, Any] = json.loads(pack.content())["contents"]["template"]
-    assert promises(read(text)) == promises(read(original["source"]))
+    assert promises(parse_template(text)) == promises(parse_template(original["source"]))

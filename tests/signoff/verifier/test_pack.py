@@ -44,14 +44,14 @@ def test_one_byte_changed_anywhere_is_found_and_named(content: bytes) -> None:
         finding = packs.verify(bytes(changed), [signing_keys.public_key()])
         assert not finding.ok, f"byte {offset} was changed and nobody noticed"
         assert _names(finding.problems, content, bytes(changed), offset), (
-            f"byte {offset} is in {json_positions.place_at(content, offset)}; named were {finding.problems}"
+            f"byte {offset} is in {json_positions.pointer_at(content, offset)}; named were {finding.problems}"
         )
 
 
 def _names(problems: list[Any], content: bytes, changed: bytes, offset: int) -> bool:
     """Whether one of the problems leads to the byte: by its number, or by the value that it stands in."""
     # Where the change gives a member another name, the place has another name too.
-    for where in {json_positions.place_at(content, offset), json_positions.place_at(changed, offset)}:
+    for where in {json_positions.pointer_at(content, offset), json_positions.pointer_at(changed, offset)}:
         for problem in problems:
             if problem.place and (where.startswith(problem.place) or problem.place.startswith(where)):
                 return True
