@@ -8,7 +8,7 @@ from typing import Any
 from deployctl.accounts.roles import Role
 from deployctl.audit.descriptions import label_of
 
-__all__ = ["EMPTY", "label_of", "moment", "format_value"]
+__all__ = ["EMPTY", "format_value", "label_of", "moment"]
 
 EMPTY = "—"
 

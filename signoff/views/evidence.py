@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
@@ -18,14 +19,21 @@ from deployctl.accounts.policies import member
 from deployctl.audit import signed_statements, signing_keys
 from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
+from deployctl.web.date_fields import IsoDateField
 from deployctl.web.errors import status_of
 from deployctl.web.http import see_other
 from deployctl.web.streaming import as_attachment, download, pieces_of
 from signoff.evidence import document, filled_checklist, period_archive
 from signoff.evidence.pack_contents import ENDED
-from signoff.forms.evidence import PeriodForm
 from signoff.models import EvidencePack
 from signoff.models.pack import FORMATS
+
+
+class PeriodForm(forms.Form):
+    """The first and the last day of a period."""
+
+    since = IsoDateField(label="From")
+    until = IsoDateField(label="To")
 
 
 @member
