@@ -138,7 +138,7 @@ def test_a_place_that_is_not_there_is_told_and_the_chain_is_verified_all_the_sam
     result = Verification.objects.perform(by=TEST)
     assert result.ok
     assert "Is its disk mounted?" in result.problems[0]
-    with pytest.raises(DeployctlError, match="Is its disk mounted"):
+    with pytest.raises(DeployctlError, match="Check that its disk is mounted"):
         tasks.sign_head()
     assert SignedHead.objects.get().exported_at is None
 

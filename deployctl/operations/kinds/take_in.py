@@ -49,7 +49,7 @@ class TakeIn(Operation):
     def perform(self, job: Job) -> Outcome:
         uploads, number = job.target.uploads, job.params.upload
         name = f"{slug(job.target.name)}-uploaded-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-run{job.run_id}"
-        with _disk_errors(job), uploads.unpacking(number, name) as partial:
+        with _disk_errors(job), uploads.unpack_folder(number, name) as partial:
             with job.step("Look what it is"):
                 received = uploads.file(number)
                 form = unpacking.form_of(received)
@@ -61,7 +61,7 @@ class TakeIn(Operation):
             with job.step("Read everything back"):
                 digest = _read_back(job, partial.path, written)
             # Before the publishing: a folder that nobody records would stay for ever.
-            outcome = _outcome(job, name, job.target.backups.place(name), written, digest)
+            outcome = _outcome(job, name, job.target.backups.path_for(name), written, digest)
             with job.step("Publish"):
                 job.raise_if_cancelled()
                 partial.publish()
@@ -73,13 +73,13 @@ def _unpack(job: Job, received: Path, form: Form, folder: Path) -> None:
         received.rename(folder / manifest.CUSTOM_FILE)
         return
     size, uploads = received.stat().st_size, job.target.uploads
-    uploads.refuse_without_room(size)
+    uploads.check_free_space(size)
     unpacking.unpack(
         received,
         form,
         folder,
-        at_most=uploads.unpacked_at_most,
-        room=uploads.room(),
+        at_most=uploads.max_unpacked_bytes,
+        room=uploads.usable_bytes(),
         advance=reporter(job, size, "unpack"),
     )
     received.unlink()  # half of the space is free again while the rest is done
