@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import GONE_WITHIN_S, free_port
+from tests.processes import EXIT_TIMEOUT_S, free_port
 
 DEPLOYCTL = str(Path(sys.executable).with_name("deployctl"))
 READY_WITHIN_S = 400
@@ -58,7 +58,7 @@ def demonstration(folder: Path) -> Iterator[Product]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(GONE_WITHIN_S)
+            process.wait(EXIT_TIMEOUT_S)
         finally:
             process.kill()
             reading.close()

@@ -88,8 +88,8 @@ def test_excessive_malicious_output_is_contained_and_masked(
     seen(
         f"{run.log_bytes / 1e6:.0f} MB written, {kept / 1e6:.0f} MB kept, {run.log_lines_dropped:,} lines "
         f"dropped; worker grew by {process.grew / MIB:.0f} MiB; the page handled 4 actions within "
-        f"{slowest:.1f} s; no script executed; the secret appears nowhere in {searched / 1e6:.0f} MB of pages "
-        "and database"
+        f"{slowest:.1f} s; no script executed; the secret appears nowhere in {searched / 1e6:.0f} MB of "
+        "pages and database"
     )
 
 

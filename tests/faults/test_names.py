@@ -13,7 +13,7 @@ from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.test_workers import Seen
 from tests.operations.restoring import databases_of
-from tests.places import lasting_folder
+from tests.temporary_folders import persistent_folder
 
 CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "release")
 
@@ -51,7 +51,7 @@ def test_databases_and_roles_with_hostile_names_pass_the_whole_cycle(
     name: str,
 ) -> None:
     # The path must be short, because a name has at most 63 bytes.
-    file = lasting_folder() / uuid.uuid4().hex[:8]
+    file = persistent_folder() / uuid.uuid4().hex[:8]
     hostile = name.format(port=trap.getsockname()[1], file=file)
     target = add_target(database=hostile, role=hostile)
     assert target.spec().user.startswith(hostile)
