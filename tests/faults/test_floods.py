@@ -22,7 +22,7 @@ from deployctl.accounts.models import User
 from deployctl.runs.execution.log import HEAD_BYTES, MIB, TAIL_BYTES, TRIM_BYTES
 from deployctl.runs.execution.masking import MASK, spellings
 from deployctl.runs.models import Run, RunState, Target
-from tests.browser.conftest import a_browser
+from tests.browser.conftest import launch_browser
 from tests.conftest import Committed
 from tests.faults.conftest import has_ended
 from tests.faults.installation import BrowserSession, Installation
@@ -60,7 +60,7 @@ def test_excessive_malicious_output_is_contained_and_masked(
     until(lambda: Run.objects.filter(pk=run.pk, state=RunState.RUNNING).exists())
     run.refresh_from_db()
     assert run.worker_pid is not None
-    with monitored(run.worker_pid) as process, a_browser() as browser:
+    with monitored(run.worker_pid) as process, launch_browser() as browser:
         page = browser.new_context(base_url=browser_session.url).new_page()
         page.context.add_cookies(
             [{"url": browser_session.url, "name": SESSION, "value": client.cookies[SESSION].value}]

@@ -290,7 +290,7 @@ def test_a_file_that_is_not_there_any_more_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["", "../../x", "x" * 32, "0" * 31, "0" * 32 + "\n"])
 def test_a_number_that_is_none_leads_nowhere(tmp_path: Path, number: str) -> None:
     job = FakeJob(NOWHERE, params=TakeIn.Params(upload=number), tmp_path=tmp_path)
-    with pytest.raises(StorageError, match="no upload"):
+    with pytest.raises(StorageError, match="isn't a valid upload ID"):
         TakeIn().perform(job)
 
 
