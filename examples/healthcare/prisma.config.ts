@@ -3,25 +3,28 @@ import { fileURLToPath } from "node:url";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { defineConfig } from "prisma/config";
 
-// The CLI talks to PostgreSQL through node-postgres and needs none of the engines it would otherwise download.
-// It still looks for them: the small program named here answers the one question it asks the schema engine, and
-// of the query engine it only wants to know that the file exists.
+// The CLI connects to PostgreSQL through node-postgres and needs none of the engines that it usually downloads.
+// It still requires both files: it runs the schema engine for a single command, which this small program
+// implements, and only checks that the query engine exists.
 const engine = fileURLToPath(new URL("scripts/schema-engine.mjs", import.meta.url));
 process.env.PRISMA_SCHEMA_ENGINE_BINARY ??= engine;
 process.env.PRISMA_QUERY_ENGINE_LIBRARY ??= engine;
 
-// After `migrate deploy` the timer of its wait for the migration lock is left behind, and Node would sit out those 10 s.
-// A timer without a reference still fires where something else is going on; only its end is not waited for.
-const LOCK_WAIT_MS = 10_000;
-const start = globalThis.setTimeout;
-const unheld = (run, ms, ...rest) => (ms === LOCK_WAIT_MS ? start(run, ms, ...rest).unref() : start(run, ms, ...rest));
-globalThis.setTimeout = Object.assign(unheld, start);
+// `migrate deploy` doesn't clear the timeout of its migration lock, which would keep Node alive for 10 s.
+// An unreferenced timer still fires while the process runs, but doesn't keep the process alive.
+const LOCK_TIMEOUT_MS = 10_000;
+const originalSetTimeout = globalThis.setTimeout;
+const patched = (run, ms, ...rest) => {
+  const timer = originalSetTimeout(run, ms, ...rest);
+  return ms === LOCK_TIMEOUT_MS ? timer.unref() : timer;
+};
+globalThis.setTimeout = Object.assign(patched, originalSetTimeout);
 
 export default defineConfig({
   experimental: { adapter: true },
   engine: "js",
   schema: "prisma/schema.prisma",
   migrations: { path: "prisma/migrations" },
-  // Nor is an idle connection a reason to stay.
+  // Idle connections don't keep the process alive either.
   adapter: async () => new PrismaPg({ connectionString: process.env.DATABASE_URL, allowExitOnIdle: true }),
 });

@@ -63,7 +63,7 @@ def test_the_operations_of_the_checklist_work_with_npm_scripts_alone(
     run(npm, project, url, "db:migrate:prod")
     run(npm, project, url, "db:seed:prod", ADMIN_DEFAULT_PASSWORD=ADMIN_PASSWORD)
     assert "The database is what the application expects." in run(npm, project, url, "db:validate")
-    assert "Written to" in run(npm, project, url, "db:backup", BACKUP_DIR=str(backups))
+    assert "Backup written to" in run(npm, project, url, "db:backup", BACKUP_DIR=str(backups))
     (backup,) = backups.iterdir()
     run(npm, project, restored, "db:restore", str(backup))
 
@@ -84,7 +84,7 @@ def test_both_seeds_write_the_same_rows(
 
     assert content(by_node) == content(by_python)
     again = run(npm, project, by_python, "db:seed:prod", ADMIN_DEFAULT_PASSWORD=ADMIN_PASSWORD)
-    assert "plans: 0 added, 6 in all" in again
+    assert "plans: 0 added, 6 in total" in again
     assert "exists, unchanged" in again
 
 
