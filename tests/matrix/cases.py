@@ -88,7 +88,7 @@ def target_role(_world: World, side: Side) -> dict[str, Any]:
 
 
 def person_role(world: World, side: Side) -> dict[str, Any]:
-    return {"number": world.somebody.pk, "role": side.target.people.get(user=world.somebody).pk}
+    return {"number": world.colleague.pk, "role": side.target.people.get(user=world.colleague).pk}
 
 
 def secret(_world: World, side: Side) -> dict[str, Any]:
@@ -108,8 +108,8 @@ def backup(_world: World, side: Side) -> dict[str, Any]:
     return {"name": created.name}
 
 
-def somebody(world: World, _side: Side) -> dict[str, Any]:
-    return {"number": world.somebody.pk}
+def colleague(world: World, _side: Side) -> dict[str, Any]:
+    return {"number": world.colleague.pk}
 
 
 def version(world: World, _side: Side) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def version(world: World, _side: Side) -> dict[str, Any]:
 
 def token(world: World, _side: Side) -> dict[str, Any]:
     """Create an API token of another person."""
-    created, _ = ApiToken.objects.issue(by=world.somebody, name="CI", scopes=["gate:pre"], days=1)
+    created, _ = ApiToken.objects.issue(by=world.colleague, name="CI", scopes=["gate:pre"], days=1)
     return {"number": created.pk}
 
 
@@ -129,7 +129,7 @@ def session_of_somebody(world: World, _side: Side) -> dict[str, Any]:
 
     request = HttpRequest()
     request.session = Client().session
-    return {"number": SignIn.objects.begin(request, world.somebody).pk}
+    return {"number": SignIn.objects.begin(request, world.colleague).pk}
 
 
 def signature(world: World, side: Side) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def signature(world: World, side: Side) -> dict[str, Any]:
 def delegation(world: World, side: Side) -> dict[str, Any]:
     """Return the form data of a delegation."""
     until = timezone.localtime() + timedelta(days=1)
-    return {"slot": side.slot.pk, "to": world.somebody.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
+    return {"slot": side.slot.pk, "to": world.colleague.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
 
 
 def of_deployment(_world: World, side: Side) -> dict[str, Any]:
@@ -217,7 +217,7 @@ ACCOUNT = [
     post("accounts:reauthentication", IDENTIFIED),
     post("accounts:passkey_challenge", IDENTIFIED),
     post("accounts:recovery_codes", FRESH_ENROLLED),
-    delete("accounts:passkey", OWN_PASSKEY_ONLY, somebody),
+    delete("accounts:passkey", OWN_PASSKEY_ONLY, colleague),
     delete("accounts:other_sessions", MEMBER),
     delete("accounts:session", OWN_SESSION_ONLY, session_of_somebody),
 ]
@@ -226,20 +226,20 @@ PEOPLE = [
     get("accounts:people", ADMINISTRATOR),
     get("accounts:new_person", FRESH_ADMINISTRATOR),
     post("accounts:new_person", FRESH_ADMINISTRATOR),
-    get("accounts:person", ADMINISTRATOR, somebody),
-    post("accounts:person", ADMINISTRATOR, somebody),
-    post("accounts:permissions", FRESH_ADMINISTRATOR, somebody),
-    post("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
-    delete("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
-    post("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
-    delete("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
-    post("accounts:first_password", FRESH_ADMINISTRATOR, somebody),
-    delete("accounts:person_sessions", FRESH_ADMINISTRATOR, somebody),
-    delete("accounts:person_link", FRESH_ADMINISTRATOR, somebody),
-    get("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
-    post("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
+    get("accounts:person", ADMINISTRATOR, colleague),
+    post("accounts:person", ADMINISTRATOR, colleague),
+    post("accounts:permissions", FRESH_ADMINISTRATOR, colleague),
+    post("accounts:suspension", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:suspension", FRESH_ADMINISTRATOR, colleague),
+    post("accounts:invitation", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:invitation", FRESH_ADMINISTRATOR, colleague),
+    post("accounts:first_password", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:person_sessions", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:person_link", FRESH_ADMINISTRATOR, colleague),
+    get("runs:person_roles", FRESH_ADMINISTRATOR, colleague),
+    post("runs:person_roles", FRESH_ADMINISTRATOR, colleague),
     delete("runs:person_role", FRESH_ADMINISTRATOR, person_role),
-    delete("accounts:person_factor", FRESH_ADMINISTRATOR, somebody),
+    delete("accounts:person_factor", FRESH_ADMINISTRATOR, colleague),
     get("accounts:tokens", ADMINISTRATOR),
     get("accounts:new_token", FRESH_ADMINISTRATOR),
     post("accounts:new_token", FRESH_ADMINISTRATOR),

@@ -65,14 +65,14 @@ class World:
     """The person's own deployment and another one.
 
     Attributes:
-        somebody: another person, a Database Administrator of both deployments.
+        colleague: another person, a Database Administrator of both deployments.
         asker: the person who sends the requests.
     """
 
     own: Side
     other: Side
     version: TemplateVersion
-    somebody: User
+    colleague: User
     asker: User
 
     def side(self, *, own: bool) -> Side:
@@ -83,16 +83,16 @@ class World:
 def make(kind: Kind) -> tuple[World, Client]:
     """Create the world for a kind of person and return it with the person's client."""
     asker = person("Asker Kindley", *(Permission(name) for name in sorted(kind.permissions)))
-    somebody = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
-    enrol(somebody)
+    colleague = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
+    enrol(colleague)
     version = deployments.published()
-    own = _side("shop", version, _team(kind, asker, somebody))
-    other = _side("depot", version, [(somebody, Role.DBA)])
-    return World(own, other, version, somebody, asker), _browser(kind, asker)
+    own = _side("shop", version, _team(kind, asker, colleague))
+    other = _side("depot", version, [(colleague, Role.DBA)])
+    return World(own, other, version, colleague, asker), _browser(kind, asker)
 
 
-def _team(kind: Kind, asker: User, somebody: User) -> list[tuple[User, str]]:
-    team: list[tuple[User, str]] = [(somebody, Role.DBA)]
+def _team(kind: Kind, asker: User, colleague: User) -> list[tuple[User, str]]:
+    team: list[tuple[User, str]] = [(colleague, Role.DBA)]
     if "lead" in kind.roles:
         team.append((asker, Role.DEVOPS_LEAD))
     elif "team" in kind.roles:

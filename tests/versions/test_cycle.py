@@ -58,7 +58,7 @@ def test_all_steps_pass_on_a_packaged_server(major: int, tmp_path: Path) -> None
         run_steps(Cycle(servers.ordinary_owner(server.url(), "clinic at night"), major, tmp_path))
 
 
-def test_a_server_newer_than_every_tool_is_refused_before_anything_is_written(
+def test_a_server_newer_than_every_dump_tool_is_refused(
     postgres_superuser_url: str, owner_on: OwnerOn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cycle = Cycle(owner_on(postgres_superuser_url), 0, tmp_path)
