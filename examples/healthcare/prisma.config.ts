@@ -10,7 +10,7 @@ const engine = fileURLToPath(new URL("scripts/schema-engine.mjs", import.meta.ur
 process.env.PRISMA_SCHEMA_ENGINE_BINARY ??= engine;
 process.env.PRISMA_QUERY_ENGINE_LIBRARY ??= engine;
 
-// `migrate deploy` doesn't clear the timeout of its migration lock, which would keep Node alive for 10 s.
+// `migrate deploy` doesn't clear the timeout of its migration lock, which would keep Node.js alive for 10 s.
 // An unreferenced timer still fires while the process runs, but doesn't keep the process alive.
 const LOCK_TIMEOUT_MS = 10_000;
 const originalSetTimeout = globalThis.setTimeout;

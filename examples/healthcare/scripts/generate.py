@@ -1,6 +1,6 @@
 """Generate code from prisma/schema.prisma.
 
-generated/rows.py contains Python types for the rows, for maintenance scripts, and doesn't require Node.
+generated/rows.py contains Python types for the rows, for maintenance scripts, and doesn't require Node.js.
 generated/client is the JavaScript client. The Prisma CLI generates it after `npm ci`.
 """
 
@@ -83,7 +83,7 @@ def row_field(model: str, line: str, names: dict[str, set[str]]) -> str:
 
 
 def generate_javascript_client() -> None:
-    """Generate the client with the Prisma CLI of this project, if Node and the CLI are installed."""
+    """Generate the client with the Prisma CLI of this project, if Node.js and the CLI are installed."""
     cli = ROOT / "node_modules" / "prisma" / "build" / "index.js"
     node = shutil.which("node")
     if node is None or not cli.exists():

@@ -1,4 +1,4 @@
-"""The production seed without Node. It runs the same statements on the same data.json as seed.mjs.
+"""The production seed without Node.js. It runs the same statements on the same data.json as seed.mjs.
 
 The database is that of DATABASE_URL, or of libpq's variables (PGHOST, PGDATABASE, …) if it is not set.
 """
