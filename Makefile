@@ -9,9 +9,10 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TESTS ?=
 SIZE ?= 1000
+PATHS ?= $(wildcard *.md) docs examples templates deployctl checklists signoff monitoring tests bench manage.py .make
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test faults versions roundtrip lint format docs lock clean
+.PHONY: help run up test faults versions roundtrip lint prose format docs lock clean
 
 help: ## List these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,13 +42,18 @@ versions: $(INSTALLED_DEV) ## Go through every operation on servers of PostgreSQ
 roundtrip: $(INSTALLED_DEV) ## Take a 1 GB database with everything in it to its backup and back (SIZE=100 for 100 MB)
 	@exec $(BIN)/python -m tests.roundtrip --size "$(SIZE)"
 
-lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates and migrations
+lint: $(INSTALLED_DEV) ## Check format, rules, types, floors, templates, migrations and English
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	SECRET_KEY=lint $(BIN)/mypy deployctl checklists signoff monitoring tests
+	SECRET_KEY=lint $(BIN)/mypy deployctl checklists signoff monitoring tests .make/prose.py
 	$(BIN)/lint-imports
 	$(BIN)/djlint --quiet --lint templates
 	SECRET_KEY=lint $(BIN)/python manage.py makemigrations --check --dry-run --skip-checks
+	@$(MAKE) --no-print-directory prose
+
+prose: $(INSTALLED_DEV) ## Check spelling and English (PATHS="deployctl/runs" checks some files)
+	$(BIN)/codespell $(PATHS)
+	$(BIN)/python .make/prose.py $(PATHS)
 
 format: $(INSTALLED_DEV) ## Bring Python files into form
 	$(BIN)/ruff check --fix-only .

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deployctl.embedded.postgres import PostgresServer
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.backup import Backup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres import process
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.tools import find_tool

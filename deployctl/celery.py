@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import beat_init, worker_process_init, worker_ready
 
-from deployctl.embedded.tether import end_with_parent
+from deployctl.embedded.parent_death import end_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deployctl.settings")
 
@@ -36,16 +36,16 @@ def _end_with_the_worker(**_: object) -> None:
 
 
 @worker_ready.connect
-def _say_that_the_worker_is_ready(sender: Any, **_: object) -> None:
-    _leave_process_id(sender.hostname.partition("@")[0])  # given as --hostname worker@%h, upkeep@%h
+def _report_worker_ready(sender: Any, **_: object) -> None:
+    _write_ready_file(sender.hostname.partition("@")[0])  # given as --hostname worker@%h, upkeep@%h
 
 
 @beat_init.connect
-def _say_that_beat_is_ready(**_: object) -> None:
-    _leave_process_id("beat")
+def _report_beat_ready(**_: object) -> None:
+    _write_ready_file("beat")
 
 
-def _leave_process_id(name: str) -> None:
+def _write_ready_file(name: str) -> None:
     """Tell `deployctl up`, which waits for it, that this process is connected and at work."""
     from django.conf import settings
 

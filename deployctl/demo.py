@@ -96,8 +96,8 @@ def prepare() -> list[str]:
     for kind in ("createdb", "migrate", "seed", "validate"):
         _run(staging, kind)
     deployment = _deployment(production, people)
-    _keep_the_promises_of_the_week_before(deployment, people)
-    return _how_to_sign_in(passwords)
+    _complete_items_of_the_week_before(deployment, people)
+    return _sign_in_instructions(passwords)
 
 
 def _person(member: Member, password: str) -> User:
@@ -158,7 +158,7 @@ def _target(name: str, environment: Environment, references: dict[str, str], wor
         by=DEMONSTRATION,
     )
     password = _secret_file(f"{name}.admin-password", secrets.token_urlsafe(24))
-    target.refer("ADMIN_DEFAULT_PASSWORD", password, by=DEMONSTRATION)
+    target.set_secret_reference("ADMIN_DEFAULT_PASSWORD", password, by=DEMONSTRATION)
     return target
 
 
@@ -209,7 +209,7 @@ def _deployment(target: Target, people: dict[Member, User]) -> Deployment:
     )
 
 
-def _keep_the_promises_of_the_week_before(deployment: Deployment, people: dict[Member, User]) -> None:
+def _complete_items_of_the_week_before(deployment: Deployment, people: dict[Member, User]) -> None:
     """Tick what lies before the deployment day, so that the visitor starts on the day itself."""
     by_role = {member.role: user for member, user in people.items()}
     first_phase = deployment.checklist.sections.earliest("position").phase
@@ -224,7 +224,7 @@ def _keep_the_promises_of_the_week_before(deployment: Deployment, people: dict[M
             item.complete(keeper, "Done before the demonstration begins.")
 
 
-def _how_to_sign_in(passwords: dict[str, str]) -> list[str]:
+def _sign_in_instructions(passwords: dict[str, str]) -> list[str]:
     width = max(len(member.email) for member in TEAM)
     return [
         "Sign in as one of these people; the passwords are shown this once and stored nowhere:",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from deployctl.audit.anchor_stores import AnchorStore
 from deployctl.audit.hooks import anchor_stores
-from deployctl.audit.places import Place
-from deployctl.runs import references
+from deployctl.runs import allowed_paths
 from deployctl.storage.offsite import open_stores
 
 
 @anchor_stores.connect
-def configured_anchor_stores() -> list[Place]:
+def configured_anchor_stores() -> list[AnchorStore]:
     """Return the stores of `DEPLOYCTL_HEADS`, after reading their credentials."""
     stores = open_stores(
         settings.DEPLOYCTL_HEADS,
-        lambda reference: references.resolve(reference).reveal(),
+        lambda reference: allowed_paths.resolve_reference(reference).reveal(),
         setting="DEPLOYCTL_HEADS",
     )
     return list(stores.values())

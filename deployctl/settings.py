@@ -7,9 +7,9 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
+from deployctl import celery_schedule
 from deployctl import environment as env
-from deployctl import logs, schedule
-from deployctl.postgres.connection import VANISHED
+from deployctl.postgres.connection import KEEPALIVES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEPLOYCTL_DATA = env.data_folder()
@@ -46,7 +46,7 @@ DEPLOYCTL_STEP_UP_SECONDS = 600
 BREACHED_PASSWORDS_URL = env.text("BREACHED_PASSWORDS_URL")
 # Whether also who only looks needs a second factor, and sets it up before seeing anything else.
 SECOND_FACTOR_FOR_ALL = env.flag("SECOND_FACTOR_FOR_ALL", default=False)
-# Signs heads of the audit chain and evidence packs; else DATA/signing-key.pem (see deployctl.audit.keys).
+# Signs heads of the audit chain and evidence packs; default DATA/signing-key.pem (audit/signing_keys.py).
 DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
 # Public keys whose signatures still count after the key was replaced.
 DEPLOYCTL_FORMER_KEYS = env.words("DEPLOYCTL_FORMER_KEYS")
@@ -89,23 +89,23 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "deployctl.web.middleware.SameOrigin",
+    "deployctl.web.middleware.ResourcePolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "deployctl.web.middleware.Compression",
+    "deployctl.web.middleware.CompressionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "deployctl.web.middleware.NoNul",
-    "deployctl.web.middleware.MethodOverride",
+    "deployctl.web.middleware.RejectNulMiddleware",
+    "deployctl.web.middleware.MethodOverrideMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
-    "deployctl.accounts.middleware.SessionLimits",
+    "deployctl.accounts.middleware.SessionLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "deployctl.web.middleware.ViewerTimezone",
-    "deployctl.web.middleware.ErrorsAsAnswers",
+    "deployctl.web.middleware.TimezoneMiddleware",
+    "deployctl.web.middleware.ErrorMiddleware",
 ]
 
 ROOT_URLCONF = "deployctl.urls"
@@ -121,7 +121,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "deployctl.accounts.context.navigation",
+                "deployctl.accounts.context_processors.navigation",
             ],
             "loaders": [
                 (
@@ -140,7 +140,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.database(env.secret("DATABASE_URL", "postgresql://deployctl@127.0.0.1:5432/deployctl"))
-    | {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, "application_name": "deployctl", **VANISHED}}
+    | {"CONN_MAX_AGE": 0, "OPTIONS": {"connect_timeout": 5, "application_name": "deployctl", **KEEPALIVES}}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -155,7 +155,7 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 CELERY_BROKER_URL = REDIS_URL
-CELERY_BROKER_TRANSPORT = "deployctl.broker:Transport"
+CELERY_BROKER_TRANSPORT = "deployctl.celery_transport:Transport"
 CELERY_TASK_IGNORE_RESULT = True
 # The row in the database is the truth; a message is only a hint. Acknowledge late and take one at a
 # time, so that a lost worker leaves its message to another, which finds the row claimed and leaves.
@@ -173,9 +173,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = schedule.BEAT
+CELERY_BEAT_SCHEDULE = celery_schedule.BEAT
 CELERY_TASK_DEFAULT_QUEUE = "runs"
-CELERY_TASK_ROUTES = schedule.ROUTES
+CELERY_TASK_ROUTES = celery_schedule.ROUTES
 
 # --- People ---------------------------------------------------------------------------------------
 
@@ -194,13 +194,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "deployctl.accounts.passwords.OwnWords"},
     {"NAME": "deployctl.accounts.passwords.Guessable"},
-    *([{"NAME": "deployctl.accounts.breached_passwords.Breached"}] if BREACHED_PASSWORDS_URL else []),
+    *([{"NAME": "deployctl.accounts.passwords.Breached"}] if BREACHED_PASSWORDS_URL else []),
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "checklists:home"
 ACCOUNT_ADAPTER = "deployctl.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_FORMS = {"reset_password": "deployctl.accounts.password_reset.ResetPasswordForm"}
+ACCOUNT_FORMS = {"reset_password": "deployctl.accounts.forms.ResetPasswordForm"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
@@ -294,4 +294,12 @@ USE_I18N = False
 DATETIME_FORMAT = "j M Y H:i"
 DATE_FORMAT = "j M Y"
 
-LOGGING = logs.configuration(env.text("LOG_LEVEL", "INFO"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    # They log the URL of each request, with credentials and the digits of a new password's hash.
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore")},
+}

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
-from deployctl.audit import keys
+from deployctl.audit import signing_keys
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -61,7 +61,7 @@ def single_sign_on_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG0
     """Whoever answers at the issuer's address says who is who."""
     if not settings.OIDC_ISSUER:
         return []
-    if not _is_asked_safely(settings.OIDC_ISSUER):
+    if not _is_safe_url(settings.OIDC_ISSUER):
         return [Error("OIDC_ISSUER does not begin with https://.", id="deployctl.E003")]
     if not settings.OIDC_CLIENT_ID or not settings.OIDC_CLIENT_SECRET:
         return [
@@ -75,9 +75,9 @@ def single_sign_on_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG0
 
 
 @register(Tags.security)
-def breached_passwords_can_be_asked_for(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+def breached_passwords_url_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """An address that cannot be asked would let every password pass; HTTP would show what is asked."""
-    if not settings.BREACHED_PASSWORDS_URL or _is_asked_safely(settings.BREACHED_PASSWORDS_URL):
+    if not settings.BREACHED_PASSWORDS_URL or _is_safe_url(settings.BREACHED_PASSWORDS_URL):
         return []
     return [
         Error(
@@ -89,7 +89,7 @@ def breached_passwords_can_be_asked_for(**kwargs: Any) -> list[CheckMessage]:  #
 
 
 @register()
-def projects_are_confined(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+def project_roots_exist(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Commands run in project folders, so an administrator says where those may be."""
     missing = [root for root in settings.DEPLOYCTL_PROJECT_ROOTS if not root.is_dir()]
     return [
@@ -106,14 +106,14 @@ def projects_are_confined(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 def signing_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Heads of the audit chain and evidence packs are signed with a key outside the database."""
     try:
-        keys.signing_key()
-    except keys.NoSigningKey as error:
+        signing_keys.signing_key()
+    except signing_keys.SigningKeyMissing as error:
         return [checks.Warning(error.sentence, id="deployctl.W003")]
     return []
 
 
 @register(Tags.security, deploy=True)
-def heads_are_kept_elsewhere(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+def audit_heads_are_anchored(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """A chain without an anchor outside can be rewritten as a whole."""
     if settings.DEPLOYCTL_HEADS:
         return []
@@ -127,7 +127,7 @@ def heads_are_kept_elsewhere(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG0
 
 
 @register(Tags.database, Tags.security, deploy=True)
-def audit_log_is_out_of_reach(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
+def audit_log_is_write_protected(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     """Where the application owns the table, triggers are all that keeps it from altering entries."""
     if not databases or "default" not in databases:
         return []
@@ -139,11 +139,11 @@ def audit_log_is_out_of_reach(databases: Any = None, **kwargs: Any) -> list[Chec
             hint="docs/audit.md shows how to give the table an owner of its own.",
             id="deployctl.W005",
         )
-        for reason in privileges.could_alter().reasons
+        for reason in privileges.audit_log_privileges().reasons
     ]
 
 
-def _is_asked_safely(url: str) -> bool:
+def _is_safe_url(url: str) -> bool:
     try:
         address = urlsplit(url)
         host, _ = address.hostname, address.port  # a port that is no number is an error only when read

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from checklists.models import Deployment
 from checklists.readiness import Blocker
-from deployctl.numbers import how_many
 from deployctl.operations import catalogue
 from deployctl.runs.models import Run, RunState
+from deployctl.text import pluralize
 from signoff import staffing
 from signoff.loading import gates_of, load_gates
 from signoff.models import Gate
@@ -81,5 +81,5 @@ def _in_words(length: timedelta) -> str:
     for unit, size in (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds % size == 0:
             count = seconds // size
-            return unit if count == 1 else how_many(count, unit)
-    return how_many(seconds, "second")
+            return unit if count == 1 else pluralize(count, unit)
+    return pluralize(seconds, "second")

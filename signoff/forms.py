@@ -63,7 +63,7 @@ class SignatureForm(forms.Form):
     def __init__(self, *args: Any, gate: Gate, slots: list[Slot], signer: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offer_factors(self, signer)
-        if signer.signs_in_elsewhere:
+        if signer.uses_single_sign_on:
             del self.fields["password"]
         choice = cast("SlotChoice", self.fields["slot"])
         choice.queryset = gate.slots.filter(pk__in=[slot.pk for slot in slots])

@@ -9,7 +9,7 @@ from django import forms
 from deployctl.accounts.models import User
 from deployctl.audit import Action
 from deployctl.runs.models import Target
-from deployctl.web.days import DayField, refuse_reversed
+from deployctl.web.date_fields import IsoDateField, validate_period
 
 
 class EntryFilterForm(forms.Form):
@@ -22,8 +22,8 @@ class EntryFilterForm(forms.Form):
     )
     deployment = forms.IntegerField(required=False, min_value=1, label="Deployment number")
     subject = forms.CharField(required=False, max_length=100, help_text="A part of its name.")
-    since = DayField(required=False, label="From")
-    until = DayField(required=False, label="To")
+    since = IsoDateField(required=False, label="From")
+    until = IsoDateField(required=False, label="To")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,7 +41,7 @@ class EntryFilterForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Refuse a period that ends before it begins."""
         cleaned = super().clean() or self.cleaned_data
-        refuse_reversed(self)
+        validate_period(self)
         return cleaned
 
     def said(self) -> dict[str, str]:

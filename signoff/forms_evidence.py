@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django import forms
 
-from deployctl.web.days import DayField
+from deployctl.web.date_fields import IsoDateField
 
 
 class PeriodForm(forms.Form):
     """Two days, both included."""
 
-    since = DayField(label="From")
-    until = DayField(label="To")
+    since = IsoDateField(label="From")
+    until = IsoDateField(label="To")

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from deployctl.accounts.mail import can_send
+from deployctl.accounts.email import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from signoff.models import Reminder, Slot

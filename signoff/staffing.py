@@ -10,7 +10,7 @@ from django.urls import reverse
 from checklists.models import TeamMember
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 from signoff import rights
 from signoff.models import Gate, Slot
 
@@ -93,7 +93,7 @@ def _fitness(seat: TeamMember) -> tuple[bool, bool]:
 
 def _too_few(slot: Slot, candidates: Sequence[_Candidate]) -> str:
     if candidates:
-        people = how_many(_missing(slot), "more person", "more people")
+        people = pluralize(_missing(slot), "more person", "more people")
         return f"{slot.label} needs {people}, and only {_names(candidates)} can sign there."
     seats = [seat for seat in slot.gate.deployment.team.all() if seat.role == slot.role]
     if not seats:

@@ -6,36 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployctl.accounts.roles import Role
+from deployctl.audit.descriptions import label_of
+
+__all__ = ["NOTHING", "label_of", "moment", "shown"]
 
 NOTHING = "—"
 
-_LABELS = {
-    "at": "when",
-    "audit_sequence": "place in the audit chain",
-    "by": "by whom",
-    "created_by": "created by",
-    "creator_may_sign": "whether the creator may sign",
-    "database_oid": "database oid",
-    "email": "address",
-    "for": "signed for",
-    "manifest_sha256": "digest of the manifest",
-    "params": "parameters",
-    "quorum": "people needed",
-    "requires": "run that is required",
-    "rows": "rows in all tables",
-    "sha256": "digest",
-    "size_bytes": "size in bytes",
-    "snapshot_at": "when its data was read",
-    "within_s": "within seconds",
-}
 _MOMENTS = frozenset(
     {"at", "start", "end", "requested_at", "started_at", "finished_at", "valid_until", "snapshot_at"}
 )
-
-
-def label_of(key: str) -> str:
-    """What a key is called."""
-    return _LABELS.get(key, key.replace("_", " "))
 
 
 def shown(key: str, value: Any) -> str:

@@ -21,7 +21,7 @@ import pytest
 from cryptography.fernet import Fernet
 from psycopg import sql
 
-from deployctl.audit import sealing
+from deployctl.audit import signed_statements
 from deployctl.embedded.postgres import PostgresServer
 from deployctl.embedded.redis import RedisServer
 from tests.temporary_folders import session_folder
@@ -103,7 +103,7 @@ def _start_servers() -> None:
             "TEST_REDIS_URL": redis.url().rsplit("/", 1)[0],
             "SECRET_KEY": secrets.token_urlsafe(40),
             "DEPLOYCTL_FIELD_KEY": Fernet.generate_key().decode(),
-            "DEPLOYCTL_SIGNING_KEY": sealing.new_key(),
+            "DEPLOYCTL_SIGNING_KEY": signed_statements.new_key(),
             "DEPLOYCTL_DATA": str(data),
             "DEPLOYCTL_PROJECT_ROOTS": f"{folder},{Path(__file__).resolve().parent.parent / 'examples'}",
             "DEPLOYCTL_SECRET_ROOTS": str(folder),

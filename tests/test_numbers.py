@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from deployctl.numbers import how_many
     ],
 )
 def test_a_noun_is_pluralized_by_its_number(number: int, nouns: list[str], text: str) -> None:
-    assert how_many(number, *nouns) == text
+    assert pluralize(number, *nouns) == text

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations import catalogue, migrators
-from deployctl.operations.registry import OPERATIONS
+from deployctl.operations import catalogue, migrations
+from deployctl.operations.framework.registry import OPERATIONS
 from deployctl.plugins import Catalogue, discover
 from deployctl.secrets import SecretSource, check_reference, known_sources, resolve
 from deployctl.secrets.references import SOURCES
@@ -18,7 +18,7 @@ from tests.operations.projects import write_project
 from tests.packages import temporary_package
 
 OPERATION = """
-from deployctl.operations.base import Job, Operation, Outcome
+from deployctl.operations.framework.base import Job, Operation, Outcome
 
 class Nap(Operation):
     kind, title, help = "nap", "Nap", "Does nothing."
@@ -28,7 +28,7 @@ class Nap(Operation):
         return Outcome("Rested.")
 """
 MIGRATOR = """
-from deployctl.operations.migrators.base import Migrator, Status
+from deployctl.operations.migrations.base import Migrator, Status
 
 class Knex(Migrator):
     tool, title, default_folder = "knex", "Knex", "migrations"
@@ -85,10 +85,10 @@ def test_one_file_adds_an_operation(tmp_path: Path) -> None:
 
 
 def test_one_file_adds_a_migration_tool(tmp_path: Path) -> None:
-    tools = migrators.catalogue()
+    tools = migrations.catalogue()
     with temporary_package(tmp_path, {"knex": MIGRATOR}) as package, tools.extended(package):
         project = write_project(tmp_path / "shop", '[migrations]\ntool = "knex"\n')
-        assert migrators.migrator_for(project).title == "Knex"
+        assert migrations.migrator_for(project).title == "Knex"
     assert "knex" not in tools
 
 

@@ -10,7 +10,7 @@ from checklists.models import DeploymentState
 from checklists.models.queries import DeploymentQuerySet
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
-from deployctl.web.days import DayField, refuse_reversed
+from deployctl.web.date_fields import IsoDateField, validate_period
 
 
 class HistoryForm(forms.Form):
@@ -19,8 +19,8 @@ class HistoryForm(forms.Form):
     target = forms.ModelChoiceField(
         queryset=Target.objects.none(), to_field_name="name", required=False, empty_label="All targets"
     )
-    since = DayField(label="Window from", required=False)
-    until = DayField(label="Window until", required=False)
+    since = IsoDateField(label="Window from", required=False)
+    until = IsoDateField(label="Window until", required=False)
     state = forms.ChoiceField(choices=[("", "All states"), *DeploymentState.choices], required=False)
     person = forms.ModelChoiceField(queryset=User.objects.none(), required=False, empty_label="Everybody")
 
@@ -33,7 +33,7 @@ class HistoryForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Refuse a period that ends before it begins."""
         cleaned = super().clean() or self.cleaned_data
-        refuse_reversed(self)
+        validate_period(self)
         return cleaned
 
     def narrow(self, found: DeploymentQuerySet) -> DeploymentQuerySet:

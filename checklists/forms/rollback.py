@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from checklists.models import Deployment, DeploymentState
 from checklists.models.turns import ROLLBACK
-from deployctl.operations.registry import operation
-from deployctl.runs.forms import form_for
+from deployctl.operations.framework.registry import operation
+from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup
 from deployctl.web.templatetags.web import duration
 

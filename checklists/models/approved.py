@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError, Refusal
-from deployctl.runs import connection
+from deployctl.runs import connection_check
 
 if TYPE_CHECKING:
     from checklists.models.deployment import Deployment
@@ -23,7 +23,7 @@ def refuse_another_database(deployment: Deployment) -> None:
     if target.database_oid is None:
         return
     try:
-        facts = connection.check(target)
+        facts = connection_check.check(target)
     except DeployctlError as error:
         raise Refusal(
             f"Nobody knows whether {target} is still the database that was approved: it was not reached. "

@@ -24,7 +24,7 @@ from deployctl.accounts.roles import Role
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.operations import catalogue
-from deployctl.runs import two_people
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run, Target
 
 
@@ -66,7 +66,7 @@ class Item(ItemSteps):
     def needs_second_person(self, target: Target) -> bool:
         """Whether its operation waits for a second person on the deployment's target."""
         known = catalogue().get(self.operation)
-        return known is not None and two_people.needed(target, known)
+        return known is not None and preconditions.needs_second_person(target, known)
 
     @property
     def is_exclusive(self) -> bool:
@@ -119,7 +119,7 @@ class Item(ItemSteps):
             before = self.state
             self._move(ItemState.OPEN, ItemState.DONE, ItemState.FAILED)
             self._withdraw_completion(by)
-            self._tell(by, Action.ITEM_UNDONE, "opened again", before=before)
+            self._tell(by, Action.ITEM_REOPENED, "opened again", before=before)
 
     def waive(self, by: Actor, reason: str) -> None:
         """Declare that it does not apply; with sub-items, all of them that are still open.
@@ -154,7 +154,7 @@ class Item(ItemSteps):
             self.waivers.filter(withdrawn_at=None).update(
                 withdrawn_at=timezone.now(), withdrawn_by_name=actor_name(by)
             )
-            self._tell(by, Action.ITEM_UNWAIVED, "no longer waived")
+            self._tell(by, Action.ITEM_WAIVER_REVOKED, "no longer waived")
 
     def add_proof(
         self, by: Actor, kind: str, *, text: str = "", url: str = "", file: File[bytes] | None = None
@@ -263,7 +263,7 @@ class Item(ItemSteps):
             pending = Proof.objects.filter(pk=proof.pk, outcome=ProofOutcome.PENDING)
             if pending.update(outcome=outcome, text=summary) != 1:
                 return
-            action, what = Action.ITEM_UNPROVEN, f"not proven by {proof.title}"
+            action, what = Action.ITEM_PROOF_FAILED, f"not proven by {proof.title}"
             if outcome == ProofOutcome.PASS:
                 action, what = Action.ITEM_PROVEN, f"proven by {proof.title}"
                 if self.state in {ItemState.OPEN, ItemState.FAILED}:

@@ -21,8 +21,8 @@ from checklists.texts import checked_reason
 from deployctl import audit
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import Refusal
-from deployctl.operations.registry import operation
-from deployctl.runs import two_people
+from deployctl.operations.framework.registry import operation
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run, RunState
 from deployctl.web.live import announce
 
@@ -106,7 +106,7 @@ class Journey(models.Model):
             reason = f"{reason.strip()} (begun {outside})".strip()
         with self.changing():
             self._refuse_unfinished_runs()
-            self._move("begin", by, Action.DEPLOYMENT_BEGUN, reason=reason, needs="lead")
+            self._move("begin", by, Action.DEPLOYMENT_STARTED, reason=reason, needs="lead")
 
     def start_verification(self, by: Actor) -> None:
         """The work is done; now it is checked. Refused while a run of the deployment is unfinished."""
@@ -167,7 +167,7 @@ class Journey(models.Model):
             Rights.of(by, current).require_lead()
             if reason := why_no_rollback(self.state):
                 raise Refusal(f"Nothing was started. {reason}")
-            waits = two_people.needed(current.target, operation(ROLLBACK))
+            waits = preconditions.needs_second_person(current.target, operation(ROLLBACK))
             refuse_busy_target("The rollback", current, waits=waits)
             return Run.request(
                 target=current.target,

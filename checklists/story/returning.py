@@ -8,10 +8,10 @@ from checklists.forms.rollback import RollbackForm
 from checklists.models import DeploymentState
 from checklists.models.turns import ROLLBACK
 from checklists.story.tale import Story
-from deployctl.operations.registry import operation
-from deployctl.runs import confirming
-from deployctl.runs.confirming import Question
+from deployctl.operations.framework.registry import operation
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run
+from deployctl.runs.preconditions import Confirmation
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Returning:
 
     runs: list[Run]
     form: RollbackForm | None
-    question: Question | None
+    confirmation: Confirmation | None
 
     @property
     def restore_s(self) -> float | None:
@@ -39,5 +39,5 @@ def returning_of(story: Story) -> Returning | None:
     return Returning(
         runs=runs,
         form=RollbackForm.of(deployment) if may_start else None,
-        question=confirming.question(deployment.target, operation(ROLLBACK)),
+        confirmation=preconditions.confirmation(deployment.target, operation(ROLLBACK)),
     )

@@ -19,9 +19,9 @@ from checklists.models.turns import is_signed, why_frozen, why_not_run
 from checklists.proof_files import ACCEPTED
 from checklists.rights import Rights
 from deployctl.operations import catalogue
-from deployctl.runs import confirming
-from deployctl.runs.confirming import Question
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run, RunState
+from deployctl.runs.preconditions import Confirmation
 
 UNFINISHED = frozenset({RunState.WAITING, RunState.QUEUED, RunState.RUNNING})
 
@@ -217,10 +217,10 @@ class ItemRow:
         )
 
     @cached_property
-    def question(self) -> Question | None:
+    def confirmation(self) -> Confirmation | None:
         """What is asked before its operation starts; None where one press is enough."""
         known = catalogue().get(self.item.operation)
-        return confirming.question(self.deployment.target, known) if known else None
+        return preconditions.confirmation(self.deployment.target, known) if known else None
 
     @cached_property
     def operation_title(self) -> str:

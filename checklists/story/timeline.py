@@ -12,10 +12,10 @@ from deployctl.audit.models import Entry
 LINES = 30
 
 WORDS: dict[str, str] = {
-    Action.DELEGATION_GIVEN: "let somebody else sign:",
-    Action.DELEGATION_WITHDRAWN: "ended the delegation of",
+    Action.DELEGATION_CREATED: "let somebody else sign:",
+    Action.DELEGATION_REVOKED: "ended the delegation of",
     Action.DEPLOYMENT_APPROVED: "gave the last signature of the first gate: approved",
-    Action.DEPLOYMENT_BEGUN: "began the deployment",
+    Action.DEPLOYMENT_STARTED: "began the deployment",
     Action.DEPLOYMENT_CANCELLED: "cancelled the deployment",
     Action.DEPLOYMENT_CLOSED: "closed the deployment",
     Action.DEPLOYMENT_CREATED: "planned the deployment",
@@ -32,13 +32,13 @@ WORDS: dict[str, str] = {
     Action.GATE_SIGNED: "gave the last signature of",
     Action.ITEM_COMPLETED: "ticked",
     Action.ITEM_FAILED: "saw fail",
-    Action.ITEM_FOLLOWED: "thereby moved",
+    Action.ITEM_ROLLED_UP: "thereby moved",
     Action.ITEM_PROOF_ADDED: "added proof to",
     Action.ITEM_PROVEN: "had proven",
     Action.ITEM_RUN_REQUESTED: "started the operation of",
-    Action.ITEM_UNDONE: "opened again",
-    Action.ITEM_UNPROVEN: "could not prove",
-    Action.ITEM_UNWAIVED: "withdrew the waiver of",
+    Action.ITEM_REOPENED: "opened again",
+    Action.ITEM_PROOF_FAILED: "could not prove",
+    Action.ITEM_WAIVER_REVOKED: "withdrew the waiver of",
     Action.ITEM_WAIVED: "waived",
     Action.RUN_CANCEL_REQUESTED: "asked to cancel",
     Action.RUN_CANCELLED: "cancelled",
@@ -46,16 +46,16 @@ WORDS: dict[str, str] = {
     Action.RUN_DECIDED: "decided what became of",
     Action.RUN_FAILED: "saw fail",
     Action.RUN_INTERRUPTED: "lost",
-    Action.RUN_LAPSED: "waited too long for consent and gave up",
+    Action.RUN_CONSENT_EXPIRED: "waited too long for consent and gave up",
     Action.RUN_OBJECTED: "objected to",
     Action.RUN_REQUESTED: "asked for",
     Action.RUN_STARTED: "started",
     Action.RUN_SUCCEEDED: "finished",
-    Action.RUN_UNKNOWN: "lost, with its outcome unknown,",
-    Action.SIGNATURE_GIVEN: "signed",
-    Action.SIGNATURE_REFUSED: "was refused to sign",
+    Action.RUN_WORKER_LOST: "lost, with its outcome unknown,",
+    Action.SIGNATURE_CREATED: "signed",
+    Action.SIGNATURE_REJECTED: "was refused to sign",
     Action.SIGNATURE_STALE: "changed what was signed by",
-    Action.SIGNATURE_WITHDRAWN: "withdrew the signature of",
+    Action.SIGNATURE_REVOKED: "withdrew the signature of",
 }
 
 
@@ -72,7 +72,7 @@ class Line:
 
 def timeline_of(deployment: Deployment) -> list[Line]:
     """The newest entries of a deployment, newest first; who took its evidence away is in the audit log."""
-    entries = Entry.objects.of_deployment(deployment.pk).exclude(action=Action.EVIDENCE_FETCHED)
+    entries = Entry.objects.of_deployment(deployment.pk).exclude(action=Action.EVIDENCE_DOWNLOADED)
     return [_line(entry, deployment) for entry in entries[:LINES]]
 
 

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from checklists.markdown import ROLE_LABELS, ParsedCommands, ParsedNote, block_html, inline_html
 from checklists.models import Stage
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 
 register = template.Library()
 
@@ -53,7 +53,7 @@ def due_words(due: timedelta | None) -> str:
     if not due:
         return "by the end of the window"
     unit, length = next((unit, length) for unit, length in UNITS.items() if not due % length)
-    words = how_many(abs(due) // length, unit)
+    words = pluralize(abs(due) // length, unit)
     return f"{words} before the window" if due < timedelta() else f"within {words} after the window"
 
 

@@ -15,8 +15,8 @@ from checklists.story import Show, Story
 from checklists.story.course import course_of
 from checklists.story.returning import returning_of
 from checklists.story.timeline import halt_of, timeline_of
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.web.http import see_other, wants_fragment
 
@@ -27,7 +27,7 @@ PER_PAGE = 25
 @member
 def deployment_list(request: HttpRequest) -> HttpResponse:
     """What is planned or under way, the nearest window first. What has ended is in the history."""
-    by = person(request)
+    by = current_user(request)
     found = Deployment.objects.visible_to(by).next_first().for_page()
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     verdicts = readiness.verdicts(page.object_list)
@@ -78,7 +78,7 @@ def phase(request: HttpRequest, number: int, position: int) -> HttpResponse:
 
 
 def _story(request: HttpRequest, number: int) -> Story:
-    by = person(request)
+    by = current_user(request)
     found = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
     return Story(found, by, Show.read(request.GET.get("show")), request.GET.get("find", ""))
 

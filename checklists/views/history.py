@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 from checklists.forms.history import HistoryForm
 from checklists.models import Deployment
 from checklists.models.queries import DeploymentQuerySet
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.errors import InvalidInput
 from deployctl.web.http import page_or_fragment
 
@@ -76,7 +76,7 @@ def history_csv(request: HttpRequest) -> HttpResponse:
 
 
 def _found(request: HttpRequest) -> tuple[HistoryForm, DeploymentQuerySet]:
-    by = person(request)
+    by = current_user(request)
     form = HistoryForm(request.GET, user=by)
     visible = Deployment.objects.visible_to(by).for_page().with_times()
     return form, form.narrow(visible).order_by("-window_start", "-pk")

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_safe
 
 from checklists import readiness
 from checklists.models import Deployment, Item, Template
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.web.http import see_other, wants_fragment
@@ -25,7 +25,7 @@ NEXT_SHOWN = 3
 @member
 def home(request: HttpRequest) -> HttpResponse:
     """The page."""
-    by = person(request)
+    by = current_user(request)
     context = _waiting(by) | _runs(by) | _next(by)
     if not context["next"] and not Deployment.objects.exists():
         context |= _beginning(by)
@@ -41,7 +41,7 @@ def home_part(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     if not wants_fragment(request):
         return see_other(request, "/")
-    return render(request, f"checklists/_home_{name}.html", parts[name](person(request)))
+    return render(request, f"checklists/_home_{name}.html", parts[name](current_user(request)))
 
 
 def _waiting(by: User) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from checklists.models import Deployment, Item
 from checklists.models.queries import DeploymentQuerySet
 from checklists.rights import Rights
 from checklists.story import ItemRow
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import ask_for_fresh_code, member, operator
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
@@ -35,7 +35,7 @@ def item(request: HttpRequest, number: int) -> HttpResponse:
 @member
 def completion(request: HttpRequest, number: int) -> HttpResponse:
     """Tick an item, or undo it."""
-    found, by = _item(request, number), person(request)
+    found, by = _item(request, number), current_user(request)
     if request.method == "DELETE":
         return _answer(request, found, lambda: found.undo(by))
     return _answer(request, found, lambda: found.complete(by, posted(request, "note")))
@@ -45,7 +45,7 @@ def completion(request: HttpRequest, number: int) -> HttpResponse:
 @member
 def waiver(request: HttpRequest, number: int) -> HttpResponse:
     """Waive an item, or withdraw that."""
-    found, by = _item(request, number), person(request)
+    found, by = _item(request, number), current_user(request)
     if request.method == "DELETE":
         return _answer(request, found, lambda: found.unwaive(by))
     return _answer(request, found, lambda: found.waive(by, posted(request, "reason")))
@@ -55,7 +55,7 @@ def waiver(request: HttpRequest, number: int) -> HttpResponse:
 @member
 def proofs(request: HttpRequest, number: int) -> HttpResponse:
     """Put a note, a link or a file beside an item."""
-    found, by = _item(request, number), person(request)
+    found, by = _item(request, number), current_user(request)
     kind, text, url = (posted(request, name) for name in ("kind", "text", "url"))
     file = request.FILES.get("file")
     return _answer(request, found, lambda: found.add_proof(by, kind, text=text, url=url, file=file))
@@ -65,7 +65,7 @@ def proofs(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 def runs(request: HttpRequest, number: int) -> HttpResponseBase:
     """Start the operation that proves an item. Its parameters are the template's: they were approved."""
-    found, by = _item(request, number), person(request)
+    found, by = _item(request, number), current_user(request)
     if found.needs_second_person(found.deployment.target) and (ask := ask_for_fresh_code(request)):
         return ask
     return _answer(request, found, lambda: found.start(by, typed_name=posted(request, "typed_name")))
@@ -98,7 +98,7 @@ def _show(
 
 
 def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> ItemRow:
-    by = person(request)
+    by = current_user(request)
     deployment = _deployments(request).get(pk=found.section.checklist.deployment_id)
     rights, operator_ = Rights.of(by, deployment), by.may(Permission.OPERATOR)
     signed = readiness.signed_stages(deployment)
@@ -130,4 +130,4 @@ def _deployments(request: HttpRequest) -> DeploymentQuerySet:
 
 
 def _visible(request: HttpRequest) -> DeploymentQuerySet:
-    return Deployment.objects.visible_to(person(request))
+    return Deployment.objects.visible_to(current_user(request))

@@ -13,12 +13,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from checklists.forms.rollback import RollbackForm
 from checklists.models import Deployment
 from checklists.models.turns import ROLLBACK
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import ask_for_fresh_code, enrolled, operator
-from deployctl.accounts.requests import person
-from deployctl.operations.parameters import parameters_of
-from deployctl.operations.registry import operation
-from deployctl.runs import two_people
+from deployctl.operations.framework.parameters import parameters_of
+from deployctl.operations.framework.registry import operation
+from deployctl.runs import preconditions
 from deployctl.web.http import posted, see_other
 
 
@@ -79,10 +79,12 @@ def rollback(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
     """Have the machine carry out the plan."""
-    by = person(request)
+    by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).select_related("target"), pk=number)
     rollback_class = operation(ROLLBACK)
-    if two_people.needed(deployment.target, rollback_class) and (ask := ask_for_fresh_code(request)):
+    if preconditions.needs_second_person(deployment.target, rollback_class) and (
+        ask := ask_for_fresh_code(request)
+    ):
         return ask
     form = RollbackForm.of(deployment, request.POST)
     # Whatever the form cannot clean, the verb refuses with a sentence that names it.
@@ -106,7 +108,7 @@ def rollback_completion(request: HttpRequest, number: int) -> HttpResponse:
 def _move(
     request: HttpRequest, number: int, verb: Callable[[Deployment, User], None], became: str
 ) -> HttpResponse:
-    by = person(request)
+    by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by), pk=number)
     verb(deployment, by)
     messages.success(request, f"“{deployment}” {became}.")

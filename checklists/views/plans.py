@@ -25,8 +25,8 @@ from checklists.models.editing import Changes, plan_digest
 from checklists.models.team import usual_team
 from checklists.models.turns import stage_of_plan
 from checklists.rights import Rights
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import enrolled, operator
-from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
@@ -39,7 +39,7 @@ USUAL_TITLE_END = " to production"
 @operator
 def deployment_new(request: HttpRequest) -> HttpResponse:
     """Plan a deployment; `?target=name` chooses whose people are suggested."""
-    by = person(request)
+    by = current_user(request)
     if request.method != "POST":
         target = _chosen_target(request)
         form = DeploymentForm(initial=_suggestions(request, target), user=by)
@@ -65,7 +65,7 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
 @enrolled
 def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
     """Change the plan. What was not touched stays to the second as it was."""
-    by = person(request)
+    by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
     Rights.of(by, deployment).require_lead()
     seats = [(member.user, member.role) for member in deployment.team.all()]
@@ -100,7 +100,7 @@ def _changes(form: PlanForm, team: TeamRows) -> Changes:
 
 
 def _chosen_target(request: HttpRequest) -> Target | None:
-    targets = Target.objects.visible_to(person(request)).current()
+    targets = Target.objects.visible_to(current_user(request)).current()
     return targets.filter(name=request.GET.get("target", "")).first() or targets.first()
 
 

@@ -7,8 +7,8 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from checklists.models import Deployment, Proof, ProofKind
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.errors import Refusal
 
 
@@ -16,7 +16,7 @@ from deployctl.errors import Refusal
 @member
 def file(request: HttpRequest, number: int) -> HttpResponseBase:
     """Download a file: always as a download and without a type, so that no browser shows or runs it."""
-    visible = Deployment.objects.visible_to(person(request))
+    visible = Deployment.objects.visible_to(current_user(request))
     proofs = Proof.objects.filter(kind=ProofKind.FILE, item__section__checklist__deployment__in=visible)
     proof = get_object_or_404(proofs, pk=number)
     try:

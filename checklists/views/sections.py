@@ -9,8 +9,8 @@ from django.views.decorators.http import require_POST, require_safe
 from checklists import asking
 from checklists.models import Deployment, Section
 from checklists.story import SectionPart, Story
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
 from deployctl.web.http import posted, see_other, wants_fragment
 
 
@@ -30,7 +30,7 @@ def completions(request: HttpRequest, number: int) -> HttpResponse:
     """Tick what is open in a section and kept by hand, with one shared note."""
     found = _section(request, number)
     with asking.warned(request, found.checklist.deployment, found.stage):
-        found.complete_open(person(request), posted(request, "note"))
+        found.complete_open(current_user(request), posted(request, "note"))
     if not wants_fragment(request):
         return see_other(request, _place(found))
     # The items themselves are announced to every open page, this one among them.
@@ -38,7 +38,9 @@ def completions(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _section(request: HttpRequest, number: int) -> Section:
-    visible = Section.objects.filter(checklist__deployment__in=Deployment.objects.visible_to(person(request)))
+    visible = Section.objects.filter(
+        checklist__deployment__in=Deployment.objects.visible_to(current_user(request))
+    )
     return get_object_or_404(visible.select_related("checklist__deployment"), pk=number)
 
 
@@ -48,7 +50,7 @@ def _place(found: Section) -> str:
 
 def _part(request: HttpRequest, found: Section) -> SectionPart:
     deployment = Deployment.objects.for_page().get(pk=found.checklist.deployment_id)
-    for phase in Story(deployment, person(request)).phases:
+    for phase in Story(deployment, current_user(request)).phases:
         for part in phase.sections:
             if part.section.pk == found.pk:
                 return part

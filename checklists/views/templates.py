@@ -11,8 +11,8 @@ from checklists import builtin
 from checklists.forms.templates import TemplateForm
 from checklists.markdown import ParsedTemplate, TemplateErrors, remarks
 from checklists.models import Template, TemplateVersion
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import approver, member, operator
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.web.http import see_other
 
@@ -37,7 +37,7 @@ def template_new(request: HttpRequest) -> HttpResponse:
         request.POST if sent else None, request.FILES if sent else None, initial=_initial(request)
     )
     if form.is_valid():
-        version = form.import_source(by=person(request))
+        version = form.import_source(by=current_user(request))
         if version:
             messages.success(request, f"{version} was imported as a draft. Read it, then publish it.")
             return see_other(request, version.get_absolute_url())
@@ -65,7 +65,7 @@ def template_detail(request: HttpRequest, slug: str, number: int | None = None) 
 def template_publication(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """Publish a draft."""
     version = _version(slug, number)
-    version.publish(by=person(request))
+    version.publish(by=current_user(request))
     messages.success(request, f"{version} is published. New deployments can be created from it.")
     return see_other(request, version.get_absolute_url())
 
@@ -106,4 +106,4 @@ def _totals(parsed: ParsedTemplate) -> dict[str, int]:
 
 
 def _may(request: HttpRequest, permission: Permission) -> bool:
-    return person(request).may(permission)
+    return current_user(request).may(permission)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.stages import LoginStage
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 
 from deployctl import audit
-from deployctl.accounts import failures, first_passwords
-from deployctl.accounts.mail import can_send
+from deployctl.accounts import failed_login_alerts, temporary_passwords
+from deployctl.accounts.email import can_send
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import FirstFactor, SecondFactor, how
 from deployctl.audit import Action, Machine
@@ -43,7 +45,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def get_login_stages(self) -> list[str]:
         """A code, where a second factor is enrolled, and nothing else."""
-        return ["deployctl.accounts.stages.CodeStage"]
+        return ["deployctl.accounts.adapter.CodeStage"]
 
     def pre_login(self, request: HttpRequest, user: AbstractBaseUser, **kwargs: Any) -> HttpResponse | None:
         """Keep how the sign-in began until it is complete: a code may be asked for in between."""
@@ -52,8 +54,12 @@ class AccountAdapter(DefaultAccountAdapter):
             FirstFactor.SINGLE_SIGN_ON if by_provider else FirstFactor.PASSWORD
         )
         answer: HttpResponse | None = super().pre_login(request, user, **kwargs)
-        if answer is None and not by_provider and (why := first_passwords.too_old(cast("User", user))):
-            self._note_refused_password(request, cast("User", user), reason=first_passwords.REFUSED)
+        if (
+            answer is None
+            and not by_provider
+            and (why := temporary_passwords.expiry_message(cast("User", user)))
+        ):
+            self._note_refused_password(request, cast("User", user), reason=temporary_passwords.EXPIRED)
             raise NotAllowed(why)
         return answer
 
@@ -62,7 +68,7 @@ class AccountAdapter(DefaultAccountAdapter):
         person = cast("User", user)
         second_factor = getattr(request, "second_factor_given", SecondFactor.NONE)
         first_factor = request.session.pop(FIRST_FACTOR_KEY, FirstFactor.PASSWORD)
-        if told := failures.since_last_stay(person):
+        if told := failed_login_alerts.summary_since_last_sign_in(person):
             messages.warning(request, told)
         with transaction.atomic():
             super().login(request, user)
@@ -96,12 +102,12 @@ class AccountAdapter(DefaultAccountAdapter):
         person = User.objects.filter(email__iexact=str(credentials.get("email", ""))).first()
         entry = self._note_refused_password(request, person)
         if person is not None:
-            failures.tell(person, entry)
+            failed_login_alerts.alert(person, entry)
 
     def clean_password(self, password: str, user: AbstractBaseUser | None = None) -> str:
         """Check a new password; one that was handed over is not kept."""
-        if isinstance(user, User) and user.first_password_until and user.check_password(password):
-            raise ValidationError(first_passwords.KEPT)
+        if isinstance(user, User) and user.temporary_password_until and user.check_password(password):
+            raise ValidationError(temporary_passwords.MUST_DIFFER)
         return super().clean_password(password, user)
 
     def get_password_change_redirect_url(self, _request: HttpRequest) -> str:
@@ -119,8 +125,22 @@ class AccountAdapter(DefaultAccountAdapter):
         address = request.META.get("REMOTE_ADDR", "unknown address")
         with transaction.atomic():
             return audit.append(
-                Action.PASSWORD_REFUSED,
+                Action.PASSWORD_REJECTED,
                 by=Machine(f"visitor from {address}"),
                 subject=person,
                 data={"at": "sign-in"} | data,
             )
+
+
+class CodeStage(LoginStage):
+    """Ask for a code before anybody with a second factor is signed in."""
+
+    key = "deployctl_code"
+    urlname = "accounts:sign_in_code"
+
+    def handle(self) -> tuple[HttpResponse | None, bool]:
+        """Send to the page for the code, or go on where no factor is enrolled."""
+        user = cast("User | None", self.login.user)
+        if user is None or not user.has_factor:
+            return None, True
+        return redirect(self.urlname), True

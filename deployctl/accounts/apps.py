@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Notify administrators when the audit chain is broken."""
-        from deployctl.accounts import notices
+        from deployctl.accounts import security_emails
         from deployctl.audit.hooks import chain_broken
 
-        chain_broken.connect(notices.on_commit)
+        chain_broken.connect(security_emails.send_on_commit)

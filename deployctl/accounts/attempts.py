@@ -15,8 +15,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts import failures, first_passwords, notices
-from deployctl.accounts.errors import NoFactor, PasswordHandedOver, Throttled, WrongCode, WrongPassword
+from deployctl.accounts import failed_login_alerts, security_emails, temporary_passwords
+from deployctl.accounts.errors import NoFactor, TemporaryPassword, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.throttle import Throttle
 from deployctl.accounts.models.totp_factor import TotpFactor
@@ -53,7 +53,7 @@ def verify_password_and_code(user: User, password: str, code: str) -> None:
 
     Raises:
         WrongPassword: the password is wrong; the code was not looked at.
-        PasswordHandedOver: the person has yet to replace it; neither was looked at.
+        TemporaryPassword: the person has yet to replace it; neither was looked at.
         NoFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
     """
 
@@ -76,7 +76,7 @@ def use_recovery_code(user: User, code: str) -> int:
     def check(guard: Throttle) -> DeployctlError | None:
         if RecoveryCode.objects.use(user, code):
             left = user.recovery_codes.unused().count()
-            notices.on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
+            security_emails.send_on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
             return None
         note_failure(user, guard, "recovery code")
         return WrongCode("This is not one of your unused recovery codes. Check for mistyped letters.")
@@ -85,7 +85,7 @@ def use_recovery_code(user: User, code: str) -> int:
     return user.recovery_codes.unused().count()
 
 
-def enrol(user: User, code: str, *, password: str | None = None, keep: int | None = None) -> list[str]:
+def enroll(user: User, code: str, *, password: str | None = None, keep: int | None = None) -> list[str]:
     """Confirm the factor that the person is enrolling: from now on it counts, and an earlier one does not.
 
     Args:
@@ -99,7 +99,7 @@ def enrol(user: User, code: str, *, password: str | None = None, keep: int | Non
 
     Raises:
         NoFactor: none is being enrolled.
-        WrongPassword, PasswordHandedOver, Throttled, WrongCode, RuntimeError: as in
+        WrongPassword, TemporaryPassword, Throttled, WrongCode, RuntimeError: as in
             `verify_password_and_code`.
     """
     codes: list[str] = []
@@ -131,12 +131,12 @@ def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
         Throttled: earlier failures; the check was not run.
         RuntimeError: called within a transaction (see the module).
     """
-    with failures.told(user):
-        attempt_untold(user, check, enrolling=enrolling)
+    with failed_login_alerts.alerting(user):
+        attempt_without_alert(user, check, enrolling=enrolling)
 
 
-def attempt_untold(user: User, check: Check, *, enrolling: bool = False) -> None:
-    """`attempt` for who tells of failures themselves, as a signature does (`notices.on_repeated_failure`)."""
+def attempt_without_alert(user: User, check: Check, *, enrolling: bool = False) -> None:
+    """Run `attempt` without e-mail about failures; a signature sends its own."""
     with transaction.atomic(durable=True):
         guard = _guard(user, enrolling=enrolling)
         if guard is None:
@@ -150,12 +150,12 @@ def attempt_untold(user: User, check: Check, *, enrolling: bool = False) -> None
 def check_password(user: User, guard: Throttle, password: str) -> DeployctlError | None:
     """Within `attempt`: whether a password is the person's, and theirs alone."""
     # Who came by single sign-on has not been made to replace it.
-    if user.first_password_until is not None:
-        return PasswordHandedOver(first_passwords.PROVES_NOTHING)
+    if user.temporary_password_until is not None:
+        return TemporaryPassword(temporary_passwords.CANNOT_SIGN)
     if user.check_password(password):
         return None
     guard.throttle_increment()
-    _append(Action.PASSWORD_REFUSED, user, failures=guard.throttling_failure_count)
+    _append(Action.PASSWORD_REJECTED, user, failures=guard.throttling_failure_count)
     return WrongPassword("The password is wrong. The code was not used up.")
 
 
@@ -168,7 +168,7 @@ def check_code(user: User, guard: Throttle, code: str) -> DeployctlError | None:
         return None
     guard.refresh_from_db()
     reason = "code used before" if used_before else "wrong code"
-    _append(Action.FACTOR_REFUSED, user, what=reason, failures=guard.throttling_failure_count)
+    _append(Action.FACTOR_REJECTED, user, what=reason, failures=guard.throttling_failure_count)
     if used_before:
         return WrongCode("This code was used already. Wait for the next one in your authenticator app.")
     return WrongCode(
@@ -180,7 +180,7 @@ def check_code(user: User, guard: Throttle, code: str) -> DeployctlError | None:
 def note_failure(user: User, guard: Throttle, what: str, **data: Any) -> None:
     """Within `attempt`: count a failure, and write it down."""
     guard.throttle_increment()
-    _append(Action.FACTOR_REFUSED, user, what=what, failures=guard.throttling_failure_count, **data)
+    _append(Action.FACTOR_REJECTED, user, what=what, failures=guard.throttling_failure_count, **data)
 
 
 def _guard(user: User, *, enrolling: bool) -> TotpFactor | Passkey | None:
@@ -197,7 +197,9 @@ def _put_in_force(user: User, factor: Throttle, keep: int | None) -> list[str]:
     TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True, created_at=timezone.now())
     codes = RecoveryCode.objects.renew(user)
     user.sign_ins.end_all("second factor changed", keep=keep)
-    notices.on_commit(_append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user))
+    security_emails.send_on_commit(
+        _append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user)
+    )
     return codes
 
 

@@ -15,7 +15,7 @@ class WrongPassword(InvalidInput):
     """The password is not the person's."""
 
 
-class PasswordHandedOver(InvalidInput):
+class TemporaryPassword(InvalidInput):
     """Somebody else has seen the password, so it does not tell the person from them."""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
 from django import forms
 
 from deployctl.accounts import names, timezones
 from deployctl.accounts.models import User
+from deployctl.accounts.models.api_token import LONGEST_DAYS, Scope
 from deployctl.accounts.roles import Permission
 
 
@@ -83,7 +85,7 @@ class PasskeyForm(forms.Form):
     passkey = PasskeyField()
 
 
-class EnrolForm(CodeForm):
+class EnrollForm(CodeForm):
     """The first code of a new factor, and the password where signing in was a while ago."""
 
     password = forms.CharField(
@@ -171,9 +173,9 @@ class NewPersonForm(PermissionsForm):
     )
     field_order = ["email", "name", "phone", "permissions", "invite", "elsewhere"]
 
-    def __init__(self, *args: Any, may_invite: bool, has_provider: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, can_invite: bool, has_provider: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not may_invite:
+        if not can_invite:
             del self.fields["invite"]
         if not has_provider:
             del self.fields["elsewhere"]
@@ -206,3 +208,26 @@ class ReasonForm(forms.Form):
     """Why something is done, for the record."""
 
     reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class NewTokenForm(forms.Form):
+    """A token to make."""
+
+    name = forms.CharField(max_length=100, help_text="What uses it, such as the pipeline of a repository.")
+    scopes = forms.MultipleChoiceField(
+        label="It may", choices=Scope.choices, widget=forms.CheckboxSelectMultiple
+    )
+    days = forms.IntegerField(label="Works for (days)", min_value=1, max_value=LONGEST_DAYS, initial=90)
+
+
+class ResetPasswordForm(AllauthResetPasswordForm):
+    """Of django-allauth, and nobody gets a password by e-mail who signs in at the provider of single sign-on.
+
+    They could otherwise go on signing in here after the provider has shut them out.
+    """
+
+    def clean_email(self) -> str:
+        """Find whom to write to; for others the answer looks the same, and the mail says so."""
+        email: str = super().clean_email()
+        self.users = [user for user in self.users if not cast("User", user).uses_single_sign_on]
+        return email

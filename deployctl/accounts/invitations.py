@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts.mail import can_send
+from deployctl.accounts.email import can_send
 from deployctl.accounts.models import User
 from deployctl.audit import Action, Actor
 from deployctl.audit.models import Entry
@@ -48,17 +48,17 @@ def send(request: HttpRequest, person: User, *, by: Actor) -> None:
             " send it again from their page when the mail server works."
         ) from error
     with transaction.atomic():
-        audit.append(Action.PERSON_INVITED, by=by, subject=person, data={"email": person.email})
+        audit.append(Action.INVITATION_SENT, by=by, subject=person, data={"email": person.email})
 
 
 def standing(person: User) -> Entry | None:
     """The invitation that a person can still follow, as the audit entry of its sending."""
     if person.has_usable_password():
         return None
-    about = Entry.objects.about(person).filter(action__in=[Action.PERSON_INVITED, Action.PERSON_UNINVITED])
+    about = Entry.objects.about(person).filter(action__in=[Action.INVITATION_SENT, Action.INVITATION_REVOKED])
     last: Entry | None = about.first()
     is_good = last is not None and timezone.now() - last.at < good_for()
-    return last if last is not None and is_good and last.action == Action.PERSON_INVITED else None
+    return last if last is not None and is_good and last.action == Action.INVITATION_SENT else None
 
 
 def good_for() -> dt.timedelta:
@@ -76,7 +76,7 @@ def withdraw(person: User, *, by: Actor) -> None:
     if standing(person) is None:
         raise Refusal(f"{person.name} has no invitation that could still be followed. Nothing was changed.")
     _void_earlier(person)
-    audit.append(Action.PERSON_UNINVITED, by=by, subject=person)
+    audit.append(Action.INVITATION_REVOKED, by=by, subject=person)
 
 
 @transaction.atomic

@@ -12,10 +12,10 @@ from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import ENDED_KEY, SESSION_KEY
 
 
-class SessionLimits(MiddlewareMixin):
+class SessionLimitMiddleware(MiddlewareMixin):
     """Puts `request.sign_in` on every request of a person, and signs out whose stay is over.
 
-    `request.goes_on()` asks later, in an answer that lasts, whether the stay still goes on.
+    `request.session_is_open()` asks later, in an answer that lasts, whether the stay still goes on.
 
     A disabled person is nobody to Django's authentication already; their stays are ended as well.
     """
@@ -26,7 +26,7 @@ class SessionLimits(MiddlewareMixin):
         if not request.user.is_authenticated:
             return
         sign_in = _sign_in_of(request, request.user)
-        because = sign_in.over_because()
+        because = sign_in.end_reason()
         if because:
             sign_in.end(because)
             logout(request)
@@ -35,9 +35,9 @@ class SessionLimits(MiddlewareMixin):
             request.session[ENDED_KEY] = because
             return
         request.sign_in = sign_in  # type: ignore[attr-defined]
-        request.goes_on = partial(_goes_on, sign_in.pk)  # type: ignore[attr-defined]
+        request.session_is_open = partial(_session_is_open, sign_in.pk)  # type: ignore[attr-defined]
         if _is_activity(request):
-            sign_in.seen()
+            sign_in.touch()
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Keep pages of signed-in people out of caches, the browser's included."""
@@ -53,7 +53,7 @@ def _sign_in_of(request: HttpRequest, user: User) -> SignIn:
     return found or SignIn.objects.begin(request, user)
 
 
-def _goes_on(number: int) -> bool:
+def _session_is_open(number: int) -> bool:
     """Whether a stay has not ended since; for answers that last."""
     return SignIn.objects.open().filter(pk=number, user__is_active=True).exists()
 

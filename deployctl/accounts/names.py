@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
+from confusable_homoglyphs import confusables
 from django.core.exceptions import ValidationError
 
 # Characters, as PostgreSQL counts them.
@@ -51,10 +53,39 @@ def cleaned(name: str) -> str:
     return " ".join("".join(kept).split())
 
 
-def look(name: str) -> str:
-    """What two names have in common that people would take for the same."""
-    plain = unicodedata.normalize("NFKC", _OF_SHAPE.sub("", name)).casefold()
-    return " ".join(unicodedata.normalize("NFKC", plain).split())
+def skeletons(name: str) -> frozenset[str]:
+    """Return the forms by which two names are compared: names that share one look alike.
+
+    Capitals and small letters resemble different letters (Greek eta reads H or n), which takes two forms.
+    """
+    shown = _decomposed(_OF_SHAPE.sub("", name))
+    return frozenset(
+        " ".join(_prototypes(_decomposed(form.casefold())).split()) for form in (shown, _prototypes(shown))
+    )
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFKD", text)
+
+
+def _prototypes(text: str) -> str:
+    """Replace each character by the one that stands for all that look like it (UTS 39, 4)."""
+    return _decomposed("".join(map(_prototype, text)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _prototype(character: str) -> str:
+    # The library lists a prototype beside each character, and all its characters beside a prototype.
+    similar = _similar(character)
+    if len(similar) != 1:
+        return character
+    [other] = similar
+    return min(character, other) if len(other) == len(_similar(other)) == 1 else other
+
+
+def _similar(character: str) -> list[str]:
+    found = confusables.is_confusable(character)
+    return [entry["c"] for entry in found[0]["homoglyphs"]] if found else []
 
 
 def _is_readable(name: str, at: int) -> bool:

@@ -25,7 +25,7 @@ from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import UserVerificationRequirement
 
 from deployctl import audit
-from deployctl.accounts import attempts, notices
+from deployctl.accounts import attempts, security_emails
 from deployctl.accounts.errors import WrongPasskey
 from deployctl.accounts.models import Passkey, PasskeyChallenge, RecoveryCode, User
 from deployctl.accounts.models.passkey import MOST_PASSKEYS
@@ -163,7 +163,9 @@ def register(user: User, name: str, answer: str, *, keep: int | None = None) -> 
         raise InvalidInput("The browser's answer is no passkey of this site. Nothing was changed.") from None
     codes = RecoveryCode.objects.renew(user) if is_first else []
     user.sign_ins.end_all("second factor changed", keep=keep)
-    notices.on_commit(audit.append(Action.PASSKEY_ADDED, by=user, subject=user, data={"passkey": name}))
+    security_emails.send_on_commit(
+        audit.append(Action.PASSKEY_ADDED, by=user, subject=user, data={"passkey": name})
+    )
     return codes
 
 

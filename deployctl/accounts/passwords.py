@@ -7,6 +7,8 @@ import re
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.functional import cached_property
+from pwned_passwords_django.api import PwnedPasswords
+from pwned_passwords_django.validators import PwnedPasswordsValidator
 
 # zxcvbn's own line below “somewhat guessable”. The page slows guessing down; against who has a copy of the
 # database, Argon2id multiplies it.
@@ -84,3 +86,20 @@ class Guessable:
     def get_help_text(self) -> str:
         """What the form says beside the field."""
         return "Your password can’t be common words, names or keys in a row with a few digits behind."
+
+
+class Breached(PwnedPasswordsValidator):
+    """Refuses what `BREACHED_PASSWORDS_URL` knows, which is told five of the forty digits of a SHA-1.
+
+    Where it does not answer within a second, the password is taken, and the log says that nobody was asked:
+    who changes a password because it was stolen must not have to wait for another service.
+    """
+
+    def __init__(self) -> None:
+        client = PwnedPasswords()
+        client.api_endpoint = f"{settings.BREACHED_PASSWORDS_URL.rstrip('/')}/"
+        super().__init__(
+            error_message="This password was found in a breach of another site, and is tried. Take another.",
+            help_message="Your password can’t be one that was found in a breach of another site.",
+            api_client=client,
+        )

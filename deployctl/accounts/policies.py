@@ -1,20 +1,20 @@
-"""Who may call a view. Every view carries exactly one of these decorators.
+"""Decorators that say who may call a view. Every view carries exactly one policy.
 
     @operator
     @step_up
     def drop_database(request): ...
 
-`public`, `identified`, `arriving`, `enrolling`, `member`, `enrolled`, `operator`, `approver` and
-`administrator` set `view.policy`; `step_up` goes below one of the last four. They work on sync and async
-views. Who is not signed in is sent to sign in and back, or told so in the way the caller understands (htmx,
-event stream); who may not is told why (`NotAllowed`, 403), and for what takes a permission the refusal is
-audited.
+The policies are `public`, `identified`, `must_change_password`, `must_enroll`, `member`, `enrolled`,
+`operator`, `approver` and `administrator`; each sets `view.policy`. `step_up` goes below one of the last
+four. They work on sync and async views. A visitor is redirected to the sign-in page and back, in the way that
+the caller understands (htmx, event stream). A person without the permission gets `NotAllowed` (403), which
+is audited.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -25,20 +25,20 @@ from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
-from deployctl.accounts import first_passwords, refusals, safe_next
+from deployctl.accounts import denied_log, next_url, temporary_passwords
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import ENDED_KEY, FirstFactor, SecondFactor
 from deployctl.accounts.roles import Permission
 from deployctl.audit import Action
 from deployctl.errors import NotAllowed
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 
 View = TypeVar("View", bound=Callable[..., Any])
 # What a policy says of a request: an answer instead of the view's, or None to go on.
 Check = Callable[[HttpRequest], HttpResponseBase | None]
 
-ENROL_FIRST = "This needs a second factor. Set it up now; it takes a minute, and brings you back afterwards."
-ENROL_EVERYBODY = (
+ENROLL_FIRST = "This needs a second factor. Set it up now; it takes a minute, and brings you back afterwards."
+ENROLLMENT_REQUIRED = (
     "Everybody here has a second factor. Set it up now; it takes a minute, and brings you back afterwards."
 )
 RECOVERED = (
@@ -47,12 +47,12 @@ RECOVERED = (
 )
 ENDED = {
     "idle": "You were signed out because nothing happened for a while. Sign in to go on.",
-    "too long": "You were signed out because the session reached its longest time. Sign in to go on.",
+    "session limit reached": "You were signed out because the session reached its time limit. Sign in again.",
     "password changed": "You were signed out because your password was changed. Sign in with the new one.",
     "second factor changed": "You were signed out because your second factor was changed. Sign in to go on.",
     "second factor removed": "You were signed out because your second factor was taken away. Sign in again.",
-    "signed out from elsewhere": "You were signed out from another browser. Sign in to go on.",
-    "link to single sign-on forgotten": "You were signed out because single sign-on must link you anew.",
+    "signed out remotely": "You were signed out from another browser. Sign in to go on.",
+    "single sign-on unlinked": "You were signed out because single sign-on must link you anew.",
 }
 
 
@@ -66,17 +66,17 @@ def identified(view: View) -> View:
     return _guard(view, "identified", _require_identified)
 
 
-def arriving(view: View) -> View:
+def must_change_password(view: View) -> View:
     """A member, or would be one but for a password of their own: for the page on which they choose it."""
-    return _guard(view, "arriving", _require_arriving)
+    return _guard(view, "must_change_password", _require_must_change_password)
 
 
-def enrolling(view: View) -> View:
+def must_enroll(view: View) -> View:
     """A member, or would be one but for a second factor: for the pages on which they set it up.
 
     The password comes first: whoever handed it over could otherwise add a factor of theirs.
     """
-    return _guard(view, "enrolling", _require_enrolling)
+    return _guard(view, "must_enroll", _require_must_enroll)
 
 
 def member(view: View) -> View:
@@ -115,68 +115,52 @@ def step_up(view: View) -> View:
     """
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__}: put @step_up below the policy, next to the view.")
-    guarded = _wrap(view, _require_fresh_code)
+    guarded = _wrap(view, ask_for_fresh_code)
     guarded.step_up = True  # type: ignore[attr-defined]
     return guarded
-
-
-def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
-    """As `step_up`, for a view below a policy that only sometimes does something far-reaching.
-
-    Returns:
-        An answer that asks for a code, or None where one was given recently enough.
-    """
-    return _require_fresh_code(request)
 
 
 def _guard(view: View, name: str, check: Check) -> View:
     if hasattr(view, "policy"):
         raise TypeError(f"{view.__name__} has the policy {view.policy} already; a view carries exactly one.")
-    guarded = _wrap(_noting_refusals(view), check)
+    guarded = _wrap(view, check, audits_refusals=True)
     guarded.policy = name  # type: ignore[attr-defined]
     return guarded
 
 
-def _wrap(view: View, check: Check) -> View:
+def _wrap(view: View, check: Check, *, audits_refusals: bool = False) -> View:
+    """Return the view behind a check.
+
+    Args:
+        audits_refusals: append an audit entry when a verb that the view calls raises `NotAllowed`; verbs know
+            more than the policy. Refusals of the check itself are for the check to audit.
+    """
     if iscoroutinefunction(view):
 
         @functools.wraps(view)
         async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             answer = await sync_to_async(check, thread_sensitive=True)(request)
-            return answer or await cast("Callable[..., Awaitable[HttpResponseBase]]", view)(
-                request, *args, **kwargs
-            )
-
-        return cast("View", asynchronous)
-
-    @functools.wraps(view)
-    def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = check(request) or view(request, *args, **kwargs)
-        return cast("HttpResponseBase", answer)
-
-    return cast("View", synchronous)
-
-
-def _noting_refusals(view: View) -> View:
-    """Around a view: what its verbs, which know better than its policy, do not allow is audited too."""
-    if iscoroutinefunction(view):
-
-        @functools.wraps(view)
-        async def asynchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if answer is not None:
+                return answer
             try:
                 return cast("HttpResponseBase", await view(request, *args, **kwargs))
             except NotAllowed as error:
-                await sync_to_async(_note_not_allowed, thread_sensitive=True)(request, error)
+                if audits_refusals:
+                    await sync_to_async(_audit_not_allowed, thread_sensitive=True)(request, error)
                 raise
 
         return cast("View", asynchronous)
 
     @functools.wraps(view)
     def synchronous(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = check(request)
+        if answer is not None:
+            return answer
         try:
             return cast("HttpResponseBase", view(request, *args, **kwargs))
         except NotAllowed as error:
-            _note_not_allowed(request, error)
+            if audits_refusals:
+                _audit_not_allowed(request, error)
             raise
 
     return cast("View", synchronous)
@@ -186,7 +170,7 @@ def _require_identified(request: HttpRequest) -> HttpResponseBase | None:
     return None if request.user.is_authenticated else _send_to_sign_in(request)
 
 
-def _require_arriving(request: HttpRequest) -> HttpResponseBase | None:
+def _require_must_change_password(request: HttpRequest) -> HttpResponseBase | None:
     answer = _require_identified(request)
     if answer is not None:
         return answer
@@ -196,23 +180,23 @@ def _require_arriving(request: HttpRequest) -> HttpResponseBase | None:
     return None
 
 
-def _require_enrolling(request: HttpRequest) -> HttpResponseBase | None:
-    answer = _require_arriving(request)
+def _require_must_enroll(request: HttpRequest) -> HttpResponseBase | None:
+    answer = _require_must_change_password(request)
     if answer is not None:
         return answer
     user = cast("User", request.user)
-    if user.first_password_until is not None and _came_by_password(request):
-        return _send(request, reverse("account_change_password"), first_passwords.REPLACE_IT)
+    if user.temporary_password_until is not None and _came_by_password(request):
+        return _send(request, reverse("account_change_password"), temporary_passwords.REPLACE_IT)
     return None
 
 
 def _require_member(request: HttpRequest) -> HttpResponseBase | None:
-    answer = _require_enrolling(request)
+    answer = _require_must_enroll(request)
     if answer is not None:
         return answer
     user = cast("User", request.user)
     if settings.SECOND_FACTOR_FOR_ALL and not user.has_factor:
-        return _send(request, reverse("accounts:factor"), ENROL_EVERYBODY)
+        return _send(request, reverse("accounts:factor"), ENROLLMENT_REQUIRED)
     return None
 
 
@@ -222,7 +206,7 @@ def _require_enrolled(request: HttpRequest) -> HttpResponseBase | None:
         return answer
     user = cast("User", request.user)
     if not user.has_factor:
-        return _send(request, reverse("accounts:factor"), ENROL_FIRST)
+        return _send(request, reverse("accounts:factor"), ENROLL_FIRST)
     if not user.is_verified():
         return _send(request, reverse("accounts:step_up"), RECOVERED)
     return None
@@ -233,7 +217,7 @@ def _require(permission: Permission) -> Check:
         user = request.user
         # Before the second factor: nobody enrols only to be told that they may not.
         if user.is_authenticated and not user.may(permission):
-            _note_refusal(request, permission=str(permission))
+            _audit_denial(request, permission=str(permission))
             raise NotAllowed(
                 f"This takes the permission “{permission.label}”, which you do not have."
                 " Nothing was changed. An administrator can give it to you."
@@ -243,7 +227,11 @@ def _require(permission: Permission) -> Check:
     return check
 
 
-def _require_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+def ask_for_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
+    """Return a response that asks for a fresh code, or None if the session has one.
+
+    For a view that needs it for some requests only; `step_up` is for views that always do.
+    """
     sign_in = _sign_in(request)
     if sign_in is not None and sign_in.code_is_fresh:
         return None
@@ -251,7 +239,7 @@ def _require_fresh_code(request: HttpRequest) -> HttpResponseBase | None:
     return _send(
         request,
         reverse("accounts:step_up"),
-        f"This asks for a code given within the last {how_many(minutes, 'minute')}. Give one, then do it "
+        f"This asks for a code given within the last {pluralize(minutes, 'minute')}. Give one, then do it "
         "again.",
     )
 
@@ -268,18 +256,20 @@ def _send(request: HttpRequest, url: str, sentence: str = "") -> HttpResponse:
     """To another page and back to this one afterwards."""
     if sentence:
         messages.warning(request, sentence)
-    target = safe_next.with_next(url, safe_next.page_of(request))
+    target = next_url.with_next(url, next_url.page_of(request))
     return HttpResponseClientRedirect(target) if getattr(request, "htmx", False) else redirect(target)
 
 
-def _note_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
+def _audit_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
     if request.user.is_authenticated:
-        _note_refusal(request, reason=error.sentence)
+        _audit_denial(request, reason=error.sentence)
 
 
-def _note_refusal(request: HttpRequest, **data: str) -> None:
+def _audit_denial(request: HttpRequest, **data: str) -> None:
     by = cast("User", request.user)
-    refusals.note(Action.ACCESS_REFUSED, by=by, data={"method": request.method, "path": request.path} | data)
+    denied_log.record(
+        Action.ACCESS_DENIED, by=by, data={"method": request.method, "path": request.path} | data
+    )
 
 
 def _sign_in(request: HttpRequest) -> SignIn | None:

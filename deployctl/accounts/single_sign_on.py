@@ -24,9 +24,9 @@ from jwt import PyJWTError
 from requests import RequestException
 
 from deployctl import audit
-from deployctl.accounts import links
-from deployctl.accounts.identity import Identity
+from deployctl.accounts import sso_links
 from deployctl.accounts.models import Reauthentication, User
+from deployctl.accounts.sso_identity import Identity
 from deployctl.audit import Action, Machine
 from deployctl.errors import DeployctlError, NotAllowed, Refusal
 from deployctl.web import errors
@@ -40,7 +40,7 @@ OFF = "Single sign-on is not set up here. Sign in with your password."
 # How far the provider's clock and ours may be apart.
 CLOCK_TOLERANCE_S = 60
 # What a provider that is down, misconfigured or broken makes the libraries raise.
-TROUBLE = (RequestException, OAuth2Error, PyJWTError, KeyError, ValueError)
+PROVIDER_ERRORS = (RequestException, OAuth2Error, PyJWTError, KeyError, ValueError)
 
 
 class Adapter(DefaultSocialAccountAdapter):
@@ -78,7 +78,7 @@ class Adapter(DefaultSocialAccountAdapter):
                 raise ImmediateHttpResponse(HttpResponseSeeOther(sociallogin.state["next"]))
             _let_in(sociallogin, identity)
         except DeployctlError as error:
-            _note_refusal(request, sociallogin, error)
+            _audit_denial(request, sociallogin, error)
             raise ImmediateHttpResponse(errors.answer(request, error)) from error
 
     def on_authentication_error(
@@ -149,14 +149,14 @@ def leave_for_provider(
             "HttpResponseBase",
             provider.redirect(request, process, following or None, data, auth_params=parameters),
         )
-    except TROUBLE as error:
+    except PROVIDER_ERRORS as error:
         logger.warning("single sign-on cannot begin: %r", error)
         raise Refusal(unreachable()) from error
 
 
 def reauthentication_for(user: User, about: str) -> dict[str, Any] | None:
     """What a page of signing shows of it: `name` and `done`; None for people with a password here."""
-    if not user.signs_in_elsewhere:
+    if not user.uses_single_sign_on:
         return None
     return {"name": settings.OIDC_NAME, "done": Reauthentication.objects.good(user, about).first()}
 
@@ -168,9 +168,9 @@ def _let_in(login: SocialLogin, identity: Identity) -> None:
         NotAllowed: there is none, they are disabled, or the number is of another issuer.
     """
     if login.is_existing:
-        links.require_issuer_of(login)
+        sso_links.require_issuer_of(login)
     else:
-        links.link(login, identity)
+        sso_links.link(login, identity)
     if not cast("User", login.user).is_active:
         raise NotAllowed(
             "Your account here is disabled, so you are not signed in. Ask an administrator about it."
@@ -195,7 +195,7 @@ def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity
             f"Somebody else than {user.name} signed in at {name}. Nothing was changed."
             f" Sign out there, and sign in again as {user.email}."
         )
-    links.require_issuer_of(login)
+    sso_links.require_issuer_of(login)
     at, now = identity.authenticated_at, timezone.now().timestamp()
     if at is None or not asked["asked_at"] - CLOCK_TOLERANCE_S <= at <= now + CLOCK_TOLERANCE_S:
         raise NotAllowed(
@@ -212,12 +212,12 @@ def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity
     audit.append(Action.PERSON_REAUTHENTICATED, by=user, subject=user, data=data)
 
 
-def _note_refusal(request: HttpRequest, login: SocialLogin, error: DeployctlError) -> None:
+def _audit_denial(request: HttpRequest, login: SocialLogin, error: DeployctlError) -> None:
     address = request.META.get("REMOTE_ADDR", "unknown address")
     person = login.user if login.is_existing else None
     with transaction.atomic():
         audit.append(
-            Action.SINGLE_SIGN_ON_REFUSED,
+            Action.SINGLE_SIGN_ON_DENIED,
             by=Machine(f"visitor from {address}"),
             subject=person,
             data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid, "reason": error.sentence},

@@ -15,7 +15,7 @@ from deployctl.accounts.models.sign_in import SESSION_KEY, SecondFactor
 from deployctl.accounts.models.totp_factor import DIGITS, TOLERANCE_STEPS
 
 
-def enrol(user: User) -> TotpFactor:
+def enroll(user: User) -> TotpFactor:
     """Give the person a confirmed second factor, if they have none."""
     with transaction.atomic():
         factor = user.factor
@@ -35,7 +35,7 @@ def current_code(user: User) -> str:
     """
     factor = TotpFactor.objects.filter(user=user).order_by("-confirmed").first()
     if factor is None:
-        factor = enrol(user)
+        factor = enroll(user)
     generator = factor.totp()
     now = generator.t()
     step = max(now, factor.last_t + 1)
@@ -62,14 +62,14 @@ def sign_in(client: Client, user: User, *, code: bool = True, second_factor: boo
     Args:
         client: the browser.
         user: the person.
-        second_factor: enrol them where they are not, and have the session verified by it.
+        second_factor: enroll them where they are not, and have the session verified by it.
         code: the code was given just now, so that acts that ask for a fresh one are allowed.
     """
     client.force_login(user)
     request = HttpRequest()
     session: Any = client.session
     request.session = session
-    factor = enrol(user) if second_factor else None
+    factor = enroll(user) if second_factor else None
     stay = SignIn.objects.begin(
         request, user, SecondFactor.TOTP if factor is not None and code else SecondFactor.NONE
     )

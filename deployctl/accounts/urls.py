@@ -9,30 +9,34 @@ from __future__ import annotations
 from allauth.account import views as allauth
 from django.urls import include, path, re_path
 
-from deployctl.accounts.policies import arriving, identified, public
+from deployctl.accounts.policies import identified, must_change_password, public
 from deployctl.accounts.views import account, factor, passkeys, people, sign_in, single_sign_on, tokens
-from deployctl.accounts.views.sign_in import by_mail, counted, for_a_password
+from deployctl.accounts.views.sign_in import requires_email, requires_password, requires_rate_limit
 
 signing_in = [
-    path("login/", public(counted(allauth.login)), name="account_login"),
+    path("login/", public(requires_rate_limit(allauth.login)), name="account_login"),
     path("logout/", identified(allauth.logout), name="account_logout"),
     # Closed by the adapter; django-allauth wants the address to exist.
     path("signup/", public(allauth.signup), name="account_signup"),
     path("inactive/", public(allauth.account_inactive), name="account_inactive"),
     path(
         "password/change/",
-        arriving(for_a_password(counted(allauth.password_change))),
+        must_change_password(requires_password(requires_rate_limit(allauth.password_change))),
         name="account_change_password",
     ),
-    path("password/reset/", public(by_mail(counted(allauth.password_reset))), name="account_reset_password"),
+    path(
+        "password/reset/",
+        public(requires_email(requires_rate_limit(allauth.password_reset))),
+        name="account_reset_password",
+    ),
     path(
         "password/reset/done/",
-        public(by_mail(allauth.password_reset_done)),
+        public(requires_email(allauth.password_reset_done)),
         name="account_reset_password_done",
     ),
     re_path(
         r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-        public(counted(allauth.password_reset_from_key)),
+        public(requires_rate_limit(allauth.password_reset_from_key)),
         name="account_reset_password_from_key",
     ),
     path(
@@ -65,7 +69,7 @@ accounts = [
     path("people/<int:number>/permissions/", people.permissions, name="permissions"),
     path("people/<int:number>/suspension/", people.suspension, name="suspension"),
     path("people/<int:number>/invitation/", people.invitation, name="invitation"),
-    path("people/<int:number>/first-password/", people.first_password, name="first_password"),
+    path("people/<int:number>/temporary-password/", people.temporary_password, name="temporary_password"),
     path("people/<int:number>/sessions/", people.person_sessions, name="person_sessions"),
     path("people/<int:number>/link/", people.person_link, name="person_link"),
     path("people/<int:number>/factor/", people.person_factor, name="person_factor"),

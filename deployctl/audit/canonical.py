@@ -12,13 +12,13 @@ from deployctl.audit.chain import GENESIS, content_digest, link
 if TYPE_CHECKING:
     from deployctl.audit.models import Entry
 
-__all__ = ["GENESIS", "content", "plain", "seal", "sealed"]
+__all__ = ["GENESIS", "content", "exported", "jsonable", "seal"]
 
 # Integers beyond this are not the same number in every JSON reader (RFC 8785, 3.2.2.3; RFC 7493, 2.2).
 _LARGEST = 2**53 - 1
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """The nearest value that comes back unchanged from PostgreSQL's `jsonb`, so that hashes can be checked.
 
     Text loses NUL (which `jsonb` refuses) and lone surrogates; what JSON cannot say exactly, such as a date
@@ -31,11 +31,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) and abs(value) <= _LARGEST else str(value)
     if isinstance(value, Mapping):
-        return {plain(str(key)): plain(item) for key, item in value.items()}
+        return {jsonable(str(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, set | frozenset):
-        return sorted((plain(item) for item in value), key=str)
+        return sorted((jsonable(item) for item in value), key=str)
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
     return str(value).replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
@@ -57,7 +57,7 @@ def content(entry: Entry) -> dict[str, Any]:
     }
 
 
-def sealed(entry: Entry) -> dict[str, Any]:
+def exported(entry: Entry) -> dict[str, Any]:
     """An entry as exports carry it: what it says, with its hash and the one before."""
     return content(entry) | {"previous_hash": entry.previous_hash, "hash": entry.hash}
 

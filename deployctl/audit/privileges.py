@@ -40,7 +40,7 @@ class Privileges:
     reasons: list[str]
 
 
-def could_alter() -> Privileges:
+def audit_log_privileges() -> Privileges:
     """Ask the database what the role that deployctl connects with may do to the table of entries."""
     table = Entry._meta.db_table
     with connection.cursor() as cursor:

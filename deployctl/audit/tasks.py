@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from deployctl.audit import places
+from deployctl.audit import anchor_stores
 from deployctl.audit.actors import Machine
 from deployctl.audit.models import SignedHead, Verification
 
-SCHEDULE = Machine("schedule")
+SCHEDULE = Machine("scheduler")
 
 
 @shared_task(name="deployctl.audit.tasks.sign_head")
 def sign_head() -> None:
     """Sign the head and write it to the places outside the database, where there are any."""
     head = SignedHead.objects.sign()
-    if places.places():
-        places.export(head)
+    if anchor_stores.configured():
+        anchor_stores.export(head)
 
 
 @shared_task(name="deployctl.audit.tasks.verify_chain")

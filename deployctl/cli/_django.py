@@ -1,12 +1,14 @@
-"""For commands that need the application: set Django up, with sentences where that fails."""
+"""For commands that need the application: set Django up, and name the person at the command line."""
 
 from __future__ import annotations
 
+import getpass
 import os
 
 import django
 from django.core.exceptions import ImproperlyConfigured
 
+from deployctl.audit.actors import Machine
 from deployctl.errors import DeployctlError
 
 
@@ -25,3 +27,8 @@ def setup() -> None:
             f"There is no usable installation here: {error} The settings come from the environment or from "
             f"the file {folder}/environment, which `deployctl up` writes."
         ) from error
+
+
+def command_line_actor() -> Machine:
+    """Return the actor of what a command does: the operating system's account."""
+    return Machine(f"command line: {getpass.getuser()}")

@@ -11,8 +11,6 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-GAP = "  "
-
 
 def json_option(command: Command) -> Command:
     """Give a command ``--json``, passed to it as ``as_json``."""
@@ -51,11 +49,8 @@ def print_rows(
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns, separated by spaces."""
-    lines = [[heading.upper() for heading in headings], *rows]
-    widths = [max(_width(line[column]) for line in lines) for column in range(len(headings))]
-    for line in lines:
-        cells = [cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)]
-        click.echo(GAP.join(cells).rstrip())
+    # As a row of its own, since tabulate gives headers extra space.
+    _print_aligned([[heading.upper() for heading in headings], *rows])
 
 
 def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
@@ -63,9 +58,7 @@ def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    width = max((_width(name) for name in facts), default=0)
-    for name, value in facts.items():
-        click.echo(f"{name}{' ' * (width - _width(name))}{GAP}{_text(value)}".rstrip())
+    _print_aligned([[name, _text(value)] for name, value in facts.items()])
 
 
 def _text(value: Any) -> str:
@@ -77,9 +70,8 @@ def _text(value: Any) -> str:
     return "".join(one if unicodedata.category(one) != "Cc" else " " for one in str(value))
 
 
-def _width(text: str) -> int:
-    """Return how many columns of a terminal the text takes (Unicode annex 11)."""
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
-    )
+def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
+    # Not at the top: it takes a tenth of a second, which commands without a table need not wait.
+    from tabulate import tabulate
+
+    click.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))

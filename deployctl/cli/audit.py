@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_json, print_rows
 from deployctl.errors import InvalidInput
-from deployctl.numbers import how_many
-
-if TYPE_CHECKING:
-    from deployctl.audit import Machine
+from deployctl.text import pluralize
 
 HASH_LENGTH = 64
 
@@ -38,7 +33,7 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
     from deployctl.audit.verification import Head
 
     expected = Head(*_parse_head(expect_head)) if expect_head else None
-    found = Verification.objects.perform(by=_command_line(), expected_head=expected)
+    found = Verification.objects.perform(by=_django.command_line_actor(), expected_head=expected)
     if as_json:
         print_json(
             {
@@ -53,12 +48,13 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
         )
     elif found.ok:
         click.echo(
-            f"The chain is intact: {how_many(found.checked, 'entry')}, head {found.checked}:{found.head_hash}"
+            f"The chain is intact: {pluralize(found.checked, 'entry')}, "
+            f"head {found.checked}:{found.head_hash}"
         )
-        click.echo(f"Compared with {how_many(found.heads, 'signed head')} kept elsewhere.")
+        click.echo(f"Compared with {pluralize(found.heads, 'signed head')} kept elsewhere.")
     else:
         click.echo(
-            f"The chain is broken. {found.reason} Intact before it: {how_many(found.checked, 'entry')}.",
+            f"The chain is broken. {found.reason} Intact before it: {pluralize(found.checked, 'entry')}.",
             err=True,
         )
     if not as_json:
@@ -76,12 +72,12 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
 def head(*, no_export: bool, as_json: bool) -> None:
     """Sign the end of the chain now, keep it elsewhere, and print it."""
     _django.setup()
-    from deployctl.audit import places
+    from deployctl.audit import anchor_stores
     from deployctl.audit.models import SignedHead
 
     signed = SignedHead.objects.sign()
     if not no_export:
-        signed = places.export(signed)
+        signed = anchor_stores.export(signed)
     if as_json:
         print_json(signed.signed)
         return
@@ -101,13 +97,13 @@ def head(*, no_export: bool, as_json: bool) -> None:
 def key(*, pem: bool, as_json: bool) -> None:
     """Print the public key that heads and evidence packs are signed with."""
     _django.setup()
-    from deployctl.audit import keys, sealing
+    from deployctl.audit import signed_statements, signing_keys
 
-    public = sealing.public_of(keys.signing_key())
+    public = signed_statements.public_of(signing_keys.signing_key())
     if pem:
-        click.echo(sealing.public_pem(public), nl=False)
+        click.echo(signed_statements.public_pem(public), nl=False)
         return
-    print_facts({"public_key": public, "fingerprint": sealing.fingerprint(public)}, as_json=as_json)
+    print_facts({"public_key": public, "fingerprint": signed_statements.fingerprint(public)}, as_json=as_json)
 
 
 @audit.command()
@@ -119,15 +115,15 @@ def key(*, pem: bool, as_json: bool) -> None:
 def export(*, deployment: int | None, action: str, output: Path | None) -> None:
     """Write entries as JSON lines, oldest first; `deployctl verify` checks the file anywhere."""
     _django.setup()
-    from deployctl.audit import exporting
+    from deployctl.audit import exports
     from deployctl.audit.models import Entry
 
     found = Entry.objects.filter(action__startswith=action)
     if deployment is not None:
         found = found.of_deployment(deployment)
     said = {"action": action, "deployment": deployment}
-    chunks = exporting.export(
-        found, by=_command_line(), filters={name: value for name, value in said.items() if value}
+    chunks = exports.export(
+        found, by=_django.command_line_actor(), filters={name: value for name, value in said.items() if value}
     )
     with click.open_file(str(output or "-"), "wb") as stream:
         for chunk in chunks:
@@ -143,9 +139,11 @@ def privileges(*, as_json: bool) -> None:
     _django.setup()
     from deployctl.audit import privileges as asked
 
-    found = asked.could_alter()
+    found = asked.audit_log_privileges()
     if as_json:
-        print_json({"role": found.role, "could_alter": bool(found.reasons), "reasons": found.reasons})
+        print_json(
+            {"role": found.role, "audit_log_privileges": bool(found.reasons), "reasons": found.reasons}
+        )
     elif found.reasons:
         click.echo(f"The role {found.role} could alter the audit log:", err=True)
         for reason in found.reasons:
@@ -189,9 +187,3 @@ def _parse_head(text: str) -> tuple[int, str]:
             f"{text!r} is not a head; it reads NUMBER:HASH, as `deployctl audit verify` prints it."
         )
     return int(number), digest.lower()
-
-
-def _command_line() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")

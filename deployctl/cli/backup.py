@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployctl.cli import _backup_files as backup_files
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_rows
-from deployctl.errors import InvalidInput
+from deployctl.errors import DeployctlError, InvalidInput
 
 if TYPE_CHECKING:
-    from deployctl.audit import Machine
+    from deployctl.operations.backup.archive import Archive
     from deployctl.runs.models import Backup
+
+CHUNK_BYTES = 1 << 20
 
 
 @click.group()
@@ -34,7 +36,7 @@ def list_(*, name: str | None, as_json: bool) -> None:
 
     found = Backup.objects.all().for_display()
     if name is not None:
-        found = found.filter(target=Target.objects.called(name))
+        found = found.filter(target=Target.objects.by_name(name))
     print_rows(
         [_facts(one) for one in found],
         columns={
@@ -60,7 +62,7 @@ def copies(*, name: str | None, as_json: bool) -> None:
 
     found = Copy.objects.select_related("backup__target")
     if name is not None:
-        found = found.filter(backup__target=Target.objects.called(name))
+        found = found.filter(backup__target=Target.objects.by_name(name))
     print_rows(
         [
             {
@@ -108,8 +110,8 @@ def download(*, name: str, place: Path, as_json: bool) -> None:
     found = Backup.objects.filter(name=name).select_related("target").first()
     if found is None:
         raise InvalidInput(f"There is no backup {name}. `deployctl backup list` lists those there are.")
-    archive = found.hand_out(by=_by())
-    path = backup_files.write(archive, place)
+    archive = found.download(by=_django.command_line_actor())
+    path = _write_archive(archive, place)
     print_facts({"file": str(path), "size_bytes": archive.size}, as_json=as_json)
 
 
@@ -126,11 +128,11 @@ def upload(*, file: Path, name: str, as_json: bool) -> None:
     from deployctl.runs import uploads
     from deployctl.runs.models import Target
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     with uploads.of(target).receive(announced=file.stat().st_size) as incoming:
-        backup_files.read(file, incoming.write)
+        _read_file(file, incoming.write)
         number = incoming.finish()
-        run = uploads.take_in(target, number, file_name=file.name, by=_by())
+        run = uploads.request_import(target, number, file_name=file.name, by=_django.command_line_actor())
         incoming.keep()
     print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
 
@@ -144,13 +146,13 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
     _django.setup()
     from deployctl.runs.models import Retention, Run, Target
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     if dry_run:
         print_rows(
             [
                 {
                     "name": verdict.backup.name,
-                    "verdict": "goes" if verdict.goes else "stays",
+                    "verdict": "goes" if verdict.is_deleted else "stays",
                     "why": verdict.why,
                     "trust": verdict.backup.trust,
                     "snapshot_at": verdict.backup.snapshot_at,
@@ -163,7 +165,7 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
             empty=f"There is no backup of {target}.",
         )
         return
-    run = Run.request(target=target, kind="expire_backups", params={}, by=_by())
+    run = Run.request(target=target, kind="expire_backups", params={}, by=_django.command_line_actor())
     print_facts({"run": run.pk, "target": target.name, "state": run.state}, as_json=as_json)
 
 
@@ -179,18 +181,12 @@ def retention(*, name: str, as_json: bool, **given: int | None) -> None:
     _django.setup()
     from deployctl.runs.models import Retention, Target
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     changes = {field: value for field, value in given.items() if value is not None}
     if changes:
         policy = dataclasses.replace(Retention.policy_of(target), **changes)
-        Retention.set(target, policy, by=_by())
+        Retention.set(target, policy, by=_django.command_line_actor())
     print_facts(dataclasses.asdict(Retention.policy_of(target)), as_json=as_json)
-
-
-def _by() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")
 
 
 def _facts(backup: Backup) -> dict[str, Any]:
@@ -215,3 +211,49 @@ def _facts(backup: Backup) -> dict[str, Any]:
         "expired_at": backup.expired_at,
         "details": backup.details,
     }
+
+
+def _write_archive(archive: Archive, place: Path) -> Path:
+    """Write a backup into a file that only its owner reads; it has its name once it is whole.
+
+    Args:
+        place: a folder that is there, or the file.
+
+    Raises:
+        InvalidInput: the file is there already.
+        DeployctlError: it cannot be written; nothing is left of it.
+    """
+    path = place / archive.file_name if place.is_dir() else place
+    if path.exists():
+        raise InvalidInput(f"{path} is there already. Nothing was written. Choose another file.")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            for piece in archive.chunks():
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DeployctlError(
+            f"{path} could not be written: {error.strerror}. Nothing is left of it; the backup is untouched."
+        ) from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _read_file(path: Path, write: Callable[[bytes], None]) -> None:
+    """Read a file piece by piece.
+
+    Raises:
+        DeployctlError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                write(chunk)
+    except OSError as error:
+        raise DeployctlError(f"{path} cannot be read: {error.strerror}. Nothing was kept.") from error

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployctl.audit.actors import Machine
 from deployctl.cli import _django, _output
 from deployctl.errors import InvalidInput
 
@@ -72,7 +70,7 @@ def create(
     from checklists.models.team import usual_team
     from deployctl.runs.models import Target
 
-    target = Target.objects.called(target_name)
+    target = Target.objects.by_name(target_name)
     made = Deployment.create(
         target=target,
         template_version=_version(template),
@@ -82,7 +80,7 @@ def create(
         team=[_seat(member) for member in members] or usual_team(target),
         rollback_plan=plan,
         notes=notes,
-        by=Machine(f"command line: {getpass.getuser()}"),
+        by=_django.command_line_actor(),
     )
     _print(made, as_json=as_json)
 
@@ -101,7 +99,7 @@ def list_(*, everything: bool, target_name: str | None, as_json: bool) -> None:
     found = Deployment.objects.for_page()
     found = found.order_by("-window_start", "-pk") if everything else found.next_first()
     if target_name:
-        found = found.filter(target=Target.objects.called(target_name))
+        found = found.filter(target=Target.objects.by_name(target_name))
     listed = list(found)
     verdicts = readiness.verdicts(listed)
     rows = [_facts(one, verdicts[one.pk]) for one in listed]

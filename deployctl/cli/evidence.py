@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_rows
 from deployctl.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from deployctl.audit import Machine
 
 DAY = click.DateTime(["%Y-%m-%d"])
 FORMATS = ("json", "pdf", "md")
@@ -99,7 +94,7 @@ def _one(number: int, formats: tuple[str, ...], folder: Path) -> list[Path]:
     found = Deployment.objects.filter(pk=number).first()
     if found is None:
         raise InvalidInput(f"There is no deployment {number}. Nothing was exported.")
-    pack = EvidencePack.export(found, _command_line())
+    pack = EvidencePack.export(found, _django.command_line_actor())
     content = pack.content()
     written = []
     for kind in formats:
@@ -118,14 +113,11 @@ def _period(name: str, since: datetime, until: datetime, folder: Path) -> Path:
     from deployctl.runs.models import Target
     from signoff.evidence import period
 
-    target = Target.objects.called(name)
+    target = Target.objects.by_name(name)
     path = folder / period.file_name(target, since.date(), until.date())
-    with period.archive(target, since.date(), until.date(), _command_line()) as made, path.open("wb") as file:
+    with (
+        period.archive(target, since.date(), until.date(), _django.command_line_actor()) as made,
+        path.open("wb") as file,
+    ):
         shutil.copyfileobj(made, file)
     return path
-
-
-def _command_line() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from deployctl.cli import _django
-from deployctl.embedded.files import write_private
+from deployctl.embedded.private_files import write_private
 from deployctl.errors import DeployctlError
 
 
@@ -51,13 +51,13 @@ def _make_signing_key() -> None:
     """Where none is configured, make the key that heads of the audit chain and evidence are signed with."""
     from django.conf import settings
 
-    from deployctl.audit import keys, sealing
+    from deployctl.audit import signed_statements, signing_keys
 
     data = Path(settings.DEPLOYCTL_DATA)
     # Where `deployctl up` keeps signed heads unless told otherwise; a store never makes its own folder.
     (data / "heads").mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not settings.DEPLOYCTL_SIGNING_KEY and not (data / keys.FILE).exists():
-        write_private(data / keys.FILE, sealing.new_key())
+    if not settings.DEPLOYCTL_SIGNING_KEY and not (data / signing_keys.FILE).exists():
+        write_private(data / signing_keys.FILE, signed_statements.new_key())
 
 
 def _migrate() -> None:
@@ -100,21 +100,21 @@ def _publish_builtin_templates() -> None:
 
 
 def _first_administrator(email: str) -> list[str]:
-    from deployctl.accounts import first_passwords
+    from deployctl.accounts import temporary_passwords
     from deployctl.accounts.models import User
     from deployctl.accounts.roles import Permission
     from deployctl.audit.actors import Machine
 
     if User.objects.exists():
         return ["Sign in with your account. Lost it? `deployctl user --help` shows how to add one."]
-    password = first_passwords.make()
+    password = temporary_passwords.generate()
     User.objects.create_person(
         email=email,
         name="Administrator",
         password=password,
         permissions=[Permission.ADMINISTRATOR],
         by=Machine("command line: deployctl up"),
-        handed_over=True,
+        is_temporary=True,
     )
     return [
         "Sign in as the first administrator; the password is shown this once and stored nowhere:",

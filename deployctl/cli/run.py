@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import time
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations import catalogue
-from deployctl.operations.base import Operation
-from deployctl.operations.parameters import Parameter, parameters_of
+from deployctl.operations.framework.base import Operation
+from deployctl.operations.framework.parameters import Parameter, parameters_of
 
 if TYPE_CHECKING:
     from deployctl.runs.models import Run
@@ -101,21 +100,20 @@ def _type_of(parameter: Parameter) -> click.ParamType[Any]:
 
 def _request(operation: type[Operation], target: str, params: dict[str, Any], *, yes: bool) -> Run:
     _django.setup()
-    from deployctl.audit import Machine
-    from deployctl.runs import confirming
+    from deployctl.runs import preconditions
     from deployctl.runs.models import Run, Target
 
     try:
-        found = Target.objects.called(target)
-        asked = confirming.question(found, operation)
+        found = Target.objects.by_name(target)
+        asked = preconditions.confirmation(found, operation)
         # Where two people consent in the browser, the question is put to them, and the name is exact.
         exact = asked is not None and asked.needs_second_person
-        meant = yes or asked is None or exact or _is_meant(asked.says)
+        meant = yes or asked is None or exact or _is_meant(asked.text)
         return Run.request(
             target=found,
             kind=operation.kind,
             params=params,
-            by=Machine(f"command line: {getpass.getuser()}"),
+            by=_django.command_line_actor(),
             typed_name=(target if exact else found.name) if meant else "",  # it was typed, as --target
         )
     except (Refusal, NotAllowed) as error:
@@ -187,7 +185,7 @@ def _whom_it_waits_for(run: Run) -> str:
     """In words; two, for nobody can tell who sits at a command line."""
     return (
         f"Run {run.pk} waits for a second person, for {run.target} is production: {run.consents_missing} "
-        f"operators have to consent on its page, /runs/{run.pk}/, by {run.waits_until:%H:%M %Z}."
+        f"operators have to consent on its page, /runs/{run.pk}/, by {run.consent_deadline:%H:%M %Z}."
     )
 
 

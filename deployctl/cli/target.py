@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from deployctl.cli._output import json_option, print_facts, print_rows
 from deployctl.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from deployctl.audit import Machine
     from deployctl.runs.models import Target
 
 ENVIRONMENTS = ("development", "staging", "production")
@@ -54,7 +52,7 @@ def add(
         connection_reference=reference,
         project_folder=project,
         description=description,
-        by=_command_line(),
+        by=_django.command_line_actor(),
     )
     print_facts(_facts(added), as_json=as_json)
 
@@ -83,7 +81,10 @@ def show(*, name: str, as_json: bool) -> None:
     from deployctl.runs.models import PhysicalEngine
 
     facts: dict[str, Any] = _facts(found)
-    people = [{"name": held.user.name, "email": held.user.email, "role": held.role} for held in found.people]
+    people = [
+        {"name": held.user.name, "email": held.user.email, "role": held.role}
+        for held in found.role_assignments
+    ]
     secrets = {secret.name: secret.reference for secret in found.secrets.all()}
     engine = PhysicalEngine.objects.filter(target=found).first()
     newest_run, newest_backup = found.runs.first(), found.backups.first()
@@ -107,9 +108,9 @@ def show(*, name: str, as_json: bool) -> None:
 def check(*, name: str, as_json: bool) -> None:
     """Connect to a target and tell what answers. Exit status 1 when it cannot be reached."""
     found = _found(name)
-    from deployctl.runs import connection
+    from deployctl.runs import connection_check
 
-    facts = connection.check(found)
+    facts = connection_check.check(found)
     print_facts(dataclasses.asdict(facts), as_json=as_json)
     if facts.identity_differs:
         raise click.ClickException(
@@ -129,7 +130,7 @@ def assign(*, name: str, email: str, role: str) -> None:
     person = User.objects.filter(email__iexact=email, is_active=True).first()
     if person is None:
         raise InvalidInput(f"There is no active person {email}. Add them with `deployctl user add`.")
-    found.assign(person, role, by=_command_line())
+    found.assign(person, role, by=_django.command_line_actor())
     click.echo(f"{person.name} is {role} for {found}.")
 
 
@@ -151,9 +152,9 @@ def secret(*, name: str, secret: str, reference: str | None, stored: bool) -> No
         from deployctl.runs.models import StoredSecret
 
         value = sys.stdin.read()
-        reference = StoredSecret.store(found, secret, value, by=_command_line()).reference
+        reference = StoredSecret.store(found, secret, value, by=_django.command_line_actor()).reference
     else:
-        found.refer(secret, reference, by=_command_line())
+        found.set_secret_reference(secret, reference, by=_django.command_line_actor())
     click.echo(f"{found} finds {secret} at {reference}.")
 
 
@@ -173,11 +174,15 @@ def physical(*, name: str, stanza: str | None, configuration: str, scratch: str,
     from deployctl.runs.models import PhysicalEngine
 
     if stanza is None:
-        PhysicalEngine.forget(found, by=_command_line())
+        PhysicalEngine.remove(found, by=_django.command_line_actor())
         click.echo(f"{found} has no physical engine.")
         return
     PhysicalEngine.set(
-        found, stanza=stanza, configuration=configuration, scratch_folder=scratch, by=_command_line()
+        found,
+        stanza=stanza,
+        configuration=configuration,
+        scratch_folder=scratch,
+        by=_django.command_line_actor(),
     )
     click.echo(f"{found} is backed up physically as stanza {stanza}.")
 
@@ -188,7 +193,7 @@ def rotate_secrets() -> None:
     _django.setup()
     from deployctl.runs.models import StoredSecret
 
-    count = StoredSecret.rotate(by=_command_line())
+    count = StoredSecret.rotate(by=_django.command_line_actor())
     click.echo(f"{count} stored secrets are encrypted with the newest key; they need no older one.")
 
 
@@ -196,14 +201,8 @@ def _found(name: str) -> Target:
     _django.setup()
     from deployctl.runs.models import Target
 
-    return Target.objects.called(name)
+    return Target.objects.by_name(name)
 
 
 def _facts(target: Target) -> dict[str, Any]:
     return {**target.facts(), "created_at": target.created_at, "created_by": target.created_by_name}
-
-
-def _command_line() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, remar
 from checklists.markdown.plain import as_dict
 from deployctl.cli import _django, _output
 from deployctl.errors import DeployctlError
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 
 if TYPE_CHECKING:
     from checklists.models import TemplateVersion
@@ -103,9 +102,11 @@ def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: 
     from checklists.models import Template
 
     with transaction.atomic():
-        version = Template.import_source(slug=slug or slug_of(file.stem), name=name, source=source, by=_me())
+        version = Template.import_source(
+            slug=slug or slug_of(file.stem), name=name, source=source, by=_django.command_line_actor()
+        )
         if publish:
-            version.publish(by=_me())
+            version.publish(by=_django.command_line_actor())
     _print_version(version, as_json=as_json)
 
 
@@ -116,7 +117,7 @@ def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: 
 def publish(slug: str, *, number: int | None, as_json: bool) -> None:
     """Publish a draft, so that deployments can use it. It never changes afterwards."""
     version = _stored(slug, number)
-    version.publish(by=_me())
+    version.publish(by=_django.command_line_actor())
     _print_version(version, as_json=as_json)
 
 
@@ -172,12 +173,6 @@ def _stored(slug: str, number: int | None) -> TemplateVersion:
     return version
 
 
-def _me() -> Any:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")
-
-
 def _print_version(version: TemplateVersion, *, as_json: bool) -> None:
     if as_json:
         _output.print_json(version.facts | {"state": version.state})
@@ -195,7 +190,7 @@ def _print_findings(findings: list[dict[str, Any]], files: int) -> None:
 
 def _print_outline(parsed: ParsedTemplate) -> None:
     items = list(parsed.walk_items())
-    told = f"{how_many(len(items), 'item')}, {how_many(len(parsed.slots), 'signature line')}"
+    told = f"{pluralize(len(items), 'item')}, {pluralize(len(parsed.slots), 'signature line')}"
     parents = sum(1 for item in items if item.children)
     follow = f"; items with sub-items, which they follow: {parents}" if parents else ""
     click.echo(f"{parsed.title}: {told}{follow}")
@@ -204,6 +199,6 @@ def _print_outline(parsed: ParsedTemplate) -> None:
         for section in phase.sections:
             title = section.title or "(directly below the heading)"
             stage = "" if section.stage == phase.stage else f", {section.stage}"
-            counts = [how_many(sum(1 for _ in section.walk_items()), "item")]
-            counts += [how_many(len(section.slots), "signature line")] if section.slots else []
+            counts = [pluralize(sum(1 for _ in section.walk_items()), "item")]
+            counts += [pluralize(len(section.slots), "signature line")] if section.slots else []
             click.echo(f"  {title}: {', '.join(counts)}{stage}")

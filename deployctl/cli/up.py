@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from deployctl.cli._running import Choices, Running
+from deployctl.cli._services import Services, UpOptions
 
 MOST_WORKERS = 64
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -58,7 +58,7 @@ def up(*, port: int, data: Path, demo: bool, workers: int, administrator: str) -
     PostgreSQL, Redis, the web pages, the workers and their clock run on 127.0.0.1 and keep their data in one
     folder. Ctrl-C stops them all.
     """
-    running = Running(data, Choices(port, demo, workers, administrator), say=_say)
+    running = Services(data, UpOptions(port, demo, workers, administrator), say=_say)
     with _stopping_on_signals():
         try:
             running.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from deployctl.errors import InvalidInput
 
 if TYPE_CHECKING:
     from deployctl.accounts.models import User
-    from deployctl.audit import Machine
 
 PERMISSIONS = ("viewer", "operator", "approver", "administrator")
 
@@ -54,11 +52,11 @@ def add(
     It is good for three days, and the person replaces it when they sign in.
     """
     _django.setup()
-    from deployctl.accounts import first_passwords
+    from deployctl.accounts import temporary_passwords
     from deployctl.accounts.models import User
     from deployctl.accounts.roles import Permission
 
-    password = _read_password() if password_stdin else first_passwords.make()
+    password = _read_password() if password_stdin else temporary_passwords.generate()
     person = User.objects.create_person(
         email,
         name,
@@ -66,8 +64,8 @@ def add(
         permissions=[Permission(permission) for permission in permissions],
         phone=phone,
         timezone=timezone,
-        by=_command_line(),
-        handed_over=True,
+        by=_django.command_line_actor(),
+        is_temporary=True,
     )
     facts: dict[str, object] = {
         "email": person.email,
@@ -76,8 +74,8 @@ def add(
     }
     if not password_stdin:
         facts["password"] = password
-    facts["password_good_until"] = (
-        person.first_password_until if as_json else _minute(person.first_password_until)
+    facts["password_valid_until"] = (
+        person.temporary_password_until if as_json else _minute(person.temporary_password_until)
     )
     if not as_json:
         facts["permissions"] = ", ".join(_permissions(person))
@@ -100,7 +98,7 @@ def list_(*, as_json: bool) -> None:
             "active": person.is_active,
             "last_sign_in": person.last_login if as_json else _minute(person.last_login),
         }
-        for person in User.objects.prefetch_related("grants").with_enrolment()
+        for person in User.objects.prefetch_related("grants").with_enrollment()
     ]
     columns = {
         "email": "e-mail",
@@ -119,7 +117,7 @@ def list_(*, as_json: bool) -> None:
 def disable(email: str) -> None:
     """Shut a person out at once and sign them out everywhere; what they did stays."""
     person = _find(email)
-    person.disable(by=_command_line())
+    person.disable(by=_django.command_line_actor())
     click.echo(f"{person.name} ({person.email}) is disabled and signed out everywhere.")
 
 
@@ -128,7 +126,7 @@ def disable(email: str) -> None:
 def enable(email: str) -> None:
     """Let a disabled person in again."""
     person = _find(email)
-    person.enable(by=_command_line())
+    person.enable(by=_django.command_line_actor())
     click.echo(f"{person.name} ({person.email}) may sign in again.")
 
 
@@ -143,18 +141,18 @@ def password(email: str, *, password_stdin: bool) -> None:
     from django.contrib.auth.password_validation import validate_password
     from django.core.exceptions import ValidationError
 
-    from deployctl.accounts import first_passwords
+    from deployctl.accounts import temporary_passwords
 
     person = _find(email)
-    new = _read_password() if password_stdin else first_passwords.make()
+    new = _read_password() if password_stdin else temporary_passwords.generate()
     try:
         validate_password(new, person)
     except ValidationError as error:
         raise InvalidInput(" ".join(error.messages)) from None
-    person.change_password(new, by=_command_line(), handed_over=True)
+    person.change_password(new, by=_django.command_line_actor(), is_temporary=True)
     click.echo(
-        f"{person.name} ({person.email}) has another password and is signed out everywhere."
-        f" It is good until {_minute(person.first_password_until)}, and they replace it when they sign in."
+        f"{person.name} ({person.email}) has a new temporary password and is signed out everywhere."
+        f" It is valid until {_minute(person.temporary_password_until)}, and is replaced at the next sign-in."
     )
     if not password_stdin:
         click.echo(new)
@@ -180,9 +178,3 @@ def _permissions(person: User) -> list[str]:
 
 def _minute(at: dt.datetime | None) -> str | None:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else None
-
-
-def _command_line() -> Machine:
-    from deployctl.audit import Machine
-
-    return Machine(f"command line: {getpass.getuser()}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deployctl.audit import sealing
+from deployctl.audit import signed_statements
 from deployctl.cli._output import json_option
 from deployctl.errors import InvalidInput
 from signoff.verifier import files
@@ -64,13 +64,15 @@ def _tell(finding: Finding, file: Path) -> None:
 
 def _key(path: Path) -> str:
     try:
-        return sealing.read_public(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, sealing.UnusableKey) as error:
+        return signed_statements.read_public(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, signed_statements.UnusableKey) as error:
         raise InvalidInput(f"{path} cannot be used as a key: {error}. Nothing was checked.") from None
 
 
 def _fingerprint(text: str) -> str:
     bare = text.strip().lower()
-    if len(bare) != sealing.FINGERPRINT_DIGITS or not all(digit in "0123456789abcdef" for digit in bare):
+    if len(bare) != signed_statements.FINGERPRINT_DIGITS or not all(
+        digit in "0123456789abcdef" for digit in bare
+    ):
         raise InvalidInput(f"{text!r} is no fingerprint; it has 64 hexadecimal digits. Nothing was checked.")
     return bare

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from deployctl.embedded.account import Account, make_shared_folder, shared_place
 from deployctl.embedded.binaries import PostgresBinaries
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import write_private
+from deployctl.embedded.os_account import Account, make_shared_folder, shared_folder_for
+from deployctl.embedded.private_files import write_private
 
 INITDB_TIMEOUT_S = 120
 LEFTOVER_TIMEOUT_S = 30
@@ -35,7 +35,7 @@ def locate(folder: Path, account: Account, say: Callable[[str], None]) -> Path:
     if inside.is_dir() or account.can_enter(folder):
         return inside
     make_shared_folder()
-    place = shared_place(folder)
+    place = shared_folder_for(folder)
     if place.exists():
         # Its data folder was deleted, and the passwords with it. Data is never deleted on a guess.
         aside = place.with_name(f"{place.name}.old-{int(time.time())}")

@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deployctl.embedded.account import choose_account
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import FolderLock, remembered_password, write_private
+from deployctl.embedded.os_account import choose_account
 from deployctl.embedded.postgres import PostgresServer
+from deployctl.embedded.private_files import FolderLock, stored_password, write_private
 from deployctl.embedded.redis import RedisServer
 
 DATABASE = ROLE = "deployctl"
@@ -118,4 +118,4 @@ class Installation:
 
     @property
     def _database_password(self) -> str:
-        return remembered_password(self.postgres.folder / "application-password")
+        return stored_password(self.postgres.folder / "application-password")

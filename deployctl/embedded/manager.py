@@ -19,9 +19,9 @@ from xmlrpc.client import Fault, ServerProxy
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from deployctl.embedded import tether
+from deployctl.embedded import parent_death
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import write_private
+from deployctl.embedded.private_files import write_private
 from deployctl.embedded.programs import Program, configuration
 
 # sockaddr_un holds 108 bytes (104 on BSD); supervisord first binds a name with its process id appended.
@@ -102,7 +102,7 @@ class ProcessManager:
         with (self._logs / "supervisord.out").open("wb") as output:
             self._process = subprocess.Popen(
                 # TERM when we are gone, kill -9 included: supervisord then stops its programs in order.
-                tether.command(argv, signal_name="TERM"),
+                parent_death.command(argv, signal_name="TERM"),
                 env=dict(environment),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -135,7 +135,7 @@ class ProcessManager:
             try:
                 process.wait(patience)
             except subprocess.TimeoutExpired:
-                process.kill()  # the programs notice, being tethered
+                process.kill()  # the programs notice, because they end with their parent
                 process.wait()
         if self._temporary is not None:
             self._temporary.cleanup()

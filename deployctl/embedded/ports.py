@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deployctl.embedded.errors import EmbeddedError, PortTaken
-from deployctl.embedded.files import write_private
+from deployctl.embedded.private_files import write_private
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,7 +30,7 @@ def is_free(port: int, *, host: str = LOOPBACK) -> bool:
     return True
 
 
-def remembered_port(path: Path, *, wanted: int | None, what: str) -> int:
+def stored_port(path: Path, *, wanted: int | None, what: str) -> int:
     """Return the port for ``what``: the wanted one, else the one kept in ``path`` while free, else a new one.
 
     Raises:

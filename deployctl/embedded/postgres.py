@@ -11,12 +11,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from deployctl.embedded import cluster, tether
-from deployctl.embedded.account import Account, choose_account, reachable_binaries, server_environment
+from deployctl.embedded import cluster, parent_death
 from deployctl.embedded.binaries import PostgresBinaries, find_postgres
 from deployctl.embedded.errors import BinariesMissing, EmbeddedError
-from deployctl.embedded.files import remembered_password
-from deployctl.embedded.ports import LOOPBACK, remembered_port
+from deployctl.embedded.os_account import Account, choose_account, reachable_binaries, server_environment
+from deployctl.embedded.ports import LOOPBACK, stored_port
+from deployctl.embedded.private_files import stored_password
 from deployctl.embedded.server import Server
 
 SUPERUSER = "postgres"
@@ -88,7 +88,7 @@ class PostgresServer(Server):
         return f"postgresql://{login}@{LOOPBACK}:{self.port}/{quote(dbname, safe='')}"
 
     def command(self) -> list[str]:
-        """Return the argument list that runs the server in the foreground, tethered to its parent."""
+        """Return the argument list that runs the server in the foreground, which ends with its parent."""
         settings = {
             "listen_addresses": LOOPBACK,
             "port": str(self.port),
@@ -101,7 +101,7 @@ class PostgresServer(Server):
         argv = [str(self.binaries["postgres"]), "-D", str(self.cluster)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        return tether.command(
+        return parent_death.command(
             argv, signal_name=self.stop_signal, user=self._account.name, environment=server_environment()
         )
 
@@ -158,14 +158,14 @@ class PostgresServer(Server):
         self._binaries = reachable_binaries(self._find_binaries(existing), self._account)
         if existing is None:
             (self.folder / "password").unlink(missing_ok=True)
-        self._password = remembered_password(self.folder / "password")
+        self._password = stored_password(self.folder / "password")
         if existing is None:
             durable = self._settings.get("fsync", "on") != "off"
             cluster.create(
                 self._cluster, self._binaries, self._account, password=self._password, durable=durable
             )
         cluster.clear_leftovers(self._cluster)
-        self._port = remembered_port(self.folder / "port", wanted=self._wanted_port, what=self.name)
+        self._port = stored_port(self.folder / "port", wanted=self._wanted_port, what=self.name)
 
     def _find_binaries(self, existing: int | None) -> PostgresBinaries:
         if self._given is not None:

@@ -17,7 +17,7 @@ SETTLED_AFTER_S = 2
 RETRIES = 4
 
 # The configuration language takes these for the beginning of a comment and knows no way to quote them.
-UNSPEAKABLE = (" #", " ;", "\t#", "\t;", "\n", "\r")
+UNQUOTABLE = (" #", " ;", "\t#", "\t;", "\n", "\r")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _program_section(program: Program, logs: Path) -> dict[str, str]:
 def _section(name: str, values: dict[str, str]) -> str:
     lines = [f"[{name}]"]
     for key, value in values.items():
-        if any(sign in value for sign in UNSPEAKABLE):
+        if any(sign in value for sign in UNQUOTABLE):
             raise EmbeddedError(
                 "A folder name contains a line break, or a space followed by # or ;, which the process "
                 f"manager cannot express: {value!r}. Nothing was started. Choose another data folder with "

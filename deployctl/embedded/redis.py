@@ -10,12 +10,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deployctl.embedded import tether
-from deployctl.embedded.account import server_environment
+from deployctl.embedded import parent_death
 from deployctl.embedded.binaries import find_redis
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import remembered_password, write_private
-from deployctl.embedded.ports import LOOPBACK, remembered_port
+from deployctl.embedded.os_account import server_environment
+from deployctl.embedded.ports import LOOPBACK, stored_port
+from deployctl.embedded.private_files import stored_password, write_private
 from deployctl.embedded.server import Server
 
 PROBE_TIMEOUT_S = 2
@@ -69,9 +69,9 @@ class RedisServer(Server):
         return f"redis://:{self._password}@{LOOPBACK}:{self.port}/{db}"
 
     def command(self) -> list[str]:
-        """Return the argument list that runs the server in the foreground, tethered to its parent."""
+        """Return the argument list that runs the server in the foreground, which ends with its parent."""
         argv = [str(self._program), str(self.folder / "redis.conf")]
-        return tether.command(argv, signal_name=self.stop_signal, environment=server_environment())
+        return parent_death.command(argv, signal_name=self.stop_signal, environment=server_environment())
 
     def is_ready(self) -> bool:
         """Tell whether PING is answered; while loading its snapshot it is not."""
@@ -95,8 +95,8 @@ class RedisServer(Server):
 
     def _prepare(self) -> None:
         self._program = find_redis()
-        self._password = remembered_password(self.folder / "password")
-        self._port = remembered_port(self.folder / "port", wanted=self._wanted_port, what=self.name)
+        self._password = stored_password(self.folder / "password")
+        self._port = stored_port(self.folder / "port", wanted=self._wanted_port, what=self.name)
         folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
         write_private(
             self.folder / "redis.conf",

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from deployctl.embedded.errors import EmbeddedError
-from deployctl.embedded.files import FolderLock
+from deployctl.embedded.private_files import FolderLock
 
 START_TIMEOUT_S = 60.0  # recovery after a crash may have to replay the log since the last checkpoint
 STOP_TIMEOUT_S = 10.0
@@ -45,7 +45,7 @@ class Server(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return the argument list that runs the server in the foreground, tethered to its parent."""
+        """Return the argument list that runs the server in the foreground, which ends with its parent."""
 
     @abstractmethod
     def is_ready(self) -> bool:

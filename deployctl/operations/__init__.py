@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deployctl.operations.base import Operation
+    from deployctl.operations.framework.base import Operation
 
 
 def catalogue() -> Mapping[str, type[Operation]]:
     """Return the operations by kind. Imported late, because the operations import from this package."""
-    from deployctl.operations.registry import OPERATIONS
+    from deployctl.operations.framework.registry import OPERATIONS
 
     return OPERATIONS

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
-from deployctl.operations.base import Operation
-from deployctl.operations.parameters import Parameter, parameters_of
+from deployctl.operations.framework.base import Operation
+from deployctl.operations.framework.parameters import Parameter, parameters_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 BEGIN = "<!-- catalogue: written by make docs, not by hand -->"

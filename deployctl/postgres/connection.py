@@ -1,8 +1,10 @@
-"""Where a database is, and the one place that opens sessions on it."""
+"""The connection to a database: its parameters, and the only function that opens sessions."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
@@ -21,6 +23,7 @@ __all__ = [
     "ConnectionSpec",
     "InvalidConnectionURL",
     "Reason",
+    "cancel_until_done",
     "connect",
     "parse_url",
 ]
@@ -29,7 +32,7 @@ DEFAULT_PORT = 5432
 CONNECT_TIMEOUT_S = 5
 # A server that vanished is noticed after about 30 s, whether we wait for it (keepalives) or it has not taken
 # what we sent (tcp_user_timeout, in ms), instead of the kernel's two hours and fifteen minutes.
-VANISHED: Mapping[str, int] = MappingProxyType(
+KEEPALIVES: Mapping[str, int] = MappingProxyType(
     {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 )
 
@@ -202,7 +205,7 @@ def connect(
     Raises:
         CannotConnect: with the reason told apart.
     """
-    defaults: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **VANISHED}
+    defaults: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES}
     defaults |= {key: value for key, value in spec.libpq_options.items() if key in defaults}
     try:
         connection = psycopg.connect(
@@ -227,6 +230,17 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def cancel_until_done(session: psycopg.Connection, running: Future[None]) -> None:
+    """Cancel a session's statements until the thread that runs them has ended.
+
+    Repeatedly, because a cancellation that arrives between two statements has no effect.
+    """
+    while not running.done():
+        with contextlib.suppress(psycopg.Error):
+            session.cancel_safe(timeout=2)
+        wait([running], timeout=0.2)
 
 
 def _begin_pooled(connection: psycopg.Connection, spec: ConnectionSpec, **limits: Any) -> None:

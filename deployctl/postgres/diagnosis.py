@@ -12,7 +12,7 @@ import re
 import psycopg
 
 from deployctl.errors import DeployctlError
-from deployctl.postgres import rights
+from deployctl.postgres import privileges
 
 
 class Reason(enum.StrEnum):
@@ -155,7 +155,7 @@ def diagnose(error: psycopg.Error, host: str, port: int, user: str, dbname: str)
         user=user,
         dbname=dbname,
         detail=_detail(message),
-        role=rights.quoted(user),
+        role=privileges.quote_name(user),
     )
     if reason is Reason.NOT_ALLOWED:
         sentence = f"{sentence} {_mend(message, user, dbname)}"
@@ -171,10 +171,12 @@ def _mend(message: str, user: str, dbname: str) -> str:
             "Its pg_hba.conf asks for the operating system's account of that name; ask for a password there."
         )
     if "not currently accepting connections" in message:
-        return f"Its owner opens it with: ALTER DATABASE {rights.quoted(dbname)} ALLOW_CONNECTIONS true;"
+        return (
+            f"Its owner opens it with: ALTER DATABASE {privileges.quote_name(dbname)} ALLOW_CONNECTIONS true;"
+        )
     # psycopg writes the database's name in quotes, which are not part of it.
     said = re.sub(r'(permission denied for database) "(.*)"', r"\1 \2", message)
-    return rights.mend(said, user, changes=False)
+    return privileges.grant_hint(said, user, changes=False)
 
 
 def _detail(message: str) -> str:

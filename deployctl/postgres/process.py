@@ -27,7 +27,7 @@ TICK_S = 0.2
 # Cancelling promises an end within 5 s: 3 s for the program to end by itself leave time for the rest.
 GRACE_S = 3.0
 TIME_LIMIT = "time limit"
-PASSED_ON = ("PATH", "HOME", "TMPDIR")
+INHERITED_VARIABLES = ("PATH", "HOME", "TMPDIR")
 
 
 class CannotStart(DeployctlError):
@@ -207,7 +207,7 @@ def child_environment(
     Yields:
         The variables.
     """
-    env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    env = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     env.setdefault("PATH", os.defpath)
     # No .psqlrc of whoever runs the worker: it could change what a script does.
     env |= {"LANG": "C.UTF-8", "PGAPPNAME": application_name, "PSQLRC": os.devnull}

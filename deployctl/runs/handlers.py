@@ -20,7 +20,7 @@ stored_secret.connect(StoredSecret.read)
 def recognise_target(run: Run) -> None:
     """Record the database that the connection test of a target saw, unless another was recorded before."""
     if run.kind == CONNECT and run.state == RunState.SUCCEEDED and run.facts.get("database_oid"):
-        run.target.recognise(run.facts.get("system_identifier") or "", run.facts["database_oid"])
+        run.target.check_identity(run.facts.get("system_identifier") or "", run.facts["database_oid"])
 
 
 @channel_permission.connect

@@ -1,13 +1,15 @@
-"""Who may see and who may start what: decided here and nowhere else.
+"""The permissions on targets, runs and backups.
 
-Everybody who may sign in sees every target, run and backup, read only. Operators start, cancel and decide.
-Administrators look after targets, and may do what operators may. Backups leave and come only with those who
-look after the target (`may_move_backups`).
+Everybody who can sign in may view targets, runs and backups. Operators start, cancel and decide runs.
+Administrators manage targets, and may do what operators may. `may_transfer_backups` restricts downloads and
+uploads.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
 
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def may_see(user: Any) -> bool:
-    """Whether somebody may look at targets, runs and backups; anonymous visitors may not.
+    """Return True if a user may view targets, runs and backups; anonymous visitors may not.
 
     Args:
         user: a `User`, or Django's anonymous one.
@@ -28,17 +30,17 @@ def may_see(user: Any) -> bool:
 
 
 def may_operate(by: Actor | None) -> bool:
-    """Whether an actor may start, cancel and decide. The machine's own command line may."""
+    """Return True if an actor may start, cancel and decide runs. The local command line may."""
     if isinstance(by, Machine):
         return True
     return isinstance(by, User) and by.may(Permission.OPERATOR)
 
 
 def require_operator(by: Actor | None) -> None:
-    """Refuse whoever may not operate.
+    """Require the permission to operate.
 
     Raises:
-        NotAllowed: naming the permission that is missing.
+        NotAllowed: `by` lacks it.
     """
     if not may_operate(by):
         raise NotAllowed(
@@ -46,36 +48,37 @@ def require_operator(by: Actor | None) -> None:
         )
 
 
-def may_move_backups(by: Actor | None, target: Target) -> bool:
-    """Whether an actor may download the backups of a target and upload others.
+def may_transfer_backups(by: Actor | None, target: Target) -> bool:
+    """Return True if an actor may download the backups of a target and upload others.
 
-    A backup is everything that the database holds, and an uploaded one brings SQL that will run with the
-    rights of the target's role: this takes more than starting operations. Administrators may, and of the
-    operators those who are the target's Database Administrators. The machine's own command line may.
+    A backup contains the whole database, and an uploaded one contains SQL that runs with the privileges of
+    the target's role. This needs more than the permission to operate: administrators may, operators who
+    are the target's Database Administrator may, and the local command line may.
     """
     if isinstance(by, Machine):
         return True
-    return isinstance(by, User) and target.pk in movable_targets(by)
+    return (
+        isinstance(by, User)
+        and type(target).objects.filter(backup_transfer_filter(by), pk=target.pk).exists()
+    )
 
 
-def movable_targets(by: User) -> set[int]:
-    """The numbers of the targets whose backups somebody may download and upload."""
-    from deployctl.runs.models.target import Target  # models ask here for permissions
-
+def backup_transfer_filter(by: User) -> Q:
+    """Return the filter for the targets whose backups a user may download and upload."""
     if by.may(Permission.ADMINISTRATOR):
-        return set(Target.objects.values_list("pk", flat=True))
+        return Q()
     if not may_operate(by):
-        return set()
-    return set(by.target_roles.filter(role=Role.DBA).values_list("target", flat=True))
+        return Q(pk__in=[])
+    return Q(pk__in=by.target_roles.filter(role=Role.DBA).values("target"))
 
 
-def require_mover(by: Actor, target: Target) -> None:
-    """Refuse whoever may not download and upload backups.
+def require_backup_transfer(by: Actor, target: Target) -> None:
+    """Require the permission to download and upload backups.
 
     Raises:
-        NotAllowed: naming what is missing.
+        NotAllowed: `by` lacks it.
     """
-    if not may_move_backups(by, target):
+    if not may_transfer_backups(by, target):
         raise NotAllowed(
             f"Backups of {target} are downloaded and uploaded by administrators, and by operators who are "
             "its Database Administrator. Nothing was done. An administrator can give you that role in the "
@@ -84,10 +87,10 @@ def require_mover(by: Actor, target: Target) -> None:
 
 
 def require_administrator(by: Actor) -> None:
-    """Refuse whoever may not look after targets.
+    """Require the permission to manage targets.
 
     Raises:
-        NotAllowed: naming the permission that is missing.
+        NotAllowed: `by` lacks it.
     """
     if isinstance(by, Machine):
         return

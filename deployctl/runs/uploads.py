@@ -1,4 +1,4 @@
-"""Backups that people send in: where they are kept, and how they become backups on record."""
+"""Uploaded backups: their storage, import and cleanup."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from django.conf import settings
 
 from deployctl.audit import Actor
 from deployctl.runs.models import Run, Target
-from deployctl.runs.permissions import require_mover
+from deployctl.runs.permissions import require_backup_transfer
 from deployctl.storage import Uploads
 
 logger = logging.getLogger(__name__)
 
-KIND = "take_in"
-LONGEST_NAME = 200
-# A run that takes one in starts within seconds; what is older was given up.
+KIND = "import_backup"
+MAX_NAME_LENGTH = 200
+# The run that imports an upload starts within seconds; an older upload was abandoned.
 KEPT_FOR = dt.timedelta(days=1)
 
 
 def of(target: Target) -> Uploads:
-    """What was sent in for a target and not taken in yet."""
+    """Return the uploads of a target that are not imported yet."""
     return Uploads(
         target.backup_folder(),
         max_bytes=settings.DEPLOYCTL_UPLOAD_MB * 1024**2,
@@ -29,28 +29,28 @@ def of(target: Target) -> Uploads:
     )
 
 
-def take_in(target: Target, number: str, *, file_name: str, by: Actor) -> Run:
-    """Have a worker make a backup of what was sent in.
+def request_import(target: Target, number: str, *, file_name: str, by: Actor) -> Run:
+    """Request a run that imports an upload as a backup.
 
     Args:
-        number: of the upload.
-        file_name: what it was called where it comes from, for the record only.
-        by: as `permissions.may_move_backups` has it.
+        number: the number of the upload.
+        file_name: the original name of the file, for the record.
+        by: as for `permissions.may_transfer_backups`.
 
     Raises:
-        NotAllowed: `by` may not.
+        NotAllowed: `by` may not upload backups.
         Refusal: the target is archived.
     """
-    require_mover(by, target)
+    require_backup_transfer(by, target)
     return Run.request(
         target=target, kind=KIND, params={"upload": number, "file_name": _shown(file_name)}, by=by
     )
 
 
-def remove_given_up() -> int:
-    """Remove what was sent in and never taken in, of every target. Returns how many there were.
+def remove_abandoned() -> int:
+    """Remove the abandoned uploads of all targets, and return their number.
 
-    Where the folder of a target cannot be read, the others' are cleared all the same.
+    A target whose folder cannot be read does not block the others.
     """
     removed = 0
     for target in Target.objects.all():
@@ -62,8 +62,9 @@ def remove_given_up() -> int:
 
 
 def _shown(file_name: str) -> str:
-    """A stranger's file name as text: its last part, printable, not too long."""
+    """Return an untrusted file name as text: its last part, printable, not too long."""
     last = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     return (
-        "".join(one if one.isprintable() else "�" for one in last)[:LONGEST_NAME] or "a file without a name"
+        "".join(one if one.isprintable() else "�" for one in last)[:MAX_NAME_LENGTH]
+        or "a file without a name"
     )

@@ -1,4 +1,4 @@
-"""Addresses of targets, runs and backups, and of the stream of changes."""
+"""The URLs of targets, runs and backups, and of live updates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from django.urls import path
 from deployctl.accounts.policies import member
 from deployctl.runs.views import (
     backup_files,
+    log_stream,
     person_roles,
     retention,
     runs,
-    stream,
     target_settings,
     targets,
 )
@@ -20,11 +20,11 @@ from deployctl.web.live import live
 
 app_name = "runs"
 
-# Where backups are sent in: their file is taken by `web.file_forms`, not by Django.
+# Upload URLs, whose file `web.file_forms` receives instead of Django.
 UPLOADS = re.compile(r"/targets/[-\w]+/backups/uploads")
 
 urlpatterns = [
-    # Here because the floor of `web` knows no policies.
+    # Here because the package `web` may not import policies.
     path("live/", member(live), name="live"),
     path("targets/", targets.target_list, name="targets"),
     path("targets/new", target_settings.target_new, name="target_new"),
@@ -59,14 +59,14 @@ urlpatterns = [
     path("runs/<int:number>/", runs.run_detail, name="run"),
     path("runs/<int:number>/parts/<slug:part>", runs.run_part, name="run_part"),
     path("runs/<int:number>/log", runs.run_log, name="run_log"),
-    path("runs/<int:number>/log.txt", stream.run_log_text, name="run_log_text"),
-    path("runs/<int:number>/stream", stream.run_stream, name="run_stream"),
+    path("runs/<int:number>/log.txt", log_stream.run_log_text, name="run_log_text"),
+    path("runs/<int:number>/stream", log_stream.run_stream, name="run_stream"),
     path("runs/<int:number>/cancellation", runs.run_cancellation, name="run_cancellation"),
     path("runs/<int:number>/decision", runs.run_decision, name="run_decision"),
     path("runs/<int:number>/consent", runs.run_consent, name="run_consent"),
     path("runs/<int:number>/objection", runs.run_objection, name="run_objection"),
-    path("runs/<int:number>/blockers", runs.run_blockers, name="run_blockers"),
-    path("runs/<int:number>/facts", runs.run_facts, name="run_facts"),
+    path("runs/<int:number>/lock-waits", runs.run_lock_waits, name="run_lock_waits"),
+    path("runs/<int:number>/diagnostics", runs.run_diagnostics, name="run_diagnostics"),
     path("backups/", runs.backup_list, name="backups"),
     path("backups/<slug:name>/downloads", backup_files.backup_downloads, name="backup_downloads"),
 ]

@@ -28,11 +28,11 @@ AROUND_BYTES = 4096
 SILENT_AT_MOST_S = 60.0
 
 
-class BrokenOff(DeployctlError):
+class UploadInterrupted(DeployctlError):
     """The file did not arrive whole."""
 
 
-class IncomingFile:
+class UploadedStream:
     """The file of a form, still on its way.
 
     `name` is what the sender calls it; `announced` how many bytes it has at least, 0 where that is not said.
@@ -46,24 +46,24 @@ class IncomingFile:
         """The file, piece by piece.
 
         Raises:
-            BrokenOff: the sender went away, fell silent, or sent what is no form.
+            UploadInterrupted: the sender went away, fell silent, or sent what is no form.
         """
         async for event in self._form.events():
             if event is None:
                 await self._form.read_to_end()
                 return
             if isinstance(event, MultipartSegment):
-                raise BrokenOff("The form holds more than one file. Nothing was kept.")
+                raise UploadInterrupted("The form holds more than one file. Nothing was kept.")
             yield bytes(event)
 
 
-def incoming_file(request: HttpRequest) -> IncomingFile:
+def uploaded_stream(request: HttpRequest) -> UploadedStream:
     """The file that comes with a request.
 
     Raises:
         InvalidInput: there is none.
     """
-    found: IncomingFile | None = getattr(request, "scope", {}).get(KEY)
+    found: UploadedStream | None = getattr(request, "scope", {}).get(KEY)
     if found is None or not found.name:
         raise InvalidInput("No file was chosen. Nothing was kept. Choose one, then send it again.")
     return found
@@ -96,7 +96,7 @@ class FileForms:
         try:
             form = _Form(receive, options["boundary"])
             fields, name = await form.fields()
-        except (MultipartError, UnicodeDecodeError, BrokenOff):
+        except (MultipartError, UnicodeDecodeError, UploadInterrupted):
             # An empty form: whoever may send one at all is told what is missing.
             fields, form, name = {}, None, ""
         body = urlencode(fields).encode()
@@ -111,7 +111,7 @@ class FileForms:
         }
         if form is not None:
             length = int(announced) if announced.isdigit() and len(announced) < 20 else 0
-            inner[KEY] = IncomingFile(form, name, max(length - AROUND_BYTES, 0))
+            inner[KEY] = UploadedStream(form, name, max(length - AROUND_BYTES, 0))
         await self._application(inner, _once(body), send)
 
 
@@ -144,14 +144,14 @@ class _Form:
             else:
                 value += event
                 if len(value) > FIELD_BYTES_AT_MOST:
-                    raise BrokenOff("A field of the form is too long.")
+                    raise UploadInterrupted("A field of the form is too long.")
         return found, ""
 
     async def read_to_end(self) -> None:
         """After the file nothing of weight may come: only then has it arrived whole."""
         async for event in self._events:
             if isinstance(event, MultipartSegment) and event.filename is not None:
-                raise BrokenOff("The form holds more than one file. Nothing was kept.")
+                raise UploadInterrupted("The form holds more than one file. Nothing was kept.")
 
     async def _read(self) -> AsyncIterator[Any]:
         more = True
@@ -164,7 +164,7 @@ class _Form:
                         yield event
             self._parser.close()
         except MultipartError as error:
-            raise BrokenOff(
+            raise UploadInterrupted(
                 f"The file did not arrive whole ({error}). Nothing was kept. Send it again."
             ) from error
 
@@ -172,11 +172,11 @@ class _Form:
         try:
             message = await asyncio.wait_for(self._receive(), SILENT_AT_MOST_S)
         except TimeoutError:
-            raise BrokenOff(
+            raise UploadInterrupted(
                 f"The sender was silent for {SILENT_AT_MOST_S:.0f} s. Nothing was kept."
             ) from None
         if message["type"] == "http.disconnect":
-            raise BrokenOff("The sender went away in the middle. Nothing was kept.")
+            raise UploadInterrupted("The sender went away in the middle. Nothing was kept.")
         return message
 
 

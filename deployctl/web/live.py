@@ -97,7 +97,7 @@ def event_stream(request: HttpRequest, events: AsyncIterator[str]) -> StreamingH
 
     It ends soon after the reader's own session has ended, or the reader was shut out.
     """
-    response = StreamingHttpResponse(while_allowed(request, events), content_type="text/event-stream")
+    response = StreamingHttpResponse(while_session_is_open(request, events), content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-transform"
     response["X-Accel-Buffering"] = "no"  # nginx would otherwise hold the stream back
     return response
@@ -115,9 +115,9 @@ def event(name: str, data: object, *, identifier: str = "") -> str:
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-async def while_allowed(request: HttpRequest, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+async def while_session_is_open(request: HttpRequest, pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
     """An answer that lasts, as long as the reader's own session does, and without one of the database."""
-    goes_on: Callable[[], bool] = getattr(request, "goes_on", lambda: True)
+    session_is_open: Callable[[], bool] = getattr(request, "session_is_open", lambda: True)
     # The middleware opened a session for the user's row; Django would close it only when the stream ends.
     await sync_to_async(connections.close_all)()
     asked = time.monotonic()
@@ -125,14 +125,14 @@ async def while_allowed(request: HttpRequest, pieces: AsyncIterator[Piece]) -> A
         async for piece in stream:
             if time.monotonic() - asked > ASK_AGAIN_S:
                 asked = time.monotonic()
-                if not await sync_to_async(_ask)(goes_on):
+                if not await sync_to_async(_ask)(session_is_open):
                     return
             yield piece
 
 
-def _ask(goes_on: Callable[[], bool]) -> bool:
+def _ask(session_is_open: Callable[[], bool]) -> bool:
     try:
-        return goes_on()
+        return session_is_open()
     finally:
         connections.close_all()
 

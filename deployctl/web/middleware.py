@@ -22,7 +22,7 @@ FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 SENT_AS_IT_IS = ("text/event-stream", "application/x-tar")
 
 
-class Compression(GZipMiddleware):
+class CompressionMiddleware(GZipMiddleware):
     """Compress pages; what is streamed is sent as it comes.
 
     The page of a whole checklist is 270 kB of much-alike rows, and 25 kB compressed. Django's middleware adds
@@ -41,7 +41,7 @@ class Compression(GZipMiddleware):
         return compressed
 
 
-class SameOrigin(MiddlewareMixin):
+class ResourcePolicyMiddleware(MiddlewareMixin):
     """Tell browsers that pages of other sites may embed nothing from here; static files are included."""
 
     def process_response(self, _request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -50,7 +50,7 @@ class SameOrigin(MiddlewareMixin):
         return response
 
 
-class NoNul(MiddlewareMixin):
+class RejectNulMiddleware(MiddlewareMixin):
     """Refuse addresses and forms that hold a NUL: PostgreSQL's text has none, and nobody types one.
 
     The answers are made here. Django logs a traceback with every `BadRequest`, and this is no defect of ours.
@@ -74,7 +74,7 @@ def _not_with_a_nul(request: HttpRequest) -> HttpResponse:
     return bad_request(request, BadRequest("It holds a NUL character."))
 
 
-class MethodOverride(MiddlewareMixin):
+class MethodOverrideMiddleware(MiddlewareMixin):
     """Let a plain form say `_method=DELETE`: HTML forms know only GET and POST."""
 
     def process_view(self, request: HttpRequest, *_: object) -> None:
@@ -90,7 +90,7 @@ class MethodOverride(MiddlewareMixin):
             request.method = wanted
 
 
-class ErrorsAsAnswers(MiddlewareMixin):
+class ErrorMiddleware(MiddlewareMixin):
     """Answer an error that has a sentence for the user with that sentence; everything else is a defect."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -116,7 +116,7 @@ class ErrorsAsAnswers(MiddlewareMixin):
         return page
 
 
-class ViewerTimezone(MiddlewareMixin):
+class TimezoneMiddleware(MiddlewareMixin):
     """Show times in the zone that the viewer chose in their account."""
 
     def process_request(self, request: HttpRequest) -> None:

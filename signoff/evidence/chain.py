@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from deployctl.audit import Action
-from deployctl.audit.canonical import content, seal, sealed
+from deployctl.audit.canonical import content, exported, seal
 from deployctl.audit.chain import content_digest
-from deployctl.audit.exporting import in_order
+from deployctl.audit.exports import in_order
 from deployctl.audit.models import Entry, SignedHead
 from deployctl.errors import Refusal
 from signoff.verifier.form import Streamed
 
 # Taking evidence out is recorded, and is no part of what happened: else no two packs of a deployment that has
 # ended would say the same.
-NOT_PART = (Action.EVIDENCE_EXPORTED, Action.EVIDENCE_FETCHED)
+NOT_PART = (Action.EVIDENCE_EXPORTED, Action.EVIDENCE_DOWNLOADED)
 
 
 class ChainBroken(Refusal):
@@ -35,7 +35,7 @@ def chain_of(deployment_id: int, last: int) -> tuple[dict[str, Any], SignedHead]
         last: the newest entry that has to be covered; see `last_entry_of`.
 
     Raises:
-        NoSigningKey: no head covers it yet, and there is no key to sign one.
+        SigningKeyMissing: no head covers it yet, and there is no key to sign one.
     """
     own = Entry.objects.of_deployment(deployment_id).exclude(action__in=NOT_PART)
     first = own.order_by("sequence").first()
@@ -57,7 +57,7 @@ def _links(deployment_id: int, first: Entry, head: SignedHead) -> Iterator[Any]:
         if entry.sequence != expected or entry.previous_hash != running or seal(entry) != entry.hash:
             raise _broken(expected)
         is_own = entry.deployment_id == deployment_id and entry.action not in NOT_PART
-        yield sealed(entry) if is_own else content_digest(content(entry))
+        yield exported(entry) if is_own else content_digest(content(entry))
         running, expected = entry.hash, expected + 1
     if running != head.hash:
         raise _broken(expected - 1)

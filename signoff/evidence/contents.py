@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from checklists.models import Deployment, DeploymentState
 from deployctl.accounts.roles import Role
-from deployctl.audit.canonical import plain
+from deployctl.audit.canonical import jsonable
 from signoff import differences
 from signoff import record as records
 from signoff.evidence import contents_rows
@@ -55,7 +55,7 @@ def gather(deployment: Deployment, by_name: str) -> Json:
         "runs": [contents_rows.run(one) for one in runs],
         "backups": contents_rows.backups(runs),
     }
-    said: Json = plain(contents)
+    said: Json = jsonable(contents)
     # As they are, for their digests were signed: `plain` would change nothing in them, and is not asked to.
     said["records"] = {
         records.digest(record): record for record in (*now.values(), *(one.record for one in signatures))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 from signoff.evidence import reading
 from signoff.evidence.reading import Json, when
 
@@ -62,7 +62,7 @@ def counts(items: list[Json]) -> str:
     leaves = [item for item in items if item["key"] not in parents]
     states = [item["state"] for item in leaves]
     return (
-        f"{how_many(len(leaves), 'item')} to keep: {states.count('done')} done, "
+        f"{pluralize(len(leaves), 'item')} to keep: {states.count('done')} done, "
         f"{states.count('waived')} waived, {states.count('failed')} failed, {states.count('open')} open."
     )
 
@@ -122,7 +122,7 @@ def backup(backup: Json) -> Json:
         "facts": [
             ["State of", when(backup["snapshot_at"])],
             ["Made by", f"run {backup['run']}, PostgreSQL {backup['server_version']}"],
-            ["Size", f"{how_many(backup['size_bytes'], 'byte')}, {how_many(backup['rows'], 'row')}"],
+            ["Size", f"{pluralize(backup['size_bytes'], 'byte')}, {pluralize(backup['rows'], 'row')}"],
             ["Proven", "; ".join(levels)],
             ["Copies", "; ".join(copies) or "none"],
             ["Manifest SHA-256", backup["manifest_sha256"], "mono"],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployctl.audit.sealing import fingerprint
-from deployctl.audit.wording import facts as audit_facts
+from deployctl.audit.descriptions import facts as audit_facts
+from deployctl.audit.signed_statements import fingerprint
 from signoff.evidence import document_rows as rows
 from signoff.evidence import reading
 from signoff.evidence.reading import Json, when

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from checklists.models import Deployment
 from deployctl import audit
-from deployctl.audit import Actor, keys
+from deployctl.audit import Actor, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.runs.models import Target
@@ -39,7 +39,7 @@ def archive(target: Target, since: dt.date, until: dt.date, by: Actor) -> Binary
     Raises:
         InvalidInput: the period ends before it begins.
         Refusal: there is no deployment in it.
-        NoSigningKey, ChainBroken: as `EvidencePack.export`.
+        SigningKeyMissing, ChainBroken: as `EvidencePack.export`.
     """
     if until < since:
         raise InvalidInput("The period ends before it begins. Nothing was exported.")
@@ -50,7 +50,7 @@ def archive(target: Target, since: dt.date, until: dt.date, by: Actor) -> Binary
             f"No deployment of {target} had a window that opened between {since} and {until}. Nothing was "
             "exported."
         )
-    key = keys.signing_key()
+    key = signing_keys.signing_key()
     packs = [EvidencePack.latest_or_export(deployment, by) for deployment in deployments]
     made = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     with tempfile.TemporaryDirectory(prefix="deployctl-evidence-") as folder, ExitStack() as opened:

@@ -101,7 +101,7 @@ class Delegation(models.Model):
             if sentence := rights.why_not_delegate_to(slot, by, to):
                 raise Refusal(sentence)
             entry = audit.append(
-                Action.DELEGATION_GIVEN,
+                Action.DELEGATION_CREATED,
                 by=by,
                 subject=slot,
                 deployment_id=deployment.pk,
@@ -145,7 +145,7 @@ class Delegation(models.Model):
                 raise Refusal(f"This delegation {how} already. Nothing was changed.")
             DelegationWithdrawal.objects.create(delegation=current, by=by, by_name=by.name, reason=reason)
             audit.append(
-                Action.DELEGATION_WITHDRAWN,
+                Action.DELEGATION_REVOKED,
                 by=by,
                 subject=current,
                 deployment_id=deployment.pk,

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from checklists.models import Deployment
 from deployctl import audit
-from deployctl.audit import Actor, keys
+from deployctl.audit import Actor, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.errors import Refusal
 from signoff.verifier import form
@@ -64,13 +64,13 @@ class EvidencePack(models.Model):
             by: who asks for it.
 
         Raises:
-            NoSigningKey: there is no key to sign it with.
+            SigningKeyMissing: there is no key to sign it with.
             ChainBroken: the audit chain does not hold, so nothing may rest on it.
         """
         # It reads the models of this package.
         from signoff.evidence import chain, contents
 
-        key = keys.signing_key()
+        key = signing_keys.signing_key()
         with deployment.changing():  # nobody changes what is being read
             found = Deployment.objects.select_related("target", "template_version__template")
             current = found.get(pk=deployment.pk)
@@ -119,7 +119,7 @@ class EvidencePack(models.Model):
     def verify(self) -> Finding:
         """Read the stored file back and verify it as anybody else would; the result is kept."""
         try:
-            finding = packs.verify(self.content(), keys.trusted_keys())
+            finding = packs.verify(self.content(), signing_keys.trusted_keys())
         except Refusal as gone:
             finding = Finding("evidence pack")
             finding.add("", gone.sentence)
@@ -165,7 +165,7 @@ class EvidencePack(models.Model):
         """
         with transaction.atomic():
             audit.append(
-                Action.EVIDENCE_FETCHED,
+                Action.EVIDENCE_DOWNLOADED,
                 by=by,
                 subject=self.deployment,
                 deployment_id=self.deployment_id,

@@ -122,7 +122,7 @@ class Signature(models.Model):
             current._refuse_withdrawal()
             Withdrawal.objects.create(signature=current, by=by, by_name=by.name, reason=reason)
             audit.append(
-                Action.SIGNATURE_WITHDRAWN,
+                Action.SIGNATURE_REVOKED,
                 by=by,
                 subject=current,
                 deployment_id=deployment.pk,

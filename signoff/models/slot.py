@@ -9,10 +9,10 @@ from django.db.models.functions import Now
 
 from checklists import readiness
 from deployctl import audit
-from deployctl.accounts import notices, refusals
+from deployctl.accounts import denied_log, security_emails
 from deployctl.accounts.models import User
-from deployctl.accounts.proof import Proof, Proven, prove
 from deployctl.accounts.roles import Role
+from deployctl.accounts.signing_credentials import SigningCredentials, VerifiedCredentials, verify
 from deployctl.audit.actions import Action
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
 from signoff import record as records
@@ -75,15 +75,15 @@ class Slot(models.Model):
         Raises:
             NotAllowed: role, permission, place or person does not fit.
             Refusal: the record changed since it was shown, or is not ready to be signed.
-            WrongPassword, PasswordHandedOver, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor:
-                see `proof.prove`.
+            WrongPassword, TemporaryPassword, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor:
+                see `proof.verify`.
         """
         try:
             self._check(by, digest)
         except NotAllowed as error:
             self._note_refusal(by, error)
             raise
-        proven = self._prove(by, Proof(password, code, passkey), digest)
+        proven = self._prove(by, SigningCredentials(password, code, passkey), digest)
         # Serialises signers, and them with everything that changes the deployment.
         with self.gate.deployment.changing():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
@@ -96,21 +96,21 @@ class Slot(models.Model):
             )
             slot._record_signature(signer, record, digest, proven)
 
-    def _prove(self, by: User, proof: Proof, digest: str) -> Proven:
+    def _prove(self, by: User, credentials: SigningCredentials, digest: str) -> VerifiedCredentials:
         """Have both components accepted; where they are refused, this place's history says so."""
         try:
-            return prove(by, proof, about=digest)
+            return verify(by, credentials, about=digest)
         except InvalidInput as error:
             self._note_refusal(by, error)
             raise
 
     def _note_refusal(self, by: User, error: DeployctlError) -> None:
         data = {"gate": self.gate.key, "role": self.role, "reason": error.sentence}
-        entry = refusals.note(
-            Action.SIGNATURE_REFUSED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
+        entry = denied_log.record(
+            Action.SIGNATURE_REJECTED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
         )
         if entry is not None:
-            notices.on_repeated_failure(entry)
+            security_emails.send_on_repeated_failure(entry)
 
     def _check(self, by: User, digest: str) -> records.Json:
         if sentence := self.refusal(by):
@@ -131,14 +131,16 @@ class Slot(models.Model):
             raise Refusal(f"Not ready to be signed. {count} in the way, first: {blockers[0].sentence}")
         return record
 
-    def _record_signature(self, by: User, record: records.Json, digest: str, proven: Proven) -> None:
+    def _record_signature(
+        self, by: User, record: records.Json, digest: str, proven: VerifiedCredentials
+    ) -> None:
         from signoff.models.signature import Signature
 
         gate = self.gate
         delegation = self._delegation(by)
         for_name = delegation.delegator.name if delegation else ""
         entry = audit.append(
-            Action.SIGNATURE_GIVEN,
+            Action.SIGNATURE_CREATED,
             by=by,
             subject=self,
             deployment_id=gate.deployment_id,

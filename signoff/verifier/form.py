@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deployctl.audit import sealing
+from deployctl.audit import signed_statements
 
 SCHEMA = "deployctl.pack/1"
 PERIOD_SCHEMA = "deployctl.period/1"
@@ -58,7 +58,7 @@ def write(
         out.write(_comma(number) + rfc8785.dumps(name) + b":")
         parts.update(_write_member(out, f"/contents/{pointer(name)}", contents[name]))
     out.write(b'},"seal":')
-    out.write(rfc8785.dumps(sealing.sealed({"schema": schema, "parts": parts}, key)))
+    out.write(rfc8785.dumps(signed_statements.sign({"schema": schema, "parts": parts}, key)))
     out.write(b"}\n")
     return out.digest.hexdigest()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import rfc8785
 
-from deployctl.audit import sealing
+from deployctl.audit import signed_statements
 from deployctl.audit.chain import content_digest, link
 from signoff.verifier import pack, places
 from signoff.verifier.findings import Finding
@@ -79,7 +79,7 @@ def _entry(value: Any, previous: tuple[int, str], place: str, finding: Finding) 
 
 
 def _closing(closing: dict[str, Any], entries: int, digest: str, finding: Finding) -> None:
-    if not sealing.is_genuine(closing):
+    if not signed_statements.has_valid_signature(closing):
         finding.add("the last line", "The signature does not fit.")
     if closing.get("entries") != entries:
         told = closing.get("entries")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from deployctl.audit import sealing
+from deployctl.audit import signed_statements
 from signoff.verifier import chain, form, places
 from signoff.verifier.findings import Finding
 
@@ -92,7 +92,7 @@ def check_key(
         place: where the statement says its key.
     """
     try:
-        finding.fingerprint = sealing.fingerprint(statement["public_key"])
+        finding.fingerprint = signed_statements.fingerprint(statement["public_key"])
     except (KeyError, ValueError, TypeError):
         finding.add(place, "This is no public key.")
         return
@@ -109,7 +109,7 @@ def check_seal(contents: Mapping[str, Any], seal: Mapping[str, Any], schema: str
     """Compare every part with its digest in the seal, and the seal with its signature."""
     if seal["schema"] != schema:
         finding.add("/seal/schema", f"This should read {schema}.")
-    genuine = sealing.is_genuine(seal)
+    genuine = signed_statements.has_valid_signature(seal)
     found, listed = form.parts_of(contents), seal["parts"]
     untold = [problem.place for problem in finding.problems]
     for place in sorted(found.keys() | listed.keys()):
@@ -141,7 +141,7 @@ def _check_contents(contents: Mapping[str, Any], finding: Finding) -> None:
     with finding.inside("/contents/chain") as note:
         entries = chain.verify(contents["chain"], contents["about"]["deployment"], note)
         head = contents["chain"]["head"]
-        if head["schema"] != HEAD_SCHEMA or not sealing.is_genuine(head):
+        if head["schema"] != HEAD_SCHEMA or not signed_statements.has_valid_signature(head):
             note("/head", "The head of the audit chain was changed: its signature does not fit.")
     with finding.inside("/contents/records") as note:
         for digest, record in contents["records"].items():
@@ -177,7 +177,7 @@ def _check_signature(
     if signature["record_digest"] not in records:
         note("/record_digest", "The record that was signed is not in the pack.")
     entry = entries.get(signature["audit_sequence"])
-    if entry is None or entry["action"] != "signature.given":
+    if entry is None or entry["action"] != "signature.created":
         note("/audit_sequence", "The audit chain has no entry of this signature.")
         return
     if entry["data"].get("digest") != signature["record_digest"]:

@@ -7,7 +7,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from checklists.models import Deployment
-from deployctl.accounts import api
+from deployctl.accounts import api_authentication
 from deployctl.accounts.models.api_token import Scope
 from signoff import verdict
 
@@ -16,13 +16,13 @@ SCOPES = {"pre": Scope.GATE_PRE, "post": Scope.GATE_POST}
 
 @csrf_exempt  # it changes nothing, and whoever POSTs is to hear that rather than of a missing token
 @require_safe
-@api.token
+@api_authentication.token
 def gate(request: HttpRequest, number: int) -> JsonResponse:
     """GO or NO-GO for `?stage=pre` or `?stage=post`."""
     stage = request.GET.get("stage", "")
     if stage not in SCOPES:
         return JsonResponse({"error": "Ask for ?stage=pre or ?stage=post."}, status=422)
-    api.require(request, SCOPES[stage])
+    api_authentication.require(request, SCOPES[stage])
     found = Deployment.objects.select_related("target").filter(pk=number).first()
     if found is None:
         return JsonResponse({"error": f"There is no deployment {number}."}, status=404)

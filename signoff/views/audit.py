@@ -14,9 +14,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from checklists.models import Deployment
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import approver
-from deployctl.accounts.requests import person
-from deployctl.audit import exporting, keys, sealing
+from deployctl.audit import exports, signed_statements, signing_keys
 from deployctl.audit.models import Entry, SignedHead, Verification
 from deployctl.audit.models.entry import EntryQuerySet
 from deployctl.errors import InvalidInput
@@ -65,7 +65,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
             "This filter makes no sense, so nothing was exported. Correct it on the audit page."
         )
     found = _filtered(Entry.objects.all(), form.cleaned_data)
-    lines = exporting.export(found, by=person(request), filters=form.said())
+    lines = exports.export(found, by=current_user(request), filters=form.said())
     name = f"audit-{timezone.localdate()}.jsonl"
     return download(request, lines, name=name, content_type="application/jsonl")
 
@@ -74,7 +74,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def verification(request: HttpRequest) -> HttpResponse:
     """Read the whole chain back, and show what was found."""
-    Verification.objects.perform(by=person(request))
+    Verification.objects.perform(by=current_user(request))
     if wants_fragment(request):
         return render(request, "audit/_verification.html", _anchors())
     return see_other(request, reverse("audit:entries"))
@@ -82,12 +82,12 @@ def verification(request: HttpRequest) -> HttpResponse:
 
 def _anchors() -> dict[str, Any]:
     """What the last reading found, and what holds the chain from outside the database."""
-    public = keys.public_key()
+    public = signing_keys.public_key()
     return {
         "verification": Verification.objects.first(),
         "head": SignedHead.objects.first(),
         "exported_head": SignedHead.objects.exclude(exported_at=None).first(),
-        "fingerprint": sealing.fingerprint(public) if public else "",
+        "fingerprint": signed_statements.fingerprint(public) if public else "",
         "public_key": public,
     }
 

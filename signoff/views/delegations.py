@@ -10,8 +10,8 @@ from django.views.decorators.http import require_POST
 
 from checklists.models import Deployment
 from checklists.models.queries import DeploymentQuerySet
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import approver, enrolled, step_up
-from deployctl.accounts.requests import person
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.web.errors import status_of
 from deployctl.web.http import posted, row_number, see_other
@@ -25,7 +25,7 @@ from signoff.views.gates import find_gate, sign_page
 @step_up
 def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Let somebody sign in one's place. The fresh code is the giver's approval."""
-    by = person(request)
+    by = current_user(request)
     visible = Gate.objects.filter(deployment__in=_visible(request).filter(pk=deployment_id))
     number = row_number(request.POST.get("slot"))
     gate = find_gate(request, deployment_id, get_object_or_404(visible, slots=number).key)
@@ -53,7 +53,7 @@ def delegation_withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
         pk=pk,
         slot__gate__deployment__in=_visible(request),
     )
-    found.withdraw(by=person(request), reason=posted(request, "reason"))
+    found.withdraw(by=current_user(request), reason=posted(request, "reason"))
     messages.success(request, f"{found.delegate_name} may no longer sign for {found.delegator_name}.")
     return see_other(request, _page(found.slot.gate))
 
@@ -68,13 +68,13 @@ def signature_withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
         pk=pk,
         slot__gate__deployment__in=_visible(request),
     )
-    found.withdraw(by=person(request), reason=posted(request, "reason"))
+    found.withdraw(by=current_user(request), reason=posted(request, "reason"))
     messages.success(request, f"Your signature as {found.slot.label} is withdrawn; the gate is open again.")
     return see_other(request, _page(found.slot.gate))
 
 
 def _visible(request: HttpRequest) -> DeploymentQuerySet:
-    return Deployment.objects.visible_to(person(request))
+    return Deployment.objects.visible_to(current_user(request))
 
 
 def _page(gate: Gate) -> str:

@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from checklists.models import Deployment
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person
-from deployctl.audit import keys, sealing
+from deployctl.audit import signed_statements, signing_keys
 from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
@@ -33,12 +33,12 @@ from signoff.models.pack import FORMS
 def evidence(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """What was exported of a deployment, and what would be now."""
     deployment = _deployment(request, deployment_id)
-    public = keys.public_key()
+    public = signing_keys.public_key()
     context = {
         "deployment": deployment,
         "packs": EvidencePack.objects.filter(deployment=deployment),
         "is_final": deployment.state in ENDED,
-        "fingerprint": sealing.fingerprint(public) if public else "",
+        "fingerprint": signed_statements.fingerprint(public) if public else "",
     }
     return render(request, "signoff/evidence.html", context)
 
@@ -48,7 +48,7 @@ def evidence(request: HttpRequest, deployment_id: int) -> HttpResponse:
 def packs(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Export a pack as things are now."""
     deployment = _deployment(request, deployment_id)
-    EvidencePack.export(deployment, person(request))
+    EvidencePack.export(deployment, current_user(request))
     messages.success(request, "The evidence was exported, signed, and read back.")
     return see_other(request, reverse("signoff:evidence", args=[deployment.pk]))
 
@@ -61,7 +61,7 @@ def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
         raise Http404
     pack = _pack(request, number)
     content = pack.content() if kind == "json" else pack.intact_content()
-    pack.note_fetched(person(request), kind)
+    pack.note_fetched(current_user(request), kind)
     name = pack.file_name(kind)
     if kind == "json":
         return download(request, pieces_of(io.BytesIO(content)), name=name, content_type="application/json")
@@ -89,14 +89,14 @@ def pack_verification(request: HttpRequest, number: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
     """All evidence of a target between two dates, as one archive."""
-    target = get_object_or_404(Target.objects.visible_to(person(request)), name=name)
+    target = get_object_or_404(Target.objects.visible_to(current_user(request)), name=name)
     form, status = PeriodForm(request.POST or None), 200
     if request.method == "POST":
         status = 422
         if form.is_valid():
             since, until = form.cleaned_data["since"], form.cleaned_data["until"]
             try:
-                made = period.archive(target, since, until, person(request))
+                made = period.archive(target, since, until, current_user(request))
             except DeployctlError as error:
                 form.add_error(None, error.sentence)
                 status = status_of(error)
@@ -108,12 +108,12 @@ def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def _deployment(request: HttpRequest, number: int) -> Deployment:
-    visible = Deployment.objects.visible_to(person(request)).select_related("target")
+    visible = Deployment.objects.visible_to(current_user(request)).select_related("target")
     return get_object_or_404(visible, pk=number)
 
 
 def _pack(request: HttpRequest, number: int) -> EvidencePack:
-    visible = Deployment.objects.visible_to(person(request))
+    visible = Deployment.objects.visible_to(current_user(request))
     return get_object_or_404(
         EvidencePack.objects.select_related("deployment"), pk=number, deployment__in=visible
     )

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 from checklists import readiness
 from checklists.models import Deployment
 from deployctl.accounts import passkeys, single_sign_on
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import approver, member
-from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other
@@ -26,10 +26,10 @@ from signoff.models import Gate, Slot
 @require_safe
 def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
-    visible = Deployment.objects.visible_to(person(request)).with_team()
+    visible = Deployment.objects.visible_to(current_user(request)).with_team()
     deployment = get_object_or_404(visible, gates=pk)
     gate = next(gate for gate in loading.gates_of(deployment) if gate.pk == pk)
-    view = presentation.gate_view(gate, person(request))
+    view = presentation.gate_view(gate, current_user(request))
     return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
 
 
@@ -44,7 +44,7 @@ def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
 @require_safe
 def comparison(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Two records of a deployment, and what differs between them."""
-    deployment = get_object_or_404(Deployment.objects.visible_to(person(request)), pk=deployment_id)
+    deployment = get_object_or_404(Deployment.objects.visible_to(current_user(request)), pk=deployment_id)
     context = {"deployment": deployment, "comparison": comparing.compare(deployment, request.GET)}
     return render(request, "signoff/record_comparison.html", context)
 
@@ -56,13 +56,16 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
     slot = get_object_or_404(
         Slot.objects.select_related("gate__deployment__target"),
         pk=row_number(request.POST.get("slot")),
-        gate__deployment__in=Deployment.objects.visible_to(person(request)).filter(pk=deployment_id),
+        gate__deployment__in=Deployment.objects.visible_to(current_user(request)).filter(pk=deployment_id),
     )
-    form, status = SignatureForm(request.POST, gate=slot.gate, slots=[slot], signer=person(request)), 422
+    form, status = (
+        SignatureForm(request.POST, gate=slot.gate, slots=[slot], signer=current_user(request)),
+        422,
+    )
     if form.is_valid():
         try:
             slot.sign(
-                by=person(request),
+                by=current_user(request),
                 digest=form.cleaned_data["digest"],
                 password=form.cleaned_data.get("password", ""),
                 code=form.cleaned_data.get("code", ""),
@@ -80,7 +83,7 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
 
 def find_gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
     """A gate with all that is asked of it, if the viewer may see its deployment; else 404."""
-    visible = Deployment.objects.visible_to(person(request)).with_team().select_related("target")
+    visible = Deployment.objects.visible_to(current_user(request)).with_team().select_related("target")
     deployment = get_object_or_404(visible, pk=deployment_id)
     found = next((gate for gate in loading.gates_of(deployment) if gate.key == key), None)
     if found is None:
@@ -89,12 +92,12 @@ def find_gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
 
 
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
-    return [slot for slot in gate.slots.all() if not slot.refusal(person(request))]
+    return [slot for slot in gate.slots.all() if not slot.refusal(current_user(request))]
 
 
 def _empty_form(request: HttpRequest, gate: Gate, slots: list[Slot]) -> SignatureForm:
     chosen = next((slot for slot in slots if str(slot.pk) == request.GET.get("slot")), None)
-    return SignatureForm(gate=gate, slots=slots, signer=person(request), initial={"slot": chosen})
+    return SignatureForm(gate=gate, slots=slots, signer=current_user(request), initial={"slot": chosen})
 
 
 def sign_page(
@@ -111,7 +114,7 @@ def sign_page(
         gate: by `find_gate`.
         form, delegation_form: with what was entered and is wrong; else they are empty.
     """
-    by, slots = person(request), _open_slots(gate, request)
+    by, slots = current_user(request), _open_slots(gate, request)
     record = presentation.shown_record(gate)
     blockers = readiness.blockers(gate.deployment, gate.key)
     digest = records.digest(record)

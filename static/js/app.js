@@ -7,7 +7,7 @@ const $ = (selector) => document.querySelector(selector);
 // django-htmx's debug script widens this; refusals (409, 422, 403) must be shown while debugging, too.
 htmx.config.noSwap = [204, 304, 404, "5xx"];
 
-function tellProblem(words) {
+function showProblem(words) {
   const place = $("#problems");
   if (!place) return;
   const notice = document.createElement("p");
@@ -21,11 +21,11 @@ const isLiveRefresh = (event) => event.detail.ctx?.sourceEvent?.type === "live";
 
 document.addEventListener("htmx:response:error", (event) => {
   const { status } = event.detail.ctx.response;
-  if (!isLiveRefresh(event) && (status === 404 || status >= 500)) tellProblem($("#problems").dataset.wordsFailed);
+  if (!isLiveRefresh(event) && (status === 404 || status >= 500)) showProblem($("#problems").dataset.wordsFailed);
 });
 document.addEventListener("htmx:error", (event) => {
   if (!isLiveRefresh(event) && event.detail.ctx && !event.detail.ctx.response) {
-    tellProblem($("#problems").dataset.wordsUnreachable);
+    showProblem($("#problems").dataset.wordsUnreachable);
   }
 });
 document.addEventListener("htmx:before:request", (event) => {
@@ -46,19 +46,20 @@ function announce(silently) {
 announce(true);
 document.addEventListener("htmx:after:swap", () => announce(false));
 
-// --- Times: the same ladder as the template tag `when`; beyond a day the server's words stay -----------
+// --- Times: updated by the list of the template tag `when`; beyond a day the server's words stay --------
 
-function ageTimes() {
+const RELATIVE_TIMES = JSON.parse($("meta[name=relative-times]").content);
+
+function updateTimes() {
   for (const element of document.querySelectorAll("time[data-relative]")) {
     const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
-    const size = Math.abs(seconds);
-    if (size >= 86400) continue;
-    const near = seconds <= 0 ? "just now" : "in a moment";
-    const words = size < 3600 ? `${Math.max(1, Math.round(size / 60))} min` : `${Math.round(size / 3600)} h`;
-    element.textContent = size < 45 ? near : seconds < 0 ? `${words} ago` : `in ${words}`;
+    const step = RELATIVE_TIMES.find(({ below }) => Math.abs(seconds) < below);
+    if (!step) continue;
+    const words = seconds <= 0 ? step.past : step.future;
+    element.textContent = words.replace("{}", Math.max(1, Math.round(Math.abs(seconds) / step.unit)));
   }
 }
-setInterval(ageTimes, 20_000);
+setInterval(updateTimes, 20_000);
 
 // --- Clicks -----------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ async def async_page(request: HttpRequest) -> HttpResponse:
 
 
 POLICIES = [
-    *("public", "identified", "arriving", "enrolling", "member", "enrolled"),
+    *("public", "identified", "must_change_password", "must_enroll", "member", "enrolled"),
     *("operator", "approver", "administrator"),
 ]
 

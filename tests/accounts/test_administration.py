@@ -11,10 +11,10 @@ from allauth.socialaccount.models import SocialAccount
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from deployctl.accounts import invitations, refusals
+from deployctl.accounts import denied_log, invitations
 from deployctl.accounts.adapter import AccountAdapter
 from deployctl.accounts.models import SignIn, User
-from deployctl.accounts.testing import enrol, sign_in
+from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 from deployctl.runs.models import TargetRole
@@ -39,7 +39,7 @@ def names(office: Client, query: str) -> set[str]:
 def test_people_are_found_by_words_permission_and_state(
     office: Client, administrator: User, dba: User, cto: User, viewer: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     theirs = browser()
     sign_in(theirs, cto, second_factor=False)
     add_passkey(theirs, cto)
@@ -112,7 +112,7 @@ def test_a_withdrawn_invitation_leads_nowhere(office: Client, invited: User, mai
     assert follow(links(mailoutbox)[0]) == 200
     invited.refresh_from_db()
     assert not invited.has_usable_password()
-    assert Entry.objects.first().action == "person.uninvited"
+    assert Entry.objects.first().action == "invitation.revoked"
     again = office.post(f"/people/{invited.pk}/invitation/", {"_method": "DELETE"})
     assert again.status_code == 409
 
@@ -189,7 +189,7 @@ def test_who_signs_in_elsewhere_gets_no_password_by_e_mail(
 def test_a_password_that_was_forgotten_is_set_by_e_mail_and_ends_all_sessions(
     dba: User, client: Client, mailoutbox: Any
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     theirs = Client()
     sign_in(theirs, dba)
     client.post("/account/password/reset/", {"email": dba.email})
@@ -213,7 +213,7 @@ def test_an_administrator_signs_a_person_out_everywhere(office: Client, dba: Use
 def test_the_page_of_a_person_shows_what_was_done_to_them(
     office: Client, dba: User, administrator: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     dba.remove_factor(by=administrator, reason="Called back.")
     page = office.get(f"/people/{dba.pk}/").content.decode()
     assert "factor.removed" in page
@@ -253,12 +253,12 @@ def test_why_a_session_ended_is_told_where_one_signs_in_whoever_found_out_first(
 def test_refusals_of_one_person_are_written_down_sixty_times_an_hour(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MOST_PER_HOUR", 3)
+    monkeypatch.setattr(denied_log, "MOST_PER_HOUR", 3)
     client = Client()
     sign_in(client, viewer)
     for _ in range(5):
         assert client.get("/people/").status_code == 403
-    noted = Entry.objects.filter(action=Action.ACCESS_REFUSED)
+    noted = Entry.objects.filter(action=Action.ACCESS_DENIED)
     assert noted.count() == 3
     assert "not written down" in noted.first().data["further"]
 

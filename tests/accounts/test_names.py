@@ -89,13 +89,45 @@ def test_pages_say_what_a_name_cannot_hold(client: Client, administrator: User, 
 
 
 @pytest.mark.parametrize(
-    "name", ["Dana Baker", " dana  BAKER ", "Ｄana\u00a0Baker", "Dana Baker\ufe0f"], ids=ascii
+    "name",
+    ["Dana Baker", " dana  BAKER ", "Ｄana\u00a0Baker", "Dana Baker\ufe0f", "D\u0430na Baker"],
+    ids=ascii,
 )
 def test_nobody_is_renamed_to_what_another_person_is_called(dba: User, viewer: User, name: str) -> None:
     with pytest.raises(InvalidInput, match="Another person here is called so; add what tells you apart"):
         viewer.edit(by=viewer, name=name, phone="1")
     assert (viewer.name, viewer.phone) == ("Vi Ewing", "")
     assert not Entry.objects.filter(action="person.edited").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("D\u0430na B\u0430ker", "Dana Baker"),  # Cyrillic a
+        ("D\u0391NA BAKER", "Dana Baker"),  # Greek capital alpha
+        ("\u0397ANNA", "Hanna"),  # Greek capital eta
+        ("\u0397\u03bb\u03ad\u03bd\u03b7", "\u0397\u039b\u0388\u039d\u0397"),  # Greek, in both cases
+        ("Dan\u0456el", "DANIEL"),  # Cyrillic i
+        ("DAN\u0406EL", "Daniel"),
+        ("Danie1", "Daniel"),
+        ("\u0413ая", "\u0393ая"),  # Cyrillic and Greek gamma
+        ("D\u00f6ra", "Do\u0308ra"),
+        ("O\u2019Brien", "O'Brien"),
+        ("\u018fli", "\u04d8li"),  # Latin and Cyrillic schwa, which resemble only each other
+    ],
+    ids=ascii,
+)
+def test_names_in_look_alike_letters_share_a_skeleton(name: str, other: str) -> None:
+    assert names.skeletons(name) & names.skeletons(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("Jose", "Jos\u00e9"), ("Anna", "\u0410нна"), ("Dan", "Don"), ("Vi Ewing", "ViEwing"), ("李", "季")],
+    ids=ascii,
+)
+def test_names_that_differ_to_the_eye_share_no_skeleton(name: str, other: str) -> None:
+    assert not names.skeletons(name) & names.skeletons(other)
 
 
 def test_an_administrator_renames_nobody_to_what_another_is_called(

@@ -15,7 +15,7 @@ from django.utils import timezone
 from deployctl import audit
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.roles import Permission
-from deployctl.accounts.testing import enrol, sign_in
+from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry, Verification
 
@@ -68,7 +68,7 @@ def test_few_recovery_codes_are_warned_of(client: Client, dba: User) -> None:
 
 
 def test_people_are_listed_for_administrators_only(office: Client, dba: User, viewer: User) -> None:
-    enrol(dba)
+    enroll(dba)
     body = office.get("/people/").content.decode()
     assert "Dana Baker" in body
     assert "set up" in body
@@ -81,7 +81,7 @@ def test_people_are_listed_for_administrators_only(office: Client, dba: User, vi
 def test_a_person_is_added_with_a_password_shown_once(office: Client) -> None:
     form = {"email": "nell@example.org", "name": "Nell New", "permissions": ["operator"]}
     body = office.post("/people/new/", form).content.decode()
-    password = re.search(r'id="first-password">([^<]+)<', body).group(1)  # type: ignore[union-attr]
+    password = re.search(r'id="temporary-password">([^<]+)<', body).group(1)  # type: ignore[union-attr]
     added = User.objects.get(email="nell@example.org")
     assert added.check_password(password)
     assert added.may(Permission.OPERATOR)
@@ -116,14 +116,14 @@ def test_an_invited_person_chooses_a_password(
     client.post(client.get(link)["Location"], {"password1": new, "password2": new})
     added.refresh_from_db()
     assert added.check_password(new)
-    assert Entry.objects.filter(action="person.invited").exists()
+    assert Entry.objects.filter(action="invitation.sent").exists()
 
 
 def test_a_mail_server_that_refuses_is_told(office: Client, dba: User, settings: Any) -> None:
     settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
     answer = office.post(f"/people/{dba.pk}/invitation/")
     assert "could not be sent" in told(answer)
-    assert not Entry.objects.filter(action="person.invited").exists()
+    assert not Entry.objects.filter(action="invitation.sent").exists()
 
 
 def test_permissions_become_as_ticked(office: Client, dba: User) -> None:
@@ -150,7 +150,7 @@ def test_a_person_is_disabled_and_let_in_again(office: Client, dba: User) -> Non
 
 
 def test_a_lost_factor_is_taken_away_from_their_page(office: Client, dba: User, administrator: User) -> None:
-    enrol(dba)
+    enroll(dba)
     url = f"/people/{dba.pk}/factor/"
     assert office.post(url, {"_method": "DELETE"}).status_code == 422
     office.post(url, {"_method": "DELETE", "reason": "called back"})

@@ -17,7 +17,7 @@ from deployctl.accounts import passkeys
 from deployctl.accounts.errors import Throttled, WrongPasskey
 from deployctl.accounts.models import Passkey, PasskeyChallenge, SignIn, TotpFactor, User
 from deployctl.accounts.models.passkey_challenge import Purpose
-from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.accounts.testing import current_code, enroll, sign_in
 from deployctl.audit.models import Entry
 from deployctl.errors import Refusal
 from tests.accounts.authenticator import Authenticator, add_passkey, browser, options_for
@@ -276,7 +276,7 @@ def test_a_passkey_is_removed_with_a_fresh_code_but_never_the_last_factor(
     answer = client.delete(f"/account/passkeys/{only.pk}/")
     assert answer.status_code == 409
     assert "the last second factor" in answer.content.decode()
-    enrol(dba)
+    enroll(dba)
     SignIn.objects.update(code_given_at=None)
     assert client.delete(f"/account/passkeys/{only.pk}/").status_code == 302
     assert dba.passkeys.exists()

@@ -14,9 +14,8 @@ import zxcvbn
 from django.contrib.auth.password_validation import get_default_password_validators, validate_password
 from django.core.exceptions import ValidationError
 
-from deployctl.accounts.breached_passwords import Breached
-from deployctl.accounts.passwords import Guessable, OwnWords
-from deployctl.system_checks import breached_passwords_can_be_asked_for
+from deployctl.accounts.passwords import Breached, Guessable, OwnWords
+from deployctl.system_checks import breached_passwords_url_is_usable
 
 
 @pytest.fixture
@@ -195,7 +194,7 @@ def test_an_address_that_cannot_be_asked_is_found_at_the_start(
     settings: Any, url: str, found: list[str]
 ) -> None:
     settings.BREACHED_PASSWORDS_URL = url
-    assert [message.id for message in breached_passwords_can_be_asked_for()] == found
+    assert [message.id for message in breached_passwords_url_is_usable()] == found
 
 
 def test_nobody_is_asked_unless_it_is_configured() -> None:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.roles import Permission
-from deployctl.accounts.testing import enrol, sign_in
+from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Machine
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, Refusal
@@ -117,6 +117,6 @@ def test_a_lost_factor_is_taken_away_with_a_reason(client: Any, dba: User, admin
 def test_people_who_did_something_cannot_be_deleted(dba: User) -> None:
     from django.db.models import ProtectedError
 
-    enrol(dba)
+    enroll(dba)
     with pytest.raises(ProtectedError), transaction.atomic():
         dba.delete()

@@ -13,7 +13,7 @@ from django.utils import timezone
 from deployctl.accounts import policies
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import SecondFactor
-from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.accounts.testing import current_code, enroll, sign_in
 from deployctl.audit.models import Entry
 from tests.accounts.pages import POLICIES, page
 
@@ -60,7 +60,7 @@ def test_a_member_without_a_factor_may_look(viewer: User) -> None:
 
 
 def test_a_member_with_a_factor_gives_the_code_first(viewer: User) -> None:
-    enrol(viewer)
+    enroll(viewer)
     client = Client()
     client.force_login(viewer)
     answer = client.get("/member/")
@@ -107,7 +107,7 @@ def test_without_the_permission_it_is_refused_and_written_down(viewer: User, nam
     assert answer.status_code == 403
     assert "which you do not have" in answer.content.decode()
     refused = Entry.objects.first()
-    assert (refused.action, refused.actor, refused.data["permission"]) == ("access.refused", viewer, name)
+    assert (refused.action, refused.actor, refused.data["permission"]) == ("access.denied", viewer, name)
 
 
 def test_who_lacks_the_permission_is_not_asked_to_enrol_first(viewer: User) -> None:

@@ -20,7 +20,7 @@ from deployctl.accounts import attempts, crypto
 from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models import RecoveryCode, SignIn, TotpFactor, User
 from deployctl.accounts.models.throttle import LONGEST_DELAY_S, MOST_FAILURES
-from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
+from deployctl.accounts.testing import current_code, enroll, sign_in, wrong_code
 from deployctl.audit.models import Entry
 from tests.clock import Clock
 from tests.people import PASSWORD, person
@@ -98,7 +98,7 @@ def test_replacing_asks_for_a_fresh_code_and_ends_the_other_sessions(client: Cli
 
 
 def test_the_key_is_unreadable_in_the_database_and_useless_in_another_row(dba: User, cto: User) -> None:
-    mine, theirs = enrol(dba), enrol(cto)
+    mine, theirs = enroll(dba), enroll(cto)
     assert mine.key.hex() not in mine.key_encrypted
     theirs.key_encrypted = mine.key_encrypted
     with pytest.raises(crypto.DecryptionError):
@@ -106,7 +106,7 @@ def test_the_key_is_unreadable_in_the_database_and_useless_in_another_row(dba: U
 
 
 def test_keys_are_rotated_by_putting_a_new_one_in_front(dba: User, settings: Any) -> None:
-    factor = enrol(dba)
+    factor = enroll(dba)
     key = factor.key
     settings.DEPLOYCTL_FIELD_KEY = f"{'n' * 40},{settings.DEPLOYCTL_FIELD_KEY}"
     assert TotpFactor.objects.get(pk=factor.pk).key == key
@@ -117,32 +117,32 @@ def test_keys_are_rotated_by_putting_a_new_one_in_front(dba: User, settings: Any
 
 @pytest.mark.parametrize("steps", [-1, 0, 1])
 def test_a_code_of_the_neighbouring_half_minute_counts(dba: User, steps: int) -> None:
-    enrol(dba)
+    enroll(dba)
     dba.verify_code(code_at(dba, steps))
 
 
 @pytest.mark.parametrize("steps", [-2, 2])
 def test_a_code_further_away_does_not(dba: User, steps: int) -> None:
-    enrol(dba)
+    enroll(dba)
     with pytest.raises(WrongCode):
         dba.verify_code(code_at(dba, steps))
 
 
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "-12345", "١٢٣٤٥٦", "abcdef", "1e5"])
 def test_what_is_not_six_digits_is_wrong(dba: User, code: str) -> None:
-    enrol(dba)
+    enroll(dba)
     with pytest.raises(WrongCode):
         dba.verify_code(code)
 
 
 def test_a_code_is_typed_with_or_without_spaces(dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     code = current_code(dba)
     dba.verify_code(f" {code[:3]} {code[3:]} ")
 
 
 def test_a_code_counts_once(dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     code = current_code(dba)
     dba.verify_code(code)
     with pytest.raises(WrongCode, match="used already"):
@@ -150,7 +150,7 @@ def test_a_code_counts_once(dba: User) -> None:
 
 
 def test_an_older_code_does_not_count_after_a_newer_one(dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     older = code_at(dba, -1)
     dba.verify_code(code_at(dba, 0))
     with pytest.raises(WrongCode, match="used already"):
@@ -158,7 +158,7 @@ def test_an_older_code_does_not_count_after_a_newer_one(dba: User) -> None:
 
 
 def test_a_recovery_code_is_no_one_time_code(dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     with transaction.atomic():
         [code, *_] = RecoveryCode.objects.renew(dba)
     with pytest.raises(WrongCode):
@@ -166,8 +166,8 @@ def test_a_recovery_code_is_no_one_time_code(dba: User) -> None:
 
 
 def test_somebody_elses_code_is_wrong(dba: User, cto: User) -> None:
-    enrol(dba)
-    enrol(cto)
+    enroll(dba)
+    enroll(cto)
     with pytest.raises(WrongCode):
         dba.verify_code(current_code(cto))
 
@@ -179,7 +179,7 @@ def test_without_a_factor_there_is_nothing_to_ask(viewer: User) -> None:
 
 @pytest.mark.fault(24)
 def test_every_failure_doubles_the_wait_up_to_a_limit(dba: User, seen: Callable[[str], None]) -> None:
-    factor = enrol(dba)
+    factor = enroll(dba)
     waits = []
     for failures in (1, 2, 3, 10, 11, 12, MOST_FAILURES):
         factor.throttling_failure_count, factor.throttling_failure_timestamp = failures, timezone.now()
@@ -193,14 +193,14 @@ def test_every_failure_doubles_the_wait_up_to_a_limit(dba: User, seen: Callable[
 def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_wait(
     dba: User, seen: Callable[[str], None]
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     for _ in range(20):
         with pytest.raises(WrongCode):
             dba.verify_code(wrong_code(dba))
         with pytest.raises(Throttled, match="was not looked at"):
             dba.verify_code(current_code(dba))
         rest(dba)
-    assert Entry.objects.filter(action="factor.refused").count() == 20
+    assert Entry.objects.filter(action="factor.rejected").count() == 20
     assert Entry.objects.first().data["failures"] == 20
     dba.verify_code(current_code(dba))
     dba.factor.refresh_from_db()  # type: ignore[union-attr]
@@ -213,7 +213,7 @@ def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_w
 def test_the_right_code_works_once_the_wait_is_over_by_the_clock(
     dba: User, clock: Clock, seen: Callable[[str], None]
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     for failures, wait_s in ((1, 1), (2, 2), (3, 4)):
         clock.freeze()
         with pytest.raises(WrongCode):
@@ -228,11 +228,11 @@ def test_the_right_code_works_once_the_wait_is_over_by_the_clock(
 
 
 def test_a_wrong_password_counts_as_a_failure_and_uses_no_code_up(dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     code = current_code(dba)
     with pytest.raises(WrongPassword):
         dba.verify_password_and_code("wrong", code)
-    assert Entry.objects.first().action == "password.refused"
+    assert Entry.objects.first().action == "password.rejected"
     with pytest.raises(Throttled):
         dba.verify_password_and_code(PASSWORD, code)
     rest(dba)
@@ -243,14 +243,14 @@ def test_an_attempt_within_a_transaction_is_refused_because_its_count_could_be_u
     committed_db: Any,
 ) -> None:
     user = person("Dana Baker")
-    enrol(user)
+    enroll(user)
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
         user.verify_code(wrong_code(user))
 
 
 def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> None:
     user = person("Dana Baker")
-    enrol(user)
+    enroll(user)
 
     def sign() -> None:
         user.verify_code(wrong_code(user))
@@ -260,14 +260,14 @@ def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> No
     with pytest.raises(WrongCode):
         sign()
     assert user.factor.throttling_failure_count == 1  # type: ignore[union-attr]
-    assert Entry.objects.first().action == "factor.refused"
+    assert Entry.objects.first().action == "factor.rejected"
 
 
 @pytest.mark.fault(23)
 @pytest.mark.parametrize("kind", ["one-time code", "recovery code"])
 def test_one_code_in_ten_threads_at_once_is_accepted_once(committed_db: Any, kind: str) -> None:
     user = person("Dana Baker")
-    enrol(user)
+    enroll(user)
     code = current_code(user)
     with transaction.atomic():
         recovery = RecoveryCode.objects.renew(user)[0]

@@ -11,8 +11,8 @@ from django.test import Client
 from redis.exceptions import RedisError
 
 from deployctl.accounts.models import SignIn, TotpFactor, User
-from deployctl.accounts.tasks import tell
-from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
+from deployctl.accounts.tasks import send_security_emails
+from deployctl.accounts.testing import current_code, enroll, sign_in, wrong_code
 from deployctl.audit.models import Entry, entry
 from tests.clock import Clock
 from tests.people import PASSWORD
@@ -55,7 +55,7 @@ def test_a_wrong_password_is_refused_in_words_and_written_down(client: Client, v
     answer = give_password(client, viewer, "wrong")
     assert "The e-mail address or the password is wrong." in answer.content.decode()
     entry = Entry.objects.first()
-    assert (entry.action, entry.subject) == ("password.refused", "Vi Ewing")
+    assert (entry.action, entry.subject) == ("password.rejected", "Vi Ewing")
 
 
 def test_what_a_stranger_typed_as_address_is_not_kept(client: Client, viewer: User) -> None:
@@ -73,7 +73,7 @@ def test_guessing_passwords_is_slowed_down(client: Client, viewer: User) -> None
 
 @pytest.mark.fault(25)
 def test_with_a_factor_nothing_is_shown_before_the_code(client: Client, dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     assert give_password(client, dba)["Location"] == "/account/login/code/"
     assert client.get("/member/")["Location"].startswith("/account/login/")
     before = client.session.session_key
@@ -86,7 +86,7 @@ def test_with_a_factor_nothing_is_shown_before_the_code(client: Client, dba: Use
 
 
 def test_a_wrong_code_signs_nobody_in(client: Client, dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     give_password(client, dba)
     code = wrong_code(dba)
     answer = client.post("/account/login/code/", {"code": f"{code[:3]} {code[3:]}"})
@@ -105,7 +105,7 @@ def test_a_recovery_code_signs_in_once(client: Client, dba: User) -> None:
 
     from deployctl.accounts.models import RecoveryCode
 
-    enrol(dba)
+    enroll(dba)
     with transaction.atomic():
         code = RecoveryCode.objects.renew(dba)[0]
     give_password(client, dba)
@@ -225,7 +225,7 @@ def test_the_third_failure_to_sign_in_is_told_to_the_person_by_mail_and_at_the_n
             give_password(client, viewer, "wrong")
         told.append(len(callbacks))
     assert told == [0, 0, 1, 0]
-    tell(Entry.objects.filter(action="password.refused").order_by("sequence")[2].sequence)
+    send_security_emails(Entry.objects.filter(action="password.rejected").order_by("sequence")[2].sequence)
     [message] = mailoutbox
     assert (message.to, message.subject) == (
         [viewer.email],
@@ -244,7 +244,7 @@ def test_the_third_failure_to_sign_in_is_told_to_the_person_by_mail_and_at_the_n
 def test_who_has_the_password_and_tries_codes_is_told_of_as_well(
     client: Client, dba: User, django_capture_on_commit_callbacks: Any
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     give_password(client, dba)
     told = []
     for _ in range(3):
@@ -259,7 +259,7 @@ def test_who_has_the_password_and_tries_codes_is_told_of_as_well(
 def test_an_attempt_that_was_not_looked_at_is_not_told_again(
     client: Client, dba: User, django_capture_on_commit_callbacks: Any
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     give_password(client, dba)
     for _ in range(3):
         TotpFactor.objects.update(throttling_failure_timestamp=None)

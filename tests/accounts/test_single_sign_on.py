@@ -13,9 +13,9 @@ from django.test import Client
 from django.utils import timezone
 
 from deployctl import audit
-from deployctl.accounts import links
+from deployctl.accounts import sso_links
 from deployctl.accounts.models import Reauthentication, SignIn, User
-from deployctl.accounts.testing import current_code, enrol, sign_in
+from deployctl.accounts.testing import current_code, enroll, sign_in
 from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
 from deployctl.system_checks import single_sign_on_is_usable
@@ -77,7 +77,7 @@ def test_the_second_factor_stays_ours(
     dba: User,
     person_there: str,
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     assert provider.sign_in(client, person_there)["Location"] == "/account/login/code/"
     assert client.get("/account/").status_code == 302
     client.post("/account/login/code/", {"code": current_code(dba)})
@@ -106,7 +106,7 @@ def test_who_is_not_let_in(
     assert answer.status_code == 403
     assert sentence in words(answer)
     assert client.get("/account/").status_code == 302
-    assert sentence in Entry.objects.get(action="single_sign_on.refused").data["reason"]
+    assert sentence in Entry.objects.get(action="single_sign_on.denied").data["reason"]
     assert not SocialAccount.objects.exists()
 
 
@@ -163,9 +163,9 @@ def test_the_same_number_at_another_issuer_lets_nobody_in_until_the_link_is_forg
     refused = provider.sign_in(client, person_there)
     assert (refused.status_code, words_of_it in words(refused)) == (403, True)
     assert client.get("/account/").status_code == 302
-    entry = Entry.objects.get(action="single_sign_on.refused")
+    entry = Entry.objects.get(action="single_sign_on.denied")
     assert entry.subject == cto.name
-    links.forget(cto, by=Machine("test"))
+    sso_links.forget(cto, by=Machine("test"))
     provider.sign_in(client, person_there)
     assert SocialAccount.objects.get().user == dba
     assert client.get("/account/").status_code == 200

@@ -1,58 +1,177 @@
-"""Rules of the house that a reader can check with a ruler."""
+"""House rule 11: a file holds one noun, whole."""
 
 from __future__ import annotations
 
 import ast
-import subprocess
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-LIMIT = 300
+from tests.architecture.source import Source, product
+
+# The rule says "about 500": a model with its verbs must not be cut up for the sake of a number.
+LONGEST_FILE = 600
+LONGEST_FUNCTION = 60
+LONGEST_VIEW = 40
+# A module of so few lines belongs into the only one that imports it.
+FEW_LINES = 20
+# They are found by their name, or are one file each by another rule.
+BY_NAME = {
+    "apps": "Django finds it",
+    "tasks": "Celery finds it",
+    "urls": "Django finds it",
+}
+BY_FOLDER = {"queries": "SQL against targets is one module per topic (house rule 5)"}
+
+PRODUCT = product()
 
 
-def _tracked(*patterns: str) -> list[Path]:
-    listed = subprocess.run(
-        ["/usr/bin/env", "git", "ls-files", "--", *patterns],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    return [ROOT / line for line in listed if (ROOT / line).exists()]
+def test_no_file_is_too_long() -> None:
+    assert {
+        str(source.path): source.line_count for source in PRODUCT if source.line_count > LONGEST_FILE
+    } == {}
 
 
-PYTHON = [path for path in _tracked("*.py") if "migrations" not in path.parts]
-
-
-def test_no_file_hides_a_second_noun() -> None:
+def test_no_function_needs_scrolling() -> None:
     long = {
-        str(path.relative_to(ROOT)): lines
-        for path in PYTHON
-        if "tests" not in path.relative_to(ROOT).parts
-        and (lines := len(path.read_text(encoding="utf-8").splitlines())) > LIMIT
+        f"{source.path}:{node.name}": lines
+        for source in PRODUCT
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := _lines_of_code(node)) > _longest(source)
     }
     assert long == {}
 
 
-@pytest.mark.parametrize("package", ["deployctl", "checklists", "signoff", "monitoring"])
-def test_nothing_but_a_model_assigns_state(package: str) -> None:
-    """State moves by verbs on the model (house rule 1)."""
+def test_no_class_is_cut_up_by_inheritance() -> None:
+    found = cut_up(PRODUCT)
+    assert not found, "make each of these one class, in one file:\n" + "\n".join(found)
+
+
+def test_no_module_of_a_few_lines_has_one_importer() -> None:
+    found = lonely(PRODUCT)
+    assert not found, "merge each of these into the module that imports it:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "a": "class RowBase(Model):\n    class Meta:\n        abstract = True",
+            "b": "class Row(RowBase): ...",
+        },
+        {"a": "class _Verbs:\n    def end(self): ...", "b": "class Row(_Verbs, Model): ..."},
+        {"a": "class Verbs(ABC): ...", "b": "class Row(Verbs): ..."},
+        {"a": 'class Verbs:\n    def end(self):\n        return cast("Row", self).pk'},
+        {"a": "class Verbs:\n    def end(self):\n        return typing.cast(Row, self).pk"},
+    ],
+)
+def test_a_cut_up_class_is_found(files: Mapping[str, str]) -> None:
+    assert cut_up(_sources(files))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "a": "class Factor(Model):\n    class Meta:\n        abstract = True",
+            "b": "class App(Factor): ...",
+            "c": "class Key(Factor): ...",
+        },
+        {"a": "class PersonForm(Form): ...", "b": "class NewPersonForm(PersonForm): ..."},
+        {"a": 'cast("User", request.user)'},
+        {"a": "class _Section: ...\nclass Whole(_Section): ..."},
+    ],
+)
+def test_a_base_that_several_classes_share_passes(files: Mapping[str, str]) -> None:
+    assert not cut_up(_sources(files))
+
+
+def test_a_module_of_a_few_lines_with_one_importer_is_found() -> None:
+    short, long = "def f(): ...\n", "x = 1\n" * (FEW_LINES + 1)
+
+    assert lonely(_sources({"p.a": short, "p.b": "from p.a import f"}))
+    assert lonely(_sources({"p.a": short, "p.b": "from p import a"}))
+    assert not lonely(_sources({"p.a": short, "p.b": "from p import a", "p.c": "import p.a"}))
+    assert not lonely(_sources({"p.a": short}))
+    assert not lonely(_sources({"p.a": long, "p.b": "from p import a"}))
+    assert not lonely(_sources({"p.tasks": short, "p.b": "from p import tasks"}))
+
+
+def cut_up(sources: list[Source]) -> list[str]:
+    """Return the classes of which a part is a base that no other class has, and casts of `self`."""
+    bases: dict[str, tuple[Source, ast.ClassDef]] = {}
+    subclasses: dict[str, set[tuple[str, str]]] = defaultdict(set)
     found = []
-    for path in PYTHON:
-        parts = path.relative_to(ROOT).parts
-        if parts[0] != package or "models" in parts or "tests" in parts:
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Assign):
+    for source in sources:
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.ClassDef) or node.name == "Meta":
                 continue
-            found += [
-                f"{path.relative_to(ROOT)}:{node.lineno}"
-                for target in node.targets
-                if isinstance(target, ast.Attribute)
-                and target.attr == "state"
-                and not (isinstance(target.value, ast.Name) and target.value.id == "self")
-            ]
-    assert found == []
+            if node.name.startswith("_") or _is_abstract(node):
+                bases[node.name] = (source, node)
+            for base in node.bases:
+                subclasses[ast.unparse(base).rpartition(".")[2]].add((source.module, node.name))
+        found += [f"{source.path}:{line}: cast of self" for line in _casts_of_self(source.tree)]
+    for name, (source, node) in bases.items():
+        elsewhere = [
+            f"{module}.{subclass}" for module, subclass in subclasses[name] if module != source.module
+        ]
+        if len(subclasses[name]) == len(elsewhere) == 1:
+            found.append(f"{source.path}:{node.lineno}: {name} is a part of {elsewhere[0]} only")
+    return found
+
+
+def lonely(sources: list[Source]) -> list[str]:
+    """Return the modules of a few lines that exactly one other module imports."""
+    modules = {source.module for source in sources}
+    importers: dict[str, set[str]] = defaultdict(set)
+    for source in sources:
+        for imported in _imports(source.tree):
+            known = imported if imported in modules else imported.rpartition(".")[0]
+            importers[known].add(source.module)
+    return [
+        f"{source.path} ({source.line_count} lines) is imported by {min(importers[source.module])} only"
+        for source in sources
+        if source.line_count <= FEW_LINES
+        and len(importers[source.module] - {source.module}) == 1
+        and source.path.name != "__init__.py"
+        and source.path.stem not in BY_NAME
+        and source.path.parent.name not in BY_FOLDER
+    ]
+
+
+def _lines_of_code(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the lines of a function from its name on, without its docstring."""
+    docstring = node.body[0] if ast.get_docstring(node) is not None else None
+    described = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
+    return (node.end_lineno or 0) - node.lineno + 1 - described
+
+
+def _longest(source: Source) -> int:
+    is_view = source.path.stem == "views" or source.path.parent.name == "views"
+    return LONGEST_VIEW if is_view else LONGEST_FUNCTION
+
+
+def _is_abstract(node: ast.ClassDef) -> bool:
+    statements = (ast.unparse(inner) for inner in ast.walk(node) if isinstance(inner, ast.Assign))
+    return "abstract = True" in statements or any(ast.unparse(base).endswith("ABC") for base in node.bases)
+
+
+def _casts_of_self(tree: ast.Module) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"cast", "typing.cast"}:
+            yield from (node.lineno for argument in node.args[1:] if ast.unparse(argument) == "self")
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _sources(files: Mapping[str, str]) -> list[Source]:
+    return [Source(PurePosixPath(f"{module.replace('.', '/')}.py"), text) for module, text in files.items()]

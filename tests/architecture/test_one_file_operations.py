@@ -13,7 +13,7 @@ from deployctl.accounts.models import User
 from deployctl.audit import Machine
 from deployctl.cli.run import run
 from deployctl.operations import catalogue_page
-from deployctl.operations.registry import OPERATIONS
+from deployctl.operations.framework.registry import OPERATIONS
 from deployctl.runs.models import Target
 from tests.packages import temporary_package
 
@@ -24,7 +24,7 @@ FILE = '''
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.operations.base import Job, Operation, Outcome, param
+from deployctl.operations.framework.base import Job, Operation, Outcome, param
 
 
 class CountTeaspoons(Operation):

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+TEMPLATES = Path(__file__).resolve().parent.parent.parent / "templates"
+# The name in `{% url "name" … %}` and in the tag `nav_link`.
+LINK = re.compile(r"""\{%\s*(?:url|nav_link)\s+["']([\w:-]+)["']""")
+
 POLICIES = {
-    *("public", "identified", "arriving", "enrolling", "member", "enrolled"),
+    *("public", "identified", "must_change_password", "must_enroll", "member", "enrolled"),
     *("operator", "approver", "administrator", "token"),
 }
 
 # What who has no password of their own yet sees nevertheless.
-ARRIVING = {"account_change_password"}
+MUST_CHANGE_PASSWORD = {"account_change_password"}
 
 # What who has no second factor, where everybody needs one, sees nevertheless.
-ENROLLING = {
+MUST_ENROLL = {
     "accounts:factor",
     "accounts:new_passkey",
     "accounts:passkey_registration",
 }
 
 # What asks for neither a permission nor a second factor.
-WEAK = {"public", "identified", "arriving", "enrolling", "member"}
+WEAK = {"public", "identified", "must_change_password", "must_enroll", "member"}
 
 # What anybody may call without signing in, by name. Whoever adds to this list has thought about it.
 PUBLIC = {
@@ -58,8 +64,16 @@ def addresses(
 ADDRESSES = list(addresses())
 
 
-def test_there_are_addresses() -> None:
-    assert len(ADDRESSES) > 20
+def test_every_page_that_templates_link_to_is_among_the_addresses() -> None:
+    linked = {
+        name: str(path.relative_to(TEMPLATES))
+        for path in TEMPLATES.rglob("*.html")
+        for name in LINK.findall(path.read_text(encoding="utf-8"))
+    }
+    missing = linked.keys() - {name for _, name, _ in ADDRESSES}
+
+    assert linked
+    assert not missing, f"linked, but not an address: {sorted((linked[name], name) for name in missing)}"
 
 
 @pytest.mark.parametrize(("route", "view"), [(route, view) for route, _, view in ADDRESSES])
@@ -74,8 +88,12 @@ def test_only_what_was_thought_about_is_public() -> None:
 
 
 def test_who_has_still_to_set_something_up_sees_the_pages_for_it_and_no_others() -> None:
-    assert {name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "arriving"} == ARRIVING
-    assert {name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "enrolling"} == ENROLLING
+    assert {
+        name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "must_change_password"
+    } == MUST_CHANGE_PASSWORD
+    assert {
+        name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "must_enroll"
+    } == MUST_ENROLL
 
 
 def test_nothing_is_asked_for_a_fresh_code_without_a_permission_or_a_factor() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit import Action, Machine
-from deployctl.audit.canonical import GENESIS, plain, seal
+from deployctl.audit.canonical import GENESIS, jsonable, seal
 from deployctl.audit.models import Entry
 from tests.people import person
 
@@ -105,8 +105,8 @@ _values = st.recursive(
 
 @given(_values)
 def test_whatever_is_recorded_survives_json_unchanged(value: Any) -> None:
-    once = plain(value)
-    assert plain(json.loads(json.dumps(once))) == once
+    once = jsonable(value)
+    assert jsonable(json.loads(json.dumps(once))) == once
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from deployctl import audit
-from deployctl.audit import Action, Machine, keys, places, sealing, tasks
+from deployctl.audit import Action, Machine, anchor_stores, signed_statements, signing_keys, tasks
 from deployctl.audit.models import Entry, SignedHead, Verification
 from deployctl.errors import DeployctlError, Refusal
 
@@ -38,11 +38,13 @@ def grow(count: int) -> None:
 def signed_by_another(text: str) -> str:
     """The same head under another key."""
     said = {name: value for name, value in json.loads(text).items() if name != "signature"}
-    return json.dumps(sealing.sealed(said, sealing.read_private(sealing.new_key())))
+    return json.dumps(
+        signed_statements.sign(said, signed_statements.read_private(signed_statements.new_key()))
+    )
 
 
 def files_in(folder: Path) -> list[Path]:
-    return sorted((folder / places.FOLDER).iterdir())
+    return sorted((folder / anchor_stores.FOLDER).iterdir())
 
 
 def cut_after(sequence: int) -> None:
@@ -59,8 +61,8 @@ def test_the_head_is_signed_and_kept_in_the_folder(chain: None, folder: Path) ->
     tasks.sign_head()
     [file] = files_in(folder)
     statement = json.loads(file.read_bytes())
-    assert sealing.is_genuine(statement)
-    assert statement["public_key"] == keys.public_key()
+    assert signed_statements.has_valid_signature(statement)
+    assert statement["public_key"] == signing_keys.public_key()
     assert (statement["sequence"], statement["hash"]) == (6, Entry.objects.get(sequence=6).hash)
     head = SignedHead.objects.get()
     assert head.exported_to == str(folder)
@@ -124,8 +126,8 @@ def test_heads_of_a_former_key_count_where_it_is_named(
     chain: None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks.sign_head()
-    former = keys.public_key()
-    monkeypatch.setattr(settings, "DEPLOYCTL_SIGNING_KEY", sealing.new_key())
+    former = signing_keys.public_key()
+    monkeypatch.setattr(settings, "DEPLOYCTL_SIGNING_KEY", signed_statements.new_key())
     assert "signed with another key" in Verification.objects.perform(by=TEST).problems[0]
     monkeypatch.setattr(settings, "DEPLOYCTL_FORMER_KEYS", [former])
     assert Verification.objects.perform(by=TEST).heads == 1
@@ -151,7 +153,7 @@ def test_a_setting_that_cannot_be_used_is_named(chain: None, monkeypatch: pytest
 def test_without_a_place_the_head_is_signed_and_exporting_it_is_refused(chain: None) -> None:
     tasks.sign_head()
     with pytest.raises(DeployctlError, match="DEPLOYCTL_HEADS names no other place"):
-        places.export(SignedHead.objects.get())
+        anchor_stores.export(SignedHead.objects.get())
 
 
 def test_an_empty_chain_has_no_head(db: Any) -> None:
@@ -164,17 +166,21 @@ def test_without_a_key_nothing_is_signed(
 ) -> None:
     monkeypatch.setattr(settings, "DEPLOYCTL_SIGNING_KEY", "")
     monkeypatch.setattr(settings, "DEPLOYCTL_DATA", tmp_path)
-    with pytest.raises(keys.NoSigningKey, match="openssl genpkey"):
+    with pytest.raises(signing_keys.SigningKeyMissing, match="openssl genpkey"):
         SignedHead.objects.sign()
-    (tmp_path / keys.FILE).write_text("no key")
-    with pytest.raises(keys.NoSigningKey, match="cannot be used"):
+    (tmp_path / signing_keys.FILE).write_text("no key")
+    with pytest.raises(signing_keys.SigningKeyMissing, match="cannot be used"):
         SignedHead.objects.sign()
-    (tmp_path / keys.FILE).write_text(sealing.new_key())
+    (tmp_path / signing_keys.FILE).write_text(signed_statements.new_key())
     assert SignedHead.objects.sign().sequence == 6
 
 
 def test_a_public_key_is_read_from_its_pem_and_from_hexadecimal() -> None:
-    public = sealing.public_of(sealing.read_private(sealing.new_key()))
-    assert sealing.read_public(sealing.public_pem(public)) == sealing.read_public(public.upper()) == public
-    with pytest.raises(sealing.UnusableKey):
-        sealing.read_public("nonsense")
+    public = signed_statements.public_of(signed_statements.read_private(signed_statements.new_key()))
+    assert (
+        signed_statements.read_public(signed_statements.public_pem(public))
+        == signed_statements.read_public(public.upper())
+        == public
+    )
+    with pytest.raises(signed_statements.UnusableKey):
+        signed_statements.read_public("nonsense")

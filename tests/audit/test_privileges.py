@@ -12,24 +12,24 @@ from django.db.utils import ProgrammingError
 
 from deployctl import audit
 from deployctl.audit import Action, Machine
-from deployctl.audit.privileges import could_alter
-from deployctl.system_checks import audit_log_is_out_of_reach
+from deployctl.audit.privileges import audit_log_privileges
+from deployctl.system_checks import audit_log_is_write_protected
 from tests.conftest import Committed
 
 TEST = Machine("test")
 
 
 def test_the_owner_of_the_table_could(db: Any) -> None:
-    found = could_alter()
+    found = audit_log_privileges()
     assert any("owns the table audit_entry" in reason for reason in found.reasons)
-    assert audit_log_is_out_of_reach(databases=["default"])[0].id == "deployctl.W005"
-    assert audit_log_is_out_of_reach(databases=None) == []
+    assert audit_log_is_write_protected(databases=["default"])[0].id == "deployctl.W005"
+    assert audit_log_is_write_protected(databases=None) == []
 
 
 def test_a_missing_trigger_is_told(db: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
-    assert any("missing or disabled" in reason for reason in could_alter().reasons)
+    assert any("missing or disabled" in reason for reason in audit_log_privileges().reasons)
 
 
 def test_with_an_owner_of_its_own_the_application_can_only_add_and_read(
@@ -47,7 +47,7 @@ def test_with_an_owner_of_its_own_the_application_can_only_add_and_read(
         admin.execute("GRANT USAGE ON SCHEMA public TO deployctl_audit")
         admin.execute("GRANT SELECT, UPDATE ON accounts_user TO deployctl_audit")
         admin.execute("GRANT SELECT, INSERT ON audit_entry TO deployctl_test")
-    assert could_alter().reasons == []
+    assert audit_log_privileges().reasons == []
     with transaction.atomic():
         audit.append(Action.PERSON_EDITED, by=TEST)
     assert audit.verify().ok

@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 
 from deployctl import audit
 from deployctl.accounts.models import User
-from deployctl.accounts.tasks import tell
+from deployctl.accounts.tasks import send_security_emails
 from deployctl.audit import Action, Machine
 from deployctl.audit.canonical import seal
 from deployctl.audit.models import Entry, Verification
@@ -157,7 +157,7 @@ def test_administrators_are_told_by_e_mail_of_a_broken_chain(
     with django_capture_on_commit_callbacks() as callbacks:
         verify_chain()
     assert len(callbacks) == 1
-    tell(Entry.objects.first().sequence)
+    send_security_emails(Entry.objects.first().sequence)
     [sent] = mailoutbox
     assert (sent.to, sent.subject) == ([administrator.email], "deployctl: The audit chain is broken")
     assert "Entry 3 was changed" in sent.body

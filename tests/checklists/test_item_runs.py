@@ -12,8 +12,8 @@ from checklists.models import Deployment, Item, ItemState
 from checklists.readiness import blockers
 from deployctl.accounts.models import User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from deployctl.runs.guards import check_claim
 from deployctl.runs.models import Run, RunState, Target
+from deployctl.runs.preconditions import check_claim
 from tests.checklists import deployments
 from tests.checklists.deployments import finish, item
 

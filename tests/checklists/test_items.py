@@ -134,7 +134,7 @@ def test_a_parent_follows_its_children(deployment: Deployment, dba: User) -> Non
     assert Item.objects.get(pk=parent.pk).state == "done"
     pool.undo(dba)
     assert Item.objects.get(pk=parent.pk).state == "open"
-    assert Entry.objects.filter(action="item.followed").count() == 2
+    assert Entry.objects.filter(action="item.rolled_up").count() == 2
 
 
 def test_waiving_a_parent_waives_what_is_open_below(deployment: Deployment, dba: User) -> None:

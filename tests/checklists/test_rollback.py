@@ -15,10 +15,10 @@ from django.utils import timezone
 from checklists.models import Deployment, StateChange
 from deployctl.accounts.models import SignIn, User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from deployctl.operations.base import PGBACKREST, BackupArtefact, Outcome
-from deployctl.runs.execution.shelf import RunShelf
-from deployctl.runs.guards import check_claim
+from deployctl.operations.framework.base import PGBACKREST, BackupArtefact, Outcome
+from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
+from deployctl.runs.preconditions import check_claim
 from tests.checklists import deployments
 from tests.checklists.deployments import MACHINE, finish
 
@@ -231,10 +231,10 @@ def test_a_part_of_a_run_locks_deployments_before_it_appends_to_the_audit_chain(
 ) -> None:
     run = Run.request(target=returning.target, kind="test_restore", params={}, by=MACHINE)
     run.claim(host="here", pid=1)
-    shelf = RunShelf(run, lambda write: write())
+    backup_catalog = RunBackupCatalog(run, lambda write: write())
 
     with CaptureQueriesContext(connection) as queries:
-        shelf.settle(Outcome("Proven.", trust={"shop-old": ["restored"]}))
+        backup_catalog.record_outcome(Outcome("Proven.", trust={"shop-old": ["restored"]}))
 
     said = [query["sql"] for query in queries.captured_queries]
     locked = next(n for n, sql in enumerate(said) if "checklists_deployment" in sql and "FOR NO KEY" in sql)

@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from checklists.models import Deployment
-from deployctl.audit import keys
+from deployctl.audit import signing_keys
 from deployctl.cli.evidence import evidence
 from deployctl.errors import InvalidInput
 from signoff.models import EvidencePack
@@ -25,7 +25,7 @@ def test_a_deployment_is_exported_in_three_forms(deployment: Deployment, tmp_pat
     written = [Path(path) for path in json.loads(made.output)["files"]]
     assert sorted(path.suffix for path in written) == [".json", ".md", ".pdf"]
     pack = next(path for path in written if path.suffix == ".json")
-    assert files.verify(pack, [keys.public_key()]).ok
+    assert files.verify(pack, [signing_keys.public_key()]).ok
     assert EvidencePack.objects.get().digest in call("list").output
 
 

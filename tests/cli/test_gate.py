@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
-from deployctl.accounts.testing import enrol
+from deployctl.accounts.testing import enroll
 from deployctl.cli.gate import NO_GO, NOT_SIGNED, gate
 from deployctl.errors import InvalidInput
 from tests.checklists.deployments import item
@@ -26,8 +26,8 @@ def test_nothing_in_the_way_is_0_and_being_signed_is_asked_for_apart(
     dba: User,
     devops_lead: User,
 ) -> None:
-    enrol(dba)
-    enrol(devops_lead)
+    enroll(dba)
+    enroll(devops_lead)
     go = ask(deployment)
     assert (go.exit_code, go.output) == (0, "GO: Shop goes live, stage pre, not signed\n")
     assert ask(deployment, "--signed").exit_code == NOT_SIGNED

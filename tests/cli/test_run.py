@@ -33,7 +33,7 @@ run_command = importlib.import_module("deployctl.cli.run")
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
 def invoke(command: Any, *arguments: str) -> Result:
@@ -164,7 +164,7 @@ def test_waiting_goes_on_while_a_second_person_is_waited_for(
         asked.object(by=answers[1], reason="Not tonight.")
 
     meanwhile(object_to_it)
-    result = invoke(run, "release", "--database", "live_before_1", "--target", "live", "--wait")
+    result = invoke(run, "drop_kept_database", "--database", "live_before_1", "--target", "live", "--wait")
 
     assert result.exit_code == 4
     assert "waits for a second person" in result.output

@@ -65,6 +65,12 @@ def test_tables_align_whatever_the_letters(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "NAME   STATE\n数据   done\nplain  open\n"
 
 
+def test_tables_align_with_joined_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    engineer = "\U0001f469\u200d\U0001f680"  # three characters, drawn as one that is two columns wide
+    _output.print_facts({"name": engineer, engineer: "x"}, as_json=False)
+    assert capsys.readouterr().out == f"name  {engineer}\n{engineer}    x\n"
+
+
 def test_rows_are_a_table_for_people_and_json_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"id": 7, "name": "nightly\x1b[2J", "done": True, "note": None}]
     columns = {"name": "name", "done": "done", "note": "note"}

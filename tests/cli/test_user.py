@@ -44,15 +44,15 @@ def test_a_person_is_added_with_a_password_that_is_printed_once(db: Any) -> None
 def test_a_password_that_the_command_line_sets_is_short_lived_and_to_be_replaced(db: Any) -> None:
     shown = json.loads(call(*ADD, "--json"))
     nell = User.objects.get()
-    assert nell.first_password_until is not None
-    assert parse_datetime(shown["password_good_until"]) == nell.first_password_until.replace(
-        microsecond=nell.first_password_until.microsecond // 1000 * 1000
+    assert nell.temporary_password_until is not None
+    assert parse_datetime(shown["password_valid_until"]) == nell.temporary_password_until.replace(
+        microsecond=nell.temporary_password_until.microsecond // 1000 * 1000
     )
     nell.change_password("correct horse battery staple", by=nell)
     output = call("password", nell.email)
     nell.refresh_from_db()
-    assert nell.first_password_until is not None
-    assert f"good until {nell.first_password_until:%Y-%m-%d %H:%M} UTC" in output
+    assert nell.temporary_password_until is not None
+    assert f"valid until {nell.temporary_password_until:%Y-%m-%d %H:%M} UTC" in output
 
 
 def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.audit import keys, sealing
+from deployctl.audit import signed_statements, signing_keys
 from signoff.models import EvidencePack
 from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
 from tests.signoff.evidence.conftest import pack, signed  # noqa: F401 (fixtures)
@@ -43,7 +43,7 @@ def test_a_pack_is_verified_without_django_database_or_environment(file: Path, t
     assert (alone.returncode, "byte for byte" in alone.stdout) == (0, True), alone.stderr
     assert "The key is the file's own" in alone.stderr
     key_file = tmp_path / "key.pem"
-    key_file.write_text(sealing.public_pem(keys.public_key()))
+    key_file.write_text(signed_statements.public_pem(signing_keys.public_key()))
     trusted = verify(file, "--public-key", key_file)
     assert (trusted.returncode, trusted.stderr) == (0, "")
     assert "signatures: 2" in trusted.stdout

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.embedded import tether
+from deployctl.embedded import parent_death
 from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.manager import ProcessManager, State
 from deployctl.embedded.programs import Program, configuration
-from deployctl.embedded.watch import GivenUp, Watch, tail
+from deployctl.embedded.supervision import RestartLimitReached, Supervisor, tail
 from tests.embedded.conftest import is_gone
 from tests.waiting import until
 
@@ -56,7 +56,7 @@ time.sleep(600)
 """
 
 
-def look_until_given_up(watch: Watch) -> None:
+def look_until_given_up(watch: Supervisor) -> None:
     until(lambda: watch.look())
 
 
@@ -84,7 +84,9 @@ def open_manager(folder: Path) -> Iterator[Open]:
 def diarist(folder: Path, name: str, group: str) -> Program:
     script = folder / "diarist.py"
     script.write_text(DIARIST)
-    argv = tether.command([sys.executable, str(script), str(folder / "diary"), name], signal_name="TERM")
+    argv = parent_death.command(
+        [sys.executable, str(script), str(folder / "diary"), name], signal_name="TERM"
+    )
     return Program(name, argv, "TERM", 60, group)
 
 
@@ -109,7 +111,7 @@ def test_a_program_that_is_killed_is_started_again_and_reported_once(
 ) -> None:
     manager = open_manager(diarist(folder, "web", "one"))
     said: list[str] = []
-    watch = Watch(manager, logs=folder, say=said.append)
+    watch = Supervisor(manager, logs=folder, say=said.append)
 
     def runs() -> bool:
         watch.look()
@@ -130,11 +132,15 @@ def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.setattr("deployctl.embedded.programs.RETRIES", 1)  # each is waited longer for
     manager = open_manager(
-        Program("web", tether.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one")
+        Program(
+            "web", parent_death.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one"
+        )
     )
     said: list[str] = []
-    watch = Watch(manager, logs=folder, say=said.append)
-    with pytest.raises(GivenUp, match=r"web keeps ending \(exit status 7\)(.|\n)*cannot go on: no disk"):
+    watch = Supervisor(manager, logs=folder, say=said.append)
+    with pytest.raises(
+        RestartLimitReached, match=r"web keeps ending \(exit status 7\)(.|\n)*cannot go on: no disk"
+    ):
         look_until_given_up(watch)
     assert said
 
@@ -146,12 +152,12 @@ def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: O
     supervisord = int((folder / "supervisord.pid").read_text())
     os.kill(supervisord, signal.SIGKILL)
     until(lambda: is_gone(pid))
-    with pytest.raises(GivenUp, match="process manager ended unexpectedly"):
-        look_until_given_up(Watch(manager, logs=folder, say=print))
+    with pytest.raises(RestartLimitReached, match="process manager ended unexpectedly"):
+        look_until_given_up(Supervisor(manager, logs=folder, say=print))
 
 
 def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
-    sleeper = tether.command(["/bin/sleep", "600"], signal_name="TERM")
+    sleeper = parent_death.command(["/bin/sleep", "600"], signal_name="TERM")
     parent = subprocess.Popen(
         [sys.executable, "-c", MANAGE, str(folder), *sleeper], stdout=subprocess.PIPE, text=True
     )

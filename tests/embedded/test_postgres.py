@@ -17,10 +17,10 @@ import psutil
 import psycopg
 import pytest
 
-from deployctl.embedded import account, cluster
-from deployctl.embedded.account import Account, choose_account, reachable_binaries
+from deployctl.embedded import cluster, os_account
 from deployctl.embedded.binaries import PostgresBinaries, find_postgres
 from deployctl.embedded.errors import BinariesMissing, FolderInUse, PortTaken
+from deployctl.embedded.os_account import Account, choose_account, reachable_binaries
 from deployctl.embedded.postgres import PostgresServer
 from tests.embedded.conftest import is_gone
 from tests.waiting import until
@@ -193,7 +193,7 @@ def test_the_packaged_server_works_too(
 def test_root_keeps_the_cluster_where_postgres_can_reach_it_and_says_where(
     make_postgres: MakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "SHARED_FOLDER", folder / "shared")
+    monkeypatch.setattr(os_account, "SHARED_FOLDER", folder / "shared")
     closed = folder / "home"
     closed.mkdir(mode=0o700)
     said: list[str] = []
@@ -211,7 +211,7 @@ def test_root_keeps_the_cluster_where_postgres_can_reach_it_and_says_where(
 def test_a_cluster_whose_data_folder_was_deleted_is_put_aside(
     make_postgres: MakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "SHARED_FOLDER", folder / "shared")
+    monkeypatch.setattr(os_account, "SHARED_FOLDER", folder / "shared")
     closed = folder / "home"
     closed.mkdir(mode=0o700)
     with make_postgres(closed / "data"):
@@ -227,7 +227,7 @@ def test_a_cluster_whose_data_folder_was_deleted_is_put_aside(
 def test_root_copies_packaged_programs_that_postgres_cannot_reach(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "SHARED_FOLDER", folder / "shared")
+    monkeypatch.setattr(os_account, "SHARED_FOLDER", folder / "shared")
     monkeypatch.setenv("DEPLOYCTL_EMBEDDED", "packaged")
     packaged = find_postgres(18)
     site_packages = packaged.folder.parent.parent.parent

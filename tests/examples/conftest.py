@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.project import Project
+from deployctl.operations.application.project import Project
 from tests import npm_packages
 from tests.operations.projects import HEALTHCARE, healthcare
 

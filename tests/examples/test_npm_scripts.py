@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.operations.application.project import Project
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.seed import Seed
 from deployctl.operations.kinds.validate import Validate
-from deployctl.operations.project import Project
 from tests.examples.conftest import MakeProject
 from tests.operations.projects import ADMIN_PASSWORD, HEALTHCARE, job_for, rows
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.application.project import Project
+from deployctl.operations.framework.base import OperationFailed
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.project import Project
+from deployctl.operations.migrations import migrator_for
 from deployctl.postgres.tools import find_tool
 from tests.examples.conftest import MakeProject
 from tests.operations.projects import job_for, rows

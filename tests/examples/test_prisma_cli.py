@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.framework.base import OperationFailed
 from deployctl.operations.kinds.generate import Generate
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
 from deployctl.operations.kinds.resolve import Resolve
-from deployctl.operations.migrators.tools.prisma import parse_status
+from deployctl.operations.migrations.tools.prisma import parse_status
 from tests.examples.conftest import MakeProject
 from tests.operations.projects import healthcare, job_for, rows
 
@@ -54,7 +54,7 @@ def test_the_status_names_pending_migrations(installed_project: MakeProject, mak
 def test_a_blocked_cli_fails_at_the_lock_timeout_naming_the_session(
     installed_project: MakeProject, make_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.migrators.tools.prisma.LOCK_TIMEOUT_S", 2)
+    monkeypatch.setattr("deployctl.operations.migrations.tools.prisma.LOCK_TIMEOUT_S", 2)
     url = make_database()
     project = installed_project("prisma")
     migrate_without_cli(installed_project, url)

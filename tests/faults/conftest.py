@@ -86,12 +86,12 @@ def has_ended(run: Run) -> Callable[[], bool]:
 def session_pids(run: Run) -> list[int]:
     """Return the backend process IDs of the run's sessions on the target's server."""
     with connect(run.target.spec(), application_name="test") as session:
-        return activity.pids_named(session, run.mark)
+        return activity.pids_named(session, run.application_name_prefix)
 
 
 def process_pids(run: Run) -> list[int]:
     """Return the IDs of the run's processes on this machine."""
-    return [process.pid for process in reaper.processes_of(run.mark)]
+    return [process.pid for process in reaper.processes_of(run.application_name_prefix)]
 
 
 def audit_actions(run: Run) -> list[str]:

@@ -15,7 +15,7 @@ import requests
 from django.conf import settings
 from django.test import Client
 
-from deployctl.cli._running import UPKEEP_THREADS, celery_worker
+from deployctl.cli._services import UPKEEP_THREADS, celery_worker
 from deployctl.runs.models import Run
 from tests.web.server import Stream, running
 

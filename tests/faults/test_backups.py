@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from deployctl.errors import Refusal
-from deployctl.operations import manifest
+from deployctl.operations.backup import manifest
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.postgres.connection import connect
 from deployctl.runs.execution import reaper
@@ -22,7 +22,7 @@ from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.models.backup import BackupTrust
 from tests.faults.conftest import expire_lease, has_ended, process_pids
 from tests.faults.test_workers import Seen, StartWorker, request
-from tests.operations.restoring import databases_of
+from tests.operations.restores import databases_of
 from tests.waiting import until
 
 
@@ -162,14 +162,14 @@ def test_a_backup_with_a_replaced_manifest_is_not_restored(
 def test_the_target_is_still_recognized_after_a_restore(
     filled: Target, backup: Backup, executed: Executed
 ) -> None:
-    filled.recognise("1", oid_of(filled))
+    filled.check_identity("1", oid_of(filled))
 
     run = executed(filled, "restore")
 
     assert run.state == RunState.SUCCEEDED, run.summary
     filled.refresh_from_db()
     assert filled.database_oid == oid_of(filled) == run.facts["database_oid"]
-    assert executed(filled, "release").state == RunState.SUCCEEDED
+    assert executed(filled, "drop_kept_database").state == RunState.SUCCEEDED
     assert databases_of(filled.spec()) == [filled.spec().dbname]
 
 

@@ -20,7 +20,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from deployctl.celery import app
 from deployctl.embedded.redis import RedisServer
-from deployctl.runs import publishing
+from deployctl.runs import queue
 from deployctl.runs.execution import dispatcher
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.web import live
@@ -39,12 +39,12 @@ REQUEST_AND_CRASH = """
     import django
     django.setup()
     from deployctl.audit import Machine
-    from deployctl.runs import publishing
+    from deployctl.runs import queue
     from deployctl.runs.models import Run, Target
     from tests.runs import operations
 
     operations.install()
-    publishing.hint = lambda run_id: os.kill(os.getpid(), signal.SIGKILL)
+    queue.enqueue = lambda run_id: os.kill(os.getpid(), signal.SIGKILL)
     Run.request(target=Target.objects.get(), kind="change", params={}, by=Machine("test"))
 """
 PAGES = ["/", "/targets/", "/targets/shop/", "/runs/", "/backups/", "/deployments/", "/history/", "/account/"]
@@ -57,7 +57,7 @@ def test_an_unpublished_run_is_dispatched_once(
     shop: Target, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "hint", lambda _run_id: False)
+        patch.setattr(queue, "enqueue", lambda _run_id: False)
         run = request(shop, "change")
     start_worker()
     Run.objects.filter(pk=run.pk).update(requested_at="2026-01-01T00:00:00Z")
@@ -119,7 +119,7 @@ def test_a_message_sent_twenty_times_is_executed_once(
     shop: Target, start_worker: StartWorker, installation: Installation, seen: Seen
 ) -> None:
     run = request(shop, "change", seconds=1)
-    assert all(publishing.hint(run.pk) for _ in range(20))
+    assert all(queue.enqueue(run.pk) for _ in range(20))
     start_worker()
 
     until(has_ended(run))

@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from deployctl.accounts.models import User
 from deployctl.runs.execution.log import HEAD_BYTES, MIB, TAIL_BYTES, TRIM_BYTES
-from deployctl.runs.execution.masking import MASK, spellings
+from deployctl.runs.execution.masking import MASK, encodings
 from deployctl.runs.models import Run, RunState, Target
 from tests.browser.conftest import launch_browser
 from tests.conftest import Committed
@@ -180,7 +180,7 @@ def search_for_secret(place: str, text: io.BufferedIOBase) -> int:
     """Fail if the text contains any spelling of the secret; return the number of bytes read."""
     # The middle of the secret must never appear, and neither may the spellings that are masked.
     core = SECRET[1:11]
-    known = {core, quote(core, safe=""), quote(core, safe="").lower(), *spellings(SECRET)}
+    known = {core, quote(core, safe=""), quote(core, safe="").lower(), *encodings(SECRET)}
     pattern = re.compile(b"|".join(re.escape(spelling.encode()) for spelling in known))
     read, before = 0, b""
     while chunk := text.read(MIB):

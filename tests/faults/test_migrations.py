@@ -64,7 +64,7 @@ def test_a_migration_of_a_killed_worker_needs_a_decision(
         request(migrating, "migrate")
     browser = signed_in(dba)
     assert "Nobody can tell from here how far it came" in browser.get(f"/runs/{run.pk}/").text
-    facts = browser.get(f"/runs/{run.pk}/facts").text
+    facts = browser.get(f"/runs/{run.pk}/diagnostics").text
     assert "No session of the run is left." in facts
     assert "Look at the migrations" in facts
     answer = browser.post("/targets/shop/runs", {"kind": "migration_status"})
@@ -73,7 +73,7 @@ def test_a_migration_of_a_killed_worker_needs_a_decision(
     until(has_ended(status))
     status.refresh_from_db()
     assert status.summary == "The database is not up to date. Not yet applied: 2_two.sql."
-    assert status.summary in browser.get(f"/runs/{run.pk}/facts").text
+    assert status.summary in browser.get(f"/runs/{run.pk}/diagnostics").text
     assert installation.deliveries(run.pk).count(worker.pid) == len(installation.deliveries(run.pk)) == 1
 
     decided = browser.post(f"/runs/{run.pk}/decision", {"outcome": "failed", "note": "two is not there."})

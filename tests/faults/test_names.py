@@ -12,10 +12,10 @@ from deployctl.postgres.connection import connect
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.test_workers import Seen
-from tests.operations.restoring import databases_of
+from tests.operations.restores import databases_of
 from tests.temporary_folders import persistent_folder
 
-CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "release")
+CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "drop_kept_database")
 
 
 @pytest.fixture

@@ -38,11 +38,11 @@ OTHER_INSTALLATION = """
     import django
     django.setup()
     from deployctl.audit import Machine
-    from deployctl.runs import publishing
+    from deployctl.runs import queue
     from deployctl.runs.execution import supervisor
     from deployctl.runs.models import Run, Target
 
-    publishing.hint = lambda run_id: True
+    queue.enqueue = lambda run_id: True
     reference, kind = sys.argv[1:]
     here = Machine("test")
     target = Target.add(name="theirs", environment="staging", connection_reference=reference, by=here)

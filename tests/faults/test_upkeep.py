@@ -10,7 +10,7 @@ from django.conf import settings
 
 from deployctl import celery
 from deployctl.audit import Machine
-from deployctl.cli._running import UPKEEP_THREADS, celery_worker
+from deployctl.cli._services import UPKEEP_THREADS, celery_worker
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.conftest import expire_lease, has_logged

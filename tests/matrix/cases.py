@@ -84,11 +84,11 @@ def target(_world: World, side: Side) -> dict[str, Any]:
 
 
 def target_role(_world: World, side: Side) -> dict[str, Any]:
-    return {"name": side.target.name, "number": side.target.people.get().pk}
+    return {"name": side.target.name, "number": side.target.role_assignments.get().pk}
 
 
 def person_role(world: World, side: Side) -> dict[str, Any]:
-    return {"number": world.colleague.pk, "role": side.target.people.get(user=world.colleague).pk}
+    return {"number": world.colleague.pk, "role": side.target.role_assignments.get(user=world.colleague).pk}
 
 
 def secret(_world: World, side: Side) -> dict[str, Any]:
@@ -233,7 +233,7 @@ PEOPLE = [
     delete("accounts:suspension", FRESH_ADMINISTRATOR, colleague),
     post("accounts:invitation", FRESH_ADMINISTRATOR, colleague),
     delete("accounts:invitation", FRESH_ADMINISTRATOR, colleague),
-    post("accounts:first_password", FRESH_ADMINISTRATOR, colleague),
+    post("accounts:temporary_password", FRESH_ADMINISTRATOR, colleague),
     delete("accounts:person_sessions", FRESH_ADMINISTRATOR, colleague),
     delete("accounts:person_link", FRESH_ADMINISTRATOR, colleague),
     get("runs:person_roles", FRESH_ADMINISTRATOR, colleague),
@@ -282,11 +282,11 @@ RUNS = [
     get("runs:run_stream", MEMBER, run),
     post("runs:run_cancellation", OPERATOR, run),
     post("runs:run_decision", OPERATOR, run),
-    # On production, the requester has to enter a fresh code, too (tests/runs/test_two_people.py).
+    # On production, the requester has to enter a fresh code, too (tests/runs/test_second_person.py).
     post("runs:run_consent", FRESH_OPERATOR, run, lambda _world, side: {"typed_name": side.target.name}),
     post("runs:run_objection", OPERATOR, run, reason),
-    get("runs:run_blockers", MEMBER, run),
-    get("runs:run_facts", MEMBER, run),
+    get("runs:run_lock_waits", MEMBER, run),
+    get("runs:run_diagnostics", MEMBER, run),
     get("runs:backups"),
     get("runs:backup_new", TARGET_DBA, target),
     post("runs:backup_uploads", TARGET_DBA, target),

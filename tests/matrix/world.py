@@ -14,7 +14,7 @@ from checklists.models import Deployment, Item, Proof, TemplateVersion
 from deployctl.accounts.models import SignIn, User
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import enrol, sign_in
+from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Machine
 from deployctl.runs.models import Run, Target
 from signoff.models import EvidencePack, Gate, Slot
@@ -84,7 +84,7 @@ def make(kind: Kind) -> tuple[World, Client]:
     """Create the world for a kind of person and return it with the person's client."""
     asker = person("Asker Kindley", *(Permission(name) for name in sorted(kind.permissions)))
     colleague = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
-    enrol(colleague)
+    enroll(colleague)
     version = deployments.published()
     own = _side("shop", version, _team(kind, asker, colleague))
     other = _side("depot", version, [(colleague, Role.DBA)])
@@ -102,7 +102,7 @@ def _team(kind: Kind, asker: User, colleague: User) -> list[tuple[User, str]]:
 
 def _side(name: str, version: TemplateVersion, team: list[tuple[User, str]]) -> Side:
     target = deployments.a_target(name, environment="staging")
-    target.refer("EXTRA", "env:DATABASE_URL", by=MACHINE)
+    target.set_secret_reference("EXTRA", "env:DATABASE_URL", by=MACHINE)
     target.assign(team[0][0], Role.DBA, by=MACHINE)
     deployment = deployments.plan(target, version, team)
     item = deployments.item(deployment, "Anybody")

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from deployctl.operations.migrators import locks
-from deployctl.operations.project import Project
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.application.project import Project
+from deployctl.operations.framework.fakes import FakeJob
+from deployctl.operations.migrations import lock_observers
 from deployctl.postgres.connection import parse_url
 
 HEALTHCARE = Path(__file__).resolve().parents[2] / "examples" / "healthcare"
@@ -53,7 +53,7 @@ def job_for(project: Project | None, url: str, **more: Any) -> FakeJob:
 
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let who holds a lock be noticed long before a short lock timeout is over, on a busy machine too."""
-    monkeypatch.setattr(locks, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(lock_observers, "LOOK_EVERY_S", 0.02)
 
 
 def is_running(url: str, text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployctl.operations.project import Project
+from deployctl.operations.application.project import Project
 from tests.operations.projects import write_project
 
 SETTINGS = """

@@ -11,11 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deployctl.operations import manifest
-from deployctl.operations.backup_plan import backup_name
-from deployctl.operations.base import BackupArtefact, Outcome
+from deployctl.operations.backup import manifest
+from deployctl.operations.backup.dump_plan import backup_name
+from deployctl.operations.framework.base import BackupArtefact, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.backup import Backup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres import process
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import relations, server

@@ -16,11 +16,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deployctl.operations import dump, dump_progress, manifest
-from deployctl.operations.base import Cancelled, OperationFailed
+from deployctl.operations.backup import dump, dump_progress, manifest
+from deployctl.operations.backup.manifest import Damaged
+from deployctl.operations.framework.base import Cancelled, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.backup import Backup
-from deployctl.operations.manifest import Damaged
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres import tools
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import activity, progress
@@ -88,7 +88,7 @@ WORKER = """
     import os
     from pathlib import Path
     from deployctl.operations.kinds.backup import Backup
-    from deployctl.operations.testing import FakeJob
+    from deployctl.operations.framework.fakes import FakeJob
     from deployctl.postgres.connection import parse_url
 
     job = FakeJob(
@@ -318,7 +318,7 @@ def test_what_the_medium_gives_back_differently_is_never_published(
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
 
-    monkeypatch.setattr(manifest, "forget_cached", damage)
+    monkeypatch.setattr(manifest, "drop_page_cache", damage)
     job = job_for(spec, tmp_path)
 
     assert "was changed after" in failed(job, Damaged)

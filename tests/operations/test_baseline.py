@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from deployctl.embedded.postgres import PostgresServer
-from deployctl.operations.base import Cancelled
+from deployctl.operations.framework.base import Cancelled
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.baseline import Baseline
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
 from tests.operations.projects import rows
 from tests.waiting import until
@@ -43,7 +43,7 @@ def watching(url: str, seconds: int, meanwhile: Callable[[], None] | None = None
 
 
 def take(url: str, meanwhile: Callable[[], None] | None = None) -> Mapping[str, Any]:
-    """Watch for a second, or for as long as `meanwhile` takes."""
+    """Supervision for a second, or for as long as `meanwhile` takes."""
     facts = Baseline().perform(watching(url, 1, meanwhile)).facts
     assert json.loads(json.dumps(facts)) == facts
     return facts

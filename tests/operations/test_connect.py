@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.connect import Connect
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import CannotConnect, parse_url
 
 

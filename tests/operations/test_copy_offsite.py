@@ -16,13 +16,12 @@ import boto3
 import pyrage
 import pytest
 
-from deployctl.operations import manifest
-from deployctl.operations.base import Cancelled, OperationFailed
+from deployctl.operations.backup import manifest
+from deployctl.operations.backup.manifest import Damaged, Manifest, Source
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Cancelled, CopyResult, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.copy_offsite import CopyOffsite
-from deployctl.operations.manifest import Damaged, Manifest, Source
-from deployctl.operations.offsite import CopyResult
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.storage import StorageError
 from deployctl.storage.offsite import open_stores
@@ -35,7 +34,7 @@ NOW = dt.datetime.now(dt.UTC)
 CONTENT = {"toc.dat": b"toc", "data/1.dat.gz": b"rows" * 100_000, "data/empty": b""}
 
 
-class MemoryShelf:
+class MemoryCatalog:
     """A record in memory."""
 
     def __init__(self, *stores: Store) -> None:
@@ -62,7 +61,7 @@ class MemoryShelf:
 def job_with(tmp_path: Path, *stores: Store, **params: Any) -> FakeJob:
     """A job with one backup, `shop-1`."""
     job = FakeJob(ConnectionSpec(host="", port=0, user="", password="", dbname=""), tmp_path=tmp_path)
-    job.params, job.shelf = CopyOffsite.parse_params(params), MemoryShelf(*stores)
+    job.params, job.backup_catalog = CopyOffsite.parse_params(params), MemoryCatalog(*stores)
     with job.target.backups.partial("shop-1") as partial:
         for path, content in CONTENT.items():
             (partial.path / path).parent.mkdir(exist_ok=True)
@@ -72,7 +71,7 @@ def job_with(tmp_path: Path, *stores: Store, **params: Any) -> FakeJob:
         made = Manifest("shop-1", "directory", "gzip:1", "15", NOW, source, (), files)
         digest = made.write(partial.path)
         partial.publish()
-    job.shelf.on_record.append(KeptBackup("shop-1", NOW, "hashed", made.size_bytes, digest))
+    job.backup_catalog.on_record.append(KeptBackup("shop-1", NOW, "hashed", made.size_bytes, digest))
     return job
 
 
@@ -110,7 +109,7 @@ def test_a_copy_in_a_folder_is_whole_and_can_be_checked_without_us(tmp_path: Pat
     for path, content in CONTENT.items():
         assert (copy / path).read_bytes() == content
     check_as_anybody_would(copy)
-    result = job.shelf.copies["shop-1", "disk"]
+    result = job.backup_catalog.copies["shop-1", "disk"]
     assert result.digest == hashlib.sha256((copy / "copy.sha256").read_bytes()).hexdigest()
     assert outcome.facts["copies"] == {"disk": result.digest}
     assert not list(offsite.rglob("*.partial"))
@@ -125,7 +124,7 @@ def test_a_copy_in_a_bucket_is_whole(tmp_path: Path, bucket: str, aws: str) -> N
     for path, content in CONTENT.items():
         found = client.get_object(Bucket=bucket, Key=f"copies/shop/shop-1/{path}")
         assert found["Body"].read() == content
-    assert ("shop-1", "bucket") in job.shelf.copies
+    assert ("shop-1", "bucket") in job.backup_catalog.copies
     assert [name for name, _ in job.steps][-2:] == ["Copy to bucket", "Read back from bucket"]
 
 
@@ -205,7 +204,7 @@ def test_a_store_that_does_not_keep_what_it_was_given_is_found_out(
 
     with pytest.raises(OperationFailed, match=words):
         CopyOffsite().perform(job)
-    assert not job.shelf.copies
+    assert not job.backup_catalog.copies
 
 
 def test_what_lies_there_besides_is_named(tmp_path: Path, offsite: Path) -> None:
@@ -240,13 +239,13 @@ def test_cancelling_in_the_middle_of_a_file_stops_the_copy(
 
         with pytest.raises(Cancelled):
             CopyOffsite().perform(job)
-        assert not job.shelf.copies
+        assert not job.backup_catalog.copies
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"backup": "other"}, "no backup other of shop"),
+        ({"backup": "other"}, "shop has no backup other"),
         ({"store": "moon"}, "no offsite store moon. There are: disk"),
     ],
 )
@@ -320,8 +319,8 @@ def large(job: FakeJob) -> None:
     folder = job.target.backups.path("shop-1")
     (folder / "large.dat").write_bytes(bytes(range(256)) * (12 << 12))
     made = dataclasses.replace(manifest.read(folder), files=manifest.files_of(folder))
-    job.shelf.on_record[0] = dataclasses.replace(
-        job.shelf.on_record[0], manifest_sha256=made.write(folder), size_bytes=made.size_bytes
+    job.backup_catalog.on_record[0] = dataclasses.replace(
+        job.backup_catalog.on_record[0], manifest_sha256=made.write(folder), size_bytes=made.size_bytes
     )
 
 
@@ -357,7 +356,7 @@ def test_cancelling_between_parts_leaves_no_half_upload(
             job.cancel()
 
     monkeypatch.setattr(job, "advance", cancel_in_the_middle)
-    monkeypatch.setattr("deployctl.operations.kinds.copy_offsite.REPORT_EVERY_S", 0)
+    monkeypatch.setattr("deployctl.operations.backup.integrity_check.REPORT_EVERY_S", 0)
 
     with pytest.raises(Cancelled):
         CopyOffsite().perform(job)
@@ -365,4 +364,4 @@ def test_cancelling_between_parts_leaves_no_half_upload(
     client = boto3.client("s3")
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
     assert "copies/shop/shop-1/large.dat" not in str(client.list_objects_v2(Bucket=bucket))
-    assert not job.shelf.copies
+    assert not job.backup_catalog.copies

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.framework.base import OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.createdb import CreateDatabase
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 
 Params = CreateDatabase.Params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployctl.operations import dump
+from deployctl.operations.backup import dump
 
 
 def test_the_dump_command() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import OperationFailed, ProcessFailed
+from deployctl.operations.framework.base import OperationFailed, ProcessFailed
 from deployctl.operations.kinds.generate import Generate
 from deployctl.postgres.process import CannotStart
 from tests.operations.projects import PRISMA_FILES, healthcare, job_for, write_project

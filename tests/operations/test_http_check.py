@@ -17,10 +17,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from deployctl.operations import http_probe
-from deployctl.operations.base import Cancelled, OperationFailed, Outcome
+from deployctl.operations.application import http_probe
+from deployctl.operations.framework.base import Cancelled, OperationFailed, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.http_check import HttpCheck
-from deployctl.operations.testing import FakeJob
 from tests.operations.projects import job_for, write_project
 from tests.waiting import until
 

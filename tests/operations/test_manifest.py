@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations import manifest
-from deployctl.operations.manifest import Damaged, Manifest, Source, TableCount
+from deployctl.operations.backup import manifest
+from deployctl.operations.backup.manifest import Damaged, Manifest, Source, TableCount
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.framework.base import OperationFailed
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
 from tests.operations.projects import healthcare, job_for, prisma_project, rows

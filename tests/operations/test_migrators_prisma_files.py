@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations.base import Cancelled, OperationFailed
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.framework.base import Cancelled, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
+from deployctl.operations.migrations import migrator_for
 from tests.operations.projects import healthcare, is_running, job_for, look_often, prisma_project, rows
 from tests.waiting import until
 
@@ -141,7 +141,7 @@ def test_bodies_with_semicolons_and_percent_signs_run_as_they_are(
 def test_a_blocked_migration_names_the_session_and_can_be_run_again(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 2)
+    monkeypatch.setattr("deployctl.operations.migrations.prisma_history.LOCK_TIMEOUT_S", 2)
     look_often(monkeypatch)
     url = make_database()
     apply(job_for(prisma_project(tmp_path, ONE), url))
@@ -170,7 +170,7 @@ def test_a_blocked_migration_names_the_session_and_can_be_run_again(
 def test_two_at_once_take_turns(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr("deployctl.operations.migrations.prisma_history.LOCK_TIMEOUT_S", 1)
     url = make_database()
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(72707369)")

@@ -11,13 +11,13 @@ from typing import Protocol
 import psycopg
 import pytest
 
-from deployctl.operations.base import Cancelled, OperationFailed
+from deployctl.operations.application.project import Project
+from deployctl.operations.framework.base import Cancelled, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.base import Status
-from deployctl.operations.project import Project
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.migrations import migrator_for
+from deployctl.operations.migrations.base import Status
 from tests.operations.projects import is_running, job_for, look_often, rows
 from tests.operations.python_projects import SQLITE, alembic_project, django_project
 from tests.waiting import until
@@ -97,7 +97,7 @@ def test_a_failure_says_what_stayed_and_what_was_undone(
 def test_a_migration_that_waits_for_a_lock_fails_and_names_the_session(
     tmp_path: Path, make_database: Database, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.migrators.python_project.LOCK_TIMEOUT_S", 2)
+    monkeypatch.setattr("deployctl.operations.migrations.python_project.LOCK_TIMEOUT_S", 2)
     look_often(monkeypatch)
     url = make_database()
     Migrate().perform(job_for(make_project(tmp_path, ONE), url))

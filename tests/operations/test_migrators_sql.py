@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations.base import OperationFailed
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.project import Project
+from deployctl.operations.application.project import Project
+from deployctl.operations.framework.base import OperationFailed
+from deployctl.operations.migrations import migrator_for
 from tests.operations.projects import job_for, look_often, rows, write_project
 
 Database = Callable[..., str]
@@ -99,7 +99,7 @@ def test_files_whose_order_is_not_certain_are_refused(
 def test_a_blocked_file_names_the_session(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.migrators.tools.sql.LOCK_TIMEOUT_S", 2)
+    monkeypatch.setattr("deployctl.operations.migrations.tools.sql.LOCK_TIMEOUT_S", 2)
     look_often(monkeypatch)
     url = make_database()
     apply(write_project(tmp_path, TOML, {"migrations/001_first.sql": FILES["migrations/001_first.sql"]}), url)

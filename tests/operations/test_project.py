@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import OperationFailed
-from deployctl.operations.project import Project, ProjectError
+from deployctl.operations.application.project import Project, ProjectError
+from deployctl.operations.framework.base import OperationFailed
 from tests.operations.projects import HEALTHCARE, PRISMA_FILES, write_project
 
 

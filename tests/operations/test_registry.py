@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import pytest
 
 from deployctl.errors import InvalidInput
-from deployctl.operations import catalogue, registry
-from deployctl.operations.base import Operation, param
-from deployctl.operations.parameters import parameters_of, parse
+from deployctl.operations import catalogue
+from deployctl.operations.framework import registry
+from deployctl.operations.framework.base import Operation, param
+from deployctl.operations.framework.parameters import parameters_of, parse
 
 
 def test_every_operation_is_found_under_its_kind() -> None:

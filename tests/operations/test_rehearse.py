@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.framework.base import OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.rehearse import Rehearse
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec, parse_url
-from tests.operations import projects, restoring
+from tests.operations import projects, restores
 
 ONE = {
     "1_one": "CREATE TABLE one (id int PRIMARY KEY, note text); CREATE TABLE other (id int);"
@@ -31,8 +31,8 @@ def shop(tmp_path: Path, make_database: Callable[..., str]) -> ConnectionSpec:
 
 
 def rehearsal(spec: ConnectionSpec, tmp_path: Path, migrations: dict[str, str]) -> FakeJob:
-    artefact = restoring.back_up(spec, tmp_path)
-    job = restoring.job_for(Rehearse, spec, tmp_path, [artefact])
+    artefact = restores.back_up(spec, tmp_path)
+    job = restores.job_for(Rehearse, spec, tmp_path, [artefact])
     project = projects.prisma_project(tmp_path / "project", ONE | migrations)
     job.target = dataclasses.replace(job.target, project=project)
     return job
@@ -64,7 +64,7 @@ def test_what_the_migrations_would_do_is_told_and_the_target_is_untouched(
     assert locks["public.one"]["seconds"] > 0
     assert 1 <= facts["duration_s"] <= round(took, 3)
     assert projects.rows(shop.url, "SELECT count(*) FROM _prisma_migrations") == [(1,)]
-    assert restoring.databases_of(shop) == [shop.dbname]
+    assert restores.databases_of(shop) == [shop.dbname]
 
 
 def test_a_migration_that_fails_on_the_copy_fails_the_rehearsal_and_leaves_nothing(
@@ -77,7 +77,7 @@ def test_a_migration_that_fails_on_the_copy_fails_the_rehearsal_and_leaves_nothi
 
     assert "The rehearsal failed. The migration 2_two failed: check constraint" in str(caught.value)
     assert "The target was not touched" in str(caught.value)
-    assert restoring.databases_of(shop) == [shop.dbname]
+    assert restores.databases_of(shop) == [shop.dbname]
 
 
 def test_nothing_pending_is_nothing_to_rehearse(shop: ConnectionSpec, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_nothing_pending_is_nothing_to_rehearse(shop: ConnectionSpec, tmp_path: 
 
 
 def test_without_a_backup_there_is_no_rehearsal(shop: ConnectionSpec, tmp_path: Path) -> None:
-    job = restoring.job_for(Rehearse, shop, tmp_path, [])
+    job = restores.job_for(Rehearse, shop, tmp_path, [])
     job.target = dataclasses.replace(job.target, project=projects.prisma_project(tmp_path / "project", ONE))
 
     with pytest.raises(OperationFailed, match="There is no backup of shop yet"):

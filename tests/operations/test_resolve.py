@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations.base import OperationFailed, Outcome
+from deployctl.operations.application.project import Project
+from deployctl.operations.framework.base import OperationFailed, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.resolve import Resolve
-from deployctl.operations.project import Project
-from deployctl.operations.testing import FakeJob
 from tests.operations.projects import job_for, look_often, prisma_project, rows, write_project
 
 Database = Callable[..., str]
@@ -99,7 +99,7 @@ def test_another_name_changes_nothing_and_hears_which_failed(project: Project, u
 def test_a_migration_that_still_runs_is_not_called_failed(
     project: Project, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.migrators.history.LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr("deployctl.operations.migrations.prisma_history.LOCK_TIMEOUT_S", 1)
     look_often(monkeypatch)
     with psycopg.connect(url, autocommit=True, application_name="somebody's prisma") as other:
         other.execute("SELECT pg_advisory_lock(72707369)")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.embedded.postgres import PostgresServer
-from deployctl.operations.base import OperationFailed
+from deployctl.operations.framework.base import OperationFailed
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
 from tests.operations.projects import is_running, job_for, prisma_project, rows

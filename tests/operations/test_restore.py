@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from deployctl.operations import restoring, swapping
-from deployctl.operations.base import OperationFailed
-from deployctl.operations.kinds.release import Release
+from deployctl.operations.backup.manifest import Damaged
+from deployctl.operations.framework.base import OperationFailed
+from deployctl.operations.kinds.drop_kept_database import DropKeptDatabase
 from deployctl.operations.kinds.restore import Restore
-from deployctl.operations.manifest import Damaged
+from deployctl.operations.restore import database_swap, pg_restore
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import databases
-from tests.operations.restoring import back_up, databases_of, job_for, on_record, perform
+from tests.operations.restores import back_up, databases_of, job_for, on_record, perform
 from tests.operations.test_backup import STRANGE
 from tests.waiting import until
 
@@ -63,7 +63,7 @@ def test_the_backup_serves_and_the_original_is_kept_until_released(
         assert found.oid == outcome.database_oid
         assert databases.comment_of(session, shop.dbname) == "the shop's own comment"
 
-    _, released = perform(Release, shop, tmp_path)
+    _, released = perform(DropKeptDatabase, shop, tmp_path)
     assert released.facts["database"] == kept
     assert databases_of(shop) == [shop.dbname]
     assert plans(shop) == 1000
@@ -116,7 +116,7 @@ def test_a_restore_that_fails_half_way_leaves_the_original_serving(
     spoil(shop)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         before = databases.find(session, shop.dbname)
-    restore, rename = restoring.restore, databases.rename
+    restore, rename = pg_restore.restore, databases.rename
 
     def damaged(*args: object, into: str, **options: object) -> None:
         with connect(shop.with_database(into), application_name="test") as session:
@@ -131,7 +131,7 @@ def test_a_restore_that_fails_half_way_leaves_the_original_serving(
     if where == "names":
         monkeypatch.setattr(databases, "rename", rename_once)
     else:
-        monkeypatch.setattr(restoring, "restore", damaged)
+        monkeypatch.setattr(pg_restore, "restore", damaged)
 
     with pytest.raises(OperationFailed, match=f"{shop.dbname} is untouched and serves"):
         perform(Restore, shop, tmp_path, artefact)
@@ -147,7 +147,7 @@ def test_a_session_that_may_not_be_ended_is_named_and_the_original_serves(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    monkeypatch.setattr(swapping, "ATTEMPTS", 1)
+    monkeypatch.setattr(database_swap, "ATTEMPTS", 1)
     there = parse_url(postgres_superuser_url).with_database(shop.dbname)
     with connect(there, application_name="forgotten psql") as admin:
         pid = admin.info.backend_pid
@@ -175,7 +175,7 @@ def test_a_backup_without_digests_is_restored_only_when_counts_suffice(
 
     with pytest.raises(OperationFailed, match="has no digests"):
         perform(Restore, shop, tmp_path, artefact)
-    _, outcome = perform(Restore, shop, tmp_path, artefact, counts_suffice=True)
+    _, outcome = perform(Restore, shop, tmp_path, artefact, accept_row_counts=True)
 
     assert outcome.trust == {artefact.name: ("hashed", "restored")}
 
@@ -209,7 +209,7 @@ def test_on_production_what_is_there_is_backed_up_first_and_stays_on_record(
 
     job, outcome = perform(Restore, shop, tmp_path, artefact, environment="production")
 
-    (part,) = job.shelf.settled
+    (part,) = job.backup_catalog.settled
     assert part.artefact is not None
     assert part.artefact.counts == {"public.plan": 10}
     assert outcome.facts["backup_before"] == part.artefact.name
@@ -219,12 +219,12 @@ def test_on_production_what_is_there_is_backed_up_first_and_stays_on_record(
     def fail(*_: object, **__: object) -> None:
         raise OperationFailed("The disk is on fire.")
 
-    monkeypatch.setattr(restoring, "restore", fail)
+    monkeypatch.setattr(pg_restore, "restore", fail)
     failing = job_for(Restore, shop, tmp_path, [artefact], environment="production")
     with pytest.raises(OperationFailed, match="on fire"):
         Restore().perform(failing)
     failing.close()
-    assert [part.artefact is not None for part in failing.shelf.settled] == [True]
+    assert [part.artefact is not None for part in failing.backup_catalog.settled] == [True]
 
 
 def test_what_cannot_be_backed_up_is_restored_over_only_with_a_reason(
@@ -241,12 +241,12 @@ def test_what_cannot_be_backed_up_is_restored_over_only_with_a_reason(
 
     reason = "Nobody can read the table damaged."
     job, outcome = perform(
-        Restore, shop, tmp_path, artefact, environment="production", no_backup_because=reason
+        Restore, shop, tmp_path, artefact, environment="production", no_backup_reason=reason
     )
 
     assert outcome.facts["backup_before"] is None
     assert any(level == "warning" and reason in text for level, text in job.lines)
-    assert job.shelf.settled == []
+    assert job.backup_catalog.settled == []
 
 
 def test_a_database_of_somebody_else_is_refused_with_the_statement(
@@ -273,7 +273,7 @@ def test_databases_with_strange_names_are_restored_and_released(
     kept = perform(Restore, spec, tmp_path, artefact)[1].facts["kept"]
 
     assert databases_of(spec) == sorted([name, str(kept)])
-    assert perform(Release, spec, tmp_path)[1].facts["database"] == kept
+    assert perform(DropKeptDatabase, spec, tmp_path)[1].facts["database"] == kept
     assert databases_of(spec) == [name]
 
 
@@ -286,20 +286,20 @@ def test_release_drops_only_what_a_restore_has_kept_and_not_while_it_is_used(
             sql.SQL("CREATE DATABASE {}").format(sql.Identifier(foreign := f"{shop.dbname}_before_1"))
         )
     with pytest.raises(OperationFailed, match="No restore has kept"):
-        perform(Release, shop, tmp_path)
+        perform(DropKeptDatabase, shop, tmp_path)
     kept = [str(perform(Restore, shop, tmp_path, artefact)[1].facts["kept"]) for _ in range(2)]
 
     with pytest.raises(OperationFailed, match=f"Several databases are kept: {', '.join(kept)}"):
-        perform(Release, shop, tmp_path)
+        perform(DropKeptDatabase, shop, tmp_path)
     with pytest.raises(OperationFailed, match="is not a database that a restore has kept"):
-        perform(Release, shop, tmp_path, database=foreign)
+        perform(DropKeptDatabase, shop, tmp_path, database=foreign)
     with (
         connect(shop.with_database(kept[0]), application_name="reader"),
         pytest.raises(
             OperationFailed, match=r"is in use by session \d+ of role \w+ \(reader\)\. Nothing was"
         ),
     ):
-        perform(Release, shop, tmp_path, database=kept[0])
+        perform(DropKeptDatabase, shop, tmp_path, database=kept[0])
 
-    perform(Release, shop, tmp_path, database=kept[1])
+    perform(DropKeptDatabase, shop, tmp_path, database=kept[1])
     assert databases_of(shop) == sorted([shop.dbname, foreign, kept[0]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.operations.restore_order import split
+from deployctl.operations.restore.pg_restore import split_entries
 
 TOGETHER = """\
 215; 1259 16385 TABLE public visit owner
@@ -22,15 +22,15 @@ HEAD = ";\n; Archive created at 2026-01-01\n;     dbname: 7; 2620 1 TRIGGER \n;\
 
 
 def test_what_locks_partitions_comes_after_what_fills_them() -> None:
-    assert split(HEAD + ATTACHED + FOREIGN_KEY + TOGETHER + IN_TURN) == (
+    assert split_entries(HEAD + ATTACHED + FOREIGN_KEY + TOGETHER + IN_TURN) == (
         ATTACHED + TOGETHER,
         FOREIGN_KEY + IN_TURN,
     )
 
 
 def test_without_partitions_foreign_keys_are_checked_side_by_side() -> None:
-    assert split(HEAD + TOGETHER + IN_TURN + FOREIGN_KEY) == (TOGETHER + FOREIGN_KEY, IN_TURN)
+    assert split_entries(HEAD + TOGETHER + IN_TURN + FOREIGN_KEY) == (TOGETHER + FOREIGN_KEY, IN_TURN)
 
 
 def test_nothing_to_do_in_turn_is_an_empty_list() -> None:
-    assert split(HEAD + TOGETHER) == (TOGETHER, "")
+    assert split_entries(HEAD + TOGETHER) == (TOGETHER, "")

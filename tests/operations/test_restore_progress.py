@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations import restore_progress
-from deployctl.operations.restore_progress import RestoreProgress
-from deployctl.operations.testing import FakeJob, Progress
+from deployctl.operations.framework.fakes import FakeJob, Progress
+from deployctl.operations.restore import pg_restore
+from deployctl.operations.restore.pg_restore import RestoreProgress
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.runs.execution.progress import Progress as Measured
 from tests.waiting import until
@@ -20,7 +20,7 @@ from tests.waiting import until
 
 @pytest.fixture(autouse=True)
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore_progress, "EVERY_S", 0.0)
+    monkeypatch.setattr(pg_restore, "PROGRESS_EVERY_S", 0.0)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_session_that_is_gone_stops_the_reports_and_not_the_restore(
     progress.report()
     progress.report()
     assert job.progress == []
-    assert job.text.count("The server stopped telling the progress") == 1
+    assert job.text.count("The server stopped reporting progress") == 1
 
 
 def test_rate_and_what_is_left_are_measured_from_what_is_reported() -> None:

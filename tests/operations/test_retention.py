@@ -7,7 +7,7 @@ import datetime as dt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployctl.operations.retention import TRUST_LEVELS, KeptBackup, Policy, decide
+from deployctl.operations.backup.retention import KeptBackup, Policy, Trust, decide
 
 NOW = dt.datetime(2026, 3, 31, 12, tzinfo=dt.UTC)
 NOTHING_KEPT = Policy(keep_days=1, daily=0, weekly=0, monthly=0)
@@ -20,20 +20,20 @@ def taken(days_ago: float, trust: str = "hashed") -> KeptBackup:
 
 AGES = st.floats(min_value=-2, max_value=1500, allow_nan=False)
 BACKUPS = st.lists(
-    st.builds(taken, AGES, st.sampled_from(TRUST_LEVELS)), max_size=40, unique_by=lambda backup: backup.name
+    st.builds(taken, AGES, st.sampled_from(tuple(Trust))), max_size=40, unique_by=lambda backup: backup.name
 )
 POLICIES = st.builds(Policy, st.integers(1, 400), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 
 
 def gone(backups: list[KeptBackup], policy: Policy) -> set[str]:
-    return {verdict.backup.name for verdict in decide(backups, policy, now=NOW) if verdict.goes}
+    return {verdict.backup.name for verdict in decide(backups, policy, now=NOW) if verdict.is_deleted}
 
 
 @given(BACKUPS, POLICIES)
 def test_the_newest_and_the_newest_proven_one_never_go(backups: list[KeptBackup], policy: Policy) -> None:
     going = gone(backups, policy)
 
-    for trusts in (TRUST_LEVELS, ("proven",)):
+    for trusts in (tuple(Trust), ("proven",)):
         candidates = [backup for backup in backups if backup.trust in trusts]
         if candidates:
             newest = max(backup.snapshot_at for backup in candidates)
@@ -90,7 +90,7 @@ def test_by_default_thirty_days_are_kept() -> None:
     backups = [taken(days) for days in (0, 1, 29.9, 30.1, 31.1, 500)]
     verdicts = decide(backups, Policy(daily=0, weekly=0, monthly=0), now=NOW)
 
-    assert [verdict.goes for verdict in verdicts] == [False, False, False, True, True, True]
+    assert [verdict.is_deleted for verdict in verdicts] == [False, False, False, True, True, True]
     assert verdicts[3].why == "older than 30 days, and no day, week or month is kept by it"
 
 
@@ -119,5 +119,5 @@ def test_an_old_proven_one_outlives_newer_unproven_ones() -> None:
 
     assert verdicts["shop-90"].why == "the newest proven one"
     assert verdicts["shop-0"].why.startswith("the newest one")
-    assert verdicts["shop-50"].goes
-    assert verdicts["shop-100"].goes
+    assert verdicts["shop-50"].is_deleted
+    assert verdicts["shop-100"].is_deleted

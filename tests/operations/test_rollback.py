@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, OperationFailed
+from deployctl.operations.application.project import Project
+from deployctl.operations.framework.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds import rollback
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.rollback import Rollback
-from deployctl.operations.project import Project
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
-from tests.operations import restoring
+from tests.operations import restores
 from tests.operations.projects import PRISMA_FILES, job_for, rows, write_project
 
 ONE, TWO = "1_one", "2_two"
@@ -69,7 +69,7 @@ def before(tmp_path: Path, url: str) -> BackupArtefact:
     first = {name: text for name, text in MIGRATIONS.items() if ONE in name}
     Migrate().perform(job_for(write_project(tmp_path / "old", PRISMA_FILES, first), url))
     rows(url, "INSERT INTO plan VALUES (1), (2)")
-    backup = restoring.back_up(parse_url(url), tmp_path)
+    backup = restores.back_up(parse_url(url), tmp_path)
     rows(url, "DELETE FROM plan")
     with pytest.raises(OperationFailed, match="division by zero"):
         Migrate().perform(job_for(project_in(tmp_path / "new"), url))
@@ -78,7 +78,7 @@ def before(tmp_path: Path, url: str) -> BackupArtefact:
 
 def job(url: str, tmp_path: Path, backup: BackupArtefact, project: Project | None, **params: Any) -> FakeJob:
     given: dict[str, Any] = {"backup": backup.name, **params}
-    return restoring.job_for(Rollback, parse_url(url), tmp_path, [backup], project=project, **given)
+    return restores.job_for(Rollback, parse_url(url), tmp_path, [backup], project=project, **given)
 
 
 def test_it_resolves_restores_validates_and_calls(
@@ -108,7 +108,7 @@ def test_it_resolves_restores_validates_and_calls(
     ]
     assert {status for _, status in work.steps} == {"succeeded"}
     # It serves from the change of names on, and that is on record at once.
-    (settled,) = work.shelf.settled
+    (settled,) = work.backup_catalog.settled
     assert settled.trust == {before.name: ("hashed", "restored", "proven")}
     assert settled.database_oid == outcome.facts["database_oid"]
     assert (outcome.trust, outcome.database_oid) == ({}, None)
@@ -134,7 +134,7 @@ def test_a_failed_migration_is_named_or_nothing_is_done(
     assert rows(url, "SELECT rolled_back_at FROM _prisma_migrations WHERE migration_name = '2_two'") == [
         (None,)
     ]
-    assert restoring.databases_of(parse_url(url)) == [parse_url(url).dbname]
+    assert restores.databases_of(parse_url(url)) == [parse_url(url).dbname]
 
 
 def test_a_restore_that_fails_says_that_the_migration_is_marked_already(
@@ -166,7 +166,7 @@ def test_what_is_restored_but_not_sound_or_not_answering_says_what_serves(
     assert re.search(
         rf"{name} is backup {before.name} now, proven, and serves\. .* kept as {name}_before_", told
     )
-    assert [part.database_oid is not None for part in work.shelf.settled] == [True]
+    assert [part.database_oid is not None for part in work.backup_catalog.settled] == [True]
 
 
 def test_without_a_project_it_only_restores_and_says_so(
@@ -203,7 +203,7 @@ def test_what_is_restored_but_not_sound_says_what_serves(
     url: str, tmp_path: Path, before: BackupArtefact
 ) -> None:
     rows(url, "ALTER TABLE plan ADD CONSTRAINT few CHECK (n < 100) NOT VALID")
-    unsound = restoring.back_up(parse_url(url), tmp_path)
+    unsound = restores.back_up(parse_url(url), tmp_path)
     rows(url, "UPDATE _prisma_migrations SET rolled_back_at = now() WHERE finished_at IS NULL")
     work = job(url, tmp_path, unsound, project_in(tmp_path / "new"))
 

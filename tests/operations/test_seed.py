@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import OperationFailed, ProcessFailed
+from deployctl.operations.application.project import Project
+from deployctl.operations.framework.base import OperationFailed, ProcessFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.seed import Seed
-from deployctl.operations.project import Project
-from deployctl.operations.testing import FakeJob
 from deployctl.secrets import SecretError
 from tests.operations.projects import ADMIN_PASSWORD, PRISMA_FILES, healthcare, job_for, rows, write_project
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from deployctl.operations import counting, manifest, restoring, scratch
-from deployctl.operations.base import Cancelled, OperationFailed
+from deployctl.operations.backup import manifest, table_stats
+from deployctl.operations.backup.manifest import Damaged, Manifest
+from deployctl.operations.framework.base import Cancelled, OperationFailed
 from deployctl.operations.kinds.test_restore import RestoreTest
-from deployctl.operations.manifest import Damaged, Manifest
+from deployctl.operations.restore import pg_restore, scratch_database
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import advisory, databases, relations
-from tests.operations.restoring import back_up, databases_of, job_for, on_record, perform
+from tests.operations.restores import back_up, databases_of, job_for, on_record, perform
 from tests.operations.test_backup import STRANGE
 from tests.waiting import until
 
@@ -97,14 +98,14 @@ def test_content_that_differs_fails_although_every_tool_was_content(
     words: str,
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    restore = restoring.restore
+    restore = pg_restore.restore
 
     def restore_and_change(*args: object, into: str, **options: object) -> None:
         restore(*args, into=into, **options)  # type: ignore[arg-type]
         with connect(shop.with_database(into), application_name="test") as session:
             session.execute(change.encode())
 
-    monkeypatch.setattr(restoring, "restore", restore_and_change)
+    monkeypatch.setattr(pg_restore, "restore", restore_and_change)
 
     with pytest.raises(OperationFailed, match=words):
         perform(RestoreTest, shop, tmp_path, artefact)
@@ -123,10 +124,10 @@ def test_order_does_not_matter_and_settings_neither(shop: ConnectionSpec) -> Non
     for settings in ("", "SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SET extra_float_digits = 0"):
         with connect(shop, application_name="test") as session:
             session.execute(settings.encode())
-            stock = counting.Stock()
+            stats = table_stats.TableStats()
             tables = [one for one in relations.tables(session) if one.name in ("parent", "copied")]
-            counting.take(session, tables, stock)
-            found += stock.digests.values()
+            table_stats.collect(session, tables, stats)
+            found += stats.digests.values()
     assert len(found) == 4
     assert len(set(found)) == 1
 
@@ -264,7 +265,9 @@ def test_cancelling_ends_the_restore_and_drops_the_scratch_database(
 ) -> None:
     artefact = back_up(shop, tmp_path)
     job = job_for(RestoreTest, shop, tmp_path, [artefact])
-    monkeypatch.setattr(counting, "take", lambda session, *_, **__: session.execute("SELECT pg_sleep(600)"))
+    monkeypatch.setattr(
+        table_stats, "collect", lambda session, *_, **__: session.execute("SELECT pg_sleep(600)")
+    )
     counts = (
         "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND query LIKE '%%pg_sleep(600)%%'"
         " AND state = 'active'"
@@ -294,7 +297,7 @@ def test_what_a_killed_run_left_is_dropped_and_what_is_used_or_not_ours_stays(
     left, used, foreign = (f"deployctl_scratch_{n}_{ours}" for n in (1, 2, 3))
     with connect(shop.with_database("postgres"), application_name="other run") as other:
         for name in (left, used, foreign):
-            comment = "somebody's own" if name == foreign else f"{scratch.MARK} of x"
+            comment = "somebody's own" if name == foreign else f"{scratch_database.MARK} of x"
             databases.create_like(other, name, encoding="UTF8", collate="C", ctype="C")
             databases.comment(other, name, comment)
         assert advisory.try_lock(other, used)

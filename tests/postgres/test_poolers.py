@@ -17,12 +17,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.analyze import Analyze
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.connect import Connect
-from deployctl.operations.testing import FakeJob
-from deployctl.postgres.brief import brief
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
+from deployctl.postgres.short_session import short_session
 from tests.postgres.lines import Line, line
 from tests.postgres.test_connection import reason_for, spec_with
 from tests.processes import free_port, is_listening
@@ -129,7 +129,7 @@ def _ask(session: psycopg.Connection, proxy: Line) -> None:
 def test_a_server_that_hangs_after_it_took_the_connection_is_left_in_time(shop: ConnectionSpec) -> None:
     with line(shop) as proxy:
         started = time.monotonic()
-        look = brief(replace(shop, port=proxy.port), within_s=1, application_name="test")
+        look = short_session(replace(shop, port=proxy.port), within_s=1, application_name="test")
         with pytest.raises(CannotConnect, match=r"did not answer within 1 s") as given_up, look as session:
             _ask(session, proxy)
     assert given_up.value.reason is Reason.TIMEOUT
@@ -137,11 +137,11 @@ def test_a_server_that_hangs_after_it_took_the_connection_is_left_in_time(shop: 
 
 
 def test_a_brief_session_that_is_done_in_time_is_not_cut_off(shop: ConnectionSpec) -> None:
-    with brief(shop, within_s=30, application_name="test") as session:
+    with short_session(shop, within_s=30, application_name="test") as session:
         session.execute("SELECT 1")
     with (
         pytest.raises(psycopg.errors.DivisionByZero),
-        brief(shop, within_s=30, application_name="test") as session,
+        short_session(shop, within_s=30, application_name="test") as session,
     ):
         session.execute("SELECT 1/0")
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployctl.operations.base import Operation, Outcome
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Operation, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.backup import Backup
-from deployctl.operations.kinds.release import Release
+from deployctl.operations.kinds.drop_kept_database import DropKeptDatabase
 from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.kinds.rollback import Rollback
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.operations.kinds.verify import Verify
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec, connect
 from deployctl.postgres.queries import server
-from tests.operations.restoring import Record, databases_of, on_record
+from tests.operations.restores import Record, databases_of, on_record
 from tests.roundtrip import database, snapshot
 from tests.roundtrip.snapshot import Snapshot
 
@@ -64,7 +64,7 @@ class Scenario:
         self.expect(before, "after the rollback")
         kept_snapshot = snapshot.take(self.spec.with_database(kept))
         assert damaged.contents == kept_snapshot.contents, "the kept database differs from the damaged one"
-        self.perform("release", Release)
+        self.perform("drop_kept_database", DropKeptDatabase)
         assert databases_of(self.spec) == owned, "a database was left behind"
         return before
 
@@ -86,7 +86,7 @@ class Scenario:
         database.damage(self.spec)
         self.perform("restore", Restore, backup=first)
         self.expect(before, "after the restore")
-        self.perform("release", Release)
+        self.perform("drop_kept_database", DropKeptDatabase)
         return before
 
     def expect(self, before: Snapshot, when: str) -> None:
@@ -109,7 +109,7 @@ class Scenario:
             self.spec,
             params=kind.parse_params(params),
             tmp_path=self.folder,
-            shelf=Record(self.kept),
+            backup_catalog=Record(self.kept),
             time_limit_s=LIMIT_S,
         )
         with self.timed(name):

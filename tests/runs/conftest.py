@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployctl.audit import Machine
-from deployctl.operations.registry import OPERATIONS
+from deployctl.operations.framework.registry import OPERATIONS
 from deployctl.runs.execution import supervisor
 from deployctl.runs.models import Run, Target
 from tests.runs import operations
@@ -17,7 +17,7 @@ SYSTEM = Machine("test")
 
 
 def at_once(write: Callable[[], Any]) -> Any:
-    """For a shelf whose database does not go away."""
+    """For a backup_catalog whose database does not go away."""
     return write()
 
 
@@ -67,7 +67,7 @@ def real_target(committed_db: Any, kinds: None, add_target: Callable[..., Target
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """`executed(target, kind, **params)`: requested, and executed in this process as a worker would."""
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
     def execute(target: Target, kind: str, **params: Any) -> Run:
         run = Run.request(target=target, kind=kind, params=params, by=SYSTEM, typed_name=target.name)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deployctl.operations import registry
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework import registry
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
 
 
 class Look(Operation):

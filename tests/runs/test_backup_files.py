@@ -30,7 +30,7 @@ from deployctl.runs import uploads
 from deployctl.runs.execution import supervisor
 from deployctl.runs.models import Backup, Retention, Run, RunState, Target
 from tests.conftest import Committed
-from tests.operations.test_take_in import pg_dump
+from tests.operations.test_import_backup import pg_dump
 from tests.people import person
 from tests.waiting import until
 from tests.web.server import running
@@ -104,7 +104,7 @@ def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
     assert answer.status_code == 303, answer.text
     run = Run.objects.get()
     assert answer.headers["Location"] == f"/runs/{run.pk}/"
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     supervisor.execute(run.pk)
     run.refresh_from_db()
     assert run.state == RunState.SUCCEEDED, run.summary
@@ -267,24 +267,24 @@ def make_backup(target: Target, **fields: Any) -> Backup:
 def test_an_expired_backup_is_not_handed_out(target: Target, administrator: User) -> None:
     backup = make_backup(target, expired_at="2026-01-02T00:00:00Z")
     with pytest.raises(Refusal, match="were removed when it expired"):
-        backup.hand_out(by=administrator)
+        backup.download(by=administrator)
 
 
 def test_an_upload_has_no_button_and_is_not_started_again(
     target: Target, administrator: User, executed: Executed, signed_in: Callable[..., Client]
 ) -> None:
-    run = Run.request(target=target, kind="take_in", params={"upload": "0" * 32}, by=SYSTEM)
+    run = Run.request(target=target, kind="import_backup", params={"upload": "0" * 32}, by=SYSTEM)
     Run.objects.filter(pk=run.pk).update(state=RunState.FAILED)
     visitor = signed_in(administrator)
     assert "Start it again" not in visitor.get(f"/runs/{run.pk}/").text
-    assert "<h3>Take in an upload</h3>" not in visitor.get("/targets/shop/").text
+    assert "<h3>Import a backup</h3>" not in visitor.get("/targets/shop/").text
 
 
 def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:
     with pytest.raises(NotAllowed):
-        uploads.take_in(target, "0" * 32, file_name="x", by=dba)
+        uploads.request_import(target, "0" * 32, file_name="x", by=dba)
     target.assign(dba, Role.DBA, by=SYSTEM)
-    run = uploads.take_in(target, "0" * 32, file_name="C:\\x\\..\\a\tb.dump", by=dba)
+    run = uploads.request_import(target, "0" * 32, file_name="C:\\x\\..\\a\tb.dump", by=dba)
     assert run.params["file_name"] == "a�b.dump"
 
 
@@ -306,11 +306,11 @@ def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) ->
         incoming.write(b"x")
         number = incoming.finish()
         incoming.keep()
-    assert uploads.remove_given_up() == 0
+    assert uploads.remove_abandoned() == 0
     folder = uploads.of(target).file(number).parent
     for path in (folder, *folder.iterdir()):
         os.utime(path, (0, 0))
-    assert uploads.remove_given_up() == 1
+    assert uploads.remove_abandoned() == 1
     assert kept(target) == []
 
 
@@ -329,7 +329,7 @@ def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
     root.mkdir(parents=True, exist_ok=True)
     (root / ".uploads").symlink_to("x" * 300)  # fails for root as well, whom no permission stops
 
-    assert uploads.remove_given_up() == 1
+    assert uploads.remove_abandoned() == 1
     assert kept(other) == []
     assert f"Uploads to {target} that were given up are not removed now" in caplog.text
 
@@ -337,7 +337,7 @@ def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
 def test_the_command_line_takes_a_backup_away_and_in(
     shop: Target, executed: Executed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     assert executed(shop, "backup").state == RunState.SUCCEEDED
     backup = Backup.objects.get()
 
@@ -353,7 +353,7 @@ def test_the_command_line_takes_a_backup_away_and_in(
     assert "There is no backup nope" in str(invoke("download", "nope", "--to", str(tmp_path)).exception)
 
     assert invoke("upload", str(file), "--target", "shop").exit_code == 0
-    run = Run.objects.filter(kind="take_in").get()
+    run = Run.objects.filter(kind="import_backup").get()
     supervisor.execute(run.pk)
     uploaded = Backup.objects.exclude(uploaded_from="").get()
     assert uploaded.manifest_sha256 == backup.manifest_sha256

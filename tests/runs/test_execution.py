@@ -59,7 +59,7 @@ def says(run: Run, text: str) -> Callable[[], bool]:
 
 def sessions_of(target: Target, run: Run) -> list[int]:
     with connect(target.spec(), application_name="test") as session:
-        return activity.pids_named(session, run.mark)
+        return activity.pids_named(session, run.application_name_prefix)
 
 
 def effects(target: Target) -> int:
@@ -74,7 +74,7 @@ def request(target: Target, kind: str, **params: Any) -> Run:
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
 def test_a_run_succeeds_with_steps_facts_and_log(real_target: Target, executed: Executed) -> None:
@@ -216,7 +216,7 @@ def test_late_writes_of_a_fenced_worker_match_no_row(real_target: Target) -> Non
     Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
     assert reaper.reap() == 1
 
-    for write in (stale.renew, lambda: stale.succeed("Done.", {}), stale.is_to_be_cancelled):
+    for write in (stale.renew, lambda: stale.succeed("Done.", {}), stale.is_cancel_requested):
         with pytest.raises(LeaseLost):
             write()
     stale.refresh_from_db()
@@ -300,7 +300,7 @@ def test_a_queued_run_that_nobody_heard_of_is_told_again(
         told.append(run_id)
         return True
 
-    monkeypatch.setattr("deployctl.runs.publishing.hint", hint)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", hint)
     old, new = request(real_target, "look"), request(real_target, "look")
     before = timezone.now() - dt.timedelta(seconds=11)
     Run.objects.filter(pk=old.pk).update(requested_at=before, published_at=before)
@@ -325,7 +325,7 @@ def test_a_run_of_which_nobody_could_be_told_is_told_sooner(
     Run.objects.filter(pk=new.pk).update(requested_at=timezone.now() + dt.timedelta(minutes=5))
     Run.objects.filter(pk__in=[unpublished.pk, new.pk]).update(published_at=None)
 
-    assert [run.pk for run in Run.objects.unheard()] == [unpublished.pk]
+    assert [run.pk for run in Run.objects.undelivered()] == [unpublished.pk]
 
 
 @pytest.mark.fault(28)

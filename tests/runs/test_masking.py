@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployctl.runs.execution.masking import MASK, MaskedStream, Masker, spellings
+from deployctl.runs.execution.masking import MASK, MaskedStream, Masker, encodings
 
 AWKWARD = "p@ss:w/o#rd%'\"\\ ü"
 
@@ -95,4 +95,4 @@ def test_json_is_masked_in_names_and_values() -> None:
 
 
 def test_every_spelling_is_long_enough_not_to_hide_ordinary_text() -> None:
-    assert all(len(spelling) >= 4 for spelling in spellings(AWKWARD))
+    assert all(len(encoding) >= 4 for encoding in encodings(AWKWARD))

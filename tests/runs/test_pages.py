@@ -11,7 +11,7 @@ from django.test import Client
 
 from deployctl.accounts.models import User
 from deployctl.audit import Machine
-from deployctl.operations.base import BackupArtefact
+from deployctl.operations.framework.base import BackupArtefact
 from deployctl.runs.models import Backup, Run, RunState, Target
 
 SYSTEM = Machine("test")
@@ -20,7 +20,7 @@ SignedIn = Callable[..., Client]
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
 def run_of(target: Target, kind: str = "sleep", **options: Any) -> Run:
@@ -165,7 +165,7 @@ def test_an_unknown_run_asks_an_operator_for_a_decision(
 ) -> None:
     run = run_of(target, "change")
     run.claim(host="elsewhere", pid=1)
-    run.lose("Its worker on elsewhere was lost.")
+    run.mark_lost("Its worker on elsewhere was lost.")
     assert "Decide" not in signed_in(viewer).get(f"/runs/{run.pk}/").text
     browser = signed_in(dba)
     assert "Decide" in browser.get(f"/runs/{run.pk}/").text
@@ -248,7 +248,7 @@ def test_an_administrator_adds_and_changes_a_target(
     page = browser.get("/targets/shop/settings").text
     assert "env:ADMIN_WORD" in page
 
-    browser.post(f"/targets/shop/roles/{target.people.get().pk}", {"_method": "DELETE"})
+    browser.post(f"/targets/shop/roles/{target.role_assignments.get().pk}", {"_method": "DELETE"})
     browser.post("/targets/shop/secrets/ADMIN_DEFAULT_PASSWORD", {"_method": "DELETE"})
     assert target.role_holders("dba") == []
     assert not target.secrets.exists()

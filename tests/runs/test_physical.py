@@ -21,10 +21,10 @@ from deployctl.cli.backup import backup as backup_command
 from deployctl.cli.target import target as target_command
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.operations import catalogue
-from deployctl.operations.base import PGBACKREST, BackupArtefact, OperationFailed
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.framework.base import PGBACKREST, BackupArtefact, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.runs.execution import reaper
-from deployctl.runs.execution.shelf import RunShelf
+from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, PhysicalEngine, Retention, Run, Target
 from tests.runs.conftest import SYSTEM, at_once
 
@@ -54,7 +54,7 @@ def engine(target: Target, allowed: Path) -> PhysicalEngine:
 @pytest.fixture
 def on_record(target: Target, engine: PhysicalEngine, monkeypatch: pytest.MonkeyPatch) -> Backup:
     """A full physical backup, 90 days old."""
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     run = Run.request(target=target, kind="physical_backup", params={"type": "full"}, by=SYSTEM)
     run.claim(host="here", pid=1)
     artefact = BackupArtefact(
@@ -84,15 +84,15 @@ def test_a_physical_backup_is_written_and_no_more_until_something_read_it(on_rec
 
 def test_our_retention_neither_counts_nor_expires_it(on_record: Backup, target: Target) -> None:
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
-    shelf = RunShelf(run, at_once)
+    backup_catalog = RunBackupCatalog(run, at_once)
 
     assert Retention.preview(target) == ()
-    assert shelf.backups() == ()
-    assert [kept.name for kept in shelf.physical()] == [on_record.name]
+    assert backup_catalog.backups() == ()
+    assert [kept.name for kept in backup_catalog.physical()] == [on_record.name]
 
     Backup.objects.update(expired_at=timezone.now())
-    assert shelf.physical() == ()
-    assert shelf.expired() == frozenset(), "there are no files of ours to finish removing"
+    assert backup_catalog.physical() == ()
+    assert backup_catalog.expired() == frozenset(), "there are no files of ours to finish removing"
 
 
 @pytest.mark.parametrize("kind", ["verify", "test_restore", "restore", "copy_offsite"])
@@ -104,7 +104,7 @@ def test_what_works_on_dumps_says_where_it_belongs(
     job = FakeJob(
         target.spec(),
         params=operation.parse_params({"backup": on_record.name}),
-        shelf=RunShelf(on_record.run, at_once),
+        backup_catalog=RunBackupCatalog(on_record.run, at_once),
     )
     words = f"{on_record.name} is a physical backup, which pgBackRest keeps"
     with pytest.raises(OperationFailed, match=words):
@@ -192,7 +192,7 @@ def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) 
 def test_the_reaper_removes_what_a_lost_worker_restored(
     target: Target, engine: PhysicalEngine, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     run = Run.request(target=target, kind="physical_restore_test", params={}, by=SYSTEM)
     run.claim(host=socket.gethostname(), pid=os.getpid())
     left = allowed / f"deployctl-scratch-shop-{run.pk}-0123abcd"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from deployctl.runs import connection as looking
+from deployctl.runs import connection_check as looking
 from deployctl.runs.models import Run, RunState, Target
 from tests.postgres.lines import as_pooler, line
 

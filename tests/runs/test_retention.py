@@ -16,10 +16,10 @@ from deployctl.audit import Machine
 from deployctl.audit.models import Entry
 from deployctl.cli.backup import backup as backup_command
 from deployctl.errors import InvalidInput, NotAllowed
-from deployctl.operations.base import BackupArtefact
-from deployctl.operations.retention import Policy
-from deployctl.runs.execution import retention
-from deployctl.runs.execution.shelf import RunShelf
+from deployctl.operations.backup.retention import Policy
+from deployctl.operations.framework.base import BackupArtefact
+from deployctl.runs.execution import backup_expiry
+from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, LeaseLost, Retention, Run, RunState, Target
 from tests.runs.conftest import at_once
 
@@ -31,7 +31,7 @@ SignedIn = Callable[..., Client]
 
 @pytest.fixture(autouse=True)
 def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
 def backed_up(target: Target, days_ago: int) -> Backup:
@@ -81,11 +81,11 @@ def test_a_worker_that_lost_its_run_expires_nothing(target: Target) -> None:
     backup = backed_up(target, 40)
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
     run.claim(host="here", pid=1)
-    shelf = RunShelf(run, at_once)
+    backup_catalog = RunBackupCatalog(run, at_once)
     Run.objects.filter(pk=run.pk).update(token=run.token + 1000 if run.token else 1)
 
     with pytest.raises(LeaseLost):
-        shelf.expire(shelf.backups()[0], "a test")
+        backup_catalog.expire(backup_catalog.backups()[0], "a test")
 
     backup.refresh_from_db()
     assert backup.expired_at is None
@@ -100,8 +100,8 @@ def test_the_daily_sweep_asks_once_where_something_would_go(
         backed_up(made, 1)
     backed_up(target, 40)
 
-    assert retention.request_due() == 1
-    assert retention.request_due() == 0
+    assert backup_expiry.request_due() == 1
+    assert backup_expiry.request_due() == 0
     assert Run.objects.get(kind="expire_backups").target == target
 
 
@@ -111,9 +111,9 @@ def test_a_busy_target_is_asked_again_later(target: Target) -> None:
     backed_up(target, 40)
     busy = Run.request(target=target, kind="sleep", params={}, by=SYSTEM)
 
-    assert retention.request_due() == 0
+    assert backup_expiry.request_due() == 0
     busy.cancel(by=SYSTEM)
-    assert retention.request_due() == 1
+    assert backup_expiry.request_due() == 1
 
 
 def test_a_policy_is_limited_audited_and_for_administrators(target: Target, dba: User) -> None:

@@ -105,7 +105,7 @@ def test_a_value_that_is_not_there_says_how_to_store_it(db: Any) -> None:
 
 def test_forgetting_removes_the_value_too_unless_the_connection_needs_it(target: Target) -> None:
     store(target)
-    StoredSecret.forget(target, "ADMIN_PASSWORD", by=SYSTEM)
+    StoredSecret.remove(target, "ADMIN_PASSWORD", by=SYSTEM)
     assert not StoredSecret.objects.exists()
 
     kept = store(target, "DATABASE_URL", "postgresql://app:pw@h/shop")
@@ -118,7 +118,7 @@ def test_forgetting_removes_the_value_too_unless_the_connection_needs_it(target:
     )
     assert target.spec().password == "pw"
     with pytest.raises(Refusal, match="kept elsewhere first"):
-        StoredSecret.forget(target, "DATABASE_URL", by=SYSTEM)
+        StoredSecret.remove(target, "DATABASE_URL", by=SYSTEM)
 
 
 def test_the_page_stores_a_value_and_never_shows_it(

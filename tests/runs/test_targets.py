@@ -86,9 +86,9 @@ def test_a_name_is_taken_whatever_its_case(db: Any) -> None:
     add()
     with pytest.raises(Refusal, match="already"):
         add()
-    assert Target.objects.called("SHOP").name == "shop"
+    assert Target.objects.by_name("SHOP").name == "shop"
     with pytest.raises(InvalidInput, match="There are: shop"):
-        Target.objects.called("shoe")
+        Target.objects.by_name("shoe")
 
 
 def test_only_administrators_look_after_targets(target: Target, dba: User, administrator: User) -> None:
@@ -99,7 +99,7 @@ def test_only_administrators_look_after_targets(target: Target, dba: User, admin
     with pytest.raises(NotAllowed):
         target.assign(dba, "dba", by=dba)
     with pytest.raises(NotAllowed):
-        target.refer("WORD", "env:WORD", by=dba)
+        target.set_secret_reference("WORD", "env:WORD", by=dba)
     target.archive(by=administrator)
 
 
@@ -115,22 +115,22 @@ def test_people_hold_parts(target: Target, dba: User, devops_lead: User, adminis
     target.unassign(devops_lead, "dba", by=administrator)
     assert target.role_holders("dba") == [dba]
     actions = Entry.objects.values_list("action", flat=True)
-    assert list(actions).count(Action.TARGET_ROLE_GIVEN) == 2
-    assert list(actions).count(Action.TARGET_ROLE_TAKEN) == 1
+    assert list(actions).count(Action.TARGET_ROLE_ASSIGNED) == 2
+    assert list(actions).count(Action.TARGET_ROLE_REMOVED) == 1
 
 
 def test_secrets_are_read_when_they_are_asked_for(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SecretError, match="has no secret WORD"):
         target.secret("WORD")
-    target.refer("WORD", "env:SHOP_WORD", by=SYSTEM)
+    target.set_secret_reference("WORD", "env:SHOP_WORD", by=SYSTEM)
     with pytest.raises(SecretError, match="SHOP_WORD"):
         target.secret("WORD")
     monkeypatch.setenv("SHOP_WORD", "hunter22")
     assert target.secret("WORD").reveal() == "hunter22"
     with pytest.raises(InvalidInput):
-        target.refer("TWO WORDS", "env:WORD", by=SYSTEM)
+        target.set_secret_reference("TWO WORDS", "env:WORD", by=SYSTEM)
 
-    target.refer("WORD", "", by=SYSTEM)
+    target.set_secret_reference("WORD", "", by=SYSTEM)
     assert not target.secrets.exists()
 
 
@@ -149,11 +149,11 @@ def test_a_busy_target_is_not_archived_and_an_archived_one_not_used(target: Targ
 
 
 def test_another_reference_forgets_which_database_was_seen(target: Target) -> None:
-    assert target.recognise("7", 5)
-    assert not target.recognise("7", 6)
+    assert target.check_identity("7", 5)
+    assert not target.check_identity("7", 6)
     facts = {"environment": "staging", "description": "", "project_folder": ""}
     target.edit(connection_reference=target.connection_reference, **facts, by=SYSTEM)
-    assert not target.recognise("7", 6)
+    assert not target.check_identity("7", 6)
 
     target.edit(connection_reference="env:ELSEWHERE", **facts, by=SYSTEM)
-    assert target.recognise("7", 6)
+    assert target.check_identity("7", 6)

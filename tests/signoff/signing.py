@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from checklists.models import Deployment, Item, ItemState
 from deployctl.accounts.models import User
-from deployctl.accounts.testing import current_code, enrol
+from deployctl.accounts.testing import current_code, enroll
 from deployctl.audit import Machine
 from signoff import record as records
 from signoff.models import Gate, Signature, Slot
@@ -57,7 +57,7 @@ def slot_of(deployment: Deployment, role: str, key: str = "pre") -> Slot:
 
 def sign(deployment: Deployment, user: User, role: str, key: str = "pre", **changes: str) -> Signature:
     """Sign over the record as it is now."""
-    enrol(user)
+    enroll(user)
     slot = slot_of(deployment, role, key)
     given = {
         "password": PASSWORD,

@@ -12,10 +12,10 @@ from django.test import Client
 from django.utils import timezone
 
 from checklists.models import Deployment
-from deployctl.accounts import api
+from deployctl.accounts import api_authentication
 from deployctl.accounts.models import ApiToken, User
 from deployctl.accounts.models.api_token import Scope
-from deployctl.accounts.testing import enrol
+from deployctl.accounts.testing import enroll
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
 from tests.checklists.deployments import item
@@ -33,7 +33,7 @@ def attempts_of_this_test_only() -> Iterator[None]:
 def people_who_can_sign(dba: User, devops_lead: User, qa_lead: User) -> None:
     """Else that nobody can sign is in the way."""
     for one in (dba, devops_lead, qa_lead):
-        enrol(one)
+        enroll(one)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_token_reads_the_gate_of_its_scope(deployment: Deployment, token: str)
 def test_another_scope_is_refused_and_audited(deployment: Deployment, token: str) -> None:
     answer = ask(deployment, token, "stage=post")
     assert (answer.status_code, "lacks the scope gate:post" in answer.json()["error"]) == (403, True)
-    assert Entry.objects.first().action == Action.TOKEN_REFUSED
+    assert Entry.objects.first().action == Action.TOKEN_REJECTED
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ def test_no_token_a_wrong_one_and_a_session_are_refused(
     assert (none.status_code, none.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
     wrong = ask(deployment, f"{token}x")
     assert (wrong.status_code, wrong.json()["error"]) == (401, "This token is not known here.")
-    assert Entry.objects.first().action == Action.TOKEN_REFUSED
+    assert Entry.objects.first().action == Action.TOKEN_REJECTED
     assert signed_in(dba).get(f"/api/deployments/{deployment.pk}/gate?stage=pre").status_code == 401
 
 
-@pytest.mark.parametrize("name", api.IN_QUERY)
+@pytest.mark.parametrize("name", api_authentication.IN_QUERY)
 def test_a_token_in_the_address_is_refused_even_if_it_is_right(
     deployment: Deployment, token: str, name: str
 ) -> None:
@@ -113,7 +113,7 @@ def test_a_token_opens_no_page(token: str, address: str) -> None:
 
 
 def test_guessing_is_slowed_down(deployment: Deployment, token: str) -> None:
-    for _ in range(api.MOST_REFUSALS):
+    for _ in range(api_authentication.MOST_REFUSALS):
         assert ask(deployment, "dctl_0000000000_guess").status_code == 401
     slowed = ask(deployment, token)
     assert (slowed.status_code, slowed.headers["Retry-After"]) == (429, "300")
@@ -122,7 +122,7 @@ def test_guessing_is_slowed_down(deployment: Deployment, token: str) -> None:
 def test_a_busy_pipeline_is_slowed_down(
     deployment: Deployment, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "MOST_QUESTIONS", 2)
+    monkeypatch.setattr(api_authentication, "MOST_QUESTIONS", 2)
     assert [ask(deployment, token).status_code for _ in range(3)] == [200, 200, 429]
 
 

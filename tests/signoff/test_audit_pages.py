@@ -11,7 +11,7 @@ from django.test import Client
 from checklists.models import Deployment
 from deployctl import audit
 from deployctl.accounts.models import User
-from deployctl.audit import Action, keys
+from deployctl.audit import Action, signing_keys
 from deployctl.audit.models import Entry
 from signoff.verifier import lines
 from signoff.views import audit as page
@@ -74,7 +74,7 @@ def test_what_is_shown_can_be_exported_and_verifies(
     answer = office.get(f"/audit/export?deployment={deployment.pk}")
     content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
     assert "attachment" in answer.headers["Content-Disposition"]
-    finding = lines.verify(content.splitlines(keepends=True), [keys.public_key()])
+    finding = lines.verify(content.splitlines(keepends=True), [signing_keys.public_key()])
     assert finding.problems == []
     assert finding.facts["entries"] == Entry.objects.of_deployment(deployment.pk).count()
     entry = Entry.objects.first()

@@ -133,7 +133,7 @@ def test_giving_a_place_of_somebody_else_is_refused_and_written_down(
     assert not Delegation.objects.exists()
     entry = Entry.objects.first()
     assert entry is not None
-    assert (entry.action, entry.actor) == ("access.refused", app_lead)
+    assert (entry.action, entry.actor) == ("access.denied", app_lead)
 
 
 def test_giving_asks_for_a_fresh_code(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:

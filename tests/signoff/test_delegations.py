@@ -13,7 +13,7 @@ from checklists import readiness
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import enrol
+from deployctl.accounts.testing import enroll
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import rights
@@ -117,7 +117,7 @@ def test_of_two_who_have_the_role_one_who_was_to_sign_for_the_other_counts_once(
     deployment = plan_by_rules(team, quorum=2)
     _give(deployment, cto, dba)
     deployment.edit(MACHINE, team=[*team, (cto, Role.DBA)])
-    enrol(dba)
+    enroll(dba)
     told = _sentences(deployment)
     assert f"{cto.name} has no second factor yet and is needed as Database Administrator." in told
     sign(deployment, cto, Role.DBA)

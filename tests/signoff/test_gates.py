@@ -14,7 +14,7 @@ from checklists import readiness
 from checklists.models import Deployment, DeploymentState, ProofKind, ProofOutcome
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import enrol
+from deployctl.accounts.testing import enroll
 from deployctl.audit.models import Entry
 from deployctl.errors import NotAllowed, Refusal
 from deployctl.runs.models import Run, RunState
@@ -165,7 +165,7 @@ def test_people_without_a_second_factor_are_flagged_and_keep_nobody_else_from_si
     flag = f"{devops_lead.name} has no second factor yet and is needed as DevOps Lead."
     assert flag in _sentences(deployment)
     sign(deployment, dba, Role.DBA)
-    enrol(devops_lead)
+    enroll(devops_lead)
     assert readiness.blockers(deployment, "pre") == []
 
 

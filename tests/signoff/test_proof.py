@@ -17,8 +17,8 @@ from deployctl.accounts.errors import NotSignedInAgain, WrongPasskey, WrongPassw
 from deployctl.accounts.models import Passkey, Reauthentication, RecoveryCode, SignIn, TotpFactor, User
 from deployctl.accounts.models.sign_in import FirstFactor
 from deployctl.accounts.roles import Role
-from deployctl.accounts.tasks import tell
-from deployctl.accounts.testing import current_code, enrol, sign_in, wrong_code
+from deployctl.accounts.tasks import send_security_emails
+from deployctl.accounts.testing import current_code, enroll, sign_in, wrong_code
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
 from signoff import record as records
@@ -72,7 +72,7 @@ def test_password_and_passkey_sign_on_the_page(
     assert client.post(f"/deployments/{deployment.pk}/signatures", given).status_code == 303
     signature = Signature.objects.get()
     assert signature.method == "password and passkey"
-    assert Entry.objects.get(action="signature.given").data["method"] == "password and passkey"
+    assert Entry.objects.get(action="signature.created").data["method"] == "password and passkey"
     assert "by password and passkey" in client.get(sign_page(deployment)).content.decode()
 
 
@@ -106,7 +106,7 @@ def test_a_passkeys_answer_signs_once_and_only_the_record_it_was_asked_for(
     with pytest.raises(DeployctlError):
         slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=answer)
     assert Signature.objects.count() == 1
-    assert Entry.objects.filter(action="signature.refused").count() == 5
+    assert Entry.objects.filter(action="signature.rejected").count() == 5
 
 
 def test_another_persons_passkey_does_not_sign(
@@ -142,7 +142,7 @@ def elsewhere(dba: User) -> User:
     SocialAccount.objects.create(user=dba, provider="sso", uid="dana-1")
     dba.set_unusable_password()
     dba.save()
-    enrol(dba)
+    enroll(dba)
     return dba
 
 
@@ -208,8 +208,8 @@ def test_signing_in_again_alone_signs_nothing_and_is_kept_for_the_right_code(
 def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
     client: Client, deployment: Deployment, dba: User, age: dt.timedelta
 ) -> None:
-    dba.change_password(PASSWORD, by=dba, handed_over=True)
-    User.objects.filter(pk=dba.pk).update(first_password_until=F("first_password_until") - age)
+    dba.change_password(PASSWORD, by=dba, is_temporary=True)
+    User.objects.filter(pk=dba.pk).update(temporary_password_until=F("temporary_password_until") - age)
     SocialAccount.objects.create(user=dba, provider="sso", uid="dana-1")
     sign_in(client, dba)
     SignIn.objects.update(first_factor=FirstFactor.SINGLE_SIGN_ON)
@@ -233,7 +233,7 @@ def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
 def test_a_recovery_code_never_signs_and_who_signed_in_with_one_cannot_either(
     client: Client, deployment: Deployment, dba: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     code, *others = RecoveryCode.objects.renew(dba)
     with pytest.raises(DeployctlError):
         sign(deployment, dba, Role.DBA, code=code)
@@ -250,7 +250,7 @@ def test_a_recovery_code_never_signs_and_who_signed_in_with_one_cannot_either(
 def test_after_a_reset_signing_takes_a_new_factor_and_shows_that_it_is_new(
     client: Client, deployment: Deployment, dba: User, administrator: User
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     TotpFactor.objects.filter(user=dba).update(created_at=timezone.now() - dt.timedelta(days=30))
     dba.remove_factor(by=administrator, reason="Met in person.")
     sign_in(client, dba, second_factor=False)
@@ -271,7 +271,7 @@ def test_after_a_reset_signing_takes_a_new_factor_and_shows_that_it_is_new(
 
 
 def test_a_factor_that_is_a_day_old_is_not_new(deployment: Deployment, dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     TotpFactor.objects.filter(user=dba).update(created_at=timezone.now() - dt.timedelta(hours=25))
     assert not sign(deployment, dba, Role.DBA).has_new_factor
 
@@ -279,7 +279,7 @@ def test_a_factor_that_is_a_day_old_is_not_new(deployment: Deployment, dba: User
 def test_the_third_failure_at_signatures_is_told_to_the_person_and_administrators(
     deployment: Deployment, dba: User, administrator: User, django_capture_on_commit_callbacks: Any
 ) -> None:
-    enrol(dba)
+    enroll(dba)
     told: list[Any] = []
     for _ in range(3):
         with django_capture_on_commit_callbacks() as callbacks, pytest.raises(DeployctlError):
@@ -287,7 +287,7 @@ def test_the_third_failure_at_signatures_is_told_to_the_person_and_administrator
         told.append(len(callbacks))
         rest(dba)
     assert told == [0, 0, 1]
-    tell(Entry.objects.first().sequence)
+    send_security_emails(Entry.objects.first().sequence)
     assert [message.to for message in mail.outbox] == [[administrator.email], [dba.email]]
     assert "Repeated failures" in mail.outbox[0].subject
     assert "The password is wrong" in mail.outbox[0].body
@@ -297,5 +297,5 @@ def test_who_may_not_sign_here_and_tries_is_written_down(deployment: Deployment,
     with pytest.raises(DeployctlError):
         sign(deployment, dba, Role.DEVOPS_LEAD)
     refused = Entry.objects.first()
-    assert (refused.action, refused.deployment_id) == ("signature.refused", deployment.pk)
+    assert (refused.action, refused.deployment_id) == ("signature.rejected", deployment.pk)
     assert "You are not this deployment" in refused.data["reason"]

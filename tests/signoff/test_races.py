@@ -9,7 +9,7 @@ from django.db import connection
 from checklists.models import DeploymentState
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import current_code, enrol
+from deployctl.accounts.testing import current_code, enroll
 from deployctl.errors import DeployctlError
 from signoff import record as records
 from signoff.models import Signature
@@ -31,7 +31,7 @@ def test_one_code_from_ten_threads_gives_one_signature(
         deployments.a_target(), deployments.published(), deployments.team_of(dba, *others)
     )
     keep_everything(deployment, "pre")
-    enrol(dba)
+    enroll(dba)
     code, digest = current_code(dba), records.digest(gate_of(deployment).record())
 
     def attempt(_: int) -> str:
@@ -59,7 +59,7 @@ def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committ
     team = [*((each, Role.DBA.value) for each in people), *deployments.team_of(people[0], *others)]
     deployment = plan_by_rules(team, quorum=2)
     for each in people:
-        enrol(each)
+        enroll(each)
     digest = records.digest(gate_of(deployment).record())
 
     def attempt(each: User) -> str:

@@ -9,7 +9,7 @@ from checklists.models import Deployment, DeploymentState
 from deployctl.accounts.errors import WrongCode, WrongPassword
 from deployctl.accounts.models import RecoveryCode, User
 from deployctl.accounts.roles import Permission, Role
-from deployctl.accounts.testing import current_code, enrol, wrong_code
+from deployctl.accounts.testing import current_code, enroll, wrong_code
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import record as records
@@ -49,11 +49,11 @@ def test_a_signature_holds_name_role_meaning_time_method_digest_and_place_in_the
 
 
 def test_a_wrong_code_signs_nothing_and_is_counted(deployment: Deployment, dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     with pytest.raises(WrongCode):
         sign(deployment, dba, Role.DBA, code=wrong_code(dba))
     assert not Signature.objects.exists()
-    assert Entry.objects.filter(action="factor.refused", actor=dba).exists()
+    assert Entry.objects.filter(action="factor.rejected", actor=dba).exists()
     assert dba.factor is not None
     assert dba.factor.throttling_failure_count == 1
 
@@ -65,7 +65,7 @@ def test_a_wrong_password_signs_nothing(deployment: Deployment, dba: User) -> No
 
 
 def test_a_code_signs_once(deployment: Deployment, dba: User, devops_lead: User) -> None:
-    enrol(dba)
+    enroll(dba)
     code = current_code(dba)
     dba.verify_code(code)
     with pytest.raises(WrongCode, match="used already"):
@@ -73,7 +73,7 @@ def test_a_code_signs_once(deployment: Deployment, dba: User, devops_lead: User)
 
 
 def test_a_recovery_code_cannot_sign(deployment: Deployment, dba: User) -> None:
-    enrol(dba)
+    enroll(dba)
     code = RecoveryCode.objects.renew(dba)[0]
     with pytest.raises(WrongCode):
         sign(deployment, dba, Role.DBA, code=code)
@@ -228,6 +228,6 @@ def test_a_refused_attempt_to_sign_stands_in_the_deployments_history(
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
         sign(deployment, dba, Role.DBA, **wrong)
-    entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.refused")
+    entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.rejected")
     assert (entry.actor, entry.data["role"]) == (dba, "dba")
     assert entry.data["reason"] == refused.value.sentence

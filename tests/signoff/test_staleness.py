@@ -71,7 +71,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     ),
     "the target led elsewhere": (_edit_target, "target shop: connection reference changed"),
     "the database seen first": (
-        lambda deployment, _: deployment.target.recognise("7", 5),
+        lambda deployment, _: deployment.target.check_identity("7", 5),
         "target shop: its database was seen for the first time",
     ),
     "a run asked for": (
@@ -194,7 +194,7 @@ def test_a_change_that_escaped_is_noticed_at_begin(approved: Deployment, dba: Us
 def test_begin_looks_whether_it_is_still_the_approved_database(
     deployment: Deployment, dba: User, devops_lead: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deployment.target.recognise("7", 5)
+    deployment.target.check_identity("7", 5)
     sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     # The test's own database answers behind the target's connection, and it is another one than that.

@@ -43,7 +43,7 @@ def test_withdrawing_opens_the_gate_and_returns_the_deployment_to_planning(
     assert (signature.is_withdrawn, signature.is_stale, signature.stands) == (True, False, False)
     assert signature.withdrawal.reason == "The plan lacks a step."
     actions = set(Entry.objects.of_deployment(approved.pk).values_list("action", flat=True))
-    assert {"signature.withdrawn", "gate.reopened", "deployment.reopened"} <= actions
+    assert {"signature.revoked", "gate.reopened", "deployment.reopened"} <= actions
     sign(approved, dba, Role.DBA)
     assert gate_of(approved).state == GateState.SIGNED
 
@@ -69,7 +69,7 @@ def test_nothing_is_withdrawn_twice(approved: Deployment, dba: User) -> None:
     _of(dba).withdraw(by=dba, reason="Not yet.")
     with pytest.raises(Refusal, match="has withdrawn this signature already"):
         before.withdraw(by=dba, reason="Once more.")
-    assert Entry.objects.filter(action="signature.withdrawn").count() == 1
+    assert Entry.objects.filter(action="signature.revoked").count() == 1
 
 
 def test_a_stale_signature_needs_no_withdrawal(approved: Deployment, dba: User) -> None:

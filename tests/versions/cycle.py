@@ -10,29 +10,29 @@ from typing import Any
 
 import psycopg
 
-from deployctl.operations.base import Cancelled, Operation, Outcome
+from deployctl.operations.application.project import Project
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Cancelled, Operation, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.analyze import Analyze
 from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.baseline import Baseline
 from deployctl.operations.kinds.connect import Connect
 from deployctl.operations.kinds.createdb import CreateDatabase
+from deployctl.operations.kinds.drop_kept_database import DropKeptDatabase
 from deployctl.operations.kinds.migrate import Migrate
 from deployctl.operations.kinds.migration_status import MigrationStatus
 from deployctl.operations.kinds.rehearse import Rehearse
-from deployctl.operations.kinds.release import Release
 from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.kinds.seed import Seed
 from deployctl.operations.kinds.test_restore import RestoreTest
 from deployctl.operations.kinds.vacuum import Vacuum
 from deployctl.operations.kinds.validate import Validate
 from deployctl.operations.kinds.verify import Verify
-from deployctl.operations.project import Project
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import ConnectionSpec, connect
 from deployctl.postgres.queries import activity
 from tests.operations.projects import ADMIN_PASSWORD, healthcare, rows, write_project
-from tests.operations.restoring import Record, databases_of, on_record
+from tests.operations.restores import Record, databases_of, on_record
 from tests.roundtrip import database
 from tests.roundtrip.scenario import Scenario
 from tests.waiting import until
@@ -79,7 +79,7 @@ class Cycle:
             params=kind.parse_params(params),
             tmp_path=self.folder,
             secrets={"ADMIN_DEFAULT_PASSWORD": ADMIN_PASSWORD},
-            shelf=Record(self.kept),
+            backup_catalog=Record(self.kept),
         )
 
     # --- Essential steps ---------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Cycle:
 
     def release(self) -> None:
         """Drop the database that the restore kept."""
-        self.perform(Release)
+        self.perform(DropKeptDatabase)
         assert databases_of(self.spec) == [self.spec.dbname]
 
     # --- Other operations --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from deployctl.operations.kinds.backup import Backup
 from deployctl.postgres import tools
 from deployctl.postgres.connection import ConnectionSpec, connect
 from deployctl.postgres.tools import ToolMissing
-from tests.operations.restoring import databases_of
+from tests.operations.restores import databases_of
 from tests.versions import servers
 from tests.versions.cycle import ESSENTIAL_STEPS, Cycle
 

@@ -66,7 +66,7 @@ def cookie(viewer_of_pages: User, signed_in: Callable[..., Client]) -> dict[str,
 
 @pytest.fixture
 def run(committed_db: Committed, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("deployctl.runs.publishing.hint", lambda _run_id: True)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     reference = secret_file("postgresql://nobody:word@127.0.0.1:1/nothing")
     target = Target.add(name="shop", environment="staging", connection_reference=reference, by=SYSTEM)
     run = Run.request(target=target, kind="connect", params={}, by=SYSTEM)
@@ -251,7 +251,7 @@ def test_who_watches_a_flood_is_shown_its_end_and_reads_all_of_it_elsewhere(run:
     LineStore(run).append([Line(timezone.now(), "output", "") for _ in range(10_600)])
 
     def numbers(after: int) -> list[int]:
-        return [line.number for line in run.lines.to_watch(after, at_most=500)]
+        return [line.number for line in run.lines.tail(after, at_most=500)]
 
     assert numbers(600) == list(range(601, 1_101)), "not far behind"
     assert numbers(599) == list(range(9_601, 10_101))

@@ -15,7 +15,12 @@ from django_htmx.middleware import HtmxDetails
 
 from deployctl.accounts.models import User
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
-from deployctl.web.middleware import Compression, ErrorsAsAnswers, MethodOverride, ViewerTimezone
+from deployctl.web.middleware import (
+    CompressionMiddleware,
+    ErrorMiddleware,
+    MethodOverrideMiddleware,
+    TimezoneMiddleware,
+)
 
 rf = RequestFactory()
 
@@ -41,7 +46,7 @@ def as_htmx(request: HttpRequest) -> HttpRequest:
 )
 def test_a_form_may_name_a_method_that_forms_lack(method: str, wanted: str, becomes: str) -> None:
     request = getattr(rf, method)("/", {"_method": wanted})
-    MethodOverride(answer).process_view(request)
+    MethodOverrideMiddleware(answer).process_view(request)
 
     assert request.method == becomes
 
@@ -79,7 +84,7 @@ def test_a_nul_in_an_address_or_a_form_is_a_400_and_no_traceback(
 
 def test_json_names_no_method() -> None:
     request = rf.post("/", '{"_method": "DELETE"}', content_type="application/json")
-    MethodOverride(answer).process_view(request)
+    MethodOverrideMiddleware(answer).process_view(request)
 
     assert request.method == "POST"
 
@@ -104,7 +109,7 @@ def test_a_plain_form_that_deletes_is_checked_for_forgery_like_any_other() -> No
 )
 def test_an_error_with_a_sentence_is_answered_with_it(error: type[DeployctlError], status: int) -> None:
     request = as_htmx(rf.get("/", headers={"HX-Request": "true"}))
-    response = ErrorsAsAnswers(answer).process_exception(request, error("Dana runs <b>it</b>."))
+    response = ErrorMiddleware(answer).process_exception(request, error("Dana runs <b>it</b>."))
 
     assert response is not None
     assert response.status_code == status
@@ -113,7 +118,7 @@ def test_an_error_with_a_sentence_is_answered_with_it(error: type[DeployctlError
 
 
 def test_a_defect_stays_a_defect() -> None:
-    assert ErrorsAsAnswers(answer).process_exception(rf.get("/"), ZeroDivisionError()) is None
+    assert ErrorMiddleware(answer).process_exception(rf.get("/"), ZeroDivisionError()) is None
 
 
 @pytest.fixture
@@ -135,18 +140,18 @@ def test_times_are_shown_in_the_viewers_zone(chosen: str, name: str) -> None:
 
     request: Any = rf.get("/")
     request.user = type("Viewer", (), {"timezone": chosen})()
-    ViewerTimezone(view)(request)
+    TimezoneMiddleware(view)(request)
     assert seen == [name]
     assert timezone.get_current_timezone_name() == "UTC"
 
     request.user = AnonymousUser()
-    ViewerTimezone(view)(request)
+    TimezoneMiddleware(view)(request)
     assert seen[-1] == "UTC"
 
 
 def test_pages_are_compressed_and_event_streams_are_not() -> None:
     request = rf.get("/", headers={"Accept-Encoding": "gzip"})
-    compression = Compression(answer)
+    compression = CompressionMiddleware(answer)
     page = compression.process_response(request, HttpResponse("word " * 500))
     events = StreamingHttpResponse(iter(["data: 1\n\n"]), content_type="text/event-stream")
     assert page["Content-Encoding"] == "gzip"
@@ -159,7 +164,7 @@ def test_what_an_asynchronous_view_streams_is_sent_as_it_is_so_that_no_browser_c
             yield b"line\n" * 500
 
     request = rf.get("/", headers={"Accept-Encoding": "gzip"})
-    sent = Compression(answer).process_response(request, StreamingHttpResponse(pieces()))
+    sent = CompressionMiddleware(answer).process_response(request, StreamingHttpResponse(pieces()))
     assert "Content-Encoding" not in sent
 
 

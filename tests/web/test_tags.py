@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
+import json
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from deployctl.web.templatetags.statuses import APPEARANCES, appearance
-from deployctl.web.templatetags.web import _draw_icon
+from deployctl.web.templatetags.web import RELATIVE_TIMES, _draw_icon
 
 
 def written(source: str, **context: Any) -> str:
@@ -177,3 +180,10 @@ def test_progress_counts_one_as_one(done: int, total: int | None, unit: str, wor
 def test_a_number_stands_with_its_noun() -> None:
     assert written('{{ n|counted:"entry" }}', n=1) == "1 entry"
     assert written('{{ n|counted:"entry" }}', n=1234) == "1,234 entries"
+
+
+def test_pages_carry_the_words_for_near_times_for_the_script() -> None:
+    head = written('{% include "web/_head.html" %}')
+    content = re.search(r'<meta name="relative-times" content="([^"]+)">', head)
+    assert content is not None
+    assert json.loads(html.unescape(content[1])) == [step._asdict() for step in RELATIVE_TIMES]

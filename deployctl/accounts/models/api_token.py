@@ -125,7 +125,7 @@ class ApiToken(models.Model):
         """Whether a scope is among those it was made for."""
         return scope in self.scopes
 
-    def seen(self) -> None:
+    def touch(self) -> None:
         """Note that it was used."""
         now = timezone.now()
         if self.last_used_at is None or now - self.last_used_at > SEEN_EVERY:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SESSION_KEY = "sign_in"
 # In the session after one that was ended: why it was.
-ENDED_KEY = "session_ended_because"
+ENDED_KEY = "session_end_reason"
 # Being seen is written down at most this often, not at every request.
 SEEN_EVERY = dt.timedelta(minutes=1)
 
@@ -141,7 +141,7 @@ class SignIn(models.Model):
             or "unknown"
         )
 
-    def over_because(self) -> str:
+    def end_reason(self) -> str:
         """Why the stay may not go on, or "" while it may."""
         now = timezone.now()
         if self.ended_at:
@@ -149,10 +149,10 @@ class SignIn(models.Model):
         if now - self.seen_at > dt.timedelta(seconds=settings.SESSION_IDLE_SECONDS):
             return "idle"
         if now - self.started_at > dt.timedelta(seconds=settings.SESSION_ABSOLUTE_SECONDS):
-            return "too long"
+            return "session limit reached"
         return ""
 
-    def seen(self) -> None:
+    def touch(self) -> None:
         """Note that the person did something now."""
         now = timezone.now()
         if now - self.seen_at > SEEN_EVERY:
@@ -166,13 +166,13 @@ class SignIn(models.Model):
         )
 
     @transaction.atomic
-    def end_from_elsewhere(self, *, by: Actor) -> None:
+    def end_remotely(self, *, by: Actor) -> None:
         """End this stay from another browser; it takes effect with its next request."""
-        self.end("signed out from elsewhere")
+        self.end("signed out remotely")
         facts = {"browser": self.browser_name, "address": self.address or ""}
         audit.append(Action.SESSION_ENDED, by=by, subject=self.user, data=facts)
 
-    def code_given(self, second_factor: str = SecondFactor.TOTP) -> None:
+    def record_second_factor(self, second_factor: str = SecondFactor.TOTP) -> None:
         """Note that a one-time code, or a passkey, was just accepted in this session."""
         self.second_factor, self.code_given_at = second_factor, timezone.now()
         self.save(update_fields=["second_factor", "code_given_at"])

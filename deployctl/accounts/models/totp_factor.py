@@ -35,7 +35,7 @@ class TotpFactorManager(DeviceManager):
     def start(self, user: User) -> TotpFactor:
         """The factor that the person is enrolling, with a new random key if there is none yet.
 
-        It counts for nothing until a code of it was given (`attempts.enrol`).
+        It counts for nothing until a code of it was given (`attempts.enroll`).
         """
         key = secrets.token_bytes(KEY_BYTES).hex()
         factor: TotpFactor

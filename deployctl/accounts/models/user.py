@@ -1,19 +1,21 @@
-"""A person who signs in."""
+"""A person who signs in; how to find and add people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.core.validators import validate_email
+from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Lower
 from django_otp.models import Device
 
 from deployctl import audit
-from deployctl.accounts import attempts, first_passwords, hooks, names, notices, timezones
-from deployctl.accounts.managers import UserManager
+from deployctl.accounts import attempts, hooks, names, security_emails, temporary_passwords, timezones
 from deployctl.accounts.models.grant import Grant
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.totp_factor import TotpFactor
@@ -23,6 +25,115 @@ from deployctl.errors import InvalidInput, Refusal
 
 if TYPE_CHECKING:
     from deployctl.accounts.models.passkey import Passkey
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    """People by what they may do."""
+
+    def active(self) -> UserQuerySet:
+        """People who may sign in."""
+        return self.filter(is_active=True)
+
+    def holding(self, permission: Permission) -> UserQuerySet:
+        """Active people who hold a permission; administrators hold them all."""
+        if permission == Permission.VIEWER:
+            return self.active()
+        held = models.Q(grants__permission__in=[permission, Permission.ADMINISTRATOR])
+        return self.active().filter(held).distinct()
+
+    def matching(self, words: str) -> UserQuerySet:
+        """People whose name or address contains these words."""
+        return self.filter(models.Q(name__icontains=words) | models.Q(email__icontains=words))
+
+    def in_state(self, state: str) -> UserQuerySet:
+        """People who are `active`, `disabled`, `without_factor` (and active) or `without_password`."""
+        if state == "without_factor":
+            return self.active().exclude(pk__in=self.enrolled().values("pk"))
+        if state == "without_password":
+            return self.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+        return self.filter(is_active=state == "active")
+
+    def enrolled(self) -> UserQuerySet:
+        """People who have a second factor of any kind."""
+        has_app = models.Q(totp_factors__confirmed=True)
+        return self.filter(has_app | models.Q(passkeys__isnull=False)).distinct()
+
+    def with_enrollment(self) -> UserQuerySet:
+        """Each with `is_enrolled`: whether they have a second factor of any kind."""
+        same = self.model._default_manager.enrolled().filter(pk=models.OuterRef("pk"))
+        return self.annotate(is_enrolled=models.Exists(same))
+
+
+class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
+    """People by e-mail address."""
+
+    def require_no_namesake(self, person: User) -> None:
+        """Refuse a name that looks like that of another active person, who would seem to have signed.
+
+        Raises:
+            django.core.exceptions.ValidationError: it does.
+        """
+        others = self.active().exclude(pk=person.pk).values_list("name", flat=True)
+        own = names.skeletons(person.name)
+        if any(own & names.skeletons(other) for other in others):
+            raise ValidationError(names.NAMESAKE)
+
+    def get_by_natural_key(self, email: str | None) -> User:
+        """The person with this address, whatever its case."""
+        person: User = self.get(email__iexact=email)
+        return person
+
+    @transaction.atomic
+    def create_person(
+        self,
+        email: str,
+        name: str,
+        password: str | None,
+        *,
+        permissions: Iterable[Permission] = (),
+        by: Actor,
+        phone: str = "",
+        timezone: str = "UTC",
+        is_temporary: bool = False,
+    ) -> User:
+        """Add a person who can sign in.
+
+        Args:
+            email: the address that they sign in with; kept in lower case.
+            name: as it is printed beside their signatures.
+            password: the first one; None for a person who is invited to choose one.
+            permissions: what they may do on the site besides viewing.
+            by: who adds them.
+            phone: for the emergency contacts.
+            timezone: a name of the time zone database.
+            is_temporary: whether somebody hands the password to the person, who must replace it
+                (`first_passwords`).
+
+        Raises:
+            InvalidInput: the address is none or is taken, the name is missing or holds what is
+                not seen, the password is too weak.
+        """
+        person: User = self.model(
+            email=email.strip().lower(),
+            name=name.strip(),
+            phone=phone,
+            timezone=timezone,
+            temporary_password_until=temporary_passwords.valid_until(is_temporary=is_temporary),
+        )
+        _check(person, password)
+        person.set_password(password)
+        try:
+            with transaction.atomic():
+                person.save(force_insert=True)
+        except IntegrityError:
+            raise InvalidInput(f"There is a person with the address {person.email} already.") from None
+        granted = [Permission(permission) for permission in dict.fromkeys(permissions)]
+        audit.append(
+            Action.PERSON_CREATED, by=by, subject=person, data={"email": person.email, "name": person.name}
+        )
+        for permission in granted:
+            person.grant(permission, by=by)
+        return person
 
 
 class User(AbstractBaseUser):
@@ -35,10 +146,10 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     # Of a password that somebody else has seen: until when it lets in. None for one of the person's own.
-    first_password_until = models.DateTimeField(null=True, blank=True)
+    temporary_password_until = models.DateTimeField(null=True, blank=True)
     # When the person was last told of repeated failures (`failures`).
-    wrong_password_told_at = models.DateTimeField(null=True, blank=True)
-    wrong_code_told_at = models.DateTimeField(null=True, blank=True)
+    wrong_password_alerted_at = models.DateTimeField(null=True, blank=True)
+    wrong_code_alerted_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[UserManager] = UserManager()
     otp_device: Device | None
@@ -78,7 +189,7 @@ class User(AbstractBaseUser):
 
     @property
     def factor(self) -> TotpFactor | None:
-        """The second factor that counts, or None before enrolment."""
+        """The second factor that counts, or None before enrollment."""
         return TotpFactor.objects.filter(user=self, confirmed=True).first()
 
     @property
@@ -87,12 +198,12 @@ class User(AbstractBaseUser):
         return self.is_verified() or self.factor is not None or self.passkeys.exists()
 
     @property
-    def should_enrol(self) -> bool:
+    def should_enroll(self) -> bool:
         """Whether a second factor is missing that the person's permissions will ask for."""
         return bool(self.permissions - {Permission.VIEWER}) and not self.has_factor
 
     @property
-    def signs_in_elsewhere(self) -> bool:
+    def uses_single_sign_on(self) -> bool:
         """Whether the person has no password here, and proves who they are at the single sign-on provider."""
         return not self.has_usable_password() and self.socialaccount_set.exists()
 
@@ -211,7 +322,7 @@ class User(AbstractBaseUser):
 
     @transaction.atomic
     def change_password(
-        self, password: str, *, by: Actor, keep: int | None = None, handed_over: bool = False
+        self, password: str, *, by: Actor, keep: int | None = None, is_temporary: bool = False
     ) -> None:
         """Set another password and end the person's sessions.
 
@@ -219,13 +330,13 @@ class User(AbstractBaseUser):
             password: the new one, already checked against the site's rules.
             by: who changes it.
             keep: the `SignIn` of the session that stays.
-            handed_over: whether somebody hands it to the person, who must replace it (`first_passwords`).
+            is_temporary: whether somebody hands it to the person, who must replace it (`first_passwords`).
         """
         self.set_password(password)
-        self.first_password_until = first_passwords.good_until(handed_over=handed_over)
-        self.save(update_fields=["password", "first_password_until"])
+        self.temporary_password_until = temporary_passwords.valid_until(is_temporary=is_temporary)
+        self.save(update_fields=["password", "temporary_password_until"])
         self.sign_ins.end_all("password changed", keep=keep)
-        notices.on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
+        security_emails.send_on_commit(audit.append(Action.PASSWORD_CHANGED, by=by, subject=self))
 
     @transaction.atomic
     def renew_recovery_codes(self, *, by: Actor) -> list[str]:
@@ -235,12 +346,12 @@ class User(AbstractBaseUser):
             the new ones, to show this once.
         """
         codes = RecoveryCode.objects.renew(self)
-        audit.append(Action.RECOVERY_CODES_RENEWED, by=by, subject=self)
+        audit.append(Action.RECOVERY_CODES_REGENERATED, by=by, subject=self)
         return codes
 
     @transaction.atomic
     def remove_factor(self, *, by: Actor, reason: str) -> None:
-        """Take away a second factor that the person has lost; they enrol another after signing in.
+        """Take away a second factor that the person has lost; they enroll another after signing in.
 
         Args:
             by: the administrator.
@@ -259,7 +370,7 @@ class User(AbstractBaseUser):
         self.recovery_codes.unused().delete()
         self.sign_ins.end_all("second factor removed")
         data = {"reason": reason.strip()} | ({"passkeys": str(passkeys)} if passkeys else {})
-        notices.on_commit(audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data=data))
+        security_emails.send_on_commit(audit.append(Action.FACTOR_REMOVED, by=by, subject=self, data=data))
 
     @transaction.atomic
     def remove_passkey(self, passkey: Passkey, *, by: Actor) -> None:
@@ -278,7 +389,7 @@ class User(AbstractBaseUser):
         name = passkey.name
         self.passkeys.filter(pk=passkey.pk).delete()
         data = {"passkey": name}
-        notices.on_commit(audit.append(Action.PASSKEY_REMOVED, by=by, subject=self, data=data))
+        security_emails.send_on_commit(audit.append(Action.PASSKEY_REMOVED, by=by, subject=self, data=data))
 
     @transaction.atomic
     def end_sessions(self, *, by: Actor, keep: int | None = None) -> int:
@@ -291,7 +402,27 @@ class User(AbstractBaseUser):
         Returns:
             how many sessions were ended.
         """
-        ended = self.sign_ins.open().end_all("signed out from elsewhere", keep=keep)
+        ended = self.sign_ins.open().end_all("signed out remotely", keep=keep)
         if ended:
             audit.append(Action.SESSIONS_ENDED, by=by, subject=self, data={"ended": ended})
         return ended
+
+
+def _check(person: User, password: str | None) -> None:
+    """Refuse what cannot be used, with a sentence.
+
+    Raises:
+        InvalidInput: see `create_person`.
+    """
+    if not person.name:
+        raise InvalidInput("A person needs a name: it is printed beside their signatures.")
+    try:
+        validate_email(person.email)
+    except ValidationError:
+        raise InvalidInput(f"{person.email!r} is not an e-mail address.") from None
+    try:
+        person.clean_fields(exclude={"password"})
+        if password is not None:
+            validate_password(password, person)
+    except ValidationError as error:
+        raise InvalidInput(" ".join(error.messages)) from None

@@ -8,11 +8,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from deployctl.accounts.current_user import current_sign_in, current_user
 from deployctl.accounts.forms import ProfileForm
 from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.policies import member
-from deployctl.accounts.requests import person, stay
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 from deployctl.web.forms import add_to_form
 from deployctl.web.http import see_other
 
@@ -21,7 +21,7 @@ from deployctl.web.http import see_other
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """Show the page, or keep changed facts."""
-    user = person(request)
+    user = current_user(request)
     form = ProfileForm.of(user, request.POST or None)
     if form.is_valid() and add_to_form(form, lambda: user.edit(by=user, **form.cleaned_data) or user):
         messages.success(request, "Saved.")
@@ -35,7 +35,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "few_codes_left": left <= FEW,
         "permissions": [grant.get_permission_display() for grant in user.grants.all()],
         "sign_ins": user.sign_ins.open(),
-        "current": stay(request),
+        "current": current_sign_in(request),
     }
     return render(request, "accounts/account.html", context, status=422 if form.errors else 200)
 
@@ -44,9 +44,9 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign out everywhere but here."""
-    user = person(request)
-    ended = user.end_sessions(by=user, keep=stay(request).pk)
-    messages.success(request, f"Signed out of {how_many(ended, 'other session')}.")
+    user = current_user(request)
+    ended = user.end_sessions(by=user, keep=current_sign_in(request).pk)
+    messages.success(request, f"Signed out of {pluralize(ended, 'other session')}.")
     return see_other(request, reverse("accounts:account"))
 
 
@@ -54,7 +54,7 @@ def other_sessions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def session(request: HttpRequest, number: int) -> HttpResponse:
     """Sign out of one session."""
-    user = person(request)
-    get_object_or_404(user.sign_ins, pk=number).end_from_elsewhere(by=user)
+    user = current_user(request)
+    get_object_or_404(user.sign_ins, pk=number).end_remotely(by=user)
     messages.success(request, "Signed out there.")
     return see_other(request, reverse("accounts:account"))

@@ -16,14 +16,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 from django_otp.models import Device
 
-from deployctl.accounts import attempts, passkeys, safe_next
-from deployctl.accounts.forms import EnrolForm, FactorForm
+from deployctl.accounts import attempts, next_url, passkeys
+from deployctl.accounts.current_user import current_sign_in, current_user
+from deployctl.accounts.forms import EnrollForm, FactorForm
 from deployctl.accounts.models import SignIn, TotpFactor
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.sign_in import SecondFactor
-from deployctl.accounts.policies import enrolled, enrolling, identified, step_up
-from deployctl.accounts.proof import kind_of, verify_factor
-from deployctl.accounts.requests import person, stay
+from deployctl.accounts.policies import enrolled, identified, must_enroll, step_up
+from deployctl.accounts.signing_credentials import second_factor_of, verify_factor
 from deployctl.errors import DeployctlError, Refusal
 
 SIGN_IN_AGAIN = (
@@ -32,23 +32,23 @@ SIGN_IN_AGAIN = (
 )
 
 
-@enrolling
+@must_enroll
 @never_cache
 @sensitive_post_parameters("code", "password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def factor(request: HttpRequest) -> HttpResponse:
     """Show the key of a new factor, and put it in force once its first code is right."""
-    user, sign_in = person(request), stay(request)
+    user, sign_in = current_user(request), current_sign_in(request)
     has_factor, replaces = user.has_factor, user.factor is not None
     if must_give_a_code_first(request):
-        return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
+        return redirect(next_url.with_next(reverse("accounts:step_up"), request.get_full_path()))
     ask_password = not has_factor and not signed_in_recently(sign_in)
     if ask_password and not user.has_usable_password():
         raise Refusal(SIGN_IN_AGAIN)
-    form = EnrolForm(request.POST or None, ask_password=ask_password)
+    form = EnrollForm(request.POST or None, ask_password=ask_password)
     if form.is_valid():
         try:
-            codes = attempts.enrol(
+            codes = attempts.enroll(
                 user, form.cleaned_data["code"], password=form.cleaned_data.get("password"), keep=sign_in.pk
             )
         except DeployctlError as error:
@@ -63,7 +63,7 @@ def factor(request: HttpRequest) -> HttpResponse:
         "replaces": replaces,
         "qr": segno.make(new.config_url, error="m").svg_data_uri(scale=5, border=4, light="white"),
         "text_secret": new.text_secret,
-        "next": safe_next.requested(request),
+        "next": next_url.requested(request),
     }
     return render(request, "accounts/factor.html", context, status=422 if form.errors else 200)
 
@@ -74,9 +74,9 @@ def factor(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def give_code(request: HttpRequest) -> HttpResponse:
     """Ask for a fresh code, for acts that want one, and go back."""
-    user = person(request)
+    user = current_user(request)
     if not user.has_factor:
-        return redirect(safe_next.with_next(reverse("accounts:factor"), safe_next.requested(request)))
+        return redirect(next_url.with_next(reverse("accounts:factor"), next_url.requested(request)))
     form = FactorForm(request.POST or None, user=user)
     if form.is_valid():
         code, passkey = form.cleaned_data.get("code", ""), form.cleaned_data.get("passkey", "")
@@ -86,11 +86,11 @@ def give_code(request: HttpRequest) -> HttpResponse:
             form.add_error("code" if code else None, error.sentence)
         else:
             raise_session(request, factor)
-            return redirect(safe_next.destination(request))
+            return redirect(next_url.destination(request))
     context = {
         "form": form,
-        "next": safe_next.requested(request),
-        "recovered": stay(request).second_factor == SecondFactor.RECOVERY_CODE,
+        "next": next_url.requested(request),
+        "recovered": current_sign_in(request).second_factor == SecondFactor.RECOVERY_CODE,
     } | passkeys.for_page(request)
     return render(request, "accounts/give_code.html", context, status=422 if form.errors else 200)
 
@@ -101,7 +101,7 @@ def give_code(request: HttpRequest) -> HttpResponse:
 @require_POST
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """Make new recovery codes; the old ones are void."""
-    user = person(request)
+    user = current_user(request)
     return show_codes(request, user.renew_recovery_codes(by=user), voids=True)
 
 
@@ -110,21 +110,21 @@ def must_give_a_code_first(request: HttpRequest) -> bool:
 
     Not for who has lost it and signed in with a recovery code: they must get another.
     """
-    sign_in = stay(request)
+    sign_in = current_sign_in(request)
     recovered = sign_in.second_factor == SecondFactor.RECOVERY_CODE
-    return person(request).has_factor and not (sign_in.code_is_fresh or recovered)
+    return current_user(request).has_factor and not (sign_in.code_is_fresh or recovered)
 
 
 def raise_session(request: HttpRequest, factor: Device) -> None:
     """A second factor was accepted: this session is worth more now, so it gets another id."""
     django_otp.login(request, factor)  # type: ignore[no-untyped-call]
     request.session.cycle_key()
-    stay(request).code_given(kind_of(factor))
+    current_sign_in(request).record_second_factor(second_factor_of(factor))
 
 
 def show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:
     """Answer with the codes themselves rather than with a redirect: they exist nowhere else."""
-    following = safe_next.requested(request) or reverse("accounts:account")
+    following = next_url.requested(request) or reverse("accounts:account")
     context = {"codes": codes, "voids": voids, "next": following}
     return render(request, "accounts/recovery_codes.html", context)
 

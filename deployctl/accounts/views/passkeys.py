@@ -10,12 +10,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from deployctl.accounts import passkeys, safe_next
+from deployctl.accounts import next_url, passkeys
+from deployctl.accounts.current_user import current_sign_in, current_user
 from deployctl.accounts.forms import PasskeyForm
 from deployctl.accounts.models import Passkey
 from deployctl.accounts.models.passkey_challenge import Purpose
-from deployctl.accounts.policies import enrolled, enrolling, identified, step_up
-from deployctl.accounts.requests import person, stay
+from deployctl.accounts.policies import enrolled, identified, must_enroll, step_up
 from deployctl.accounts.views.factor import (
     SIGN_IN_AGAIN,
     must_give_a_code_first,
@@ -30,22 +30,24 @@ from deployctl.web.http import see_other
 LONGEST_ABOUT = 64
 
 
-@enrolling
+@must_enroll
 @never_cache
 @sensitive_post_parameters("passkey")
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_passkey(request: HttpRequest) -> HttpResponse:
     """Add a passkey; the first second factor of a person comes with recovery codes."""
-    user = person(request)
+    user = current_user(request)
     if must_give_a_code_first(request):
-        return redirect(safe_next.with_next(reverse("accounts:step_up"), request.get_full_path()))
-    if not user.has_factor and not signed_in_recently(stay(request)):
+        return redirect(next_url.with_next(reverse("accounts:step_up"), request.get_full_path()))
+    if not user.has_factor and not signed_in_recently(current_sign_in(request)):
         raise Refusal(SIGN_IN_AGAIN)
     form = PasskeyForm(request.POST or None)
     if form.is_valid():
         name = form.cleaned_data["name"]
         try:
-            codes = passkeys.register(user, name, form.cleaned_data["passkey"], keep=stay(request).pk)
+            codes = passkeys.register(
+                user, name, form.cleaned_data["passkey"], keep=current_sign_in(request).pk
+            )
         except DeployctlError as error:
             form.add_error(None, error.sentence)
         else:
@@ -53,19 +55,19 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
             messages.success(request, f"The passkey “{name}” is in force.")
             if codes:
                 return show_codes(request, codes, voids=False)
-            return see_other(request, safe_next.requested(request) or reverse("accounts:account"))
-    context = {"form": form, "next": safe_next.requested(request)} | passkeys.for_page(request)
+            return see_other(request, next_url.requested(request) or reverse("accounts:account"))
+    context = {"form": form, "next": next_url.requested(request)} | passkeys.for_page(request)
     return render(request, "accounts/passkey_new.html", context, status=422 if form.errors else 200)
 
 
-@enrolling
+@must_enroll
 @never_cache
 @require_POST
 def registration(request: HttpRequest) -> HttpResponse:
     """What to ask the browser for, to make a passkey."""
     if must_give_a_code_first(request):
         return redirect("accounts:step_up")
-    return JsonResponse(passkeys.registration_options(request, person(request)))
+    return JsonResponse(passkeys.registration_options(request, current_user(request)))
 
 
 @identified
@@ -75,7 +77,7 @@ def challenge(request: HttpRequest) -> HttpResponse:
     """What to ask the person's passkeys for: a confirmation, or a signature over a digest (`?about=`)."""
     about = request.GET.get("about", "")[:LONGEST_ABOUT]
     purpose = Purpose.SIGNATURE if about else Purpose.STEP_UP
-    return JsonResponse(passkeys.options(request, person(request), purpose, about))
+    return JsonResponse(passkeys.options(request, current_user(request), purpose, about))
 
 
 @enrolled
@@ -83,7 +85,7 @@ def challenge(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def passkey(request: HttpRequest, number: int) -> HttpResponse:
     """Remove one of one's own."""
-    user = person(request)
+    user = current_user(request)
     removed: Passkey = get_object_or_404(user.passkeys, pk=number)
     user.remove_passkey(removed, by=user)
     messages.success(request, f"The passkey “{removed.name}” is removed.")

@@ -9,16 +9,16 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from deployctl.accounts import first_passwords, invitations, links, single_sign_on
+from deployctl.accounts import invitations, single_sign_on, sso_links, temporary_passwords
+from deployctl.accounts.current_user import current_sign_in, current_user
+from deployctl.accounts.email import can_send
 from deployctl.accounts.forms import NewPersonForm, PeopleFilterForm, PermissionsForm, ProfileForm, ReasonForm
-from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
-from deployctl.accounts.requests import person, stay
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, Refusal
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 from deployctl.web.forms import add_to_form
 from deployctl.web.http import see_other
 
@@ -30,7 +30,7 @@ HISTORY_SHOWN = 15
 def people(request: HttpRequest) -> HttpResponse:
     """Everybody, with permissions and second factor, filtered by the query."""
     form = PeopleFilterForm(request.GET)
-    found = User.objects.prefetch_related("grants").with_enrolment().order_by("-is_active", "name")
+    found = User.objects.prefetch_related("grants").with_enrollment().order_by("-is_active", "name")
     wanted = form.cleaned_data if form.is_valid() else {}
     if wanted.get("words"):
         found = found.matching(wanted["words"])
@@ -48,10 +48,10 @@ def people(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_person(request: HttpRequest) -> HttpResponse:
     """Add a person."""
-    form = NewPersonForm(request.POST or None, may_invite=can_send(), has_provider=single_sign_on.is_on())
+    form = NewPersonForm(request.POST or None, can_invite=can_send(), has_provider=single_sign_on.is_on())
     if form.is_valid():
         invite, elsewhere = form.cleaned_data.get("invite", False), form.cleaned_data.get("elsewhere", False)
-        password = None if invite or elsewhere else first_passwords.make()
+        password = None if invite or elsewhere else temporary_passwords.generate()
         try:
             added = User.objects.create_person(
                 form.cleaned_data["email"],
@@ -59,8 +59,8 @@ def new_person(request: HttpRequest) -> HttpResponse:
                 password,
                 permissions=[Permission(value) for value in form.cleaned_data["permissions"]],
                 phone=form.cleaned_data["phone"],
-                by=person(request),
-                handed_over=password is not None,
+                by=current_user(request),
+                is_temporary=password is not None,
             )
         except InvalidInput as error:
             form.add_error(None, error.sentence)
@@ -84,7 +84,7 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
     """One person; keeps changed facts."""
     shown = get_object_or_404(User.objects.prefetch_related("grants"), pk=number)
     form = ProfileForm.of(shown, request.POST or None)
-    by = person(request)
+    by = current_user(request)
     if form.is_valid() and add_to_form(form, lambda: shown.edit(by=by, **form.cleaned_data) or shown):
         return _changed(request, shown, "Saved.")
     context = {
@@ -96,10 +96,10 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
         "passkeys": shown.passkeys.all(),
         "links": shown.socialaccount_set.all(),
         "sign_ins": shown.sign_ins.open(),
-        "may_invite": can_send() and shown.is_active,
+        "can_invite": can_send() and shown.is_active,
         "invitation": invitations.standing(shown),
-        "is_password_too_old": bool(first_passwords.too_old(shown)),
-        "may_renew_password": first_passwords.may_be_renewed(shown),
+        "is_password_expired": bool(temporary_passwords.expiry_message(shown)),
+        "may_replace_password": temporary_passwords.can_be_replaced(shown),
         "history": Entry.objects.about(shown)[:HISTORY_SHOWN],
         "is_me": shown.pk == request.user.pk,
     }
@@ -115,7 +115,7 @@ def permissions(request: HttpRequest, number: int) -> HttpResponse:
     form = PermissionsForm(request.POST)
     if not form.is_valid():
         raise InvalidInput("There is no such permission. Nothing was changed.")
-    shown.hold(map(Permission, form.cleaned_data["permissions"]), by=person(request))
+    shown.hold(map(Permission, form.cleaned_data["permissions"]), by=current_user(request))
     return _changed(request, shown, f"The permissions of {shown.name} are as shown.")
 
 
@@ -126,9 +126,9 @@ def suspension(request: HttpRequest, number: int) -> HttpResponse:
     """Shut a person out (POST), or let them in again (DELETE)."""
     shown = get_object_or_404(User, pk=number)
     if request.method == "POST":
-        shown.disable(by=person(request))
+        shown.disable(by=current_user(request))
         return _changed(request, shown, f"{shown.name} is disabled and signed out everywhere.")
-    shown.enable(by=person(request))
+    shown.enable(by=current_user(request))
     return _changed(request, shown, f"{shown.name} may sign in again.")
 
 
@@ -141,7 +141,7 @@ def invitation(request: HttpRequest, number: int) -> HttpResponse:
     if request.method == "POST":
         _invite(request, shown)
         return see_other(request, _page(shown))
-    invitations.withdraw(shown, by=person(request))
+    invitations.withdraw(shown, by=current_user(request))
     return _changed(request, shown, f"The link that {shown.name} was sent leads nowhere now.")
 
 
@@ -149,10 +149,10 @@ def invitation(request: HttpRequest, number: int) -> HttpResponse:
 @step_up
 @never_cache
 @require_POST
-def first_password(request: HttpRequest, number: int) -> HttpResponse:
+def temporary_password(request: HttpRequest, number: int) -> HttpResponse:
     """Give the person another first password, and show it, this once."""
     shown = get_object_or_404(User, pk=number)
-    password = first_passwords.renew(shown, by=person(request))
+    password = temporary_passwords.replace(shown, by=current_user(request))
     context = {"person": shown, "password": password, "again": True}
     return render(request, "accounts/person_added.html", context)
 
@@ -163,9 +163,9 @@ def first_password(request: HttpRequest, number: int) -> HttpResponse:
 def person_sessions(request: HttpRequest, number: int) -> HttpResponse:
     """Sign a person out everywhere."""
     shown = get_object_or_404(User, pk=number)
-    keep = stay(request).pk if shown == person(request) else None
-    ended = shown.end_sessions(by=person(request), keep=keep)
-    return _changed(request, shown, f"{shown.name} is signed out of {how_many(ended, 'session')}.")
+    keep = current_sign_in(request).pk if shown == current_user(request) else None
+    ended = shown.end_sessions(by=current_user(request), keep=keep)
+    return _changed(request, shown, f"{shown.name} is signed out of {pluralize(ended, 'session')}.")
 
 
 @administrator
@@ -174,7 +174,7 @@ def person_sessions(request: HttpRequest, number: int) -> HttpResponse:
 def person_link(request: HttpRequest, number: int) -> HttpResponse:
     """Forget who the person is at the provider of single sign-on."""
     shown = get_object_or_404(User, pk=number)
-    links.forget(shown, by=person(request))
+    sso_links.forget(shown, by=current_user(request))
     return _changed(request, shown, f"The next sign-in links {shown.name} again.")
 
 
@@ -187,7 +187,9 @@ def person_factor(request: HttpRequest, number: int) -> HttpResponse:
     if shown.pk == request.user.pk:
         raise Refusal("Replace your own second factor under My account. Nothing was changed.")
     form = ReasonForm(request.POST)
-    shown.remove_factor(by=person(request), reason=form.cleaned_data["reason"] if form.is_valid() else "")
+    shown.remove_factor(
+        by=current_user(request), reason=form.cleaned_data["reason"] if form.is_valid() else ""
+    )
     return _changed(request, shown, f"{shown.name} sets up a second factor again after signing in.")
 
 
@@ -199,7 +201,7 @@ def _changed(request: HttpRequest, shown: User, said: str) -> HttpResponse:
 
 def _invite(request: HttpRequest, invited: User) -> None:
     try:
-        invitations.send(request, invited, by=person(request))
+        invitations.send(request, invited, by=current_user(request))
     except Refusal as error:
         messages.error(request, error.sentence)
     else:

@@ -15,16 +15,16 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 from redis.exceptions import RedisError
 
-from deployctl.accounts import attempts, passkeys, safe_next
+from deployctl.accounts import attempts, next_url, passkeys
+from deployctl.accounts.adapter import CodeStage
+from deployctl.accounts.email import can_send
 from deployctl.accounts.forms import FactorForm, RecoveryCodeForm
-from deployctl.accounts.mail import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.recovery_code import FEW
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
-from deployctl.accounts.proof import kind_of, verify_factor
-from deployctl.accounts.stages import CodeStage
+from deployctl.accounts.signing_credentials import second_factor_of, verify_factor
 from deployctl.errors import DeployctlError, Refusal
 from deployctl.web.errors import problem
 
@@ -38,7 +38,7 @@ NOTHING_TO_CHANGE = (
 )
 
 
-def counted(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def requires_rate_limit(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Around a page of django-allauth that limits attempts: say so when the counters are out of reach."""
 
     @functools.wraps(view)
@@ -51,7 +51,7 @@ def counted(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
     return guarded
 
 
-def for_a_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def requires_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Around django-allauth's page of changing a password: who has none is told so.
 
     It would send them on to its page of setting one, which is not for people here.
@@ -66,7 +66,7 @@ def for_a_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
     return guarded
 
 
-def by_mail(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def requires_email(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Around django-allauth's pages that send a link: where e-mail reaches nobody, say what to do instead."""
 
     @functools.wraps(view)
@@ -87,7 +87,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
     """Ask for the one-time code, or take a recovery code instead (`?with=recovery`)."""
     stage = LoginStageController.enter(request, CodeStage.key)
     if request.user.is_authenticated:
-        return redirect(safe_next.destination(request))
+        return redirect(next_url.destination(request))
     if stage is None or stage.login.user is None:
         return redirect("account_login")
     by_recovery = request.GET.get("with") == "recovery"
@@ -113,7 +113,7 @@ def sign_in_passkey(request: HttpRequest) -> HttpResponseBase:
     """What to ask a passkey for, between password and being signed in."""
     stage = LoginStageController.enter(request, CodeStage.key)
     if request.user.is_authenticated:
-        return redirect(safe_next.destination(request))
+        return redirect(next_url.destination(request))
     if stage is None or stage.login.user is None:
         return redirect("account_login")
     return JsonResponse(passkeys.options(request, cast("User", stage.login.user), Purpose.SIGN_IN))
@@ -130,7 +130,7 @@ def _accept(request: Any, user: User, given: dict[str, str], *, by_recovery: boo
             user, code=given.get("code", ""), passkey=given.get("passkey", ""), purpose=Purpose.SIGN_IN
         )
         user.otp_device = factor  # django-otp keeps it in the session at login
-        request.second_factor_given = kind_of(factor)
+        request.second_factor_given = second_factor_of(factor)
         return
     left = attempts.use_recovery_code(user, given["code"])
     request.second_factor_given = SecondFactor.RECOVERY_CODE

@@ -10,15 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from deployctl.accounts import safe_next, single_sign_on
-from deployctl.accounts.id_tokens import Protocol
+from deployctl.accounts import next_url, single_sign_on
 from deployctl.accounts.policies import identified, public
+from deployctl.accounts.sso_id_token import Protocol
+from deployctl.accounts.views.passkeys import LONGEST_ABOUT
 from deployctl.errors import Refusal
 from deployctl.web.http import posted
 
 logger = logging.getLogger(__name__)
-
-LONGEST_ABOUT = 64
 
 
 @public
@@ -26,7 +25,7 @@ LONGEST_ABOUT = 64
 @require_POST
 def start(request: HttpRequest) -> HttpResponseBase:
     """Off to the provider, to sign in."""
-    return single_sign_on.leave_for_provider(request, following=safe_next.requested(request))
+    return single_sign_on.leave_for_provider(request, following=next_url.requested(request))
 
 
 @identified
@@ -36,7 +35,7 @@ def reauthentication(request: HttpRequest) -> HttpResponseBase:
     """Off to the provider, to sign in again for what is about to be signed."""
     return single_sign_on.leave_for_provider(
         request,
-        following=safe_next.destination(request),
+        following=next_url.destination(request),
         about=posted(request, "about")[:LONGEST_ABOUT],
         process=single_sign_on.REAUTHENTICATE,
     )
@@ -54,6 +53,6 @@ def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
     try:
         view = OAuth2CallbackView.adapter_view(Protocol(request, provider_id))  # type: ignore[no-untyped-call]
         return cast("HttpResponseBase", view(request))
-    except single_sign_on.TROUBLE as error:
+    except single_sign_on.PROVIDER_ERRORS as error:
         logger.warning("single sign-on failed: %r", error)
         raise Refusal(single_sign_on.unreachable()) from error

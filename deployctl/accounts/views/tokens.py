@@ -9,10 +9,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from deployctl.accounts.forms_tokens import NewTokenForm
+from deployctl.accounts.current_user import current_user
+from deployctl.accounts.forms import NewTokenForm
 from deployctl.accounts.models import ApiToken
 from deployctl.accounts.policies import administrator, step_up
-from deployctl.accounts.requests import person
 from deployctl.web.http import see_other
 
 
@@ -33,7 +33,7 @@ def new_token(request: HttpRequest) -> HttpResponse:
     form = NewTokenForm(request.POST or None)
     if form.is_valid():
         made, text = ApiToken.objects.issue(
-            by=person(request),
+            by=current_user(request),
             name=form.cleaned_data["name"],
             scopes=form.cleaned_data["scopes"],
             days=form.cleaned_data["days"],
@@ -48,6 +48,6 @@ def new_token(request: HttpRequest) -> HttpResponse:
 def token(request: HttpRequest, number: int) -> HttpResponse:
     """Revoke a token."""
     found = get_object_or_404(ApiToken, pk=number)
-    found.revoke(by=person(request))
+    found.revoke(by=current_user(request))
     messages.success(request, f"The token {found.name} is revoked; it opens nothing any more.")
     return see_other(request, reverse("accounts:tokens"))

@@ -10,8 +10,8 @@ from django.db import connection, models, transaction
 
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name, actor_user
-from deployctl.audit.canonical import GENESIS, plain, seal
-from deployctl.audit.wording import facts
+from deployctl.audit.canonical import GENESIS, jsonable, seal
+from deployctl.audit.descriptions import facts
 
 # "audit" in ASCII: no other advisory lock of the product uses this number.
 CHAIN_LOCK = 0x6175646974
@@ -73,13 +73,13 @@ class EntryManager(models.Manager.from_queryset(EntryQuerySet)):  # type: ignore
         person = actor_user(by)
         entry: Entry = self.model(
             actor_id=person.pk if person else None,
-            actor_name=plain(actor_name(by)),
+            actor_name=jsonable(actor_name(by)),
             action=str(action),
             subject_type=subject._meta.label_lower if subject else "",
             subject_id=str(subject.pk) if subject else "",
-            subject=plain(str(subject))[:300] if subject else "",
+            subject=jsonable(str(subject))[:300] if subject else "",
             deployment_id=deployment_id,
-            data=plain(data or {}),
+            data=jsonable(data or {}),
         )
         entry.sequence, entry.previous_hash, entry.at = _next_place()
         entry.hash = seal(entry)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.utils import timezone
 
-from deployctl.audit import keys, sealing
+from deployctl.audit import signed_statements, signing_keys
 from deployctl.audit.models.entry import Entry
 from deployctl.errors import Refusal
 
@@ -21,14 +21,14 @@ class SignedHeadManager(models.Manager["SignedHead"]):
         """Sign the end of the chain as it is now; where that was done already, the same head again.
 
         Raises:
-            NoSigningKey: there is no key.
+            SigningKeyMissing: there is no key.
             Refusal: the chain is empty.
         """
-        key = keys.signing_key()
+        key = signing_keys.signing_key()
         last = Entry.objects.order_by("-sequence").first()
         if last is None:
             raise Refusal("The audit chain has no entry yet, so there is nothing to sign.")
-        statement = sealing.sealed(
+        statement = signed_statements.sign(
             {
                 "schema": SCHEMA,
                 "sequence": last.sequence,
@@ -50,9 +50,9 @@ class SignedHeadManager(models.Manager["SignedHead"]):
         """The earliest head of the present key that covers an entry; signed now where there is none.
 
         Raises:
-            NoSigningKey: there is no key.
+            SigningKeyMissing: there is no key.
         """
-        present = sealing.public_of(keys.signing_key())
+        present = signed_statements.public_of(signing_keys.signing_key())
         found = self.filter(sequence__gte=sequence, public_key=present).order_by("sequence").first()
         return found or self.sign()
 
@@ -89,4 +89,4 @@ class SignedHead(models.Model):
     @property
     def fingerprint(self) -> str:
         """Of the key that signed it."""
-        return sealing.fingerprint(self.public_key)
+        return signed_statements.fingerprint(self.public_key)

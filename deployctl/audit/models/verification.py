@@ -9,7 +9,7 @@ from deployctl.audit import hooks, verification
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name
 from deployctl.audit.verification import Head
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 
 
 class VerificationManager(models.Manager["Verification"]):
@@ -22,9 +22,9 @@ class VerificationManager(models.Manager["Verification"]):
             by: who asks for it.
             expected_head: a head noted earlier, which the chain must still contain.
         """
-        from deployctl.audit import places  # it knows the models
+        from deployctl.audit import anchor_stores  # it knows the models
 
-        elsewhere = places.kept()
+        elsewhere = anchor_stores.read_heads()
         noted = [expected_head] if expected_head else []
         result = verification.verify(*noted, *elsewhere.heads)
         with transaction.atomic():
@@ -76,4 +76,4 @@ class Verification(models.Model):
         get_latest_by = "at"
 
     def __str__(self) -> str:
-        return f"{how_many(self.checked, 'entry')} checked" if self.ok else self.reason
+        return f"{pluralize(self.checked, 'entry')} checked" if self.ok else self.reason

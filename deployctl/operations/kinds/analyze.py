@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations import upkeep
-from deployctl.operations.base import Job, Operation, Outcome, param
+from deployctl.operations import table_maintenance
+from deployctl.operations.framework.base import Job, Operation, Outcome, param
 from deployctl.postgres.queries import maintenance
+from deployctl.text import pluralize
 
 
 class Analyze(Operation):
@@ -37,17 +37,17 @@ class Analyze(Operation):
     def perform(self, job: Job) -> Outcome:
         """Analyze, then judge whether every table was."""
         started = time.monotonic()
-        tables = upkeep.chosen(job, "analyze", job.params.table)
-        done = upkeep.work_through(
+        tables = table_maintenance.select_tables(job, "analyze", job.params.table)
+        done = table_maintenance.process_tables(
             job,
             tables,
             work="analyze",
             statement=maintenance.analyze,
             look=maintenance.analyze_progress,
         )
-        done.refuse_gaps("analyzed")
+        done.fail_if_skipped("analyzed")
         duration = time.monotonic() - started
         return Outcome(
-            summary=f"Analyzed {how_many(len(done.done), 'table')} in {duration:.1f} s.",
+            summary=f"Analyzed {pluralize(len(done.done), 'table')} in {duration:.1f} s.",
             facts={"tables": [table.key for table in done.done], "duration_s": round(duration, 3)},
         )

@@ -1,4 +1,4 @@
-"""Back the database up: dump, hash, read back, and only then let it be seen."""
+"""Back up the database: dump, hash, read back, then publish."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.numbers import how_many
-from deployctl.operations import counting, dump, manifest
-from deployctl.operations.backup_plan import Plan, locked, make_plan
-from deployctl.operations.base import (
+from deployctl.operations.backup import dump, manifest, table_stats
+from deployctl.operations.backup.dump_plan import Plan, locked, make_plan
+from deployctl.operations.backup.dump_progress import DumpProgress
+from deployctl.operations.backup.integrity_check import byte_progress, read_back
+from deployctl.operations.backup.manifest import Manifest
+from deployctl.operations.backup.table_stats import TableStats
+from deployctl.operations.framework.base import (
     BackupArtefact,
     Job,
     Operation,
@@ -26,13 +29,9 @@ from deployctl.operations.base import (
     ProcessFailed,
     param,
 )
-from deployctl.operations.choosing import extent, reporter
-from deployctl.operations.counting import Stock
-from deployctl.operations.dump_progress import DumpProgress
-from deployctl.operations.manifest import Manifest
 from deployctl.postgres.process import session_options
 from deployctl.postgres.queries import snapshots
-from deployctl.storage.local import fsync_tree
+from deployctl.text import pluralize
 
 MONITOR_TIMEOUT_S = 5
 WAIT_S = 0.2
@@ -70,32 +69,32 @@ class Backup(Operation):
                 plan = make_plan(job, session)
             with job.target.backups.partial(plan.name) as partial:
                 with job.step("Dump"):
-                    stock = _dump(job, session, plan, partial.path)
+                    stats = _dump(job, session, plan, partial.path)
                 with job.step("Check the table of contents"):
                     _check_contents(job, plan, partial.path)
                 with job.step("Hash every file"):
-                    written = _write_manifest(job, plan, stock, partial.path)
+                    written = _write_manifest(job, plan, stats, partial.path)
                 with job.step("Read everything back"):
-                    digest = _read_back(job, partial.path, written)
+                    digest = read_back(job, partial.path, written)
                 with job.step("Publish"):
                     job.raise_if_cancelled()
                     path = partial.publish()
         return _outcome(written, path, digest, time.monotonic() - started)
 
 
-def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> Stock:
-    """Run pg_dump, and take stock of the same snapshot meanwhile."""
+def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> TableStats:
+    """Run pg_dump, and take stats of the same snapshot meanwhile."""
     argv = dump.dump_argv(plan.dump_tool.path, into=folder, snapshot=plan.snapshot.id, jobs=job.params.jobs)
-    stock = Stock()
+    stats = TableStats()
     progress = DumpProgress(
         job,
         job.connect(read_only=True, statement_timeout_s=MONITOR_TIMEOUT_S),
         tables=plan.tables,
-        counts=stock.tables,
+        counts=stats.tables,
         folder=folder,
         jobs=job.params.jobs,
     )
-    with counting.in_background(session, plan.tables, stock, with_digests=job.params.digests) as counted:
+    with table_stats.in_background(session, plan.tables, stats, with_digests=job.params.digests) as counted:
 
         def look() -> None:
             _raise_if_uncounted(job, counted)
@@ -119,7 +118,7 @@ def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> St
             wait([counted], timeout=WAIT_S)
         _raise_if_uncounted(job, counted)
     snapshots.end(session)
-    return stock
+    return stats
 
 
 def _raise_if_uncounted(job: Job, counted: Future[None]) -> None:
@@ -150,17 +149,17 @@ def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
         listing = Path(scratch) / "contents"
         job.execute(dump.list_argv(plan.list_tool.path, archive=folder, into=listing))
         dumped = dump.tables_with_data(listing.read_text(encoding="utf-8", errors="replace"))
-    job.log(f"The dump holds the rows of {how_many(dumped, 'table')}.")
+    job.log(f"The dump holds the rows of {pluralize(dumped, 'table')}.")
     if dumped < len(plan.tables):
         raise OperationFailed(
-            f"The dump holds the rows of {how_many(dumped, 'table')}, but the database has "
+            f"The dump holds the rows of {pluralize(dumped, 'table')}, but the database has "
             f"{len(plan.tables)}. It was removed. Was a table dropped meanwhile? Back up again."
         )
 
 
-def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifest:
+def _write_manifest(job: Job, plan: Plan, stats: TableStats, folder: Path) -> Manifest:
     size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
-    files = manifest.files_of(folder, advance=reporter(job, size, "hash"))
+    files = manifest.files_of(folder, advance=byte_progress(job, size, "hash"))
     written = Manifest(
         name=plan.name,
         format="directory",
@@ -168,29 +167,12 @@ def _write_manifest(job: Job, plan: Plan, stock: Stock, folder: Path) -> Manifes
         tool_version=plan.dump_tool.version,
         snapshot_at=plan.snapshot.taken_at,
         source=plan.source,
-        counts=tuple(stock.of(table) for table in plan.tables),
+        counts=tuple(stats.of(table) for table in plan.tables),
         files=files,
-        large_objects=stock.large_objects,
+        large_objects=stats.large_objects,
     )
     written.write(folder)
     return written
-
-
-def _read_back(job: Job, folder: Path, written: Manifest) -> str:
-    """Compare what is on the medium with the manifest, and the manifest with what was meant.
-
-    Returns:
-        SHA-256 of the manifest.
-    """
-    fsync_tree(folder)
-    manifest.forget_cached(folder)
-    if manifest.read(folder) != written:
-        raise OperationFailed(
-            "The manifest was read back differently than it was written. The backup was removed."
-        )
-    manifest.check(folder, written, advance=reporter(job, written.size_bytes, "read back"))
-    job.log(f"Read back, and as written: {extent(written)}.")
-    return manifest.sha256_of(folder / manifest.NAME)
 
 
 @contextlib.contextmanager
@@ -229,8 +211,8 @@ def _outcome(written: Manifest, path: Path, digest: str, duration_s: float) -> O
     )
     return Outcome(
         summary=(
-            f"Backup {written.name}: {how_many(len(written.counts), 'table')} with "
-            f"{how_many(rows, 'row')} in {how_many(artefact.size_bytes, 'byte')}, every file read back."
+            f"Backup {written.name}: {pluralize(len(written.counts), 'table')} with "
+            f"{pluralize(rows, 'row')} in {pluralize(artefact.size_bytes, 'byte')}, every file read back."
         ),
         facts={
             "name": written.name,

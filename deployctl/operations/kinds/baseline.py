@@ -10,11 +10,11 @@ from typing import ClassVar
 import psycopg
 from psycopg import errors
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Json, Operation, Outcome, param
-from deployctl.operations.sentences import told
+from deployctl.operations.framework.base import Job, Json, Operation, Outcome, param
+from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.postgres.queries import activity, server, statistics
 from deployctl.postgres.queries.statistics import NoStatements, Statement, Work
+from deployctl.text import pluralize
 
 STATEMENT_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 5
@@ -51,7 +51,7 @@ class Baseline(Operation):
     def perform(self, job: Job) -> Outcome:
         """Look, wait, look again."""
         with (
-            told(job, "No baseline was taken"),
+            failure_on_error(job, "No baseline was taken"),
             job.connect(
                 read_only=True, statement_timeout_s=STATEMENT_TIMEOUT_S, lock_timeout_s=LOCK_TIMEOUT_S
             ) as connection,
@@ -190,6 +190,6 @@ def _summary(facts: Mapping[str, Json]) -> str:
     if throughput["reset_meanwhile"]:
         return "The counters were reset while they were watched, so there is no throughput. Take it again."
     known = (
-        how_many(len(statements), "statement") if isinstance(statements, list) else "no pg_stat_statements"
+        pluralize(len(statements), "statement") if isinstance(statements, list) else "no pg_stat_statements"
     )
     return f"{throughput['commits_per_s']} commits/s, {cache}, {known}."

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.operations.base import Job, Json, Operation, Outcome
+from deployctl.operations.framework.base import Job, Json, Operation, Outcome
 from deployctl.postgres.diagnosis import POOLED
 from deployctl.postgres.queries import activity, databases, server, session
 

@@ -8,14 +8,16 @@ from typing import ClassVar
 import psycopg
 from psycopg import errors
 
-from deployctl.operations import maintenance
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework import maintenance_database
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import message_of
+from deployctl.postgres.privileges import quote_name
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
 
 
 class CreateDatabase(Operation):
-    """Create the database that the target's connection names. An existing one is reported, never dropped."""
+    """Create the database of the target's connection. An existing one is reported, never dropped."""
 
     kind: ClassVar[str] = "createdb"
     title: ClassVar[str] = "Create database"
@@ -42,7 +44,7 @@ class CreateDatabase(Operation):
     def perform(self, job: Job) -> Outcome:
         name, params = job.target.connection.dbname, job.params
         with job.step("Connect to a maintenance database"):
-            connection = maintenance.connect(job)
+            connection = maintenance_database.connect(job)
             existing = databases.find(connection, name)
         if existing is not None:
             return _reported(job, existing)
@@ -89,7 +91,7 @@ def _reported(job: Job, existing: Database) -> Outcome:
 
 
 def _same(one: str, other: str) -> bool:
-    """PostgreSQL takes UTF8, UTF-8 and utf8 for the same."""
+    """Return True if PostgreSQL treats both names as the same, such as UTF8 and utf-8."""
     return one.replace("-", "").lower() == other.replace("-", "").lower()
 
 
@@ -98,20 +100,20 @@ def _check_rights(connection: psycopg.Connection, params: CreateDatabase.Params)
     if not (role.create_database or role.superuser):
         raise OperationFailed(
             f"Role {role.name} may not create databases. Nothing was changed. "
-            f"A superuser gives the right with: ALTER ROLE {_quoted(connection, role.name)} CREATEDB;"
+            f"A superuser gives the right with: ALTER ROLE {quote_name(role.name)} CREATEDB;"
         )
     if not params.owner or params.owner == role.name:
         return
     if not databases.role_exists(connection, params.owner):
         raise OperationFailed(
             f"There is no role {params.owner} to own the database. Nothing was changed. "
-            f"Create it with: CREATE ROLE {_quoted(connection, params.owner)};"
+            f"Create it with: CREATE ROLE {quote_name(params.owner)};"
         )
-    if not databases.may_give_to(connection, params.owner):
+    if not databases.may_assign_owner(connection, params.owner):
         raise OperationFailed(
             f"Role {role.name} may not give a database to {params.owner}. Nothing was changed. "
             "A superuser allows it with: "
-            f"GRANT {_quoted(connection, params.owner)} TO {_quoted(connection, role.name)};"
+            f"GRANT {quote_name(params.owner)} TO {quote_name(role.name)};"
         )
 
 
@@ -123,16 +125,14 @@ def _create(job: Job, connection: psycopg.Connection) -> None:
         raise
     except psycopg.Error as error:
         job.raise_if_cancelled()
-        said = error.diag.message_primary or str(error)
-        hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
         raise OperationFailed(
-            f"The server refused to create {name}: {said}.{hint} Nothing was changed. "
+            f"The server refused to create {name}: {message_of(error)}. Nothing was changed. "
             "Correct owner, encoding or locale and try again."
         ) from error
 
 
 def _check_created(job: Job, maintenance: psycopg.Connection) -> Database:
-    """The database is there, as asked, and lets us in."""
+    """Return the new database after checking its owner and encoding and connecting to it."""
     params = job.params
     created = databases.find(maintenance, job.target.connection.dbname)
     if created is None:
@@ -146,8 +146,3 @@ def _check_created(job: Job, maintenance: psycopg.Connection) -> Database:
         )
     server.identity(job.connect())
     return created
-
-
-def _quoted(connection: psycopg.Connection, name: str) -> str:
-    """A name as it is written in SQL, for a command that is shown."""
-    return psycopg.sql.Identifier(name).as_string(connection)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
-from deployctl.operations.retention import KeptBackup, Verdict, decide
+from deployctl.operations.backup.retention import KeptBackup, RetentionDecision, decide
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
+from deployctl.text import pluralize
 
 
 class ExpireBackups(Operation):
@@ -33,7 +33,7 @@ class ExpireBackups(Operation):
             _finish_interrupted(job)
         with job.step("Decide"):
             verdicts = _verdicts(job)
-        going = [verdict for verdict in verdicts if verdict.goes]
+        going = [verdict for verdict in verdicts if verdict.is_deleted]
         with job.step("Remove"):
             for done, verdict in enumerate(going):
                 job.raise_if_cancelled()
@@ -42,15 +42,15 @@ class ExpireBackups(Operation):
         freed = sum(verdict.backup.size_bytes for verdict in going)
         removed: list[str] = [verdict.backup.name for verdict in going]
         return Outcome(
-            summary=f"Removed {len(removed)} of {how_many(len(verdicts), 'backup')}, "
-            f"{how_many(freed, 'byte')}.",
+            summary=f"Removed {len(removed)} of {pluralize(len(verdicts), 'backup')}, "
+            f"{pluralize(freed, 'byte')}.",
             facts={"removed": removed, "kept": len(verdicts) - len(removed), "freed_bytes": freed},
         )
 
 
 def _finish_interrupted(job: Job) -> None:
     """A crash leaves folders on their way out: those on record as expired go, the others come back."""
-    folder, expired = job.target.backups, job.shelf.expired()
+    folder, expired = job.target.backups, job.backup_catalog.expired()
     for path in folder.list():
         if path.name in expired:
             folder.retire(path.name)
@@ -63,8 +63,8 @@ def _finish_interrupted(job: Job) -> None:
             job.log(f"{name} was on its way out, but it is not expired on record: it was brought back.")
 
 
-def _verdicts(job: Job) -> tuple[Verdict, ...]:
-    on_record = job.shelf.backups()
+def _verdicts(job: Job) -> tuple[RetentionDecision, ...]:
+    on_record = job.backup_catalog.backups()
     present = {path.name for path in job.target.backups.list()}
     here: list[KeptBackup] = []
     for backup in on_record:
@@ -78,17 +78,17 @@ def _verdicts(job: Job) -> tuple[Verdict, ...]:
             f"No backup of {job.target.name} is in {job.target.backups.root}. Nothing was removed. "
             "Is the disk of the backups mounted?"
         )
-    policy = job.shelf.policy()
+    policy = job.backup_catalog.policy()
     job.log(f"Kept is {policy}.")
     verdicts = decide(here, policy, now=dt.datetime.now(dt.UTC))
     for verdict in verdicts:
-        job.log(f"{verdict.backup.name} {'goes' if verdict.goes else 'stays'}: {verdict.why}.")
+        job.log(f"{verdict.backup.name} {'goes' if verdict.is_deleted else 'stays'}: {verdict.why}.")
     return verdicts
 
 
-def _remove(job: Job, verdict: Verdict) -> None:
+def _remove(job: Job, verdict: RetentionDecision) -> None:
     folder, name = job.target.backups, verdict.backup.name
     folder.retire(name)
-    job.shelf.expire(verdict.backup, verdict.why)
+    job.backup_catalog.expire(verdict.backup, verdict.why)
     folder.delete_retired(name)
     job.log(f"{name} was removed.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
-from deployctl.operations.applications import described, project_of
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.application.project_helpers import command_text, require_project
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
 
 
 class Generate(Operation):
@@ -24,11 +24,11 @@ class Generate(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Run the command, then look at what it wrote."""
-        project = project_of(job)
+        project = require_project(job)
         argv = project.command("generate")
         # File systems keep times more coarsely than the clock: 2 s is the coarsest in use (FAT).
         started = time.time() - 2
-        with job.step(f"Run {described(argv)}"):
+        with job.step(f"Run {command_text(argv)}"):
             completed = job.execute(argv, cwd=project.folder)
         written = list(project.expect.generated)
         if written:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
-from deployctl.operations.http_probe import Answer, Forbidden, NoAnswer, ask
-from deployctl.operations.project import FILE_NAME, Application, Project
+from deployctl.operations.application.http_probe import Answer, Forbidden, NoAnswer, ask
+from deployctl.operations.application.project import FILE_NAME, Application, Project
+from deployctl.operations.application.project_helpers import require_project
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.text import pluralize
 
 HEALTHY = range(200, 300)
 
@@ -54,7 +54,7 @@ class HttpCheck(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Ask one after the other, then fail if any answer was not as expected."""
-        questions = list(_questions(project_of(job)))
+        questions = list(_questions(require_project(job)))
         answers: list[Json] = []
         findings: list[str] = []
         for done, question in enumerate(questions):
@@ -68,10 +68,10 @@ class HttpCheck(Operation):
         job.advance(len(questions), len(questions), unit="endpoints")
         if findings:
             raise OperationFailed(
-                f"{len(findings)} of {how_many(len(questions), 'endpoint')} did not answer as expected. "
+                f"{len(findings)} of {pluralize(len(questions), 'endpoint')} did not answer as expected. "
                 + " ".join(findings)
             )
-        told = how_many(len(questions), "endpoint answers", "endpoints answer")
+        told = pluralize(len(questions), "endpoint answers", "endpoints answer")
         return Outcome(summary=f"{told} as expected.", facts={"answers": answers})
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
-from deployctl.operations.migrators import migrator_for
+from deployctl.operations.application.project_helpers import require_project
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.migrations import migrator_for
+from deployctl.text import pluralize
 
 
 class Migrate(Operation):
@@ -26,7 +26,7 @@ class Migrate(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Apply, then read the status back: nothing may be pending."""
-        migrator = migrator_for(project_of(job))
+        migrator = migrator_for(require_project(job))
         started = time.monotonic()
         applied = migrator.apply(job)
         duration = time.monotonic() - started
@@ -34,7 +34,7 @@ class Migrate(Operation):
             status = migrator.status(job)
             if status.pending or status.failed:
                 raise OperationFailed(
-                    f"Applied {how_many(len(applied), 'migration')}, but the database is not up to date. "
+                    f"Applied {pluralize(len(applied), 'migration')}, but the database is not up to date. "
                     + " ".join(status.findings)
                 )
             for finding in status.findings:
@@ -54,4 +54,4 @@ def _summary(applied: int, total: int, duration_s: float) -> str:
     if not applied:
         known = "the only migration was" if total == 1 else f"all {total} migrations were"
         return f"Nothing to apply: {known} there already."
-    return f"Applied {how_many(applied, 'migration')} in {duration_s:.1f} s; {total} in all, none pending."
+    return f"Applied {pluralize(applied, 'migration')} in {duration_s:.1f} s; {total} in all, none pending."

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
-from deployctl.operations.migrators import migrator_for
+from deployctl.operations.application.project_helpers import require_project
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.migrations import migrator_for
+from deployctl.text import pluralize
 
 
 class MigrationStatus(Operation):
@@ -25,7 +25,7 @@ class MigrationStatus(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Read the status."""
-        migrator = migrator_for(project_of(job))
+        migrator = migrator_for(require_project(job))
         with job.step(f"Read the status ({migrator.title})"):
             status = migrator.status(job)
             job.log(
@@ -36,6 +36,6 @@ class MigrationStatus(Operation):
             if not status.up_to_date:
                 raise OperationFailed(f"The database is not up to date. {' '.join(status.findings)}")
         return Outcome(
-            summary=f"Up to date: {how_many(status.total, 'migration')} applied, none pending.",
+            summary=f"Up to date: {pluralize(status.total, 'migration')} applied, none pending.",
             facts={"tool": migrator.tool, **status.facts},
         )

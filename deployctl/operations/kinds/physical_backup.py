@@ -1,4 +1,4 @@
-"""Have pgBackRest back up the target's whole cluster, and read back what it then says of the backup."""
+"""Back up the target's whole cluster with pgBackRest, and read the backup's record from the repository."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import (
+from deployctl.operations.backup.retention import Trust
+from deployctl.operations.framework.base import (
     PGBACKREST,
     BackupArtefact,
     Job,
@@ -18,10 +18,17 @@ from deployctl.operations.base import (
     param,
 )
 from deployctl.operations.physical import repository
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import PgBackRest, engine_of
+from deployctl.operations.physical.output_parser import OutputParser
+from deployctl.operations.physical.pgbackrest import (
+    PgBackRest,
+    engine_of,
+    jobs_option,
+    jobs_param,
+    repository_param,
+)
 from deployctl.operations.physical.repository import Entry, Repository
 from deployctl.postgres.queries import server
+from deployctl.text import pluralize
 
 STATE = (
     "Earlier backups are untouched. A half-made one is not listed; the next backup takes up what it holds, "
@@ -54,16 +61,8 @@ class PhysicalBackup(Operation):
             "(incr).",
             choices=("full", "diff", "incr"),
         )
-        repository: int = param(
-            1, label="Repository", help="Its number in pgBackRest's configuration.", minimum=1, maximum=256
-        )
-        jobs: int = param(
-            0,
-            label="Parallel processes",
-            help="0 for as many as pgBackRest's configuration says (process-max).",
-            minimum=0,
-            maximum=64,
-        )
+        repository: int = repository_param()
+        jobs: int = jobs_param()
 
     def perform(self, job: Job) -> Outcome:
         started = time.monotonic()
@@ -73,10 +72,8 @@ class PhysicalBackup(Operation):
             before = repository.read_own(job, program, session)
             about = server.facts(session)
         with job.step("Back up"):
-            console = Console(job, "back up")
-            options = [f"--type={job.params.type}", f"--repo={job.params.repository}"]
-            if job.params.jobs:
-                options.append(f"--process-max={job.params.jobs}")
+            console = OutputParser(job, "back up")
+            options = [f"--type={job.params.type}", f"--repo={job.params.repository}", *jobs_option(job)]
             program.run("backup", *options, state=STATE, on_output=console.read, console="detail")
         with job.step("Read the repository"):
             # Also what pgBackRest's retention removed after this backup.
@@ -98,7 +95,7 @@ class PhysicalBackup(Operation):
             manifest_sha256=digest,
             counts={},
             engine=PGBACKREST,
-            reached=("written",),
+            reached=(Trust.WRITTEN,),
             details=entry.details(stanza=after.stanza, system_identifier=after.system_identifier),
         )
         return _outcome(artefact, entry, damaged, time.monotonic() - started)
@@ -122,7 +119,7 @@ def _outcome(artefact: BackupArtefact, entry: Entry, damaged: list[Json], durati
         f"{artefact.size_bytes:,} in the repository"
     )
     warning = (
-        f" The cluster itself is damaged: {how_many(len(damaged), 'file')} with pages of wrong checksums. "
+        f" The cluster itself is damaged: {pluralize(len(damaged), 'file')} with pages of wrong checksums. "
         "Look at them now, while earlier backups still have them whole."
         if entry.error
         else ""

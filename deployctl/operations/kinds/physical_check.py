@@ -6,12 +6,12 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
 from deployctl.operations.physical import repository
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import NAME, PgBackRest, engine_of
+from deployctl.operations.physical.output_parser import OutputParser
+from deployctl.operations.physical.pgbackrest import NAME, PgBackRest, engine_of
 from deployctl.postgres.queries import recovery
+from deployctl.text import pluralize
 
 STATE = "No backup was made or removed."
 
@@ -44,11 +44,11 @@ class PhysicalCheck(Operation):
             if unknown:
                 job.log(f"Not on record, because deployctl did not make them: {', '.join(unknown)}.")
         with job.step("Archive a WAL segment"):
-            program.run("check", state=STATE, on_output=Console(job).read)
+            program.run("check", state=STATE, on_output=OutputParser(job).read)
         return Outcome(
             summary=(
                 f"pgBackRest {program.version} backs up this cluster as stanza {found.stanza}: its WAL "
-                f"arrives, and the repository holds {how_many(len(found.entries), 'backup')}."
+                f"arrives, and the repository holds {pluralize(len(found.entries), 'backup')}."
             ),
             facts={
                 "stanza": found.stanza,

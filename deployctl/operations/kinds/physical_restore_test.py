@@ -1,4 +1,4 @@
-"""Try a physical backup: restore the cluster beside the original, recover it to a moment, and look inside."""
+"""Test a physical backup: restore the cluster into a scratch folder, recover it, and count its rows."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.embedded.account import reachable_binaries
 from deployctl.embedded.binaries import find_postgres
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.physical import looking, moments, repository, scratch
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.looking import STATE, Expected, Found
-from deployctl.operations.physical.moments import Moment
-from deployctl.operations.physical.program import PgBackRest, engine_of
+from deployctl.embedded.os_account import reachable_binaries
+from deployctl.operations.backup.retention import KeptBackup, Trust
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.physical import recovery_checks, recovery_target, repository, scratch_folder
+from deployctl.operations.physical.output_parser import OutputParser
+from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, jobs_option, jobs_param
+from deployctl.operations.physical.recovery_checks import STATE, Expected, Found
+from deployctl.operations.physical.recovery_target import RecoveryTarget
 from deployctl.operations.physical.repository import Entry
-from deployctl.operations.physical.scratch import Place
+from deployctl.operations.physical.scratch_folder import ScratchFolder
 from deployctl.operations.physical.scratch_server import ScratchServer
-from deployctl.operations.retention import KeptBackup
 from deployctl.postgres.queries import server
+from deployctl.text import pluralize
 
 
 class PhysicalRestoreTest(Operation):
@@ -44,22 +44,16 @@ class PhysicalRestoreTest(Operation):
             "", label="Backup", help="Its name; empty for the newest one before the moment.", maximum=200
         )
         until: str = param(
-            moments.LATEST,
+            recovery_target.LATEST,
             label="Recover until",
             help="latest (all archived WAL), immediate (the end of the backup), or a time such as "
             "2026-05-04T10:30:00+02:00.",
             maximum=60,
         )
-        jobs: int = param(
-            0,
-            label="Parallel processes",
-            help="0 for as many as pgBackRest's configuration says (process-max).",
-            minimum=0,
-            maximum=64,
-        )
+        jobs: int = jobs_param()
 
     def perform(self, job: Job) -> Outcome:
-        moment = moments.parse(job.params.until, now=dt.datetime.now(dt.UTC))
+        moment = recovery_target.parse(job.params.until, now=dt.datetime.now(dt.UTC))
         with job.step("Choose the backup"):
             program = PgBackRest(job, engine_of(job))
             session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
@@ -69,19 +63,21 @@ class PhysicalRestoreTest(Operation):
             binaries = reachable_binaries(find_postgres(server.facts(session).major), program.account)
             job.log(f"{kept.name}, {kept.trust} so far; recovering until {moment}.")
         with job.step("Clear up"):
-            scratch.clear_up(job, program.engine.scratch)
+            scratch_folder.clear_up(job, program.engine.scratch)
         needed = entry.info.size
-        with scratch.place(job, program.engine.scratch, program.account, needed_bytes=needed) as place:
+        with scratch_folder.create(
+            job, program.engine.scratch, program.account, needed_bytes=needed
+        ) as place:
             with job.step("Restore"):
                 started = time.monotonic()
                 _restore(job, program, place, entry, moment)
                 restore_s = time.monotonic() - started
             copy = ScratchServer(job, place, binaries, program.account)
-            looked = looking.recover_and_look(job, copy, moment, expected)
-        return _outcome(job, kept, entry, moment, looked, restore_s)
+            checked = recovery_checks.recover_and_check(job, copy, moment, expected)
+        return _outcome(job, kept, entry, moment, checked, restore_s)
 
 
-def _choose(job: Job, found: repository.Repository, moment: Moment) -> tuple[KeptBackup, Entry]:
+def _choose(job: Job, found: repository.Repository, moment: RecoveryTarget) -> tuple[KeptBackup, Entry]:
     known = repository.on_record(job, found)
     if job.params.backup:
         chosen = next(
@@ -113,8 +109,10 @@ def _choose(job: Job, found: repository.Repository, moment: Moment) -> tuple[Kep
     )
 
 
-def _restore(job: Job, program: PgBackRest, place: Place, entry: Entry, moment: Moment) -> None:
-    console = Console(job, "restore")
+def _restore(
+    job: Job, program: PgBackRest, place: ScratchFolder, entry: Entry, moment: RecoveryTarget
+) -> None:
+    console = OutputParser(job, "restore")
     options = [
         f"--set={entry.label}",
         f"--repo={entry.database.repo}",
@@ -131,14 +129,13 @@ def _restore(job: Job, program: PgBackRest, place: Place, entry: Entry, moment: 
         "--reset-db-exclude",
         "--archive-mode=off",
         *moment.options,
+        *jobs_option(job),
     ]
-    if job.params.jobs:
-        options.append(f"--process-max={job.params.jobs}")
     program.run("restore", *options, state=STATE, on_output=console.read, console="detail")
 
 
 def _outcome(
-    job: Job, kept: KeptBackup, entry: Entry, moment: Moment, found: Found, restore_s: float
+    job: Job, kept: KeptBackup, entry: Entry, moment: RecoveryTarget, found: Found, restore_s: float
 ) -> Outcome:
     rows = sum(found.counts.values())
     recovered = found.recovered
@@ -146,8 +143,8 @@ def _outcome(
     return Outcome(
         summary=(
             f"Physical backup {kept.name} was restored in {restore_s:.1f} s and recovered until {moment} in "
-            f"{found.recover_s:.1f} s: {how_many(len(found.counts), 'table')} with "
-            f"{how_many(rows, 'row')}. Their content was read, not compared."
+            f"{found.recover_s:.1f} s: {pluralize(len(found.counts), 'table')} with "
+            f"{pluralize(rows, 'row')}. Their content was read, not compared."
         ),
         facts={
             "backup": kept.name,
@@ -163,5 +160,5 @@ def _outcome(
             "counts": dict(found.counts),
             "size_bytes": entry.info.size,
         },
-        trust={kept.name: ("restored",)},
+        trust={kept.name: (Trust.RESTORED,)},
     )

@@ -1,4 +1,4 @@
-"""Have pgBackRest read its whole repository, and find out what of it still is what was written."""
+"""Verify the whole pgBackRest repository: every file against its checksum."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.physical import repository, verification
-from deployctl.operations.physical.console import Console
-from deployctl.operations.physical.program import PgBackRest, engine_of
+from deployctl.operations.backup.retention import KeptBackup, Trust
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome
+from deployctl.operations.physical import repository, verify_report
+from deployctl.operations.physical.output_parser import OutputParser
+from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, repository_param
 from deployctl.operations.physical.repository import Repository
-from deployctl.operations.physical.verification import Findings
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.physical.verify_report import Findings
+from deployctl.text import pluralize
 
 STATE = "Nothing was changed, and nothing is known about the backups."
 FILES_SHOWN = 5
@@ -35,9 +35,7 @@ class PhysicalVerify(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        repository: int = param(
-            1, label="Repository", help="Its number in pgBackRest's configuration.", minimum=1, maximum=256
-        )
+        repository: int = repository_param()
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Look at target and repository"):
@@ -48,7 +46,7 @@ class PhysicalVerify(Operation):
         with job.step("Compare the manifests"):
             _refuse_exchanged(program, found, known)
         with job.step("Read every file"):
-            console = Console(job)
+            console = OutputParser(job)
             options = ["--output=text", "--verbose", f"--repo={job.params.repository}"]
             findings = _verify(program, console, options)
         with job.step("Judge"):
@@ -56,8 +54,8 @@ class PhysicalVerify(Operation):
             _refuse_unread(findings, known)
         return Outcome(
             summary=(
-                f"Every file is what was written: {how_many(len(findings.backups), 'backup')} and "
-                f"{how_many(findings.segments, 'WAL segment')} of stanza {found.stanza}."
+                f"Every file is what was written: {pluralize(len(findings.backups), 'backup')} and "
+                f"{pluralize(findings.segments, 'WAL segment')} of stanza {found.stanza}."
             ),
             facts={
                 "stanza": found.stanza,
@@ -66,20 +64,20 @@ class PhysicalVerify(Operation):
                 "files": {checked.label: checked.files for checked in findings.backups.values()},
                 "segments": findings.segments,
             },
-            trust={kept.name: ("hashed",) for kept in known.values()},
+            trust={kept.name: (Trust.HASHED,) for kept in known.values()},
         )
 
 
-def _verify(program: PgBackRest, console: Console, options: list[str]) -> Findings:
+def _verify(program: PgBackRest, console: OutputParser, options: list[str]) -> Findings:
     try:
         program.run("verify", *options, state=STATE, on_output=console.read)
     except OperationFailed:
         # Some versions end with an error because of what they found: then that is what is to be told.
-        findings = verification.parse(console.lines)
+        findings = verify_report.parse(console.lines)
         if not findings.status:
             raise
         return findings
-    return verification.parse(console.lines)
+    return verify_report.parse(console.lines)
 
 
 def _on_record(job: Job, found: Repository) -> Mapping[str, KeptBackup]:
@@ -102,7 +100,7 @@ def _refuse_damaged(findings: Findings) -> None:
         told.append(f"Files: {', '.join(findings.files[:FILES_SHOWN])}{more}.")
     if findings.lost_segments:
         told.append(
-            f"Damaged: {findings.lost_segments} of {how_many(findings.segments, 'WAL segment')}. Backups "
+            f"Damaged: {findings.lost_segments} of {pluralize(findings.segments, 'WAL segment')}. Backups "
             "cannot be restored beyond them."
         )
     raise OperationFailed(

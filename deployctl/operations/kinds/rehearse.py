@@ -1,4 +1,4 @@
-"""Apply the pending migrations where it hurts nobody: to a copy, restored from a backup."""
+"""Rehearse the pending migrations on a copy of the database, restored from a backup."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations import choosing, maintenance, restoring, scratch
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.base import Migrator
-from deployctl.operations.rehearsing import Witness, on_copy
-from deployctl.operations.restoring import RestoreParams
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.application.project_helpers import require_project
+from deployctl.operations.backup import backup_selection
+from deployctl.operations.backup.integrity_check import check_backup
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework import maintenance_database
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.sub_job import with_database
+from deployctl.operations.migrations import migrator_for
+from deployctl.operations.migrations.base import Migrator
+from deployctl.operations.migrations.lock_observers import LockRecorder
+from deployctl.operations.restore import pg_restore, scratch_database
+from deployctl.operations.restore.pg_restore import RestoreParams
+from deployctl.text import pluralize
 
 STATE = "The target was not touched, and the scratch database is dropped."
 
 
 class Rehearse(Operation):
-    """Restore the newest of the most trusted backups into scratch, migrate that, tell what it did."""
+    """Restore the newest of the most trusted backups into a scratch database, and migrate that."""
 
     kind: ClassVar[str] = "rehearse"
     title: ClassVar[str] = "Rehearse migrations"
@@ -40,21 +44,21 @@ class Rehearse(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Restore, migrate, report; the scratch database is dropped whatever happens."""
-        migrator = migrator_for(project_of(job))
+        migrator = migrator_for(require_project(job))
         with job.step("Choose the backup"):
-            backup = choosing.most_trusted(job, job.params.backup)
+            backup = backup_selection.most_trusted(job, job.params.backup)
             job.log(f"{backup.name}, {backup.trust} so far.")
         with job.step("Check the rights"):
-            session = maintenance.connect(job)
-            restoring.refuse_dangerous_role(session)
-            restoring.refuse_without_createdb(session)
-            scratch.remove_leftovers(session)
+            session = maintenance_database.connect(job)
+            pg_restore.refuse_dangerous_role(session)
+            pg_restore.refuse_without_createdb(session)
+            scratch_database.clear_up(job, session)
         with job.step("Read every byte"):
-            folder, written = choosing.checked(job, backup)
-        with scratch.database(job, session, written.source) as copy:
+            folder, written = check_backup(job, backup)
+        with scratch_database.create(job, session, written.source) as copy:
             with job.step("Restore"):
-                restoring.restore_timed(job, folder, written, into=copy.name, session=session, state=STATE)
-            return _migrate(on_copy(job, copy.name), migrator, backup)
+                pg_restore.restore_timed(job, folder, written, into=copy.name, session=session, state=STATE)
+            return _migrate(with_database(job, copy.name), migrator, backup)
 
 
 def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
@@ -63,7 +67,7 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
     Args:
         job: on the copy.
     """
-    with Witness(job) as witness:
+    with LockRecorder(job) as recorder:
         started = time.monotonic()
         try:
             applied = migrator.apply(job)
@@ -75,20 +79,20 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
         if not status.up_to_date:
             raise OperationFailed(f"The copy is not up to date. {' '.join(status.findings)} {STATE}")
         with job.connect(read_only=True) as look:
-            rewritten = witness.rewritten(look)
-        for lock in witness.locks:
+            rewritten = recorder.rewritten(look)
+        for lock in recorder.locks:
             job.log(f"{lock.table} was locked ({lock.mode}) for {lock.seconds:.2f} s.")
         for was in rewritten:
             job.log(f"{was.name} with {was.size_bytes:,} bytes was written anew.", level="warning")
-        if witness.blind:
-            job.log("The server stopped telling the locks, so some are missing.", level="warning")
+        if recorder.blind:
+            job.log("The server stopped reporting locks, so some are missing.", level="warning")
     tables = [was.name for was in rewritten]
     facts: dict[str, Json] = {
         "backup": backup.name,
         "applied": list(applied),
         "duration_s": round(duration, 3),
-        "locks": [asdict(lock) for lock in witness.locks],
-        "locks_complete": not witness.blind,
+        "locks": [asdict(lock) for lock in recorder.locks],
+        "locks_complete": not recorder.blind,
         "rewritten": [asdict(was) for was in rewritten],
     }
     return Outcome(summary=_summary(applied, duration, tables, backup), facts=facts)
@@ -98,5 +102,5 @@ def _summary(applied: Sequence[str], duration_s: float, tables: Sequence[str], b
     if not applied:
         return f"Nothing to rehearse: in backup {backup.name} every migration is applied."
     written = f"written anew: {', '.join(tables)}" if tables else "no table was written anew"
-    known = how_many(len(applied), "migration")
+    known = pluralize(len(applied), "migration")
     return f"{known} took {duration_s:.1f} s on a copy of {backup.name}; {written}."

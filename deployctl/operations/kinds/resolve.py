@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.operations.applications import project_of
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.base import Failed, Status
-from deployctl.operations.migrators.history import UNREADABLE, PrismaHistory
-from deployctl.operations.migrators.locks import LockWatch
-from deployctl.operations.sentences import told
-from deployctl.postgres.queries.shape import Thing, shape
+from deployctl.operations.application.project_helpers import require_project
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import failure_on_error
+from deployctl.operations.migrations import migrator_for
+from deployctl.operations.migrations.base import UNREADABLE, Failed, Status
+from deployctl.operations.migrations.lock_observers import LockWatch
+from deployctl.operations.migrations.prisma_history import PrismaHistory
+from deployctl.postgres.queries.schema_snapshot import SchemaObject, schema_objects
 
 LETTERS = 12
 
@@ -103,7 +103,7 @@ def mark(job: Job, name: str) -> Status:
 
 
 def _prisma_of(job: Job) -> PrismaHistory:
-    migrator = migrator_for(project_of(job))
+    migrator = migrator_for(require_project(job))
     if isinstance(migrator, PrismaHistory):
         return migrator
     raise OperationFailed(
@@ -124,9 +124,9 @@ def _failure_called(name: str, status: Status) -> Failed:
 def _show(job: Job, migrator: PrismaHistory, name: str) -> str:
     """Log the schema, first what the migration's own file names, and return what identifies it."""
     # Prisma's turn is taken for a moment: a record without an end may be of a migration that runs just now.
-    with LockWatch(job) as watch, told(job, UNREADABLE), migrator.open(job) as connection:
-        migrator.take_turn(connection, watch, state="Nothing was changed")
-        things = shape(connection, migrator.schema(job))
+    with LockWatch(job) as watch, failure_on_error(job, UNREADABLE), migrator.open(job) as connection:
+        migrator.take_lock(connection, watch, state="Nothing was changed")
+        things = schema_objects(connection, migrator.schema(job))
     named = _named_in(migrator, name, things)
     if named is None:
         job.log(f"The project has no file of {name}, so what it makes is not known.", level="warning")
@@ -142,7 +142,9 @@ def _show(job: Job, migrator: PrismaHistory, name: str) -> str:
     return hashlib.sha256("\n".join(map(str, things)).encode()).hexdigest()[:LETTERS]
 
 
-def _named_in(migrator: PrismaHistory, name: str, things: Sequence[Thing]) -> list[Thing] | None:
+def _named_in(
+    migrator: PrismaHistory, name: str, things: Sequence[SchemaObject]
+) -> list[SchemaObject] | None:
     """What is there of the names that occur in the migration's file; None without a file."""
     script = next((found.script() for found in migrator.migrations() if found.name == name), None)
     if script is None:

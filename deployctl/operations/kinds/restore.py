@@ -1,4 +1,4 @@
-"""Bring a backup back: into a new database that is proven first and then takes the target's name."""
+"""Restore a backup into a new database, prove it, and swap its name with the target's database."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import ClassVar
 
 import psycopg
 
-from deployctl.operations import choosing, maintenance, restoring, scratch, swapping
-from deployctl.operations.base import Job, Operation, OperationFailed, Outcome, param
-from deployctl.operations.manifest import Manifest
-from deployctl.operations.restoring import Comparison, RestoreParams
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.securing import SecuringParams, back_up_first
-from deployctl.operations.sentences import told
+from deployctl.operations.backup import backup_selection
+from deployctl.operations.backup.integrity_check import check_backup
+from deployctl.operations.backup.manifest import Manifest
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework import maintenance_database
+from deployctl.operations.framework.base import Job, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import failure_on_error
+from deployctl.operations.restore import database_swap, pg_restore, scratch_database
+from deployctl.operations.restore.pg_restore import Comparison, RestoreParams
+from deployctl.operations.restore.pre_restore_backup import PreRestoreBackupParams, back_up_first
 from deployctl.postgres.queries import databases, server
 from deployctl.postgres.queries.databases import Database
 
 
 class Restore(Operation):
-    """Restore a backup beside the target's database, prove it, and let the two change names."""
+    """Restore a backup beside the target's database, prove it, and swap their names."""
 
     kind: ClassVar[str] = "restore"
     title: ClassVar[str] = "Restore"
@@ -37,11 +40,11 @@ class Restore(Operation):
         "The backup takes the place of what is in {target} now, and sessions there are ended. The database "
         "as it is now is kept under another name until it is released."
     )
-    named_to_second_person: ClassVar[str] = "backup"
+    consent_parameter: ClassVar[str] = "backup"
 
     @dataclass(frozen=True)
-    class Params(SecuringParams, RestoreParams):
-        counts_suffice: bool = param(
+    class Params(PreRestoreBackupParams, RestoreParams):
+        accept_row_counts: bool = param(
             False,
             label="Numbers of rows suffice",
             help="Also restore a backup without digests, whose content cannot be compared, only counted; "
@@ -51,27 +54,27 @@ class Restore(Operation):
     def perform(self, job: Job) -> Outcome:
         name = job.target.connection.dbname
         with job.step("Choose the backup"):
-            backup = choosing.most_trusted(job, job.params.backup)
+            backup = backup_selection.most_trusted(job, job.params.backup)
             job.log(f"{backup.name} of {backup.snapshot_at:%Y-%m-%d %H:%M:%S %Z}, {backup.trust} so far.")
         with job.step("Check the rights"):
-            session = maintenance.connect(job)
+            session = maintenance_database.connect(job)
             existing = databases.find(session, name)
             _check_rights(job, session, existing)
         with job.step("Read every byte"):
-            folder, written = choosing.checked(job, backup)
-            if not written.has_digests and not job.params.counts_suffice:
+            folder, written = check_backup(job, backup)
+            if not written.has_digests and not job.params.accept_row_counts:
                 raise OperationFailed(
                     f"Backup {backup.name} has no digests, so that a copy's content cannot be proven. "
                     "Nothing was done. Choose another backup, or accept that numbers of rows suffice."
                 )
-        secured = back_up_first(job) if existing is not None else None
+        safety_backup = back_up_first(job) if existing is not None else None
         done = _replace(job, session, existing, folder, written)
-        return _outcome(job, backup, done, secured=secured)
+        return _outcome(job, backup, done, safety_backup=safety_backup)
 
 
 @dataclass(frozen=True)
 class _Done:
-    """What came of it. `kept` is what the original is called now, None where there was none."""
+    """The result. `kept` is the new name of the original, None if there was none."""
 
     found: Comparison
     restore_s: float
@@ -82,42 +85,46 @@ class _Done:
 def _replace(
     job: Job, session: psycopg.Connection, existing: Database | None, folder: Path, written: Manifest
 ) -> _Done:
-    """Restore into a new database, prove it, and let it take the target's name."""
+    """Restore into a new database, prove it, and give it the target's name."""
     state = f"{job.target.connection.dbname} is untouched and serves; the copy is dropped."
-    with scratch.database(job, session, written.source) as copy:
+    with scratch_database.create(job, session, written.source) as copy:
         with job.step("Restore into a new database"):
-            restore_s = restoring.restore_timed(
+            restore_s = pg_restore.restore_timed(
                 job, folder, written, into=copy.name, session=session, state=state
             )
         with job.connect(dbname=copy.name) as look:
             new_oid = server.identity(look).database_oid
             with job.step("Prove it"):
-                found = restoring.compare(job, look, written, state=state)
-            with job.step("Collect statistics"), told(job, f"ANALYZE failed. {state} The server said"):
+                found = pg_restore.compare(job, look, written, state=state)
+            with (
+                job.step("Collect statistics"),
+                failure_on_error(job, f"ANALYZE failed. {state} The server said"),
+            ):
                 look.execute("ANALYZE")
         with job.step("Change names"):
-            kept = swapping.swap(job, session, maintenance.connect(job), new=copy.name, existing=existing)
-            copy.adopted = True
+            kept = database_swap.swap(
+                job, session, maintenance_database.connect(job), new=copy.name, existing=existing
+            )
+            copy.is_kept = True
     with job.step("Look at the result"):
         _check_result(job, session, new_oid, existing, kept)
     return _Done(found, restore_s, kept, new_oid)
 
 
 def _check_rights(job: Job, session: psycopg.Connection, existing: Database | None) -> None:
-    restoring.refuse_dangerous_role(session)
-    restoring.refuse_without_createdb(session)
+    pg_restore.refuse_dangerous_role(session)
+    pg_restore.refuse_without_createdb(session)
     if existing is None:
         job.log(f"There is no database {job.target.connection.dbname}; the copy takes its name.")
     else:
-        swapping.refuse_unless_owner(session, existing)
-    for left in scratch.remove_leftovers(session):
-        job.log(f"{left}, left by a run that was killed, was dropped.")
+        database_swap.refuse_unless_owner(session, existing)
+    scratch_database.clear_up(job, session)
 
 
 def _check_result(
     job: Job, session: psycopg.Connection, new_oid: int, existing: Database | None, kept: str | None
 ) -> None:
-    """Read back over a new session which database has which name."""
+    """Check over a new session which database has which name."""
     name = job.target.connection.dbname
     with job.connect() as look:
         serving = server.identity(look).database_oid
@@ -130,15 +137,15 @@ def _check_result(
         )
 
 
-def _outcome(job: Job, backup: KeptBackup, done: _Done, *, secured: str | None) -> Outcome:
+def _outcome(job: Job, backup: KeptBackup, done: _Done, *, safety_backup: str | None) -> Outcome:
     name, found = job.target.connection.dbname, done.found
     after = (
         f"The database as it was before is kept as {done.kept} until it is released."
         if done.kept
         else "There was none before."
     )
-    if secured:
-        after += f" It is also in backup {secured}."
+    if safety_backup:
+        after += f" It is also in backup {safety_backup}."
     return Outcome(
         summary=(
             f"{name} is now backup {backup.name}: {found.extent}, "
@@ -147,7 +154,7 @@ def _outcome(job: Job, backup: KeptBackup, done: _Done, *, secured: str | None) 
         ),
         facts={
             "backup": backup.name,
-            "backup_before": secured,
+            "backup_before": safety_backup,
             "restore_s": round(done.restore_s, 3),
             "tables": found.tables,
             "rows": found.rows,

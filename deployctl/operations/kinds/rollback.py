@@ -9,15 +9,15 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.errors import DeployctlError
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome, param
+from deployctl.operations.framework.postgres_errors import sentence_of
+from deployctl.operations.framework.sub_job import sub_job
 from deployctl.operations.kinds import http_check, resolve
 from deployctl.operations.kinds.resolve import Resolve
 from deployctl.operations.kinds.restore import Restore
 from deployctl.operations.kinds.validate import Validate, validate
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.migrators.history import PrismaHistory
-from deployctl.operations.parts import part_of
-from deployctl.operations.sentences import message_of
+from deployctl.operations.migrations import migrator_for
+from deployctl.operations.migrations.prisma_history import PrismaHistory
 from deployctl.postgres.connection import CannotConnect, Reason
 
 # The application lost its sessions when the names changed, and takes a moment to connect again.
@@ -60,7 +60,7 @@ class Rollback(Operation):
         marked = _resolve(job)
         restored = _restore(job, marked)
         # It serves from now on, whatever the next parts find.
-        job.shelf.settle(restored)
+        job.backup_catalog.record_outcome(restored)
         validated = _validate(job, restored)
         answer = _call(job, restored)
         return Outcome(
@@ -97,7 +97,7 @@ def _resolve(job: Job) -> str:
     if not named:
         job.log("No migration is recorded as failed.")
         return ""
-    part = part_of(job, "Resolve", Resolve.Params(migration=named))
+    part = sub_job(job, "Resolve", Resolve.Params(migration=named))
     resolve.shown(part, named)
     resolve.mark(part, named)
     return named
@@ -109,9 +109,9 @@ def _failed(job: Job, migrator: PrismaHistory) -> list[str]:
         return [failure.name for failure in migrator.status(job).failed]
     except (DeployctlError, psycopg.Error) as error:
         job.raise_if_cancelled()
-        said = error.sentence if isinstance(error, DeployctlError) else f"{message_of(error)}."
+        said = sentence_of(error)
         is_gone = isinstance(error, CannotConnect) and error.reason == Reason.NO_SUCH_DATABASE
-        if job.params.migration or not (is_gone or job.params.no_backup_because.strip()):
+        if job.params.migration or not (is_gone or job.params.no_backup_reason.strip()):
             raise OperationFailed(
                 f"Nothing was changed: the migrations could not be looked at. {said}"
             ) from error
@@ -121,7 +121,7 @@ def _failed(job: Job, migrator: PrismaHistory) -> list[str]:
 
 def _restore(job: Job, marked: str) -> Outcome:
     try:
-        return Restore().perform(part_of(job, "Restore", job.params))
+        return Restore().perform(sub_job(job, "Restore", job.params))
     except DeployctlError as error:
         resolved = f" {marked} is marked as rolled back; what it had made is still there." if marked else ""
         raise OperationFailed(f"The rollback ended at the restore. {error.sentence}{resolved}") from error
@@ -133,7 +133,7 @@ def _validate(job: Job, restored: Outcome) -> Outcome | None:
         return None
     try:
         # The project is of the version that is rolled back, the database of the one before.
-        return validate(part_of(job, "Validate", Validate.Params()), may_be_older=True)
+        return validate(sub_job(job, "Validate", Validate.Params()), may_be_older=True)
     except DeployctlError as error:
         raise OperationFailed(
             f"The backup is restored, but is not sound. {error.sentence} {_state(job, restored)}"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import count_admins, counted, described, project_of, reading_session
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
-from deployctl.operations.sentences import told
+from deployctl.operations.application.project_helpers import (
+    command_text,
+    count_admins,
+    count_expected,
+    read_only_session,
+    require_project,
+)
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.postgres_errors import failure_on_error
+from deployctl.text import pluralize
 
 ADMIN_PASSWORD = "ADMIN_DEFAULT_PASSWORD"  # noqa: S105 - the secret's name, not its value
 
@@ -27,11 +33,11 @@ class Seed(Operation):
 
     def perform(self, job: Job) -> Outcome:
         """Run the seed; the expected rows must be there afterwards."""
-        project = project_of(job)
+        project = require_project(job)
         argv = project.command("seed")
         with job.step(f"Read the secret {ADMIN_PASSWORD}"):
             password = job.secret(ADMIN_PASSWORD)
-        with job.step(f"Run {described(argv)}"):
+        with job.step(f"Run {command_text(argv)}"):
             job.execute(
                 argv,
                 cwd=project.folder,
@@ -41,16 +47,16 @@ class Seed(Operation):
             )
         with (
             job.step("Count what is there"),
-            told(job, "The seed ended without an error, but its rows could not be counted"),
-            reading_session(job) as connection,
+            failure_on_error(job, "The seed ended without an error, but its rows could not be counted"),
+            read_only_session(job) as connection,
         ):
-            found, wrong = counted(connection, project.expect.counts)
+            found, wrong = count_expected(connection, project.expect.counts)
             admins: Json = None
             if project.expect.admin is not None:
                 admins, too_few = count_admins(connection, project.expect.admin)
                 wrong += too_few
             for table, rows in found.items():
-                job.log(f"{table}: {how_many(rows, 'row')}")
+                job.log(f"{table}: {pluralize(rows, 'row')}")
             if wrong:
                 raise OperationFailed(f"The seed ended without an error, but {' '.join(wrong)}")
         return Outcome(

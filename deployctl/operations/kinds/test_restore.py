@@ -1,14 +1,17 @@
-"""Prove a backup: restore it, and look whether everything is there."""
+"""Test a backup: restore it into a scratch database and compare the content."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.operations import choosing, maintenance, restoring, scratch
-from deployctl.operations.base import Job, Operation, Outcome, param
-from deployctl.operations.restoring import Comparison, RestoreParams
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.backup import backup_selection
+from deployctl.operations.backup.integrity_check import check_backup
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework import maintenance_database
+from deployctl.operations.framework.base import Job, Operation, Outcome, param
+from deployctl.operations.restore import pg_restore, scratch_database
+from deployctl.operations.restore.pg_restore import Comparison, RestoreParams
 
 STATE = "The target was not touched, and the scratch database is dropped."
 
@@ -32,23 +35,22 @@ class RestoreTest(Operation):
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Choose the backup"):
-            backup = choosing.newest(job, job.params.backup)
+            backup = backup_selection.newest(job, job.params.backup)
             job.log(f"{backup.name}, {backup.trust} so far.")
         with job.step("Check the rights"):
-            session = maintenance.connect(job)
-            restoring.refuse_dangerous_role(session)
-            restoring.refuse_without_createdb(session)
-            for name in scratch.remove_leftovers(session):
-                job.log(f"{name}, left by a run that was killed, was dropped.")
+            session = maintenance_database.connect(job)
+            pg_restore.refuse_dangerous_role(session)
+            pg_restore.refuse_without_createdb(session)
+            scratch_database.clear_up(job, session)
         with job.step("Read every byte"):
-            folder, written = choosing.checked(job, backup)
-        with scratch.database(job, session, written.source) as copy:
+            folder, written = check_backup(job, backup)
+        with scratch_database.create(job, session, written.source) as copy:
             with job.step("Restore"):
-                restore_s = restoring.restore_timed(
+                restore_s = pg_restore.restore_timed(
                     job, folder, written, into=copy.name, session=session, state=STATE
                 )
             with job.step("Compare"), job.connect(dbname=copy.name) as look:
-                found = restoring.compare(job, look, written, state=STATE)
+                found = pg_restore.compare(job, look, written, state=STATE)
         return _outcome(backup, found, restore_s)
 
 

@@ -9,12 +9,12 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from deployctl.numbers import how_many
-from deployctl.operations import upkeep
-from deployctl.operations.base import Job, Json, Operation, Outcome, param
-from deployctl.operations.sentences import told
+from deployctl.operations import table_maintenance
+from deployctl.operations.framework.base import Job, Json, Operation, Outcome, param
+from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.postgres.queries import maintenance
-from deployctl.postgres.queries.maintenance import Maintained
+from deployctl.postgres.queries.maintenance import MaintainableTable
+from deployctl.text import pluralize
 
 
 class Vacuum(Operation):
@@ -52,16 +52,16 @@ class Vacuum(Operation):
         def statement(session: psycopg.Connection, table: sql.Identifier) -> None:
             maintenance.vacuum(session, table, analyze=job.params.analyze, truncate=job.params.truncate)
 
-        tables = upkeep.chosen(job, "vacuum", job.params.table)
-        done = upkeep.work_through(
+        tables = table_maintenance.select_tables(job, "vacuum", job.params.table)
+        done = table_maintenance.process_tables(
             job, tables, work="vacuum", statement=statement, look=maintenance.vacuum_progress
         )
         with job.step("Look at what is left"):
             left = _what_is_left(job, done.done)
-        done.refuse_gaps("vacuumed")
+        done.fail_if_skipped("vacuumed")
         duration = time.monotonic() - started
         return Outcome(
-            summary=f"Vacuumed {how_many(len(done.done), 'table')} in {duration:.1f} s; "
+            summary=f"Vacuumed {pluralize(len(done.done), 'table')} in {duration:.1f} s; "
             f"dead rows: {left['dead_rows_before']} before, {left['dead_rows_after']} after.",
             facts={
                 "tables": [table.key for table in done.done],
@@ -71,14 +71,14 @@ class Vacuum(Operation):
         )
 
 
-def _what_is_left(job: Job, done: list[Maintained]) -> dict[str, Json]:
+def _what_is_left(job: Job, done: list[MaintainableTable]) -> dict[str, Json]:
     """Dead rows as the server estimates them, and who keeps them from being removed."""
     ours = {table.oid for table in done}
     with (
-        told(job, "The tables were vacuumed, but what is left could not be read"),
+        failure_on_error(job, "The tables were vacuumed, but what is left could not be read"),
         job.connect(read_only=True, statement_timeout_s=30) as connection,
     ):
-        after = [t for t in maintenance.maintained(connection, "vacuum") if t.oid in ours]
+        after = [t for t in maintenance.maintainable_tables(connection, "vacuum") if t.oid in ours]
         keeper = maintenance.oldest_snapshot(connection)
     dead = sum(table.dead_rows for table in after)
     kept_by: str | None = None

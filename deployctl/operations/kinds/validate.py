@@ -8,14 +8,19 @@ from typing import ClassVar, cast
 
 import psycopg
 
-from deployctl.numbers import how_many
-from deployctl.operations.applications import count_admins, counted, project_of, reading_session
-from deployctl.operations.base import Job, Json, Operation, OperationFailed, Outcome
-from deployctl.operations.migrators import migrator_for
-from deployctl.operations.project import Project
-from deployctl.operations.sentences import message_of
+from deployctl.operations.application.project import Project
+from deployctl.operations.application.project_helpers import (
+    count_admins,
+    count_expected,
+    read_only_session,
+    require_project,
+)
+from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome
+from deployctl.operations.framework.postgres_errors import message_of
+from deployctl.operations.migrations import migrator_for
 from deployctl.postgres.queries import activity, constraints, indexes
 from deployctl.postgres.queries.orphans import Orphans, orphans_of
+from deployctl.text import pluralize
 
 # The first of the five limits of the operator's checklist: "Connection pool > 80%".
 CONNECTIONS_LIMIT = 0.8
@@ -52,11 +57,11 @@ def validate(job: Job, *, may_be_older: bool = False) -> Outcome:
     Raises:
         OperationFailed: naming every finding; nothing was changed.
     """
-    project = project_of(job)
+    project = require_project(job)
     facts: dict[str, Json] = {}
     findings: Findings = []
     remarks: Findings = []
-    with reading_session(job) as connection:
+    with read_only_session(job) as connection:
         of_version: dict[str, Callable[[], Examination]] = {
             "Migrations": lambda: _migrations(job, project, remarks if may_be_older else None),
             "Expected row counts": lambda: _counts(connection, project),
@@ -78,7 +83,7 @@ def validate(job: Job, *, may_be_older: bool = False) -> Outcome:
     for remark in remarks:
         job.log(remark, level="warning")
     if findings:
-        told = how_many(len(findings), "finding")
+        told = pluralize(len(findings), "finding")
         raise OperationFailed(f"{told}. {' '.join(findings)} Nothing was changed.")
     if may_be_older:
         facts["remarks"] = remarks
@@ -140,7 +145,7 @@ def _migrations(job: Job, project: Project, remarks: Findings | None) -> Examina
 
 
 def _counts(connection: psycopg.Connection, project: Project) -> Examination:
-    found, wrong = counted(connection, project.expect.counts)
+    found, wrong = count_expected(connection, project.expect.counts)
     return {"counts": found}, wrong
 
 
@@ -153,7 +158,7 @@ def _admin(connection: psycopg.Connection, project: Project) -> Examination:
 
 def _indexes(connection: psycopg.Connection) -> Examination:
     every = indexes.indexes(connection)
-    invalid = [f"{index.schema}.{index.name}" for index in every if not (index.valid and index.ready)]
+    invalid = [f"{index.schema}.{index.name}" for index in every if not index.is_usable]
     wrong = (
         [f"Invalid indexes: {', '.join(invalid)}. Rebuild them (REINDEX INDEX CONCURRENTLY) or drop them."]
         if invalid
@@ -203,7 +208,7 @@ def _orphan_sentence(found: Orphans) -> str:
     key = found.foreign_key
     more = " and more" if found.count > len(found.sample) else ""
     return (
-        f"{key.table}.{', '.join(key.columns)}: {how_many(found.count, 'row')} without a row of "
+        f"{key.table}.{', '.join(key.columns)}: {pluralize(found.count, 'row')} without a row of "
         f"{key.referenced_table} ({key.name}), such as {', '.join(found.sample)}{more}."
     )
 
@@ -214,13 +219,13 @@ def _connections(connection: psycopg.Connection) -> Examination:
     if use.used <= CONNECTIONS_LIMIT * use.available:
         return facts, []
     return facts, [
-        f"{use.used} of {how_many(use.available, 'connection')} in use, more than {CONNECTIONS_LIMIT:.0%}."
+        f"{use.used} of {pluralize(use.available, 'connection')} in use, more than {CONNECTIONS_LIMIT:.0%}."
     ]
 
 
 def _summary(facts: Mapping[str, Json]) -> str:
     def many(fact: str, noun: str) -> str:
-        return how_many(cast("int", facts[fact]), noun)
+        return pluralize(cast("int", facts[fact]), noun)
 
     return (
         f"Sound: {many('migrations_applied', 'migration')} applied, {many('indexes', 'index')} valid, "

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deployctl.operations import choosing, manifest
-from deployctl.operations.base import Job, Operation, Outcome, param
+from deployctl.operations.backup import backup_selection, manifest
+from deployctl.operations.backup.integrity_check import check_backup, extent
+from deployctl.operations.backup.retention import Trust
+from deployctl.operations.framework.base import Job, Operation, Outcome, param
 
 
 class Verify(Operation):
@@ -28,21 +30,19 @@ class Verify(Operation):
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Choose the backup"):
-            backup = choosing.newest(job, job.params.backup)
+            backup = backup_selection.newest(job, job.params.backup)
             job.log(f"{backup.name}, {backup.trust} so far.")
             # What the kernel remembers says nothing about the medium.
-            manifest.forget_cached(job.target.backups.path(backup.name))
+            manifest.drop_page_cache(job.target.backups.path(backup.name))
         with job.step("Read every byte"):
-            _, written = choosing.checked(job, backup)
+            _, written = check_backup(job, backup)
         return Outcome(
-            summary=(
-                f"Backup {backup.name} is whole: {choosing.extent(written)}, every byte what was written."
-            ),
+            summary=(f"Backup {backup.name} is whole: {extent(written)}, every byte what was written."),
             facts={
                 "backup": backup.name,
                 "files": len(written.files),
                 "size_bytes": written.size_bytes,
                 "manifest_sha256": backup.manifest_sha256,
             },
-            trust={backup.name: ("hashed",)},
+            trust={backup.name: (Trust.HASHED,)},
         )

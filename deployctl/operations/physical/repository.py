@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from deployctl.numbers import how_many
-from deployctl.operations.base import Job, Json, OperationFailed
-from deployctl.operations.physical.program import PgBackRest
-from deployctl.operations.retention import KeptBackup
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import Job, Json, OperationFailed
+from deployctl.operations.physical.pgbackrest import PgBackRest
 from deployctl.postgres.queries import server
+from deployctl.text import pluralize
 
 STATEMENT_TIMEOUT_S = 30
 # Status codes of `info` (pgBackRest's src/command/info/info.c): what it lists then is all there is.
@@ -174,7 +174,7 @@ def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repo
         OperationFailed: as `read`, or it is another cluster's.
     """
     # Before the repository is read: what another run records meanwhile is no backup that is missing there.
-    recorded = job.shelf.physical()
+    recorded = job.backup_catalog.physical()
     repository = read(program)
     own = server.identity(session).system_identifier
     if own is None:
@@ -192,7 +192,7 @@ def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repo
         )
     job.log(
         f"Stanza {repository.stanza} is of this cluster ({own}): "
-        f"{how_many(len(repository.entries), 'backup')} in the repository."
+        f"{pluralize(len(repository.entries), 'backup')} in the repository."
     )
     _expire_missing(job, repository, recorded)
     return repository
@@ -200,7 +200,7 @@ def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repo
 
 def on_record(job: Job, repository: Repository) -> dict[str, KeptBackup]:
     """The backups on record that the repository should have, by label."""
-    return _of_repository(repository, job.shelf.physical())
+    return _of_repository(repository, job.backup_catalog.physical())
 
 
 def _of_repository(repository: Repository, recorded: Iterable[KeptBackup]) -> dict[str, KeptBackup]:
@@ -239,5 +239,5 @@ def _expire_missing(job: Job, repository: Repository, recorded: Iterable[KeptBac
         return  # a repository that does not answer has lost nothing
     for label, kept in _of_repository(repository, recorded).items():
         if repository.find(label) is None:
-            job.shelf.expire(kept, "pgBackRest's own retention removed it from its repository")
+            job.backup_catalog.expire(kept, "pgBackRest's own retention removed it from its repository")
             job.log(f"{kept.name} is not in the repository any more: pgBackRest expired it.")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psycopg
 
-from deployctl.embedded.account import Account
 from deployctl.embedded.binaries import PostgresBinaries
-from deployctl.operations.base import Job, OperationFailed, ProcessFailed
-from deployctl.operations.physical.program import as_account
-from deployctl.operations.physical.scratch import Place
+from deployctl.embedded.os_account import Account
+from deployctl.operations.framework.base import Job, OperationFailed, ProcessFailed
+from deployctl.operations.physical.pgbackrest import as_account
+from deployctl.operations.physical.scratch_folder import ScratchFolder
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect
 from deployctl.postgres.process import Completed
 
@@ -74,7 +74,7 @@ class ScratchServer:
         account: owns the cluster.
     """
 
-    def __init__(self, job: Job, place: Place, binaries: PostgresBinaries, account: Account) -> None:
+    def __init__(self, job: Job, place: ScratchFolder, binaries: PostgresBinaries, account: Account) -> None:
         self._job, self._place, self._binaries, self._account = job, place, binaries, account
         self._abandoned = threading.Event()
         self._tail = bytearray()

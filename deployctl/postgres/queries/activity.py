@@ -28,9 +28,11 @@ class ConnectionUse:
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that another one waits for. `query` is its current or, when idle, its last statement.
+    """A session that blocks another one.
 
-    `waiting_since` is when the statement that waits was begun.
+    Args:
+        waiting_since: when the blocked statement began.
+        query: its current statement or, when it is idle, its last one; None if the role may not read it.
     """
 
     waiting_pid: int
@@ -43,6 +45,16 @@ class Blocker:
     transaction_since: dt.datetime | None
     relation: str | None
     mode: str | None
+
+    @property
+    def description(self) -> str:
+        """Return what people need to find the session's owner: role, application, lock, state and query."""
+        program = f" ({self.application_name})" if self.application_name else ""
+        lock = f", which holds {self.mode} on {self.relation}" if self.mode else ""
+        state = f", {self.state}" if self.state else ""
+        since = f" since {self.transaction_since:%Y-%m-%d %H:%M:%S %Z}" if self.transaction_since else ""
+        query = f": {' '.join(self.query.split())[:300]}" if self.query else ", query not readable"
+        return f"session {self.pid} of role {self.role or 'unknown'}{program}{lock}{state}{since}{query}"
 
 
 def pids_named(connection: psycopg.Connection, prefix: str) -> list[int]:

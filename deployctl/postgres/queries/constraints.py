@@ -59,11 +59,6 @@ def foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
         ).fetchall()
 
 
-def unvalidated(connection: psycopg.Connection) -> list[Constraint]:
-    """Constraints added with NOT VALID: older rows may break them (`ALTER TABLE … VALIDATE CONSTRAINT`)."""
-    return [constraint for constraint in constraints(connection) if not constraint.validated]
-
-
 def constraints(connection: psycopg.Connection) -> list[Constraint]:
     """Every constraint of the application's tables."""
     with connection.cursor(row_factory=class_row(Constraint)) as cursor:

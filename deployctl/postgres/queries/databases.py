@@ -22,7 +22,7 @@ class Database:
 
 
 @dataclass(frozen=True)
-class Commented:
+class DatabaseComment:
     """A database with its comment, "" where it has none."""
 
     name: str
@@ -31,7 +31,7 @@ class Commented:
 
 
 @dataclass(frozen=True)
-class SessionOf:
+class DatabaseSession:
     """Somebody who is connected to a database."""
 
     pid: int
@@ -125,13 +125,13 @@ def comment_of(connection: psycopg.Connection, name: str) -> str | None:
         return text
 
 
-def owned(connection: psycopg.Connection, prefix: str) -> list[Commented]:
+def owned(connection: psycopg.Connection, prefix: str) -> list[DatabaseComment]:
     """Databases of the session's role with their comments.
 
     Args:
         prefix: how their names begin.
     """
-    with connection.cursor(row_factory=class_row(Commented)) as cursor:
+    with connection.cursor(row_factory=class_row(DatabaseComment)) as cursor:
         return cursor.execute(
             """
             SELECT datname AS name, oid::bigint AS oid,
@@ -143,13 +143,13 @@ def owned(connection: psycopg.Connection, prefix: str) -> list[Commented]:
         ).fetchall()
 
 
-def sessions(connection: psycopg.Connection, name: str) -> list[SessionOf]:
+def sessions(connection: psycopg.Connection, name: str) -> list[DatabaseSession]:
     """Who is connected to a database, this session left out.
 
     Autovacuum workers do not count: the server itself ends them when a database is renamed or dropped. They
     are told by having no role, because what kind of process it is only members of its role may see.
     """
-    with connection.cursor(row_factory=class_row(SessionOf)) as cursor:
+    with connection.cursor(row_factory=class_row(DatabaseSession)) as cursor:
         return cursor.execute(
             """
             SELECT pid, coalesce(usename, '')::text AS role,
@@ -185,7 +185,7 @@ def role_exists(connection: psycopg.Connection, name: str) -> bool:
         )
 
 
-def may_give_to(connection: psycopg.Connection, owner: str) -> bool:
+def may_assign_owner(connection: psycopg.Connection, owner: str) -> bool:
     """Whether the session's role may make a database that belongs to another role.
 
     "To create a database owned by another role, you must be able to SET ROLE to that role" (CREATE

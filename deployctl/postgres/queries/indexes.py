@@ -1,4 +1,4 @@
-"""Indexes: which exist, and which are broken."""
+"""Indexes: which exist, and which are invalid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 class Index:
     """An index.
 
-    `valid` is False after a failed CREATE INDEX CONCURRENTLY: it costs writes and serves no query.
+    `valid` is False after a failed CREATE INDEX CONCURRENTLY: writes maintain it, but queries cannot use it.
     """
 
     schema: str
@@ -24,9 +24,14 @@ class Index:
     size_bytes: int
     definition: str
 
+    @property
+    def is_usable(self) -> bool:
+        """Return True if queries can use it."""
+        return self.valid and self.ready
+
 
 def indexes(connection: psycopg.Connection) -> list[Index]:
-    """Every index of the application's tables."""
+    """Return every index of the application's tables."""
     with connection.cursor(row_factory=class_row(Index)) as cursor:
         return cursor.execute(
             """
@@ -41,8 +46,3 @@ def indexes(connection: psycopg.Connection) -> list[Index]:
             ORDER BY n.nspname, t.relname, i.relname
             """
         ).fetchall()
-
-
-def invalid_indexes(connection: psycopg.Connection) -> list[Index]:
-    """Those that serve no query: drop and build them again (`REINDEX INDEX CONCURRENTLY`)."""
-    return [index for index in indexes(connection) if not (index.valid and index.ready)]

@@ -10,6 +10,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
+from deployctl.postgres.queries.relations import QualifiedName
+
 # The privilege MAINTAIN came with PostgreSQL 17; before, only owners may.
 MAINTAIN_FROM_VERSION = 170000
 
@@ -17,31 +19,19 @@ Work = Literal["analyze", "vacuum"]
 
 
 @dataclass(frozen=True)
-class Maintained:
+class MaintainableTable(QualifiedName):
     """A table that can be analyzed or vacuumed.
 
-    `runs` is how often that was done by hand so far, which tells afterwards whether it was done again;
-    the server warns and goes on where it is not permitted.
+    `runs` counts how often that was done manually so far, which shows afterwards whether it was done again:
+    the server only warns if it is not permitted.
     """
 
-    schema: str
-    name: str
     oid: int
     permitted: bool
     owner: str
     runs: int
     dead_rows: int
     live_rows: int
-
-    @property
-    def key(self) -> str:
-        """ "schema.table", for people; not for use in SQL."""
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        """For use in SQL."""
-        return sql.Identifier(self.schema, self.name)
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,7 @@ class OldestSnapshot:
     age: int
 
 
-def maintained(connection: psycopg.Connection, work: Work) -> list[Maintained]:
+def maintainable_tables(connection: psycopg.Connection, work: Work) -> list[MaintainableTable]:
     """The tables and materialized views of this database, in alphabetical order.
 
     ANALYZE of a partitioned table does its partitions, too, and only so are there statistics over all of
@@ -97,7 +87,7 @@ def maintained(connection: psycopg.Connection, work: Work) -> list[Maintained]:
           AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
         ORDER BY n.nspname, c.relname
         """  # noqa: S608
-    with connection.cursor(row_factory=class_row(Maintained)) as cursor:
+    with connection.cursor(row_factory=class_row(MaintainableTable)) as cursor:
         return cursor.execute(statement.encode()).fetchall()
 
 

@@ -12,7 +12,7 @@ from deployctl.postgres.queries.rows import one
 
 
 @dataclass(frozen=True)
-class Recovered:
+class RecoveryState:
     """How far recovery came.
 
     Args:
@@ -38,16 +38,16 @@ class Archiving:
 
 
 @dataclass(frozen=True)
-class Listed:
+class DatabaseEntry:
     """A database that lets sessions in."""
 
     oid: int
     name: str
 
 
-def recovered(connection: psycopg.Connection) -> Recovered:
+def recovery_state(connection: psycopg.Connection) -> RecoveryState:
     """How far the recovery came that this server started with."""
-    with connection.cursor(row_factory=class_row(Recovered)) as cursor:
+    with connection.cursor(row_factory=class_row(RecoveryState)) as cursor:
         return one(
             cursor.execute(
                 """
@@ -72,9 +72,9 @@ def archiving(connection: psycopg.Connection) -> Archiving:
         )
 
 
-def databases(connection: psycopg.Connection) -> list[Listed]:
+def databases(connection: psycopg.Connection) -> list[DatabaseEntry]:
     """The databases of a server that let sessions in."""
-    with connection.cursor(row_factory=class_row(Listed)) as cursor:
+    with connection.cursor(row_factory=class_row(DatabaseEntry)) as cursor:
         return cursor.execute(
             """
             SELECT oid::bigint AS oid, datname::text AS name FROM pg_database

@@ -1,7 +1,8 @@
-"""Tables: which there are, how large, how many rows, and which we may read."""
+"""Tables: which exist, their sizes, their numbers of rows, and which the role may read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -12,8 +13,26 @@ from deployctl.postgres.queries.rows import one
 
 
 @dataclass(frozen=True)
-class Relation:
-    """An ordinary table that a dump holds rows of.
+class QualifiedName:
+    """The name of a table with its schema."""
+
+    schema: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """Return "schema.table" as people and manifests write it; not for use in SQL."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """Return the quoted name for use in SQL."""
+        return sql.Identifier(self.schema, self.name)
+
+
+@dataclass(frozen=True)
+class Relation(QualifiedName):
+    """An ordinary table whose rows a dump contains.
 
     Args:
         size_bytes: table and its TOAST data, without indexes: what a dump has to read.
@@ -21,36 +40,24 @@ class Relation:
         readable: whether the session's role may SELECT from it.
     """
 
-    schema: str
-    name: str
     oid: int
     size_bytes: int
     estimated_rows: int
     readable: bool
 
-    @property
-    def key(self) -> str:
-        """ "schema.table", as people and manifests write it; not for use in SQL."""
-        return f"{self.schema}.{self.name}"
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        """For use in SQL."""
-        return sql.Identifier(self.schema, self.name)
-
 
 def tables(
     connection: psycopg.Connection, *, schema: str | None = None, sizes: bool = True
 ) -> list[Relation]:
-    """The tables that hold an application's rows, largest first.
+    """Return the tables that hold an application's rows, largest first.
 
-    Partitions count, their parents do not, so that nothing counts twice. Left out as pg_dump leaves their
-    rows out: system and temporary tables, foreign tables, and tables that belong to an extension.
+    Partitions are included and their parents are not, so that no row counts twice. Tables whose rows pg_dump
+    leaves out are missing: system, temporary and foreign tables, and tables that belong to an extension.
 
     Args:
         schema: only this one.
-        sizes: False leaves them 0. PostgreSQL locks a table to read its size, so that a table which somebody
-            has locked would be waited for.
+        sizes: False leaves them 0. PostgreSQL locks a table to read its size, which would wait for a table
+            that is locked.
     """
     with connection.cursor(row_factory=class_row(Relation)) as cursor:
         return cursor.execute(
@@ -73,7 +80,7 @@ def tables(
 
 
 def count_rows(connection: psycopg.Connection, relation: sql.Composable, *, only: bool = False) -> int:
-    """Exactly how many rows a table has, as the current snapshot sees them.
+    """Return the exact number of rows of a table in the current snapshot.
 
     Args:
         relation: such as `Relation.identifier` or `sql.Identifier("Plan")`.
@@ -84,14 +91,32 @@ def count_rows(connection: psycopg.Connection, relation: sql.Composable, *, only
         return int(one(cursor.execute(statement).fetchone()))
 
 
+def count_where(
+    connection: psycopg.Connection, table: sql.Identifier, where: Mapping[str, str | int | bool]
+) -> int:
+    """Return the number of rows that have these values.
+
+    Args:
+        table: such as `find` returns.
+        where: column to value. Compared as text, so that a value of an enum type needs no cast.
+    """
+    condition = sql.SQL(" AND ").join(
+        sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Placeholder()) for column in where
+    )
+    values = [str(value).lower() if isinstance(value, bool) else str(value) for value in where.values()]
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        statement = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, condition)
+        return int(one(cursor.execute(statement, values).fetchone()))
+
+
 def find(connection: psycopg.Connection, name: str, *, schema: str | None = None) -> sql.Identifier | None:
-    """A table, view or partitioned table by its exact name, None where there is none.
+    """Return the table, view or partitioned table of an exact name, or None.
 
     Args:
         name: unquoted, in exact case.
-        schema: searched there; else along the session's search_path.
+        schema: to search; else the session's search_path is searched.
     """
-    with connection.cursor(row_factory=class_row(_Found)) as cursor:
+    with connection.cursor(row_factory=class_row(QualifiedName)) as cursor:
         row = cursor.execute(
             """
             SELECT n.nspname AS schema, c.relname AS name
@@ -102,15 +127,22 @@ def find(connection: psycopg.Connection, name: str, *, schema: str | None = None
             """,
             {"name": name, "schema": schema},
         ).fetchone()
-    return sql.Identifier(row.schema, row.name) if row else None
+    return row.identifier if row else None
+
+
+def schema_of(connection: psycopg.Connection, name: str) -> str | None:
+    """Return the schema of a table, view or sequence; None if none or more than one has that name."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        found: list[str] = cursor.execute(
+            """
+            SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') LIMIT 2
+            """,
+            (name,),
+        ).fetchall()
+    return found[0] if len(found) == 1 else None
 
 
 def disable_row_security(connection: psycopg.Connection) -> None:
-    """Have statements fail where a policy would hide rows, as pg_dump does: a silent part is no backup."""
+    """Make statements fail if a policy would hide rows, as pg_dump does: a partial backup is not a backup."""
     connection.execute("SET row_security = off")
-
-
-@dataclass(frozen=True)
-class _Found:
-    schema: str
-    name: str

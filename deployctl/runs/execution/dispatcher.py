@@ -1,30 +1,30 @@
-"""Looks after runs that nobody took: tells workers again, gives up what waited too long for a person."""
+"""Sends the tasks of queued runs again, and cancels runs that waited too long for consent."""
 
 from __future__ import annotations
 
 from deployctl.runs.models import Run
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 
 def dispatch() -> int:
-    """Publish queued runs that have been silent for a while; a copy of a message does no harm.
+    """Send the tasks of queued runs again; duplicate messages are harmless.
 
     Returns:
-        How many were published.
+        The number of messages sent.
     """
-    told = 0
-    for run in Run.objects.unheard()[:AT_ONCE]:
+    sent = 0
+    for run in Run.objects.undelivered()[:BATCH_SIZE]:
         if not run.publish():
-            break  # no broker: the next sweep tries again
-        told += 1
-    return told
+            break  # the broker is unreachable: the next tick tries again
+        sent += 1
+    return sent
 
 
 def lapse() -> int:
-    """Give up runs to which nobody consented in time.
+    """Cancel the runs that waited too long for consent.
 
     Returns:
-        How many there were.
+        The number of runs.
     """
     return sum(run.lapse() for run in Run.objects.lapsed().select_related("target"))

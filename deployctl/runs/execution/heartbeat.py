@@ -1,4 +1,4 @@
-"""Keeps a run's lease while its worker lives, and hears of cancellation and time limits."""
+"""Renews the lease of a run while its worker lives, and watches for cancellation and the time limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from deployctl.runs.execution.stopping import Reason, Stop
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.models import LeaseLost, Run
 from deployctl.runs.models.lease import LEASE
 
@@ -18,22 +18,22 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 RENEW_EVERY_S = 10.0
-# By our own clock, in case the database cannot be asked: before others may take the run from us.
+# By the local clock, if the database is unreachable: before another worker may take over the run.
 GIVE_UP_AFTER_S = LEASE.total_seconds() - 5
 
 
 class Heartbeat:
-    """A thread with a database session of its own; it dies with the process, and the lease with it.
+    """A thread with its own database session. If the process dies, the lease expires.
 
     Args:
-        run: claimed.
-        stop: asked when the run is to end.
-        time_limit_s: of the whole run, in seconds.
-        while_stopping: called about once a second from the moment somebody asked to stop.
+        run: the claimed run.
+        stop: receives the reason to stop.
+        time_limit_s: the time limit of the run, in seconds.
+        while_stopping: called about once a second after a request to stop.
     """
 
     def __init__(
-        self, run: Run, stop: Stop, *, time_limit_s: float, while_stopping: Callable[[], None]
+        self, run: Run, stop: StopSignal, *, time_limit_s: float, while_stopping: Callable[[], None]
     ) -> None:
         self._run, self._stop, self._while_stopping = run, stop, while_stopping
         self._ended = threading.Event()
@@ -54,7 +54,7 @@ class Heartbeat:
             while not self._ended.wait(TICK_S):
                 self._look()
                 if time.monotonic() > self._deadline:
-                    self._stop.ask(Reason.TIME_LIMIT)
+                    self._stop.request(StopReason.TIME_LIMIT)
                 if self._stop:
                     self._while_stopping()
         finally:
@@ -66,14 +66,14 @@ class Heartbeat:
             if now - self._renewed >= RENEW_EVERY_S:
                 self._run.renew()
                 self._renewed = now
-            if self._run.is_to_be_cancelled():
-                self._stop.ask(Reason.CANCELLED)
+            if self._run.is_cancel_requested():
+                self._stop.request(StopReason.CANCELLED)
         except LeaseLost:
-            # Also when the run has just been ended by ourselves.
+            # This also happens when this worker has just ended the run.
             if not self._ended.is_set():
-                self._stop.ask(Reason.LEASE_LOST)
+                self._stop.request(StopReason.LEASE_LOST)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The lease of %s could not be renewed: %s", self._run.pk, error)
             connection.close()
             if now - self._renewed > GIVE_UP_AFTER_S:
-                self._stop.ask(Reason.LEASE_LOST)
+                self._stop.request(StopReason.LEASE_LOST)

@@ -1,4 +1,4 @@
-"""What a run offers to its operation: `operations.base.Job` over our own tables."""
+"""The job that an operation receives: `framework.base.Job`, stored in our tables."""
 
 from __future__ import annotations
 
@@ -10,34 +10,32 @@ from typing import Any
 
 import psycopg
 from django.db import transaction
-from django.db.models.functions import Now
 
 from deployctl.errors import DeployctlError
-from deployctl.operations import children
-from deployctl.operations.base import Cancelled, TargetFacts
-from deployctl.operations.shelf import Shelf
+from deployctl.operations.framework import subprocess_runner
+from deployctl.operations.framework.base import BackupCatalog, Cancelled, TargetFacts
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
+from deployctl.runs.execution.backup_catalog import RunBackupCatalog
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.execution.log import Log
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.patience import patiently
 from deployctl.runs.execution.progress import Progress
+from deployctl.runs.execution.retry import retry_until_reachable
 from deployctl.runs.execution.sessions import Sessions
-from deployctl.runs.execution.shelf import RunShelf
-from deployctl.runs.execution.stopping import Reason, Stop
 from deployctl.runs.models import LeaseLost, Run, RunStep, StepState
 from deployctl.secrets import Secret
 from deployctl.web.live import announce
 
 
 class RunJob:
-    """Implements `operations.base.Job`.
+    """Implements `framework.base.Job`.
 
     Args:
-        run: claimed.
-        target: with the connection resolved.
-        log, masker, sessions, stop: of this execution.
-        deadline: when the run's time is up, by the monotonic clock.
+        run: the claimed run.
+        target: the target with its connection.
+        log, masker, sessions, stop: the parts of this execution.
+        deadline: the end of the time limit, by the monotonic clock.
     """
 
     def __init__(
@@ -48,7 +46,7 @@ class RunJob:
         log: Log,
         masker: Masker,
         sessions: Sessions,
-        stop: Stop,
+        stop: StopSignal,
         deadline: float,
     ) -> None:
         assert run.token is not None  # noqa: S101 - a claimed run has one
@@ -56,25 +54,25 @@ class RunJob:
         self.application_name = run.application_name
         self.params = run.operation.parse_params(run.params)
         self.target = target
-        self.shelf: Shelf = RunShelf(run, self._patiently)
+        self.backup_catalog: BackupCatalog = RunBackupCatalog(run, self._retry)
         self._run, self._log, self._masker = run, log, masker
         self._sessions, self._stop, self._deadline = sessions, stop, deadline
         self._progress = Progress()
         self._steps = 0
 
     def log(self, text: str, *, level: str = "info") -> None:
-        """Write a line."""
+        """Write a line to the log."""
         self._log.write(text, level)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """A numbered step."""
+        """Record a numbered step."""
         self.raise_if_cancelled()
-        step = self._patiently(lambda: self._begin_step(self._masker.mask(name)))
+        step = self._retry(lambda: self._begin_step(self._masker.mask(name)))
         try:
             yield
         except BaseException as error:
-            # The first cause stands: what cannot be recorded any more is settled when the run ends.
+            # Keep the first error: a step that cannot be recorded ends with its run.
             with contextlib.suppress(LeaseLost, Cancelled):
                 self._end_step(step, *self._how_it_failed(error))
             raise
@@ -84,15 +82,15 @@ class RunJob:
         """Report progress."""
         worth_writing = self._progress.report(done, total, unit=unit, phase=self._masker.mask(phase))
         if worth_writing is not None:
-            self._patiently(lambda: self._write_progress(worth_writing))
+            self._retry(lambda: self._write_progress(worth_writing))
 
     def raise_if_cancelled(self) -> None:
-        """Raise `Cancelled` once the run is to stop."""
-        self._stop.raise_if_asked()
+        """Raise `Cancelled` if the run must stop."""
+        self._stop.raise_if_requested()
 
     def secret(self, name: str) -> Secret:
-        """A secret of the target, masked from now on."""
-        found: Secret = self._patiently(lambda: self._run.target.secret(name))
+        """Return a secret of the target, and mask it from now on."""
+        found: Secret = self._retry(lambda: self._run.target.secret(name))
         self._masker.add(found.reveal())
         return found
 
@@ -108,7 +106,7 @@ class RunJob:
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> Completed:
-        """Run a program to its end; its output goes to the log."""
+        """Run a program to its end, and write its output to the log."""
         self.raise_if_cancelled()
         with self._log.program() as take:
 
@@ -116,7 +114,7 @@ class RunJob:
                 if log_stdout or stream == "stderr":
                     take(stream, chunk)
 
-            return children.execute(
+            return subprocess_runner.execute(
                 argv,
                 application_name=self.application_name,
                 timeout_s=max(self._deadline - time.monotonic(), 1),
@@ -130,23 +128,23 @@ class RunJob:
             )
 
     def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
-        """A session on the target that ends with the run."""
+        """Open a session on the target that ends with the run."""
         self.raise_if_cancelled()
         return self._sessions.connect(dbname=dbname, **options)
 
     # --- Writing ----------------------------------------------------------------------------------------
 
-    def _patiently(self, write: Callable[[], Any]) -> Any:
+    def _retry(self, write: Callable[[], Any]) -> Any:
         try:
-            return patiently(write, while_=lambda: self._stop.reason != Reason.LEASE_LOST)
+            return retry_until_reachable(write, while_=lambda: self._stop.reason != StopReason.LEASE_LOST)
         except LeaseLost:
-            self._stop.ask(Reason.LEASE_LOST)
+            self._stop.request(StopReason.LEASE_LOST)
             raise
 
     @transaction.atomic
     def _begin_step(self, name: str) -> RunStep:
         number = self._steps + 1
-        # Progress belongs to a step: the next one starts without.
+        # Progress belongs to a step, so the next step starts without.
         self._run.write(
             phase=name[:200], progress_done=None, progress_total=None, progress_unit="", progress_rate=None
         )
@@ -156,12 +154,12 @@ class RunJob:
         return step
 
     def _end_step(self, step: RunStep, state: StepState, detail: str) -> None:
-        self._patiently(lambda: self._record_end(step, state, self._masker.mask(detail)))
+        self._retry(lambda: self._record_end(step, state, self._masker.mask(detail)))
 
     @transaction.atomic
     def _record_end(self, step: RunStep, state: StepState, detail: str) -> None:
         self._run.write(phase="")
-        self._run.steps.filter(pk=step.pk).update(state=state, detail=detail, finished_at=Now())
+        step.end(state, detail)
         self._announce("steps")
 
     @transaction.atomic
@@ -176,7 +174,7 @@ class RunJob:
             announce(f"deployment:{self._run.deployment_id}", *fragments)
 
     def _how_it_failed(self, error: BaseException) -> tuple[StepState, str]:
-        if self._stop.reason == Reason.CANCELLED:
+        if self._stop.reason == StopReason.CANCELLED:
             return StepState.CANCELLED, ""
         if self._stop:
             return StepState.INTERRUPTED, ""

@@ -1,4 +1,4 @@
-"""Where a run's lines go: gathered for a moment, stored with the fencing token, then announced."""
+"""Stores the log lines of a run in batches, guarded by the fencing token, and announces them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from deployctl.runs.execution.lines import LineReader, cap, clean
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
+from deployctl.runs.execution.line_reader import LineReader, cap, clean
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.patience import patiently
-from deployctl.runs.execution.stopping import Reason, Stop
+from deployctl.runs.execution.retry import retry_until_reachable
 from deployctl.runs.models import LeaseLost, LogLine, Run
 from deployctl.web.live import publish
 
@@ -27,18 +27,18 @@ logger = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 GATHER_S = 0.1
-# A program that writes faster than we store waits for us; this much waits in memory.
+# A program that writes faster than lines are stored has to wait; this much is buffered.
 PENDING_BYTES = 1 * MIB
 HEAD_BYTES = 50 * MIB
 TAIL_BYTES = 50 * MIB
-# The tail is cut in pieces of this size, not line by line.
+# The tail is trimmed by this size, not line by line.
 TRIM_BYTES = 2 * MIB
 PROGRAM = "output"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A masked line that waits to be stored."""
+    """A masked line to be stored."""
 
     at: dt.datetime
     level: str
@@ -46,7 +46,7 @@ class Line:
 
     @property
     def size(self) -> int:
-        """Bytes it counts for."""
+        """The size in bytes."""
         return len(self.text.encode())
 
 
@@ -54,12 +54,12 @@ class Log:
     """The log of a run while it is executed.
 
     Args:
-        run: claimed.
-        masker: the secrets of the run.
-        stop: asked when the lease turns out to be lost.
+        run: the claimed run.
+        masker: masks the secrets of the run.
+        stop: receives the reason if the lease is lost.
     """
 
-    def __init__(self, run: Run, masker: Masker, stop: Stop) -> None:
+    def __init__(self, run: Run, masker: Masker, stop: StopSignal) -> None:
         self._run, self._masker, self._stop = run, masker, stop
         self._store = LineStore(run)
         self._pending: list[Line] = []
@@ -73,20 +73,20 @@ class Log:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Store the rest."""
+        """Store the remaining lines."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._writer.join()
 
     def write(self, text: str, level: str) -> None:
-        """Take a text of ours, one line or several."""
+        """Write a text of one or more lines."""
         for line in self._masker.mask(clean(text)).split("\n"):
             self._add(Line(timezone.now(), level, cap(line)))
 
     @contextlib.contextmanager
     def program(self) -> Iterator[Callable[[str, bytes], None]]:
-        """Yields what takes a program's output: called with "stdout" or "stderr" and a chunk."""
+        """Yield a function that takes the output of a program: "stdout" or "stderr", and a chunk."""
         take = lambda line: self._add(Line(timezone.now(), PROGRAM, line))  # noqa: E731
         readers = {name: LineReader(self._masker, take) for name in ("stdout", "stderr")}
         try:
@@ -106,25 +106,25 @@ class Log:
             self._changed.notify_all()
 
     def _given_up(self) -> bool:
-        return self._stop.reason == Reason.LEASE_LOST
+        return self._stop.reason == StopReason.LEASE_LOST
 
     def _write(self) -> None:
         try:
             while self._store_next():
                 pass
         except LeaseLost:
-            self._stop.ask(Reason.LEASE_LOST)
+            self._stop.request(StopReason.LEASE_LOST)
         except Exception:
-            # Without a log nobody can tell what is done to the target: stop, and let the sweep settle it.
+            # Without a log nobody knows what happened to the target: stop, and leave it to the reaper.
             logger.exception("The log of run %s cannot be stored", self._run.pk)
-            self._stop.ask(Reason.LEASE_LOST)
+            self._stop.request(StopReason.LEASE_LOST)
         finally:
             connection.close()
             with self._changed:
                 self._changed.notify_all()
 
     def _store_next(self) -> bool:
-        """Store what has gathered; False when the log is closed and everything is stored."""
+        """Store the next batch. Return False if the log is closed and everything is stored."""
         with self._changed:
             while not self._pending and not self._closing:
                 self._changed.wait(1)
@@ -135,26 +135,26 @@ class Log:
             batch, self._pending, self._pending_bytes = self._pending, [], 0
             self._changed.notify_all()
         if batch:
-            patiently(lambda: self._store.append(batch), while_=lambda: not self._given_up())
+            retry_until_reachable(lambda: self._store.append(batch), while_=lambda: not self._given_up())
         return bool(batch) or not closing
 
 
 class LineStore:
-    """A run's lines in the database: the first 50 MB and the last 50 MB of them."""
+    """The first 50 MB and the last 50 MB of a run's lines in the database."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._last = run.lines.order_by("-number").values_list("number", flat=True).first() or 0
         self._head_bytes = 0
-        # Numbers and size of each batch of the tail, oldest first.
+        # The first number, last number and size of each batch of the tail, oldest first.
         self._tail: deque[tuple[int, int, int]] = deque()
         self._tail_bytes = 0
 
     def append(self, batch: list[Line]) -> None:
-        """Store lines, then tell whoever watches.
+        """Store lines, then notify open pages.
 
         Raises:
-            LeaseLost: the run is not ours any more; nothing was stored.
+            LeaseLost: this worker no longer holds the run; nothing was stored.
         """
         first, last = self._last + 1, self._last + len(batch)
         size = sum(line.size for line in batch)
@@ -181,7 +181,7 @@ class LineStore:
                 copy.write_row((self._run.pk, number, line.at, line.level, line.text))
 
     def _outgrown(self, size: int) -> list[tuple[int, int, int]]:
-        """The oldest batches of the tail, once they are too many."""
+        """Return the oldest batches of the tail that exceed its size."""
         over = self._tail_bytes + size - TAIL_BYTES
         if over < TRIM_BYTES:
             return []
@@ -204,5 +204,5 @@ class LineStore:
 
 
 def add_line(run: Run, text: str, level: str) -> None:
-    """Store one line outside of an execution, as the reaper does; the run must be held."""
+    """Store one line outside of an execution, as the reaper does. The caller holds the run."""
     LineStore(run).append([Line(timezone.now(), level, cap(text))])

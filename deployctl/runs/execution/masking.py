@@ -1,4 +1,4 @@
-"""Keeps secrets out of all that is shown or stored, however written and wherever output is cut."""
+"""Masks secrets in text, in all their encodings, also across chunks of output."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "•••"
-# Shorter than this is no secret: masking every "a" would hide the log, not the password.
-SHORTEST = 4
+# Shorter secrets are not masked: masking every "a" would hide the log, not the password.
+MIN_SECRET_LENGTH = 4
 
 
 class Masker:
-    """The secrets of one run in all their spellings. May be used from several threads."""
+    """The secrets of one run in all their encodings. May be used from several threads."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
-        self._spellings: tuple[str, ...] = ()
+        self._encodings: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         for secret in secrets:
             self.add(secret)
 
     def add(self, secret: str) -> None:
-        """Mask this from now on, too."""
+        """Add a secret to mask."""
         with self._lock:
-            found = {*self._spellings, *spellings(secret)}
-            # Longest first: of two that start alike, the longer one is meant.
-            self._spellings = tuple(sorted(found, key=len, reverse=True))
-            if self._spellings:
-                # Within a lookahead, so that overlapping ones are all found.
-                self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, self._spellings))}))")
+            found = {*self._encodings, *encodings(secret)}
+            # Longest first, because the longer one of two with the same start must match.
+            self._encodings = tuple(sorted(found, key=len, reverse=True))
+            if self._encodings:
+                # The lookahead finds overlapping matches.
+                self._pattern = re.compile(f"(?=({'|'.join(map(re.escape, self._encodings))}))")
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets stand in a text, overlapping ones joined."""
-        spellings_now, pattern = self._spellings, self._pattern
-        # Plain search is many times faster than the pattern, and there is nothing to find in most text.
-        if pattern is None or not any(spelling in text for spelling in spellings_now):
+        """Return the spans of secrets in a text; overlapping spans are joined."""
+        current, pattern = self._encodings, self._pattern
+        # Most text has no secret, and plain search is many times faster than the pattern.
+        if pattern is None or not any(encoding in text for encoding in current):
             return []
         joined: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
@@ -52,11 +52,11 @@ class Masker:
         return joined
 
     def mask(self, text: str) -> str:
-        """A whole text without its secrets."""
+        """Return a text with its secrets masked."""
         return _cut_out(text, self.spans(text))
 
     def mask_json(self, value: Any) -> Any:
-        """A value of JSON without secrets, in names as well."""
+        """Return a JSON value with secrets masked, in names as well."""
         if isinstance(value, str):
             return self.mask(value)
         if isinstance(value, Mapping):
@@ -65,51 +65,51 @@ class Masker:
             return [self.mask_json(item) for item in value]
         return value
 
-    def beginning_at(self, text: str) -> int:
-        """Where at the end of a text a secret may have begun; the text's length if nowhere."""
+    def partial_match_start(self, text: str) -> int:
+        """Return the position near the end where a secret may begin, or the length of the text."""
         earliest = len(text)
-        for spelling in self._spellings:
-            for length in range(min(len(spelling) - 1, len(text)), 0, -1):
-                if text.endswith(spelling[:length]):
+        for encoding in self._encodings:
+            for length in range(min(len(encoding) - 1, len(text)), 0, -1):
+                if text.endswith(encoding[:length]):
                     earliest = min(earliest, len(text) - length)
                     break
         return earliest
 
 
 class MaskedStream:
-    """Masks a text that arrives in pieces; holds back only what may be the beginning of a secret."""
+    """Masks a text that arrives in chunks; holds back only the possible start of a secret."""
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
         self._held = ""
-        # This many characters of what is held belong to a mask that was given out already.
+        # The number of held characters that belong to a mask already returned.
         self._covered = 0
 
     def feed(self, text: str) -> str:
-        """What can be shown after this piece."""
+        """Return the masked text up to here, except the possible start of a secret."""
         return self._give(text, final=False)
 
     def close(self) -> str:
-        """The rest."""
+        """Return the rest."""
         return self._give("", final=True)
 
     def _give(self, text: str, *, final: bool) -> str:
         text = self._held + text
-        cut = len(text) if final else self._masker.beginning_at(text)
+        cut = len(text) if final else self._masker.partial_match_start(text)
         spans = _joined([(0, self._covered)] if self._covered else [], self._masker.spans(text))
         shown = _cut_out(text[:cut], [(start, min(end, cut)) for start, end in spans if start < cut])
         if self._covered and cut:
             shown = shown.removeprefix(MASK)
-        # A span of which a mask was shown, now or before, and which reaches into what is held.
+        # Spans whose mask was returned, now or before, and that reach into the held text.
         begun = [end for start, end in spans if start < cut or (start == 0 and self._covered)]
         self._covered = max([0, *(end - cut for end in begun)])
         self._held = text[cut:]
         return shown
 
 
-def spellings(secret: str) -> set[str]:
-    """A secret as it may appear: raw, percent-encoded, quoted for SQL, shell, JSON, libpq, and in base64."""
-    if len(secret) < SHORTEST:
+def encodings(secret: str) -> set[str]:
+    """Return the forms of a secret: raw, percent-encoded, quoted for SQL, shell, JSON, libpq, in base64."""
+    if len(secret) < MIN_SECRET_LENGTH:
         return set()
     backslashed = secret.replace("\\", "\\\\")
     found = {
@@ -133,11 +133,11 @@ def spellings(secret: str) -> set[str]:
         "".join(character for character in secret if character.isprintable()),
         *_base64(secret.encode()),
     }
-    return {spelling for spelling in found if len(spelling) >= SHORTEST}
+    return {encoding for encoding in found if len(encoding) >= MIN_SECRET_LENGTH}
 
 
 def _base64(secret: bytes) -> set[str]:
-    """What stays the same of a secret's base64 wherever in a longer text it stands.
+    """Return the base64 characters of a secret that do not depend on its position in a longer text.
 
     Three bytes make four characters, so there are three positions; characters that mix in neighbouring
     bytes are left out, except where the secret stands alone.
@@ -156,7 +156,7 @@ def _base64(secret: bytes) -> set[str]:
 
 
 def _joined(first: list[tuple[int, int]], rest: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans behind one that starts before them all; the first of them may overlap it."""
+    """Return the spans with `first` in front, joined where it overlaps the first of them."""
     if first and rest and rest[0][0] < first[0][1]:
         return [(first[0][0], max(first[0][1], rest[0][1])), *rest[1:]]
     return first + rest

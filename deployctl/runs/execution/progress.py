@@ -1,4 +1,4 @@
-"""How far a run is: real figures, written now and then, with a rate measured over the last moments."""
+"""The progress of a run, written at intervals, with a rate measured over the last seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WINDOW_S = 10.0
 
 
 class Progress:
-    """Turns reports into what is worth writing."""
+    """Turns progress reports into columns to write."""
 
     def __init__(self) -> None:
         self._phase: str | None = None
@@ -21,21 +21,21 @@ class Progress:
     def report(
         self, done: int, total: int | None, *, unit: str, phase: str, now: float | None = None
     ) -> dict[str, Any] | None:
-        """Take a report.
+        """Return the columns to write for a report.
 
         Args:
-            done, total, unit, phase: as `Job.advance` takes them.
-            now: seconds of a steady clock, for tests.
+            done, total, unit, phase: as for `Job.advance`.
+            now: seconds of a monotonic clock, for tests.
 
         Returns:
-            Columns of `Run` to write, or None when it is too early.
+            Columns of `Run`, or None if the last write is too recent.
         """
         now = time.monotonic() if now is None else now
         is_new_phase = phase != self._phase
         if is_new_phase:
             self._phase = phase
             self._reports.clear()
-        # A report that goes back, as when a dump starts on another table, starts the measurement anew.
+        # A lower value, as when a dump starts another table, restarts the measurement.
         if self._reports and done < self._reports[-1][1]:
             self._reports.clear()
         self._reports.append((now, done))

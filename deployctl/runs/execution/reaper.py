@@ -1,4 +1,4 @@
-"""Cleans up after workers that were lost: ends what they left running, then says honestly what is known."""
+"""Cleans up after lost workers: ends their processes and sessions, and records the outcome of their runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import psycopg
 from django.db import transaction
 
 from deployctl.errors import DeployctlError
-from deployctl.operations import scratch
-from deployctl.operations.physical import scratch as physical_scratch
+from deployctl.operations.physical import scratch_folder as physical_scratch
+from deployctl.operations.restore import scratch_database
 from deployctl.postgres import pass_file
-from deployctl.runs.execution import words
+from deployctl.runs.execution import outcome_messages
 from deployctl.runs.execution.log import add_line
 from deployctl.runs.execution.sessions import end_sessions
 from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
@@ -26,77 +26,77 @@ KILLED_WITHIN_S = 5.0
 
 
 def reap() -> int:
-    """Settle every run whose lease ran out.
+    """Clean up every run whose lease has expired.
 
     Returns:
-        How many there were.
+        The number of runs.
     """
     settled = 0
     for run in Run.objects.abandoned().select_related("target"):
         if not run.take_over():
             continue
         try:
-            settle(run)
-        except LeaseLost:  # our own lease ran out over it: the next sweep goes on
+            clean_up(run)
+        except LeaseLost:  # our own lease expired meanwhile: the next reaper continues
             continue
         except Exception:
-            # Tried again when our lease has run out. One run must not keep the others from being settled.
+            # Tried again when our lease has expired. One run must not block the others.
             logger.exception("Run %s could not be settled", run.pk)
             continue
         settled += 1
     return settled
 
 
-def settle(run: Run) -> None:
-    """End what a lost worker left of a run, wait until it is gone, and record the outcome.
+def clean_up(run: Run) -> None:
+    """End the processes and sessions of a lost run, wait until they are gone, and record the outcome.
 
     Args:
-        run: taken over.
+        run: the run, after `take_over`.
 
     Raises:
-        LeaseLost: another sweep took it over in turn.
+        LeaseLost: another reaper took it over.
     """
     if run.worker_host == socket.gethostname():
-        end_processes(run.mark)
-        pass_file.remove_left(run.mark)
+        end_processes(run.application_name_prefix)
+        pass_file.remove_left(run.application_name_prefix)
     left = [_end_sessions(run)]
     if run.exclusive:
         left.append(_remove_partials(run))
         _drop_scratch_databases(run)
         _remove_scratch_clusters(run)
-    sentence = words.lost(run, *left)
+    sentence = outcome_messages.worker_lost(run, *left)
     logger.warning("Run %s: %s", run.pk, sentence)
     with transaction.atomic():
         add_line(run, sentence, "error")
-        run.lose(sentence)
+        run.mark_lost(sentence)
 
 
-def end_processes(mark: str) -> None:
+def end_processes(prefix: str) -> None:
     """Kill the processes of a run on this machine, and wait until they are gone.
 
-    Known by the environment they were given, never by a remembered number: numbers are used again.
+    They are found by their environment, because process ids are reused.
 
     Args:
-        mark: the beginning of `PGAPPNAME`, see `Run.mark`.
+        prefix: the prefix of `PGAPPNAME`, see `Run.application_name_prefix`.
     """
     deadline = time.monotonic() + KILLED_WITHIN_S
-    while found := processes_of(mark):
+    while found := processes_of(prefix):
         for process in found:
             _kill(process)
         psutil.wait_procs(found, timeout=1)
         if time.monotonic() > deadline:
-            logger.error("Processes of %s do not end: %s", mark, [process.pid for process in found])
+            logger.error("Processes of %s do not end: %s", prefix, [process.pid for process in found])
             return
 
 
-def processes_of(mark: str) -> list[psutil.Process]:
-    """The processes on this machine that were given a mark, see `end_processes`."""
-    return [process for process in psutil.process_iter() if _carries(process, mark)]
+def processes_of(prefix: str) -> list[psutil.Process]:
+    """Return the processes of a run on this machine, see `end_processes`."""
+    return [process for process in psutil.process_iter() if _carries(process, prefix)]
 
 
-def _carries(process: psutil.Process, mark: str) -> bool:
+def _carries(process: psutil.Process, prefix: str) -> bool:
     try:
-        return process.environ().get("PGAPPNAME", "").startswith(mark)
+        return process.environ().get("PGAPPNAME", "").startswith(prefix)
     except (psutil.Error, OSError):  # gone, a zombie, or another user's
         return False
 
@@ -110,14 +110,16 @@ def _kill(process: psutil.Process) -> None:
 
 def _end_sessions(run: Run) -> str:
     try:
-        return words.still_there(run, end_sessions(run.target.spec(), run.mark))
+        return outcome_messages.sessions_left(
+            run, end_sessions(run.target.spec(), run.application_name_prefix)
+        )
     except (DeployctlError, psycopg.Error) as error:
-        return words.cannot_look(run, error)
+        return outcome_messages.sessions_unknown(run, error)
 
 
 def _drop_scratch_databases(run: Run) -> None:
     try:
-        for name in scratch.sweep(run.target.spec()):
+        for name in scratch_database.sweep(run.target.spec()):
             logger.warning("Run %s left the scratch database %s; it was dropped", run.pk, name)
     except (DeployctlError, psycopg.Error) as error:
         # The next restore on that server tries again.
@@ -137,8 +139,8 @@ def _remove_scratch_clusters(run: Run) -> None:
 def _remove_partials(run: Run) -> str:
     folder = run.target.backup_folder()
     try:
-        # While we hold the run nobody else writes backups of this target.
+        # This run holds the target, so no other process writes backups of it.
         folder.remove_partials(dt.timedelta(0))
     except OSError as error:
-        return words.cannot_remove(folder.root, error)
+        return outcome_messages.partials_left(folder.root, error)
     return ""

@@ -1,4 +1,4 @@
-"""The sessions a run has on its target: opened, ended, and their disappearance waited for."""
+"""The sessions of a run on its target: opens them, ends them, and waits until they are gone."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 import psycopg
 
 from deployctl.errors import Refusal
-from deployctl.postgres.brief import brief, hang_up
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, connect
 from deployctl.postgres.queries import activity, advisory
+from deployctl.postgres.short_session import drop_connection, short_session
 
 logger = logging.getLogger(__name__)
 
-# Exists on every server that nobody stripped; "the default maintenance database" (PostgreSQL, createdb).
+# "The default maintenance database" (PostgreSQL, createdb); it exists unless somebody dropped it.
 MAINTENANCE = "postgres"
-# A session that did not end by cancelling its statement is terminated after this.
+# A session that does not end after its statement is cancelled is terminated after this time.
 CANCEL_FOR_S = 2.0
-# A server process that hangs, as when its disk does, hears neither; then we go without its answer.
+# A server process that hangs, for example on its disk, reacts to neither; then drop the connection.
 HANG_UP_AFTER_S = 3.0
 GONE_WITHIN_S = 5.0
-# For connecting and asking; waiting until sessions are gone comes on top.
+# For connecting and querying; the wait until sessions are gone comes on top.
 SWEEP_WITHIN_S = 15.0
 
 
@@ -33,8 +33,8 @@ class Sessions:
     """The direct sessions of one run.
 
     Args:
-        spec: the target.
-        application_name: of the run, under which all its sessions are found.
+        spec: the connection of the target.
+        application_name: the application name of the run's sessions.
     """
 
     def __init__(self, spec: ConnectionSpec, application_name: str) -> None:
@@ -44,7 +44,7 @@ class Sessions:
         self._cancelling_since: float | None = None
 
     def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
-        """As `Job.connect`."""
+        """Open a session, see `Job.connect`."""
         spec = self._spec if dbname is None else self._spec.with_database(dbname)
         session = connect(spec, application_name=self._application_name, **options)
         with self._lock:
@@ -52,7 +52,7 @@ class Sessions:
         return session
 
     def cancel(self) -> None:
-        """End what is running: first statements, then sessions, then our waiting. Called again and again."""
+        """Cancel statements, then terminate sessions, then drop connections. Called repeatedly."""
         now = time.monotonic()
         self._cancelling_since = self._cancelling_since or now
         with self._lock:
@@ -62,12 +62,12 @@ class Sessions:
                 session.cancel_safe(timeout=1)
         if now - self._cancelling_since >= HANG_UP_AFTER_S:
             for session in sessions:
-                hang_up(session)
+                drop_connection(session)
         if now - self._cancelling_since >= CANCEL_FOR_S:
             end_sessions(self._spec, self._application_name, wait_s=0)
 
     def close(self) -> None:
-        """End every session that is still open."""
+        """Close the open sessions."""
         with self._lock:
             for session in self._open:
                 with contextlib.suppress(psycopg.Error):
@@ -75,13 +75,13 @@ class Sessions:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold our lock on the target, on a session of its own.
+        """Hold the advisory lock on the target, in a separate session.
 
         Raises:
-            Refusal: another installation works on it.
-            CannotConnect: the server cannot be reached.
+            Refusal: another installation holds the lock.
+            CannotConnect: the server is unreachable.
         """
-        # In the maintenance database, for the target may not exist yet, or be renamed meanwhile.
+        # In the maintenance database, because the target may not exist yet, or be renamed meanwhile.
         try:
             session = self.connect(dbname=MAINTENANCE)
         except CannotConnect:
@@ -96,37 +96,39 @@ class Sessions:
 
 
 def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float = GONE_WITHIN_S) -> list[int]:
-    """End sessions on a server by application name, and wait until they are gone.
+    """Terminate sessions by application name, and wait until they are gone.
 
     Args:
         spec: any database of the server.
-        application_name: its beginning, such as `Run.mark`.
-        wait_s: how long to wait, in seconds.
+        application_name: a prefix, such as `Run.application_name_prefix`.
+        wait_s: the time to wait, in seconds.
 
     Returns:
-        The process ids of sessions that are still there.
+        The process ids of the remaining sessions.
 
     Raises:
-        CannotConnect: nobody can tell.
+        CannotConnect: the server is unreachable.
     """
     within = SWEEP_WITHIN_S + wait_s
-    with beside(spec, within_s=within, application_name="deployctl sweep", statement_timeout_s=10) as session:
+    with maintenance_session(
+        spec, within_s=within, application_name="deployctl sweep", statement_timeout_s=10
+    ) as session:
         return activity.terminate_named(session, application_name, wait_s=wait_s)
 
 
 @contextlib.contextmanager
-def beside(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
-    """A brief session on the maintenance database, or on the target's own where that one admits no such role.
+def maintenance_session(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
+    """Open a short session on the maintenance database, or on the target if the role may not connect there.
 
     Args:
-        options: as `postgres.brief.brief` takes them.
+        options: as for `postgres.short_session.short_session`.
 
     Raises:
-        CannotConnect: to neither.
+        CannotConnect: neither database accepts the connection.
     """
     with contextlib.ExitStack() as stack:
         try:
-            session = stack.enter_context(brief(spec.with_database(MAINTENANCE), **options))
+            session = stack.enter_context(short_session(spec.with_database(MAINTENANCE), **options))
         except CannotConnect:
-            session = stack.enter_context(brief(spec, **options))
+            session = stack.enter_context(short_session(spec, **options))
         yield session

@@ -1,4 +1,4 @@
-"""One execution of a run, from the claim to the recorded end."""
+"""Executes a run, from the claim to the recorded outcome."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from django.conf import settings
 
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
-from deployctl.operations.base import Outcome, TargetFacts
+from deployctl.operations.framework.base import Outcome, TargetFacts
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec
-from deployctl.runs import guards, uploads
-from deployctl.runs.execution import missing_rights, words
+from deployctl.runs import preconditions, uploads
+from deployctl.runs.execution import missing_privileges, outcome_messages
+from deployctl.runs.execution.cancellation import StopReason, StopSignal
 from deployctl.runs.execution.heartbeat import Heartbeat
 from deployctl.runs.execution.job import RunJob
 from deployctl.runs.execution.log import Log
 from deployctl.runs.execution.masking import Masker
-from deployctl.runs.execution.patience import patiently
+from deployctl.runs.execution.retry import retry_until_reachable
 from deployctl.runs.execution.sessions import Sessions, end_sessions
-from deployctl.runs.execution.stopping import Reason, Stop
 from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
 
 logger = logging.getLogger(__name__)
 
-# Writes the end of a run; raises LeaseLost when it is not ours to write.
+# Records the outcome of a run; raises LeaseLost if another worker holds it.
 Ending = Callable[[], None]
 
 
 def execute(run_id: int) -> None:
-    """Execute a queued run. Whoever comes second, with the same message or another, finds nothing to do."""
+    """Execute a queued run. Duplicate messages have no effect."""
     run = Run.objects.select_related("target").filter(pk=run_id).first()
     if run is None or not run.claim(host=socket.gethostname(), pid=os.getpid()):
         return
@@ -48,39 +48,39 @@ class Supervisor:
     """Executes one claimed run.
 
     Args:
-        run: claimed by this process.
+        run: the run that this process has claimed.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._stop = Stop()
+        self._stop = StopSignal()
         self._masker = Masker()
         self._sessions: Sessions | None = None
         self._spec: ConnectionSpec | None = None
 
     def supervise(self) -> None:
-        """Perform the operation and record how it ended, unless the run was taken from us meanwhile."""
+        """Perform the operation and record the outcome, unless another worker took over the run."""
         limit = self._run.operation.time_limit_s
         heartbeat = Heartbeat(self._run, self._stop, time_limit_s=limit, while_stopping=self._cancel_sessions)
         with self._stop.on_terminate(), heartbeat:
             try:
                 with Log(self._run, self._masker, self._stop) as log:
                     ending = self._perform(log, deadline=time.monotonic() + limit)
-                # The log is complete by now: whoever reads the outcome can read why.
-                patiently(ending, while_=lambda: self._stop.reason != Reason.LEASE_LOST)
+                # The log is complete before the outcome is visible.
+                retry_until_reachable(ending, while_=lambda: self._stop.reason != StopReason.LEASE_LOST)
             except LeaseLost:
                 logger.warning("Run %s was taken from this worker; it leaves", self._run.pk)
 
     def _perform(self, log: Log, *, deadline: float) -> Ending:
         try:
-            guards.check_claim(self._run)
+            preconditions.check_claim(self._run)
             outcome = self._operate(log, deadline)
         except LeaseLost:
             raise
         except BaseException as error:
             ending = self._ending_of(error, log)
             if not isinstance(error, Exception):
-                # Somebody ends this process (SystemExit and the like): settle the run, then let them.
+                # The process is being ended (SystemExit and similar): record the outcome first.
                 ending()
                 raise
             return ending
@@ -132,12 +132,12 @@ class Supervisor:
         except (CannotConnect, psycopg.Error) as error:
             logger.warning("Sessions of run %s cannot be ended: %s", self._run.pk, error)
 
-    # --- How it ended -----------------------------------------------------------------------------------
+    # --- Outcome ---
 
     def _ending_of(self, error: BaseException, log: Log) -> Ending:
         run = self._run
-        reason = self._stop.reason or (Reason.SHUTDOWN if not isinstance(error, Exception) else None)
-        if reason == Reason.LEASE_LOST:
+        reason = self._stop.reason or (StopReason.SHUTDOWN if not isinstance(error, Exception) else None)
+        if reason == StopReason.LEASE_LOST:
             raise LeaseLost(str(run.pk))
         if reason is not None:
             return self._stopped(reason, log)
@@ -145,38 +145,40 @@ class Supervisor:
         log.write(sentence, "error")
         return lambda: run.fail(sentence)
 
-    def _stopped(self, reason: Reason, log: Log) -> Ending:
+    def _stopped(self, reason: StopReason, log: Log) -> Ending:
         run = self._run
         left = self._end_sessions()
         run.refresh_from_db(fields=["cancel_requested_by_name"])
-        sentence = words.stopped(run, reason, left)
+        sentence = outcome_messages.stopped(run, reason, left)
         log.write(sentence, "warning")
-        ending = {Reason.CANCELLED: run.confirm_cancelled, Reason.TIME_LIMIT: run.fail}.get(reason, run.lose)
+        ending = {StopReason.CANCELLED: run.mark_cancelled, StopReason.TIME_LIMIT: run.fail}.get(
+            reason, run.mark_lost
+        )
         return lambda: ending(sentence)
 
     def _end_sessions(self) -> str:
-        """End what is left of us on the target; says so where that cannot be told or done."""
+        """End our sessions on the target. Return a message if some remain or this is unknown."""
         if self._sessions is None:
             return ""
         self._sessions.close()
         try:
             left = end_sessions(self._run.target.spec(), self._run.application_name)
         except (DeployctlError, psycopg.Error) as error:
-            return words.cannot_look(self._run, error)
-        return words.still_there(self._run, left)
+            return outcome_messages.sessions_unknown(self._run, error)
+        return outcome_messages.sessions_left(self._run, left)
 
     def _with_advice(self, sentence: str) -> str:
         if self._spec is None:
             return sentence
-        advice = missing_rights.advice(sentence, self._spec, changes=self._run.changes_target)
+        advice = missing_privileges.advice(sentence, self._spec, changes=self._run.changes_target)
         return f"{sentence} {advice}".rstrip()
 
     def _sentence(self, error: BaseException) -> str:
         if isinstance(error, DeployctlError):
             return error.sentence
         if isinstance(error, psycopg.Error):
-            return words.postgres_failed(self._run, error)
-        # A defect of ours. Its traceback may show values, so it is masked like everything else.
+            return outcome_messages.postgres_error(self._run, error)
+        # An internal error. Its traceback may show values, so it is masked.
         trace = "".join(traceback.format_exception(error))
         logger.error("Run %s met a defect:\n%s", self._run.pk, self._masker.mask(trace))
-        return words.defect(self._run, error, debug=settings.DEBUG)
+        return outcome_messages.internal_error(self._run, error, debug=settings.DEBUG)

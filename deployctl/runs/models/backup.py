@@ -1,9 +1,9 @@
-"""A backup, whichever engine keeps it, and how far it is to be trusted."""
+"""A backup of either engine, and its levels of trust."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models, transaction
 
@@ -11,61 +11,55 @@ from deployctl import audit
 from deployctl.audit import Actor
 from deployctl.audit.actions import Action
 from deployctl.errors import Refusal
-from deployctl.operations import archive
-from deployctl.operations.archive import Archive
-from deployctl.operations.base import PG_DUMP, PGBACKREST, BackupArtefact
+from deployctl.operations.backup import archive
+from deployctl.operations.backup.archive import Archive
+from deployctl.operations.backup.retention import Trust
+from deployctl.operations.framework.base import PG_DUMP, PGBACKREST, BackupArtefact
 from deployctl.runs import hooks
 from deployctl.runs.models.lease import WORKER
-from deployctl.runs.models.run import Run
 from deployctl.runs.models.target import Target
-from deployctl.runs.permissions import may_see, require_mover
+from deployctl.runs.permissions import may_see, require_backup_transfer
 
-
-class Trust(models.TextChoices):
-    """How far a backup has been proven, from the weakest."""
-
-    WRITTEN = "written", "Written"
-    HASHED = "hashed", "Hashed"
-    RESTORED = "restored", "Restored"
-    PROVEN = "proven", "Proven"
+if TYPE_CHECKING:
+    from deployctl.runs.models.run import Run
 
 
 class EngineName(models.TextChoices):
-    """What made a backup, keeps its files and reads them."""
+    """The engine that makes, stores and reads a backup."""
 
     PG_DUMP = PG_DUMP, "pg_dump"
     PGBACKREST = PGBACKREST, "pgBackRest"
 
 
 class BackupQuerySet(models.QuerySet["Backup"]):
-    """Backups, by who may see them."""
+    """Backups, by permission and engine."""
 
     def visible_to(self, user: Any) -> BackupQuerySet:
-        """The backups that somebody may look at (`runs.permissions` decides)."""
+        """Return the backups that a user may see (`runs.permissions` decides)."""
         return self.all() if may_see(user) else self.none()
 
     def dumps(self) -> BackupQuerySet:
-        """Those whose files we keep ourselves; retention, copies and restores are about these."""
+        """Return the dumps, whose files we store; retention, offsite copies and restores use these."""
         return self.filter(engine=EngineName.PG_DUMP)
 
     def physical(self) -> BackupQuerySet:
-        """Those that pgBackRest keeps in its repository, and expires."""
+        """Return the backups that pgBackRest stores in its repository and expires."""
         return self.filter(engine=EngineName.PGBACKREST)
 
     def for_display(self) -> BackupQuerySet:
-        """With everything a list shows of them, in three queries."""
+        """Prefetch everything that a list shows, in three queries."""
         levels = models.Prefetch("trust_levels", BackupTrust.objects.select_related("run"))
         return self.select_related("target", "run").prefetch_related(levels, "copies")
 
 
 class Backup(models.Model):
-    """A finished backup; rows are written only after the files were published and read back."""
+    """A finished backup; the row is written after its files were published and read back."""
 
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="backups")
-    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="backup")
+    run = models.OneToOneField("runs.Run", on_delete=models.PROTECT, related_name="backup")
     name = models.CharField(max_length=200, unique=True)
     engine = models.CharField(max_length=20, choices=EngineName.choices, default=EngineName.PG_DUMP)
-    # Of a dump "directory"; of a physical backup "full", "diff" or "incr".
+    # "directory" for a dump; "full", "diff" or "incr" for a physical backup.
     format = models.CharField(max_length=20)
     size_bytes = models.BigIntegerField()
     files = models.IntegerField()
@@ -73,14 +67,14 @@ class Backup(models.Model):
     tool_version = models.CharField(max_length=60)
     snapshot_at = models.DateTimeField()
     manifest_sha256 = models.CharField(max_length=64)
-    # Rows by table; none for a physical backup, which is taken without looking inside.
+    # Rows by table; empty for a physical backup, which does not look inside the database.
     counts = models.JSONField(default=dict)
-    # The name of the file that somebody sent in; the run says who. "" for a dump of ours.
+    # The name of the uploaded file, "" for a backup made here; the run records who uploaded it.
     uploaded_from = models.CharField(max_length=200, blank=True)
-    # What only its engine knows of it, such as label and range of WAL.
+    # Facts of the engine, such as label and WAL range.
     details = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
-    # When its files were removed; the row is never deleted.
+    # The time when its files were removed; the row is never deleted.
     expired_at = models.DateTimeField(null=True)
 
     objects: ClassVar[models.Manager[Backup]] = models.Manager.from_queryset(BackupQuerySet)()
@@ -93,11 +87,11 @@ class Backup(models.Model):
 
     @classmethod
     def record(cls, run: Run, artefact: BackupArtefact) -> Backup:
-        """Record what a run made, in the transaction that ends it.
+        """Record the backup that a run made, in the transaction that ends the run.
 
         Args:
             run: the run that made it.
-            artefact: finished and read back.
+            artefact: the finished backup, after it was read back.
         """
         backup = cls.objects.create(
             target=run.target,
@@ -131,7 +125,7 @@ class Backup(models.Model):
         return backup
 
     @classmethod
-    def settle(
+    def record_outcome(
         cls,
         run: Run,
         artefact: BackupArtefact | None,
@@ -139,16 +133,16 @@ class Backup(models.Model):
         trust: Mapping[str, Sequence[str]] | None = None,
         database_oid: int | None = None,
     ) -> None:
-        """Record everything about backups that a run achieved, in the transaction that ends it.
+        """Record the backup, trust and database of a run's outcome, in the transaction that ends the run.
 
         Args:
-            artefact, trust, database_oid: as `operations.base.Outcome` has them.
+            artefact, trust, database_oid: as in `framework.base.Outcome`.
         """
         if artefact is not None:
             cls.record(run, artefact)
         cls.raise_trust(run, trust or {})
         if database_oid is not None:
-            # The database that took the place of the one seen first is recognised from now on.
+            # The new database becomes the identity of the target.
             seen = Target.objects.filter(pk=run.target_id, database_oid__isnull=False)
             if seen.update(database_oid=database_oid):
                 what = f"run {run.pk} ({run.kind}) put another database in its place"
@@ -156,17 +150,17 @@ class Backup(models.Model):
 
     @classmethod
     def raise_trust(cls, run: Run, reached: Mapping[str, Sequence[str]]) -> None:
-        """Record what a run proved of its target's backups, in the transaction that ends it.
+        """Record the levels of trust that a run proved, in the transaction that ends it.
 
         Args:
-            reached: levels by the name of the backup.
+            reached: the levels, by name of the backup.
         """
         for name, levels in reached.items():
             backup = cls.objects.get(target=run.target, name=name)
             for level in levels:
                 BackupTrust.objects.create(backup=backup, level=Trust(level), run=run)
             audit.append(
-                Action.BACKUP_TRUSTED,
+                Action.BACKUP_TRUST_RAISED,
                 by=WORKER,
                 subject=backup,
                 deployment_id=run.deployment_id,
@@ -174,21 +168,21 @@ class Backup(models.Model):
             )
 
     @transaction.atomic
-    def hand_out(self, *, by: Actor) -> Archive:
-        """Give the backup to somebody, and record who took it.
+    def download(self, *, by: Actor) -> Archive:
+        """Return the backup as a tar for download, and record the download.
 
         Args:
-            by: an administrator, an operator who is the target's Database Administrator, or the command line.
+            by: as for `permissions.may_transfer_backups`.
 
         Returns:
-            It as a tar that is still to be read; the audit has the taking, however far that comes.
+            The archive, which is read later; the audit entry is written now, even if the download breaks off.
 
         Raises:
-            NotAllowed: `by` is none of those.
+            NotAllowed: `by` may not download it.
             Refusal: its files were removed, or it is a physical backup.
-            Damaged, StorageError: its files are not what was recorded, or not there.
+            Damaged, StorageError: its files differ from the record, or are missing.
         """
-        require_mover(by, self.target)
+        require_backup_transfer(by, self.target)
         if self.expired_at is not None:
             raise Refusal(f"The files of {self} were removed when it expired. Nothing can be downloaded.")
         if self.is_physical:
@@ -196,7 +190,7 @@ class Backup(models.Model):
                 f"{self} is kept by pgBackRest, in its own repository. It cannot be downloaded from here."
             )
         folder = self.target.backup_folder().path(self.name)
-        taken = archive.of(self.name, folder, expected_sha256=self.manifest_sha256)
+        taken = archive.open_backup(self.name, folder, expected_sha256=self.manifest_sha256)
         audit.append(
             Action.BACKUP_DOWNLOADED,
             by=by,
@@ -211,15 +205,15 @@ class Backup(models.Model):
 
     @property
     def reached(self) -> list[BackupTrust]:
-        """Each level that was reached, the strongest first, as it was reached last."""
+        """The newest row of each level reached, strongest first."""
         newest = {level.level: level for level in self.trust_levels.all()}  # in order of time
         return [newest[level] for level in reversed(Trust) if level in newest]
 
     @property
     def last_restore_s(self) -> float | None:
-        """Seconds that the last restore of it took, None where none was measured.
+        """The duration of its last restore in seconds, None if unknown.
 
-        A run that failed after it had restored, as a rollback may, has raised the trust, but has no figures.
+        A run that failed after the restore, as a rollback may, has raised the trust but recorded no duration.
         """
         restored = [one.run for one in self.trust_levels.all() if one.level == Trust.RESTORED]
         times = (run.facts.get("restore_s") for run in reversed(restored))
@@ -232,23 +226,23 @@ class Backup(models.Model):
 
     @property
     def short_server_version(self) -> str:
-        """`15.18` of `15.18 (Debian 15.18-0+deb12u1)`."""
+        """The version without its distribution: `15.18` for `15.18 (Debian 15.18-0+deb12u1)`."""
         return self.server_version.partition(" ")[0]
 
     @property
     def is_physical(self) -> bool:
-        """Whether pgBackRest keeps it."""
+        """True if pgBackRest stores the backup."""
         return self.engine == EngineName.PGBACKREST
 
     @property
     def rows(self) -> int | None:
-        """Rows in all tables, as counted in the dump's own snapshot; None where nobody counted."""
-        nobody_counted = not self.counts and (self.uploaded_from or self.is_physical)
-        return None if nobody_counted else sum(self.counts.values())
+        """The number of rows in the dump's snapshot, None if they were not counted."""
+        is_uncounted = not self.counts and (self.uploaded_from or self.is_physical)
+        return None if is_uncounted else sum(self.counts.values())
 
     @property
     def origin(self) -> str:
-        """Where it comes from, "" for a dump of ours."""
+        """The origin of an uploaded backup as text, "" for a backup made here."""
         return (
             f"uploaded by {self.run.requested_by_name} from {self.uploaded_from}"
             if self.uploaded_from
@@ -257,11 +251,11 @@ class Backup(models.Model):
 
 
 class BackupTrust(models.Model):
-    """A level of trust that a backup reached, when, and by which run."""
+    """A level of trust that a run proved for a backup."""
 
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="trust_levels")
-    level = models.CharField(max_length=20, choices=Trust.choices)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="+")
+    level = models.CharField(max_length=20, choices=[(level.value, level.label) for level in Trust])
+    run = models.ForeignKey("runs.Run", on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,17 +1,15 @@
-"""What a second person said to a run that waited for one."""
+"""The answer of a second person to a run that waits for consent."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
 
-from deployctl.runs.models.run import Run
-
 
 class Consent(models.Model):
-    """Who answered, when, and what: a consent, or an objection with its reason."""
+    """A person's consent to a run, or an objection with its reason."""
 
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="consents")
+    run = models.ForeignKey("runs.Run", on_delete=models.PROTECT, related_name="consents")
     given = models.BooleanField()
     reason = models.TextField(blank=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

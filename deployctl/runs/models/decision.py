@@ -1,17 +1,15 @@
-"""What a person found out about a run whose worker was lost while it changed the target."""
+"""A person's finding about a run whose worker was lost while it changed the target."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
 
-from deployctl.runs.models.run import Run
-
 
 class Decision(models.Model):
-    """Who decided what became of an unknown run, when, and what they saw."""
+    """The outcome that a person decided for an unknown run, with the evidence."""
 
-    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="decision")
+    run = models.OneToOneField("runs.Run", on_delete=models.PROTECT, related_name="decision")
     outcome = models.CharField(max_length=20)
     note = models.TextField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")

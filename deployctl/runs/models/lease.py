@@ -1,4 +1,4 @@
-"""How long a worker holds a run without renewing, and the tokens that fence its writes."""
+"""The lease of a worker on its run, and the fencing tokens that protect its writes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from django.db import models
 
 from deployctl.audit import Machine
 
-# Three heartbeats may be missed (execution/heartbeat.py) before somebody else cleans up.
+# Three missed heartbeats (execution/heartbeat.py) let the lease expire; then the reaper cleans up.
 LEASE = dt.timedelta(seconds=45)
 WORKER = Machine("worker")
 
 
 class LeaseLost(Exception):
-    """The run is no longer ours: it was taken from us, or ended. End the children, write nothing, leave."""
+    """The run was taken over or has ended. The worker must end its child processes and write nothing."""
 
 
 class NextToken(models.Func):
-    """The next fencing token: greater than every token given before."""
+    """The next fencing token, greater than all earlier ones."""
 
     template = "nextval('runs_fencing_token')"
     output_field = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""A target's physical engine: which stanza of which pgBackRest configuration is its own."""
+"""The physical engine of a target: its stanza and configuration of pgBackRest."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from deployctl.audit import Actor
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput
 from deployctl.operations.physical.engine import Engine
-from deployctl.runs import references
+from deployctl.runs import allowed_paths
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_administrator
 
-# pgBackRest makes folders of it, and an option of it.
+# pgBackRest uses the stanza as a folder name and an option.
 STANZA = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 class PhysicalEngine(models.Model):
-    """Names pgBackRest's stanza for a target. Passwords and keys stay in pgBackRest's own configuration."""
+    """The pgBackRest stanza of a target. Passwords and keys stay in pgBackRest's configuration."""
 
     target = models.OneToOneField(Target, on_delete=models.PROTECT, related_name="physical_engine")
     stanza = models.CharField(max_length=100)
-    # "" for the place where pgBackRest looks by itself.
+    # "" for pgBackRest's default.
     configuration = models.CharField(max_length=500, blank=True)
-    # Where backups are restored for a test; "" for the target's folder of backups.
+    # The folder for test restores; "" for the target's backup folder.
     scratch_folder = models.CharField(max_length=500, blank=True)
 
     objects: ClassVar[models.Manager[PhysicalEngine]] = models.Manager()
@@ -38,10 +38,10 @@ class PhysicalEngine(models.Model):
 
     @classmethod
     def of(cls, target: Target) -> Engine | None:
-        """A target's engine as operations take it, None where it has none.
+        """Return the engine of a target for operations, None if it has none.
 
         Raises:
-            InvalidInput: its paths are not allowed (any more).
+            InvalidInput: a path is not allowed (any more).
         """
         row = cls.objects.filter(target=target).first()
         if row is None:
@@ -58,15 +58,15 @@ class PhysicalEngine(models.Model):
     def set(
         cls, target: Target, *, stanza: str, by: Actor, configuration: str = "", scratch_folder: str = ""
     ) -> PhysicalEngine:
-        """Give a target a physical engine, or another one. Nothing is run; `physical_check` does that.
+        """Set the physical engine of a target. Run `physical_check` afterwards to test it.
 
         Args:
-            stanza: pgBackRest's name for the target's cluster.
-            configuration: its configuration file; "" for the place where pgBackRest looks by itself.
-            scratch_folder: has room for the whole cluster; "" for the target's folder of backups.
+            stanza: the name of the target's cluster in pgBackRest.
+            configuration: the configuration file; "" for pgBackRest's default.
+            scratch_folder: a folder with room for the whole cluster; "" for the target's backup folder.
 
         Raises:
-            InvalidInput: something cannot be used.
+            InvalidInput: an argument is invalid.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -83,8 +83,8 @@ class PhysicalEngine(models.Model):
 
     @classmethod
     @transaction.atomic
-    def forget(cls, target: Target, *, by: Actor) -> None:
-        """Take a target's physical engine away. Backups on record and in the repository stay.
+    def remove(cls, target: Target, *, by: Actor) -> None:
+        """Remove the physical engine of a target. Backups on record and in the repository stay.
 
         Raises:
             NotAllowed: `by` is not an administrator.
@@ -99,7 +99,7 @@ class PhysicalEngine(models.Model):
         target.announce()
 
     def facts(self) -> dict[str, str]:
-        """What the audit keeps."""
+        """Return the fields that the audit records."""
         return {
             "stanza": self.stanza,
             "configuration": self.configuration,
@@ -113,6 +113,6 @@ def _check(stanza: str, configuration: str, scratch_folder: str) -> None:
             f"{stanza!r} cannot be a stanza. Use letters, digits, _, . and -, as pgBackRest does."
         )
     if configuration:
-        references.check_pgbackrest_path(configuration)
+        allowed_paths.check_pgbackrest_path(configuration)
     if scratch_folder:
-        references.check_scratch_folder(scratch_folder)
+        allowed_paths.check_scratch_folder(scratch_folder)

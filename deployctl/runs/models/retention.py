@@ -1,4 +1,4 @@
-"""How long a target's backups are kept, and what would go now."""
+"""The retention policy of a target, and the backups that it would expire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl import audit
 from deployctl.audit import Actor
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput
-from deployctl.operations.retention import KeptBackup, Policy, Verdict, decide
+from deployctl.operations.backup.retention import KeptBackup, Policy, RetentionDecision, decide
 from deployctl.runs.models.backup import Backup
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_administrator
@@ -29,7 +29,7 @@ def _count(name: str) -> models.PositiveIntegerField[int, int]:
 
 
 class Retention(models.Model):
-    """A target's own policy; a target without a row has `Policy`'s defaults."""
+    """The policy of a target; a target without a row has the defaults of `Policy`."""
 
     target = models.OneToOneField(Target, on_delete=models.PROTECT, related_name="retention")
     keep_days = _count("keep_days")
@@ -42,22 +42,22 @@ class Retention(models.Model):
 
     @property
     def policy(self) -> Policy:
-        """As `operations.retention.decide` takes it."""
+        """The policy as an argument of `backup.retention.decide`."""
         return Policy(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Policy)})
 
     @classmethod
     def policy_of(cls, target: Target) -> Policy:
-        """A target's policy, or the defaults."""
+        """Return the policy of a target, or the defaults."""
         row = cls.objects.filter(target=target).first()
         return row.policy if row else DEFAULT
 
     @classmethod
     @transaction.atomic
     def set(cls, target: Target, policy: Policy, *, by: Actor) -> None:
-        """Give a target a policy. Nothing is removed until `expire_backups` runs.
+        """Set the policy of a target. Backups are removed when `expire_backups` runs.
 
         Raises:
-            InvalidInput: a number is out of its limits.
+            InvalidInput: a number exceeds its limits.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -73,21 +73,21 @@ class Retention(models.Model):
         target.announce()
 
     @classmethod
-    def preview(cls, target: Target, policy: Policy | None = None) -> tuple[Verdict, ...]:
-        """What would become of each dump now, newest first; by another policy, if one is given.
+    def preview(cls, target: Target, policy: Policy | None = None) -> tuple[RetentionDecision, ...]:
+        """Return the verdict on each dump by the target's policy or the given one, newest first.
 
-        Physical backups are not among them: pgBackRest keeps and expires them by its own retention.
+        Physical backups are left out, because pgBackRest expires them by its own retention.
         """
         return decide(kept_backups(target), policy or cls.policy_of(target), now=timezone.now())
 
 
 def kept_backups(target: Target) -> tuple[KeptBackup, ...]:
-    """The dumps of a target on record that were not expired, newest first."""
+    """Return the dumps of a target that have not expired, newest first."""
     return _kept(Backup.objects.dumps().filter(target=target))
 
 
 def kept_physical_backups(target: Target) -> tuple[KeptBackup, ...]:
-    """The same for the backups that pgBackRest keeps."""
+    """Return the physical backups of a target that have not expired, newest first."""
     return _kept(Backup.objects.physical().filter(target=target))
 
 

@@ -1,31 +1,82 @@
-"""One execution of an operation: how it is asked for, taken, finished, cancelled and decided."""
+"""A run: its columns, and how it is requested, consented to, executed, cancelled and decided."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from deployctl.audit import Actor, actor_name, actor_user
+from deployctl import audit
+from deployctl.audit import Actor, Machine, actor_name, actor_user, descriptions
 from deployctl.audit.actions import Action
-from deployctl.errors import InvalidInput, Refusal
-from deployctl.operations.registry import operation
-from deployctl.runs import confirming, hooks, refusals, two_people
+from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.operations import catalogue
+from deployctl.operations.framework.base import Operation
+from deployctl.operations.framework.parameters import parameters_of
+from deployctl.operations.framework.registry import operation
+from deployctl.runs import hooks, preconditions, queue
+from deployctl.runs.models.backup import Backup
+from deployctl.runs.models.consent import Consent
+from deployctl.runs.models.decision import Decision
 from deployctl.runs.models.lease import LEASE, WORKER, LeaseLost, NextToken
-from deployctl.runs.models.run_consent import RunConsent
-from deployctl.runs.models.run_states import HOLDING, RunQuerySet, RunState
+from deployctl.runs.models.run_states import CONSENT_TIMEOUT, HOLDING, UNFINISHED, RunQuerySet, RunState
 from deployctl.runs.models.target import Target
 from deployctl.runs.permissions import require_operator
+from deployctl.web.installation import installation_id
+from deployctl.web.live import announce
 
-# What a run that has ended no longer has.
-AT_REST: dict[str, Any] = {"lease_until": None, "phase": "", "progress_rate": None}
+CLOCK = Machine("scheduler")
+# These columns are cleared when a run ends.
+CLEARED_AT_END: dict[str, Any] = {"lease_until": None, "phase": "", "progress_rate": None}
 
 
-class Run(RunConsent):
+class Run(models.Model):
     """One execution of an operation on a target, with its progress and outcome."""
+
+    kind = models.CharField(max_length=40)
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="runs")
+    params = models.JSONField(default=dict)
+    # Copied from the operation's class when requested, so that the database can enforce it.
+    changes_target = models.BooleanField()
+    exclusive = models.BooleanField()
+    # What permits the run: "" or "deployment:<number>" (deployments live on a higher floor).
+    authority = models.CharField(max_length=60, blank=True, db_index=True)
+    state = models.CharField(max_length=20, choices=RunState.choices, default=RunState.QUEUED)
+
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="requested_runs"
+    )
+    requested_by_name = models.CharField(max_length=200)
+    requested_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    token = models.BigIntegerField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    worker_host = models.CharField(max_length=200, blank=True)
+    worker_pid = models.IntegerField(null=True)
+
+    cancel_requested_at = models.DateTimeField(null=True)
+    cancel_requested_by_name = models.CharField(max_length=200, blank=True)
+
+    phase = models.CharField(max_length=200, blank=True)
+    progress_done = models.BigIntegerField(null=True)
+    progress_total = models.BigIntegerField(null=True)
+    progress_unit = models.CharField(max_length=20, blank=True)
+    # Units per second over the last moments, as the worker measured it.
+    progress_rate = models.FloatField(null=True)
+
+    summary = models.TextField(blank=True)
+    facts = models.JSONField(default=dict)
+    log_bytes = models.BigIntegerField(default=0)
+    log_lines_dropped = models.BigIntegerField(default=0)
 
     objects: ClassVar[models.Manager[Run]] = models.Manager.from_queryset(RunQuerySet)()
 
@@ -37,7 +88,7 @@ class Run(RunConsent):
                 condition=models.Q(exclusive=True, state__in=HOLDING),
                 name="one_exclusive_run_per_target",
             ),
-            # One that waits keeps nobody out, so that what is there can still be backed up.
+            # A waiting run does not lock the target, which can still be backed up.
             models.UniqueConstraint(
                 fields=["target"],
                 condition=models.Q(state=RunState.WAITING),
@@ -49,7 +100,85 @@ class Run(RunConsent):
             models.Index(fields=["target", "-requested_at"]),
         ]
 
-    # --- Asking ---------------------------------------------------------------------------------------
+    def __str__(self) -> str:
+        return f"run {self.pk}: {self.kind} on {self.target}"
+
+    @property
+    def application_name(self) -> str:
+        """The PostgreSQL application name of the run's sessions and programs."""
+        return f"{self.application_name_prefix}{self.token}"
+
+    @property
+    def application_name_prefix(self) -> str:
+        """The prefix of the application name, common to all workers that claim the run."""
+        return f"deployctl:{installation_id()}:{self.pk}:"
+
+    @property
+    def title(self) -> str:
+        """The title of the operation, or its kind if this version does not know it."""
+        known = catalogue().get(self.kind)
+        return known.title if known else self.kind
+
+    @property
+    def operation(self) -> type[Operation]:
+        """The operation class that the run executes."""
+        return operation(self.kind)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """True if the run is waiting, queued or running."""
+        return self.state in UNFINISHED
+
+    @property
+    def is_waiting(self) -> bool:
+        """True if the run waits for a second person."""
+        return self.state == RunState.WAITING
+
+    @property
+    def is_running(self) -> bool:
+        """True if a worker executes the run."""
+        return self.state == RunState.RUNNING
+
+    @property
+    def parameters(self) -> list[tuple[str, object]]:
+        """The labels and values of the parameters, defaults included."""
+        known = catalogue().get(self.kind)
+        if known is None:
+            return list(self.params.items())
+        taken = known.parse_params(self.params)
+        return [(one.label, getattr(taken, one.name)) for one in parameters_of(known.Params)]
+
+    @property
+    def consent_deadline(self) -> dt.datetime:
+        """The time at which the run lapses without consent."""
+        return self.requested_at + CONSENT_TIMEOUT
+
+    @property
+    def duration_s(self) -> float | None:
+        """The duration in seconds so far or in total, None before the start."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+
+    @property
+    def remaining_s(self) -> float | None:
+        """The estimated seconds left at the current rate, None if unknown."""
+        if not self.progress_rate or self.progress_total is None or self.progress_done is None:
+            return None
+        return max(self.progress_total - self.progress_done, 0) / self.progress_rate
+
+    @property
+    def deployment_id(self) -> int | None:
+        """The number of the deployment that permits the run."""
+        kind, _, number = self.authority.partition(":")
+        return int(number) if kind == "deployment" and number.isdecimal() else None
+
+    @property
+    def displayed_facts(self) -> list[tuple[str, str]]:
+        """The facts of the run as labels and values for display."""
+        return descriptions.facts(self.facts)
+
+    # --- Requesting ---
 
     @classmethod
     @transaction.atomic
@@ -63,34 +192,34 @@ class Run(RunConsent):
         authority: str = "",
         typed_name: str = "",
     ) -> Run:
-        """Have an operation started on a target by the next free worker, or once a second person consented.
+        """Create a run that starts on the next free worker, or once a second person has consented.
 
-        The row is the request. A worker is told on commit; should that fail, the dispatcher tells it later.
+        The row is the request. The task is sent on commit; if that fails, the dispatcher sends it later.
 
         Args:
-            target: where.
-            kind: of the catalogue.
-            params: the operation's own, as texts or values.
+            target: the database to work on.
+            kind: the kind of an operation in the catalogue.
+            params: the parameters of the operation, as text or values.
             by: an operator, or the command line.
-            authority: what permits it: "" or "deployment:<number>".
-            typed_name: the target's name as the person gave it, where something is overwritten.
+            authority: what permits the run: "" or "deployment:<number>".
+            typed_name: the target's name as typed, if the operation overwrites something.
 
         Returns:
             The run: queued, or waiting for a second person.
 
         Raises:
             NotAllowed: `by` is not an operator.
-            InvalidInput: no such operation, parameters it cannot take, or the name not given.
-            Refusal: somebody else works on the target, or production may not be changed just so.
+            InvalidInput: the operation, a parameter or the typed name is invalid.
+            Refusal: another run holds the target, or production needs a deployment.
         """
         require_operator(by)
         operation_class = operation(kind)
         operation_class.parse_params(params)
-        refusals.refuse_unfit(target, operation_class, authority)
-        confirming.refuse_unconfirmed(target, operation_class, typed_name)
-        waits = two_people.needed(target, operation_class)
+        preconditions.require_available(target, operation_class, authority)
+        preconditions.require_confirmation(target, operation_class, typed_name)
+        waits = preconditions.needs_second_person(target, operation_class)
         if waits:
-            params = two_people.named(target, operation_class, params)
+            params = preconditions.pin_choice(target, operation_class, params)
         try:
             with transaction.atomic():
                 run = cls.objects.create(
@@ -107,24 +236,160 @@ class Run(RunConsent):
         except IntegrityError:
             others = cls.objects.filter(target=target)
             busy = (others.filter(state=RunState.WAITING) if waits else others.holding()).first()
-            raise Refusal(refusals.who_is_at_it(busy, target, operation_class)) from None
+            raise Refusal(preconditions.busy_message(busy, target, operation_class)) from None
         run._audit(Action.RUN_REQUESTED, by=by, data={"kind": kind, "params": dict(params)})
         run.announce()
         if not waits:
             transaction.on_commit(run.publish)
         return run
 
-    # --- Taking and holding -----------------------------------------------------------------------------
+    # --- Second person ---
+
+    @property
+    def needs_second_person(self) -> bool:
+        """True if the run needs a second person's consent."""
+        known = catalogue().get(self.kind)
+        return known is not None and preconditions.needs_second_person(self.target, known)
+
+    @property
+    def consents_missing(self) -> int:
+        """The number of consents still missing."""
+        return self.consents_needed - self.consents.filter(given=True).count()
+
+    @property
+    def consents_needed(self) -> int:
+        """The number of consents that the run needs.
+
+        The command line does not identify a person, so a run requested there needs two.
+        """
+        return preconditions.PEOPLE_REQUIRED - (1 if self.requested_by_id is not None else 0)
+
+    @property
+    def consent_effect(self) -> str:
+        """The effect of the next consent, as a sentence."""
+        if self.consents_missing == 1:
+            return "With your consent it starts."
+        return "After your consent it waits for one more operator."
+
+    @transaction.atomic
+    def consent(self, *, by: Actor, typed_name: str) -> bool:
+        """Record a consent, and queue the run once enough people have consented (waiting → queued).
+
+        Args:
+            by: a signed-in operator who did not request the run.
+            typed_name: the target's name as typed.
+
+        Returns:
+            True if the run is queued now, False if it needs one more person.
+
+        Raises:
+            NotAllowed: `by` is not an operator, or not a person.
+            InvalidInput: the typed name is not the target's.
+            Refusal: it is their own run, they answered already, the run does not wait, or the target is busy.
+        """
+        run = self._lock_for_answer(by)
+        preconditions.require_typed_name(run.target, typed_name)
+        self._answer(by, given=True)
+        starts = run.consents.filter(given=True).count() >= run.consents_needed
+        if starts:
+            try:
+                with transaction.atomic():
+                    Run.objects.filter(pk=self.pk, state=RunState.WAITING).update(state=RunState.QUEUED)
+            except IntegrityError:
+                busy = Run.objects.holding().filter(target=run.target).first()
+                message = preconditions.busy_message(busy, run.target, run.operation)
+                raise Refusal(f"{message} Your consent was not recorded; give it again then.") from None
+            transaction.on_commit(self.publish)
+        self.refresh_from_db()
+        self._audit(Action.RUN_CONSENTED, by=by, data={"target": run.target.name, "starts": starts})
+        self.announce()
+        return starts
+
+    @transaction.atomic
+    def object(self, *, by: Actor, reason: str) -> None:
+        """Record an objection and cancel the run (waiting → cancelled).
+
+        Args:
+            by: as for `consent`.
+            reason: the reason, for the requester.
+
+        Raises:
+            InvalidInput: the reason is empty.
+            NotAllowed, Refusal: as for `consent`.
+        """
+        if not reason.strip():
+            raise InvalidInput("Say why it should not be done; who asked for it reads it.")
+        self._lock_for_answer(by)
+        reason = reason.strip()
+        self._answer(by, given=False, reason=reason)
+        self._cancel_waiting(f"{actor_name(by)} objected: {reason.rstrip('.')}. Nothing was done.")
+        self._audit(Action.RUN_OBJECTED, by=by, data={"reason": reason})
+        self.announce()
+
+    @transaction.atomic
+    def lapse(self) -> bool:
+        """Cancel the run if nobody consented in time (waiting → cancelled).
+
+        Returns:
+            False if the run does not wait, or its time is not over.
+        """
+        if not Run.objects.select_for_update().lapsed().filter(pk=self.pk).exists():
+            return False
+        self._cancel_waiting(
+            f"Nobody consented in time, so it lapsed. Nothing was done to {self.target}. "
+            "Request it again when a second person is there."
+        )
+        self._audit(Action.RUN_CONSENT_EXPIRED, by=CLOCK)
+        self.announce()
+        return True
+
+    def _lock_for_answer(self, by: Actor) -> Run:
+        """Lock and return the current row, if `by` may consent or object to it."""
+        require_operator(by)
+        if isinstance(by, Machine):
+            raise NotAllowed(
+                "A second person consents on the run's page, signed in. Nothing was changed: nobody can tell "
+                "who sits at a command line."
+            )
+        run = Run.objects.select_for_update(of=("self",)).select_related("target").get(pk=self.pk)
+        if run.requested_by_id == by.pk:
+            raise Refusal(
+                f"You requested run {self.pk} yourself, so somebody else has to answer. Nothing was changed. "
+                "Should it not be done after all, cancel it."
+            )
+        if run.state != RunState.WAITING:
+            raise Refusal(preconditions.not_waiting_message(run))
+        if Run.objects.lapsed().filter(pk=self.pk).exists():
+            raise Refusal(
+                f"Run {self.pk} has waited too long and lapses. Nothing was started. Request it again."
+            )
+        if run.consents.filter(by_id=by.pk).exists():
+            raise Refusal(f"You consented to run {self.pk} already; it waits for another person.")
+        return run
+
+    def _answer(self, by: Actor, *, given: bool, reason: str = "") -> None:
+        Consent.objects.create(
+            run=self, given=given, reason=reason, by=cast("Any", by), by_name=actor_name(by)
+        )
+
+    def _cancel_waiting(self, summary: str) -> None:
+        Run.objects.filter(pk=self.pk, state=RunState.WAITING).update(
+            state=RunState.CANCELLED, finished_at=Now(), summary=summary
+        )
+        self.refresh_from_db()
+        hooks.run_finished.send(self)
+
+    # --- Claim and lease ---
 
     @transaction.atomic
     def claim(self, *, host: str, pid: int) -> bool:
-        """queued → running, for one worker only.
+        """Claim the run for one worker (queued → running).
 
         Args:
-            host, pid: of the worker, so that a sweep can find what it left.
+            host, pid: the worker's, for the reaper.
 
         Returns:
-            False when somebody else has it, or it ended: then there is nothing to do.
+            False if another worker has claimed it, or it has ended.
         """
         claimed = Run.objects.filter(pk=self.pk, state=RunState.QUEUED).update(
             state=RunState.RUNNING,
@@ -143,10 +408,10 @@ class Run(RunConsent):
 
     @transaction.atomic
     def take_over(self) -> bool:
-        """Take an abandoned run from its worker, whose later writes then match no row.
+        """Take over an abandoned run; the new token fences off its worker's later writes.
 
         Returns:
-            False when the lease was renewed, the run ended, or another sweep was faster.
+            False if the lease was renewed, the run has ended, or another reaper was faster.
         """
         taken = Run.objects.abandoned().filter(pk=self.pk, token=self.token)
         if taken.update(token=NextToken(), lease_until=Now() + LEASE) != 1:
@@ -155,56 +420,60 @@ class Run(RunConsent):
         return True
 
     def write(self, **fields: Any) -> None:
-        """Write as the worker that holds the run.
+        """Update columns as the worker that holds the lease.
 
         Raises:
-            LeaseLost: it does not hold it any more.
+            LeaseLost: the worker no longer holds it.
         """
         if Run.objects.held(self).update(**fields) != 1:
             raise LeaseLost(str(self.pk))
 
     def renew(self) -> None:
-        """Prolong the lease by the database's clock. Raises LeaseLost as `write` does."""
+        """Renew the lease by the database's clock. Raises LeaseLost as `write` does."""
         self.write(lease_until=Now() + LEASE)
 
-    def is_to_be_cancelled(self) -> bool:
-        """Whether somebody asked to cancel. Raises LeaseLost as `write` does."""
-        asked = Run.objects.held(self).values_list("cancel_requested_at", flat=True).first()
-        if asked is None and not Run.objects.held(self).exists():
+    def is_cancel_requested(self) -> bool:
+        """Return True if cancellation was requested. Raises LeaseLost as `write` does."""
+        requested_at = Run.objects.held(self).values_list("cancel_requested_at", flat=True).first()
+        if requested_at is None and not Run.objects.held(self).exists():
             raise LeaseLost(str(self.pk))
-        return asked is not None
+        return requested_at is not None
 
-    # --- Ending -----------------------------------------------------------------------------------------
+    # --- Outcome ---
 
     def succeed(self, summary: str, facts: Mapping[str, Any], artefact: Any = None, **proven: Any) -> None:
-        """running → succeeded; what it made and proved is recorded in the same transaction.
+        """Record success (running → succeeded), with backups and trust in the same transaction.
 
         Args:
             summary: one sentence.
             facts: figures for proofs.
-            artefact: an `operations.base.BackupArtefact` or None.
-            proven: `trust` and `database_oid`, as `operations.base.Outcome` has them.
+            artefact: an `framework.base.BackupArtefact` or None.
+            proven: `trust` and `database_oid` of an `framework.base.Outcome`.
 
         Raises:
-            LeaseLost: the run is not ours any more; nothing was recorded.
+            LeaseLost: this worker no longer holds the run; nothing was recorded.
         """
-        from deployctl.runs.models.backup import Backup
-
-        record = partial(Backup.settle, self, artefact, **proven)
+        record = partial(Backup.record_outcome, self, artefact, **proven)
         self._end(RunState.SUCCEEDED, summary, Action.RUN_SUCCEEDED, facts=dict(facts), record=record)
 
     def fail(self, summary: str) -> None:
-        """running → failed. Raises LeaseLost as `succeed` does."""
+        """Record failure (running → failed). Raises LeaseLost as `succeed` does."""
         self._end(RunState.FAILED, summary, Action.RUN_FAILED)
 
-    def confirm_cancelled(self, summary: str) -> None:
-        """running → cancelled, its programs and sessions being gone. Raises LeaseLost as `succeed` does."""
+    def mark_cancelled(self, summary: str) -> None:
+        """Record the cancellation after programs and sessions ended (running → cancelled).
+
+        Raises LeaseLost as `succeed` does.
+        """
         self._end(RunState.CANCELLED, summary, Action.RUN_CANCELLED)
 
-    def lose(self, summary: str) -> None:
-        """running → unknown where it changes the target, else interrupted. Raises as `succeed` does."""
+    def mark_lost(self, summary: str) -> None:
+        """Record a lost worker: running → unknown if the run changes the target, else → interrupted.
+
+        Raises LeaseLost as `succeed` does.
+        """
         if self.changes_target:
-            self._end(RunState.UNKNOWN, summary, Action.RUN_UNKNOWN)
+            self._end(RunState.UNKNOWN, summary, Action.RUN_WORKER_LOST)
         else:
             self._end(RunState.INTERRUPTED, summary, Action.RUN_INTERRUPTED)
 
@@ -218,63 +487,61 @@ class Run(RunConsent):
         facts: dict[str, Any] | None = None,
         record: Callable[[], None] = lambda: None,
     ) -> None:
-        self.write(state=state, summary=summary, facts=facts or {}, finished_at=Now(), **AT_REST)
+        self.write(state=state, summary=summary, facts=facts or {}, finished_at=Now(), **CLEARED_AT_END)
         self.refresh_from_db()
-        self.steps.end_with(state)
+        self.steps.end_running(state)
         hooks.run_ending.send(self)
         record()
-        # The audit comes last: its chain is one lock for everybody, and handlers lock their own rows first.
+        # Append to the audit chain last: it is one lock for everybody, and handlers lock their rows first.
         hooks.run_finished.send(self)
         self._audit(action, by=WORKER, data={"summary": summary})
         self.announce()
 
-    # --- Stopping and deciding --------------------------------------------------------------------------
+    # --- Cancellation and decision ---
 
     @transaction.atomic
     def cancel(self, *, by: Actor) -> None:
-        """queued → cancelled at once; a running one is asked to stop, which its worker does within 5 s.
+        """Cancel a waiting or queued run at once; ask a running one to stop, which takes up to 5 s.
 
         Raises:
-            Refusal: it has ended, or is being cancelled already.
+            Refusal: the run has ended, or is being cancelled already.
             NotAllowed: `by` is not an operator.
         """
         require_operator(by)
-        who = {"cancel_requested_at": Now(), "cancel_requested_by_name": actor_name(by)}
+        request = {"cancel_requested_at": Now(), "cancel_requested_by_name": actor_name(by)}
         asked = Run.objects.filter(pk=self.pk, cancel_requested_at=None)
         waiting = asked.filter(state__in=[RunState.QUEUED, RunState.WAITING])
         if waiting.update(
             state=RunState.CANCELLED,
             finished_at=Now(),
             summary=f"Cancelled by {actor_name(by)} before it started. The target was not touched.",
-            **who,
+            **request,
         ):
             self.refresh_from_db()
             hooks.run_finished.send(self)
             self._audit(Action.RUN_CANCELLED, by=by)
-        elif asked.filter(state=RunState.RUNNING).update(**who):
+        elif asked.filter(state=RunState.RUNNING).update(**request):
             self.refresh_from_db()
             self._audit(Action.RUN_CANCEL_REQUESTED, by=by)
         else:
             self.refresh_from_db()
-            raise Refusal(refusals.why_not_cancelled(self))
+            raise Refusal(preconditions.not_cancellable_message(self))
         self.announce()
 
     @transaction.atomic
     def decide(self, *, by: Actor, outcome: str, note: str) -> None:
-        """unknown → succeeded or failed, as a person found the target to be.
+        """Record a person's finding about a lost run (unknown → succeeded or failed).
 
         Args:
             by: an operator.
             outcome: "succeeded" or "failed".
-            note: what was looked at and seen.
+            note: the evidence on the target.
 
         Raises:
-            InvalidInput: another outcome, or no note.
+            InvalidInput: the outcome is another one, or the note is empty.
             Refusal: the run is not unknown (any more).
             NotAllowed: `by` is not an operator.
         """
-        from deployctl.runs.models.decision import Decision
-
         require_operator(by)
         if outcome not in {RunState.SUCCEEDED, RunState.FAILED}:
             raise InvalidInput("Decide for succeeded or failed.")
@@ -295,3 +562,31 @@ class Run(RunConsent):
         hooks.run_finished.send(self)
         self._audit(Action.RUN_DECIDED, by=by, data={"outcome": outcome, "note": note.strip()})
         self.announce()
+
+    # --- Notifying ---
+
+    def announce(self) -> None:
+        """Make open pages reload everything about this run."""
+        parts = (
+            f"run-{self.pk}{part}" for part in ("", "-steps", "-progress", "-lock-waits", "-diagnostics")
+        )
+        announce(f"run:{self.pk}", *parts)
+        announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
+        announce("home", "home-runs", "home-waiting")
+        if self.deployment_id is not None:
+            fragments = f"run-{self.pk}", f"deployment-{self.deployment_id}-state"
+            announce(f"deployment:{self.deployment_id}", *fragments)
+
+    def publish(self) -> bool:
+        """Send the task that executes this queued run. Never raises; the dispatcher tries again later.
+
+        Returns:
+            True if the broker accepted the message.
+        """
+        if not queue.enqueue(self.pk):
+            return False
+        Run.objects.filter(pk=self.pk).update(published_at=Now())
+        return True
+
+    def _audit(self, action: Action, *, by: Actor, data: dict[str, Any] | None = None) -> None:
+        audit.append(action, by=by, subject=self, deployment_id=self.deployment_id, data=data or {})

@@ -1,4 +1,4 @@
-"""Where a run can be, and the questions about runs that have names."""
+"""The states of a run, and the queryset of runs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from deployctl.runs.permissions import may_operate, may_see
 if TYPE_CHECKING:
     from deployctl.runs.models.run import Run
 
-# A hint that the broker lost is given again after this long, and later on less often: a queue that is
-# merely long would otherwise fill with copies of one message.
+# The dispatcher sends a message again after this time, and less often for old runs, because a long queue
+# would otherwise fill with copies of the same message.
 REPEAT_AFTER = dt.timedelta(seconds=10)
 REPEAT_OLD_AFTER = dt.timedelta(seconds=60)
-# Whoever requested it has told the broker by then, or has given up, or is dead.
-UNTOLD_AFTER = dt.timedelta(seconds=4)
+# By then the requesting process has sent the message, given up or died.
+UNSENT_AFTER = dt.timedelta(seconds=4)
 
 
 class RunState(models.TextChoices):
-    """Where a run is. `unknown`: the worker was lost while it changed the target; a person decides."""
+    """The state of a run. `unknown`: the worker was lost while it changed the target; a person decides."""
 
     WAITING = "waiting", "Waiting for a second person"
     QUEUED = "queued", "Queued"
@@ -34,55 +34,55 @@ class RunState(models.TextChoices):
     UNKNOWN = "unknown", "Unknown"
 
 
-# Nobody else may touch the target exclusively while a run is in one of these.
+# In these states an exclusive run keeps other exclusive runs off its target.
 HOLDING = (RunState.QUEUED, RunState.RUNNING, RunState.UNKNOWN)
-# How long a run waits for a second person: who asked is likely still there, what they saw is likely still so.
-WAITS_FOR = dt.timedelta(hours=1)
+# A run waits this long for consent: what the requester saw is likely still true then.
+CONSENT_TIMEOUT = dt.timedelta(hours=1)
 UNFINISHED = (RunState.WAITING, RunState.QUEUED, RunState.RUNNING)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    """Runs, by who may see them and what is to be done about them."""
+    """Runs, by permission and state."""
 
     def visible_to(self, user: Any) -> RunQuerySet:
-        """The runs that somebody may look at (`runs.permissions` decides)."""
+        """Return the runs that a user may see (`runs.permissions` decides)."""
         return self.all() if may_see(user) else self.none()
 
     def unfinished(self) -> RunQuerySet:
-        """Waiting, queued or running."""
+        """Return the runs that are waiting, queued or running."""
         return self.filter(state__in=UNFINISHED)
 
     def waiting_for(self, user: Any) -> RunQuerySet:
-        """Runs to which somebody's consent is asked for: not their own, and not answered by them yet."""
+        """Return the runs that a user may consent to: not their own, and not answered by them yet."""
         if not may_operate(user):
             return self.none()
         answered = models.Q(requested_by=user) | models.Q(consents__by=user)
         return self.filter(state=RunState.WAITING).exclude(pk__in=self.filter(answered).values("pk"))
 
     def lapsed(self) -> RunQuerySet:
-        """Waiting for longer than they may, by the database's clock."""
-        return self.filter(state=RunState.WAITING, requested_at__lt=Now() - WAITS_FOR)
+        """Return the runs that waited for consent too long, by the database's clock."""
+        return self.filter(state=RunState.WAITING, requested_at__lt=Now() - CONSENT_TIMEOUT)
 
     def holding(self) -> RunQuerySet:
-        """Exclusive runs that keep their target to themselves."""
+        """Return the exclusive runs that hold their target."""
         return self.filter(exclusive=True, state__in=HOLDING)
 
     def newest_ended(self, target_id: int, kind: str) -> Run | None:
-        """The last run of an operation on a target that said something: it succeeded or failed."""
+        """Return the last run of an operation on a target that succeeded or failed."""
         ended = self.filter(target=target_id, kind=kind, state__in=[RunState.SUCCEEDED, RunState.FAILED])
         return ended.order_by("-finished_at", "-pk").first()
 
     def held(self, run: Run) -> RunQuerySet:
-        """The row of a run while its worker's claim stands; every write of a worker goes through here."""
+        """Return the row of a run while its token is valid; every write of a worker goes through here."""
         return self.filter(pk=run.pk, state=RunState.RUNNING, token=run.token)
 
     def abandoned(self) -> RunQuerySet:
-        """Running, but nobody renewed the lease in time, by the database's clock."""
+        """Return the running runs whose lease has expired, by the database's clock."""
         return self.filter(state=RunState.RUNNING, lease_until__lt=Now())
 
-    def unheard(self) -> RunQuerySet:
-        """Queued for a while: the broker may never have had the message, or lost it."""
-        untold = models.Q(published_at=None, requested_at__lt=Now() - UNTOLD_AFTER)
-        silent = models.Q(published_at__lt=Now() - REPEAT_AFTER, requested_at__gt=Now() - REPEAT_OLD_AFTER)
-        silent_long = models.Q(published_at__lt=Now() - REPEAT_OLD_AFTER)
-        return self.filter(untold | silent | silent_long, state=RunState.QUEUED)
+    def undelivered(self) -> RunQuerySet:
+        """Return the queued runs whose message may not have reached the broker, or was lost."""
+        unsent = models.Q(published_at=None, requested_at__lt=Now() - UNSENT_AFTER)
+        stale = models.Q(published_at__lt=Now() - REPEAT_AFTER, requested_at__gt=Now() - REPEAT_OLD_AFTER)
+        stale_old = models.Q(published_at__lt=Now() - REPEAT_OLD_AFTER)
+        return self.filter(unsent | stale | stale_old, state=RunState.QUEUED)

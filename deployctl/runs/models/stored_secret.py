@@ -1,4 +1,4 @@
-"""Secrets kept in our own database, encrypted with a key that is not in it."""
+"""Secrets stored in our database, encrypted with a key outside of it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from deployctl.runs.permissions import require_administrator
 from deployctl.secrets import SecretError
 from deployctl.secrets.sources import stored
 
-LONGEST = 65536  # characters, as for a `file:` secret
+MAX_LENGTH = 65536  # characters, as for a `file:` secret
 
 
 class StoredSecret(models.Model):
-    """One encrypted value, named `<target>/<name>`. No verb but `read` gives the value."""
+    """An encrypted value, named `<target>/<name>`. Only `read` returns the value."""
 
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="stored_secrets")
     name = models.CharField(max_length=200, unique=True)
@@ -39,28 +39,28 @@ class StoredSecret(models.Model):
 
     @property
     def reference(self) -> str:
-        """How it is referred to."""
+        """The reference of the secret."""
         return f"{stored.Stored.scheme}:{self.name}"
 
     @classmethod
     @transaction.atomic
     def store(cls, target: Target, name: str, value: str, *, by: Actor) -> StoredSecret:
-        """Keep a value, in place of an earlier one, and have the target refer to it by that name.
+        """Store a value, replace an earlier one, and set the target's reference to it.
 
         Args:
-            name: as operations call it, such as `ADMIN_DEFAULT_PASSWORD`.
-            value: one line or more; a line break at its end is dropped.
+            name: the name that operations use, such as `ADMIN_DEFAULT_PASSWORD`.
+            value: the secret; a line break at its end is dropped.
 
         Raises:
-            InvalidInput: the name or value cannot be used.
+            InvalidInput: the name or value is invalid.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
         value = value.removesuffix("\n").removesuffix("\r")
-        if not value or len(value) > LONGEST or "\0" in value:
-            raise InvalidInput(f"A secret has 1 to {LONGEST} characters. Nothing was stored.")
+        if not value or len(value) > MAX_LENGTH or "\0" in value:
+            raise InvalidInput(f"A secret has 1 to {MAX_LENGTH} characters. Nothing was stored.")
         key = f"{target.name}/{name}"
-        target.refer(name, f"{stored.Stored.scheme}:{key}", by=by)
+        target.set_secret_reference(name, f"{stored.Stored.scheme}:{key}", by=by)
         kept, _ = cls.objects.update_or_create(
             name=key,
             defaults={
@@ -69,17 +69,17 @@ class StoredSecret(models.Model):
                 "stored_by_name": actor_name(by),
             },
         )
-        # What was stored is no fact for the audit; that it was, is.
+        # The audit records that a value was stored, not the value.
         audit.append(Action.TARGET_SECRET_STORED, by=by, subject=target, data={"name": name})
         return kept
 
     @classmethod
     @transaction.atomic
-    def forget(cls, target: Target, name: str, *, by: Actor) -> None:
-        """Forget where a target's secret is kept, and the value, if it is kept here.
+    def remove(cls, target: Target, name: str, *, by: Actor) -> None:
+        """Remove the reference of a target's secret, and the value if it is stored here.
 
         Raises:
-            Refusal: the target's connection is read from it.
+            Refusal: it is the connection URL of the target.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -89,16 +89,16 @@ class StoredSecret(models.Model):
                 f"The connection URL of {target} is kept as {held.reference}. Nothing was forgotten. "
                 "Let the target's connection be kept elsewhere first."
             )
-        target.refer(name, "", by=by)
+        target.set_secret_reference(name, "", by=by)
         if held is not None:
             held.delete()
 
     @classmethod
     def read(cls, name: str) -> str:
-        """A value, for the source `stored`.
+        """Return a value, for the source `stored`.
 
         Raises:
-            SecretError: there is none, or none of the configured keys opens it.
+            SecretError: the name is unknown, or no configured key decrypts the value.
         """
         row = cls.objects.filter(name=name).first()
         if row is None:
@@ -111,19 +111,19 @@ class StoredSecret(models.Model):
     @classmethod
     @transaction.atomic
     def rotate(cls, *, by: Actor) -> int:
-        """Encrypt every value anew with the first key of `DEPLOYCTL_FIELD_KEY`.
+        """Re-encrypt every value with the first key of `DEPLOYCTL_FIELD_KEY`.
 
         Returns:
-            How many there are.
+            The number of values.
 
         Raises:
-            SecretError: one cannot be opened with any of the keys; nothing was changed.
+            SecretError: no configured key decrypts a value; nothing was changed.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
         rows = list(cls.objects.select_for_update())
         for row in rows:
-            # Not `save`: the value was not stored anew, only its cover changed.
+            # `save` would change `stored_at`, but the value stays the same.
             cls.objects.filter(pk=row.pk).update(token=_encrypt(row._open(), row.name))
         audit.append(Action.SECRETS_ROTATED, by=by, data={"count": len(rows)})
         return len(rows)

@@ -1,10 +1,10 @@
-"""One database under care: where it is, whose it is, and where its project lies."""
+"""A target: a database with its environment, connection, project, people and secrets."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
@@ -16,40 +16,83 @@ from deployctl.accounts.roles import Role
 from deployctl.audit import Actor, Machine, actor_name
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, Refusal
-from deployctl.operations.project import Project
+from deployctl.operations.application.project import Project
 from deployctl.postgres.connection import ConnectionSpec, parse_url
-from deployctl.runs import hooks, references
-from deployctl.runs.models.environment import Environment
-from deployctl.runs.models.target_queries import TargetQuerySet
-from deployctl.runs.permissions import require_administrator
+from deployctl.runs import allowed_paths, hooks
+from deployctl.runs.permissions import backup_transfer_filter, may_see, require_administrator
 from deployctl.secrets import Secret, SecretError
 from deployctl.storage import LocalFolder
 from deployctl.web.live import announce
 
-if TYPE_CHECKING:
-    from deployctl.runs.models.part import TargetRole
-
-# Part of addresses, folder names and file names.
+# Names are part of URLs, folder names and file names.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
-TAKEN_BY_ADDRESSES = frozenset({"new"})
-
-
-# What is deployed and where to: a deployment's signers approve it.
+RESERVED_NAMES = frozenset({"new"})
+# The signers of a deployment approve the values of these fields.
 IDENTIFYING = ("environment", "connection_reference", "project_folder")
+CONNECTION_CHECK = Machine("connection check")
 
 
-LOOK = Machine("connection check")
+class Environment(models.TextChoices):
+    """The use of a target; changes to `production` need a deployment or two people."""
+
+    DEVELOPMENT = "development", "Development"
+    STAGING = "staging", "Staging"
+    PRODUCTION = "production", "Production"
+
+
+class TargetQuerySet(models.QuerySet["Target"]):
+    """Targets, by permission and state."""
+
+    def visible_to(self, user: Any) -> TargetQuerySet:
+        """Return the targets that a user may see (`runs.permissions` decides)."""
+        return self.all() if may_see(user) else self.none()
+
+    def with_transferable_backups(self, user: User) -> TargetQuerySet:
+        """Return the targets whose backups a user may download and upload."""
+        return self.filter(backup_transfer_filter(user))
+
+    def current(self) -> TargetQuerySet:
+        """Return the targets that are not archived."""
+        return self.filter(archived_at=None)
+
+    def with_newest(self) -> TargetQuerySet:
+        """Prefetch the newest run and backup of each, as `newest_runs` and `newest_backups`."""
+        return self.prefetch_related(
+            *(
+                models.Prefetch(related, to_attr=f"newest_{related}", queryset=_newest(self.model, related))
+                for related in ("runs", "backups")
+            )
+        )
+
+    def by_name(self, name: str) -> Target:
+        """Return the current target with a name, case-insensitive.
+
+        Raises:
+            InvalidInput: there is none; the message lists the known names.
+        """
+        try:
+            return self.current().get(name__iexact=name)
+        except self.model.DoesNotExist:
+            known = ", ".join(self.current().values_list("name", flat=True)) or "none yet"
+            raise InvalidInput(f"There is no target {name!r}. There are: {known}.") from None
+
+
+def _newest(model: type[models.Model], related: str) -> models.QuerySet[Any]:
+    """Return the newest related row; Django turns a sliced prefetch into a window function per target."""
+    related_model: Any = model._meta.get_field(related).related_model
+    rows: models.QuerySet[Any] = related_model.objects.order_by("-pk")[:1]
+    return rows
 
 
 class Target(models.Model):
-    """A database under care. Holds a reference to its connection URL, never the URL."""
+    """A database under care; it stores a reference to the connection URL, never the URL."""
 
     name = models.SlugField(max_length=60)
     environment = models.CharField(max_length=20, choices=Environment.choices)
     description = models.CharField(max_length=300, blank=True)
     connection_reference = models.CharField(max_length=300)
     project_folder = models.CharField(max_length=500, blank=True)
-    # Identity is the cluster's system identifier and the database's oid, not the name.
+    # The identity of the database, which its name is not.
     system_identifier = models.CharField(max_length=40, blank=True)
     database_oid = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -77,26 +120,26 @@ class Target(models.Model):
         description: str = "",
         project_folder: str = "",
     ) -> Target:
-        """Take a database under care. Nothing is read from it and no secret is read.
+        """Add a target. Neither its database nor its secret is read.
 
         Args:
-            name: small letters, digits, `-` and `_`; part of addresses and of backup names.
-            environment: one of `Environment`.
-            connection_reference: such as `env:DATABASE_URL`; never the URL itself.
+            name: lowercase letters, digits, `-` and `_`; part of URLs and backup names.
+            environment: a value of `Environment`.
+            connection_reference: for example `env:DATABASE_URL`.
             by: an administrator, or the command line.
-            description: one line for people.
-            project_folder: the application's project, below an allowed folder; may be empty.
+            description: one line.
+            project_folder: the project of the application, below an allowed folder, or "".
 
         Raises:
-            InvalidInput, SecretError: something cannot be used.
+            InvalidInput, SecretError: an argument is invalid.
             Refusal: the name is taken.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
-        if not NAME.fullmatch(name) or name in TAKEN_BY_ADDRESSES:
+        if not NAME.fullmatch(name) or name in RESERVED_NAMES:
             raise InvalidInput(
                 f"{name!r} cannot be the name of a target. Use up to 60 small letters, digits, - and _, "
-                f"starting with a letter or digit, and not: {', '.join(TAKEN_BY_ADDRESSES)}."
+                f"starting with a letter or digit, and not: {', '.join(RESERVED_NAMES)}."
             )
         _check(environment, connection_reference, project_folder)
         try:
@@ -121,7 +164,7 @@ class Target(models.Model):
     def edit(
         self, *, environment: str, connection_reference: str, by: Actor, description: str, project_folder: str
     ) -> None:
-        """Change what a target says about itself; its name stays, for backups and history carry it.
+        """Change everything but the name, which backups and history contain.
 
         Raises:
             InvalidInput, SecretError, NotAllowed: as for `add`.
@@ -129,10 +172,10 @@ class Target(models.Model):
         require_administrator(by)
         _check(environment, connection_reference, project_folder)
         before = self.facts()
-        elsewhere = connection_reference != self.connection_reference
+        is_other_connection = connection_reference != self.connection_reference
         self.environment, self.description = environment, description
         self.connection_reference, self.project_folder = connection_reference, project_folder
-        if elsewhere:  # another database may be behind it: its identity is taken anew at the next check
+        if is_other_connection:  # it may lead to another database; the next check records its identity
             self.system_identifier, self.database_oid = "", None
         self.save(update_fields=[*(before.keys() - {"name"}), "system_identifier", "database_oid"])
         if changed := [field for field in IDENTIFYING if before[field] != getattr(self, field)]:
@@ -145,10 +188,10 @@ class Target(models.Model):
 
     @transaction.atomic
     def archive(self, by: Actor) -> None:
-        """Put a target away; its history stays.
+        """Archive the target; its history stays.
 
         Raises:
-            Refusal: it is archived already, or a run is under way on it.
+            Refusal: it is archived already, or has an unfinished run.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -165,20 +208,20 @@ class Target(models.Model):
     # --- People and secrets ---------------------------------------------------------------------------
 
     @property
-    def people(self) -> models.QuerySet[TargetRole]:
-        """Who plays which part, with their names."""
+    def role_assignments(self) -> models.QuerySet[TargetRole]:
+        """The roles of the target with their users."""
         return self.roles.select_related("user")
 
     def role_holders(self, role: str) -> list[User]:
-        """The active people who hold a role for this target."""
-        return [held.user for held in self.people.filter(role=role, user__is_active=True)]
+        """Return the active users who hold a role for this target."""
+        return [held.user for held in self.role_assignments.filter(role=role, user__is_active=True)]
 
     @transaction.atomic
     def assign(self, user: User, role: str, *, by: Actor) -> None:
-        """Give a person a part for this target; the same part twice is one.
+        """Give a user a role for this target, unless they have it.
 
         Raises:
-            InvalidInput: there is no such role.
+            InvalidInput: the role is unknown.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
@@ -187,13 +230,13 @@ class Target(models.Model):
         _, is_new = self.roles.get_or_create(user=user, role=role)
         if is_new:
             audit.append(
-                Action.TARGET_ROLE_GIVEN, by=by, subject=self, data={"person": user.email, "role": role}
+                Action.TARGET_ROLE_ASSIGNED, by=by, subject=self, data={"person": user.email, "role": role}
             )
             self.announce()
 
     @transaction.atomic
     def unassign(self, user: User, role: str, *, by: Actor) -> None:
-        """Take a part away; the audit keeps that it was held.
+        """Remove a role from a user; the audit keeps it.
 
         Raises:
             NotAllowed: `by` is not an administrator.
@@ -202,17 +245,17 @@ class Target(models.Model):
         removed, _ = self.roles.filter(user=user, role=role).delete()
         if removed:
             audit.append(
-                Action.TARGET_ROLE_TAKEN, by=by, subject=self, data={"person": user.email, "role": role}
+                Action.TARGET_ROLE_REMOVED, by=by, subject=self, data={"person": user.email, "role": role}
             )
             self.announce()
 
     @transaction.atomic
-    def refer(self, name: str, reference: str, *, by: Actor) -> None:
-        """Say where a secret is kept that operations need by name, such as `ADMIN_DEFAULT_PASSWORD`.
+    def set_secret_reference(self, name: str, reference: str, *, by: Actor) -> None:
+        """Set the reference of a secret that operations need by name, such as `ADMIN_DEFAULT_PASSWORD`.
 
         Args:
-            name: as the project calls it.
-            reference: such as `env:NAME`; empty to forget it.
+            name: the name that the project uses.
+            reference: for example `env:NAME`; "" removes it.
 
         Raises:
             InvalidInput, SecretError, NotAllowed: as for `add`.
@@ -221,79 +264,109 @@ class Target(models.Model):
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
             raise InvalidInput(f"{name!r} cannot be the name of a secret. Use letters, digits and _.")
         if reference:
-            references.check(reference)
+            allowed_paths.check_reference(reference)
             self.secrets.update_or_create(name=name, defaults={"reference": reference})
         else:
             self.secrets.filter(name=name).delete()
         data = {"name": name, "reference": reference}
-        audit.append(Action.TARGET_SECRET_REFERRED, by=by, subject=self, data=data)
+        audit.append(Action.TARGET_SECRET_REFERENCE_SET, by=by, subject=self, data=data)
         self.announce()
 
     def secret(self, name: str) -> Secret:
-        """Read one of this target's secrets.
+        """Return the value of a secret of this target.
 
         Raises:
-            SecretError: it has none of that name, or its source does not have the value.
+            SecretError: the name is unknown, or its source has no value.
         """
         referred = self.secrets.filter(name=name).first()
         if referred is None:
             raise SecretError(
                 f"{self} has no secret {name}. Add where it is kept on the target's page, as env:… or file:…"
             )
-        return references.resolve(referred.reference)
+        return allowed_paths.resolve_reference(referred.reference)
 
     # --- The database ---------------------------------------------------------------------------------
 
     def spec(self) -> ConnectionSpec:
-        """Where the database is, with its password: read now, kept nowhere.
+        """Return the connection with its password, which is read now and not stored.
 
         Raises:
-            SecretError, InvalidInput, InvalidConnectionURL: with what to do.
+            SecretError, InvalidInput, InvalidConnectionURL: the reference or URL is unusable.
         """
-        return parse_url(references.resolve(self.connection_reference).reveal())
+        return parse_url(allowed_paths.resolve_reference(self.connection_reference).reveal())
 
     def project(self) -> Project | None:
-        """The application's project as its `deployctl.toml` describes it, None where the target has none.
+        """Return the project described by its `deployctl.toml`, None if the target has no project folder.
 
         Raises:
-            DeployctlError: naming file and key.
+            DeployctlError: the file is invalid; the message names file and key.
         """
         if not self.project_folder:
             return None
         return Project.load(Path(self.project_folder), settings.DEPLOYCTL_PROJECT_ROOTS)
 
     def backup_folder(self) -> LocalFolder:
-        """Where backups of this target are written."""
+        """Return the folder of this target's backups."""
         return LocalFolder(settings.DEPLOYCTL_BACKUPS / self.name)
 
     @transaction.atomic
-    def recognise(self, system_identifier: str, database_oid: int) -> bool:
-        """Whether a database is the one that was seen first; the first one seen is remembered.
+    def check_identity(self, system_identifier: str, database_oid: int) -> bool:
+        """Return True if a database is the target's. The first database seen is recorded as the target's.
 
         Args:
-            system_identifier: of the cluster; "" where the role may not read it.
-            database_oid: within the cluster.
+            system_identifier: the cluster's, "" if the role may not read it.
+            database_oid: the oid within the cluster.
         """
         found = {"system_identifier": system_identifier, "database_oid": database_oid}
         is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
         self.refresh_from_db(fields=list(found))
         if is_first:
-            hooks.target_changed.send(self, LOOK, "its database was seen for the first time")
+            hooks.target_changed.send(self, CONNECTION_CHECK, "its database was seen for the first time")
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
     def facts(self) -> dict[str, str]:
-        """What the audit keeps; a reference is no secret."""
+        """Return the fields that the audit records; references are not secret."""
         kept = ("name", "environment", "description", "connection_reference", "project_folder")
         return {field: getattr(self, field) for field in kept}
 
     def announce(self) -> None:
-        """Have open pages fetch what they show of this target."""
+        """Make open pages reload what they show of this target."""
         announce(f"target:{self.name}", f"target-{self.pk}")
         announce("home", "home-targets")
+
+
+class TargetRole(models.Model):
+    """A person's role for a target: a contact, and a possible signer of its deployments."""
+
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="roles")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="target_roles")
+    role = models.CharField(max_length=20, choices=Role.choices)
+
+    class Meta:
+        ordering = ["role", "user__name"]
+        constraints = [models.UniqueConstraint(fields=["target", "user", "role"], name="target_role_once")]
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.user} is {self.get_role_display()}"
+
+
+class TargetSecret(models.Model):
+    """The reference of a secret that operations need by name (`ADMIN_DEFAULT_PASSWORD`)."""
+
+    target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="secrets")
+    name = models.CharField(max_length=100)
+    reference = models.CharField(max_length=300)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["target", "name"], name="target_secret_once")]
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.name}"
 
 
 def _check(environment: str, connection_reference: str, project_folder: str) -> None:
     if environment not in Environment.values:
         raise InvalidInput(f"{environment!r} is no environment. Use one of {', '.join(Environment.values)}.")
-    references.check(connection_reference)
-    references.check_project_folder(project_folder)
+    allowed_paths.check_reference(connection_reference)
+    allowed_paths.check_project_folder(project_folder)

@@ -1,4 +1,4 @@
-"""What may be done with a backup, for its row in a table."""
+"""The operations on a backup, for its row in a table."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from django import template
 
 from deployctl.operations import catalogue
-from deployctl.operations.base import PG_DUMP, PGBACKREST
-from deployctl.runs.forms import form_for
+from deployctl.operations.framework.base import PG_DUMP, PGBACKREST
+from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup
 from deployctl.runs.permissions import may_operate
 from deployctl.runs.views.targets import Offer, offer
@@ -23,7 +23,7 @@ KINDS = {
 
 @register.simple_tag(takes_context=True)
 def backup_offers(context: dict[str, Any], backup: Backup) -> list[Offer]:
-    """The operations on one backup with their forms, filled in with it; none for those who only watch."""
+    """Return the operations on a backup with their forms; empty for users who may not operate."""
     gone = backup.expired_at is not None or backup.target.archived_at is not None
     if gone or not may_operate(context["request"].user):
         return []

@@ -1,4 +1,4 @@
-"""Backups that leave and that come in as one file. Nothing of them is held in memory, and no thread waits."""
+"""Downloads and uploads of backups as one file, streamed without blocking a thread."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST, require_safe
 
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import operator, step_up
-from deployctl.accounts.requests import person
 from deployctl.errors import DeployctlError, NotAllowed
-from deployctl.operations.archive import Archive
-from deployctl.operations.manifest import Damaged
+from deployctl.operations.backup.archive import Archive
+from deployctl.operations.backup.manifest import Damaged
 from deployctl.runs import uploads
-from deployctl.runs.forms_backups import UploadForm
+from deployctl.runs.forms.backups import UploadForm
 from deployctl.runs.models import Backup, Run, Target
-from deployctl.runs.permissions import require_mover
-from deployctl.runs.views.targets import find
+from deployctl.runs.permissions import require_backup_transfer
+from deployctl.runs.views.targets import get_target
 from deployctl.storage.uploads import Incoming
-from deployctl.web.file_forms import IncomingFile, incoming_file
+from deployctl.web.file_forms import UploadedStream, uploaded_stream
 from deployctl.web.http import see_other
-from deployctl.web.live import while_allowed
+from deployctl.web.live import while_session_is_open
 
 logger = logging.getLogger(__name__)
 
 WRITE_BYTES = 1 << 20
-# Each takes one piece at a time: a slow sender or reader waits on the network, not in one of these.
+# Each handles one chunk at a time: a slow client waits on the network, not in a thread.
 _files = ThreadPoolExecutor(4, thread_name_prefix="backup-files")
 
 
@@ -42,10 +42,10 @@ _files = ThreadPoolExecutor(4, thread_name_prefix="backup-files")
 @step_up
 @require_POST
 async def backup_downloads(request: HttpRequest, name: str) -> StreamingHttpResponse:
-    """Take a backup away, as one tar."""
-    archive = await sync_to_async(_hand_out)(request, name)
+    """Download a backup as a tar."""
+    archive = await sync_to_async(_download)(request, name)
     size = await asyncio.get_running_loop().run_in_executor(_files, lambda: archive.size)
-    pieces = while_allowed(request, _pieces(archive))
+    pieces = while_session_is_open(request, _pieces(archive))
     response = StreamingHttpResponse(pieces, content_type="application/x-tar")
     response["Content-Length"] = str(size)
     disposition = content_disposition_header(as_attachment=True, filename=archive.file_name)
@@ -58,7 +58,7 @@ async def backup_downloads(request: HttpRequest, name: str) -> StreamingHttpResp
 @step_up
 @require_safe
 def backup_new(request: HttpRequest, name: str) -> HttpResponse:
-    """The form that sends a backup in."""
+    """Show the upload form."""
     return _page(request, _target(request, name), UploadForm())
 
 
@@ -66,12 +66,12 @@ def backup_new(request: HttpRequest, name: str) -> HttpResponse:
 @step_up
 @require_POST
 async def backup_uploads(request: HttpRequest, name: str) -> HttpResponseBase:
-    """Receive a backup, then have a worker look at it."""
+    """Receive an upload, and request the run that imports it."""
     target = await sync_to_async(_target)(request, name)
     form = UploadForm(request.POST)
     if form.is_valid():
         try:
-            run = await _receive(request, target, incoming_file(request))
+            run = await _receive(request, target, uploaded_stream(request))
         except DeployctlError as error:
             form.add_error(None, error.sentence)
         else:
@@ -79,10 +79,10 @@ async def backup_uploads(request: HttpRequest, name: str) -> HttpResponseBase:
     return await sync_to_async(_page)(request, target, form, status=422)
 
 
-async def _receive(request: HttpRequest, target: Target, file: IncomingFile) -> Run:
-    """Write the file as it comes; it is gone again unless a run was requested that takes it in."""
+async def _receive(request: HttpRequest, target: Target, file: UploadedStream) -> Run:
+    """Write the file in chunks; it is removed unless a run was requested that imports it."""
     run_in_thread = asyncio.get_running_loop().run_in_executor
-    # It may take an hour, in which nobody needs the session of the database that the policies asked.
+    # The upload may take an hour; release the database session that the policies used.
     await sync_to_async(connections.close_all)()
     with uploads.of(target).receive(announced=file.announced) as incoming:
         waiting = bytearray()
@@ -93,40 +93,40 @@ async def _receive(request: HttpRequest, target: Target, file: IncomingFile) -> 
                 waiting.clear()
         await run_in_thread(_files, incoming.write, bytes(waiting))
         await run_in_thread(_files, incoming.finish)
-        return await sync_to_async(_take_in)(request, target, incoming, file.name)
+        return await sync_to_async(_request_import)(request, target, incoming, file.name)
 
 
-def _take_in(request: HttpRequest, target: Target, incoming: Incoming, file_name: str) -> Run:
-    goes_on: Callable[[], bool] = getattr(request, "goes_on", lambda: True)
-    if not goes_on():
+def _request_import(request: HttpRequest, target: Target, incoming: Incoming, file_name: str) -> Run:
+    session_is_open: Callable[[], bool] = getattr(request, "session_is_open", lambda: True)
+    if not session_is_open():
         raise NotAllowed(
             "Your session ended while the file came in. Nothing was kept. Sign in, send it again."
         )
-    by = User.objects.get(pk=person(request).pk)  # permissions may have been taken away meanwhile
-    run = uploads.take_in(target, incoming.upload_id, file_name=file_name, by=by)
+    by = User.objects.get(pk=current_user(request).pk)  # permissions may have been revoked meanwhile
+    run = uploads.request_import(target, incoming.upload_id, file_name=file_name, by=by)
     incoming.keep()
     return run
 
 
 async def _pieces(archive: Archive) -> AsyncIterator[bytes]:
-    pieces, loop = archive.pieces(), asyncio.get_running_loop()
+    pieces, loop = archive.chunks(), asyncio.get_running_loop()
     try:
         while (piece := await loop.run_in_executor(_files, next, pieces, None)) is not None:
             yield piece
     except Damaged as error:
-        # Fewer bytes than were announced: the reader's program sees that it broke off.
+        # Fewer bytes than announced: the client detects the incomplete download.
         logger.error("A download broke off: %s", error)
         raise
 
 
-def _hand_out(request: HttpRequest, name: str) -> Archive:
+def _download(request: HttpRequest, name: str) -> Archive:
     backups = Backup.objects.visible_to(request.user).select_related("target")
-    return get_object_or_404(backups, name=name).hand_out(by=person(request))
+    return get_object_or_404(backups, name=name).download(by=current_user(request))
 
 
 def _target(request: HttpRequest, name: str) -> Target:
-    target = find(request, name)
-    require_mover(person(request), target)
+    target = get_target(request, name)
+    require_backup_transfer(current_user(request), target)
     return target
 
 

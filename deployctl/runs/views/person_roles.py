@@ -1,4 +1,4 @@
-"""One person's parts on all targets, for administrators; people's own floor knows no targets."""
+"""Views of a person's roles on all targets; the package `accounts` may not import targets."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
 from deployctl.accounts.policies import administrator, step_up
-from deployctl.accounts.requests import person
-from deployctl.runs.forms import PersonRoleForm
+from deployctl.runs.forms.targets import PersonRoleForm
 from deployctl.runs.models import TargetRole
 from deployctl.web.http import see_other
 
@@ -20,12 +20,12 @@ from deployctl.web.http import see_other
 @step_up
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_roles(request: HttpRequest, number: int) -> HttpResponse:
-    """The parts that a person plays; gives another one."""
+    """List the roles of a person, and add one."""
     shown = get_object_or_404(User, pk=number)
     form = PersonRoleForm(request.POST or None)
     if form.is_valid():
         target, role = form.cleaned_data["target"], form.cleaned_data["role"]
-        target.assign(shown, role, by=person(request))
+        target.assign(shown, role, by=current_user(request))
         messages.success(request, f"{shown.name} has the role for {target.name}.")
         return see_other(request, reverse("runs:person_roles", args=[shown.pk]))
     held = TargetRole.objects.filter(user=shown).select_related("target").order_by("target__name", "role")
@@ -37,8 +37,8 @@ def person_roles(request: HttpRequest, number: int) -> HttpResponse:
 @step_up
 @require_http_methods(["DELETE"])
 def person_role(request: HttpRequest, number: int, role: int) -> HttpResponse:
-    """Take one of the parts away."""
+    """Remove a role from a person."""
     held = get_object_or_404(TargetRole.objects.select_related("target", "user"), pk=role, user=number)
-    held.target.unassign(held.user, held.role, by=person(request))
+    held.target.unassign(held.user, held.role, by=current_user(request))
     messages.success(request, f"{held.user.name} no longer has the role for {held.target.name}.")
     return see_other(request, reverse("runs:person_roles", args=[number]))

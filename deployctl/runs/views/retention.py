@@ -1,4 +1,4 @@
-"""How long a target's backups are kept, and what would go."""
+"""Views of a target's retention policy and the backups that it expires."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import administrator, member
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
-from deployctl.operations.retention import Policy
-from deployctl.runs.forms_backups import RetentionForm
+from deployctl.operations.backup.retention import Policy
+from deployctl.runs.forms.backups import RetentionForm
 from deployctl.runs.models import Backup, Retention, Target
 from deployctl.runs.permissions import may_operate
-from deployctl.runs.views.targets import find
+from deployctl.runs.views.targets import get_target
 from deployctl.web.http import see_other
 
 
 @member
 @require_GET
 def retention(request: HttpRequest, name: str) -> HttpResponse:
-    """The policy, and the verdict on every backup as things are now."""
-    target = find(request, name)
+    """Show the policy, and the verdict on every backup."""
+    target = get_target(request, name)
     return _page(request, target, RetentionForm.of(Retention.policy_of(target)))
 
 
 @administrator
 @require_POST
 def retention_policy(request: HttpRequest, name: str) -> HttpResponse:
-    """Give the target a policy; `preview` only shows what it would remove."""
-    target = find(request, name)
+    """Set the policy; `preview` only shows the backups that it would delete."""
+    target = get_target(request, name)
     form = RetentionForm(request.POST)
     if not form.is_valid():
         return _page(request, target, form, status=422)
     policy = Policy(**form.cleaned_data)
     if "preview" in request.POST:
         return _page(request, target, form, proposed=policy)
-    Retention.set(target, policy, by=person(request))
+    Retention.set(target, policy, by=current_user(request))
     messages.success(request, f"Saved. Kept is {policy}.")
     return see_other(request, reverse("runs:retention", args=[target.name]))
 
@@ -51,17 +51,17 @@ def _page(
     proposed: Policy | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    user = person(request)
+    user = current_user(request)
     verdicts = Retention.preview(target, proposed)
-    going = [verdict for verdict in verdicts if verdict.goes]
+    expiring = [verdict for verdict in verdicts if verdict.is_deleted]
     context = {
         "target": target,
         "policy": proposed or Retention.policy_of(target),
         "is_proposed": proposed is not None,
         "form": form,
         "verdicts": verdicts,
-        "going": going,
-        "freed_bytes": sum(verdict.backup.size_bytes for verdict in going),
+        "expiring": expiring,
+        "freed_bytes": sum(verdict.backup.size_bytes for verdict in expiring),
         "has_physical": Backup.objects.physical().filter(target=target).exists(),
         "may_administer": user.may(Permission.ADMINISTRATOR) and target.archived_at is None,
         "may_start": may_operate(user) and target.archived_at is None and proposed is None,

@@ -1,4 +1,4 @@
-"""Runs: the list, one of them live, and what may be done about it."""
+"""Views of runs: list, live page, log, cancellation, decision and consent."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member, operator, step_up
-from deployctl.accounts.requests import person
 from deployctl.operations import catalogue
-from deployctl.runs import blockers, confirming, findings
-from deployctl.runs.forms import DecisionForm
+from deployctl.runs import lock_waits, lost_run_diagnostics, preconditions
+from deployctl.runs.forms.operations import DecisionForm
 from deployctl.runs.models import Backup, Run, RunState, Target
-from deployctl.runs.permissions import may_operate, movable_targets
+from deployctl.runs.permissions import may_operate
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 PER_PAGE = 50
 LOG_PER_PAGE = 1000
 LINES_AT_FIRST = 500
 
-# The parts of a run's page that change while it goes on, each with its template.
+# The parts of a run's page that are updated live, with their templates.
 PARTS = {
     "outcome": "runs/_run.html",
     "steps": "runs/_run_steps.html",
@@ -34,7 +34,7 @@ PARTS = {
 @member
 @require_safe
 def run_list(request: HttpRequest) -> HttpResponse:
-    """Every run, newest first; `?state=` shows those of one state."""
+    """List the runs, newest first; `?state=` filters by state."""
     runs = Run.objects.visible_to(request.user).select_related("target")
     state = request.GET.get("state", "")
     if state in RunState.values:
@@ -47,7 +47,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @member
 @require_safe
 def run_detail(request: HttpRequest, number: int) -> HttpResponse:
-    """One run: steps, progress, log, and what next."""
+    """Show a run: steps, progress, log and next step."""
     run = _run(request, number)
     context = _context(request, run)
     context["lines"] = run.lines.newest(LINES_AT_FIRST)
@@ -57,7 +57,7 @@ def run_detail(request: HttpRequest, number: int) -> HttpResponse:
 @member
 @require_safe
 def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
-    """A part of the page that changed."""
+    """Show a part of the page after an update."""
     if part not in PARTS:
         raise Http404
     return render(request, PARTS[part], _context(request, _run(request, number)))
@@ -66,7 +66,7 @@ def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
 @member
 @require_safe
 def run_log(request: HttpRequest, number: int) -> HttpResponse:
-    """The whole log page by page; `?find=` shows the lines that hold a text."""
+    """Show the log page by page; `?find=` filters by text."""
     run = _run(request, number)
     find = request.GET.get("find", "").strip()
     lines = run.lines.filter(text__icontains=find) if find else run.lines.all()
@@ -77,22 +77,22 @@ def run_log(request: HttpRequest, number: int) -> HttpResponse:
 @operator
 @require_POST
 def run_cancellation(request: HttpRequest, number: int) -> HttpResponse:
-    """Ask a run to stop."""
+    """Cancel a run."""
     run = _run(request, number)
-    run.cancel(by=person(request))
+    run.cancel(by=current_user(request))
     return _changed(request, run)
 
 
 @operator
 @require_POST
 def run_decision(request: HttpRequest, number: int) -> HttpResponse:
-    """Say what became of a run whose worker was lost."""
+    """Decide the outcome of a run whose worker was lost."""
     run = _run(request, number)
     form = DecisionForm(request.POST)
     if not form.is_valid():
         context = {**_context(request, run), "decision_form": form, "lines": run.lines.newest(LINES_AT_FIRST)}
         return page_or_fragment(request, "runs/run_detail.html", "runs/_run.html", context, status=422)
-    run.decide(by=person(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
+    run.decide(by=current_user(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
     return _changed(request, run)
 
 
@@ -100,54 +100,55 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
 @step_up
 @require_POST
 def run_consent(request: HttpRequest, number: int) -> HttpResponse:
-    """Stand behind a run that somebody else asked for."""
+    """Consent to a run that somebody else requested."""
     run = _run(request, number)
-    run.consent(by=person(request), typed_name=posted(request, "typed_name"))
+    run.consent(by=current_user(request), typed_name=posted(request, "typed_name"))
     return _changed(request, run)
 
 
 @operator
 @require_POST
 def run_objection(request: HttpRequest, number: int) -> HttpResponse:
-    """Say no to it."""
+    """Object to a run that somebody else requested."""
     run = _run(request, number)
-    run.object(by=person(request), reason=posted(request, "reason"))
+    run.object(by=current_user(request), reason=posted(request, "reason"))
     return _changed(request, run)
 
 
 @member
 @require_safe
-def run_blockers(request: HttpRequest, number: int) -> HttpResponse:
-    """Who holds up a run on its target just now."""
+def run_lock_waits(request: HttpRequest, number: int) -> HttpResponse:
+    """Show the sessions whose locks a run waits for."""
     run = _run(request, number)
-    context = {"run": run, "looked": True, "blocked": blockers.of(run) if run.is_running else None}
-    return render(request, "runs/_run_blockers.html", context)
+    context = {"run": run, "is_checked": True, "lock_waits": lock_waits.find(run) if run.is_running else None}
+    return render(request, "runs/_run_lock_waits.html", context)
 
 
 @member
 @require_safe
-def run_facts(request: HttpRequest, number: int) -> HttpResponse:
-    """What the target says now about a run whose outcome nobody knows."""
+def run_diagnostics(request: HttpRequest, number: int) -> HttpResponse:
+    """Show diagnostics of the target for a run with unknown outcome."""
     run = _run(request, number)
-    found = findings.of(run) if run.state == RunState.UNKNOWN else None
-    context = {"run": run, "found": found, "may_decide": may_operate(person(request))}
-    return render(request, "runs/_run_facts.html", context)
+    diagnostics = lost_run_diagnostics.diagnose(run) if run.state == RunState.UNKNOWN else None
+    context = {"run": run, "diagnostics": diagnostics, "may_decide": may_operate(current_user(request))}
+    return render(request, "runs/_run_diagnostics.html", context)
 
 
 @member
 @require_safe
 def backup_list(request: HttpRequest, name: str = "") -> HttpResponse:
-    """Every backup, or those of one target, newest first."""
+    """List the backups, all or of one target, newest first."""
     backups = Backup.objects.visible_to(request.user).for_display()
     if name:
         backups = backups.filter(target__name__iexact=name)
+    transferable = Target.objects.with_transferable_backups(current_user(request))
     page = Paginator(backups, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "backups": page.object_list,
         "target_name": name,
-        "movable": (movable := movable_targets(person(request))),
-        "may_upload": Target.objects.current().filter(name__iexact=name, pk__in=movable).exists(),
+        "transferable": set(transferable.values_list("pk", flat=True)),
+        "may_upload": transferable.current().filter(name__iexact=name).exists(),
     }
     return page_or_fragment(request, "runs/backup_list.html", "runs/_backups.html", context)
 
@@ -159,11 +160,11 @@ def _changed(request: HttpRequest, run: Run) -> HttpResponse:
 
 
 def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
-    user = person(request)
+    user = current_user(request)
     operates = may_operate(user)
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}
-    may_repeat = operates and ended_badly and _is_repeatable(run)
-    asked_of = catalogue().get(run.kind) if may_repeat or run.is_waiting else None
+    may_restart = operates and ended_badly and _is_restartable(run)
+    asked_of = catalogue().get(run.kind) if may_restart or run.is_waiting else None
     return {
         "run": run,
         "steps": run.steps.all(),
@@ -171,26 +172,26 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "may_cancel": operates and run.is_unfinished and run.cancel_requested_at is None,
         "may_decide": operates and run.state == RunState.UNKNOWN,
         "may_answer": run.is_waiting and Run.objects.waiting_for(user).filter(pk=run.pk).exists(),
-        "answers": run.consents.all(),
-        "chosen": _chosen(run) if run.is_waiting else None,
-        "may_repeat": may_repeat,
-        "question": confirming.question(run.target, asked_of) if asked_of else None,
+        "consents": run.consents.all(),
+        "chosen_backup": _chosen_backup(run) if run.is_waiting else None,
+        "may_restart": may_restart,
+        "confirmation": preconditions.confirmation(run.target, asked_of) if asked_of else None,
         "decision_form": DecisionForm(),
     }
 
 
-def _is_repeatable(run: Run) -> bool:
-    """Whether the same may be started from here.
+def _is_restartable(run: Run) -> bool:
+    """Return True if the run can be started again from its page.
 
-    What belongs to a deployment is started again from there, which checks more; what needs a second person
-    from a form that has the target's name typed; and an upload that failed is gone.
+    A run of a deployment is started again from there, which checks more; one that needs a second person
+    from the form that asks for the target's name; and the file of a failed upload is gone.
     """
     known = catalogue().get(run.kind)
-    return known is not None and known.offered and not run.authority and not run.needs_second_person
+    return known is not None and known.has_button and not run.authority and not run.needs_second_person
 
 
-def _chosen(run: Run) -> Backup | None:
-    """The backup that a waiting run names, for whoever is to consent."""
+def _chosen_backup(run: Run) -> Backup | None:
+    """Return the backup named by a waiting run, for the person who consents."""
     named = Backup.objects.for_display().filter(target=run.target_id, expired_at=None)
     return named.filter(name=run.params.get("backup", "")).first()
 

@@ -1,4 +1,4 @@
-"""Looking after targets: adding, changing, people, secrets, putting away."""
+"""Views of target settings: adding, editing, people, secrets, archiving."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import administrator
-from deployctl.accounts.requests import person
-from deployctl.runs.forms import NewTargetForm, RoleForm, SecretForm, TargetForm
-from deployctl.runs.forms_backups import PhysicalEngineForm, StoredSecretForm
+from deployctl.runs.forms.targets import (
+    NewTargetForm,
+    PhysicalEngineForm,
+    RoleForm,
+    SecretForm,
+    StoredSecretForm,
+    TargetForm,
+)
 from deployctl.runs.models import PhysicalEngine, StoredSecret, Target
-from deployctl.runs.views.targets import find
+from deployctl.runs.views.targets import get_target
 from deployctl.web.forms import add_to_form
 from deployctl.web.http import see_other
 
@@ -22,10 +28,10 @@ from deployctl.web.http import see_other
 @administrator
 @require_http_methods(["GET", "HEAD", "POST"])
 def target_new(request: HttpRequest) -> HttpResponse:
-    """Take a database under care."""
+    """Add a target."""
     form = NewTargetForm(request.POST or None)
     if form.is_valid():
-        by = person(request)
+        by = current_user(request)
         target = add_to_form(form, lambda: Target.add(**form.cleaned_data, by=by))
         if target is not None:
             messages.success(request, f"{target} was added. Check its connection next.")
@@ -36,11 +42,11 @@ def target_new(request: HttpRequest) -> HttpResponse:
 @administrator
 @require_http_methods(["GET", "HEAD", "POST"])
 def target_settings(request: HttpRequest, name: str) -> HttpResponse:
-    """Change a target, its people and where its secrets are kept."""
-    target = find(request, name)
+    """Edit a target, and show its people and secrets."""
+    target = get_target(request, name)
     form = TargetForm.of(target, request.POST or None)
     if form.is_valid():
-        by = person(request)
+        by = current_user(request)
         if add_to_form(form, lambda: target.edit(**form.cleaned_data, by=by) or target):
             messages.success(request, "Saved.")
             return see_other(request, reverse("runs:target", args=[target.name]))
@@ -50,35 +56,37 @@ def target_settings(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_POST
 def target_roles(request: HttpRequest, name: str) -> HttpResponse:
-    """Give a person a part for the target."""
-    target = find(request, name)
+    """Give a user a role for the target."""
+    target = get_target(request, name)
     form = RoleForm(request.POST)
     if not form.is_valid():
         return _settings(request, target, role_form=form)
-    target.assign(form.cleaned_data["user"], form.cleaned_data["role"], by=person(request))
+    target.assign(form.cleaned_data["user"], form.cleaned_data["role"], by=current_user(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 
 @administrator
 @require_http_methods(["DELETE"])
 def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
-    """Take a part away."""
-    target = find(request, name)
-    held = get_object_or_404(target.people, pk=number)
-    target.unassign(held.user, held.role, by=person(request))
+    """Remove a role from a user."""
+    target = get_target(request, name)
+    held = get_object_or_404(target.role_assignments, pk=number)
+    target.unassign(held.user, held.role, by=current_user(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 
 @administrator
 @require_POST
 def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
-    """Say where a secret is kept."""
-    target = find(request, name)
+    """Set the reference of a secret."""
+    target = get_target(request, name)
     form = SecretForm(request.POST)
     if form.is_valid():
-        by = person(request)
+        by = current_user(request)
         given = form.cleaned_data
-        if add_to_form(form, lambda: target.refer(given["name"], given["reference"], by=by) or target):
+        if add_to_form(
+            form, lambda: target.set_secret_reference(given["name"], given["reference"], by=by) or target
+        ):
             return see_other(request, reverse("runs:target_settings", args=[target.name]))
     return _settings(request, target, secret_form=form)
 
@@ -86,20 +94,20 @@ def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_http_methods(["DELETE"])
 def target_secret(request: HttpRequest, name: str, secret: str) -> HttpResponse:
-    """Forget where a secret is kept."""
-    target = find(request, name)
-    StoredSecret.forget(target, get_object_or_404(target.secrets, name=secret).name, by=person(request))
+    """Remove the reference of a secret."""
+    target = get_target(request, name)
+    StoredSecret.remove(target, get_object_or_404(target.secrets, name=secret).name, by=current_user(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 
 @administrator
 @require_POST
 def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
-    """Keep a value, encrypted, and have the target refer to it."""
-    target = find(request, name)
+    """Store a secret value encrypted, and set the target's reference to it."""
+    target = get_target(request, name)
     form = StoredSecretForm(request.POST)
     if form.is_valid():
-        by, given = person(request), form.cleaned_data
+        by, given = current_user(request), form.cleaned_data
         kept = add_to_form(form, lambda: StoredSecret.store(target, given["name"], given["value"], by=by))
         if kept is not None:
             messages.success(request, f"Stored as {kept.reference}. It is not shown again.")
@@ -110,10 +118,10 @@ def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_http_methods(["POST", "DELETE"])
 def target_physical_engine(request: HttpRequest, name: str) -> HttpResponse:
-    """Name the pgBackRest stanza of the target, or forget it."""
-    target, by = find(request, name), person(request)
+    """Set or remove the pgBackRest stanza of the target."""
+    target, by = get_target(request, name), current_user(request)
     if request.method == "DELETE":
-        PhysicalEngine.forget(target, by=by)
+        PhysicalEngine.remove(target, by=by)
         return see_other(request, reverse("runs:target_settings", args=[target.name]))
     form = PhysicalEngineForm(request.POST)
     if form.is_valid() and add_to_form(form, lambda: PhysicalEngine.set(target, **form.cleaned_data, by=by)):
@@ -125,9 +133,9 @@ def target_physical_engine(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_POST
 def target_archival(request: HttpRequest, name: str) -> HttpResponse:
-    """Put a target away."""
-    target = find(request, name)
-    target.archive(by=person(request))
+    """Archive a target."""
+    target = get_target(request, name)
+    target.archive(by=current_user(request))
     messages.success(request, f"{target} was archived. Its history stays.")
     return see_other(request, reverse("runs:targets"))
 
@@ -142,7 +150,7 @@ def _settings(request: HttpRequest, target: Target, **forms: Form) -> HttpRespon
         "role_form": forms.get("role_form") or RoleForm(),
         "secret_form": forms.get("secret_form") or SecretForm(),
         "stored_secret_form": forms.get("stored_secret_form") or StoredSecretForm(),
-        "people": target.people,
+        "people": target.role_assignments,
         "secrets": target.secrets.all(),
     }
     has_errors = any(form.errors for form in forms.values())

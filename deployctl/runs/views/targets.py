@@ -1,4 +1,4 @@
-"""Targets: the list, one of them, and starting operations there."""
+"""Views of targets: list, page, connection check and starting operations."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import ask_for_fresh_code, member, operator
-from deployctl.accounts.requests import person
 from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
-from deployctl.operations.base import Operation
-from deployctl.runs import confirming, connection, refusals, two_people
-from deployctl.runs.confirming import Question
-from deployctl.runs.forms import form_for
+from deployctl.operations.framework.base import Operation
+from deployctl.runs import connection_check, preconditions
+from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup, PhysicalEngine, Run, Target
 from deployctl.runs.permissions import may_operate
+from deployctl.runs.preconditions import Confirmation
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
 RUNS_SHOWN = 10
@@ -30,49 +30,49 @@ BACKUPS_SHOWN = 5
 
 
 class Offer(NamedTuple):
-    """An operation as a page offers it: with its form, or with why it is not offered."""
+    """An operation on a page: with its form, or the reason why it is unavailable."""
 
     operation: type[Operation]
     form: Form
-    reason_against: str
-    question: Question | None
+    unavailable_reason: str
+    confirmation: Confirmation | None
 
     @property
-    def asks(self) -> bool:
-        """Whether something has to be filled in, so that its fields must not be folded away."""
+    def has_required_input(self) -> bool:
+        """True if the form has a required field without a value, so it must not be collapsed."""
         return any(field.required and field.initial in (None, "") for field in self.form.fields.values())
 
 
 def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
-    """An operation on a target, outside of deployments.
+    """Return the offer of an operation on a target, outside of deployments.
 
     Args:
-        form: of the operation.
+        form: the form of the operation.
     """
-    reason = refusals.why_not(target, operation, authority="")
-    return Offer(operation, form, reason, confirming.question(target, operation))
+    reason = preconditions.unavailable_reason(target, operation, authority="")
+    return Offer(operation, form, reason, preconditions.confirmation(target, operation))
 
 
 @member
 @require_safe
 def target_list(request: HttpRequest) -> HttpResponse:
-    """Every target with its newest run and backup."""
+    """List the targets with their newest run and backup."""
     targets = Target.objects.visible_to(request.user).current().with_newest()
-    context = {"targets": targets, "may_add": person(request).may(Permission.ADMINISTRATOR)}
+    context = {"targets": targets, "may_add": current_user(request).may(Permission.ADMINISTRATOR)}
     return page_or_fragment(request, "runs/target_list.html", "runs/_targets.html", context)
 
 
 @member
 @require_safe
 def target_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """One target: what it is, whose it is, what can be done to it, what was done."""
-    target = find(request, name)
-    user = person(request)
+    """Show a target: settings, people, operations, runs and backups."""
+    target = get_target(request, name)
+    user = current_user(request)
     may_start = may_operate(user) and target.archived_at is None
     engine = PhysicalEngine.objects.filter(target=target).first()
     context = {
         **_recent(target),
-        "people": target.people,
+        "people": target.role_assignments,
         "offers": _offers(target, engine) if may_start else [],
         "engine": engine,
         "may_start": may_start,
@@ -84,18 +84,18 @@ def target_detail(request: HttpRequest, name: str) -> HttpResponse:
 @member
 @require_safe
 def target_recent(request: HttpRequest, name: str) -> HttpResponse:
-    """The part of a target's page that changes while runs go on."""
-    return render(request, "runs/_target_recent.html", _recent(find(request, name)))
+    """Show the part of a target's page that is updated live."""
+    return render(request, "runs/_target_recent.html", _recent(get_target(request, name)))
 
 
 @operator
 @require_POST
 def target_connection(request: HttpRequest, name: str) -> HttpResponse:
-    """Look whether the database answers, now."""
-    target = find(request, name)
+    """Check the connection of the database."""
+    target = get_target(request, name)
     context: dict[str, Any] = {"target": target}
     try:
-        context["facts"] = connection.check(target)
+        context["facts"] = connection_check.check(target)
     except DeployctlError as error:
         context["problem"] = error.sentence
     if wants_fragment(request):
@@ -111,18 +111,22 @@ def target_connection(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
     """Start an operation."""
-    target = find(request, name)
+    target = get_target(request, name)
     operation = catalogue().get(request.POST.get("kind", ""))
-    if operation and two_people.needed(target, operation) and (ask := ask_for_fresh_code(request)):
+    if (
+        operation
+        and preconditions.needs_second_person(target, operation)
+        and (ask := ask_for_fresh_code(request))
+    ):
         return ask
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
-    # Whatever the form cannot clean, the verb refuses with a sentence that names it.
+    # `Run.request` rejects what the form cannot clean, with a message that names it.
     params = form.cleaned_data if form.is_valid() else _posted_params(request)
     run = Run.request(
         target=target,
         kind=posted(request, "kind"),
         params=params,
-        by=person(request),
+        by=current_user(request),
         typed_name=posted(request, TYPED_NAME),
     )
     return see_other(request, reverse("runs:run", args=[run.pk]))
@@ -145,10 +149,10 @@ def _offers(target: Target, engine: PhysicalEngine | None) -> list[Offer]:
     return [
         offer(target, operation, form_for(operation)(auto_id=f"id_{operation.kind}_%s"))
         for operation in catalogue().values()
-        if operation.offered and (engine is not None or not operation.physical)
+        if operation.has_button and (engine is not None or not operation.physical)
     ]
 
 
-def find(request: HttpRequest, name: str) -> Target:
-    """The target of a name, if the viewer may see it; else 404."""
+def get_target(request: HttpRequest, name: str) -> Target:
+    """Return the target with a name if the user may see it, else raise 404."""
     return get_object_or_404(Target.objects.visible_to(request.user), name__iexact=name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from functools import lru_cache
+from typing import NamedTuple
 
 from django import template
 from django.forms import BoundField
@@ -14,12 +16,29 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from heroicons.templatetags.heroicons import heroicon_mini
 
-from deployctl.numbers import how_many
+from deployctl.text import pluralize
 from deployctl.web.templatetags.statuses import appearance
 
 register = template.Library()
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+class RelativeTime(NamedTuple):
+    """How a time is written that is less than `below` seconds away, counted in `unit` seconds."""
+
+    below: int
+    unit: int
+    past: str
+    future: str
+
+
+# Nearest first. Pages carry this list (`relative_times`), and static/js/app.js goes by it.
+RELATIVE_TIMES = (
+    RelativeTime(45, 1, "just now", "in a moment"),
+    RelativeTime(_HOUR, _MINUTE, "{} min ago", "in {} min"),
+    RelativeTime(_DAY, _HOUR, "{} h ago", "in {} h"),
+)
 
 
 # A page of 170 items shows several hundred icons of some thirty kinds; drawing one takes about 50 µs.
@@ -108,21 +127,25 @@ def when(moment: dt.datetime | None, exact: bool = False) -> SafeString:  # noqa
         '<time datetime="{}" title="{}"{}>{}</time>',
         local.isoformat(timespec="seconds"),
         local.strftime("%A %-d %B %Y, %H:%M:%S %Z"),
-        "" if exact else SafeString(" data-relative"),  # static/js/app.js keeps it true
+        "" if exact else SafeString(" data-relative"),  # static/js/app.js updates it
         words or _absolute(local),
     )
 
 
+@register.simple_tag
+def relative_times() -> str:
+    """Return `RELATIVE_TIMES` as JSON, for the script that updates times while a page is open."""
+    return json.dumps([step._asdict() for step in RELATIVE_TIMES])
+
+
 def _relative(distance: dt.timedelta) -> str:
-    """Words for a distance below a day, else "". The same ladder as in static/js/app.js."""
+    """Return words for a distance below a day, else ""."""
     seconds = distance.total_seconds()
-    size = abs(seconds)
-    if size >= _DAY:
-        return ""
-    if size < 45:
-        return "just now" if seconds <= 0 else "in a moment"
-    words = f"{max(1, round(size / _MINUTE))} min" if size < _HOUR else f"{size / _HOUR:.0f} h"
-    return f"{words} ago" if seconds < 0 else f"in {words}"
+    for step in RELATIVE_TIMES:
+        if abs(seconds) < step.below:
+            words = step.past if seconds <= 0 else step.future
+            return words.format(max(1, round(abs(seconds) / step.unit)))
+    return ""
 
 
 def _absolute(local: dt.datetime) -> str:
@@ -147,13 +170,13 @@ def bytes_(size: float | None) -> str:
 @register.filter
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `{{ files|length|counted:"file" }}`."""
-    return how_many(number, noun)
+    return pluralize(number, noun)
 
 
 @register.filter
 def in_units(number: int, units: str) -> str:
     """A number of what progress is measured in, whose name is stored for several: `rows`, `tables`."""
-    return how_many(number, units.removesuffix("s"), units)
+    return pluralize(number, units.removesuffix("s"), units)
 
 
 @register.filter

@@ -16,12 +16,12 @@ from typing import NoReturn
 import psycopg
 import pytest
 
-from deployctl.embedded.account import Account, choose_account
 from deployctl.embedded.binaries import find_postgres
 from deployctl.embedded.errors import BinariesMissing
+from deployctl.embedded.os_account import Account, choose_account
 from deployctl.embedded.postgres import PostgresServer
+from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.physical.engine import Engine
-from deployctl.operations.retention import KeptBackup
 from deployctl.postgres.connection import ConnectionSpec, parse_url
 from tests.temporary_folders import memory_folder
 from tests.waiting import until
@@ -55,7 +55,7 @@ pg1-user=postgres
 
 @dataclass
 class Record:
-    """The part of `operations.shelf.Shelf` that physical operations use."""
+    """The part of `framework.base.BackupCatalog` that physical operations use."""
 
     kept: list[KeptBackup] = field(default_factory=list)
     gone: dict[str, str] = field(default_factory=dict)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, Operation, Outcome
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.base import BackupArtefact, Operation, Outcome
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_backup import PhysicalBackup
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from tests.operations.physical.cluster import Cluster, Record, running
 
 
@@ -47,7 +47,7 @@ def job_for(operation: type[Operation], cluster: Cluster, *backups: BackupArtefa
         cluster.spec,
         params=operation.parse_params(params),
         physical=cluster.engine,
-        shelf=Record([kept(one) for one in backups]),
+        backup_catalog=Record([kept(one) for one in backups]),
     )
 
 

@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+from deployctl.operations.backup.retention import KeptBackup
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_restore_test import PhysicalRestoreTest
 from deployctl.operations.physical.engine import Engine
-from deployctl.operations.retention import KeptBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
 from tests.operations.physical.cluster import Record
 
@@ -36,7 +36,7 @@ def main() -> None:
         parse_url(told["url"]),
         params=PhysicalRestoreTest.Params(until="immediate"),
         physical=Engine(told["stanza"], Path(told["configuration"]), Path(told["scratch"])),
-        shelf=Record([kept]),
+        backup_catalog=Record([kept]),
         run_id=told["run_id"],
     )
     PhysicalRestoreTest().perform(job)

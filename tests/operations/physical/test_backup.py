@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, Cancelled, OperationFailed
+from deployctl.operations.framework.base import BackupArtefact, Cancelled, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_backup import PhysicalBackup
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
 from tests.operations.physical.cluster import Cluster
 
@@ -99,10 +99,13 @@ def test_a_stanza_of_another_cluster_is_refused(
 ) -> None:
     running = job(PhysicalBackup)
     elsewhere = FakeJob(
-        parse_url(make_database()), params=running.params, physical=running.physical, shelf=running.shelf
+        parse_url(make_database()),
+        params=running.params,
+        physical=running.physical,
+        backup_catalog=running.backup_catalog,
     )
 
     with pytest.raises(OperationFailed, match=r"is of the cluster \d+, but shop is on the cluster \d+"):
         PhysicalBackup().perform(elsewhere)
-    assert running.shelf.gone == {}
+    assert running.backup_catalog.gone == {}
     elsewhere.close()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_check import PhysicalCheck
-from deployctl.operations.testing import FakeJob
 from deployctl.postgres.connection import parse_url
 from tests.operations.physical.cluster import Cluster
 from tests.operations.physical.conftest import kept
@@ -33,7 +33,7 @@ def test_a_sound_stanza_passes_and_the_record_follows_the_repository(
         expired, name="shop-other", details={**expired.details, "stanza": "other"}
     )
     running = job(PhysicalCheck)
-    running.shelf.kept = [kept(expired), kept(of_another_stanza)]
+    running.backup_catalog.kept = [kept(expired), kept(of_another_stanza)]
 
     outcome = PhysicalCheck().perform(running)
 
@@ -41,14 +41,16 @@ def test_a_sound_stanza_passes_and_the_record_follows_the_repository(
     assert outcome.facts["stanza"] == "shop"
     assert full.details["label"] in outcome.facts["not_on_record"]  # type: ignore[operator]
     assert "successfully archived" in running.text
-    assert list(running.shelf.gone) == ["shop-20200101-000000F"], "pgBackRest expired it, and nothing else"
-    assert "retention" in running.shelf.gone["shop-20200101-000000F"]
+    assert list(running.backup_catalog.gone) == ["shop-20200101-000000F"], (
+        "pgBackRest expired it, and nothing else"
+    )
+    assert "retention" in running.backup_catalog.gone["shop-20200101-000000F"]
 
 
 def test_without_the_program_the_sentence_says_what_to_install(
     job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.physical.program.ALSO_SEARCHED", ())
+    monkeypatch.setattr("deployctl.operations.physical.pgbackrest.ALSO_SEARCHED", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
@@ -97,7 +99,10 @@ def test_a_server_that_does_not_archive_is_told_what_to_set(
 ) -> None:
     running = job(PhysicalCheck)
     elsewhere = FakeJob(
-        parse_url(make_database()), params=running.params, physical=running.physical, shelf=running.shelf
+        parse_url(make_database()),
+        params=running.params,
+        physical=running.physical,
+        backup_catalog=running.backup_catalog,
     )
 
     with pytest.raises(OperationFailed, match=r"archive_mode is off.*archive-push %p"):

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deployctl.operations.base import BackupArtefact
+from deployctl.operations.framework.base import BackupArtefact
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_restore_test import PhysicalRestoreTest
-from deployctl.operations.physical import scratch
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.physical import scratch_folder
 from deployctl.runs.execution import reaper
 from tests.operations.physical.cluster import Cluster
 from tests.waiting import until
@@ -47,7 +47,7 @@ def test_a_killed_worker_leaves_no_server_and_its_files_are_swept(
         (place,) = cluster.scratch.iterdir()
         socket = (place / "socket").readlink()
         assert (socket / ".s.PGSQL.5432").exists()
-        assert scratch.sweep(cluster.scratch, "shop") == [], "somebody works in it"
+        assert scratch_folder.sweep(cluster.scratch, "shop") == [], "somebody works in it"
 
         os.kill(worker.pid, 9)
         worker.wait()
@@ -55,6 +55,6 @@ def test_a_killed_worker_leaves_no_server_and_its_files_are_swept(
     assert servers
     until(lambda: not reaper.processes_of(mark.application_name))
     assert cluster.left() == [place.name]
-    assert scratch.sweep(cluster.scratch, "shop") == [place.name]
+    assert scratch_folder.sweep(cluster.scratch, "shop") == [place.name]
     assert cluster.left() == []
     assert not socket.exists()

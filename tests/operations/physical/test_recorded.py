@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 from deployctl.audit import Machine
-from deployctl.operations.base import BackupArtefact
+from deployctl.operations.framework.base import BackupArtefact
 from deployctl.runs.models import Backup, PhysicalEngine, Run, RunState, Target
 from tests.operations.physical.cluster import Cluster
 from tests.runs.conftest import executed  # noqa: F401 (fixture)

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from deployctl.errors import InvalidInput
-from deployctl.operations.base import BackupArtefact, Cancelled, OperationFailed
+from deployctl.operations.framework.base import BackupArtefact, Cancelled, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_restore_test import PhysicalRestoreTest
-from deployctl.operations.physical import moments
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.physical import recovery_target
 from deployctl.runs.execution import reaper
 from tests.operations.physical.cluster import Cluster
 
@@ -165,12 +165,12 @@ def test_the_restored_server_is_out_of_reach_and_leftovers_of_others_go_first(
 )
 def test_what_is_no_moment_is_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        moments.parse(text, now=ENDED)
+        recovery_target.parse(text, now=ENDED)
 
 
 def test_a_moment_is_given_to_pgbackrest_in_utc() -> None:
-    moment = moments.parse("2026-05-04T10:00:00+02:00", now=ENDED)
+    moment = recovery_target.parse("2026-05-04T10:00:00+02:00", now=ENDED)
 
     assert moment.options[:2] == ["--type=time", "--target=2026-05-04 08:00:00.000000+00"]
     assert not moment.is_after(dt.datetime(2026, 5, 4, 8, 0, tzinfo=dt.UTC)), "the backup's second counts"
-    assert moments.parse("latest", now=ENDED).options == ["--type=default"]
+    assert recovery_target.parse("latest", now=ENDED).options == ["--type=default"]

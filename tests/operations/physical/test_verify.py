@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.operations.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.base import BackupArtefact, OperationFailed
+from deployctl.operations.framework.fakes import FakeJob
 from deployctl.operations.kinds.physical_verify import PhysicalVerify
-from deployctl.operations.physical.verification import parse
-from deployctl.operations.testing import FakeJob
+from deployctl.operations.physical.verify_report import parse
 from tests.operations.physical.cluster import STANZA, Cluster
 
 
@@ -64,7 +64,9 @@ def test_one_flipped_bit_in_the_archived_wal_is_found_and_named(
 
 def test_a_manifest_that_was_exchanged_is_found(full: BackupArtefact, job: Callable[..., FakeJob]) -> None:
     running = job(PhysicalVerify)
-    running.shelf.kept = [dataclasses.replace(running.shelf.kept[0], manifest_sha256="0" * 64)]
+    running.backup_catalog.kept = [
+        dataclasses.replace(running.backup_catalog.kept[0], manifest_sha256="0" * 64)
+    ]
 
     with pytest.raises(OperationFailed, match=f"manifest of {full.name} is not the one that was recorded"):
         PhysicalVerify().perform(running)

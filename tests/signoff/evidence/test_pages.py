@@ -9,7 +9,7 @@ from django.test import Client
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
-from deployctl.audit import Action, keys
+from deployctl.audit import Action, signing_keys
 from deployctl.audit.models import Entry
 from signoff.models import EvidencePack
 from signoff.verifier import pack as packs
@@ -32,7 +32,7 @@ def test_evidence_is_exported_from_the_page_and_taken_away_in_three_forms(
 
     pack = browser.get(f"/evidence/{made.pk}.json")
     content = b"".join(pack.streaming_content)  # type: ignore[attr-defined]
-    assert packs.verify(content, [keys.public_key()]).ok
+    assert packs.verify(content, [signing_keys.public_key()]).ok
     assert browser.get(f"/evidence/{made.pk}.pdf").content.startswith(b"%PDF-")
     checklist = browser.get(f"/evidence/{made.pk}.md")
     assert made.digest in checklist.text
@@ -42,7 +42,7 @@ def test_evidence_is_exported_from_the_page_and_taken_away_in_three_forms(
     acts = Entry.objects.filter(action__startswith="evidence.").order_by("sequence")
     assert [(entry.action, entry.actor_name, entry.data.get("form")) for entry in acts] == [
         (Action.EVIDENCE_EXPORTED, viewer.name, None),
-        *((Action.EVIDENCE_FETCHED, viewer.name, kind) for kind in ("json", "pdf", "md")),
+        *((Action.EVIDENCE_DOWNLOADED, viewer.name, kind) for kind in ("json", "pdf", "md")),
     ]
 
 

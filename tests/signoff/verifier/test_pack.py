@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deployctl import audit
-from deployctl.audit import Action, keys, sealing
+from deployctl.audit import Action, signed_statements, signing_keys
 from signoff.models import EvidencePack
 from signoff.verifier import form, places
 from signoff.verifier import pack as packs
@@ -27,7 +27,7 @@ def content(pack: EvidencePack) -> bytes:
 
 
 def test_an_exported_pack_is_accepted(content: bytes, pack: EvidencePack) -> None:
-    finding = packs.verify(content, [keys.public_key()])
+    finding = packs.verify(content, [signing_keys.public_key()])
     assert finding.problems == []
     assert finding.key_is_trusted
     assert finding.facts["signatures"] == 2
@@ -41,7 +41,7 @@ def test_one_byte_changed_anywhere_is_found_and_named(content: bytes) -> None:
         # Half of them stay readable: those are the changes that somebody would make on purpose.
         choice = range(256) if number % 2 else b"0123456789abcdef xyz,"
         changed[offset] = rng.choice([byte for byte in choice if byte != content[offset]])
-        finding = packs.verify(bytes(changed), [keys.public_key()])
+        finding = packs.verify(bytes(changed), [signing_keys.public_key()])
         assert not finding.ok, f"byte {offset} was changed and nobody noticed"
         assert _names(finding.problems, content, bytes(changed), offset), (
             f"byte {offset} is in {places.place_at(content, offset)}; named were {finding.problems}"
@@ -65,7 +65,9 @@ def rewritten(content: bytes, change: Callable[[dict[str, Any]], object]) -> lis
     """The places that are named after the pack was changed and written in canonical form again."""
     pack = json.loads(content)
     change(pack)
-    return [problem.place for problem in packs.verify(form.canonical(pack), [keys.public_key()]).problems]
+    return [
+        problem.place for problem in packs.verify(form.canonical(pack), [signing_keys.public_key()]).problems
+    ]
 
 
 def test_what_somebody_edits_with_care_is_named(content: bytes) -> None:
@@ -90,10 +92,10 @@ def test_a_pack_sealed_anew_by_somebody_else_is_told_by_its_key(content: bytes) 
     contents = json.loads(content)["contents"]
     contents["deployment"]["title"] = "Another"
     forged = io.BytesIO()
-    form.write(contents, sealing.read_private(sealing.new_key()), forged)
+    form.write(contents, signed_statements.read_private(signed_statements.new_key()), forged)
     alone = packs.verify(forged.getvalue())
     assert not alone.key_is_trusted
-    [problem] = packs.verify(forged.getvalue(), [keys.public_key()]).problems
+    [problem] = packs.verify(forged.getvalue(), [signing_keys.public_key()]).problems
     assert problem.place == "/seal/public_key"
 
 
@@ -174,7 +176,7 @@ def test_entries_of_other_deployments_are_proven_without_being_told(pack: Eviden
     links = json.loads(content)["contents"]["chain"]["links"]
     hidden = [number for number, one in enumerate(links) if isinstance(one, str)]
     assert hidden
-    assert packs.verify(content, [keys.public_key()]).ok
+    assert packs.verify(content, [signing_keys.public_key()]).ok
 
     def change(pack: dict[str, Any]) -> None:
         pack["contents"]["chain"]["links"][hidden[-1]] = "0" * 64

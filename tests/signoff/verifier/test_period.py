@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from checklists.models import Deployment
-from deployctl.audit import keys, sealing
+from deployctl.audit import signed_statements, signing_keys
 from deployctl.errors import InvalidInput, Refusal
 from signoff.evidence import period
 from signoff.models import EvidencePack
@@ -38,7 +38,7 @@ def test_a_period_pack_holds_every_deployments_files_and_verifies(archive: Path,
             *(f"{folder}/{name}" for name in ("evidence.json", "evidence.pdf", "checklist.md")),
         ]
         assert opened.read(f"{folder}/evidence.pdf").startswith(b"%PDF-")
-    finding = files.verify(archive, [sealing.fingerprint(keys.public_key())])
+    finding = files.verify(archive, [signed_statements.fingerprint(signing_keys.public_key())])
     assert finding.problems == []
     assert finding.key_is_trusted
     assert finding.facts["deployments"] == 1

@@ -1,0 +1,21 @@
+"""The operations: one per file of `kinds/`."""
+
+from __future__ import annotations
+
+from deployctl.errors import InvalidInput
+from deployctl.operations.framework.base import Operation
+from deployctl.plugins import Catalogue
+
+OPERATIONS: Catalogue[Operation] = Catalogue("deployctl.operations.kinds", Operation, "kind")
+
+
+def operation(kind: str) -> type[Operation]:
+    """Return the operation of a kind.
+
+    Raises:
+        InvalidInput: there is none; the message lists those there are.
+    """
+    try:
+        return OPERATIONS[kind]
+    except KeyError:
+        raise InvalidInput(f"There is no operation {kind!r}. There are: {', '.join(OPERATIONS)}.") from None

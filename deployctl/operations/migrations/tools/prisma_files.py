@@ -1,0 +1,202 @@
+"""Prisma's migrations without Node: the same files, the same records.
+
+What it does follows Prisma's schema engine step by step, so that `prisma migrate status` agrees afterwards
+and either can continue the other's work. It differs in two things: a migration whose file was edited after it
+was applied stops the next ones, and of one that provably left nothing behind (lock timeout, cancelled) no
+record is kept, so that it is pending again for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Sequence
+from typing import ClassVar, NoReturn
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from deployctl.operations.framework.base import Job, OperationFailed
+from deployctl.operations.framework.postgres_errors import failure_on_error, message_of
+from deployctl.operations.migrations.base import (
+    LOCK_TIMEOUT_S,
+    UNREADABLE,
+    Status,
+    progress_so_far,
+    refuse_unless_ready,
+)
+from deployctl.operations.migrations.files import Migration, checksum
+from deployctl.operations.migrations.lock_observers import LockWatch
+from deployctl.operations.migrations.prisma_history import PrismaHistory
+from deployctl.postgres.queries import prisma
+from deployctl.postgres.queries import sql_migrations as scripts
+from deployctl.text import pluralize
+
+# A script with one of these at the start of a statement decides itself what is undone when it fails.
+OWN_TRANSACTION = re.compile(
+    rb"(?:^|;)\s*(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT)\b", re.IGNORECASE | re.MULTILINE
+)
+
+
+class PrismaFiles(PrismaHistory):
+    """Applies `prisma/migrations/*/migration.sql` and keeps `_prisma_migrations` as Prisma's CLI does."""
+
+    tool: ClassVar[str] = "prisma_files"
+    title: ClassVar[str] = "Prisma's files, without Node"
+
+    def status(self, job: Job) -> Status:
+        """Read the records and compare them with the files."""
+        with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
+            return self.recorded_status(connection)
+
+    def apply(self, job: Job) -> Sequence[str]:
+        """Apply what is pending, one step each."""
+        migrations = {migration.name: migration for migration in self.migrations()}
+        done: list[str] = []
+        # The session that holds the lock also keeps the records; each script gets a session of its own, so
+        # that what one sets does not reach the next.
+        with LockWatch(job) as watch, self.open(job) as ledger:
+            with failure_on_error(job, "Nothing was applied"):
+                self._prepare(job, ledger, watch)
+                status = self.recorded_status(ledger)
+            refuse_unless_ready(status)
+            job.advance(0, len(status.pending), unit="migrations")
+            for name in status.pending:
+                with job.step(f"Apply {name}"):
+                    _Application(job, self, ledger, watch, done).run(migrations[name])
+                done.append(name)
+                job.advance(len(done), len(status.pending), unit="migrations")
+        return done
+
+    def mark_rolled_back(self, job: Job, name: str) -> None:
+        """Write into the records what the CLI's `migrate resolve --rolled-back` does."""
+        state = f"{name} was not marked"
+        with LockWatch(job) as watch, failure_on_error(job, state), self.open(job) as ledger:
+            self.take_lock(ledger, watch, state=state)
+            if prisma.roll_back(ledger, name) == 0:
+                raise OperationFailed(f"{state}: somebody else resolved it meanwhile.")
+
+    def _prepare(self, job: Job, ledger: psycopg.Connection, watch: LockWatch) -> None:
+        """Take Prisma's lock, and make its table where the schema is empty."""
+        self.take_lock(ledger, watch, state="Nothing was applied")
+        schema = self.schema(job)
+        prisma.create_schema(ledger, schema)
+        if prisma.has_records(ledger):
+            return
+        tables = prisma.table_names(ledger)
+        if tables:
+            shown = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
+            told = f"{pluralize(len(tables), 'table')} ({shown})"
+            raise OperationFailed(
+                f"Nothing was applied: the schema {schema} has {told} but no records of Prisma (its error "
+                "P3005). Is this the right database? If so, record what is there already as "
+                "applied (prisma migrate resolve --applied, “baselining”)."
+            )
+        prisma.create_table(ledger)
+
+
+class _Application:
+    """One migration being applied."""
+
+    def __init__(
+        self,
+        job: Job,
+        history: PrismaHistory,
+        ledger: psycopg.Connection,
+        watch: LockWatch,
+        done: Sequence[str],
+    ) -> None:
+        self.job = job
+        self.history = history
+        self.ledger = ledger
+        self.watch = watch
+        self.done = done
+
+    def run(self, migration: Migration) -> None:
+        """Record the start, run the script, record the end."""
+        script = migration.script()
+        started = time.monotonic()
+        with self.history.open(self.job) as session:
+            with failure_on_error(
+                self.job, f"{migration.name} was not begun. {progress_so_far(self.done)} The reason"
+            ):
+                record = prisma.begin(self.ledger, name=migration.name, checksum=checksum(script))
+            try:
+                scripts.run_script(session, script)
+            except psycopg.Error as error:
+                self._failed(session, record, migration, script, error)
+            if session.info.transaction_status != TransactionStatus.IDLE:
+                session.rollback()
+                reason = "it leaves a transaction open, and what it did after BEGIN was undone"
+                prisma.fail(self.ledger, record, f"ERROR: {migration.name}: {reason}")
+                raise OperationFailed(
+                    f"The migration {migration.name} failed: {reason}. {self._state(blocks=True)}"
+                )
+        with failure_on_error(
+            self.job, f"{migration.name} was applied, but Prisma's record of it could not be finished"
+        ):
+            prisma.finish(self.ledger, record)
+        self.job.log(f"Applied {migration.name} in {time.monotonic() - started:.1f} s")
+
+    def _failed(
+        self,
+        session: psycopg.Connection,
+        record: str,
+        migration: Migration,
+        script: bytes,
+        error: psycopg.Error,
+    ) -> NoReturn:
+        """Write down what happened as far as it is known, and say it."""
+        name = migration.name
+        if session.closed or session.broken:
+            raise OperationFailed(
+                f"The connection was lost while the migration {name} ran ({message_of(error)}). "
+                "Whether it was applied is not known: Prisma's record of it is unfinished. Look at the "
+                f"schema and at the migration status before anything else. {progress_so_far(self.done)}"
+            ) from error
+        session.rollback()
+        undone = not OWN_TRANSACTION.search(script)
+        harmless = undone and isinstance(error, errors.LockNotAvailable | errors.QueryCanceled)
+        reason = self._reason(error)
+        with contextlib.suppress(psycopg.OperationalError):  # a cancelled run may have lost this session, too
+            if harmless:
+                # Not marked as rolled back: `prisma migrate status` would take it for applied then.
+                prisma.forget(self.ledger, record)
+            else:
+                prisma.fail(self.ledger, record, logs_for(name, error, reason))
+        self.job.raise_if_cancelled()
+        what_of_it = (
+            "It was undone entirely."
+            if undone
+            else "It has transactions of its own, so parts of it may remain."
+        )
+        raise OperationFailed(
+            f"The migration {name} failed: {reason}. {what_of_it} {self._state(blocks=not harmless)}"
+        ) from error
+
+    def _reason(self, error: psycopg.Error) -> str:
+        if isinstance(error, errors.LockNotAvailable):
+            return f"it waited {LOCK_TIMEOUT_S} s for a lock.{self.watch.held_by}".rstrip(".")
+        return message_of(error)
+
+    def _state(self, *, blocks: bool) -> str:
+        what_next = (
+            "Prisma's records hold it as failed: no other migration is applied until it is resolved "
+            "(prisma migrate resolve --rolled-back)."
+            if blocks
+            else "Run the migrations again when the way is free."
+        )
+        return f"{progress_so_far(self.done)} {what_next}"
+
+
+def logs_for(name: str, error: psycopg.Error, reason: str) -> str:
+    """What Prisma's engine writes into `logs`, without its stack trace."""
+    position = f"\n\nPosition: {error.diag.statement_position}" if error.diag.statement_position else ""
+    return (
+        "A migration failed to apply. New migrations cannot be applied before the error is recovered from."
+        "\n\n"
+        f"Migration name: {name}\n\nDatabase error code: {error.sqlstate or 'unknown'}\n\n"
+        f"Database error:\nERROR: {reason}{position}\n"
+    )

@@ -1,0 +1,78 @@
+"""Diagnostics of a target after a run lost its worker, for the person who decides the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from deployctl.errors import DeployctlError
+from deployctl.operations.framework.postgres_errors import message_of
+from deployctl.operations.restore import database_swap, scratch_database
+from deployctl.postgres.queries import activity, databases
+from deployctl.runs.execution.sessions import maintenance_session
+from deployctl.runs.models import Run
+
+STATEMENT_TIMEOUT_S = 2
+WITHIN_S = 15.0
+MIGRATION_STATUS = "migration_status"
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """The state of the target.
+
+    Args:
+        database: a sentence about the target's database, by name and oid.
+        sessions: the process ids of the run's remaining sessions.
+        kept: the databases that restores have kept.
+        scratch: the scratch databases of unfinished restores.
+        status: the newest migration status since the run was lost.
+        problem: the reason if the target could not be queried, else "".
+    """
+
+    database: str = ""
+    sessions: Sequence[int] = ()
+    kept: Sequence[str] = ()
+    scratch: Sequence[str] = ()
+    status: Run | None = None
+    problem: str = ""
+
+
+def diagnose(run: Run) -> Diagnostics:
+    """Query the target. Never raises; an unreachable target is a finding, too."""
+    later = Run.objects.filter(target=run.target_id, kind=MIGRATION_STATUS, requested_at__gte=run.finished_at)
+    status = later.first()
+    try:
+        spec = run.target.spec()
+        with maintenance_session(
+            spec,
+            within_s=WITHIN_S,
+            application_name="deployctl diagnostics",
+            statement_timeout_s=STATEMENT_TIMEOUT_S,
+            read_only=True,
+        ) as session:
+            return Diagnostics(
+                database=_database(session, run, spec.dbname),
+                sessions=activity.pids_named(session, run.application_name_prefix),
+                kept=[found.name for found in database_swap.kept_databases(session, spec.dbname)],
+                scratch=[found.name for found in scratch_database.leftovers(session)],
+                status=status,
+            )
+    except DeployctlError as error:
+        return Diagnostics(status=status, problem=error.sentence)
+    except psycopg.Error as error:
+        return Diagnostics(status=status, problem=f"The server said: {message_of(error)}.")
+
+
+def _database(session: psycopg.Connection, run: Run, name: str) -> str:
+    found = databases.find(session, name)
+    if found is None:
+        return f"There is no database {name}."
+    known = run.target.database_oid
+    if known is None:
+        return f"{name} is there, as database {found.oid}."
+    if known == found.oid:
+        return f"{name} is there, and is the database that it was before (database {found.oid})."
+    return f"{name} is there, but is another database than before: {found.oid} instead of {known}."

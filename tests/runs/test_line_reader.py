@@ -1,0 +1,61 @@
+"""Lines out of whatever programs write."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployctl.runs.execution.line_reader import LINE_BYTES, LineReader
+from deployctl.runs.execution.masking import MASK, Masker
+
+
+def _lines(*chunks: bytes, secrets: tuple[str, ...] = ()) -> list[str]:
+    taken: list[str] = []
+    reader = LineReader(Masker(secrets), taken.append)
+    for chunk in chunks:
+        reader.feed(chunk)
+    reader.close()
+    return taken
+
+
+@pytest.mark.fault(28)
+def test_colours_and_controls_are_removed_across_chunks() -> None:
+    assert _lines(b"\x1b[3", b"1mred\x1b[0m\x00 \x1b]0;title\x07done\n") == ["red done"]
+
+
+def test_a_carriage_return_ends_a_line_once() -> None:
+    assert _lines(b"10 %\r20 %\r", b"\ndone\r\n") == ["10 %", "20 %", "done"]
+
+
+@pytest.mark.fault(28)
+def test_broken_utf8_is_shown_as_such() -> None:
+    assert _lines(b"caf\xc3", b"\xa9 \xff\n") == ["café \ufffd"]
+
+
+@pytest.mark.fault(28)
+def test_a_line_of_ten_megabytes_is_capped_and_says_so() -> None:
+    (line,) = _lines(*[b"x" * 65536] * 160)
+
+    assert len(line) < LINE_BYTES + 100
+    assert line.endswith(f"({160 * 65536 - LINE_BYTES:,} more characters)")
+
+
+def test_text_that_turns_the_reading_direction_is_disarmed() -> None:
+    assert _lines("a\u202eb\u2028c\n".encode()) == ["abc"]
+
+
+def test_a_secret_is_masked_even_with_colours_inside() -> None:
+    assert _lines(b"hunt\x1b[1mer2", b"2 is it\n", secrets=("hunter22",)) == [f"{MASK} is it"]
+
+
+def test_an_escape_that_never_ends_does_not_swallow_the_log() -> None:
+    lines = _lines(b"\x1b]" + b"x" * 5000 + b"\n", b"next\n")
+
+    assert lines[-1] == "next"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 200))
+def test_where_bytes_are_cut_makes_no_difference(data: bytes, cut: int) -> None:
+    assert _lines(data[:cut], data[cut:]) == _lines(data)
