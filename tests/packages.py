@@ -1,4 +1,4 @@
-"""Create Python packages for the duration of a test."""
+"""Create Python packages during a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start the real processes of an installation: workers, upkeep worker, beat and web processes."""
+"""Start the real processes of an installation: workers, maintenance worker, beat and web processes."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Installation:
         argv = [sys.executable, "-m", "tests.faults.worker", f"w{uuid.uuid4().hex[:8]}"]
         return self._start(argv, {"TEST_TRANSPORT": json.dumps(transport)})
 
-    def upkeep(self) -> Process:
-        """Start the upkeep worker with the arguments of `deployctl up`."""
+    def maintenance_worker(self) -> Process:
+        """Start the maintenance worker with the arguments of `deployctl up`."""
         return self._start(
             celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
         )

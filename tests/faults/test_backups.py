@@ -216,7 +216,7 @@ def test_a_restore_during_a_backup_is_refused(filled: Target) -> None:
 
 @contextmanager
 def flipped_bit(path: Path, rng: random.Random) -> Iterator[None]:
-    """Flip one random bit of a file for the duration of the block."""
+    """Flip one random bit of a file during the block."""
     original = path.read_bytes()
     content = bytearray(original)
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)

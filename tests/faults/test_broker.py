@@ -73,7 +73,7 @@ def test_a_run_unpublished_by_a_crash_is_dispatched_within_ten_seconds(
     shop: Target, installation: Installation, committed_db: Committed, seen: Seen
 ) -> None:
     installation.worker()
-    installation.upkeep()
+    installation.maintenance_worker()
     installation.beat()
     until(has_ended(request(shop, "look")), seconds=30)
 
@@ -230,7 +230,7 @@ def test_runs_and_pages_survive_five_minutes_without_a_broker(
     seen: Seen,
 ) -> None:
     isolated.worker()
-    isolated.upkeep()
+    isolated.maintenance_worker()
     isolated.beat()
     browser_session = BrowserSession(isolated.web(), signed_in(dba))
     planned = plan(dba)

@@ -120,7 +120,7 @@ class ProcessMonitor:
 
 @contextmanager
 def monitored(pid: int) -> Iterator[ProcessMonitor]:
-    """Monitor a process for the duration of the block."""
+    """Monitor a process during the block."""
     monitor = ProcessMonitor(pid)
     thread = threading.Thread(target=monitor.run)
     thread.start()

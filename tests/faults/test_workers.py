@@ -159,7 +159,7 @@ def test_a_lost_backup_is_interrupted_within_lease_and_sweep(
 ) -> None:
     """Unlike the other tests, wait until the lease really expires."""
     worker = installation.worker()
-    installation.upkeep()
+    installation.maintenance_worker()
     installation.beat()
     run = request(large, "backup")
     until(lambda: is_dumping(large))

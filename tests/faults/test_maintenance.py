@@ -1,4 +1,4 @@
-"""Test that upkeep tasks are never queued behind runs."""
+"""Test that maintenance tasks are never queued behind runs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ StartWorker = Callable[[], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def upkeep(committed_db: Committed) -> Iterator[None]:
-    """A running upkeep worker, started with the arguments of `deployctl up`."""
+def maintenance_worker(committed_db: Committed) -> Iterator[None]:
+    """A running maintenance worker, started with the arguments of `deployctl up`."""
     argv = celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
     with subprocess.Popen(argv, env=committed_db.environment) as worker:
         yield
@@ -29,7 +29,7 @@ def upkeep(committed_db: Committed) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("task", [entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()])
-def test_all_periodic_tasks_are_routed_to_the_upkeep_queue(task: str) -> None:
+def test_periodic_tasks_are_routed_to_a_queue_of_their_own(task: str) -> None:
     for app in (celery.app, celery.beat):
         assert app.amqp.router.route({}, task)["queue"].name == "upkeep"
 
@@ -38,7 +38,7 @@ def test_runs_are_routed_to_the_runs_queue() -> None:
     assert celery.app.amqp.router.route({}, "deployctl.runs.tasks.execute")["queue"].name == "runs"
 
 
-@pytest.mark.usefixtures("upkeep")
+@pytest.mark.usefixtures("maintenance_worker")
 def test_lost_runs_and_messages_are_handled_while_all_run_slots_are_busy(
     shop: Target, add_target: Callable[..., Target], start_worker: StartWorker
 ) -> None:
