@@ -72,7 +72,7 @@ def test_verification_compares_with_the_heads_kept_elsewhere(chain: None, folder
     tasks.sign_head()
     tasks.verify_chain()
     kept = Verification.objects.get()
-    assert (kept.ok, kept.heads, kept.problems, kept.by_name) == (True, 1, [], "schedule")
+    assert (kept.ok, kept.heads, kept.problems, kept.by_name) == (True, 1, [], "scheduler")
 
 
 def test_a_missing_tail_is_found_without_anybody_giving_a_head(chain: None, folder: Path) -> None:
