@@ -9,9 +9,9 @@ from django.db import transaction
 
 from checklists.hooks import record_changed
 from checklists.models import Deployment, Proof, ProofOutcome
-from checklists.models.queries import DeploymentQuerySet
-from checklists.models.turns import ROLLBACK, stage_of_plan, why_no_rollback, why_not_run
-from checklists.rights import Rights
+from checklists.models.deployment_queries import DeploymentQuerySet
+from checklists.models.stage_rules import ROLLBACK, plan_stage, rollback_blocked_reason, run_blocked_reason
+from checklists.permissions import DeploymentPermissions
 from deployctl.accounts.hooks import person_renamed
 from deployctl.accounts.models import User
 from deployctl.audit import Actor, Machine
@@ -40,7 +40,7 @@ def settle_proofs(run: Run) -> None:
         return
     by = run.requested_by or Machine(run.requested_by_name)
     for proof in Proof.objects.filter(run=run).select_related("item__section__checklist__deployment__target"):
-        proof.item.prove(proof, outcome, by=by, summary=run.summary)
+        proof.item.apply_proof(proof, outcome, by=by, summary=run.summary)
 
 
 def settle_left() -> int:
@@ -75,10 +75,10 @@ def check_claim(run: Run) -> None:
         return
     deployment = Deployment.objects.filter(pk=run.deployment_id).prefetch_related("team").first()
     if deployment is not None and run.kind == ROLLBACK:
-        if reason := why_no_rollback(deployment.state):
+        if reason := rollback_blocked_reason(deployment.state):
             raise Refusal(f"The rollback was not started. {reason}")
         if run.requested_by is not None:
-            Rights.of(run.requested_by, deployment).require_lead()
+            DeploymentPermissions.of(run.requested_by, deployment).require_lead()
         return
     proof = Proof.objects.filter(run=run).select_related("item__section").first()
     if deployment is None or proof is None:
@@ -86,10 +86,10 @@ def check_claim(run: Run) -> None:
             f"Run {run.pk} says that it rests on deployment {run.deployment_id}, which has no such item. "
             "Nothing was done; start it from the item on the deployment's page."
         )
-    if reason := why_not_run(deployment.state, proof.item.section.stage):
+    if reason := run_blocked_reason(deployment.state, proof.item.section.stage):
         raise Refusal(f"“{proof.item}” was not started. {reason}")
     if run.requested_by is not None:
-        Rights.of(run.requested_by, deployment).require_keep(proof.item)
+        DeploymentPermissions.of(run.requested_by, deployment).require_complete(proof.item)
 
 
 @run_ending.connect
@@ -127,7 +127,7 @@ def may_watch(user: Any, kind: str, key: str) -> bool:
 
 def _record(found: DeploymentQuerySet, by: Actor, what: str) -> None:
     for deployment in _locked(found):
-        record_changed.send(deployment, by, what, stage_of_plan(deployment.state))
+        record_changed.send(deployment, by, what, plan_stage(deployment.state))
         deployment.announce()
 
 

@@ -10,9 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from checklists import hooks
-from checklists.models import Deployment, Item, ItemState
-from checklists.models.stage import Stage
-from checklists.models.turns import COVERED_BY, NEXT_GATE, why_frozen
+from checklists.models import Deployment, Item, ItemState, Stage
+from checklists.models.stage_rules import COVERED_BY, NEXT_GATE, frozen_reason
 from deployctl.accounts.models import User
 from deployctl.errors import Refusal
 from deployctl.runs.models import Run, RunState
@@ -28,9 +27,9 @@ class Blocker:
     url: str
     # Whether signatures wait for it. What keeps only one person from signing keeps the gate from GO, and the
     # others from nothing.
-    hinders_signing: bool = True
+    blocks_signing: bool = True
     # Whether it is about who could sign, which is told as soon as a deployment is planned.
-    is_of_people: bool = False
+    is_about_people: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def signed_stages(deployment: Deployment) -> frozenset[Stage]:
     return frozenset(stage for key in keys for stage in COVERED_BY.get(key, ()))
 
 
-def refuse_unwarned(deployment: Deployment, stage: str, *, was_warned: bool) -> None:
+def require_warning(deployment: Deployment, stage: str, *, was_warned: bool) -> None:
     """Refuse a change of what is signed to whoever was not told that it withdraws the signatures.
 
     Raises:
@@ -74,13 +73,13 @@ def blockers(deployment: Deployment, gate_key: str) -> list[Blocker]:
     return blockers_of([deployment], {deployment.pk: gate_key})[deployment.pk]
 
 
-def of_people(deployment: Deployment) -> list[Blocker]:
+def people_blockers(deployment: Deployment) -> list[Blocker]:
     """What is wrong with the people whom the gates of a deployment need, each thing once."""
     found = {
         blocker.sentence: blocker
         for key in COVERED_BY
         for _, blocker in _from_handlers({deployment: key})
-        if blocker.is_of_people
+        if blocker.is_about_people
     }
     return list(found.values())
 
@@ -164,7 +163,7 @@ def _of_checklist(
     found += [
         _of_outdated(deployment, item)
         for item in outdated
-        if item.section.stage in covered and not why_frozen(deployment.state, item.section.stage)
+        if item.section.stage in covered and not frozen_reason(deployment.state, item.section.stage)
     ]
     return found + [_of_unknown_run(run) for run in unknown]
 

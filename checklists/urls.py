@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from checklists.views import deployments, history, home, items, moves, plans, proofs, sections, templates
+from checklists.views import (
+    deployments,
+    history,
+    home,
+    items,
+    plans,
+    proofs,
+    sections,
+    templates,
+    transitions,
+)
 
 app_name = "checklists"
 
@@ -31,15 +41,17 @@ urlpatterns = [
     ),
     path("deployments/<int:number>/phases/<int:position>", deployments.phase, name="phase"),
     # What moves them on
-    path("deployments/<int:number>/launch", moves.launch, name="launch"),
-    path("deployments/<int:number>/verification", moves.verification, name="verification"),
-    path("deployments/<int:number>/closure", moves.closure, name="closure"),
-    path("deployments/<int:number>/cancellation", moves.cancellation, name="cancellation"),
-    path("deployments/<int:number>/halt", moves.halt, name="halt"),
-    path("deployments/<int:number>/rollback", moves.rollback, name="rollback"),
-    path("deployments/<int:number>/rollback/runs", moves.rollback_runs, name="rollback_runs"),
+    path("deployments/<int:number>/launch", transitions.launch, name="launch"),
+    path("deployments/<int:number>/verification", transitions.verification, name="verification"),
+    path("deployments/<int:number>/closure", transitions.closure, name="closure"),
+    path("deployments/<int:number>/cancellation", transitions.cancellation, name="cancellation"),
+    path("deployments/<int:number>/halt", transitions.halt, name="halt"),
+    path("deployments/<int:number>/rollback", transitions.rollback, name="rollback"),
+    path("deployments/<int:number>/rollback/runs", transitions.rollback_runs, name="rollback_runs"),
     path(
-        "deployments/<int:number>/rollback/completion", moves.rollback_completion, name="rollback_completion"
+        "deployments/<int:number>/rollback/completion",
+        transitions.rollback_completion,
+        name="rollback_completion",
     ),
     # Their promises
     path("sections/<int:number>/", sections.section, name="section"),

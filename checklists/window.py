@@ -11,7 +11,7 @@ from deployctl.errors import InvalidInput
 
 # Nobody keeps an application down for longer; a window of a year is a slip in the year's last digit, and
 # would keep every other deployment of the target out.
-LONGEST = timedelta(days=31)
+MAX_DURATION = timedelta(days=31)
 # Years beyond these are slips, and at the ends of the calendar some zones have no date to show.
 YEARS = range(2000, 3000)
 
@@ -24,7 +24,7 @@ class Window:
     end: datetime
 
     @classmethod
-    def checked(cls, start: datetime, end: datetime) -> Window:
+    def validated(cls, start: datetime, end: datetime) -> Window:
         """A window that a deployment can be planned for.
 
         Raises:
@@ -49,9 +49,9 @@ class Window:
             raise InvalidInput(
                 f"The window is over already ({window}). Nothing was changed; give a later one."
             )
-        if end - start > LONGEST:
+        if end - start > MAX_DURATION:
             raise InvalidInput(
-                f"The window is longer than {LONGEST.days} days ({window}), which looks like a slip. "
+                f"The window is longer than {MAX_DURATION.days} days ({window}), which looks like a slip. "
                 "Nothing was changed; give a shorter one."
             )
         return window

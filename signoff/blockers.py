@@ -13,9 +13,9 @@ from checklists.readiness import Blocker
 from deployctl.operations import catalogue
 from deployctl.runs.models import Run, RunState
 from deployctl.text import pluralize
-from signoff import staffing
-from signoff.loading import gates_of, load_gates
+from signoff import signer_availability
 from signoff.models import Gate
+from signoff.prefetch import gates_of, prefetch_gates
 
 Found = Iterator[tuple[Deployment, Blocker]]
 
@@ -26,7 +26,7 @@ def of_gates(asked: Mapping[Deployment, str]) -> Found:
     Args:
         asked: the key of the gate by deployment; closing has no gate.
     """
-    load_gates(asked)
+    prefetch_gates(asked)
     unsigned = []
     for deployment, key in asked.items():
         gates = gates_of(deployment)
@@ -39,10 +39,10 @@ def of_gates(asked: Mapping[Deployment, str]) -> Found:
             unsigned.append(this)
             if blocker := _of_required_run(this):
                 yield deployment, blocker
-    for gate, flag in staffing.flags(unsigned):
+    for gate, flag in signer_availability.flags(unsigned):
         yield (
             gate.deployment,
-            Blocker(flag.sentence, flag.url, hinders_signing=flag.hinders_signing, is_of_people=True),
+            Blocker(flag.sentence, flag.url, blocks_signing=flag.blocks_signing, is_about_people=True),
         )
 
 

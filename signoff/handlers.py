@@ -7,13 +7,13 @@ from checklists.markdown.model import ParsedTemplate
 from checklists.models import Deployment, TemplateVersion
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
-from signoff import blockers, loading
+from signoff import blockers, prefetch
 from signoff.models import Gate, Signature
 from signoff.models.gate import MEANINGS
-from signoff.waiting import signatures_waiting_for
+from signoff.pending_signatures import pending_signatures_for
 
 hooks.gate_blockers.connect(blockers.of_gates)
-hooks.pending_actions.connect(signatures_waiting_for)
+hooks.pending_actions.connect(pending_signatures_for)
 
 
 @hooks.deployment_requested.connect
@@ -41,18 +41,18 @@ def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) ->
 
 
 @hooks.record_changed.connect
-def break_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -> None:
+def mark_stale_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -> None:
     """Mark the signatures that covered what changed as stale, in the transaction of the change."""
     for gate in deployment.gates.order_by("position"):
         if gate.covers(stage):
             gate.deployment = deployment
-            gate.break_signatures(by=by, change=what)
+            gate.mark_stale_signatures(by=by, change=what)
 
 
 @hooks.signed_gates.connect
 def gates_with_signatures(deployment: Deployment) -> list[str]:
     """The keys of the gates of which somebody's signature stands."""
-    if loading.are_loaded(deployment):
-        return [gate.key for gate in loading.gates_of(deployment) if gate.standing_signatures()]
-    standing = Signature.objects.standing().filter(slot__gate__deployment=deployment)
+    if prefetch.are_loaded(deployment):
+        return [gate.key for gate in prefetch.gates_of(deployment) if gate.valid_signatures()]
+    standing = Signature.objects.valid().filter(slot__gate__deployment=deployment)
     return list(standing.values_list("slot__gate__key", flat=True).distinct())

@@ -16,7 +16,7 @@ from deployctl.accounts.email import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from signoff.models import Reminder, Slot
-from signoff.waiting import places_waiting_for, sign_url
+from signoff.pending_signatures import sign_url, slots_waiting_for
 
 logger = logging.getLogger(__name__)
 
@@ -50,19 +50,19 @@ def _remind(person: User) -> bool:
     User.objects.select_for_update(no_key=True).get(pk=person.pk)
     if Reminder.objects.filter(user=person, sent_at__gt=timezone.now() - AT_MOST_EVERY).exists():
         return False
-    places = places_waiting_for(person)
-    if not places:
+    slots = slots_waiting_for(person)
+    if not slots:
         return False
-    Reminder.objects.bulk_create(Reminder(slot=slot, user=person, email=person.email) for slot in places)
-    _send(person, places)
+    Reminder.objects.bulk_create(Reminder(slot=slot, user=person, email=person.email) for slot in slots)
+    _send(person, slots)
     return True
 
 
-def _send(person: User, places: list[Slot]) -> None:
-    lines = [(slot, f"{settings.DEPLOYCTL_URL}{sign_url(slot)}") for slot in places]
+def _send(person: User, slots: list[Slot]) -> None:
+    lines = [(slot, f"{settings.DEPLOYCTL_URL}{sign_url(slot)}") for slot in slots]
     context = {"person": person, "lines": lines, "has_address": bool(settings.DEPLOYCTL_URL)}
-    first = places[0].gate.deployment
-    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    first = slots[0].gate.deployment
+    more = f" and {len(slots) - 1} more" if len(slots) > 1 else ""
     send_mail(
         subject=f"Your signature is waited for: {first.title}{more}",
         message=render_to_string("signoff/email/reminder.txt", context),

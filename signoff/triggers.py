@@ -21,7 +21,7 @@ DROP TRIGGER signoff_signature_permanent ON signoff_signature;
 DROP FUNCTION signoff_row_is_permanent();
 """
 
-# What belongs to a signature, and the places and rules that it was given by.
+# What belongs to a signature, and the slots and rules that it was given by.
 LATER_TABLES = (
     "signoff_withdrawal",
     "signoff_delegation",

@@ -27,7 +27,7 @@ class Verdict:
 
     Attributes:
         go: nothing is in the way of signing it, and the deployment is neither stopped nor given up.
-        signed: every place holds a signature that stands.
+        signed: every slot holds a signature that stands.
         blockers: what is in the way, each a sentence and the path of the page where something can be done.
     """
 
@@ -64,7 +64,7 @@ def of(deployment: Deployment, stage: str) -> Verdict:
         raise InvalidInput(f"There is no gate {stage!r}; ask for stage {' or '.join(STAGES)}.")
     found = readiness.blockers(deployment, stage)
     if deployment.state in STOPPED:
-        stopped = Blocker(f"The deployment is {deployment.now_in}.", deployment.get_absolute_url())
+        stopped = Blocker(f"The deployment is {deployment.state_phrase}.", deployment.get_absolute_url())
         found = [stopped, *found]
     return Verdict(
         deployment=deployment.pk,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from checklists.markdown import ParsedCommands, ParsedNote
 from checklists.models import Deployment, TemplateVersion, VersionState
 from checklists.models.team import Seat
-from checklists.texts import TEXT_LENGTH, TITLE_LENGTH
+from checklists.validators import TEXT_LENGTH, TITLE_LENGTH
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from deployctl.runs.models import Target
@@ -165,7 +165,7 @@ def usual_window() -> tuple[datetime, datetime]:
     return start, start + timedelta(hours=2)
 
 
-def usual_plan(version: TemplateVersion | None) -> str:
+def default_plan(version: TemplateVersion | None) -> str:
     """What the template says about rolling back, as a start for the plan."""
     if version is None:
         return ""

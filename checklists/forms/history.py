@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from checklists.models import DeploymentState
-from checklists.models.queries import DeploymentQuerySet
+from checklists.models.deployment_queries import DeploymentQuerySet
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
 from deployctl.web.date_fields import IsoDateField, validate_period

@@ -8,7 +8,7 @@ from django import forms
 from django.utils import timezone
 
 from checklists.models import Deployment, DeploymentState
-from checklists.models.turns import ROLLBACK
+from checklists.models.stage_rules import ROLLBACK
 from deployctl.operations.framework.registry import operation
 from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup

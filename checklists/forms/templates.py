@@ -7,10 +7,10 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from checklists.catalogue import read
 from checklists.markdown import MAX_BYTES, Problem, TemplateErrors, decode
-from checklists.markdown.keys import slug as slug_of
+from checklists.markdown.slugs import slug as slug_of
 from checklists.models import Template, TemplateVersion
+from checklists.template_parsing import parse_template
 from deployctl.audit import Actor
 from deployctl.errors import DeployctlError, Refusal
 
@@ -60,7 +60,7 @@ class TemplateForm(forms.Form):
             source = _uploaded(upload) if upload else decode(pasted.encode())
             if upload:
                 self._show_again(source)
-            parsed = read(source)
+            parsed = parse_template(source)
         except TemplateErrors as errors:
             self.problems = errors.problems
             raise forms.ValidationError("This cannot be imported yet; nothing was kept.") from None

@@ -1,14 +1,15 @@
 """The template language: checklists as Markdown task lists with annotations. No Django, no database."""
 
-from checklists.markdown.document import plain
-from checklists.markdown.due import due_at, format_due, parse_due
+from checklists.markdown.decoding import MAX_BYTES, decode, read_file
+from checklists.markdown.document import strip_markup
+from checklists.markdown.due_times import due_at, format_due, parse_due
 from checklists.markdown.errors import Problem, TemplateErrors
 from checklists.markdown.html import block_html, inline_html
 from checklists.markdown.model import (
     Block,
     GateKey,
     GateRules,
-    Kind,
+    ItemKind,
     ParsedCommands,
     ParsedContact,
     ParsedGate,
@@ -23,9 +24,8 @@ from checklists.markdown.model import (
     Stage,
 )
 from checklists.markdown.parser import parse
-from checklists.markdown.reading import MAX_BYTES, decode, read_file
-from checklists.markdown.remarks import remarks
 from checklists.markdown.vocabulary import ROLE_LABELS
+from checklists.markdown.warnings import template_warnings
 from checklists.markdown.writer import render
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "Block",
     "GateKey",
     "GateRules",
-    "Kind",
+    "ItemKind",
     "ParsedCommands",
     "ParsedContact",
     "ParsedGate",
@@ -56,8 +56,8 @@ __all__ = [
     "inline_html",
     "parse",
     "parse_due",
-    "plain",
     "read_file",
-    "remarks",
     "render",
+    "strip_markup",
+    "template_warnings",
 ]

@@ -94,7 +94,7 @@ def plain_text(tokens: Sequence[Token] | None) -> str:
     return " ".join("".join(parts).split())
 
 
-def plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     """The same for inline Markdown that is not parsed yet."""
     return plain_text(markdown().parseInline(text)[0].children)
 

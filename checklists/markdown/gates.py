@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from checklists.markdown.comments import Value, suggestion
-from checklists.markdown.due import format_due, parse_due
+from checklists.markdown.annotation import Value, suggestion
+from checklists.markdown.due_times import format_due, parse_due
 from checklists.markdown.errors import Collector
 from checklists.markdown.model import NO_RULES, GateRules
 from checklists.markdown.vocabulary import ROLE_LABELS, Vocabulary
 
 RULE_KEYS = ("creator", "requires", "within")
 SLOT_KEYS = ("sign", "role", "quorum")
-LARGEST_QUORUM = 9  # more people than that hold no role in any team that we know of
+MAX_QUORUM = 9  # more people than that hold no role in any team that we know of
 
 
 def read_rules(
@@ -46,11 +46,10 @@ def write_rules(rules: GateRules) -> dict[str, Value]:
 def read_quorum(said: Mapping[str, Value], line: int, problems: Collector) -> int:
     """How many different people sign on a line; one where it does not say."""
     quorum = said.get("quorum", 1)
-    if isinstance(quorum, bool) or not isinstance(quorum, int) or not 1 <= quorum <= LARGEST_QUORUM:
+    if isinstance(quorum, bool) or not isinstance(quorum, int) or not 1 <= quorum <= MAX_QUORUM:
         problems.add(
             line,
-            f"“quorum” says how many different people sign on this line: 1 to {LARGEST_QUORUM}, "
-            f"not “{quorum}”.",
+            f"“quorum” says how many different people sign on this line: 1 to {MAX_QUORUM}, not “{quorum}”.",
         )
         return 1
     return quorum

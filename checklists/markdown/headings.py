@@ -8,12 +8,12 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from checklists.markdown.comments import HEADING_KEYS, ITEM_KEYS, Value, suggestion, unknown_key
-from checklists.markdown.due import parse_due
+from checklists.markdown.annotation import HEADING_KEYS, ITEM_KEYS, Value, suggestion, unknown_key
+from checklists.markdown.due_times import parse_due
 from checklists.markdown.errors import Collector
 from checklists.markdown.gates import read_rules
-from checklists.markdown.keys import slug
 from checklists.markdown.model import NO_RULES, GateKey, GateRules, Routine, Stage
+from checklists.markdown.slugs import slug
 from checklists.markdown.vocabulary import Vocabulary
 
 Choice = TypeVar("Choice", bound=StrEnum)

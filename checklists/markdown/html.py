@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markdown_it.common.utils import escapeHtml
 from markdown_it.token import Token
 
-from checklists.markdown.comments import is_comment
+from checklists.markdown.annotation import is_comment
 from checklists.markdown.document import TooLong, markdown, plain_text
 
 ALLOWED = ("http://", "https://", "mailto:")

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from checklists.markdown import comments
-from checklists.markdown.comments import ITEM_KEYS, Value, suggestion, unknown_key
+from checklists.markdown import annotation
+from checklists.markdown.annotation import ITEM_KEYS, Value, suggestion, unknown_key
 from checklists.markdown.document import (
     Node,
     after_box,
     contains_task,
     looks_like_item,
     one_line,
-    plain,
+    strip_markup,
     task_text,
 )
 from checklists.markdown.errors import Collector
 from checklists.markdown.gates import SLOT_KEYS, label_of, read_quorum
 from checklists.markdown.headings import Scope, read_choice, read_due, read_role
-from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
     Block,
     GateKey,
-    Kind,
+    ItemKind,
     ParsedCommands,
     ParsedItem,
     ParsedNote,
@@ -31,6 +30,7 @@ from checklists.markdown.model import (
     Stage,
 )
 from checklists.markdown.notes import commands, note
+from checklists.markdown.slugs import Keys
 from checklists.markdown.vocabulary import Vocabulary
 
 MAX_DEPTH = 5
@@ -87,7 +87,7 @@ class Reader:
         head, *rest = entry.children
         line = head.line
         self._complain_about_lost_items(head.text.split("\n")[1:], line + 1)
-        text, said = comments.split(head.inline or head.token, line, self.problems)
+        text, said = annotation.split(head.inline or head.token, line, self.problems)
         if task_text(entry) is not None:
             text = after_box(text) or ""
         if not text:
@@ -101,7 +101,7 @@ class Reader:
         if "quorum" in said:
             self.problems.add(line, "“quorum” belongs to a signature line, beside `sign` and `role`.")
         kind, name, params = self._automation(said, line)
-        key = self.keys.take(*self.path, plain(text))
+        key = self.keys.take(*self.path, strip_markup(text))
         scope = replace(
             self.scope,
             stage=self._stage(said, line),
@@ -119,8 +119,8 @@ class Reader:
             stage=scope.stage,
             line=line,
             kind=kind,
-            operation=name if kind is Kind.OPERATION else "",
-            check=name if kind is Kind.CHECK else "",
+            operation=name if kind is ItemKind.OPERATION else "",
+            check=name if kind is ItemKind.CHECK else "",
             params=params,
             role=scope.role,
             due=scope.due,
@@ -165,25 +165,27 @@ class Reader:
         quorum = read_quorum(said, line, self.problems)
         return [ParsedSlot(GateKey(gate), role, label_of(text, role), quorum, line)]
 
-    def _automation(self, said: Mapping[str, Value], line: int) -> tuple[Kind, str, dict[str, Value]]:
+    def _automation(self, said: Mapping[str, Value], line: int) -> tuple[ItemKind, str, dict[str, Value]]:
         """What fulfils the item, and the parameters it is given."""
         extra = {key: value for key, value in said.items() if key not in ITEM_KEYS}
-        given = [kind for kind in (Kind.OPERATION, Kind.CHECK) if kind in said]
+        given = [kind for kind in (ItemKind.OPERATION, ItemKind.CHECK) if kind in said]
         if not given:
             for key in extra:
                 self.problems.add(line, unknown_key(key, ITEM_KEYS, "items"))
-            return Kind.MANUAL, "", {}
+            return ItemKind.MANUAL, "", {}
         if len(given) > 1:
             self.problems.add(line, "An item is fulfilled by an operation or a check, not both; keep one.")
         kind, name = given[0], str(said[given[0]])
-        known = self.vocabulary.operations if kind is Kind.OPERATION else self.vocabulary.checks
+        known = self.vocabulary.operations if kind is ItemKind.OPERATION else self.vocabulary.checks
         if name not in known:
             self.problems.add(line, f"There is no {kind} “{name}”; {suggestion(name, sorted(known))}")
             return kind, name, extra
         self._complain_about_params(kind, name, extra, line)
         return kind, name, extra
 
-    def _complain_about_params(self, kind: Kind, name: str, params: Mapping[str, Value], line: int) -> None:
+    def _complain_about_params(
+        self, kind: ItemKind, name: str, params: Mapping[str, Value], line: int
+    ) -> None:
         allowed = self.vocabulary.params_of(kind, name)
         for key in params:
             if allowed is not None and key not in allowed:
@@ -191,9 +193,9 @@ class Reader:
                 self.problems.add(line, f"“{key}” is no parameter of {name}; {suggestion(key, known)}")
 
     def _complain_about_children(
-        self, kind: Kind, name: str, children: Sequence[ParsedItem], line: int
+        self, kind: ItemKind, name: str, children: Sequence[ParsedItem], line: int
     ) -> None:
-        if children and kind is not Kind.MANUAL:
+        if children and kind is not ItemKind.MANUAL:
             self.problems.add(
                 line, f"An item with sub-items is done when they are; move “{kind}: {name}” to one of them."
             )
@@ -205,7 +207,7 @@ class Reader:
             if "-->" not in node.token.content:
                 self.problems.add(node.line, "A comment is opened with <!-- and not closed; end it with -->.")
                 return []
-            if comments.is_comment(node.token.content, node.type):
+            if annotation.is_comment(node.token.content, node.type):
                 self._complain_about_stray_annotation(node.token.content, node.line)
                 return []
         if node.type == "fence":
@@ -220,13 +222,13 @@ class Reader:
         for paragraph in (inner for node in nodes for inner in node.walk()):
             if inline := paragraph.inline:
                 self._complain_about_lost_items(inline.content.split("\n"), paragraph.line)
-                comments.complain_about_open_comment(inline, paragraph.line, self.problems)
+                annotation.complain_about_open_comment(inline, paragraph.line, self.problems)
                 for token in inline.children or ():
-                    if comments.is_comment(token.content, token.type):
+                    if annotation.is_comment(token.content, token.type):
                         self._complain_about_stray_annotation(token.content, paragraph.line)
 
     def _complain_about_stray_annotation(self, comment: str, line: int) -> None:
-        if comments.is_annotation(comment):
+        if annotation.is_annotation(comment):
             self.problems.add(
                 line,
                 f"{one_line(comment)} belongs to nothing; put it at the end of a heading or of an item "

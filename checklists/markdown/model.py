@@ -13,14 +13,25 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """When a part of the checklist has its turn, and which gate covers it."""
+    """The stage of a part of the checklist: when it is done, and which gate covers it."""
 
-    PRE = "pre"  # covered by the first gate
-    DEPLOY = "deploy"  # covered by the second gate
-    POST = "post"  # covered by the second gate
+    PRE = "pre"
+    DEPLOY = "deploy"
+    POST = "post"
     WEEK = "week"  # needed to close the deployment
     ONGOING = "ongoing"  # recurring: becomes routines of the target
-    REFERENCE = "reference"  # to read: contacts, notes, what to do when it goes wrong
+    REFERENCE = "reference"  # to read: contacts, notes, emergency instructions
+
+    @property
+    def label(self) -> str:
+        """The name shown to people."""
+        own = {
+            "pre": "Before approval",
+            "deploy": "Deployment",
+            "post": "After deployment",
+            "week": "First week",
+        }
+        return own.get(self, self.capitalize())
 
 
 class Routine(StrEnum):
@@ -38,13 +49,23 @@ class GateKey(StrEnum):
     PRE = "pre"
     POST = "post"
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages whose items the gate covers."""
+        return (Stage.PRE,) if self is GateKey.PRE else (Stage.DEPLOY, Stage.POST)
 
-class Kind(StrEnum):
-    """How an item is fulfilled."""
+
+class ItemKind(StrEnum):
+    """How an item is completed."""
 
     MANUAL = "manual"
     CHECK = "check"
     OPERATION = "operation"
+
+    @property
+    def label(self) -> str:
+        """The name shown to people."""
+        return {"manual": "By a person", "check": "By a check", "operation": "By an operation"}[self]
 
 
 @dataclass(frozen=True)
@@ -76,7 +97,7 @@ class ParsedItem:
     text: str
     stage: Stage = Stage.DEPLOY
     line: int = field(default=0, compare=False)
-    kind: Kind = Kind.MANUAL
+    kind: ItemKind = ItemKind.MANUAL
     operation: str = ""
     check: str = ""
     params: Mapping[str, str | int | bool] = field(default_factory=dict)

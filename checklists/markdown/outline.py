@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from checklists.markdown import comments
-from checklists.markdown.comments import HEADING_KEYS, Value
+from checklists.markdown import annotation
+from checklists.markdown.annotation import HEADING_KEYS, Value
 from checklists.markdown.document import Node, contains_task
 from checklists.markdown.errors import Collector
 from checklists.markdown.notes import heading_text
@@ -83,7 +83,7 @@ def _parts(nodes: Sequence[Node], problems: Collector) -> tuple[list[Node], list
 
 
 def _part(node: Node, problems: Collector) -> Part:
-    text, notes = comments.split(node.inline, node.line, problems) if node.inline else ("", {})
+    text, notes = annotation.split(node.inline, node.line, problems) if node.inline else ("", {})
     title = heading_text(text)
     if not title:
         problems.add(node.line, "This heading has no text; name it or remove it.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from checklists.markdown import extras
+from checklists.markdown.contacts import contacts_of, severities_of
+from checklists.markdown.decoding import MAX_BYTES, check_characters, decode, plain_spaces
 from checklists.markdown.document import TooLong, blocks
 from checklists.markdown.errors import Collector, Problem, TemplateErrors
 from checklists.markdown.headings import Scope, scope_of
 from checklists.markdown.items import Reader
-from checklists.markdown.keys import Keys
 from checklists.markdown.model import (
     NO_RULES,
     Block,
@@ -23,7 +23,7 @@ from checklists.markdown.model import (
     Stage,
 )
 from checklists.markdown.outline import Chapter, Part, outline
-from checklists.markdown.reading import MAX_BYTES, check_characters, decode, plain_spaces
+from checklists.markdown.slugs import Keys
 from checklists.markdown.vocabulary import Vocabulary
 
 MAX_ITEMS = 2000  # ten times what people keep an eye on; each becomes rows of every deployment
@@ -79,8 +79,8 @@ class _Parser:
             title=document.title,
             phases=phases,
             notes=tuple(block for block in preface if isinstance(block, ParsedNote | ParsedCommands)),
-            contacts=extras.contacts(phases),
-            severities=extras.severities(phases),
+            contacts=contacts_of(phases),
+            severities=severities_of(phases),
         )
         count = sum(1 for _ in template.walk_items())
         if count > MAX_ITEMS:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from checklists.markdown.comments import Value, write
-from checklists.markdown.due import format_due
+from checklists.markdown.annotation import Value, write
+from checklists.markdown.due_times import format_due
 from checklists.markdown.gates import write_rules
 from checklists.markdown.model import (
     Block,
-    Kind,
+    ItemKind,
     ParsedCommands,
     ParsedItem,
     ParsedNote,
@@ -141,9 +141,9 @@ def _item(item: ParsedItem, around: _Around) -> str:
 
 def _item_says(item: ParsedItem, around: _Around) -> dict[str, Value]:
     said: dict[str, Value] = {}
-    if item.kind is Kind.OPERATION:
+    if item.kind is ItemKind.OPERATION:
         said["operation"] = item.operation
-    if item.kind is Kind.CHECK:
+    if item.kind is ItemKind.CHECK:
         said["check"] = item.check
     said |= item.params
     if item.stage != around.stage:

@@ -1,11 +1,11 @@
+from checklists.markdown.model import ItemKind, Stage
 from checklists.models.checklist import Checklist, Section
+from checklists.models.completions import Completion, Waiver
 from checklists.models.deployment import Deployment
+from checklists.models.deployment_state import DeploymentState, StateChange
 from checklists.models.item import Item
-from checklists.models.item_states import ItemKind, ItemState
-from checklists.models.keeping import Completion, Waiver
+from checklists.models.item_state import ItemState
 from checklists.models.proof import Proof, ProofKind, ProofOutcome
-from checklists.models.stage import Stage
-from checklists.models.state import DeploymentState, StateChange
 from checklists.models.team import TeamMember
 from checklists.models.template import Template, TemplateVersion, VersionState
 

@@ -1,23 +1,32 @@
-"""The promises of a deployment: a checklist with sections, in phases."""
+"""The checklist of a deployment: sections in phases, with items."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import F, Value
 
-from checklists.markdown import ParsedCommands, ParsedItem, ParsedNote, ParsedSection, ParsedTemplate, due_at
-from checklists.models.deployment import Deployment
+from checklists.markdown import (
+    ParsedCommands,
+    ParsedItem,
+    ParsedNote,
+    ParsedSection,
+    ParsedTemplate,
+    Stage,
+    due_at,
+)
 from checklists.models.item import Item
-from checklists.models.item_states import ItemState
-from checklists.models.stage import Stage
-from checklists.rights import Rights
-from checklists.texts import checked_note
+from checklists.models.item_state import ItemState
+from checklists.permissions import DeploymentPermissions
+from checklists.validators import clean_note
 from checklists.window import Window
 from deployctl.audit import Actor
 from deployctl.errors import Refusal
+
+if TYPE_CHECKING:
+    from checklists.models.deployment import Deployment
 
 NO_TIME = timedelta()
 
@@ -25,19 +34,21 @@ NO_TIME = timedelta()
 class Checklist(models.Model):
     """The items of one deployment."""
 
-    deployment = models.OneToOneField(Deployment, on_delete=models.PROTECT, related_name="checklist")
+    deployment = models.OneToOneField(
+        "checklists.Deployment", on_delete=models.PROTECT, related_name="checklist"
+    )
 
     def __str__(self) -> str:
         return f"Checklist of {self.deployment}"
 
     @classmethod
     def from_template(cls, deployment: Deployment, parsed: ParsedTemplate) -> Checklist:
-        """Write down every promise of a template, due relative to the deployment's window."""
+        """Create the sections and items of a template, due relative to the deployment's window."""
         checklist = cls.objects.create(deployment=deployment)
         number = 0
         for phase_number, phase in enumerate(parsed.phases):
             for parsed_section in phase.sections:
-                # Signature lines belong to the gates; a section of nothing else has nothing to show here.
+                # Signature lines belong to the gates; a section with nothing else is left out.
                 if not (parsed_section.items or parsed_section.notes or parsed_section.commands):
                     continue
                 section = Section.objects.create(
@@ -59,21 +70,21 @@ class Checklist(models.Model):
         return checklist
 
     def follow_window(self, window: Window) -> None:
-        """Move every due time along with the window that it is relative to."""
+        """Recompute every due time relative to the new window."""
         items = Item.objects.filter(section__checklist=self)
         items.filter(due_offset__lt=NO_TIME).update(due_at=Value(window.start) + F("due_offset"))
         items.filter(due_offset__gte=NO_TIME).update(due_at=Value(window.end) + F("due_offset"))
 
 
 class Section(models.Model):
-    """A headed group of items within a phase."""
+    """A group of items under one heading within a phase."""
 
     checklist = models.ForeignKey(Checklist, on_delete=models.PROTECT, related_name="sections")
     position = models.PositiveIntegerField()
     phase = models.CharField(max_length=300)
     phase_position = models.PositiveIntegerField()
     title = models.CharField(max_length=300)
-    stage = models.CharField(max_length=20, choices=Stage.choices)
+    stage = models.CharField(max_length=20, choices=[(stage.value, stage.label) for stage in Stage])
     routine = models.CharField(max_length=20, blank=True)
     # Text and commands between the items: [{"kind": "note" | "commands", "text": …, "language": …}].
     blocks = models.JSONField(default=list)
@@ -88,42 +99,42 @@ class Section(models.Model):
         return self.title or self.phase
 
     def write_items(self, parsed: ParsedSection, window: Window) -> None:
-        """Write down the promises of a template's section, sub-items after the item they belong to."""
+        """Create the items of a template's section, sub-items after their parent."""
         position = 0
 
-        def write(promises: tuple[ParsedItem, ...], parent: Item | None) -> None:
+        def write(parsed_items: tuple[ParsedItem, ...], parent: Item | None) -> None:
             nonlocal position
-            for promise in promises:
-                item = self._item(promise, position, parent, window)
+            for parsed_item in parsed_items:
+                item = self._item(parsed_item, position, parent, window)
                 item.save(force_insert=True)
                 position += 1
-                write(promise.children, item)
+                write(parsed_item.children, item)
 
         write(parsed.items, None)
 
     def complete_open(self, by: Actor, note: str) -> list[Item]:
-        """Tick every open item of the section that a person keeps by hand, with one shared note.
+        """Tick every open manual item of the section with one shared note.
 
-        Left out: items that a check or an operation proves, those that ask for evidence of their own, those
-        that follow their sub-items, and those that `by` may not keep.
+        Left out: items with a check or an operation, those that require evidence, those with sub-items, and
+        those that `by` may not complete.
 
         Returns:
             The items that were ticked.
 
         Raises:
             InvalidInput: the note is too long.
-            NotAllowed: what is open is for others.
-            Refusal: there is none to tick.
+            NotAllowed: the open items are for others.
+            Refusal: there is nothing to tick.
         """
-        note = checked_note(note)
+        note = clean_note(note)
         deployment = self.checklist.deployment
-        with deployment.changing() as current:
-            rights = Rights.of(by, current)
+        with deployment.locked() as current:
+            permissions = DeploymentPermissions.of(by, current)
             together = list(self.items.for_bulk())
-            ticked = [item for item in together if rights.may_keep(item)]
+            ticked = [item for item in together if permissions.may_complete(item)]
             if not ticked:
                 if together:
-                    rights.require_keep(together[0])
+                    permissions.require_complete(together[0])
                 raise Refusal(
                     f"In “{self}” there is no open item left that you may tick together with others. "
                     "Nothing was changed; what is open there is proven one by one."
@@ -132,22 +143,22 @@ class Section(models.Model):
                 item.complete(by, note)
         return ticked
 
-    def _item(self, promise: ParsedItem, position: int, parent: Item | None, window: Window) -> Item:
+    def _item(self, parsed_item: ParsedItem, position: int, parent: Item | None, window: Window) -> Item:
         return Item(
             section=self,
             parent=parent,
             position=position,
-            key=promise.key,
-            text=promise.text,
-            kind=promise.kind.value,
-            operation=promise.operation,
-            check_name=promise.check,
-            params=dict(promise.params),
-            role=promise.role,
-            evidence_required=promise.evidence,
-            due_offset=promise.due,
-            due_at=None if promise.due is None else due_at(promise.due, window.start, window.end),
-            blocks=[_plain_block(block) for block in promise.notes],
+            key=parsed_item.key,
+            text=parsed_item.text,
+            kind=parsed_item.kind.value,
+            operation=parsed_item.operation,
+            check_name=parsed_item.check,
+            params=dict(parsed_item.params),
+            role=parsed_item.role,
+            evidence_required=parsed_item.evidence,
+            due_offset=parsed_item.due,
+            due_at=None if parsed_item.due is None else due_at(parsed_item.due, window.start, window.end),
+            blocks=[_plain_block(block) for block in parsed_item.notes],
             state=ItemState.OPEN,
         )
 

@@ -1,42 +1,60 @@
-"""One journey of one target to production."""
+"""A deployment of one target: its plan, its states and its transitions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Func, Q, Value
 from django.urls import reverse
+from django.utils import timezone
 
 from checklists import hooks
 from checklists.actors import user_of
-from checklists.models import editing
-from checklists.models.editing import Changes
-from checklists.models.journey import Journey
-from checklists.models.overlap import refuse_overlap
-from checklists.models.queries import DeploymentQuerySet
-from checklists.models.state import HOLDING, HOLDS_WINDOW, StateChange
-from checklists.models.team import Seat, TeamMember, checked_team, team_in_words
+from checklists.markdown.model import Stage
+from checklists.models import plan_changes
+from checklists.models.checklist import Checklist
+from checklists.models.deployment_queries import DeploymentQuerySet
+from checklists.models.deployment_state import (
+    FINAL,
+    HOLDING,
+    HOLDS_WINDOW,
+    NOT_BEGUN,
+    PAST_PARTICIPLES,
+    TRANSITIONS,
+    DeploymentState,
+    StateChange,
+)
+from checklists.models.plan_changes import Changes
+from checklists.models.stage_rules import ROLLBACK, rollback_blocked_reason
+from checklists.models.team import Seat, TeamMember, clean_team, describe_team
 from checklists.models.template import TemplateVersion, VersionState
-from checklists.rights import Rights, require_creator
-from checklists.texts import checked_note, checked_plan, checked_title
+from checklists.permissions import DeploymentPermissions, require_creator
+from checklists.validators import clean_note, clean_plan, clean_reason, clean_title
 from checklists.window import Window
+from deployctl import audit
 from deployctl.audit import Action, Actor, actor_name
-from deployctl.errors import Refusal
-from deployctl.runs.models import Target
+from deployctl.errors import DeployctlError, Refusal
+from deployctl.operations.framework.registry import operation
+from deployctl.runs import connection_check as target_connection
+from deployctl.runs import preconditions
+from deployctl.runs.models import Run, RunState, Target
 from deployctl.web.live import announce
 
-if TYPE_CHECKING:
-    from checklists.models.checklist import Checklist
+# The parts of the deployment's page that any change may touch.
+PARTS = ("state", "progress", "timeline")
+# "wind" in ASCII: no other pair of advisory locks of the product begins with this number.
+WINDOWS_LOCK = 0x77696E64
 
 
-class Deployment(Journey):
+class Deployment(models.Model):
     """A deployment of a target, with its window, team and rollback plan. Only its verbs move it."""
 
     title = models.CharField(max_length=200)
@@ -44,6 +62,13 @@ class Deployment(Journey):
     template_version = models.ForeignKey(
         TemplateVersion, on_delete=models.PROTECT, related_name="deployments"
     )
+    state = models.CharField(max_length=20, choices=DeploymentState.choices, default=DeploymentState.PLANNING)
+    # Where a halted deployment returns to.
+    state_before_halt = models.CharField(max_length=20, choices=DeploymentState.choices, blank=True)
+    window_start = models.DateTimeField()
+    window_end = models.DateTimeField()
+    # It was signed off and reopened. Others may have its window by then, so it holds none.
+    gave_window_up = models.BooleanField(default=False)
     rollback_plan = models.TextField()
     notes = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -55,9 +80,9 @@ class Deployment(Journey):
     objects: ClassVar[models.Manager[Deployment]] = models.Manager.from_queryset(DeploymentQuerySet)()
 
     checklist: Checklist
-    # Brought along by `for_page()`: runs on the target whose outcome nobody knows, by number and kind.
+    # Annotated by `for_page()`: the target's runs with an unknown outcome, by number and kind.
     lost_runs: list[dict[str, Any]]
-    # Brought along by `with_times()`.
+    # Annotated by `with_times()`.
     began_at: datetime | None
     ended_at: datetime | None
 
@@ -67,7 +92,7 @@ class Deployment(Journey):
             models.CheckConstraint(
                 condition=Q(window_end__gt=F("window_start")), name="window_ends_after_start"
             ),
-            # A range that holds one number stands for “=”, which GiST knows only with an extension.
+            # A range of one number replaces “=”, which GiST supports only with the extension btree_gist.
             ExclusionConstraint(
                 name="one_deployment_per_target_and_time",
                 expressions=[
@@ -85,33 +110,62 @@ class Deployment(Journey):
         return self.title
 
     def get_absolute_url(self) -> str:
-        """The deployment's page."""
+        """Return the URL of the deployment's page."""
         return reverse("checklists:deployment", args=[self.pk])
 
-    # --- What it is -----------------------------------------------------------------------------------
+    # --- Properties ------------------------------------------------------------------------------------
 
     @property
     def window(self) -> Window:
-        """Start and end."""
+        """The time in which the deployment may change its target."""
         return Window(self.window_start, self.window_end)
 
     @cached_property
-    def others_in_window(self) -> list[Deployment]:
-        """Those that hold its window on the target by now, since it gave it up and was reopened all the same.
+    def window_conflicts(self) -> list[Deployment]:
+        """Return the deployments that took its window after it was signed off, once it is reopened.
 
-        They keep it from nothing: what is done to a target is done one after the other anyway. But its people
-        have to know.
+        The page only warns of them: runs on a target are serialized anyway.
         """
         if self.holds_window or self.state not in HOLDING:
             return []
-        return list(Deployment.objects.in_the_way(self.target, self.window))
+        return list(Deployment.objects.overlapping(self.target, self.window))
 
     @property
     def duration(self) -> timedelta | None:
-        """How long it took, from its beginning to being signed off or rolled back; see `with_times()`."""
+        """The time from its beginning to its sign-off or rollback; needs `with_times()`."""
         return self.ended_at - self.began_at if self.began_at and self.ended_at else None
 
-    # --- Planning -------------------------------------------------------------------------------------
+    @property
+    def has_begun(self) -> bool:
+        """Return True if the deployment has begun, that is, somebody pressed Begin after the first gate."""
+        return self.state not in {*NOT_BEGUN, DeploymentState.CANCELLED}
+
+    @property
+    def is_final(self) -> bool:
+        """Return True if nothing about it may change any more."""
+        return self.state in FINAL
+
+    @property
+    def holds_window(self) -> bool:
+        """Return True if it keeps its window on the target for itself; the same as `HOLDS_WINDOW`."""
+        return self.state in HOLDING and not self.gave_window_up
+
+    @property
+    def channel(self) -> str:
+        """The live channel of its pages."""
+        return f"deployment:{self.pk}"
+
+    @property
+    def authority(self) -> str:
+        """The value of `Run.authority` for its runs."""
+        return f"deployment:{self.pk}"
+
+    @property
+    def state_phrase(self) -> str:
+        """The state's label for use inside a sentence."""
+        return self.get_state_display().lower()
+
+    # --- Planning --------------------------------------------------------------------------------------
 
     @classmethod
     def create(
@@ -127,7 +181,7 @@ class Deployment(Journey):
         by: Actor,
         notes: str = "",
     ) -> Deployment:
-        """Plan a deployment: its checklist is made from the template, its due times from the window.
+        """Create a deployment with the checklist of a template, its due times relative to the window.
 
         Args:
             window_start, window_end: with time zone; the window must not be over yet.
@@ -141,8 +195,8 @@ class Deployment(Journey):
                 target holds an overlapping window.
         """
         require_creator(by)
-        window, seats = Window.checked(window_start, window_end), checked_team(team)
-        title, rollback_plan = checked_title(title), checked_plan(rollback_plan)
+        window, seats = Window.validated(window_start, window_end), clean_team(team)
+        title, rollback_plan = clean_title(title), clean_plan(rollback_plan)
         if target.archived_at:
             raise Refusal(f"Target {target} is archived. Nothing was created; choose one that is in use.")
         if template_version.state != VersionState.PUBLISHED:
@@ -159,15 +213,12 @@ class Deployment(Journey):
                 window_start=window.start,
                 window_end=window.end,
                 rollback_plan=rollback_plan,
-                notes=checked_note(notes),
+                notes=clean_note(notes),
                 created_by=user_of(by),
                 created_by_name=actor_name(by),
             )
             deployment.write_window(window)
             deployment.team.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in seats)
-            # A checklist knows its deployment, so that module cannot be imported above.
-            from checklists.models.checklist import Checklist
-
             Checklist.from_template(deployment, parsed)
             StateChange.objects.create(
                 deployment=deployment, to_state=deployment.state, by_name=actor_name(by)
@@ -179,7 +230,7 @@ class Deployment(Journey):
                 target=target.name,
                 template=str(template_version),
                 window=[window.start.isoformat(), window.end.isoformat()],
-                team=team_in_words(seats),
+                team=describe_team(seats),
             )
             announce("home", "home-next", "home-waiting")
         return deployment
@@ -187,33 +238,286 @@ class Deployment(Journey):
     def edit(
         self, by: Actor, *, seen: str = "", may_withdraw: bool = True, **changes: Unpack[Changes]
     ) -> list[str]:
-        """Change title, window, team, rollback plan or notes; what the first gate covers reopens it.
+        """Change title, window, team, rollback plan or notes; a change of signed content reopens its gate.
 
         Args:
-            seen: the `plan_digest` that the changes were made to, so that nobody overwrites what they did not
-                see; empty to change whatever there is.
-            may_withdraw: whether `by` knows that signatures over what changes are withdrawn.
+            seen: the `plan_digest` of the plan that the user edited, against lost updates; empty to skip the
+                check.
+            may_withdraw: True if `by` was warned that signatures over the changes are withdrawn.
             changes: any of `title`, `window_start`, `window_end`, `team`, `rollback_plan`, `notes`, with the
                 meaning they have in `create`.
 
         Returns:
-            What changed, as phrases; empty when everything was so already.
+            The changes as phrases; empty if nothing changed.
 
         Raises:
             NotAllowed: by somebody who does not lead.
             InvalidInput: as `create`.
-            Refusal: it is final; or it has begun, and title, start or plan would change; or the new window
-                overlaps with another deployment's; or somebody else changed the plan since it was seen; or it
-                is signed, and `by` does not know.
+            Refusal: it is final; it has begun, and title, start or plan would change; the new window overlaps
+                with another deployment's; somebody else changed the plan meanwhile; or it is signed, and `by`
+                was not warned.
         """
-        with self.changing() as current:
-            Rights.of(by, current).require_lead()
-            changed = editing.edit(current, by, changes, seen=seen, may_withdraw=may_withdraw)
+        with self.locked() as current:
+            DeploymentPermissions.of(by, current).require_lead()
+            changed = plan_changes.apply_changes(current, by, changes, seen=seen, may_withdraw=may_withdraw)
         self.refresh_from_db()
         return changed
 
     def write_window(self, window: Window) -> None:
-        """Save with this window, unless another deployment of the target is in the way."""
+        """Save with this window, unless another deployment of the target holds an overlapping one."""
         self.window_start, self.window_end = window.start, window.end
-        refuse_overlap(self)
+        self._require_free_window()
         self.save(update_fields=None if self.pk is None else ["window_start", "window_end"])
+
+    # --- Transitions ---------------------------------------------------------------------------------
+
+    def approve(self, by: Actor) -> None:
+        """Record that the first gate is fully signed. Called by the gate only."""
+        self._transition("approve", by, Action.DEPLOYMENT_APPROVED)
+
+    def reopen(self, by: Actor, reason: str) -> None:
+        """Record that covered content changed and the signatures are withdrawn. Called by the gate only."""
+        self._transition("reopen", by, Action.DEPLOYMENT_REOPENED, reason=reason)
+
+    def begin(self, by: Actor, reason: str = "") -> None:
+        """Begin the deployment. If this happens outside its window, the reason says so.
+
+        Raises:
+            Refusal: one of its runs is unfinished, which would change what the first gate approved, or the
+                target's connection leads to another database than the approved one.
+        """
+        DeploymentPermissions.of(by, self).require_lead()
+        if self.state == DeploymentState.APPROVED:
+            # This uses the network, so it comes before any lock.
+            self._require_approved_database()
+            with self.locked() as current:
+                # Every change of the record is reported when it happens; this catches any that was not.
+                hooks.record_changed.send(current, by, "the record is not the approved one", Stage.PRE)
+        now = timezone.now()
+        if not self.window_start <= now <= self.window_end:
+            outside = "before the window opens" if now < self.window_start else "after the window closed"
+            reason = f"{reason.strip()} (begun {outside})".strip()
+        with self.locked():
+            self._require_no_unfinished_runs()
+            self._transition("begin", by, Action.DEPLOYMENT_STARTED, reason=reason, needs="lead")
+
+    def start_verification(self, by: Actor) -> None:
+        """Start verification. Refused while a run of the deployment is unfinished."""
+        with self.locked():
+            self._require_no_unfinished_runs()
+            self._transition("start_verification", by, Action.DEPLOYMENT_VERIFICATION_STARTED, needs="lead")
+
+    def sign_off(self, by: Actor) -> None:
+        """Record that the second gate is fully signed. Called by the gate only."""
+        self._transition("sign_off", by, Action.DEPLOYMENT_SIGNED_OFF)
+
+    def close(self, by: Actor) -> None:
+        """Close the deployment. Refused while items of the first week are open."""
+        # A real cycle: readiness queries all models of this package.
+        from checklists.readiness import CLOSURE, blockers
+
+        with self.locked() as current:
+            if self.state == DeploymentState.SIGNED_OFF and (open_ones := blockers(current, CLOSURE)):
+                raise Refusal(
+                    f"“{self}” cannot be closed yet: {open_ones[0].sentence}"
+                    f"{f' ({len(open_ones) - 1} more)' if len(open_ones) > 1 else ''} It stays signed off; "
+                    "keep or waive what is open, then close it."
+                )
+            self._transition("close", by, Action.DEPLOYMENT_CLOSED, needs="lead")
+
+    def cancel(self, by: Actor, reason: str) -> None:
+        """Cancel the deployment before it has begun."""
+        self._transition("cancel", by, Action.DEPLOYMENT_CANCELLED, reason=clean_reason(reason), needs="lead")
+
+    def halt(self, by: Actor, reason: str) -> None:
+        """Halt it: no run starts until it is resumed. Running ones may finish or be cancelled."""
+        reason = clean_reason(reason)
+        self._transition("halt", by, Action.DEPLOYMENT_HALTED, reason=reason, needs="halt")
+
+    def resume(self, by: Actor, reason: str = "") -> None:
+        """Return to the state in which it was halted."""
+        self._transition("resume", by, Action.DEPLOYMENT_RESUMED, reason=reason, needs="lead")
+
+    def start_rollback(self, by: Actor, reason: str) -> None:
+        """Start to carry out the approved rollback plan."""
+        reason = clean_reason(reason)
+        self._transition(
+            "start_rollback", by, Action.DEPLOYMENT_ROLLBACK_STARTED, reason=reason, needs="lead"
+        )
+
+    def request_rollback(self, by: Actor, params: Mapping[str, object], *, typed_name: str = "") -> Run:
+        """Request a run of the operation `rollback`.
+
+        Args:
+            params: of the operation `rollback`.
+            typed_name: the target's name as the person gave it; on production the run also waits for a second
+                person.
+
+        Raises:
+            NotAllowed: by somebody who does not lead, or may not operate.
+            InvalidInput: parameters that the operation cannot take, or the name not given.
+            Refusal: it is not being rolled back, or something else works on the target.
+        """
+        with self.locked() as current:
+            DeploymentPermissions.of(by, current).require_lead()
+            if reason := rollback_blocked_reason(self.state):
+                raise Refusal(f"Nothing was started. {reason}")
+            waits = preconditions.needs_second_person(current.target, operation(ROLLBACK))
+            current.require_free_target("The rollback", waits=waits)
+            return Run.request(
+                target=current.target,
+                kind=ROLLBACK,
+                params=params,
+                by=by,
+                authority=self.authority,
+                typed_name=typed_name,
+            )
+
+    def finish_rollback(self, by: Actor, reason: str) -> None:
+        """Record that the target is as it was before. Refused while a run is unfinished."""
+        reason = clean_reason(reason)
+        with self.locked():
+            self._require_no_unfinished_runs()
+            self._transition(
+                "finish_rollback", by, Action.DEPLOYMENT_ROLLED_BACK, reason=reason, needs="lead"
+            )
+
+    # --- Locking, audit and the one place that changes `state` -----------------------------------------
+
+    @contextmanager
+    def locked(self) -> Iterator[Deployment]:
+        """Lock the deployment: nobody else changes it or its items until the block has ended.
+
+        Everything that changes a deployment takes this lock first and the audit chain's lock last, to avoid
+        deadlocks. This instance takes over the locked row's state.
+        """
+        with transaction.atomic():
+            rows = Deployment.objects.select_for_update(no_key=True, of=("self",))
+            current = rows.select_related("target").get(pk=self.pk)
+            self.state, self.state_before_halt = current.state, current.state_before_halt
+            self.gave_window_up = current.gave_window_up
+            yield current
+
+    def record(self, action: Action, by: Actor, **data: object) -> None:
+        """Append an audit entry about this deployment."""
+        audit.append(action, by=by, subject=self, deployment_id=self.pk, data=data)
+
+    def announce(self, *fragments: str) -> None:
+        """Announce changed fragments to open pages; state, progress and timeline are always among them."""
+        announce(self.channel, *fragments, *(f"deployment-{self.pk}-{part}" for part in PARTS))
+        announce("home", "home-waiting", "home-next")
+
+    def _transition(self, verb: str, by: Actor, action: Action, *, reason: str = "", needs: str = "") -> None:
+        with self.locked() as current:
+            permissions = DeploymentPermissions.of(by, current)
+            if needs == "lead":
+                permissions.require_lead()
+            elif needs == "halt":
+                permissions.require_halt()
+            before = DeploymentState(current.state)
+            after = current._next_state(verb)
+            halted_in = before if verb == "halt" else ""
+            here = Deployment.objects.filter(pk=self.pk, state=before)
+            given_up = current.gave_window_up or before == DeploymentState.SIGNED_OFF
+            moved = here.update(state=after, state_before_halt=halted_in, gave_window_up=given_up)
+            if moved != 1:  # the lock makes this impossible; if it ever breaks, nothing may happen twice
+                raise Refusal(f"“{self}” was changed by somebody else just now. Reload and look again.")
+            self.state = current.state = after
+            self.state_before_halt = current.state_before_halt = halted_in
+            self.gave_window_up = current.gave_window_up = given_up
+            StateChange.objects.create(
+                deployment=current,
+                from_state=before,
+                to_state=after,
+                by_name=actor_name(by),
+                reason=reason.strip(),
+            )
+            hooks.state_changed.send(current, by, before.value, after.value)
+            self.record(action, by, before=before.value, after=after.value, reason=reason.strip())
+            self.announce()
+
+    def _next_state(self, verb: str) -> DeploymentState:
+        """Return the state that a verb leads to from the current one."""
+        moves, state = TRANSITIONS[verb], DeploymentState(self.state)
+        if state not in moves:
+            sources = " or ".join(source.label.lower() for source in moves)
+            raise Refusal(
+                f"“{self}” is {self.state_phrase}, so it cannot be {PAST_PARTICIPLES[verb]}. Nothing was "
+                f"changed; that is possible while it is {sources}."
+            )
+        if verb == "resume" and self.state_before_halt:
+            return DeploymentState(self.state_before_halt)
+        return moves[state]
+
+    # --- Preconditions ---------------------------------------------------------------------------------
+
+    def require_free_target(self, what: str, *, waits: bool) -> None:
+        """Refuse to start an exclusive operation while another run holds the target.
+
+        Checked before the insert. A run that is ending keeps its place in the database's constraint while it
+        waits for this deployment's lock; an insert now would deadlock with it.
+
+        Args:
+            what: the thing to be started, as the subject of a sentence.
+            waits: the new run needs a second person's consent, and conflicts only with another one that does.
+
+        Raises:
+            Refusal: another run holds the target.
+        """
+        runs = Run.objects.filter(target=self.target)
+        busy = (runs.filter(state=RunState.WAITING) if waits else runs.holding()).first()
+        if busy is not None:
+            raise Refusal(
+                f"{what} was not started: {busy.requested_by_name} started run {busy.pk} ({busy.kind}) on "
+                f"{self.target}, which is {busy.get_state_display().lower()}. Wait until it has ended, "
+                "cancel it, or decide its outcome on its page."
+            )
+
+    def _require_free_window(self) -> None:
+        """Lock the target's windows until the transaction ends, and refuse an overlap.
+
+        Checked before the row is written. The exclusion constraint would refuse a new deployment only after
+        its number has been used up, and an auditor asks about missing numbers.
+        """
+        if not self.holds_window:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [WINDOWS_LOCK, self.target_id])
+        others = Deployment.objects.overlapping(self.target, self.window)
+        if other := others.exclude(pk=self.pk).first():
+            raise Refusal(
+                f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the "
+                "same target at the same time. Nothing was changed; choose another window for one of them, "
+                "or cancel the other one."
+            )
+
+    def _require_approved_database(self) -> None:
+        """Compare the target's database with the one that was approved.
+
+        A database that the deployment itself creates has no identity yet; then there is nothing to compare.
+        """
+        target = self.target
+        if target.database_oid is None:
+            return
+        try:
+            facts = target_connection.check(target)
+        except DeployctlError as error:
+            raise Refusal(
+                f"Nobody knows whether {target} is still the database that was approved: it was not reached. "
+                f"“{self}” stays {self.state_phrase}. {error.sentence}"
+            ) from error
+        if facts.identity_differs:
+            raise Refusal(
+                f"Behind the connection of {target} stands another database than the one that was approved. "
+                f"“{self}” stays {self.state_phrase}, and nothing was touched. Find out why; where the "
+                "other one is right, correct the target, which opens the first gate again."
+            )
+
+    def _require_no_unfinished_runs(self) -> None:
+        unfinished = [RunState.WAITING, RunState.QUEUED, RunState.RUNNING, RunState.UNKNOWN]
+        run = Run.objects.filter(authority=self.authority, state__in=unfinished).first()
+        if run is not None:
+            raise Refusal(
+                f"Run {run.pk} ({run.kind}) is {run.get_state_display().lower()}. “{self}” stays "
+                f"{self.state_phrase}; wait for the run, cancel it, or decide its outcome first."
+            )

@@ -1,25 +1,36 @@
-"""One promise of a checklist, and the verbs that keep it."""
+"""An item of a checklist, and the verbs that change its state."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
 
 from django.core.files import File
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+from checklists import hooks
 from checklists.actors import user_of
-from checklists.markdown import plain
+from checklists.markdown import ItemKind, strip_markup
+from checklists.models.completions import Completion, Waiver
 from checklists.models.item_queries import ItemQuerySet
-from checklists.models.item_refusals import refuse_busy_target, refuse_parent
-from checklists.models.item_states import UNKEPT, ItemKind, ItemState
-from checklists.models.item_steps import ItemSteps
-from checklists.models.keeping import Waiver
-from checklists.models.proof import BACKS, Proof, ProofKind, ProofOutcome, file_proof, link_proof, note_proof
-from checklists.models.turns import why_not_run
-from checklists.texts import checked_note, checked_reason
+from checklists.models.item_state import OUTSTANDING, ItemState
+from checklists.models.proof import (
+    COUNTS_AS_EVIDENCE,
+    Proof,
+    ProofKind,
+    ProofOutcome,
+    file_proof,
+    link_proof,
+    note_proof,
+)
+from checklists.models.stage_rules import frozen_reason, run_blocked_reason
+from checklists.permissions import DeploymentPermissions
+from checklists.validators import clean_note, clean_reason
+from deployctl import audit
 from deployctl.accounts.roles import Role
 from deployctl.audit import Action, Actor, actor_name
 from deployctl.errors import InvalidInput, Refusal
@@ -27,18 +38,32 @@ from deployctl.operations import catalogue
 from deployctl.runs import preconditions
 from deployctl.runs.models import Run, Target
 
+if TYPE_CHECKING:
+    from checklists.models.checklist import Section
+    from checklists.models.deployment import Deployment
 
-class Item(ItemSteps):
-    """A promise. Its state is moved only by its verbs; an item with sub-items follows them."""
 
-    kind = models.CharField(max_length=20, choices=ItemKind.choices, default=ItemKind.MANUAL)
-    # Names from the catalogues, which are discovered and so not baked into migrations.
+class Item(models.Model):
+    """A task of a checklist. Only its verbs change its state; an item with sub-items follows them."""
+
+    section: models.ForeignKey[Section, Section] = models.ForeignKey(
+        "checklists.Section", on_delete=models.PROTECT, related_name="items"
+    )
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
+    position = models.PositiveIntegerField()
+    key = models.CharField(max_length=200)
+    text = models.TextField()
+    state = models.CharField(max_length=20, choices=ItemState.choices, default=ItemState.OPEN)
+    kind = models.CharField(
+        max_length=20, choices=[(kind.value, kind.label) for kind in ItemKind], default=ItemKind.MANUAL
+    )
+    # Names from the catalogues, which are discovered at runtime: no `choices` in migrations.
     operation = models.CharField(max_length=40, blank=True)
     check_name = models.CharField(max_length=60, blank=True)
     params = models.JSONField(default=dict)
     role = models.CharField(max_length=20, choices=Role.choices, blank=True)
     evidence_required = models.BooleanField(default=False)
-    # Relative to the window: to its start where negative, else to its end. Kept, so that due times follow it.
+    # Relative to the window: to its start if negative, else to its end. Due times follow when it moves.
     due_offset = models.DurationField(null=True)
     due_at = models.DateTimeField(null=True)
     # Text and commands below the item, as in a section.
@@ -52,46 +77,53 @@ class Item(ItemSteps):
         indexes = [models.Index(fields=["state", "due_at"], name="item_state_and_due")]
 
     def __str__(self) -> str:
-        return plain(self.text)
+        return strip_markup(self.text)
 
     def get_absolute_url(self) -> str:
-        """The item's page."""
+        """Return the URL of the item's page."""
         return reverse("checklists:item", args=[self.pk])
 
     @property
+    def deployment(self) -> Deployment:
+        """The deployment of its checklist."""
+        return self.section.checklist.deployment
+
+    @property
     def is_late(self) -> bool:
-        """Whether it should have been kept by now."""
-        return self.state in UNKEPT and self.due_at is not None and self.due_at < timezone.now()
+        """Return True if it is open or failed after its due time."""
+        return self.state in OUTSTANDING and self.due_at is not None and self.due_at < timezone.now()
 
     def needs_second_person(self, target: Target) -> bool:
-        """Whether its operation waits for a second person on the deployment's target."""
+        """Return True if its operation needs a second person's consent on `target`."""
         known = catalogue().get(self.operation)
         return known is not None and preconditions.needs_second_person(target, known)
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether its operation must be alone on the target."""
+        """Return True if its operation must be the only run on the target."""
         known = catalogue().get(self.operation)
         return known is not None and known.exclusive
 
-    # --- A person keeps it ----------------------------------------------------------------------------
+    # --- Verbs of people -------------------------------------------------------------------------------
 
     def complete(self, by: Actor, note: str = "") -> None:
         """Tick it.
 
         Args:
-            note: asked for where an operation should prove the item and somebody ticks it by hand instead;
-                where the item asks for evidence and has none, the note becomes it.
+            note: required if an operation should prove the item and it is ticked by hand instead. Becomes
+                the evidence if the item requires some and has none.
 
         Raises:
-            NotAllowed: it is not theirs to tick.
-            Refusal: it is done or waived already, follows its sub-items, or lacks the evidence it asks for.
-            InvalidInput: it lacks the note it asks for.
+            NotAllowed: `by` may not complete it.
+            Refusal: it is done or waived already, follows its sub-items, or lacks the required evidence.
+            InvalidInput: the required note is missing.
         """
-        note = checked_note(note)
-        with self._changing(by):
-            refuse_parent(self)
-            lacks_evidence = self.evidence_required and not self.proofs.filter(outcome__in=BACKS).exists()
+        note = clean_note(note)
+        with self._locked(by):
+            self._require_leaf()
+            lacks_evidence = (
+                self.evidence_required and not self.proofs.filter(outcome__in=COUNTS_AS_EVIDENCE).exists()
+            )
             if lacks_evidence and not note:
                 raise Refusal(
                     f"“{self}” asks for evidence. It was not ticked; say in the note what shows it, or add a "
@@ -104,32 +136,32 @@ class Item(ItemSteps):
                 )
             self._move(ItemState.DONE, ItemState.OPEN, ItemState.FAILED)
             if lacks_evidence:
-                self._keep(note_proof(note), by)
+                self._save_proof(note_proof(note), by)
             self._complete(by, note)
-            self._tell(by, Action.ITEM_COMPLETED, "ticked", note=note)
+            self._record(by, Action.ITEM_COMPLETED, "ticked", note=note)
 
     def undo(self, by: Actor) -> None:
-        """Open it again, whether it was ticked, proven or failed.
+        """Open it again after it was ticked, proven or failed.
 
         Raises:
             NotAllowed, Refusal: as for `complete`.
         """
-        with self._changing(by):
-            refuse_parent(self)
+        with self._locked(by):
+            self._require_leaf()
             before = self.state
             self._move(ItemState.OPEN, ItemState.DONE, ItemState.FAILED)
             self._withdraw_completion(by)
-            self._tell(by, Action.ITEM_REOPENED, "opened again", before=before)
+            self._record(by, Action.ITEM_REOPENED, "opened again", before=before)
 
     def waive(self, by: Actor, reason: str) -> None:
-        """Declare that it does not apply; with sub-items, all of them that are still open.
+        """Waive it as not applicable; with sub-items, waive those that are still open.
 
         Raises:
             InvalidInput: no reason.
             NotAllowed, Refusal: as for `complete`.
         """
-        reason = checked_reason(reason)
-        with self._changing(by):
+        reason = clean_reason(reason)
+        with self._locked(by):
             children = list(self.children.all())
             if children:
                 open_ones = [c for c in children if c.state in {ItemState.OPEN, ItemState.FAILED}]
@@ -140,33 +172,33 @@ class Item(ItemSteps):
                 return
             self._move(ItemState.WAIVED, ItemState.OPEN, ItemState.FAILED)
             Waiver.objects.create(item=self, by=user_of(by), by_name=actor_name(by), reason=reason)
-            self._tell(by, Action.ITEM_WAIVED, "waived", reason=reason)
+            self._record(by, Action.ITEM_WAIVED, "waived", reason=reason)
 
     def unwaive(self, by: Actor) -> None:
-        """Withdraw the waiver: the promise counts again.
+        """Withdraw the waiver and open the item again.
 
         Raises:
             NotAllowed, Refusal: as for `complete`.
         """
-        with self._changing(by):
-            refuse_parent(self)
+        with self._locked(by):
+            self._require_leaf()
             self._move(ItemState.OPEN, ItemState.WAIVED)
             self.waivers.filter(withdrawn_at=None).update(
                 withdrawn_at=timezone.now(), withdrawn_by_name=actor_name(by)
             )
-            self._tell(by, Action.ITEM_WAIVER_REVOKED, "no longer waived")
+            self._record(by, Action.ITEM_WAIVER_REVOKED, "no longer waived")
 
     def add_proof(
         self, by: Actor, kind: str, *, text: str = "", url: str = "", file: File[bytes] | None = None
     ) -> Proof:
-        """Put a note, a link or a file beside the item.
+        """Add a note, a link or a file as proof.
 
         Args:
-            kind: `note`, `link` or `file`; runs and checks write their proofs themselves.
-            text: the note, or words about the link or file.
+            kind: `note`, `link` or `file`; runs and checks add their own proofs.
+            text: the note, or a description of the link or file.
 
         Raises:
-            InvalidInput: something that cannot be kept.
+            InvalidInput: the content is empty, too large or of an unknown type.
             NotAllowed, Refusal: as for `complete`.
         """
         match kind:
@@ -181,51 +213,51 @@ class Item(ItemSteps):
                     f"A person adds a note, a link or a file, not “{kind}”. Nothing was added."
                 )
         try:
-            with self._changing(by):
-                self._keep(proof, by)
+            with self._locked(by):
+                self._save_proof(proof, by)
         except BaseException:
-            proof.forget_file()
+            proof.delete_file()
             raise
         return proof
 
-    def _keep(self, proof: Proof, by: Actor) -> None:
+    def _save_proof(self, proof: Proof, by: Actor) -> None:
         proof.item, proof.by, proof.by_name = self, user_of(by), actor_name(by)
         proof.save(force_insert=True)
         facts = {"kind": proof.kind, "url": proof.url, "file": proof.file_name, "sha256": proof.file_sha256}
-        self._tell(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
+        self._record(by, Action.ITEM_PROOF_ADDED, f"{proof.title} added", text=proof.text, **facts)
 
-    # --- The machine proves it ------------------------------------------------------------------------
+    # --- Runs as proof ---------------------------------------------------------------------------------
 
     def start(self, by: Actor, params: Mapping[str, object] | None = None, *, typed_name: str = "") -> Run:
         """Run the operation that proves the item.
 
         Args:
             params: override those of the template.
-            typed_name: the target's name as the person gave it, where the operation overwrites something.
+            typed_name: the target's name as typed by the user, if the operation overwrites something.
 
-        The unkept items beside it that ask for the very same operation are proven by the same run: a seed
-        that makes plans, packages and tests need not run three times.
+        The run also proves the other open items of the section that name the same operation with the same
+        parameters and role.
 
         Returns:
-            The run, queued or waiting for a second person; its proof is pending until it ends.
+            The run, queued or waiting for consent; its proof is pending until it ends.
 
         Raises:
             Refusal: before the first gate is signed (unless that gate covers the item), while the deployment
                 is halted or over, while the item is waived, or while something else works on the target.
-            NotAllowed: not theirs, or not an operator.
+            NotAllowed: `by` may not complete the item, or is not an operator.
             InvalidInput: parameters that the operation cannot take.
         """
-        with self._changing(by) as deployment:
-            refuse_parent(self)
+        with self._locked(by) as deployment:
+            self._require_leaf()
             if self.kind != ItemKind.OPERATION:
                 raise Refusal(f"“{self}” has no operation to run; it is kept by a person.")
-            if reason := why_not_run(deployment.state, self.section.stage):
+            if reason := run_blocked_reason(deployment.state, self.section.stage):
                 raise Refusal(f"“{self}” was not started. {reason}")
             if self.state == ItemState.WAIVED:
                 raise Refusal(f"“{self}” is waived, so nothing was started. Withdraw the waiver first.")
             if self.is_exclusive:
                 waits = self.needs_second_person(deployment.target)
-                refuse_busy_target(f"“{self}”", deployment, waits=waits)
+                deployment.require_free_target(f"“{self}”", waits=waits)
             run = Run.request(
                 target=deployment.target,
                 kind=self.operation,
@@ -234,7 +266,7 @@ class Item(ItemSteps):
                 authority=deployment.authority,
                 typed_name=typed_name,
             )
-            alike = Item.objects.proven_alike(self) if not params else Item.objects.none()
+            alike = Item.objects.with_same_operation(self) if not params else Item.objects.none()
             for item in (self, *alike):
                 item._await_proof(run, by)
         return run
@@ -248,17 +280,17 @@ class Item(ItemSteps):
             by=user_of(by),
             by_name=actor_name(by),
         )
-        self._tell(by, Action.ITEM_RUN_REQUESTED, f"run {run.pk} requested", run=run.pk)
+        self._record(by, Action.ITEM_RUN_REQUESTED, f"run {run.pk} requested", run=run.pk)
 
-    def prove(self, proof: Proof, outcome: ProofOutcome, *, by: Actor, summary: str) -> None:
-        """Take over what a run found: pass → done, fail → failed; anything else leaves the item as it is.
+    def apply_proof(self, proof: Proof, outcome: ProofOutcome, *, by: Actor, summary: str) -> None:
+        """Apply the outcome of a run: pass → done, fail → failed; others leave the item unchanged.
 
         Args:
-            proof: the pending proof of the run; one that is settled already is left alone.
-            by: who asked for the run.
-            summary: the run's own words.
+            proof: the run's pending proof; a settled one is left alone.
+            by: the person or machine that requested the run.
+            summary: `Run.summary`.
         """
-        with self.deployment.changing():
+        with self.deployment.locked():
             self.refresh_from_db(fields=["state"])
             pending = Proof.objects.filter(pk=proof.pk, outcome=ProofOutcome.PENDING)
             if pending.update(outcome=outcome, text=summary) != 1:
@@ -274,4 +306,87 @@ class Item(ItemSteps):
                 if self.state in {ItemState.OPEN, ItemState.DONE}:
                     self._move(ItemState.FAILED, self.state)
                     self._withdraw_completion(by)
-            self._tell(by, action, what, run=proof.run_id, outcome=outcome.value)
+            self._record(by, action, what, run=proof.run_id, outcome=outcome.value)
+
+    # --- Locking, state, audit -------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self, by: Actor) -> Iterator[Deployment]:
+        """Lock the deployment and reload the item's state; refuse those who may not change it."""
+        with self.deployment.locked() as deployment:
+            self.refresh_from_db(fields=["state"])
+            DeploymentPermissions.of(by, deployment).require_complete(self)
+            if reason := frozen_reason(deployment.state, self.section.stage):
+                raise Refusal(f"“{self}” was not changed. {reason}")
+            yield deployment
+
+    def _move(self, to: ItemState, *sources: str) -> None:
+        if Item.objects.filter(pk=self.pk, state__in=sources).update(state=to) != 1:
+            raise Refusal(self._conflict_message())
+        self.state = to
+
+    def _complete(self, by: Actor, note: str) -> None:
+        Completion.objects.create(item=self, by=user_of(by), by_name=actor_name(by), note=note)
+
+    def _withdraw_completion(self, by: Actor) -> None:
+        self.completions.filter(undone_at=None).update(
+            undone_at=timezone.now(), undone_by_name=actor_name(by)
+        )
+
+    def _record(self, by: Actor, action: Action, what: str, **data: object) -> None:
+        """Update parents, notify handlers, append audit entries and announce the changed fragments."""
+        above = list(self._update_parents())
+        stage = self.section.stage
+        hooks.record_changed.send(self.deployment, by, f"“{self}” {what}", stage)
+        self._audit(action, by, {key: value for key, value in data.items() if value != ""})
+        for parent in (parent for parent, moved in above if moved):
+            parent._audit(Action.ITEM_ROLLED_UP, by, {"state": parent.state, "after": str(self)})
+        ids = [f"item-{item.pk}" for item in (self, *(parent for parent, _ in above))]
+        phase = f"phase-{self.deployment.pk}-{self.section.phase_position}"
+        self.deployment.announce(*ids, f"section-{self.section_id}", phase)
+
+    def _update_parents(self) -> Iterator[tuple[Item, bool]]:
+        """Derive the state of each ancestor from its sub-items; yield it, and whether it changed."""
+        child = self
+        while child.parent_id is not None:
+            parent = Item.objects.get(pk=child.parent_id)
+            state = ItemState.of_children(parent.children.values_list("state", flat=True))
+            moved = state != parent.state
+            if moved:
+                parent._move(state, parent.state)
+            yield parent, moved
+            child = parent
+
+    def _audit(self, action: Action, by: Actor, data: dict[str, object]) -> None:
+        audit.append(
+            action, by=by, subject=self, deployment_id=self.section.checklist.deployment_id, data=data
+        )
+
+    def _require_leaf(self) -> None:
+        """Refuse to change an item with sub-items: its state follows from theirs."""
+        if self.children.exists():
+            raise Refusal(f"“{self}” follows its sub-items. Nothing was changed; tick, waive or open those.")
+
+    def _conflict_message(self) -> str:
+        """Say who brought the item into its state, and when, for the person who came second."""
+        state = ItemState(self.state)
+        if state == ItemState.DONE:
+            completion = self.completions.filter(undone_at=None).first()
+            who = f"{completion.by_name} on {_at(completion.at)}" if completion else "its sub-items"
+            stands = f"was done already, by {who}"
+        elif state == ItemState.WAIVED:
+            waiver = self.waivers.filter(withdrawn_at=None).first()
+            who = f"{waiver.by_name} on {_at(waiver.at)} ({waiver.reason})" if waiver else "its sub-items"
+            stands = f"was waived already, by {who}"
+        elif state == ItemState.FAILED:
+            stands = "has failed; its last proof says why"
+        else:
+            undone = self.completions.exclude(undone_at=None).order_by("-undone_at").first()
+            stands = "is open"
+            if undone is not None and undone.undone_at is not None:
+                stands += f"; {undone.undone_by_name} opened it again on {_at(undone.undone_at)}"
+        return f"“{self}” {stands}. You changed nothing; this is how it stands now."
+
+
+def _at(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%-d %b at %H:%M %Z}"

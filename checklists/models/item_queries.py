@@ -9,11 +9,12 @@ from django.db import models
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 
-from checklists.models.item_states import UNKEPT, ItemKind, ItemState
-from checklists.models.keeping import Completion
+from checklists.markdown.model import ItemKind
+from checklists.models.completions import Completion
+from checklists.models.item_state import OUTSTANDING, ItemState
 from checklists.models.proof import Proof, ProofOutcome
+from checklists.models.stage_rules import COVERED_BY, NEXT_GATE
 from checklists.models.team import TeamMember
-from checklists.models.turns import COVERED_BY, NEXT_GATE
 from deployctl.accounts.models import User
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ class ItemQuerySet(models.QuerySet["Item"]):
         """Without those that follow their sub-items."""
         return self.filter(children=None)
 
-    def unkept(self) -> ItemQuerySet:
+    def outstanding(self) -> ItemQuerySet:
         """Open or failed."""
-        return self.filter(state__in=UNKEPT)
+        return self.filter(state__in=OUTSTANDING)
 
     def unsettled(self, being_proven: Iterable[int]) -> ItemQuerySet:
         """Unkept, or about to change: a second run may take the tick of the first away.
@@ -43,7 +44,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
         Args:
             being_proven: the numbers of the items that runs prove just now.
         """
-        return self.filter(Q(state__in=UNKEPT) | Q(pk__in=being_proven))
+        return self.filter(Q(state__in=OUTSTANDING) | Q(pk__in=being_proven))
 
     def outdated(self) -> ItemQuerySet:
         """Done, but the newest proof that was good for a time is so no more, with `proven_until`.
@@ -73,33 +74,33 @@ class ItemQuerySet(models.QuerySet["Item"]):
         """Open, kept by hand, and asking for nothing of their own."""
         return self.leaves().filter(state=ItemState.OPEN, kind=ItemKind.MANUAL, evidence_required=False)
 
-    def proven_alike(self, item: Item) -> ItemQuerySet:
-        """The other unkept items of the same section that the same operation proves, for the same role."""
+    def with_same_operation(self, item: Item) -> ItemQuerySet:
+        """The other outstanding items of the section with the same operation, parameters and role."""
         return (
             self.leaves()
-            .unkept()
+            .outstanding()
             .filter(section=item.section_id, operation=item.operation, params=item.params, role=item.role)
             .exclude(pk=item.pk)
             .select_related("section__checklist__deployment__target")
         )
 
-    def having_their_turn(self) -> ItemQuerySet:
+    def in_current_stage(self) -> ItemQuerySet:
         """Those whose stage is what their deployment is on the way to now."""
         turns = Q(pk__in=[])
         for state, gate_key in NEXT_GATE.items():
             turns |= Q(section__checklist__deployment__state=state, section__stage__in=COVERED_BY[gate_key])
         return self.filter(turns)
 
-    def waiting_on(self, user: User) -> ItemQuerySet:
-        """What a person's part in a team asks of them now: unkept leaves, the ones due first first.
+    def outstanding_for(self, user: User) -> ItemQuerySet:
+        """What a person's part in a team asks of them now: outstanding leaves, the ones due first first.
 
         Items without a role wait on everybody in the team; nothing waits on somebody who is in none.
         """
         seats = TeamMember.objects.filter(user=user, deployment=OuterRef("section__checklist__deployment"))
         return (
             self.leaves()
-            .unkept()
-            .having_their_turn()
+            .outstanding()
+            .in_current_stage()
             .filter(Q(role="") & Exists(seats) | Exists(seats.filter(role=OuterRef("role"))))
             .select_related("section__checklist__deployment__target")
             .order_by(F("due_at").asc(nulls_last=True), "section__position", "position")

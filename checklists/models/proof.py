@@ -16,14 +16,14 @@ from django.core.validators import URLValidator
 from django.db import models
 
 from checklists.proof_files import require_known_kind
-from checklists.texts import checked_note
+from checklists.validators import clean_note
 from deployctl.errors import InvalidInput
 from deployctl.runs.models import Run
 
-LARGEST_FILE = 10 * 1024 * 1024  # bytes
-LONGEST_NAME = 200
+MAX_FILE_BYTES = 10 * 1024 * 1024  # bytes
+MAX_NAME_LENGTH = 200
 FOLDER = "proofs/"
-LONGEST_URL = 1000
+MAX_URL_LENGTH = 1000
 
 
 class ProofKind(models.TextChoices):
@@ -48,7 +48,7 @@ class ProofOutcome(models.TextChoices):
 
 
 # What counts as evidence where an item asks for some.
-BACKS = (ProofOutcome.NONE, ProofOutcome.PASS)
+COUNTS_AS_EVIDENCE = (ProofOutcome.NONE, ProofOutcome.PASS)
 
 
 def stored_name(_proof: Proof, _name: str) -> str:
@@ -73,7 +73,7 @@ class Proof(models.Model):
         max_length=20, choices=ProofOutcome.choices, blank=True, default=ProofOutcome.NONE
     )
     text = models.TextField(blank=True)
-    url = models.URLField(max_length=LONGEST_URL, blank=True)
+    url = models.URLField(max_length=MAX_URL_LENGTH, blank=True)
     file = models.FileField(upload_to=stored_name, blank=True)
     file_name = models.CharField(max_length=255, blank=True)
     file_size = models.BigIntegerField(null=True)
@@ -113,12 +113,12 @@ class Proof(models.Model):
                 return self.get_kind_display().lower()
 
     @property
-    def said(self) -> str:
+    def outcome_phrase(self) -> str:
         """What its run found, as it reads after “run 5”."""
         in_words = {ProofOutcome.PASS: "passed", ProofOutcome.FAIL: "failed"}
         return in_words.get(ProofOutcome(self.outcome)) or self.get_outcome_display().lower()
 
-    def forget_file(self) -> None:
+    def delete_file(self) -> None:
         """Remove the file of a proof whose row was not kept: it does not go with the transaction."""
         name = self.file.name or ""
         if name.startswith(FOLDER):
@@ -131,7 +131,7 @@ def note_proof(text: str) -> Proof:
     Raises:
         InvalidInput: empty or too long.
     """
-    text = checked_note(text)
+    text = clean_note(text)
     if not text:
         raise InvalidInput("The note is empty. Nothing was added; write what you saw.")
     return Proof(kind=ProofKind.NOTE, text=text)
@@ -148,10 +148,10 @@ def link_proof(url: str, text: str) -> Proof:
         URLValidator(schemes=["http", "https"])(url)
     except ValidationError:
         url = ""
-    if not url or len(url) > LONGEST_URL:
+    if not url or len(url) > MAX_URL_LENGTH:
         raise InvalidInput(
             "The link cannot be used. Nothing was added; give an address that begins with https:// or "
-            f"http://, at most {LONGEST_URL} characters long."
+            f"http://, at most {MAX_URL_LENGTH} characters long."
         )
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
@@ -159,7 +159,7 @@ def link_proof(url: str, text: str) -> Proof:
             "The link holds a user name or a password, and everybody who sees the deployment would read it. "
             "Nothing was added; give the address without."
         )
-    return Proof(kind=ProofKind.LINK, url=url, text=checked_note(text))
+    return Proof(kind=ProofKind.LINK, url=url, text=clean_note(text))
 
 
 def file_proof(upload: File[bytes] | None, text: str) -> Proof:
@@ -175,10 +175,10 @@ def file_proof(upload: File[bytes] | None, text: str) -> Proof:
         raise InvalidInput("No file was given. Nothing was added; choose one.")
     if not upload.size:
         raise InvalidInput(f"The file “{_shown_name(upload)}” is empty. Nothing was added.")
-    if upload.size > LARGEST_FILE:
+    if upload.size > MAX_FILE_BYTES:
         raise InvalidInput(
             f"The file “{_shown_name(upload)}” has {upload.size:,} bytes; the most is "
-            f"{LARGEST_FILE:,} (10 MB). Nothing was added; attach a part of it, or a link."
+            f"{MAX_FILE_BYTES:,} (10 MB). Nothing was added; attach a part of it, or a link."
         )
     require_known_kind(upload, _shown_name(upload))
     digest = hashlib.sha256()
@@ -187,7 +187,7 @@ def file_proof(upload: File[bytes] | None, text: str) -> Proof:
     upload.seek(0)
     return Proof(
         kind=ProofKind.FILE,
-        text=checked_note(text),
+        text=clean_note(text),
         file=upload,
         file_name=_shown_name(upload),
         file_size=upload.size,
@@ -202,5 +202,5 @@ def _shown_name(upload: File[bytes]) -> str:
     """
     name = PurePosixPath((upload.name or "").replace("\\", "/")).name
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip(" .") or "file"
-    ending = PurePosixPath(name).suffix[:LONGEST_NAME]
-    return name.removesuffix(ending)[: LONGEST_NAME - len(ending)] + ending
+    ending = PurePosixPath(name).suffix[:MAX_NAME_LENGTH]
+    return name.removesuffix(ending)[: MAX_NAME_LENGTH - len(ending)] + ending

@@ -50,7 +50,7 @@ class TeamMember(models.Model):
         return f"{self.user}: {self.get_role_display()}"
 
 
-def checked_team(seats: Iterable[Seat], present: Iterable[Seat] = ()) -> list[Seat]:
+def clean_team(seats: Iterable[Seat], present: Iterable[Seat] = ()) -> list[Seat]:
     """A team that can do the work, each seat once, in the order given.
 
     Args:
@@ -76,11 +76,11 @@ def checked_team(seats: Iterable[Seat], present: Iterable[Seat] = ()) -> list[Se
     return team
 
 
-def usual_team(target: Target) -> list[Seat]:
+def default_team(target: Target) -> list[Seat]:
     """The target's people, who usually take part; without those whose accounts are disabled."""
     return [(held.user, held.role) for held in target.roles.select_related("user") if held.user.is_active]
 
 
-def team_in_words(seats: Iterable[Seat]) -> str:
+def describe_team(seats: Iterable[Seat]) -> str:
     """Names with their roles, in one phrase."""
     return ", ".join(f"{user} ({Role(role).label})" for user, role in seats) or "nobody"

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from checklists import builtin
-from checklists.catalogue import read
 from checklists.markdown import ParsedTemplate, render
+from checklists.template_parsing import parse_template
 from deployctl import audit
 from deployctl.audit import Action, Actor, Machine
 from deployctl.errors import InvalidInput, Refusal
@@ -75,10 +75,10 @@ class Template(models.Model):
         """
         _require_slug(slug)
         source = source.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-        name = " ".join(name.split()) or read(source, slug).title
+        name = " ".join(name.split()) or parse_template(source, slug).title
         if len(name) > 200:
             raise InvalidInput("The name is longer than 200 characters. Nothing was imported; shorten it.")
-        read(source, slug)
+        parse_template(source, slug)
         digest = hashlib.sha256(source.encode()).hexdigest()
         with transaction.atomic():
             cls.objects.get_or_create(slug=slug, defaults={"name": name})
@@ -110,7 +110,7 @@ class Template(models.Model):
         source, by = builtin.source(slug), Machine("built-in templates")
         digest = hashlib.sha256(source.encode()).hexdigest()
         with transaction.atomic():
-            cls.objects.get_or_create(slug=slug, defaults={"name": read(source, slug).title})
+            cls.objects.get_or_create(slug=slug, defaults={"name": parse_template(source, slug).title})
             template = cls.objects.select_for_update().get(slug=slug)  # two processes may start at once
             found = template.versions.filter(source_sha256=digest, state=VersionState.PUBLISHED).first()
             if found:
@@ -175,7 +175,7 @@ class TemplateVersion(models.Model):
         Raises:
             TemplateErrors: it was written for operations that this installation no longer has.
         """
-        return read(self.source, f"{self.template.slug} v{self.number}")
+        return parse_template(self.source, f"{self.template.slug} v{self.number}")
 
     def exported(self) -> str:
         """The canonical Markdown of this version; importing it gives an equal template."""

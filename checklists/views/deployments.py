@@ -1,4 +1,4 @@
-"""Deployments: the list, the page that tells the whole story and its live parts."""
+"""Deployments: the list, the page of one deployment and its live parts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from django.views.decorators.http import require_safe
 
 from checklists import readiness
 from checklists.models import Deployment
-from checklists.story import Show, Story
-from checklists.story.course import course_of
-from checklists.story.returning import returning_of
-from checklists.story.timeline import halt_of, timeline_of
+from checklists.presenters import DeploymentPage, Show
+from checklists.presenters.rollback_panel import rollback_panel_of
+from checklists.presenters.stepper import stepper_of
+from checklists.presenters.timeline import halt_of, timeline_of
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
 from deployctl.accounts.roles import Permission
@@ -43,8 +43,8 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 @member
 def deployment(request: HttpRequest, number: int) -> HttpResponse:
     """The page."""
-    story = _story(request, number)
-    context = _state(story) | {"story": story, "timeline": timeline_of(story.deployment)}
+    page = _page(request, number)
+    context = _state(page) | {"page": page, "timeline": timeline_of(page.deployment)}
     return render(request, "checklists/deployment_detail.html", context)
 
 
@@ -52,15 +52,15 @@ def deployment(request: HttpRequest, number: int) -> HttpResponse:
 @member
 def part(request: HttpRequest, number: int, name: str) -> HttpResponse:
     """One live part of the page: state, progress or timeline."""
-    story = _story(request, number)
+    page = _page(request, number)
     if not wants_fragment(request):
-        return see_other(request, story.deployment.get_absolute_url())
+        return see_other(request, page.deployment.get_absolute_url())
     if name == "state":
-        return render(request, "checklists/_deployment_state.html", _state(story))
+        return render(request, "checklists/_deployment_state.html", _state(page))
     if name == "progress":
-        return render(request, "checklists/_deployment_progress.html", {"story": story})
-    lines = timeline_of(story.deployment)
-    context = {"deployment": story.deployment, "timeline": lines}
+        return render(request, "checklists/_deployment_progress.html", {"page": page})
+    lines = timeline_of(page.deployment)
+    context = {"deployment": page.deployment, "timeline": lines}
     return render(request, "checklists/_deployment_timeline.html", context)
 
 
@@ -68,28 +68,28 @@ def part(request: HttpRequest, number: int, name: str) -> HttpResponse:
 @member
 def phase(request: HttpRequest, number: int, position: int) -> HttpResponse:
     """The head of a phase with its progress."""
-    story = _story(request, number)
-    found = next((each for each in story.phases if each.number == position), None)
+    page = _page(request, number)
+    found = next((each for each in page.phases if each.number == position), None)
     if found is None:
         raise Http404
     if not wants_fragment(request):
-        return see_other(request, f"{story.deployment.get_absolute_url()}#{found.identifier}")
+        return see_other(request, f"{page.deployment.get_absolute_url()}#{found.identifier}")
     return render(request, "checklists/_phase_head.html", {"phase": found})
 
 
-def _story(request: HttpRequest, number: int) -> Story:
+def _page(request: HttpRequest, number: int) -> DeploymentPage:
     by = current_user(request)
     found = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
-    return Story(found, by, Show.read(request.GET.get("show")), request.GET.get("find", ""))
+    return DeploymentPage(found, by, Show.read(request.GET.get("show")), request.GET.get("find", ""))
 
 
-def _state(story: Story) -> dict[str, Any]:
+def _state(page: DeploymentPage) -> dict[str, Any]:
     """Where it is, what is in the way, and what the viewer may do about it."""
     return {
-        "deployment": story.deployment,
-        "blockers": story.blockers,
-        "running": story.running,
-        "course": course_of(story),
-        "halt": halt_of(story.deployment),
-        "returning": returning_of(story),
+        "deployment": page.deployment,
+        "blockers": page.blockers,
+        "running": page.running,
+        "stepper": stepper_of(page),
+        "halt": halt_of(page.deployment),
+        "rollback_panel": rollback_panel_of(page),
     }

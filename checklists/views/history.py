@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from checklists.forms.history import HistoryForm
 from checklists.models import Deployment
-from checklists.models.queries import DeploymentQuerySet
+from checklists.models.deployment_queries import DeploymentQuerySet
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
 from deployctl.errors import InvalidInput

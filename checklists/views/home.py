@@ -45,7 +45,7 @@ def home_part(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _waiting(by: User) -> dict[str, Any]:
-    items = list(Item.objects.waiting_on(by)[: ITEMS_SHOWN + 1])
+    items = list(Item.objects.outstanding_for(by)[: ITEMS_SHOWN + 1])
     return {
         "items": items[:ITEMS_SHOWN],
         "more_items": len(items) > ITEMS_SHOWN,

@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from checklists import asking, readiness
+from checklists import readiness, signature_warnings
 from checklists.models import Deployment, Item
-from checklists.models.queries import DeploymentQuerySet
-from checklists.rights import Rights
-from checklists.story import ItemRow
+from checklists.models.deployment_queries import DeploymentQuerySet
+from checklists.permissions import DeploymentPermissions
+from checklists.presenters import ItemRow
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import ask_for_fresh_code, member, operator
 from deployctl.accounts.roles import Permission
@@ -74,7 +74,7 @@ def runs(request: HttpRequest, number: int) -> HttpResponseBase:
 def _answer(request: HttpRequest, found: Item, verb: Callable[[], object]) -> HttpResponse:
     """Do it, and show the item as it is afterwards: with the sentence, where it was refused."""
     try:
-        with asking.warned(request, found.deployment, found.section.stage):
+        with signature_warnings.locked_if_warned(request, found.deployment, found.section.stage):
             verb()
     except DeployctlError as error:
         # Whoever came second sees at once how things stand, and why nothing happened.
@@ -100,7 +100,7 @@ def _show(
 def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> ItemRow:
     by = current_user(request)
     deployment = _deployments(request).get(pk=found.section.checklist.deployment_id)
-    rights, operator_ = Rights.of(by, deployment), by.may(Permission.OPERATOR)
+    permissions, operator_ = DeploymentPermissions.of(by, deployment), by.may(Permission.OPERATOR)
     signed = readiness.signed_stages(deployment)
 
     def row(each: Item) -> ItemRow:
@@ -108,7 +108,7 @@ def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> It
         return ItemRow(
             each,
             deployment,
-            rights,
+            permissions,
             operator_,
             list(each.proofs.select_related("run")),
             signed=lambda: signed,

@@ -9,22 +9,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_http_methods
 
-from checklists import asking, readiness
+from checklists import readiness, signature_warnings
 from checklists.forms.deployments import (
     DeploymentForm,
     PlanForm,
     TeamRows,
     current_versions,
+    default_plan,
     plan_of,
     team_form,
-    usual_plan,
     usual_window,
 )
 from checklists.models import Deployment
-from checklists.models.editing import Changes, plan_digest
-from checklists.models.team import usual_team
-from checklists.models.turns import stage_of_plan
-from checklists.rights import Rights
+from checklists.models.plan_changes import Changes, plan_digest
+from checklists.models.stage_rules import plan_stage
+from checklists.models.team import default_team
+from checklists.permissions import DeploymentPermissions
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import enrolled, operator
 from deployctl.errors import DeployctlError
@@ -44,7 +44,7 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
         target = _chosen_target(request)
         form = DeploymentForm(initial=_suggestions(request, target), user=by)
         return _form_page(
-            request, "checklists/deployment_new.html", form, team_form(usual_team(target) if target else [])
+            request, "checklists/deployment_new.html", form, team_form(default_team(target) if target else [])
         )
     form, team, status = DeploymentForm(request.POST, user=by), team_form([], request.POST), 422
     if form.is_valid() and team.is_valid():
@@ -55,7 +55,7 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
             status = status_of(error)
         else:
             messages.success(request, f"“{made}” is planned. Its checklist is ready.")
-            for blocker in readiness.of_people(made):
+            for blocker in readiness.people_blockers(made):
                 messages.warning(request, blocker.sentence)
             return see_other(request, made.get_absolute_url())
     return _form_page(request, "checklists/deployment_new.html", form, team, status=status)
@@ -67,7 +67,7 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
     """Change the plan. What was not touched stays to the second as it was."""
     by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
-    Rights.of(by, deployment).require_lead()
+    DeploymentPermissions.of(by, deployment).require_lead()
     seats = [(member.user, member.role) for member in deployment.team.all()]
     form = PlanForm(request.POST or None, initial=plan_of(deployment))
     team, status = team_form(seats, request.POST or None), 200
@@ -78,7 +78,7 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
                 changed = deployment.edit(
                     by,
                     seen=posted(request, "seen"),
-                    may_withdraw=asking.is_warned(request),
+                    may_withdraw=signature_warnings.is_warned(request),
                     **_changes(form, team),
                 )
             except DeployctlError as error:
@@ -88,7 +88,7 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
                 said = f"Changed: {'; '.join(changed)}." if changed else "Nothing was changed."
                 messages.success(request, said)
                 return see_other(request, deployment.get_absolute_url())
-    is_signed = stage_of_plan(deployment.state) in readiness.signed_stages(deployment)
+    is_signed = plan_stage(deployment.state) in readiness.signed_stages(deployment)
     context = {"deployment": deployment, "seen": plan_digest(deployment), "is_signed": is_signed}
     return _form_page(request, "checklists/deployment_edit.html", form, team, status=status, **context)
 
@@ -113,7 +113,7 @@ def _suggestions(request: HttpRequest, target: Target | None) -> dict[str, Any]:
         "title": f"{target.name}{USUAL_TITLE_END}" if target else "",
         "window_start": start,
         "window_end": end,
-        "rollback_plan": usual_plan(version),
+        "rollback_plan": default_plan(version),
     }
     # “Use its people” sends the form by GET: what was filled in already stays, but not our own title.
     kept = {name: text for name, text in request.GET.items() if text}

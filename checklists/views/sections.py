@@ -6,9 +6,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
-from checklists import asking
+from checklists import signature_warnings
 from checklists.models import Deployment, Section
-from checklists.story import SectionPart, Story
+from checklists.presenters import DeploymentPage, SectionPart
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import member
 from deployctl.web.http import posted, see_other, wants_fragment
@@ -29,7 +29,7 @@ def section(request: HttpRequest, number: int) -> HttpResponse:
 def completions(request: HttpRequest, number: int) -> HttpResponse:
     """Tick what is open in a section and kept by hand, with one shared note."""
     found = _section(request, number)
-    with asking.warned(request, found.checklist.deployment, found.stage):
+    with signature_warnings.locked_if_warned(request, found.checklist.deployment, found.stage):
         found.complete_open(current_user(request), posted(request, "note"))
     if not wants_fragment(request):
         return see_other(request, _place(found))
@@ -50,7 +50,7 @@ def _place(found: Section) -> str:
 
 def _part(request: HttpRequest, found: Section) -> SectionPart:
     deployment = Deployment.objects.for_page().get(pk=found.checklist.deployment_id)
-    for phase in Story(deployment, current_user(request)).phases:
+    for phase in DeploymentPage(deployment, current_user(request)).phases:
         for part in phase.sections:
             if part.section.pk == found.pk:
                 return part

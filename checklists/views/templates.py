@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from checklists import builtin
 from checklists.forms.templates import TemplateForm
-from checklists.markdown import ParsedTemplate, TemplateErrors, remarks
+from checklists.markdown import ParsedTemplate, TemplateErrors, template_warnings
 from checklists.models import Template, TemplateVersion
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import approver, member, operator
@@ -53,7 +53,7 @@ def template_detail(request: HttpRequest, slug: str, number: int | None = None) 
     context = {"template": template, "version": version, "may_import": _may(request, Permission.OPERATOR)}
     try:
         parsed = version.parsed()
-        context |= {"parsed": parsed, "totals": _totals(parsed), "remarks": remarks(parsed)}
+        context |= {"parsed": parsed, "totals": _totals(parsed), "warnings": template_warnings(parsed)}
     except TemplateErrors as errors:
         context["problems"] = errors.problems
     context["may_publish"] = _may(request, Permission.APPROVER) and not version.is_published

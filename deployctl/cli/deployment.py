@@ -67,7 +67,7 @@ def create(
     plan = _plan(rollback_plan, rollback_plan_file)
     _django.setup()
     from checklists.models import Deployment
-    from checklists.models.team import usual_team
+    from checklists.models.team import default_team
     from deployctl.runs.models import Target
 
     target = Target.objects.by_name(target_name)
@@ -77,7 +77,7 @@ def create(
         title=title,
         window_start=start,
         window_end=end,
-        team=[_seat(member) for member in members] or usual_team(target),
+        team=[_seat(member) for member in members] or default_team(target),
         rollback_plan=plan,
         notes=notes,
         by=_django.command_line_actor(),
@@ -130,7 +130,7 @@ def show(number: int, *, as_json: bool) -> None:
 def _print(found: Deployment, *, as_json: bool) -> None:
     from checklists import readiness
     from checklists.models import Item
-    from checklists.story.tale import COUNTED
+    from checklists.presenters.deployment_page import COUNTED
 
     facts = _facts(found, readiness.verdicts([found])[found.pk])
     items = Item.objects.of_deployment(found.pk).select_related("section")
@@ -156,8 +156,8 @@ def _print(found: Deployment, *, as_json: bool) -> None:
     parents = {item["parent"] for item in facts["items"]}
     to_keep = [item for item in facts["items"] if item["number"] not in parents]
     awaited = [item for item in to_keep if item["stage"] in COUNTED]
-    if found.others_in_window:
-        shown["window_taken_by"] = ", ".join(f"{other} (no {other.pk})" for other in found.others_in_window)
+    if found.window_conflicts:
+        shown["window_taken_by"] = ", ".join(f"{other} (no {other.pk})" for other in found.window_conflicts)
     shown["items"] = _kept(to_keep)
     shown["items_before_closing"] = _kept(awaited)
     _output.print_facts(shown, as_json=False)
@@ -168,9 +168,9 @@ def _print(found: Deployment, *, as_json: bool) -> None:
 
 
 def _kept(items: list[dict[str, Any]]) -> str:
-    from checklists.models.item_states import UNKEPT
+    from checklists.models.item_state import OUTSTANDING
 
-    return f"{sum(1 for item in items if item['state'] not in UNKEPT)} of {len(items)} done"
+    return f"{sum(1 for item in items if item['state'] not in OUTSTANDING)} of {len(items)} done"
 
 
 def _facts(found: Deployment, blockers: list[Blocker]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def list_(*, deployment: int | None, as_json: bool) -> None:
 
 def _one(number: int, formats: tuple[str, ...], folder: Path) -> list[Path]:
     from checklists.models import Deployment
-    from signoff.evidence import checklist, document
+    from signoff.evidence import document, filled_checklist
     from signoff.models import EvidencePack
 
     found = Deployment.objects.filter(pk=number).first()
@@ -104,19 +104,19 @@ def _one(number: int, formats: tuple[str, ...], folder: Path) -> list[Path]:
         elif kind == "pdf":
             path.write_bytes(document.render(json.loads(content), pack.digest))
         else:
-            path.write_text(checklist.render(json.loads(content), pack.digest), encoding="utf-8")
+            path.write_text(filled_checklist.render(json.loads(content), pack.digest), encoding="utf-8")
         written.append(path)
     return written
 
 
 def _period(name: str, since: datetime, until: datetime, folder: Path) -> Path:
     from deployctl.runs.models import Target
-    from signoff.evidence import period
+    from signoff.evidence import period_archive
 
     target = Target.objects.by_name(name)
-    path = folder / period.file_name(target, since.date(), until.date())
+    path = folder / period_archive.file_name(target, since.date(), until.date())
     with (
-        period.archive(target, since.date(), until.date(), _django.command_line_actor()) as made,
+        period_archive.archive(target, since.date(), until.date(), _django.command_line_actor()) as made,
         path.open("wb") as file,
     ):
         shutil.copyfileobj(made, file)

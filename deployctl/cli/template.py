@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from checklists import builtin
-from checklists.catalogue import read
-from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, remarks, render
-from checklists.markdown.plain import as_dict
+from checklists.markdown import ParsedTemplate, TemplateErrors, read_file, render, template_warnings
+from checklists.markdown.serialize import as_dict
+from checklists.template_parsing import parse_template
 from deployctl.cli import _django, _output
 from deployctl.errors import DeployctlError
 from deployctl.text import pluralize
@@ -52,7 +52,7 @@ def lint(files: tuple[Path, ...], *, as_json: bool) -> None:
     findings: list[dict[str, Any]] = []
     for file in files:
         try:
-            found = remarks(read(read_file(file), str(file)))
+            found = template_warnings(parse_template(read_file(file), str(file)))
             findings += [{"file": str(file), "line": 0, "level": "remark", "message": text} for text in found]
         except TemplateErrors as errors:
             findings += [
@@ -92,10 +92,10 @@ def export_(source: str, output: Path | None, number: int | None) -> None:
 @_output.json_option
 def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: bool) -> None:
     """Keep a Markdown file as the next version of a template, as a draft."""
-    from checklists.markdown.keys import slug as slug_of
+    from checklists.markdown.slugs import slug as slug_of
 
     source = read_file(file)
-    read(source, str(file))  # problems name the file, and need no database
+    parse_template(source, str(file))  # problems name the file, and need no database
     _django.setup()
     from django.db import transaction
 
@@ -153,9 +153,9 @@ def _parsed(source: str) -> ParsedTemplate:
     """A file, else a built-in template, else an imported one; only the last needs the database."""
     path = Path(source)
     if path.is_file() or path.suffix == ".md" or path.name != source:
-        return read(read_file(path), source)
+        return parse_template(read_file(path), source)
     if source in builtin.slugs():
-        return read(builtin.source(source), source)
+        return parse_template(builtin.source(source), source)
     return _stored(source, None).parsed()
 
 

@@ -11,7 +11,7 @@ from deployctl.audit.chain import content_digest
 from deployctl.audit.exports import in_order
 from deployctl.audit.models import Entry, SignedHead
 from deployctl.errors import Refusal
-from signoff.verifier.form import Streamed
+from signoff.verifier.pack_format import Streamed
 
 # Taking evidence out is recorded, and is no part of what happened: else no two packs of a deployment that has
 # ended would say the same.

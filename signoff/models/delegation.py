@@ -1,4 +1,4 @@
-"""Somebody signs in another's place, for a time."""
+"""Somebody signs in another's slot, for a time."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from checklists.texts import checked_note, checked_reason
+from checklists.validators import clean_note, clean_reason
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit.actions import Action
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from signoff import rights
+from signoff import permissions
+from signoff.models.signature import Revocation
 from signoff.models.slot import Slot
-from signoff.models.withdrawing import TakenBack
 
-LONGEST = timedelta(days=30)
+MAX_DURATION = timedelta(days=30)
 
 
 class DelegationQuerySet(models.QuerySet["Delegation"]):
@@ -34,7 +34,7 @@ class DelegationQuerySet(models.QuerySet["Delegation"]):
 
 
 class Delegation(models.Model):
-    """Who gave whom their place in a gate, until when. Never changed; it ends by time or is withdrawn."""
+    """Who gave whom their slot in a gate, until when. Never changed; it ends by time or is withdrawn."""
 
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="delegations")
     delegator = models.ForeignKey(
@@ -75,30 +75,30 @@ class Delegation(models.Model):
 
     @classmethod
     def give(cls, slot: Slot, to: User, *, by: User, until: datetime, note: str = "") -> Delegation:
-        """Let somebody sign in one's place.
+        """Let somebody sign in one's slot.
 
         Both names stand in the signature then. The caller has seen a fresh one-time code of `by`
         (`policies.step_up`).
 
         Args:
-            to: an active person with the approver permission who has no place of their own in the gate.
-            by: a person of the team with the place's role.
+            to: an active person with the approver permission who has no slot of their own in the gate.
+            by: a person of the team with the slot's role.
             until: with time zone; in the future, at most 30 days ahead.
             note: why, for everybody to read; may be empty.
 
         Raises:
             InvalidInput: an end that cannot be used.
-            NotAllowed: the place is not `by`'s to give.
-            Refusal: `to` may not take it, or the place is given or signed already.
+            NotAllowed: the slot is not `by`'s to give.
+            Refusal: `to` may not take it, or the slot is given or signed already.
         """
-        note = checked_note(note)
+        note = clean_note(note)
         _check_end(until)
-        with slot.gate.deployment.changing() as deployment:
+        with slot.gate.deployment.locked() as deployment:
             slot = Slot.objects.select_related("gate").get(pk=slot.pk)
             slot.gate.deployment = deployment
-            if sentence := rights.why_not_delegate(slot, by):
+            if sentence := permissions.delegation_denied_reason(slot, by):
                 raise NotAllowed(sentence)
-            if sentence := rights.why_not_delegate_to(slot, by, to):
+            if sentence := permissions.delegate_denied_reason(slot, by, to):
                 raise Refusal(sentence)
             entry = audit.append(
                 Action.DELEGATION_CREATED,
@@ -132,13 +132,13 @@ class Delegation(models.Model):
             InvalidInput: no reason.
             Refusal: it is over or withdrawn already.
         """
-        reason = checked_reason(reason)
+        reason = clean_reason(reason)
         if by.pk not in {self.delegator_id, self.delegate_id}:
             raise NotAllowed(
-                f"Only {self.delegator_name}, who gave this place, and {self.delegate_name}, who holds it, "
+                f"Only {self.delegator_name}, who gave this slot, and {self.delegate_name}, who holds it, "
                 "may withdraw the delegation. Nothing was changed."
             )
-        with self.slot.gate.deployment.changing() as deployment:
+        with self.slot.gate.deployment.locked() as deployment:
             current = type(self).objects.select_related("withdrawal").get(pk=self.pk)
             if not current.is_in_force:
                 how = "was withdrawn" if current.is_withdrawn else "ended by itself"
@@ -154,7 +154,7 @@ class Delegation(models.Model):
             self.slot.gate.announce()
 
 
-class DelegationWithdrawal(TakenBack):
+class DelegationWithdrawal(Revocation):
     """That a delegation was ended before its time."""
 
     delegation = models.OneToOneField(Delegation, on_delete=models.PROTECT, related_name="withdrawal")
@@ -167,7 +167,7 @@ def _check_end(until: datetime) -> None:
     now = timezone.now()
     if until <= now:
         raise InvalidInput("The delegation would be over already. Nothing was changed; give an end to come.")
-    if until > now + LONGEST:
+    if until > now + MAX_DURATION:
         raise InvalidInput(
-            f"A delegation lasts at most {LONGEST.days} days. Nothing was changed; give an earlier end."
+            f"A delegation lasts at most {MAX_DURATION.days} days. Nothing was changed; give an earlier end."
         )

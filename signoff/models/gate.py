@@ -1,14 +1,13 @@
-"""A point of a deployment that needs signatures, and the roles' places in it."""
+"""A gate: a point of a deployment that needs signatures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import models
 
+from checklists.markdown.model import GateKey, ParsedGate
 from checklists.models import Deployment, DeploymentState
-from checklists.models.state import UNDER_WAY
-from checklists.models.turns import COVERED_BY
+from checklists.models.deployment_state import IN_PROGRESS
+from checklists.models.stage_rules import COVERED_BY
 from deployctl import audit
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor
@@ -16,20 +15,23 @@ from deployctl.errors import Refusal
 from deployctl.runs.models import Run
 from deployctl.web import live
 from signoff import record as records
+from signoff.models.signature import Signature, Staleness
 
-if TYPE_CHECKING:
-    from checklists.markdown.model import ParsedGate
-    from signoff.models.signature import Signature
-
-FIRST_GATE = "pre"
-MEANINGS = {
+FIRST_GATE = GateKey.PRE
+MEANINGS: dict[str, str] = {
     FIRST_GATE: "I approve this deployment for production.",
-    "post": "I verified this deployment and accept its result.",
+    GateKey.POST: "I verified this deployment and accept its result.",
 }
-# Where the deployment usually is when the gate is signed.
-USUAL_STATE = {FIRST_GATE: DeploymentState.PLANNING, "post": DeploymentState.VERIFYING}
-# Where the deployment is once the gate is signed, and until it goes on.
-SIGNED_STATE = {FIRST_GATE: DeploymentState.APPROVED, "post": DeploymentState.SIGNED_OFF}
+# The deployment's usual state when the gate is signed.
+USUAL_STATE: dict[str, DeploymentState] = {
+    FIRST_GATE: DeploymentState.PLANNING,
+    GateKey.POST: DeploymentState.VERIFYING,
+}
+# The deployment's state after the gate was signed.
+SIGNED_STATE: dict[str, DeploymentState] = {
+    FIRST_GATE: DeploymentState.APPROVED,
+    GateKey.POST: DeploymentState.SIGNED_OFF,
+}
 
 
 class GateState(models.TextChoices):
@@ -69,9 +71,7 @@ class Gate(models.Model):
 
     @classmethod
     def create_for(cls, deployment: Deployment, parsed: ParsedGate, *, position: int) -> Gate:
-        """Give a new deployment one of its template's gates, with a slot per signature line."""
-        from signoff.models.slot import Slot
-
+        """Create a gate of a new deployment, with a slot per signature line of the template."""
         gate = cls.objects.create(
             deployment=deployment,
             key=parsed.key,
@@ -82,66 +82,61 @@ class Gate(models.Model):
             requires_within=parsed.rules.within,
         )
         for number, slot in enumerate(parsed.slots):
-            Slot.objects.create(
-                gate=gate, position=number, role=slot.role, label=slot.label, quorum=slot.quorum
-            )
+            gate.slots.create(position=number, role=slot.role, label=slot.label, quorum=slot.quorum)
         return gate
 
     @property
     def meaning(self) -> str:
-        """What a signature here says, in the signer's words."""
+        """The meaning of a signature, in the first person."""
         return MEANINGS[self.key]
 
     @property
     def is_signed(self) -> bool:
-        """Whether every slot holds as many signatures that still stand as it asks for."""
+        """Return True if every slot has as many valid signatures as its quorum."""
         return self.state == GateState.SIGNED
 
     @property
     def usual_state(self) -> DeploymentState:
-        """Where the deployment usually is when this gate is signed."""
+        """The deployment's usual state when this gate is signed."""
         return USUAL_STATE[self.key]
 
     @property
     def signable_states(self) -> tuple[DeploymentState, ...]:
-        """Where the deployment has to be for this gate to be signed now.
+        """The states of the deployment in which this gate can be signed now.
 
-        An approval that was withdrawn while the work was under way can be given again there.
+        An approval that was withdrawn after the deployment began can be renewed while it is in progress.
         """
-        renewed = UNDER_WAY if self.key == FIRST_GATE and not self.is_signed else ()
+        renewed = IN_PROGRESS if self.key == FIRST_GATE and not self.is_signed else ()
         return (self.usual_state, *renewed)
 
-    def standing_signatures(self) -> list[Signature]:
-        """The signatures of this gate that still stand, in the order of its places."""
-        return [signature for slot in self.slots.all() for signature in slot.standing_signatures()]
+    def valid_signatures(self) -> list[Signature]:
+        """Return the valid signatures of this gate in the order of its slots."""
+        return [signature for slot in self.slots.all() for signature in slot.valid_signatures()]
 
     def required_run_number(self) -> int | None:
-        """The run on the target that fulfils what this gate requires; None where it requires nothing."""
+        """Return the number of the run that this gate requires; None if it requires none."""
         run = Run.objects.newest_ended(self.deployment.target_id, self.requires) if self.requires else None
         return run.pk if run else None
 
     def record(self) -> records.Json:
-        """The record that a signature in this gate is given over, as it is now."""
+        """Return the current record that a signature in this gate covers."""
         return records.build(self.deployment, self.key)
 
     def covers(self, stage: str) -> bool:
-        """Whether this gate's signers signed what stands in a stage."""
+        """Return True if this gate covers the items of a stage."""
         return stage in COVERED_BY[self.key]
 
-    def break_signatures(self, *, by: Actor, change: str) -> None:
-        """Mark every standing signature whose record is no longer the record, and reopen the gate.
+    def mark_stale_signatures(self, *, by: Actor, change: str) -> None:
+        """Mark every valid signature whose record differs from the current one as stale, and reopen the gate.
 
-        Called inside the transaction that changed the content, so that no moment exists in which a
-        signature stands over content it does not cover. A deployment that has ended does not change: its
-        record stays the one that was signed.
+        Called inside the transaction that changed the content, so a signature is never valid for content that
+        it does not cover. The record of a deployment that has ended no longer changes.
 
         Args:
-            by: who changed it.
-            change: what changed, as a sentence.
+            by: the person or machine that made the change.
+            change: a description of the change, as a sentence.
         """
-        from signoff.models.signature import Signature, Staleness
-
-        standing = list(Signature.objects.standing().filter(slot__gate=self))
+        standing = list(Signature.objects.valid().filter(slot__gate=self))
         if not standing or self.deployment.is_final:
             return
         digest = records.digest(self.record())
@@ -160,13 +155,13 @@ class Gate(models.Model):
         self.reopen(by=by, change=change)
 
     def reopen(self, *, by: Actor, change: str) -> None:
-        """Go on after a signature was lost: the gate, and what rests on it, opens again.
+        """Open the gate, and what depends on it, after a signature became stale or was withdrawn.
 
-        Called inside the transaction in which it was lost.
+        Called inside the transaction that changed the signature.
 
         Args:
-            by: who changed or withdrew something.
-            change: what it was, as a sentence.
+            by: the person or machine that made the change.
+            change: a description of the change, as a sentence.
         """
         was_signed = Gate.objects.filter(pk=self.pk, state=GateState.SIGNED).update(state=GateState.OPEN) == 1
         if was_signed:
@@ -180,22 +175,22 @@ class Gate(models.Model):
             )
             if self.deployment.state == SIGNED_STATE[self.key]:
                 self.deployment.reopen(by=by, reason=change)
-        self.break_later(by=by, change=change)
+        self.recheck_later_gates(by=by, change=change)
         self.announce()
 
-    def break_later(self, *, by: Actor, change: str) -> None:
-        """Later gates were signed over the signatures of this one: have them look whether those changed."""
+    def recheck_later_gates(self, *, by: Actor, change: str) -> None:
+        """Check the signatures of later gates, whose records contain the signatures of this one."""
         for gate in self.deployment.gates.filter(position__gt=self.position).order_by("position"):
             gate.deployment = self.deployment
-            gate.break_signatures(by=by, change=change)
+            gate.mark_stale_signatures(by=by, change=change)
 
     def close_if_full(self, *, by: Actor) -> bool:
-        """Move the gate to signed when its last slot was filled, and the deployment with it.
+        """Mark the gate as signed, and advance the deployment, if its last slot was filled.
 
-        An approval that is given again while the work is under way leaves the deployment where it is.
+        A renewed approval leaves the state of a deployment in progress unchanged.
 
         Returns:
-            Whether the gate is now signed.
+            True if the gate is now signed.
         """
         if not all(slot.is_full for slot in self.slots.all()):
             return False
@@ -217,5 +212,5 @@ class Gate(models.Model):
         return True
 
     def announce(self) -> None:
-        """Tell every open page of the deployment that the gate's fragment changed."""
+        """Announce the gate's changed fragment to open pages of the deployment."""
         live.announce(f"deployment:{self.deployment_id}", f"gate-{self.pk}")

@@ -15,13 +15,14 @@ from deployctl import audit
 from deployctl.audit import Actor, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.errors import Refusal
-from signoff.verifier import form
+from signoff.evidence import chain, pack_contents
 from signoff.verifier import pack as packs
+from signoff.verifier import pack_format
 from signoff.verifier.findings import Finding
 
 FOLDER = "evidence/"
 # What is made from a pack on the fly, by the ending of its name.
-FORMS = ("json", "pdf", "md")
+FORMATS = ("json", "pdf", "md")
 
 
 def stored_name(_pack: EvidencePack, _name: str) -> str:
@@ -67,18 +68,15 @@ class EvidencePack(models.Model):
             SigningKeyMissing: there is no key to sign it with.
             ChainBroken: the audit chain does not hold, so nothing may rest on it.
         """
-        # It reads the models of this package.
-        from signoff.evidence import chain, contents
-
         key = signing_keys.signing_key()
-        with deployment.changing():  # nobody changes what is being read
+        with deployment.locked():  # nobody changes what is being read
             found = Deployment.objects.select_related("target", "template_version__template")
             current = found.get(pk=deployment.pk)
-            said = contents.gather(current, audit.actor_name(by))
+            contents = pack_contents.build(current, audit.actor_name(by))
             last = chain.last_entry_of(current.pk)
-        said["chain"], head = chain.chain_of(current.pk, last)
+        contents["chain"], head = chain.chain_of(current.pk, last)
         with tempfile.TemporaryFile() as stream:
-            digest = form.write(said, key, stream)
+            digest = pack_format.write(contents, key, stream)
             size = stream.tell()
             stream.seek(0)
             pack = cls(
@@ -86,7 +84,7 @@ class EvidencePack(models.Model):
                 by_name=audit.actor_name(by),
                 size_bytes=size,
                 digest=digest,
-                is_final=said["about"]["final"],
+                is_final=contents["about"]["final"],
                 last_entry=last,
                 head=str(head),
             )
@@ -107,8 +105,6 @@ class EvidencePack(models.Model):
     @classmethod
     def latest_or_export(cls, deployment: Deployment, by: Actor) -> EvidencePack:
         """The newest pack of a deployment to which nothing happened since, if intact; else a new one."""
-        from signoff.evidence import chain
-
         newest = cls.objects.filter(deployment=deployment, is_final=True, problem="").first()
         is_current = newest is not None and newest.last_entry == chain.last_entry_of(deployment.pk)
         # Read back first: what was altered meanwhile must not be signed into an archive.
@@ -157,11 +153,11 @@ class EvidencePack(models.Model):
             )
         return content
 
-    def note_fetched(self, by: Actor, kind: str) -> None:
+    def record_download(self, by: Actor, kind: str) -> None:
         """Have the audit log say who took the evidence out.
 
         Args:
-            kind: one of `FORMS`.
+            kind: one of `FORMATS`.
         """
         with transaction.atomic():
             audit.append(
@@ -176,6 +172,6 @@ class EvidencePack(models.Model):
         """What a download is called.
 
         Args:
-            kind: one of `FORMS`.
+            kind: one of `FORMATS`.
         """
         return f"deployment-{self.deployment_id}-{self.digest[:12]}.{kind}"

@@ -9,7 +9,7 @@ from signoff.models.slot import Slot
 
 
 class Reminder(models.Model):
-    """One place in one e-mail to one person. Made by `signoff.reminders`."""
+    """One slot in one e-mail to one person. Made by `signoff.reminders`."""
 
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="reminders")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reminders")

@@ -1,52 +1,69 @@
-"""One person's signature over the exact content of a deployment; never edited, never deleted."""
+"""One person's signature over the exact content of a deployment; never edited or deleted."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
 
-from checklists.texts import checked_reason
+from checklists.validators import clean_reason
 from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit.actions import Action
 from deployctl.errors import NotAllowed, Refusal
-from signoff.models.delegation import Delegation
-from signoff.models.slot import Slot
-from signoff.models.withdrawing import TakenBack
 
-NEW_FOR = dt.timedelta(hours=24)
+if TYPE_CHECKING:
+    from signoff.models.delegation import Delegation
+    from signoff.models.slot import Slot
+
+NEW_FACTOR_PERIOD = dt.timedelta(hours=24)
+
+
+class Revocation(models.Model):
+    """The base of rows that withdraw another row: by whom, when and why."""
+
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+    reason = models.TextField()
+
+    class Meta:
+        abstract = True
 
 
 class SignatureQuerySet(models.QuerySet["Signature"]):
-    """Signatures by whether they still stand."""
+    """The queries of signatures."""
 
     def for_pages(self) -> SignatureQuerySet:
-        """With what made them stale or withdrew them, and without the records, which are large."""
+        """With staleness and withdrawal, and without the records, which are large."""
         return self.select_related("staleness", "withdrawal", "delegation").defer("record")
 
-    def standing(self) -> SignatureQuerySet:
-        """Those whose content has not changed since, and that were not withdrawn."""
+    def valid(self) -> SignatureQuerySet:
+        """Signatures that are neither stale nor withdrawn."""
         return self.filter(staleness=None, withdrawal=None)
 
 
 class Signature(models.Model):
-    """Who signed what, as whom, meaning what, when, how. Made by `Slot.sign`."""
+    """A signature with its record, meaning, time and method. Created by `Slot.sign`."""
 
-    slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="signatures")
+    slot: models.ForeignKey[Slot, Slot] = models.ForeignKey(
+        "signoff.Slot", on_delete=models.PROTECT, related_name="signatures"
+    )
     signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="signatures")
     printed_name = models.CharField(max_length=200)
-    # Whose place it is, where the signer stands in for somebody; empty otherwise.
-    delegation = models.ForeignKey(Delegation, on_delete=models.PROTECT, null=True, related_name="signatures")
+    # Set if the signer is a delegate.
+    delegation: models.ForeignKey[Delegation | None, Delegation | None] = models.ForeignKey(
+        "signoff.Delegation", on_delete=models.PROTECT, null=True, related_name="signatures"
+    )
     for_name = models.CharField(max_length=200, blank=True)
     role = models.CharField(max_length=20)
     meaning = models.CharField(max_length=300)
     signed_at = models.DateTimeField()
     timezone = models.CharField(max_length=60)
     method = models.CharField(max_length=60)
-    # When the second factor that was given had been set up.
+    # The time when the second factor used was set up.
     factor_since = models.DateTimeField(null=True)
     record = models.JSONField()
     record_digest = models.CharField(max_length=64)
@@ -62,59 +79,59 @@ class Signature(models.Model):
 
     @property
     def names(self) -> str:
-        """The signer's name as printed, and whom they stood in for."""
+        """The signer's printed name, and the delegator's if there is one."""
         return f"{self.printed_name}, for {self.for_name}" if self.for_name else self.printed_name
 
     @property
     def people(self) -> frozenset[int]:
-        """The numbers of the people whose say this is: the signer, and whom they stood in for."""
+        """The primary keys of the signer and of the delegator."""
         stood_in_for = {self.delegation.delegator_id} if self.delegation else set()
         return frozenset({self.signer_id} | stood_in_for)
 
     @property
     def has_new_factor(self) -> bool:
-        """Whether the second factor was set up so shortly before that co-signers should ask who did it.
+        """Return True if the second factor was set up shortly before signing, so that co-signers should ask.
 
-        Whoever can replace somebody's second factor and password could sign in their place.
+        A person who can replace somebody's second factor and password could sign for them.
         """
-        return self.factor_since is not None and self.signed_at - self.factor_since < NEW_FOR
+        return self.factor_since is not None and self.signed_at - self.factor_since < NEW_FACTOR_PERIOD
 
     @property
     def is_stale(self) -> bool:
-        """Whether what it covers changed after it was given."""
+        """Return True if the content that it covers has changed since."""
         return hasattr(self, "staleness")
 
     @property
     def is_withdrawn(self) -> bool:
-        """Whether its signer took it back."""
+        """Return True if its signer withdrew it."""
         return hasattr(self, "withdrawal")
 
     @property
-    def stands(self) -> bool:
-        """Whether it counts."""
+    def is_valid(self) -> bool:
+        """Return True if it is neither stale nor withdrawn."""
         return not self.is_stale and not self.is_withdrawn
 
     def withdraw(self, *, by: User, reason: str) -> None:
-        """Take it back: the gate opens again, and the deployment returns to where it is signed.
+        """Withdraw it: the gate opens again, and the deployment returns to the state before it was signed.
 
-        The signature stays as it was given; this adds a row.
+        The signature stays unchanged; this adds a row.
 
         Args:
-            by: its signer; nobody else may.
+            by: its signer.
             reason: why, for everybody to read.
 
         Raises:
-            NotAllowed: by somebody else.
-            InvalidInput: no reason.
-            Refusal: it does not stand any more, or the deployment has ended.
+            NotAllowed: `by` is not the signer.
+            InvalidInput: the reason is empty.
+            Refusal: it is stale or withdrawn already, or the deployment has ended.
         """
-        reason = checked_reason(reason)
+        reason = clean_reason(reason)
         if by.pk != self.signer_id:
             raise NotAllowed(
                 f"Only {self.printed_name} may withdraw this signature. Nothing was changed; whoever sees a "
                 "danger may halt the deployment."
             )
-        with self.slot.gate.deployment.changing() as deployment:
+        with self.slot.gate.deployment.locked() as deployment:
             current = (
                 type(self).objects.select_related("slot__gate", "staleness", "withdrawal").get(pk=self.pk)
             )
@@ -141,13 +158,13 @@ class Signature(models.Model):
             )
         if deployment.is_final:
             raise Refusal(
-                f"“{deployment}” is {deployment.now_in} and no longer changes. Its signatures stay as they "
-                "are."
+                f"“{deployment}” is {deployment.state_phrase} and no longer changes. Its signatures stay "
+                "as they are."
             )
 
 
 class Staleness(models.Model):
-    """What changed under a signature, who changed it, and when: the signature no longer stands."""
+    """The change that made a signature stale: who made it, and when."""
 
     signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="staleness")
     at = models.DateTimeField(auto_now_add=True)
@@ -161,8 +178,8 @@ class Staleness(models.Model):
         return f"{self.signature}: {self.change}"
 
 
-class Withdrawal(TakenBack):
-    """That a signer took a signature back: it no longer stands."""
+class Withdrawal(Revocation):
+    """The withdrawal of a signature by its signer."""
 
     signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="withdrawal")
 

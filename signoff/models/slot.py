@@ -1,4 +1,4 @@
-"""A role's place in a gate, and the act of signing it."""
+"""A slot of a gate, and how it is signed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from deployctl.accounts.roles import Role
 from deployctl.accounts.signing_credentials import SigningCredentials, VerifiedCredentials, verify
 from deployctl.audit.actions import Action
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
+from signoff import permissions
 from signoff import record as records
-from signoff import rights
 from signoff.models.gate import Gate
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class Slot(models.Model):
-    """A role's place in a gate."""
+    """A signature line of a gate for one role."""
 
     gate = models.ForeignKey(Gate, on_delete=models.PROTECT, related_name="slots")
     position = models.PositiveIntegerField()
     role = models.CharField(max_length=20, choices=Role.choices)
     label = models.CharField(max_length=200)
-    # How many different people have to sign here.
+    # The number of different people who have to sign here.
     quorum = models.PositiveSmallIntegerField(default=1)
 
     class Meta:
@@ -44,67 +44,66 @@ class Slot(models.Model):
     def __str__(self) -> str:
         return f"{self.gate}: {self.label}"
 
-    def standing_signatures(self) -> list[Signature]:
-        """The signatures in this place that still stand, the oldest first."""
-        return [signature for signature in self.signatures.all() if signature.stands]
+    def valid_signatures(self) -> list[Signature]:
+        """Return the valid signatures of this slot, the oldest first."""
+        return [signature for signature in self.signatures.all() if signature.is_valid]
 
     @property
     def is_full(self) -> bool:
-        """Whether as many people signed as it asks for."""
-        return len(self.standing_signatures()) >= self.quorum
+        """Return True if it has as many valid signatures as its quorum."""
+        return len(self.valid_signatures()) >= self.quorum
 
-    def refusal(self, by: User) -> str:
-        """Why this person may not sign here now, as a sentence; empty when they may."""
-        return rights.why_not_sign(self, by)
+    def sign_denied_reason(self, by: User) -> str:
+        """Return why this person may not sign here now, as a sentence; empty if they may."""
+        return permissions.sign_denied_reason(self, by)
 
     def sign(self, *, by: User, digest: str, password: str = "", code: str = "", passkey: str = "") -> None:
-        """Sign: this person, in this place, over the record with this digest.
+        """Sign this slot for the record with this digest.
 
-        The person proves who they are with two components each time (21 CFR 11.200(a)(1)).
-        Everything cheap is asked first, so that a code is not spent on what cannot succeed; the code is
-        then spent in a transaction of its own, so that a failed attempt counts even though nothing else
-        is kept; then everything is asked again under a lock on the deployment.
+        The signer verifies two components each time (21 CFR 11.200(a)(1)). All other conditions are checked
+        first, so that no code is spent in vain. The code is then spent in a transaction of its own, so that a
+        failed attempt counts. Then everything is checked again under the deployment's lock.
 
         Args:
             by: the signer.
-            digest: the digest of the record that was shown to the signer.
-            password: the signer's password; people without one have signed in again elsewhere instead.
+            digest: the digest of the record shown to the signer.
+            password: the signer's password; people without one sign in again at their provider instead.
             code: a current code of the signer's second factor; recovery codes cannot sign.
-            passkey: instead of a code the answer of a passkey, asked for this digest.
+            passkey: the response of a passkey to a challenge for this digest, instead of a code.
 
         Raises:
-            NotAllowed: role, permission, place or person does not fit.
-            Refusal: the record changed since it was shown, or is not ready to be signed.
+            NotAllowed: `by` may not sign this slot.
+            Refusal: the record has changed since it was shown, or the gate has blockers.
             WrongPassword, TemporaryPassword, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor:
-                see `proof.verify`.
+                see `signing_credentials.verify`.
         """
         try:
             self._check(by, digest)
         except NotAllowed as error:
-            self._note_refusal(by, error)
+            self._record_refusal(by, error)
             raise
         proven = self._prove(by, SigningCredentials(password, code, passkey), digest)
-        # Serialises signers, and them with everything that changes the deployment.
-        with self.gate.deployment.changing():
+        # Serializes signers with each other and with every change of the deployment.
+        with self.gate.deployment.locked():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
             signer = User.objects.get(pk=by.pk)
             record = slot._check(signer, digest)
-            # The record also says how people and the target are called, which may change without the
-            # deployment being told: all signatures of a gate stand over one and the same record.
-            slot.gate.break_signatures(
+            # The record contains names of people and of the target, which may change without a notification.
+            # All valid signatures of a gate must cover the same record.
+            slot.gate.mark_stale_signatures(
                 by=by, change="what the record says of people or of the target changed"
             )
             slot._record_signature(signer, record, digest, proven)
 
     def _prove(self, by: User, credentials: SigningCredentials, digest: str) -> VerifiedCredentials:
-        """Have both components accepted; where they are refused, this place's history says so."""
+        """Verify both components; record a rejection in the audit log."""
         try:
             return verify(by, credentials, about=digest)
         except InvalidInput as error:
-            self._note_refusal(by, error)
+            self._record_refusal(by, error)
             raise
 
-    def _note_refusal(self, by: User, error: DeployctlError) -> None:
+    def _record_refusal(self, by: User, error: DeployctlError) -> None:
         data = {"gate": self.gate.key, "role": self.role, "reason": error.sentence}
         entry = denied_log.record(
             Action.SIGNATURE_REJECTED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
@@ -113,7 +112,7 @@ class Slot(models.Model):
             security_emails.send_on_repeated_failure(entry)
 
     def _check(self, by: User, digest: str) -> records.Json:
-        if sentence := self.refusal(by):
+        if sentence := self.sign_denied_reason(by):
             raise NotAllowed(sentence)
         record = self.gate.record()
         if records.digest(record) != digest:
@@ -124,7 +123,7 @@ class Slot(models.Model):
         blockers = [
             blocker
             for blocker in readiness.blockers(self.gate.deployment, self.gate.key)
-            if blocker.hinders_signing
+            if blocker.blocks_signing
         ]
         if blockers:
             count = f"{len(blockers)} things stand" if len(blockers) > 1 else "One thing stands"
@@ -134,8 +133,6 @@ class Slot(models.Model):
     def _record_signature(
         self, by: User, record: records.Json, digest: str, proven: VerifiedCredentials
     ) -> None:
-        from signoff.models.signature import Signature
-
         gate = self.gate
         delegation = self._delegation(by)
         for_name = delegation.delegator.name if delegation else ""
@@ -150,13 +147,12 @@ class Slot(models.Model):
                 "meaning": gate.meaning,
                 "digest": digest,
                 "for": for_name,
-                # What made the gate ready besides the record, as it was at this moment.
+                # The required run, which is not part of the record.
                 "required_run": gate.required_run_number(),
                 "method": proven.method,
             },
         )
-        Signature.objects.create(
-            slot=self,
+        self.signatures.create(
             signer=by,
             printed_name=by.name,
             delegation=delegation,
@@ -172,9 +168,9 @@ class Slot(models.Model):
             audit_sequence=entry.sequence,
         )
         gate.close_if_full(by=by)
-        gate.break_later(by=by, change=f"{by.name} signed “{gate.title}” anew")
+        gate.recheck_later_gates(by=by, change=f"{by.name} signed “{gate.title}” anew")
         gate.announce()
 
     def _delegation(self, by: User) -> Delegation | None:
-        """By which delegation somebody signs who does not have the place's role."""
-        return None if rights.has_role(self, by) else rights.delegation_of(self, by)
+        """Return the delegation of a signer who does not have the slot's role."""
+        return None if permissions.has_role(self, by) else permissions.delegation_of(self, by)

@@ -8,7 +8,7 @@ from django import template
 
 from checklists.models import Deployment
 from deployctl.accounts.roles import Role
-from signoff import presentation, wording
+from signoff import labels, presenters
 
 register = template.Library()
 
@@ -17,7 +17,7 @@ register = template.Library()
 def gates(context: template.Context, deployment: Deployment) -> dict[str, Any]:
     """The deployment's gates with their signature lines, as the viewer sees them."""
     viewer = context["request"].user
-    return {"views": presentation.gates_of(deployment, viewer), "deployment": deployment}
+    return {"views": presenters.gates_of(deployment, viewer), "deployment": deployment}
 
 
 @register.filter
@@ -27,10 +27,10 @@ def role_name(role: str) -> str:
 
 
 @register.filter
-def in_words(value: object, key: str) -> str:
+def record_value(value: object, key: str) -> str:
     """A value of a record as people write it.
 
     Args:
         key: under which it stands in the record.
     """
-    return wording.shown(key, value)
+    return labels.format_value(key, value)

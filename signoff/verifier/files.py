@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from signoff.verifier import lines, pack, period
+from signoff.verifier import audit_export, pack, period
 from signoff.verifier.findings import Finding
 
 
@@ -28,5 +28,5 @@ def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
         # An entry of the audit log, or the closing line of an export without any.
         if first.startswith((b'{"action":', b'{"entries":')):
             stream.seek(0)
-            return lines.verify(stream, trusted)
+            return audit_export.verify(stream, trusted)
         return pack.verify(first + stream.read(), trusted)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from deployctl.audit import signed_statements
-from signoff.verifier import chain, form, places
+from signoff.verifier import chain, json_positions, pack_format
 from signoff.verifier.findings import Finding
 
 HEAD_SCHEMA = "deployctl.head/1"
@@ -24,32 +24,32 @@ def verify(content: bytes, trusted: Collection[str] = ()) -> Finding:
     """
     finding = Finding("evidence pack")
     pack = canonical_json(content, finding)
-    if pack is None or not has_form(pack, finding):
+    if pack is None or not has_pack_format(pack, finding):
         return finding
     contents, seal = pack["contents"], pack["seal"]
     check_key(seal, trusted, finding)
     _check_contents(contents, finding)
-    check_seal(contents, seal, form.SCHEMA, finding)
+    check_seal(contents, seal, pack_format.SCHEMA, finding)
     return finding
 
 
 def canonical_json(content: bytes, finding: Finding) -> Any:
     """The value of a file that is its own canonical form, byte for byte; None after noting why it is not."""
     try:
-        value = places.load(content)
-    except places.NotJson as error:
+        value = json_positions.load(content)
+    except json_positions.NotJson as error:
         finding.add(error.place, f"{error} (byte {error.offset}).")
         return None
     try:
-        expected = form.canonical(value)
+        expected = pack_format.canonical(value)
     except (ValueError, RecursionError) as error:
         finding.add("", f"This has no canonical form: {error}.")
         return None
     if expected != content:
-        misplaced = places.out_of_order(content)
+        misplaced = json_positions.out_of_order(content)
         offset = misplaced[0] if misplaced else first_difference(expected, content)
         finding.add(
-            misplaced[1] if misplaced else places.place_at(content, offset),
+            misplaced[1] if misplaced else json_positions.pointer_at(content, offset),
             f"This is not written as it was exported (byte {offset}): other spaces, another order or another "
             "way to write the same.",
         )
@@ -63,13 +63,13 @@ def first_difference(one: bytes, other: bytes) -> int:
     return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def has_form(pack: Any, finding: Finding) -> bool:
+def has_pack_format(pack: Any, finding: Finding) -> bool:
     """Whether a value has the outer form of a pack; else notes what is missing or too much."""
     if not isinstance(pack, dict) or pack.keys() != MEMBERS:
         names = sorted(pack) if isinstance(pack, dict) else []
         odd = next((name for name in names if name not in MEMBERS), "")
         finding.add(
-            f"/{form.pointer(odd)}" if odd else "", "This is no evidence pack: it holds other members."
+            f"/{pack_format.pointer(odd)}" if odd else "", "This is no evidence pack: it holds other members."
         )
         return False
     if not isinstance(pack["contents"], dict):
@@ -78,7 +78,9 @@ def has_form(pack: Any, finding: Finding) -> bool:
     seal = pack["seal"]
     if not isinstance(seal, dict) or seal.keys() != SEAL or not isinstance(seal["parts"], dict):
         names = sorted(seal.keys() - SEAL) if isinstance(seal, dict) else []
-        finding.add(f"/seal/{form.pointer(names[0])}" if names else "/seal", "The seal is not in its form.")
+        finding.add(
+            f"/seal/{pack_format.pointer(names[0])}" if names else "/seal", "The seal is not in its form."
+        )
         return False
     return True
 
@@ -110,16 +112,16 @@ def check_seal(contents: Mapping[str, Any], seal: Mapping[str, Any], schema: str
     if seal["schema"] != schema:
         finding.add("/seal/schema", f"This should read {schema}.")
     genuine = signed_statements.has_valid_signature(seal)
-    found, listed = form.parts_of(contents), seal["parts"]
+    found, listed = pack_format.parts_of(contents), seal["parts"]
     untold = [problem.place for problem in finding.problems]
     for place in sorted(found.keys() | listed.keys()):
         if place not in listed or place not in found:
             where = place if genuine else "/seal/parts"
             finding.add(where, f"The seal does not list the parts that are here: {place}.")
-        elif form.digest(found[place]) != listed[place]:
+        elif pack_format.digest(found[place]) != listed[place]:
             if not genuine:
                 finding.add(
-                    f"/seal/parts/{form.pointer(place)}",
+                    f"/seal/parts/{pack_format.pointer(place)}",
                     f"The digest is not that of {place}, and the signature does not cover it.",
                 )
             elif not any(told.startswith(place) for told in untold):
@@ -145,9 +147,9 @@ def _check_contents(contents: Mapping[str, Any], finding: Finding) -> None:
             note("/head", "The head of the audit chain was changed: its signature does not fit.")
     with finding.inside("/contents/records") as note:
         for digest, record in contents["records"].items():
-            if form.digest(record) != digest:
+            if pack_format.digest(record) != digest:
                 note(
-                    f"/{form.pointer(digest)}",
+                    f"/{pack_format.pointer(digest)}",
                     "The record was changed: it does not give the digest it is under.",
                 )
     with finding.inside("/contents/signatures"):

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from signoff.verifier import form, pack
+from signoff.verifier import pack, pack_format
 from signoff.verifier.findings import Finding
 
 LIST = "contents.json"
@@ -79,9 +79,9 @@ def _check_list(archive: zipfile.ZipFile, trusted: Collection[str], finding: Fin
         return
     own = Finding("list")
     listed = pack.canonical_json(archive.read(LIST), own)
-    if listed is not None and pack.has_form(listed, own):
+    if listed is not None and pack.has_pack_format(listed, own):
         pack.check_key(listed["seal"], trusted, own)
-        pack.check_seal(listed["contents"], listed["seal"], form.PERIOD_SCHEMA, own)
+        pack.check_seal(listed["contents"], listed["seal"], pack_format.PERIOD_SCHEMA, own)
         finding.fingerprint, finding.key_is_trusted = own.fingerprint, own.key_is_trusted
         with own.inside("/contents/files"):
             _compare(archive, listed["contents"]["files"], finding)

@@ -23,7 +23,7 @@ from deployctl.errors import InvalidInput
 from deployctl.runs.models import Backup, Run, Target
 from deployctl.web.http import page_or_fragment, row_number, see_other, wants_fragment
 from deployctl.web.streaming import download
-from signoff.forms_audit import EntryFilterForm
+from signoff.forms.audit import EntryFilterForm
 
 PER_PAGE = 50
 
@@ -65,7 +65,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
             "This filter makes no sense, so nothing was exported. Correct it on the audit page."
         )
     found = _filtered(Entry.objects.all(), form.cleaned_data)
-    lines = exports.export(found, by=current_user(request), filters=form.said())
+    lines = exports.export(found, by=current_user(request), filters=form.as_text())
     name = f"audit-{timezone.localdate()}.jsonl"
     return download(request, lines, name=name, content_type="application/jsonl")
 

@@ -9,13 +9,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from checklists.models import Deployment
-from checklists.models.queries import DeploymentQuerySet
+from checklists.models.deployment_queries import DeploymentQuerySet
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.policies import approver, enrolled, step_up
 from deployctl.errors import InvalidInput, Refusal
 from deployctl.web.errors import status_of
 from deployctl.web.http import posted, row_number, see_other
-from signoff.forms import DelegationForm
+from signoff.forms.gates import DelegationForm
 from signoff.models import Delegation, Gate, Signature
 from signoff.views.gates import find_gate, sign_page
 

@@ -21,11 +21,11 @@ from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
 from deployctl.web.http import see_other
 from deployctl.web.streaming import as_attachment, download, pieces_of
-from signoff.evidence import checklist, document, period
-from signoff.evidence.contents import ENDED
-from signoff.forms_evidence import PeriodForm
+from signoff.evidence import document, filled_checklist, period_archive
+from signoff.evidence.pack_contents import ENDED
+from signoff.forms.evidence import PeriodForm
 from signoff.models import EvidencePack
-from signoff.models.pack import FORMS
+from signoff.models.pack import FORMATS
 
 
 @member
@@ -57,18 +57,18 @@ def packs(request: HttpRequest, deployment_id: int) -> HttpResponse:
 @require_safe
 def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
     """Take a pack away: as it is, as a document, or as the filled-in checklist."""
-    if kind not in FORMS:
+    if kind not in FORMATS:
         raise Http404
     pack = _pack(request, number)
     content = pack.content() if kind == "json" else pack.intact_content()
-    pack.note_fetched(current_user(request), kind)
+    pack.record_download(current_user(request), kind)
     name = pack.file_name(kind)
     if kind == "json":
         return download(request, pieces_of(io.BytesIO(content)), name=name, content_type="application/json")
     if kind == "pdf":
         made = HttpResponse(document.render(json.loads(content), pack.digest), content_type="application/pdf")
     else:
-        text = checklist.render(json.loads(content), pack.digest)
+        text = filled_checklist.render(json.loads(content), pack.digest)
         made = HttpResponse(text, content_type="text/markdown; charset=utf-8")
     return as_attachment(made, name)
 
@@ -96,12 +96,12 @@ def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
         if form.is_valid():
             since, until = form.cleaned_data["since"], form.cleaned_data["until"]
             try:
-                made = period.archive(target, since, until, current_user(request))
+                made = period_archive.archive(target, since, until, current_user(request))
             except DeployctlError as error:
                 form.add_error(None, error.sentence)
                 status = status_of(error)
             else:
-                name = period.file_name(target, since, until)
+                name = period_archive.file_name(target, since, until)
                 return download(request, pieces_of(made), name=name, content_type="application/zip")
     context: dict[str, Any] = {"target": target, "form": form}
     return render(request, "signoff/evidence_period.html", context, status=status)

@@ -16,9 +16,9 @@ from deployctl.accounts.policies import approver, member
 from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import row_number, see_other
-from signoff import comparing, loading, presentation
+from signoff import diff, prefetch, presenters
 from signoff import record as records
-from signoff.forms import DelegationForm, SignatureForm
+from signoff.forms.gates import DelegationForm, SignatureForm
 from signoff.models import Gate, Slot
 
 
@@ -28,8 +28,8 @@ def fragment(request: HttpRequest, pk: int) -> HttpResponse:
     """One gate's fragment, for live pages."""
     visible = Deployment.objects.visible_to(current_user(request)).with_team()
     deployment = get_object_or_404(visible, gates=pk)
-    gate = next(gate for gate in loading.gates_of(deployment) if gate.pk == pk)
-    view = presentation.gate_view(gate, current_user(request))
+    gate = next(gate for gate in prefetch.gates_of(deployment) if gate.pk == pk)
+    view = presenters.gate_view(gate, current_user(request))
     return render(request, "signoff/_gate.html", {"view": view, "deployment": deployment})
 
 
@@ -45,7 +45,7 @@ def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
 def comparison(request: HttpRequest, deployment_id: int) -> HttpResponse:
     """Two records of a deployment, and what differs between them."""
     deployment = get_object_or_404(Deployment.objects.visible_to(current_user(request)), pk=deployment_id)
-    context = {"deployment": deployment, "comparison": comparing.compare(deployment, request.GET)}
+    context = {"deployment": deployment, "comparison": diff.compare(deployment, request.GET)}
     return render(request, "signoff/record_comparison.html", context)
 
 
@@ -85,14 +85,14 @@ def find_gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
     """A gate with all that is asked of it, if the viewer may see its deployment; else 404."""
     visible = Deployment.objects.visible_to(current_user(request)).with_team().select_related("target")
     deployment = get_object_or_404(visible, pk=deployment_id)
-    found = next((gate for gate in loading.gates_of(deployment) if gate.key == key), None)
+    found = next((gate for gate in prefetch.gates_of(deployment) if gate.key == key), None)
     if found is None:
         raise Http404
     return found
 
 
 def _open_slots(gate: Gate, request: HttpRequest) -> list[Slot]:
-    return [slot for slot in gate.slots.all() if not slot.refusal(current_user(request))]
+    return [slot for slot in gate.slots.all() if not slot.sign_denied_reason(current_user(request))]
 
 
 def _empty_form(request: HttpRequest, gate: Gate, slots: list[Slot]) -> SignatureForm:
@@ -115,26 +115,26 @@ def sign_page(
         form, delegation_form: with what was entered and is wrong; else they are empty.
     """
     by, slots = current_user(request), _open_slots(gate, request)
-    record = presentation.shown_record(gate)
+    record = presenters.shown_record(gate)
     blockers = readiness.blockers(gate.deployment, gate.key)
     digest = records.digest(record)
     context = {
         "gate": gate,
         "deployment": gate.deployment,
-        "view": presentation.gate_view(gate, by),
+        "view": presenters.gate_view(gate, by),
         "record": record,
-        "sections": presentation.sections(record),
+        "sections": presenters.sections(record),
         # Always of the record that this very page shows, also after a refusal.
         "digest": digest,
         "form": form or _empty_form(request, gate, slots),
         "slots": slots,
-        "reasons": sorted({slot.refusal(by) for slot in gate.slots.all()} - {""}),
-        "to_withdraw": presentation.to_withdraw(gate, by),
-        "delegations": presentation.delegations_of(gate),
+        "reasons": sorted({slot.sign_denied_reason(by) for slot in gate.slots.all()} - {""}),
+        "withdrawable_signatures": presenters.withdrawable_signatures(gate, by),
+        "delegations": presenters.delegations_of(gate),
         "delegation_form": delegation_form or DelegationForm.of(gate, by),
         "blockers": blockers,
-        "hindered": any(blocker.hinders_signing for blocker in blockers),
-        "changes": presentation.changed_since_last_signature(gate, record),
+        "is_blocked": any(blocker.blocks_signing for blocker in blockers),
+        "changes": presenters.changed_since_last_signature(gate, record),
         "reauthentication": single_sign_on.reauthentication_for(by, digest),
     } | passkeys.for_page(request, reverse("signoff:gate", args=[gate.deployment_id, gate.key]))
     return render(request, "signoff/gate_sign.html", context, status=status)

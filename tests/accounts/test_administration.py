@@ -19,7 +19,7 @@ from deployctl.audit import Action
 from deployctl.audit.models import Entry
 from deployctl.runs.models import TargetRole
 from tests.accounts.authenticator import add_passkey, browser
-from tests.checklists import deployments
+from tests.checklists import factories
 
 NEW = "another horse, another staple"
 
@@ -221,7 +221,7 @@ def test_the_page_of_a_person_shows_what_was_done_to_them(
 
 
 def test_roles_on_targets_are_given_and_taken_on_the_page_of_the_person(office: Client, dba: User) -> None:
-    target = deployments.a_target()
+    target = factories.a_target()
     assert "None. Deployments take" in office.get(f"/people/{dba.pk}/roles/").content.decode()
     given = office.post(f"/people/{dba.pk}/roles/", {"target": target.pk, "role": "qa_lead"})
     assert given.status_code == 303

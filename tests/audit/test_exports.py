@@ -11,8 +11,8 @@ import pytest
 from deployctl import audit
 from deployctl.audit import Action, Machine, exports, signing_keys
 from deployctl.audit.models import Entry
-from signoff.verifier import form
-from signoff.verifier import lines as verifier
+from signoff.verifier import audit_export as verifier
+from signoff.verifier import pack_format
 
 TEST = Machine("test")
 
@@ -76,7 +76,7 @@ def test_many_entries_are_read_in_portions(
 @pytest.mark.parametrize("key", [{}, {"public_key": 5}, {"public_key": "x"}, {"public_key": None}])
 def test_a_closing_line_without_a_usable_key_is_named(exported: list[bytes], key: dict[str, Any]) -> None:
     closing = {name: value for name, value in json.loads(exported[-1]).items() if name != "public_key"} | key
-    problems = verifier.verify([*exported[:-1], form.canonical(closing)]).problems
+    problems = verifier.verify([*exported[:-1], pack_format.canonical(closing)]).problems
     assert ("the last line", "This is no public key.") in [(one.place, one.sentence) for one in problems]
 
 
@@ -84,7 +84,7 @@ def test_lines_of_any_other_form_are_findings(exported: list[bytes]) -> None:
     entry = json.loads(exported[2])
     for name in entry:
         for other in (None, True, 5, "x", [5], {"x": 5}):
-            changed = form.canonical(entry | {name: other})
+            changed = pack_format.canonical(entry | {name: other})
             if changed != exported[2]:
                 assert not verifier.verify([*exported[:2], changed, *exported[3:]]).ok
     for line in (b"5\n", b"[5]\n", b"null\n", b"[" * 100_000 + b"\n", b"[" * 900 + b"]" * 900 + b"\n"):

@@ -11,7 +11,7 @@ from checklists.models import Deployment
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from tests.browser.person import TIMEOUT_MS
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.conftest import Committed
 from tests.people import PASSWORD, person
 from tests.signoff.signing import keep_everything
@@ -36,7 +36,7 @@ def deployment(committed_db: Committed) -> Deployment:
     # The server is another process, which doesn't accept the fast password hashes of the tests.
     strong = Argon2PasswordHasher().encode(PASSWORD, "a salt of its own")
     User.objects.filter(pk=team[0].pk).update(password=strong)
-    planned = deployments.plan(deployments.a_target(), deployments.published(), deployments.team_of(*team))
+    planned = factories.plan(factories.a_target(), factories.published(), factories.team_of(*team))
     keep_everything(planned, "pre")
     return planned
 

@@ -7,21 +7,21 @@ import pytest
 from checklists.models import Deployment, TemplateVersion
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
-from tests.checklists import deployments
+from tests.checklists import factories
 
 
 @pytest.fixture
 def target(db: None) -> Target:
-    return deployments.a_target()
+    return factories.a_target()
 
 
 @pytest.fixture
 def version(db: None) -> TemplateVersion:
-    return deployments.published()
+    return factories.published()
 
 
 @pytest.fixture
 def deployment(
     target: Target, version: TemplateVersion, dba: User, devops_lead: User, qa_lead: User
 ) -> Deployment:
-    return deployments.plan(target, version, deployments.team_of(dba, devops_lead, qa_lead))
+    return factories.plan(target, version, factories.team_of(dba, devops_lead, qa_lead))

@@ -17,7 +17,7 @@ from deployctl.accounts.roles import Permission, Role
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.models import Target
-from tests.checklists.deployments import MACHINE, a_target, in_hours, item, plan, published
+from tests.checklists.factories import MACHINE, a_target, in_hours, item, plan, published
 from tests.people import person
 
 

@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from checklists import readiness
 from checklists.models import Deployment, Item, Template
-from checklists.story import Show
-from checklists.story.timeline import timeline_of
+from checklists.presenters import Show
+from checklists.presenters.timeline import timeline_of
 from deployctl.accounts.models import User
-from tests.checklists.deployments import MACHINE, in_hours, item, plan, team_of
+from tests.checklists.factories import MACHINE, in_hours, item, plan, team_of
 
 HTMX = {"HX-Request": "true"}
 
@@ -32,8 +32,8 @@ def test_the_page_of_the_whole_checklist_needs_few_queries(
     whole: Deployment, dba: User, signed_in: Any
 ) -> None:
     browser = signed_in(dba)
-    for promise in Item.objects.of_deployment(whole.pk).for_bulk()[:20]:
-        promise.complete(dba)
+    for checklist_item in Item.objects.of_deployment(whole.pk).for_bulk()[:20]:
+        checklist_item.complete(dba)
     item(whole, "Database credentials").add_proof(dba, "note", text="In the vault.")
     with CaptureQueriesContext(connection) as captured:
         answer = browser.get(whole.get_absolute_url())
@@ -91,7 +91,7 @@ def test_every_announced_fragment_is_on_the_page(
         if channel == deployment.channel:
             announced.extend(fragments)
 
-    monkeypatch.setattr("checklists.models.journey.announce", announce)
+    monkeypatch.setattr("checklists.models.deployment.announce", announce)
     item(deployment, "Pool").complete(dba)
     page = signed_in(dba).get(deployment.get_absolute_url()).content.decode()
     assert len(announced) == 7
@@ -253,7 +253,9 @@ def test_programs_may_ask_for_the_head_of_a_page_only(
 def test_the_timeline_reads_as_sentences(deployment: Deployment, dba: User) -> None:
     deployment.edit(dba, title="Renamed", rollback_plan="Another.")
     item(deployment, "Connection").start(dba).cancel(by=dba)
-    lines = [f"{line.who} {line.what} {line.subject} {line.said}".strip() for line in timeline_of(deployment)]
+    lines = [
+        f"{line.actor} {line.phrase} {line.subject} {line.detail}".strip() for line in timeline_of(deployment)
+    ]
     assert "Dana Baker changed the plan  rollback plan, title" in lines
     assert any(line.startswith("Dana Baker asked for run ") for line in lines)
     assert not [line for line in lines if ": requested" in line or ": cancelled" in line]

@@ -14,7 +14,7 @@ from checklists.models import Deployment, StateChange, TemplateVersion
 from checklists.views.history import harmless
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
-from tests.checklists.deployments import a_target, in_hours, plan
+from tests.checklists.factories import a_target, in_hours, plan
 
 
 def rows_of(answer: Any) -> list[list[str]]:

@@ -13,7 +13,7 @@ from checklists.models import Deployment, Item
 from checklists.readiness import Waiting
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run, RunState
-from tests.checklists.deployments import a_target, item, plan
+from tests.checklists.factories import a_target, item, plan
 
 
 def home(browser: Any) -> str:
@@ -24,15 +24,17 @@ def home(browser: Any) -> str:
 
 def test_items_of_ones_role_wait_the_ones_due_first_first(deployment: Deployment, qa_lead: User) -> None:
     Deployment.objects.filter(pk=deployment.pk).update(state="verifying")
-    waiting = [str(promise) for promise in Item.objects.waiting_on(qa_lead)]
+    waiting = [str(checklist_item) for checklist_item in Item.objects.outstanding_for(qa_lead)]
     assert waiting == ["Looked at the log", "Users can sign in"]
 
 
 def test_what_has_not_its_turn_waits_on_nobody(deployment: Deployment, qa_lead: User, outsider: User) -> None:
-    assert [str(promise) for promise in Item.objects.waiting_on(qa_lead)] == ["Anybody checks this"]
-    assert not Item.objects.waiting_on(outsider).exists()
+    assert [str(checklist_item) for checklist_item in Item.objects.outstanding_for(qa_lead)] == [
+        "Anybody checks this"
+    ]
+    assert not Item.objects.outstanding_for(outsider).exists()
     deployment.cancel(deployment.team.all()[0].user, "Later.")
-    assert not Item.objects.waiting_on(qa_lead).exists()
+    assert not Item.objects.outstanding_for(qa_lead).exists()
 
 
 def test_the_page_shows_what_waits_runs_and_ships(deployment: Deployment, dba: User, signed_in: Any) -> None:

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from checklists.models import Deployment, Item, Proof
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run
-from tests.checklists.deployments import item
+from tests.checklists.factories import item
 
 HTMX = {"HX-Request": "true"}
 
@@ -18,49 +18,49 @@ HTMX = {"HX-Request": "true"}
 def test_without_javascript_a_tick_leads_back_to_the_item(
     deployment: Deployment, dba: User, signed_in: Any
 ) -> None:
-    promise = item(deployment, "Server")
-    answer = signed_in(dba).post(f"/items/{promise.pk}/completion", {"note": "Yes."})
+    checklist_item = item(deployment, "Server")
+    answer = signed_in(dba).post(f"/items/{checklist_item.pk}/completion", {"note": "Yes."})
     assert answer.status_code == 303
-    assert answer["Location"] == f"/deployments/{deployment.pk}/#item-{promise.pk}"
-    assert Item.objects.get(pk=promise.pk).state == "done"
+    assert answer["Location"] == f"/deployments/{deployment.pk}/#item-{checklist_item.pk}"
+    assert Item.objects.get(pk=checklist_item.pk).state == "done"
 
 
 def test_htmx_gets_the_item_as_it_is_afterwards(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    promise = item(deployment, "Server")
-    answer = signed_in(dba).post(f"/items/{promise.pk}/completion", headers=HTMX)
+    checklist_item = item(deployment, "Server")
+    answer = signed_in(dba).post(f"/items/{checklist_item.pk}/completion", headers=HTMX)
     page = answer.content.decode()
     assert answer.status_code == 200
     assert "<html" not in page
-    assert f'id="item-{promise.pk}" data-status="done"' in page
+    assert f'id="item-{checklist_item.pk}" data-status="done"' in page
     assert "Dana Baker" in page
 
 
 def test_the_second_person_gets_the_fresh_item_and_a_sentence(
     deployment: Deployment, dba: User, devops_lead: User, signed_in: Any
 ) -> None:
-    promise = item(deployment, "Server")
-    signed_in(dba).post(f"/items/{promise.pk}/completion")
-    answer = signed_in(devops_lead).post(f"/items/{promise.pk}/completion", headers=HTMX)
+    checklist_item = item(deployment, "Server")
+    signed_in(dba).post(f"/items/{checklist_item.pk}/completion")
+    answer = signed_in(devops_lead).post(f"/items/{checklist_item.pk}/completion", headers=HTMX)
     assert answer.status_code == 409
     page = answer.content.decode()
     assert "was done already, by Dana Baker on" in page
-    assert f'id="item-{promise.pk}" data-status="done"' in page
-    answer = signed_in(devops_lead).post(f"/items/{promise.pk}/completion")
+    assert f'id="item-{checklist_item.pk}" data-status="done"' in page
+    answer = signed_in(devops_lead).post(f"/items/{checklist_item.pk}/completion")
     assert answer.status_code == 409
     assert "<html" in answer.content.decode()
 
 
 def test_undo_works_from_a_plain_form(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    promise = item(deployment, "Server")
-    promise.complete(dba)
-    signed_in(dba).post(f"/items/{promise.pk}/completion", {"_method": "DELETE"})
-    assert Item.objects.get(pk=promise.pk).state == "open"
+    checklist_item = item(deployment, "Server")
+    checklist_item.complete(dba)
+    signed_in(dba).post(f"/items/{checklist_item.pk}/completion", {"_method": "DELETE"})
+    assert Item.objects.get(pk=checklist_item.pk).state == "open"
 
 
 def test_somebody_elses_item_is_forbidden_with_a_sentence(
     deployment: Deployment, outsider: User, viewer: User, signed_in: Any
 ) -> None:
-    promise = item(deployment, "Server")
+    checklist_item = item(deployment, "Server")
     for path, data in (
         ("completion", {}),
         ("completion", {"_method": "DELETE"}),
@@ -69,10 +69,10 @@ def test_somebody_elses_item_is_forbidden_with_a_sentence(
         ("proofs", {"kind": "note", "text": "x"}),
     ):
         for person in (outsider, viewer):
-            answer = signed_in(person).post(f"/items/{promise.pk}/{path}", data, headers=HTMX)
+            answer = signed_in(person).post(f"/items/{checklist_item.pk}/{path}", data, headers=HTMX)
             assert answer.status_code == 403
             assert "the team&#x27;s Database Administrator" in answer.content.decode()
-    assert not promise.proofs.exists()
+    assert not checklist_item.proofs.exists()
 
 
 def test_a_viewer_sees_the_item_without_anything_to_press(
@@ -87,12 +87,12 @@ def test_a_viewer_sees_the_item_without_anything_to_press(
 def test_an_open_item_shows_its_history_and_stays_open_when_refreshed(
     deployment: Deployment, dba: User, signed_in: Any
 ) -> None:
-    promise = item(deployment, "Server")
-    promise.complete(dba, "Version 16.")
-    page = signed_in(dba).get(f"/items/{promise.pk}/?open", headers=HTMX).content.decode()
+    checklist_item = item(deployment, "Server")
+    checklist_item.complete(dba, "Version 16.")
+    page = signed_in(dba).get(f"/items/{checklist_item.pk}/?open", headers=HTMX).content.decode()
     assert f"{dba.name}: completed “Version 16.”" in page
-    assert f'hx-get="/items/{promise.pk}/?open"' in page
-    closed = signed_in(dba).get(f"/items/{promise.pk}/", headers=HTMX).content.decode()
+    assert f'hx-get="/items/{checklist_item.pk}/?open"' in page
+    closed = signed_in(dba).get(f"/items/{checklist_item.pk}/", headers=HTMX).content.decode()
     assert "item__panel" not in closed
 
 
@@ -111,11 +111,11 @@ def test_a_waiver_without_a_reason_cannot_be_processed(
 
 
 def test_waive_and_withdraw(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    promise, browser = item(deployment, "Server"), signed_in(dba)
-    browser.post(f"/items/{promise.pk}/waiver", {"reason": "Managed."})
-    assert Item.objects.get(pk=promise.pk).state == "waived"
-    browser.post(f"/items/{promise.pk}/waiver", {"_method": "DELETE"})
-    assert Item.objects.get(pk=promise.pk).state == "open"
+    checklist_item, browser = item(deployment, "Server"), signed_in(dba)
+    browser.post(f"/items/{checklist_item.pk}/waiver", {"reason": "Managed."})
+    assert Item.objects.get(pk=checklist_item.pk).state == "waived"
+    browser.post(f"/items/{checklist_item.pk}/waiver", {"_method": "DELETE"})
+    assert Item.objects.get(pk=checklist_item.pk).state == "open"
 
 
 # --- Evidence -----------------------------------------------------------------------------------------
@@ -124,10 +124,10 @@ def test_waive_and_withdraw(deployment: Deployment, dba: User, signed_in: Any) -
 def test_a_file_is_downloaded_under_its_name_and_never_shown(
     deployment: Deployment, dba: User, viewer: User, signed_in: Any, client: Any
 ) -> None:
-    promise = item(deployment, "Server")
+    checklist_item = item(deployment, "Server")
     upload = SimpleUploadedFile("report.html", b"<script>alert(1)</script>", content_type="text/html")
-    signed_in(dba).post(f"/items/{promise.pk}/proofs", {"kind": "file", "file": upload})
-    address = f"/proofs/{promise.proofs.get().pk}/file"
+    signed_in(dba).post(f"/items/{checklist_item.pk}/proofs", {"kind": "file", "file": upload})
+    address = f"/proofs/{checklist_item.proofs.get().pk}/file"
     answer = signed_in(viewer).get(address)
     assert b"".join(answer.streaming_content) == b"<script>alert(1)</script>"
     assert answer["Content-Disposition"] == 'attachment; filename="report.html"'
@@ -161,10 +161,10 @@ def test_a_note_of_proof_that_is_not_a_file_is_no_download(
 
 
 def test_text_of_people_is_escaped(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    promise = item(deployment, "Server")
-    promise.add_proof(dba, "note", text="<script>alert(1)</script>")
-    promise.complete(dba, "<b>bold</b>")
-    for address in (f"/items/{promise.pk}/", deployment.get_absolute_url()):
+    checklist_item = item(deployment, "Server")
+    checklist_item.add_proof(dba, "note", text="<script>alert(1)</script>")
+    checklist_item.complete(dba, "<b>bold</b>")
+    for address in (f"/items/{checklist_item.pk}/", deployment.get_absolute_url()):
         page = signed_in(dba).get(address).content.decode()
         assert "<script>alert" not in page
         assert "<b>bold" not in page
@@ -174,8 +174,8 @@ def test_text_of_people_is_escaped(deployment: Deployment, dba: User, signed_in:
 
 
 def test_an_operator_starts_the_operation_in_place(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    promise = item(deployment, "Connection")
-    answer = signed_in(dba).post(f"/items/{promise.pk}/runs", headers=HTMX)
+    checklist_item = item(deployment, "Connection")
+    answer = signed_in(dba).post(f"/items/{checklist_item.pk}/runs", headers=HTMX)
     run = Run.objects.get()
     assert answer.status_code == 200
     assert f"/runs/{run.pk}/" in answer.content.decode()
@@ -211,10 +211,12 @@ def test_a_section_is_ticked_together(deployment: Deployment, dba: User, signed_
 def test_a_proof_that_failed_is_no_evidence(
     deployment: Deployment, devops_lead: User, signed_in: Any
 ) -> None:
-    promise, browser = item(deployment, "Papers"), signed_in(devops_lead)
-    Proof.objects.create(item=promise, kind="check", outcome="fail", by_name="test")
-    page = browser.get(f"/items/{promise.pk}/").content.decode()
+    checklist_item, browser = item(deployment, "Papers"), signed_in(devops_lead)
+    Proof.objects.create(item=checklist_item, kind="check", outcome="fail", by_name="test")
+    page = browser.get(f"/items/{checklist_item.pk}/").content.decode()
     assert "needs evidence" in page
-    assert f'aria-label="Open: {promise}"' in page  # a press would be refused
-    promise.add_proof(devops_lead, "note", text="Shelf 7.")
-    assert f'aria-label="Tick: {promise}"' in browser.get(f"/items/{promise.pk}/").content.decode()
+    assert f'aria-label="Open: {checklist_item}"' in page  # a press would be refused
+    checklist_item.add_proof(devops_lead, "note", text="Shelf 7.")
+    assert (
+        f'aria-label="Tick: {checklist_item}"' in browser.get(f"/items/{checklist_item.pk}/").content.decode()
+    )

@@ -14,8 +14,8 @@ from deployctl.accounts.models import User
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.runs.preconditions import check_claim
-from tests.checklists import deployments
-from tests.checklists.deployments import finish, item
+from tests.checklists import factories
+from tests.checklists.factories import finish, item
 
 
 def put(deployment: Deployment, state: str) -> None:
@@ -32,10 +32,10 @@ def test_operations_wait_for_the_first_gate(deployment: Deployment, dba: User) -
 
 
 def test_what_the_first_gate_covers_may_be_proven_before_it(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Connection")
-    run = promise.start(dba)
+    checklist_item = item(deployment, "Connection")
+    run = checklist_item.start(dba)
     assert (run.kind, run.authority, run.state) == ("connect", f"deployment:{deployment.pk}", "queued")
-    assert promise.proofs.get().outcome == "pending"
+    assert checklist_item.proofs.get().outcome == "pending"
     assert f"run {run.pk}, which is queued" in " ".join(b.sentence for b in blockers(deployment, "pre"))
 
 
@@ -94,38 +94,38 @@ def test_somebody_elses_run_on_the_target_is_named(
 def test_the_item_takes_over_what_came_of_the_run(
     deployment: Deployment, dba: User, ended: RunState, state: str, outcome: str
 ) -> None:
-    promise = item(deployment, "Connection")
-    finish(promise.start(dba), ended)
-    promise.refresh_from_db()
-    assert (promise.state, promise.proofs.get().outcome) == (state, outcome)
-    assert promise.completions.filter(by=dba).count() == (1 if state == "done" else 0)
+    checklist_item = item(deployment, "Connection")
+    finish(checklist_item.start(dba), ended)
+    checklist_item.refresh_from_db()
+    assert (checklist_item.state, checklist_item.proofs.get().outcome) == (state, outcome)
+    assert checklist_item.completions.filter(by=dba).count() == (1 if state == "done" else 0)
 
 
 def test_a_decided_unknown_run_settles_its_item(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Connection")
-    run = promise.start(dba)
+    checklist_item = item(deployment, "Connection")
+    run = checklist_item.start(dba)
     finish(run, RunState.UNKNOWN)
     assert any("was lost while it changed" in b.sentence for b in blockers(deployment, "pre"))
     run.decide(by=dba, outcome="succeeded", note="The database answers.")
-    assert Item.objects.get(pk=promise.pk).state == "done"
+    assert Item.objects.get(pk=checklist_item.pk).state == "done"
 
 
 def test_a_failed_second_run_takes_the_tick_away(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Connection")
-    finish(promise.start(dba), RunState.SUCCEEDED)
-    finish(promise.start(dba), RunState.FAILED)
-    promise.refresh_from_db()
-    assert promise.state == "failed"
-    assert promise.completions.get().undone_at is not None
+    checklist_item = item(deployment, "Connection")
+    finish(checklist_item.start(dba), RunState.SUCCEEDED)
+    finish(checklist_item.start(dba), RunState.FAILED)
+    checklist_item.refresh_from_db()
+    assert checklist_item.state == "failed"
+    assert checklist_item.completions.get().undone_at is not None
     assert any("has failed" in b.sentence for b in blockers(deployment, "pre"))
 
 
 def test_a_cancelled_second_run_leaves_the_tick(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Connection")
-    finish(promise.start(dba), RunState.SUCCEEDED)
-    finish(promise.start(dba), RunState.CANCELLED)
-    promise.refresh_from_db()
-    assert promise.state == "done"
+    checklist_item = item(deployment, "Connection")
+    finish(checklist_item.start(dba), RunState.SUCCEEDED)
+    finish(checklist_item.start(dba), RunState.CANCELLED)
+    checklist_item.refresh_from_db()
+    assert checklist_item.state == "done"
 
 
 def test_a_claim_is_refused_when_the_deployment_was_halted_meanwhile(
@@ -157,18 +157,18 @@ def test_a_run_cannot_claim_a_deployment_that_has_no_such_item(deployment: Deplo
 def test_one_run_proves_every_item_beside_it_that_asks_for_the_same(
     target: Target, dba: User, devops_lead: User, qa_lead: User
 ) -> None:
-    source = deployments.SMALL.replace(
+    source = factories.SMALL.replace(
         "- [ ] Connection works <!-- operation: connect, role: dba -->",
         "- [ ] Connection works <!-- operation: connect, role: dba -->\n"
         "- [ ] Encryption seen <!-- operation: connect, role: dba -->\n"
         "- [ ] Leads reach it <!-- operation: connect, role: devops_lead -->",
     )
-    team = deployments.team_of(dba, devops_lead, qa_lead)
-    deployment = deployments.plan(target, deployments.published(source), team)
-    run = deployments.item(deployment, "Connection works").start(dba)
-    deployments.finish(run, RunState.SUCCEEDED)
+    team = factories.team_of(dba, devops_lead, qa_lead)
+    deployment = factories.plan(target, factories.published(source), team)
+    run = factories.item(deployment, "Connection works").start(dba)
+    factories.finish(run, RunState.SUCCEEDED)
     states = {
-        text: deployments.item(deployment, text).state
+        text: factories.item(deployment, text).state
         for text in ("Connection works", "Encryption seen", "Leads reach it")
     }
     assert states == {
@@ -181,14 +181,14 @@ def test_one_run_proves_every_item_beside_it_that_asks_for_the_same(
 def test_a_second_run_of_a_kept_item_is_in_the_way_until_it_has_ended(
     deployment: Deployment, dba: User
 ) -> None:
-    promise = item(deployment, "Connection")
-    finish(promise.start(dba), RunState.SUCCEEDED)
-    run = promise.start(dba)
-    assert f"“{promise}” is being proven by run {run.pk}, which is queued." in [
+    checklist_item = item(deployment, "Connection")
+    finish(checklist_item.start(dba), RunState.SUCCEEDED)
+    run = checklist_item.start(dba)
+    assert f"“{checklist_item}” is being proven by run {run.pk}, which is queued." in [
         blocker.sentence for blocker in blockers(deployment, "pre")
     ]
     finish(run, RunState.SUCCEEDED)
-    assert str(promise) not in " ".join(blocker.sentence for blocker in blockers(deployment, "pre"))
+    assert str(checklist_item) not in " ".join(blocker.sentence for blocker in blockers(deployment, "pre"))
 
 
 def test_a_deployment_does_not_begin_while_a_run_may_undo_what_was_approved(
@@ -206,32 +206,32 @@ def test_a_deployment_does_not_begin_while_a_run_may_undo_what_was_approved(
 def test_an_end_that_went_unheard_is_settled_later(
     deployment: Deployment, dba: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    promise = item(deployment, "Connection")
-    run = promise.start(dba)
+    checklist_item = item(deployment, "Connection")
+    run = checklist_item.start(dba)
     with monkeypatch.context() as patched:
-        patched.setattr(Item, "prove", Mock(side_effect=RuntimeError("a defect")))
+        patched.setattr(Item, "apply_proof", Mock(side_effect=RuntimeError("a defect")))
         finish(run, RunState.SUCCEEDED)
         assert settle_left() == 0
-    assert promise.proofs.get().outcome == "pending"
+    assert checklist_item.proofs.get().outcome == "pending"
 
     assert settle_left() == 1
-    promise.refresh_from_db()
-    assert (promise.state, promise.proofs.get().outcome) == ("done", "pass")
+    checklist_item.refresh_from_db()
+    assert (checklist_item.state, checklist_item.proofs.get().outcome) == ("done", "pass")
     assert settle_left() == 0
 
 
 def test_what_still_runs_or_waits_for_a_decision_is_not_settled(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Connection")
-    run = promise.start(dba)
+    checklist_item = item(deployment, "Connection")
+    run = checklist_item.start(dba)
     assert settle_left() == 0
     finish(run, RunState.UNKNOWN)
     assert settle_left() == 0
-    assert promise.proofs.get().outcome == "pending"
+    assert checklist_item.proofs.get().outcome == "pending"
 
 
 def test_a_failed_item_says_why(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    promise = item(deployment, "Connection")
-    run = promise.start(dba)
+    checklist_item = item(deployment, "Connection")
+    run = checklist_item.start(dba)
     finish(run, RunState.FAILED, "The server refuses the password.")
     page = signed_in(dba).get(deployment.get_absolute_url()).content.decode()
     assert "The server refuses the password." in page

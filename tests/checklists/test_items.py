@@ -14,14 +14,14 @@ from checklists.models import Deployment, Item, ItemState, Section
 from deployctl.accounts.models import User
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from tests.checklists.deployments import MACHINE, item
+from tests.checklists.factories import MACHINE, item
 
 
 def test_a_tick_is_a_row_with_who_when_and_note(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Server")
-    promise.complete(dba, "Version 16.4.\r\n")
-    completion = promise.completions.get()
-    assert (promise.state, completion.by, completion.note) == ("done", dba, "Version 16.4.")
+    checklist_item = item(deployment, "Server")
+    checklist_item.complete(dba, "Version 16.4.\r\n")
+    completion = checklist_item.completions.get()
+    assert (checklist_item.state, completion.by, completion.note) == ("done", dba, "Version 16.4.")
     assert Entry.objects.get(action="item.completed").data == {"note": "Version 16.4."}
 
 
@@ -36,14 +36,14 @@ def test_the_second_person_is_told_who_ticked_it_when(
 
 
 def test_undo_keeps_the_completion_and_says_who_undid_it(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Server")
-    promise.complete(dba)
-    promise.undo(dba)
-    completion = promise.completions.get()
-    assert promise.state == "open"
+    checklist_item = item(deployment, "Server")
+    checklist_item.complete(dba)
+    checklist_item.undo(dba)
+    completion = checklist_item.completions.get()
+    assert checklist_item.state == "open"
     assert completion.undone_by_name == "Dana Baker"
-    promise.complete(dba)
-    assert promise.completions.count() == 2
+    checklist_item.complete(dba)
+    assert checklist_item.completions.count() == 2
 
 
 def test_an_open_item_cannot_be_undone(deployment: Deployment, dba: User) -> None:
@@ -75,50 +75,50 @@ def test_a_disabled_person_keeps_nothing(deployment: Deployment, dba: User) -> N
 
 
 def test_waiving_needs_a_reason_and_can_be_withdrawn(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Server")
+    checklist_item = item(deployment, "Server")
     with pytest.raises(InvalidInput, match="needs a reason"):
-        promise.waive(dba, "")
-    promise.waive(dba, "Managed by the provider.")
-    assert promise.state == "waived"
+        checklist_item.waive(dba, "")
+    checklist_item.waive(dba, "Managed by the provider.")
+    assert checklist_item.state == "waived"
     with pytest.raises(Refusal, match=r"was waived already, by Dana Baker .*\(Managed by the provider.\)"):
-        promise.complete(dba)
-    promise.unwaive(dba)
-    assert promise.state == "open"
-    assert promise.waivers.get().withdrawn_by_name == "Dana Baker"
+        checklist_item.complete(dba)
+    checklist_item.unwaive(dba)
+    assert checklist_item.state == "open"
+    assert checklist_item.waivers.get().withdrawn_by_name == "Dana Baker"
 
 
 def test_an_item_that_asks_for_evidence_is_not_ticked_without(
     deployment: Deployment, devops_lead: User
 ) -> None:
-    promise = item(deployment, "Papers")
+    checklist_item = item(deployment, "Papers")
     with pytest.raises(Refusal, match="asks for evidence"):
-        promise.complete(devops_lead)
-    promise.add_proof(devops_lead, "link", url="https://example.org/papers")
-    promise.complete(devops_lead)
-    assert promise.state == "done"
+        checklist_item.complete(devops_lead)
+    checklist_item.add_proof(devops_lead, "link", url="https://example.org/papers")
+    checklist_item.complete(devops_lead)
+    assert checklist_item.state == "done"
 
 
 def test_the_note_of_a_tick_is_the_evidence_where_there_is_none_yet(
     deployment: Deployment, devops_lead: User
 ) -> None:
-    promise = item(deployment, "Papers")
-    promise.complete(devops_lead, "Signed by all, filed under 2026/7.")
-    assert promise.state == "done"
-    assert (promise.proofs.get().kind, promise.proofs.get().text) == (
+    checklist_item = item(deployment, "Papers")
+    checklist_item.complete(devops_lead, "Signed by all, filed under 2026/7.")
+    assert checklist_item.state == "done"
+    assert (checklist_item.proofs.get().kind, checklist_item.proofs.get().text) == (
         "note",
         "Signed by all, filed under 2026/7.",
     )
-    promise.undo(devops_lead)
-    promise.complete(devops_lead, "Still there.")
-    assert promise.proofs.count() == 1
+    checklist_item.undo(devops_lead)
+    checklist_item.complete(devops_lead, "Still there.")
+    assert checklist_item.proofs.count() == 1
 
 
 def test_an_operations_item_ticked_by_hand_needs_a_note(deployment: Deployment, dba: User) -> None:
-    promise = item(deployment, "Connection")
+    checklist_item = item(deployment, "Connection")
     with pytest.raises(InvalidInput, match="proven by the operation “connect”"):
-        promise.complete(dba)
-    promise.complete(dba, "psql says hello.")
-    assert promise.state == "done"
+        checklist_item.complete(dba)
+    checklist_item.complete(dba, "psql says hello.")
+    assert checklist_item.state == "done"
 
 
 # --- Sub-items ----------------------------------------------------------------------------------------
@@ -254,12 +254,12 @@ def test_every_change_of_the_record_is_told_with_its_stage(deployment: Deploymen
         heard.append((what, stage))
 
     with hooks.record_changed.connected(handler):
-        promise = item(deployment, "Server")
-        promise.complete(dba)
-        promise.undo(dba)
-        promise.waive(dba, "Because.")
-        promise.unwaive(dba)
-        promise.add_proof(dba, "note", text="Seen.")
+        checklist_item = item(deployment, "Server")
+        checklist_item.complete(dba)
+        checklist_item.undo(dba)
+        checklist_item.waive(dba, "Because.")
+        checklist_item.unwaive(dba)
+        checklist_item.add_proof(dba, "note", text="Seen.")
         item(deployment, "Looked").complete(dba)
     assert heard == [
         ("“Server is there” ticked", "pre"),
@@ -292,6 +292,6 @@ def test_a_section_is_ticked_at_once_with_one_note_where_a_person_may(
 
 
 def test_the_command_line_may_keep_items(deployment: Deployment) -> None:
-    promise = item(deployment, "Server")
-    promise.complete(MACHINE)
-    assert (promise.completions.get().by, promise.completions.get().by_name) == (None, "test")
+    checklist_item = item(deployment, "Server")
+    checklist_item.complete(MACHINE)
+    assert (checklist_item.completions.get().by, checklist_item.completions.get().by_name) == (None, "test")

@@ -13,7 +13,7 @@ from checklists.models import Deployment, Template, TemplateVersion
 from deployctl.accounts.models import User
 from deployctl.audit import Machine
 from deployctl.runs.models import Target, TargetRole
-from tests.checklists.deployments import in_hours
+from tests.checklists.factories import in_hours
 
 
 def filled(

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from checklists import readiness
 from checklists.models import Deployment, Proof, ProofOutcome
-from checklists.story import Story
+from checklists.presenters import DeploymentPage
 from deployctl.accounts.models import User
-from tests.checklists.deployments import MACHINE, item
+from tests.checklists.factories import MACHINE, item
 
 
 def _proof(deployment: Deployment, text: str, hours: float, outcome: str = ProofOutcome.PASS) -> Proof:
@@ -27,8 +27,8 @@ def _proof(deployment: Deployment, text: str, hours: float, outcome: str = Proof
 def _said(deployment: Deployment, viewer: User) -> str:
     """What both ways of asking say, which must be the same."""
     fresh = [blocker.sentence for blocker in readiness.blockers(deployment, "pre")]
-    story = Story(Deployment.objects.for_page().get(pk=deployment.pk), viewer)
-    assert [blocker.sentence for blocker in story.blockers] == fresh
+    page = DeploymentPage(Deployment.objects.for_page().get(pk=deployment.pk), viewer)
+    assert [blocker.sentence for blocker in page.blockers] == fresh
     return " ".join(fresh)
 
 

@@ -19,8 +19,8 @@ from deployctl.operations.framework.base import PGBACKREST, BackupArtefact, Outc
 from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, BackupTrust, Run, RunState, Target, Trust
 from deployctl.runs.preconditions import check_claim
-from tests.checklists import deployments
-from tests.checklists.deployments import MACHINE, finish
+from tests.checklists import factories
+from tests.checklists.factories import MACHINE, finish
 
 SignedIn = Callable[..., Client]
 
@@ -51,7 +51,7 @@ def back_up(deployment: Deployment, name: str, taken_at: dt.datetime) -> Backup:
 
 
 @pytest.fixture
-def returning(deployment: Deployment) -> Deployment:
+def rolling_back(deployment: Deployment) -> Deployment:
     """Rolling back, begun an hour ago, with backups from before and after; one restore was measured."""
     begun = timezone.now() - dt.timedelta(hours=1)
     StateChange.objects.create(deployment=deployment, to_state="deploying", by_name="test")
@@ -72,10 +72,10 @@ def ask(deployment: Deployment, by: Any, **changes: Any) -> Run:
 
 
 def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
-    returning: Deployment, dba: User, devops_lead: User, signed_in: SignedIn
+    rolling_back: Deployment, dba: User, devops_lead: User, signed_in: SignedIn
 ) -> None:
-    browser, address = signed_in(dba), f"/deployments/{returning.pk}/rollback/runs"
-    page = browser.get(returning.get_absolute_url()).text
+    browser, address = signed_in(dba), f"/deployments/{rolling_back.pk}/rollback/runs"
+    page = browser.get(rolling_back.get_absolute_url()).text
     assert '<option value="shop-before" selected>' in page
     assert page.index('label="Taken before the deployment began"') < page.index("shop-old")
     assert page.index('label="Taken later"') < page.index("shop-after")
@@ -86,136 +86,136 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     asked = browser.post(address, {**given, "typed_name": "shop"})
     run = Run.objects.get(kind="rollback")
     assert (wrong.status_code, asked.status_code, asked["Location"]) == (422, 303, f"/runs/{run.pk}/")
-    assert (run.state, run.authority) == (RunState.WAITING, returning.authority)
+    assert (run.state, run.authority) == (RunState.WAITING, rolling_back.authority)
     assert (run.params["backup"], run.params["migration"]) == ("shop-before", "2_two")
 
     assert "restored in 12 min 34 s the last time" in signed_in(devops_lead).get(f"/runs/{run.pk}/").text
-    page = browser.get(returning.get_absolute_url()).text
+    page = browser.get(rolling_back.get_absolute_url()).text
     assert f'<a href="/runs/{run.pk}/">Roll back</a>' in page
     assert f'action="{address}"' not in page  # one at a time
     run.consent(by=devops_lead, typed_name="shop")
     run.claim(host="here", pid=1)
     check_claim(run)
     run.fail("The rollback ended at the restore.")
-    page = browser.get(returning.get_absolute_url()).text
+    page = browser.get(rolling_back.get_absolute_url()).text
     assert "The rollback ended at the restore." in page
     assert f'action="{address}"' in page
 
 
 def test_a_physical_backup_is_not_among_those_to_roll_back_to(
-    returning: Deployment, dba: User, signed_in: SignedIn
+    rolling_back: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
     Backup.objects.filter(name="shop-before").update(engine=PGBACKREST)
 
-    page = signed_in(dba).get(returning.get_absolute_url()).text
+    page = signed_in(dba).get(rolling_back.get_absolute_url()).text
 
     assert 'value="shop-before"' not in page
     assert '<option value="shop-old" selected>' in page
 
 
 def test_what_somebody_uploaded_is_not_proposed_and_says_where_it_comes_from(
-    returning: Deployment, dba: User, signed_in: SignedIn
+    rolling_back: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
     Backup.objects.filter(name="shop-before").update(uploaded_from="staging.dump")
 
-    page = signed_in(dba).get(returning.get_absolute_url()).text
+    page = signed_in(dba).get(rolling_back.get_absolute_url()).text
 
     assert '<option value="shop-old" selected>' in page
     assert "uploaded by test from staging.dump: shop-before" in page
 
 
 def test_what_is_rolled_back_is_on_the_way_to_no_gate(
-    returning: Deployment, viewer: User, signed_in: SignedIn
+    rolling_back: Deployment, viewer: User, signed_in: SignedIn
 ) -> None:
     browser = signed_in(viewer)
     for address in ("/", "/deployments/"):
         text = browser.get(address).text
-        assert returning.title in text
+        assert rolling_back.title in text
         assert 'data-status="go"' not in text
 
 
 def test_without_a_fresh_code_no_rollback_is_asked_for(
-    returning: Deployment, dba: User, signed_in: SignedIn
+    rolling_back: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
     browser = signed_in(dba)
     SignIn.objects.update(code_given_at=timezone.now() - dt.timedelta(hours=1))
     posted = {"backup": "shop-before", "typed_name": "shop"}
-    answer = browser.post(f"/deployments/{returning.pk}/rollback/runs", posted)
+    answer = browser.post(f"/deployments/{rolling_back.pk}/rollback/runs", posted)
     assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
     assert not Run.objects.filter(kind="rollback").exists()
 
 
 @pytest.mark.parametrize("state", ["deploying", "halted", "rolled_back", "signed_off"])
 def test_it_has_its_turn_only_while_the_deployment_rolls_back(
-    returning: Deployment, dba: User, devops_lead: User, signed_in: SignedIn, state: str
+    rolling_back: Deployment, dba: User, devops_lead: User, signed_in: SignedIn, state: str
 ) -> None:
-    run = ask(returning, dba)
+    run = ask(rolling_back, dba)
     run.consent(by=devops_lead, typed_name="shop")
     run.claim(host="here", pid=1)
-    put(returning, state)
+    put(rolling_back, state)
     with pytest.raises(Refusal, match="The rollback was not started"):
         check_claim(run)
     run.fail("x")
     with pytest.raises(Refusal, match="halt it and start its rollback first"):
-        ask(returning, dba)
-    assert "rollback/runs" not in signed_in(dba).get(returning.get_absolute_url()).text
+        ask(rolling_back, dba)
+    assert "rollback/runs" not in signed_in(dba).get(rolling_back.get_absolute_url()).text
 
 
 def test_it_needs_an_operator_and_a_backup(
-    returning: Deployment, dba: User, qa_lead: User, cto: User, signed_in: SignedIn
+    rolling_back: Deployment, dba: User, qa_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
     for somebody in (qa_lead, cto):
         with pytest.raises(NotAllowed):
-            ask(returning, somebody)
-        assert "rollback/runs" not in signed_in(somebody).get(returning.get_absolute_url()).text
+            ask(rolling_back, somebody)
+        assert "rollback/runs" not in signed_in(somebody).get(rolling_back.get_absolute_url()).text
     with pytest.raises(InvalidInput, match="needs the parameter backup"):
-        ask(returning, dba, params={})
+        ask(rolling_back, dba, params={})
     assert not Run.objects.filter(kind="rollback").exists()
 
 
 def test_a_rollback_that_waits_or_runs_is_not_done(
-    returning: Deployment, dba: User, devops_lead: User
+    rolling_back: Deployment, dba: User, devops_lead: User
 ) -> None:
-    run = ask(returning, dba)
+    run = ask(rolling_back, dba)
     with pytest.raises(Refusal, match=rf"Run {run.pk} \(rollback\) is waiting for a second person"):
-        returning.finish_rollback(dba, "It is as it was.")
+        rolling_back.finish_rollback(dba, "It is as it was.")
     run.object(by=devops_lead, reason="Wrong backup.")
-    returning.finish_rollback(dba, "It is as it was.")
-    assert returning.state == "rolled_back"
+    rolling_back.finish_rollback(dba, "It is as it was.")
+    assert rolling_back.state == "rolled_back"
 
 
-def test_who_is_in_the_way_is_named(returning: Deployment, dba: User, devops_lead: User) -> None:
-    backup = Run.request(target=returning.target, kind="backup", params={}, by=dba)
-    run = ask(returning, dba)  # it waits, and keeps out nobody but another one that waits
+def test_who_is_in_the_way_is_named(rolling_back: Deployment, dba: User, devops_lead: User) -> None:
+    backup = Run.request(target=rolling_back.target, kind="backup", params={}, by=dba)
+    run = ask(rolling_back, dba)  # it waits, and keeps out nobody but another one that waits
     told = rf"The rollback was not started: Dana Baker started run {run.pk} \(rollback\)"
     with pytest.raises(Refusal, match=told):
-        ask(returning, devops_lead)
+        ask(rolling_back, devops_lead)
     run.cancel(by=dba)
 
-    Target.objects.filter(pk=returning.target_id).update(environment="staging")
+    Target.objects.filter(pk=rolling_back.target_id).update(environment="staging")
     with pytest.raises(Refusal, match=rf"Dana Baker started run {backup.pk} \(backup\)"):
-        ask(returning, dba)
+        ask(rolling_back, dba)
     backup.cancel(by=dba)
-    assert ask(returning, dba).state == RunState.QUEUED
+    assert ask(rolling_back, dba).state == RunState.QUEUED
 
 
 def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
     dba: User, devops_lead: User, qa_lead: User, signed_in: SignedIn
 ) -> None:
-    source = deployments.SMALL.replace("operation: migrate", "operation: restore")
-    planned = deployments.plan(
-        deployments.a_target("live"),
-        deployments.published(source, "restoring"),
-        deployments.team_of(dba, devops_lead, qa_lead),
+    source = factories.SMALL.replace("operation: migrate", "operation: restore")
+    planned = factories.plan(
+        factories.a_target("live"),
+        factories.published(source, "restoring"),
+        factories.team_of(dba, devops_lead, qa_lead),
     )
     put(planned, "deploying")
     for name, hours in (("live-1", -2), ("live-2", -1)):
         back_up(planned, name, timezone.now() + dt.timedelta(hours=hours))
-    promise = deployments.item(planned, "Migrations")
+    checklist_item = factories.item(planned, "Migrations")
     browser = signed_in(dba)
-    address = f"{promise.get_absolute_url()}runs"
+    address = f"{checklist_item.get_absolute_url()}runs"
     assert f'action="{address}"' not in browser.get(planned.get_absolute_url()).text
-    assert 'name="typed_name"' in browser.get(promise.get_absolute_url()).text
+    assert 'name="typed_name"' in browser.get(checklist_item.get_absolute_url()).text
 
     assert browser.post(address).status_code == 422
     assert browser.post(address, {"typed_name": "live"}).status_code == 303
@@ -227,9 +227,9 @@ def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
 
 
 def test_a_part_of_a_run_locks_deployments_before_it_appends_to_the_audit_chain(
-    returning: Deployment,
+    rolling_back: Deployment,
 ) -> None:
-    run = Run.request(target=returning.target, kind="test_restore", params={}, by=MACHINE)
+    run = Run.request(target=rolling_back.target, kind="test_restore", params={}, by=MACHINE)
     run.claim(host="here", pid=1)
     backup_catalog = RunBackupCatalog(run, lambda write: write())
 

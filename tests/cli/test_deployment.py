@@ -15,7 +15,7 @@ from deployctl.cli.deployment import deployment as command
 from deployctl.errors import DeployctlError, InvalidInput
 from deployctl.runs.models import Target, TargetRole
 from tests.checklists.conftest import deployment, target, version  # noqa: F401 (fixtures)
-from tests.checklists.deployments import item
+from tests.checklists.factories import item
 
 
 def invoke(*arguments: str) -> Result:

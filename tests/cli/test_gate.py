@@ -12,7 +12,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.testing import enroll
 from deployctl.cli.gate import NO_GO, NOT_SIGNED, gate
 from deployctl.errors import InvalidInput
-from tests.checklists.deployments import item
+from tests.checklists.factories import item
 from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
 from tests.signoff.signing import MACHINE, sign
 
@@ -61,7 +61,7 @@ def test_a_deployment_that_does_not_go_on_is_no_go_however_well_it_was_signed(
     for verb in verbs:
         getattr(stopped, verb)(MACHINE, "Smoke.")
         no_go = ask(deployment, "--signed")
-        told = f"  The deployment is {stopped.now_in}.\n"
+        told = f"  The deployment is {stopped.state_phrase}.\n"
         assert (no_go.exit_code, told in no_go.output) == (NO_GO, True)
 
 

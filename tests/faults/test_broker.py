@@ -24,7 +24,7 @@ from deployctl.runs import queue
 from deployctl.runs.execution import dispatcher
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.web import live
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.conftest import Committed
 from tests.faults.conftest import audit_actions, effect_count, has_ended
 from tests.faults.installation import BrowserSession, Installation, LogReader
@@ -234,7 +234,7 @@ def test_runs_and_pages_survive_five_minutes_without_a_broker(
     isolated.beat()
     browser_session = BrowserSession(isolated.web(), signed_in(dba))
     planned = plan(dba)
-    item = deployments.item(planned, "Anybody checks this")
+    item = factories.item(planned, "Anybody checks this")
     broker.stop()
     down_since = time.monotonic()
 
@@ -273,6 +273,6 @@ def test_runs_and_pages_survive_five_minutes_without_a_broker(
 
 def plan(dba: User) -> Deployment:
     others = [person("Dev Opsworth", Permission.APPROVER), person("Quinn Adler", Permission.APPROVER)]
-    return deployments.plan(
-        deployments.a_target("planned"), deployments.published(), deployments.team_of(dba, *others)
+    return factories.plan(
+        factories.a_target("planned"), factories.published(), factories.team_of(dba, *others)
     )

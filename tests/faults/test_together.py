@@ -21,7 +21,7 @@ from deployctl.accounts.models import User
 from deployctl.errors import Refusal
 from deployctl.runs.models import Run, RunState, Target
 from tests import conftest
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.conftest import Committed
 from tests.faults.conftest import has_ended
 from tests.faults.installation import BrowserSession, Installation
@@ -117,7 +117,7 @@ def wait_for_both_workers(installation: Installation, target: Target, workers: s
 def live_update_delay(here: BrowserSession, there: BrowserSession, by: User) -> float:
     """Tick an item in one web process; return the seconds until a page of the other shows it."""
     planned = plan(by)
-    item = deployments.item(planned, "Anybody checks this")
+    item = factories.item(planned, "Anybody checks this")
     address = f"/live/?channel=deployment:{planned.pk}&since={time.time()}"
     with Stream(here.port, address, here.cookie) as page:
         page.next("resync")  # the first stream of a process begins with a resync

@@ -18,7 +18,7 @@ from deployctl.accounts.testing import enroll, sign_in
 from deployctl.audit import Machine
 from deployctl.runs.models import Run, Target
 from signoff.models import EvidencePack, Gate, Slot
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.matrix.rules import Kind
 from tests.people import person
 
@@ -85,7 +85,7 @@ def make(kind: Kind) -> tuple[World, Client]:
     asker = person("Asker Kindley", *(Permission(name) for name in sorted(kind.permissions)))
     colleague = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
     enroll(colleague)
-    version = deployments.published()
+    version = factories.published()
     own = _side("shop", version, _team(kind, asker, colleague))
     other = _side("depot", version, [(colleague, Role.DBA)])
     return World(own, other, version, colleague, asker), _browser(kind, asker)
@@ -101,18 +101,18 @@ def _team(kind: Kind, asker: User, colleague: User) -> list[tuple[User, str]]:
 
 
 def _side(name: str, version: TemplateVersion, team: list[tuple[User, str]]) -> Side:
-    target = deployments.a_target(name, environment="staging")
+    target = factories.a_target(name, environment="staging")
     target.set_secret_reference("EXTRA", "env:DATABASE_URL", by=MACHINE)
     target.assign(team[0][0], Role.DBA, by=MACHINE)
-    deployment = deployments.plan(target, version, team)
-    item = deployments.item(deployment, "Anybody")
+    deployment = factories.plan(target, version, team)
+    item = factories.item(deployment, "Anybody")
     proof = item.add_proof(MACHINE, "file", file=SimpleUploadedFile("a.txt", b"text"))
     gate = Gate.objects.get(deployment=deployment, key="pre")
     return Side(
         deployment=deployment,
         target=target,
         item=item,
-        dba_item=deployments.item(deployment, "Server"),
+        dba_item=factories.item(deployment, "Server"),
         proof=proof,
         run=Run.request(target=target, kind="connect", params={}, by=MACHINE),
         gate=gate,

@@ -6,14 +6,14 @@ import pytest
 
 from checklists.models import Deployment
 from deployctl.accounts.models import User
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import keep_everything
 
 
 @pytest.fixture
 def deployment(dba: User, devops_lead: User, qa_lead: User) -> Deployment:
-    planned = deployments.plan(
-        deployments.a_target(), deployments.published(), deployments.team_of(dba, devops_lead, qa_lead)
+    planned = factories.plan(
+        factories.a_target(), factories.published(), factories.team_of(dba, devops_lead, qa_lead)
     )
     keep_everything(planned, "pre")
     return planned

@@ -8,7 +8,7 @@ from deployctl.accounts.testing import current_code, enroll
 from deployctl.audit import Machine
 from signoff import record as records
 from signoff.models import Gate, Signature, Slot
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.people import PASSWORD
 
 MACHINE = Machine("test")
@@ -32,13 +32,13 @@ def plan_by_rules(
 
     Args:
         gate: rules on the heading of the first gate, such as `creator: false`.
-        quorum: of the Database Administrator's place there.
+        quorum: of the Database Administrator's slot there.
         by: who plans it.
     """
-    source = deployments.SMALL.replace("gate: pre", f"gate: pre, {gate}" if gate else "gate: pre").replace(
+    source = factories.SMALL.replace("gate: pre", f"gate: pre, {gate}" if gate else "gate: pre").replace(
         "sign: pre, role: dba", f"sign: pre, role: dba, quorum: {quorum}"
     )
-    planned = deployments.plan(deployments.a_target(), deployments.published(source), team, by=by)
+    planned = factories.plan(factories.a_target(), factories.published(source), team, by=by)
     keep_everything(planned, "pre")
     return planned
 
@@ -49,7 +49,7 @@ def gate_of(deployment: Deployment, key: str = "pre") -> Gate:
 
 
 def slot_of(deployment: Deployment, role: str, key: str = "pre") -> Slot:
-    """A place, fresh."""
+    """A slot, fresh."""
     return Slot.objects.select_related("gate__deployment").get(
         gate__deployment_id=deployment.pk, gate__key=key, role=role
     )
@@ -65,4 +65,4 @@ def sign(deployment: Deployment, user: User, role: str, key: str = "pre", **chan
         "digest": records.digest(gate_of(deployment, key).record()),
     }
     slot.sign(by=user, **(given | changes))
-    return Signature.objects.standing().get(slot=slot, signer=user)
+    return Signature.objects.valid().get(slot=slot, signer=user)

@@ -18,7 +18,7 @@ from deployctl.accounts.models.api_token import Scope
 from deployctl.accounts.testing import enroll
 from deployctl.audit import Action
 from deployctl.audit.models import Entry
-from tests.checklists.deployments import item
+from tests.checklists.factories import item
 from tests.signoff.signing import MACHINE
 
 

@@ -13,9 +13,9 @@ from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.audit import Action, signing_keys
 from deployctl.audit.models import Entry
-from signoff.verifier import lines
+from signoff.verifier import audit_export
 from signoff.views import audit as page
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE
 
 
@@ -59,7 +59,7 @@ def test_a_page_counts_nothing(office: Client, dba: User, django_assert_max_num_
 
 
 def test_a_target_means_its_deployments_runs_and_itself(office: Client, deployment: Deployment) -> None:
-    other = deployments.a_target("depot")
+    other = factories.a_target("depot")
     audit.append(Action.TARGET_EDITED, by=MACHINE, subject=other)
     of_shop = numbers(office.get("/audit/?target=shop"))
     of_deployment = numbers(office.get(f"/audit/?deployment={deployment.pk}"))
@@ -74,7 +74,7 @@ def test_what_is_shown_can_be_exported_and_verifies(
     answer = office.get(f"/audit/export?deployment={deployment.pk}")
     content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
     assert "attachment" in answer.headers["Content-Disposition"]
-    finding = lines.verify(content.splitlines(keepends=True), [signing_keys.public_key()])
+    finding = audit_export.verify(content.splitlines(keepends=True), [signing_keys.public_key()])
     assert finding.problems == []
     assert finding.facts["entries"] == Entry.objects.of_deployment(deployment.pk).count()
     entry = Entry.objects.first()

@@ -17,7 +17,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission, Role
 from deployctl.audit.models import Entry
 from signoff.models import Delegation
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, slot_of
 
 SignedIn = Callable[..., Client]
@@ -71,7 +71,7 @@ def test_only_those_are_offered_who_can_take_the_place(
         ({"until": "soon"}, 422, "Enter a valid date/time."),
         ({"to": ""}, 422, "This field is required."),
         ({"until": "2001-01-01T10:00"}, 422, "would be over already"),
-        ({"to": "devops_lead"}, 409, "holds a place of this gate already: they are DevOps Lead in its team"),
+        ({"to": "devops_lead"}, 409, "holds a slot of this gate already: they are DevOps Lead in its team"),
     ],
 )
 def test_what_is_wrong_is_said_at_the_form_and_nothing_entered_is_lost(
@@ -109,7 +109,7 @@ def test_after_a_refusal_every_place_of_ones_own_is_still_offered(
     dba: User, qa_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
     both: list[tuple[User, str]] = [(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
-    deployment = deployments.plan(deployments.a_target(), deployments.published(), both)
+    deployment = factories.plan(factories.a_target(), factories.published(), both)
     mine = [slot_of(deployment, role) for role in (Role.DBA, Role.DEVOPS_LEAD)]
     given = {"slot": mine[1].pk, "to": cto.pk, "until": "soon"}
     page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given).text

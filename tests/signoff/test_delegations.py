@@ -1,4 +1,4 @@
-"""Somebody signs in another's place: with an end, with both names, and never with two says."""
+"""Somebody signs in another's slot: with an end, with both names, and never with two says."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import enroll
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
-from signoff import rights
+from signoff import permissions
 from signoff.models import Delegation
-from signoff.waiting import places_waiting_for
-from tests.checklists import deployments
+from signoff.pending_signatures import slots_waiting_for
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, plan_by_rules, sign, slot_of
 
 SignedIn = Callable[..., Client]
@@ -32,11 +32,11 @@ def _give(deployment: Deployment, to: User, by: User, **changes: object) -> Dele
 
 def test_both_names_stand_in_the_signature(deployment: Deployment, dba: User, cto: User) -> None:
     given = _give(deployment, cto, dba)
-    assert places_waiting_for(cto) == [slot_of(deployment, Role.DBA)]
+    assert slots_waiting_for(cto) == [slot_of(deployment, Role.DBA)]
     signature = sign(deployment, cto, Role.DBA)
     assert (signature.printed_name, signature.for_name) == (cto.name, dba.name)
     assert signature.delegation == given
-    assert gate_of(deployment).standing_signatures() == [signature]
+    assert gate_of(deployment).valid_signatures() == [signature]
     assert str(signature).startswith(f"{cto.name}, for {dba.name}")
     assert Entry.objects.get(sequence=signature.audit_sequence).data["for"] == dba.name
     assert Entry.objects.get(sequence=given.audit_sequence).data["to"] == cto.name
@@ -113,7 +113,7 @@ def test_who_cannot_sign_for_another_any_more_takes_nobodys_place(
 def test_of_two_who_have_the_role_one_who_was_to_sign_for_the_other_counts_once(
     dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
-    team = deployments.team_of(dba, devops_lead, qa_lead)
+    team = factories.team_of(dba, devops_lead, qa_lead)
     deployment = plan_by_rules(team, quorum=2)
     _give(deployment, cto, dba)
     deployment.edit(MACHINE, team=[*team, (cto, Role.DBA)])
@@ -137,7 +137,7 @@ def test_a_place_goes_to_nobody_who_could_not_sign(
 
 
 def test_only_who_holds_a_place_gives_it(deployment: Deployment, cto: User, app_lead: User) -> None:
-    with pytest.raises(NotAllowed, match="so this place is not yours to give"):
+    with pytest.raises(NotAllowed, match="so this slot is not yours to give"):
         _give(deployment, app_lead, cto)
 
 
@@ -158,12 +158,12 @@ def test_a_place_is_given_once(deployment: Deployment, dba: User, cto: User, app
 def test_where_the_creator_does_not_sign_they_have_nothing_to_give_and_nothing_to_take(
     dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
-    team = deployments.team_of(dba, devops_lead, qa_lead)
+    team = factories.team_of(dba, devops_lead, qa_lead)
     deployment = plan_by_rules(team, gate="creator: false", by=dba)
     with pytest.raises(NotAllowed, match="created this deployment"):
         _give(deployment, cto, dba)
-    place = slot_of(deployment, Role.DEVOPS_LEAD)
-    assert "created this deployment" in rights.why_not_delegate_to(place, devops_lead, dba)
+    slot = slot_of(deployment, Role.DEVOPS_LEAD)
+    assert "created this deployment" in permissions.delegate_denied_reason(slot, devops_lead, dba)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_delegation_that_has_ended_signs_nothing(
 
 def test_a_withdrawn_delegation_signs_nothing(deployment: Deployment, dba: User, cto: User) -> None:
     given = _give(deployment, cto, dba)
-    with pytest.raises(NotAllowed, match=f"Only {dba.name}, who gave this place"):
+    with pytest.raises(NotAllowed, match=f"Only {dba.name}, who gave this slot"):
         given.withdraw(by=person_apart(), reason="No.")
     given.withdraw(by=dba, reason="I am back.")
     with pytest.raises(NotAllowed, match=r"that was withdrawn: I am back\."):

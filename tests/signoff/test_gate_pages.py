@@ -15,7 +15,7 @@ from deployctl.accounts.roles import Permission, Role
 from deployctl.accounts.testing import current_code, wrong_code
 from signoff import record as records
 from signoff.models import Signature
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.people import PASSWORD
 from tests.signoff.signing import MACHINE, gate_of, plan_by_rules, sign, slot_of
 
@@ -125,7 +125,7 @@ def test_a_viewer_reads_and_is_refused_to_sign(
 
 
 def test_blockers_are_listed_with_links(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
-    item = deployments.item(deployment, "Server is there")
+    item = factories.item(deployment, "Server is there")
     item.undo(MACHINE)
     page = signed_in(dba).get(_page(deployment)).content.decode()
     assert f"#item-{item.pk}" in page
@@ -176,7 +176,7 @@ def test_who_comes_second_reads_that_somebody_else_has_signed(
 def test_what_came_in_the_way_meanwhile_is_told(
     deployment: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
-    deployments.item(deployment, "Server is there").undo(MACHINE)
+    factories.item(deployment, "Server is there").undo(MACHINE)
     status, page = _post(signed_in(dba), deployment, dba, Role.DBA)
     assert (status, "Not ready to be signed." in page) == (409, True)
 
@@ -214,7 +214,7 @@ def test_a_larger_team_and_more_signatures_ask_the_database_no_more(
 def test_the_first_of_three_signatures_already_warns_before_a_change(
     deployment: Deployment, dba: User, devops_lead: User, signed_in: SignedIn
 ) -> None:
-    promise = deployments.item(deployment, "Server")
+    promise = factories.item(deployment, "Server")
     page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
     assert "This is signed." not in page
     sign(deployment, dba, Role.DBA)
@@ -250,8 +250,8 @@ def test_what_a_signer_lost_after_the_page_was_loaded_is_asked_for_again(
 def test_other_deployments_places_and_signatures_are_reached_by_nobodys_numbers(
     deployment: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
-    other = deployments.plan(
-        deployments.a_target("other"), deployment.template_version, [(dba, Role.DBA)], title="Another one"
+    other = factories.plan(
+        factories.a_target("other"), deployment.template_version, [(dba, Role.DBA)], title="Another one"
     )
     client = signed_in(dba)
     given = {"slot": slot_of(other, Role.DBA).pk}
@@ -264,7 +264,7 @@ def test_other_deployments_places_and_signatures_are_reached_by_nobodys_numbers(
 def test_a_place_for_two_shows_two_lines(
     dba: User, devops_lead: User, qa_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
-    team = [(cto, Role.DBA), *deployments.team_of(dba, devops_lead, qa_lead)]
+    team = [(cto, Role.DBA), *factories.team_of(dba, devops_lead, qa_lead)]
     deployment = plan_by_rules(team, quorum=2)
     sign(deployment, dba, Role.DBA)
     page = html.unescape(signed_in(cto).get(_page(deployment)).content.decode())

@@ -19,7 +19,7 @@ from deployctl.audit.models import Entry
 from deployctl.errors import NotAllowed, Refusal
 from deployctl.runs.models import Run, RunState
 from signoff.models import GateState
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.people import person
 from tests.signoff.signing import MACHINE, gate_of, keep_everything, plan_by_rules, sign, slot_of
 
@@ -36,7 +36,7 @@ def _sentences(deployment: Deployment, key: str = "pre") -> str:
 def test_a_place_that_asks_for_two_people_is_full_with_the_second(
     dba: User, second_dba: User, devops_lead: User, qa_lead: User
 ) -> None:
-    team = [(second_dba, Role.DBA), *deployments.team_of(dba, devops_lead, qa_lead)]
+    team = [(second_dba, Role.DBA), *factories.team_of(dba, devops_lead, qa_lead)]
     deployment = plan_by_rules(team, quorum=2)
     sign(deployment, dba, Role.DBA)
     with pytest.raises(NotAllowed, match="needs another person besides you"):
@@ -51,7 +51,7 @@ def test_a_place_that_asks_for_two_people_is_full_with_the_second(
 
 
 def test_too_few_people_for_a_quorum_are_named(dba: User, devops_lead: User, qa_lead: User) -> None:
-    deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), quorum=2)
+    deployment = plan_by_rules(factories.team_of(dba, devops_lead, qa_lead), quorum=2)
     assert f"Database Administrator needs 2 more people, and only {dba.name} can sign there." in _sentences(
         deployment
     )
@@ -63,7 +63,7 @@ def test_too_few_people_for_a_quorum_are_named(dba: User, devops_lead: User, qa_
 def test_where_the_template_says_so_the_creator_does_not_sign(
     dba: User, second_dba: User, devops_lead: User, qa_lead: User, seen: Callable[[str], None]
 ) -> None:
-    team = [(second_dba, Role.DBA), *deployments.team_of(dba, devops_lead, qa_lead)]
+    team = [(second_dba, Role.DBA), *factories.team_of(dba, devops_lead, qa_lead)]
     deployment = plan_by_rules(team, gate="creator: false", by=dba)
     with pytest.raises(
         NotAllowed, match="created this deployment, and its template asks that others"
@@ -74,12 +74,12 @@ def test_where_the_template_says_so_the_creator_does_not_sign(
 
 
 def test_without_such_a_rule_the_creator_may_sign(dba: User, devops_lead: User, qa_lead: User) -> None:
-    deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), by=dba)
+    deployment = plan_by_rules(factories.team_of(dba, devops_lead, qa_lead), by=dba)
     assert sign(deployment, dba, Role.DBA).record["rules"]["creator_may_sign"]
 
 
 def test_a_creator_who_alone_has_a_role_is_flagged(dba: User, devops_lead: User, qa_lead: User) -> None:
-    deployment = plan_by_rules(deployments.team_of(dba, devops_lead, qa_lead), gate="creator: false", by=dba)
+    deployment = plan_by_rules(factories.team_of(dba, devops_lead, qa_lead), gate="creator: false", by=dba)
     assert f"Nobody can sign as Database Administrator: {dba.name} created the deployment" in _sentences(
         deployment
     )
@@ -98,7 +98,7 @@ def _run(deployment: Deployment, state: RunState, ago: timedelta) -> Run:
 
 
 def test_no_go_without_the_run_that_a_gate_requires(dba: User, devops_lead: User, qa_lead: User) -> None:
-    team = deployments.team_of(dba, devops_lead, qa_lead)
+    team = factories.team_of(dba, devops_lead, qa_lead)
     deployment = plan_by_rules(team, gate="requires: test_restore, within: 7d")
     asked = "“Approval” asks for one that succeeded within the last week."
     assert f"“Test a restore” was never run on shop; {asked}" in _sentences(deployment)
@@ -140,7 +140,7 @@ def test_the_second_gate_is_not_signed_while_the_approval_is_withdrawn(
 def test_once_begun_an_approval_is_given_again_though_a_proof_ended_that_nobody_can_renew(
     deployment: Deployment, dba: User, devops_lead: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deployments.item(deployment, "Server").proofs.create(
+    factories.item(deployment, "Server").proofs.create(
         kind=ProofKind.CHECK,
         outcome=ProofOutcome.PASS,
         by_name="check",

@@ -13,7 +13,7 @@ from deployctl.accounts.testing import current_code, enroll
 from deployctl.errors import DeployctlError
 from signoff import record as records
 from signoff.models import Signature
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.conftest import Committed
 from tests.people import PASSWORD, person
 from tests.signoff.signing import gate_of, keep_everything, plan_by_rules, slot_of
@@ -27,9 +27,7 @@ def test_one_code_from_ten_threads_gives_one_signature(
 ) -> None:
     dba = person("Dana Baker", Permission.APPROVER)
     others = [person("Dev Opsworth", Permission.APPROVER), person("Quinn Adler", Permission.APPROVER)]
-    deployment = deployments.plan(
-        deployments.a_target(), deployments.published(), deployments.team_of(dba, *others)
-    )
+    deployment = factories.plan(factories.a_target(), factories.published(), factories.team_of(dba, *others))
     keep_everything(deployment, "pre")
     enroll(dba)
     code, digest = current_code(dba), records.digest(gate_of(deployment).record())
@@ -56,7 +54,7 @@ def test_one_code_from_ten_threads_gives_one_signature(
 def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committed) -> None:
     people = [person(f"Dana {letter}", Permission.APPROVER) for letter in "ABCDEFGHIJ"]
     others = [person("Dev Opsworth", Permission.APPROVER), person("Quinn Adler", Permission.APPROVER)]
-    team = [*((each, Role.DBA.value) for each in people), *deployments.team_of(people[0], *others)]
+    team = [*((each, Role.DBA.value) for each in people), *factories.team_of(people[0], *others)]
     deployment = plan_by_rules(team, quorum=2)
     for each in people:
         enroll(each)
@@ -64,8 +62,8 @@ def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committ
 
     def attempt(each: User) -> str:
         try:
-            place = slot_of(deployment, Role.DBA)
-            place.sign(by=each, password=PASSWORD, code=current_code(each), digest=digest)
+            slot = slot_of(deployment, Role.DBA)
+            slot.sign(by=each, password=PASSWORD, code=current_code(each), digest=digest)
         except DeployctlError as error:
             return error.sentence
         finally:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from checklists.models import Deployment, Proof, ProofOutcome
 from deployctl.accounts.models import User
 from deployctl.runs.models import Backup, BackupTrust, Decision, Run, RunState, Trust
-from signoff import differences
+from signoff import diff
 from signoff import record as records
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
 
 Json = dict[str, Any]
@@ -36,7 +36,7 @@ def _run(deployment: Deployment, text: str, kind: str = "backup", **facts: Any) 
         finished_at=timezone.now(),
         facts=facts,
     )
-    item = deployments.item(deployment, text)
+    item = factories.item(deployment, text)
     Proof.objects.create(item=item, kind="run", outcome=ProofOutcome.PASS, run=run, by_name="Dana Baker")
     return run
 
@@ -65,8 +65,8 @@ def full(deployment: Deployment) -> Deployment:
     before = _run(deployment, "Connection works")
     _backup(before)
     Decision.objects.create(run=before, outcome="succeeded", note="Looked.", by_name="Dana Baker")
-    deployments.item(deployment, "Anybody").undo(MACHINE)
-    deployments.item(deployment, "Anybody").waive(MACHINE, "Nobody needs it.")
+    factories.item(deployment, "Anybody").undo(MACHINE)
+    factories.item(deployment, "Anybody").waive(MACHINE, "Nobody needs it.")
     _run(
         deployment,
         "Migrations applied",
@@ -137,8 +137,8 @@ def test_trust_that_the_deployments_own_run_reaches_does(full: Deployment) -> No
 def test_how_long_a_proof_is_good_for_is_signed(full: Deployment) -> None:
     before = gate_of(full).record()
     until = timezone.now() + timedelta(days=7)
-    Proof.objects.filter(item=deployments.item(full, "Connection")).update(valid_until=until)
-    (change,) = differences.between(before, gate_of(full).record())
+    Proof.objects.filter(item=factories.item(full, "Connection")).update(valid_until=until)
+    (change,) = diff.between(before, gate_of(full).record())
     assert change.place == "Item “Connection works”, proofs"
 
 
@@ -163,7 +163,7 @@ def test_any_change_of_covered_content_changes_the_digest(
         if _as_bytes(changed) == _as_bytes(record):
             return
         assert records.digest(changed) != records.digest(record)
-        said = differences.between(record, changed)
+        said = diff.between(record, changed)
         assert said
         assert all(difference.sentence.endswith(".") for difference in said)
 

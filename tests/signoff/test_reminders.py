@@ -14,7 +14,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from signoff import reminders
 from signoff.models import Reminder
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, sign
 
 
@@ -42,7 +42,7 @@ def test_those_whose_turn_it_is_are_written_to_once_a_day(
 
 
 def test_nobody_is_reminded_of_what_cannot_be_signed_yet(deployment: Deployment) -> None:
-    deployments.item(deployment, "Server").undo(MACHINE)
+    factories.item(deployment, "Server").undo(MACHINE)
     assert reminders.remind_all() == 0
     assert mail.outbox == []
 

@@ -14,7 +14,7 @@ from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import record as records
 from signoff.models import GateState, Signature
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign, slot_of
 
 
@@ -85,9 +85,9 @@ def test_nobody_signs_in_two_places_of_a_gate(
 ) -> None:
     deployment.edit(MACHINE, team=[*_team(deployment), (dba, Role.DEVOPS_LEAD)])
     sign(deployment, dba, Role.DBA)
-    with pytest.raises(NotAllowed, match="each place needs another person"):
+    with pytest.raises(NotAllowed, match="each slot needs another person"):
         sign(deployment, dba, Role.DEVOPS_LEAD)
-    seen("“each place needs another person”")
+    seen("“each slot needs another person”")
 
 
 def test_only_somebody_with_the_role_signs(deployment: Deployment, cto: User) -> None:
@@ -116,7 +116,7 @@ def test_a_record_that_changed_since_it_was_shown_is_not_signed(deployment: Depl
 
 
 def test_a_gate_with_something_in_the_way_is_not_signed(deployment: Deployment, dba: User) -> None:
-    deployments.item(deployment, "Server is there").undo(MACHINE)
+    factories.item(deployment, "Server is there").undo(MACHINE)
     with pytest.raises(Refusal, match="Server is there"):
         sign(deployment, dba, Role.DBA)
 
@@ -132,7 +132,7 @@ def test_a_change_breaks_the_signatures_and_returns_the_deployment_to_planning(
     first = sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     deployment.refresh_from_db()
-    deployments.item(deployment, "Server is there").undo(dba)
+    factories.item(deployment, "Server is there").undo(dba)
     deployment.refresh_from_db()
     first.refresh_from_db()
     assert deployment.state == DeploymentState.PLANNING
@@ -153,7 +153,7 @@ def test_one_signature_of_two_goes_stale_as_well(deployment: Deployment, dba: Us
 
 def test_what_no_gate_covers_breaks_nothing(deployment: Deployment, dba: User) -> None:
     signature = sign(deployment, dba, Role.DBA)
-    deployments.item(deployment, "Reviewed the logs").complete(MACHINE)
+    factories.item(deployment, "Reviewed the logs").complete(MACHINE)
     signature.refresh_from_db()
     assert not signature.is_stale
 
@@ -172,7 +172,7 @@ def test_two_gates_lead_to_sign_off(
     assert deployment.state == DeploymentState.SIGNED_OFF
     earlier = signature.record["earlier_signatures"]
     assert [each["name"] for each in earlier] == [dba.name, devops_lead.name]
-    deployments.item(deployment, "Users can sign in").undo(qa_lead)
+    factories.item(deployment, "Users can sign in").undo(qa_lead)
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.VERIFYING
 
@@ -194,9 +194,9 @@ def test_the_database_refuses_to_change_a_signature(
 
 
 def test_a_template_without_signature_lines_makes_no_deployment(dba: User) -> None:
-    version = deployments.published("# Short\n\n## Day\n- [ ] Something\n", slug="short")
+    version = factories.published("# Short\n\n## Day\n- [ ] Something\n", slug="short")
     with pytest.raises(Refusal, match="could never be signed"):
-        deployments.plan(deployments.a_target(), version, [(dba, Role.DBA)])
+        factories.plan(factories.a_target(), version, [(dba, Role.DBA)])
     assert not Deployment.objects.exists()
 
 
@@ -219,7 +219,7 @@ def test_all_signatures_of_a_gate_stand_over_one_record(
     assert not gate_of(deployment).is_signed
     sign(deployment, User.objects.get(pk=dba.pk), Role.DBA)
     assert gate_of(deployment).is_signed
-    assert len({signature.record_digest for signature in Signature.objects.standing()}) == 1
+    assert len({signature.record_digest for signature in Signature.objects.valid()}) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"password": "guessed"}, {"code": "12345"}])

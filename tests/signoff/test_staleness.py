@@ -16,7 +16,7 @@ from deployctl.errors import Refusal
 from deployctl.runs.models import Backup, Run, RunState, Target
 from signoff import record as records
 from signoff.models import Signature
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
 
 Change = Callable[[Deployment, User], Any]
@@ -45,15 +45,15 @@ def _seats(deployment: Deployment) -> list[tuple[User, str]]:
 
 CHANGES: dict[str, tuple[Change, str]] = {
     "an item undone": (
-        lambda deployment, by: deployments.item(deployment, "Server").undo(by),
+        lambda deployment, by: factories.item(deployment, "Server").undo(by),
         "“Server is there” opened again",
     ),
     "a proof added": (
-        lambda deployment, by: deployments.item(deployment, "Server").add_proof(by, "note", text="Look."),
+        lambda deployment, by: factories.item(deployment, "Server").add_proof(by, "note", text="Look."),
         "“Server is there” note added",
     ),
     "the window moved": (
-        lambda deployment, by: deployment.edit(by, window_end=deployments.in_hours(27)),
+        lambda deployment, by: deployment.edit(by, window_end=factories.in_hours(27)),
         "window moved",
     ),
     "the plan rewritten": (
@@ -75,7 +75,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
         "target shop: its database was seen for the first time",
     ),
     "a run asked for": (
-        lambda deployment, by: deployments.item(deployment, "Connection").start(by),
+        lambda deployment, by: factories.item(deployment, "Connection").start(by),
         "“Connection works” run",
     ),
 }
@@ -97,7 +97,7 @@ def test_a_change_breaks_the_signatures_and_opens_the_gate(
 
 def test_a_waiver_of_an_open_item_breaks_the_only_signature(deployment: Deployment, dba: User) -> None:
     sign(deployment, dba, Role.DBA)
-    deployments.item(deployment, "Anybody").undo(MACHINE)
+    factories.item(deployment, "Anybody").undo(MACHINE)
     assert Signature.objects.get().is_stale
 
 
@@ -105,8 +105,8 @@ def test_a_decided_run_breaks_what_was_signed_before_it(
     approved: Deployment, dba: User, qa_lead: User
 ) -> None:
     approved.begin(dba)
-    run = deployments.item(approved, "Migrations").start(MACHINE)
-    deployments.finish(run, RunState.UNKNOWN)
+    run = factories.item(approved, "Migrations").start(MACHINE)
+    factories.finish(run, RunState.UNKNOWN)
     keep_everything(approved, "deploy", "post")
     before = records.digest(gate_of(approved, "post").record())
     run.decide(by=dba, outcome="succeeded", note="All tables are there.")
@@ -152,7 +152,7 @@ def _end_a_restore_of_another(deployment: Deployment, _: User) -> None:
 LOSSES: dict[str, Change] = {
     "a person renamed": lambda _, by: by.edit(by=by, name="Dana Baker-Jones"),
     "the target led elsewhere": _edit_target,
-    "an item undone": lambda deployment, by: deployments.item(deployment, "Users").undo(by),
+    "an item undone": lambda deployment, by: factories.item(deployment, "Users").undo(by),
     "a signature withdrawn": lambda *_: (last := Signature.objects.latest("pk")).withdraw(
         by=last.signer, reason="I saw an error."
     ),
@@ -170,9 +170,9 @@ def test_a_signature_is_lost_even_where_another_deployment_holds_the_window_by_n
     Target.objects.filter(pk=approved.target_id).update(system_identifier="7", database_oid=5)
     sign(approved, qa_lead, Role.QA_LEAD, "post")
     facts = {"window_start": approved.window_start, "window_end": approved.window_end}
-    deployments.plan(approved.target, approved.template_version, _seats(approved), title="Hotfix", **facts)
+    factories.plan(approved.target, approved.template_version, _seats(approved), title="Hotfix", **facts)
     LOSSES[name](Deployment.objects.get(pk=approved.pk), dba)
-    assert not Signature.objects.latest("pk").stands
+    assert not Signature.objects.latest("pk").is_valid
     assert not gate_of(approved, "post").is_signed
     approved.refresh_from_db()
     assert approved.state == DeploymentState.VERIFYING
@@ -209,7 +209,7 @@ def test_begin_looks_whether_it_is_still_the_approved_database(
 
 def test_a_run_that_ends_locks_deployments_before_the_audit_chain(approved: Deployment, dba: User) -> None:
     """The other way round it would wait for a person who waits for it."""
-    run = deployments.item(approved, "Connection").start(dba)
+    run = factories.item(approved, "Connection").start(dba)
     Run.objects.filter(pk=run.pk).update(state=RunState.RUNNING, token=1)
     run.refresh_from_db()
     with CaptureQueriesContext(connection) as asked:

@@ -15,7 +15,7 @@ from deployctl.accounts.roles import Role
 from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff.models import GateState, Signature
-from tests.checklists import deployments
+from tests.checklists import factories
 from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
 
 SignedIn = Callable[..., Client]
@@ -40,7 +40,7 @@ def test_withdrawing_opens_the_gate_and_returns_the_deployment_to_planning(
     assert approved.state == DeploymentState.PLANNING
     assert gate_of(approved).state == GateState.OPEN
     signature = _of(dba)
-    assert (signature.is_withdrawn, signature.is_stale, signature.stands) == (True, False, False)
+    assert (signature.is_withdrawn, signature.is_stale, signature.is_valid) == (True, False, False)
     assert signature.withdrawal.reason == "The plan lacks a step."
     actions = set(Entry.objects.of_deployment(approved.pk).values_list("action", flat=True))
     assert {"signature.revoked", "gate.reopened", "deployment.reopened"} <= actions
@@ -50,7 +50,7 @@ def test_withdrawing_opens_the_gate_and_returns_the_deployment_to_planning(
 
 def test_the_other_signatures_of_the_gate_stay(approved: Deployment, dba: User, devops_lead: User) -> None:
     _of(dba).withdraw(by=dba, reason="Not yet.")
-    assert _of(devops_lead).stands
+    assert _of(devops_lead).is_valid
 
 
 def test_only_the_signer_withdraws(approved: Deployment, dba: User, devops_lead: User) -> None:
@@ -120,5 +120,5 @@ def test_withdrawing_asks_for_a_fresh_code(approved: Deployment, dba: User, sign
     client = signed_in(dba, code=False)
     answer = client.post(reverse("signoff:signature_withdrawal", args=[_of(dba).pk]), {"reason": "Not yet."})
     assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
-    assert _of(dba).stands
-    assert deployments.item(approved, "Server").state == "done"
+    assert _of(dba).is_valid
+    assert factories.item(approved, "Server").state == "done"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from checklists import builtin
-from checklists.catalogue import known_operations, read
-from checklists.markdown import ROLE_LABELS, ParsedTemplate, Stage, parse, remarks, render
+from checklists.markdown import ROLE_LABELS, ParsedTemplate, Stage, parse, render, template_warnings
+from checklists.template_parsing import known_operations, parse_template
 from deployctl.accounts.roles import Role
 
 # The headings and items of the document in order, sub-items indented, taken from it line by line.
@@ -19,7 +19,7 @@ EXPECTED = (Path(__file__).parent / "healthcare_items.txt").read_text(encoding="
 
 @pytest.fixture(scope="module")
 def healthcare() -> ParsedTemplate:
-    return read(builtin.source("healthcare"), "healthcare.md")
+    return parse_template(builtin.source("healthcare"), "healthcare.md")
 
 
 def test_it_has_all_items_and_signature_lines(healthcare: ParsedTemplate) -> None:
@@ -129,12 +129,12 @@ def test_every_item_has_a_role(healthcare: ParsedTemplate) -> None:
 
 
 def test_nothing_in_it_is_remarkable(healthcare: ParsedTemplate) -> None:
-    assert remarks(healthcare) == ()
+    assert template_warnings(healthcare) == ()
 
 
 def test_export_and_import_give_the_same_template(healthcare: ParsedTemplate) -> None:
     exported = render(healthcare)
-    again = read(exported)
+    again = parse_template(exported)
     assert again == healthcare
     assert render(again) == exported
 

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from checklists.markdown import GateRules, Kind, ParsedTemplate, Routine, Stage, parse, render
+from checklists.markdown import GateRules, ItemKind, ParsedTemplate, Routine, Stage, parse, render
 
 OPERATIONS = {"migrate": ("lock_timeout_s",), "backup": ()}
 
@@ -140,7 +140,7 @@ def test_an_item_may_be_due_at_the_end_of_the_window_though_its_heading_says_oth
 
 def test_an_operation_takes_its_parameters() -> None:
     (item,) = read("- [ ] a <!-- operation: migrate, lock_timeout_s: 5, evidence: true -->\n").walk_items()
-    assert (item.kind, item.operation, item.params) == (Kind.OPERATION, "migrate", {"lock_timeout_s": 5})
+    assert (item.kind, item.operation, item.params) == (ItemKind.OPERATION, "migrate", {"lock_timeout_s": 5})
     assert item.evidence
 
 

@@ -7,7 +7,7 @@ import pytest
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from signoff.models import EvidencePack
-from tests.checklists.deployments import item
+from tests.checklists.factories import item
 from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
 from tests.signoff.signing import MACHINE, sign
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from signoff.evidence import document, glyphs
-from signoff.evidence.document_words import words
+from signoff.evidence.document import document_data
 from signoff.models import EvidencePack
 
 HOSTILE = [
@@ -49,7 +49,7 @@ def test_it_is_pdf_a_and_tagged(pack: EvidencePack) -> None:
 
 
 def test_it_says_what_21_cfr_11_50_asks_for(pack: EvidencePack) -> None:
-    said = words(json.loads(pack.content())["contents"], pack.digest)
+    said = document_data(json.loads(pack.content())["contents"], pack.digest)
     assert said["digest"] == pack.digest
     [first, second] = [slot["signatures"][0] for slot in said["gates"][0]["slots"]]
     assert (first["name"], second["name"]) == ("Dana Baker", "Dev Opsworth")

@@ -14,7 +14,7 @@ import pytest
 from deployctl import audit
 from deployctl.audit import Action, signed_statements, signing_keys
 from signoff.models import EvidencePack
-from signoff.verifier import form, places
+from signoff.verifier import json_positions, pack_format
 from signoff.verifier import pack as packs
 from tests.signoff.signing import MACHINE
 
@@ -44,14 +44,14 @@ def test_one_byte_changed_anywhere_is_found_and_named(content: bytes) -> None:
         finding = packs.verify(bytes(changed), [signing_keys.public_key()])
         assert not finding.ok, f"byte {offset} was changed and nobody noticed"
         assert _names(finding.problems, content, bytes(changed), offset), (
-            f"byte {offset} is in {places.place_at(content, offset)}; named were {finding.problems}"
+            f"byte {offset} is in {json_positions.pointer_at(content, offset)}; named were {finding.problems}"
         )
 
 
 def _names(problems: list[Any], content: bytes, changed: bytes, offset: int) -> bool:
     """Whether one of the problems leads to the byte: by its number, or by the value that it stands in."""
     # Where the change gives a member another name, the place has another name too.
-    for where in {places.place_at(content, offset), places.place_at(changed, offset)}:
+    for where in {json_positions.pointer_at(content, offset), json_positions.pointer_at(changed, offset)}:
         for problem in problems:
             if problem.place and (where.startswith(problem.place) or problem.place.startswith(where)):
                 return True
@@ -66,7 +66,8 @@ def rewritten(content: bytes, change: Callable[[dict[str, Any]], object]) -> lis
     pack = json.loads(content)
     change(pack)
     return [
-        problem.place for problem in packs.verify(form.canonical(pack), [signing_keys.public_key()]).problems
+        problem.place
+        for problem in packs.verify(pack_format.canonical(pack), [signing_keys.public_key()]).problems
     ]
 
 
@@ -92,7 +93,7 @@ def test_a_pack_sealed_anew_by_somebody_else_is_told_by_its_key(content: bytes) 
     contents = json.loads(content)["contents"]
     contents["deployment"]["title"] = "Another"
     forged = io.BytesIO()
-    form.write(contents, signed_statements.read_private(signed_statements.new_key()), forged)
+    pack_format.write(contents, signed_statements.read_private(signed_statements.new_key()), forged)
     alone = packs.verify(forged.getvalue())
     assert not alone.key_is_trusted
     [problem] = packs.verify(forged.getvalue(), [signing_keys.public_key()]).problems
@@ -132,7 +133,7 @@ def test_a_value_of_any_other_kind_anywhere_is_a_finding(content: bytes) -> None
     near = [(way, other) for way in ways if len(way) < 3 for other in KINDS]
     deep = [(way, other) for way in ways if len(way) >= 3 for other in KINDS]
     for way, other in near + random.Random(11).sample(deep, 50):
-        changed = form.canonical(with_another(pack, way, other))
+        changed = pack_format.canonical(with_another(pack, way, other))
         if changed != content:
             assert not packs.verify(changed).ok, f"{way} was replaced by {other!r} and nobody noticed"
 
@@ -142,7 +143,7 @@ def test_what_a_file_is_made_to_say_can_be_printed_and_kept(content: bytes, pack
     changed["contents"]["\u0000\u001b[2J"] = 1
     changed["contents"]["signatures"] = 5
     with pack.file.open("wb") as stream:
-        stream.write(form.canonical(changed))
+        stream.write(pack_format.canonical(changed))
     assert not pack.verify().ok
     pack.refresh_from_db()
     assert r"\x00\x1b[2J" in pack.problem

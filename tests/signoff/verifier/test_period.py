@@ -12,7 +12,7 @@ import pytest
 from checklists.models import Deployment
 from deployctl.audit import signed_statements, signing_keys
 from deployctl.errors import InvalidInput, Refusal
-from signoff.evidence import period
+from signoff.evidence import period_archive
 from signoff.models import EvidencePack
 from signoff.verifier import files
 from signoff.verifier.period import LIST
@@ -25,7 +25,7 @@ LATER = TODAY + dt.timedelta(days=3)
 @pytest.fixture
 def archive(signed: Deployment, tmp_path: Path) -> Path:
     path = tmp_path / "period.zip"
-    with period.archive(signed.target, TODAY, LATER, MACHINE) as made:
+    with period_archive.archive(signed.target, TODAY, LATER, MACHINE) as made:
         path.write_bytes(made.read())
     return path
 
@@ -82,9 +82,9 @@ def test_another_key_than_the_trusted_one_is_told(archive: Path) -> None:
 
 def test_a_period_without_a_deployment_is_refused(signed: Deployment) -> None:
     with pytest.raises(Refusal, match="No deployment of shop"):
-        period.archive(signed.target, dt.date(2001, 1, 1), dt.date(2001, 12, 31), MACHINE)
+        period_archive.archive(signed.target, dt.date(2001, 1, 1), dt.date(2001, 12, 31), MACHINE)
     with pytest.raises(InvalidInput, match="ends before it begins"):
-        period.archive(signed.target, LATER, TODAY, MACHINE)
+        period_archive.archive(signed.target, LATER, TODAY, MACHINE)
     assert not EvidencePack.objects.exists()
 
 
@@ -104,7 +104,7 @@ def test_a_pack_that_was_altered_or_lost_after_its_export_is_made_anew(
         stream.write(b"{")
     second = EvidencePack.latest_or_export(signed, MACHINE)
     second.file.storage.delete(str(second.file.name))
-    with period.archive(signed.target, TODAY, LATER, MACHINE) as made:
+    with period_archive.archive(signed.target, TODAY, LATER, MACHINE) as made:
         archive.write_bytes(made.read())
     assert files.verify(archive).problems == []
     assert EvidencePack.latest_or_export(signed, MACHINE) not in {first, second}

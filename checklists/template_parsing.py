@@ -1,0 +1,36 @@
+"""Reading templates with the operations and checks that this installation has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache, lru_cache
+
+from checklists.markdown import ParsedTemplate, parse
+from deployctl import operations
+
+
+@cache
+def known_operations() -> Mapping[str, tuple[str, ...]]:
+    """The operations by kind, each with the names of its parameters."""
+    return {
+        kind: tuple(field.name for field in fields(operation.Params))
+        if is_dataclass(operation.Params)
+        else ()
+        for kind, operation in operations.catalogue().items()
+    }
+
+
+def known_checks() -> Mapping[str, tuple[str, ...]]:
+    """The checks by name, each with the names of its parameters. This version has none yet."""
+    return {}
+
+
+@lru_cache(maxsize=32)
+def parse_template(source: str, filename: str = "") -> ParsedTemplate:
+    """Parse a template; the same text is read once, for pages show the same few templates again and again.
+
+    Raises:
+        TemplateErrors: see `checklists.markdown.parse`.
+    """
+    return parse(source, filename=filename, operations=known_operations(), checks=known_checks())

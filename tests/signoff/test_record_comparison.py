@@ -1,0 +1,83 @@
+"""Any two records of a deployment side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from checklists.models import Deployment
+from deployctl.accounts.models import User
+from deployctl.accounts.roles import Role
+from signoff import diff
+from signoff.models import Signature
+from tests.checklists import factories
+from tests.signoff.signing import MACHINE, gate_of, sign
+
+SignedIn = Callable[..., Client]
+
+
+@pytest.fixture
+def changed(deployment: Deployment, dba: User) -> Signature:
+    """A signature under which the plan and an item were changed."""
+    sign(deployment, dba, Role.DBA)
+    deployment.edit(MACHINE, rollback_plan="Another plan.")
+    factories.item(deployment, "Server").undo(dba)
+    return Signature.objects.get()
+
+
+def _page(client: Client, deployment: Deployment, **asked: str) -> str:
+    answer = client.get(reverse("signoff:records", args=[deployment.pk]), asked)
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def test_what_changed_since_a_signature_is_told_and_linked_from_it(
+    deployment: Deployment, changed: Signature, viewer: User, signed_in: SignedIn
+) -> None:
+    client = signed_in(viewer)
+    gate = html.unescape(client.get(reverse("signoff:gate", args=[deployment.pk, "pre"])).content.decode())
+    assert f'href="{reverse("signoff:records", args=[deployment.pk])}?then={changed.pk}"' in gate
+    page = _page(client, deployment, then=str(changed.pk))
+    for words in ("Rollback plan", "Restore the backup.", "Another plan.", "Item “Server is there”, state"):
+        assert words in page
+    assert changed.record_digest in page
+
+
+def test_any_two_signatures_can_be_chosen(
+    deployment: Deployment, changed: Signature, dba: User, signed_in: SignedIn
+) -> None:
+    factories.item(deployment, "Server").complete(dba)
+    again = sign(deployment, dba, Role.DBA)
+    page = _page(signed_in(dba), deployment, then=str(changed.pk), now=str(again.pk))
+    assert f'value="{again.pk}" selected' in page
+    assert "Item “Server is there”, completion" in page
+    assert "Both records say the same." in _page(
+        signed_in(dba), deployment, then=str(again.pk), now="now-pre"
+    )
+
+
+def test_a_signature_of_another_deployment_is_not_shown(
+    deployment: Deployment, changed: Signature, dba: User, signed_in: SignedIn
+) -> None:
+    other = factories.plan(
+        factories.a_target("other"), deployment.template_version, [(dba, Role.DBA)], title="Another one"
+    )
+    page = _page(signed_in(dba), other, then=str(changed.pk), now="9" * 400)
+    assert "Restore the backup." not in page
+    assert "As it is now: Approval" in page
+
+
+def test_differences_read_as_sentences(deployment: Deployment, dba: User, devops_lead: User) -> None:
+    before = gate_of(deployment).record()
+    deployment.edit(MACHINE, team=[(dba, Role.DBA), (devops_lead, Role.CTO)], title="Other")
+    found = {change.sentence for change in diff.between(before, gate_of(deployment).record())}
+    assert found == {
+        "Deployment, title: was Shop goes live, is Other.",
+        f"Team, {devops_lead.name} as CTO/Tech Lead: added.",
+        f"Team, {devops_lead.name} as DevOps Lead is gone.",
+        "Team, Quinn Adler as QA Lead is gone.",
+    }
