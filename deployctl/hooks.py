@@ -1,4 +1,4 @@
-"""How a package notifies or asks the packages above it, which it must not import.
+"""Let a package notify or query the packages above it, which it must not import.
 
 A package declares its hooks in its `hooks.py`:
 
@@ -33,8 +33,8 @@ class Hook(Generic[P, R]):
         name: of the hook, for the log.
         on_error: "raise" passes a handler's exception on to the caller, whose transaction it undoes. "log"
             logs the exception with the handler's name and continues with the next handler.
-        isolate: makes a context for each handler, such as `transaction.atomic`: what a failing handler wrote
-            is rolled back.
+        isolate: returns a context manager that wraps each handler, such as `transaction.atomic`, which rolls
+            back what a failing handler wrote.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Hook(Generic[P, R]):
         self._handlers: list[Callable[P, R]] = []
 
     def connect(self, handler: Callable[P, R]) -> Callable[P, R]:
-        """Add a handler and return it, so that this serves as a decorator. A second time has no effect."""
+        """Add a handler and return it, for use as a decorator. Connecting it again has no effect."""
         if handler not in self._handlers:
             self._handlers.append(handler)
         return handler
@@ -59,13 +59,13 @@ class Hook(Generic[P, R]):
         """Remove a handler.
 
         Raises:
-            ValueError: it is not connected.
+            ValueError: the handler is not connected.
         """
         self._handlers.remove(handler)
 
     @contextmanager
     def connected(self, handler: Callable[P, R]) -> Iterator[None]:
-        """Connect a handler for the duration of a `with` block."""
+        """Connect a handler during a `with` block."""
         self.connect(handler)
         try:
             yield

@@ -1,7 +1,7 @@
-"""Find plugins: classes of which each is the only one in its file, such as the operations in `kinds/`.
+"""Find plugins: classes that are each defined in a module of their own, such as the operations in `kinds/`.
 
-Adding a plugin means adding one file to the catalogue's package. Another installed distribution adds a
-package of its own: `OPERATIONS.add("shop_operations")` in the `ready` method of its `AppConfig`.
+To add a plugin, add a module to the catalogue's package. Another installed distribution adds its own package
+with `OPERATIONS.add("shop_operations")` in the `ready` method of its `AppConfig`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 
 def discover(package: str, base: type[T], key: str) -> Mapping[str, type[T]]:
-    """Return the plugin of every module in a package by its key, in alphabetical order.
+    """Return the plugins in the modules of a package by key, in alphabetical order.
 
     Args:
         package: import path of the package; its subpackages are not searched.
         base: class that every plugin inherits from.
-        key: name of the class attribute that identifies a plugin. Its value is the name of the module.
+        key: name of the class attribute that identifies a plugin. Its value must be the name of the module.
 
     Raises:
-        TypeError: a module does not hold exactly one plugin, or holds one with another key.
+        TypeError: a module does not define exactly one plugin, or the key differs from the module's name.
     """
     names = sorted(
         found.name
@@ -46,17 +46,17 @@ def _plugin_in(module_name: str, base: type[T], key: str) -> type[T]:
     name = module_name.rpartition(".")[2]
     if len(found) != 1 or getattr(found[0], key, None) != name:
         raise TypeError(
-            f"{module_name} must hold exactly one class that inherits from {base.__name__} and implements "
+            f"{module_name} must define exactly one class that inherits from {base.__name__} and implements "
             f"its abstract methods, with {key} = {name!r}."
         )
     return found[0]
 
 
 class Catalogue(Mapping[str, type[T]]):
-    """The plugins of one kind by key, in alphabetical order. Packages are searched at the first access.
+    """The plugins of one kind by key, in alphabetical order. Packages are searched on first access.
 
     Args:
-        package: see `discover`, as for `base` and `key`.
+        package, base, key: see `discover`.
     """
 
     def __init__(self, package: str, base: type[T], key: str) -> None:
@@ -65,13 +65,13 @@ class Catalogue(Mapping[str, type[T]]):
         self._found: Mapping[str, type[T]] | None = None
 
     def add(self, *sources: str | type[T]) -> None:
-        """Add further packages, by import path, or single classes."""
+        """Add packages, by import path, or single classes."""
         self._sources += sources
         self._found = None
 
     @contextmanager
     def extended(self, *sources: str | type[T]) -> Iterator[None]:
-        """Add packages or classes for the duration of a `with` block."""
+        """Add packages or classes during a `with` block."""
         before = list(self._sources)
         self.add(*sources)
         try:
@@ -94,8 +94,10 @@ class Catalogue(Mapping[str, type[T]]):
             found: dict[str, type[T]] = {}
             for source in self._sources:
                 more = self._plugins_of(source)
-                if twice := sorted(found.keys() & more.keys()):
-                    raise TypeError(f"{source} repeats the {self._base.__name__} {', '.join(twice)}.")
+                if duplicates := sorted(found.keys() & more.keys()):
+                    raise TypeError(
+                        f"{source} defines the {self._base.__name__} {', '.join(duplicates)} again."
+                    )
                 found |= more
             self._found = dict(sorted(found.items()))
         return self._found

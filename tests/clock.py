@@ -1,4 +1,4 @@
-"""A clock that stands still: nothing ends between two lines of a test, however busy the machine is."""
+"""A frozen clock, so nothing expires between two lines of a test, however busy the machine is."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from django.utils import timezone
 
 
 class Clock:
-    """What Django's `timezone.now` says in this process; the database keeps its own time.
+    """A replacement for Django's `timezone.now` in this process. The database keeps the real time.
 
     Attributes:
-        stands_at: the moment that it shows; None while it runs.
+        frozen_at: the time that it returns; None while it is not frozen.
     """
 
     def __init__(self) -> None:
-        self.stands_at: dt.datetime | None = None
-        self.stop()
+        self.frozen_at: dt.datetime | None = None
+        self.freeze()
 
     def __call__(self) -> dt.datetime:
-        return self.stands_at or dt.datetime.now(dt.UTC)
+        return self.frozen_at or dt.datetime.now(dt.UTC)
 
-    def stop(self) -> None:
-        """Let it stand at this moment."""
-        self.stands_at = dt.datetime.now(dt.UTC)
+    def freeze(self) -> None:
+        """Stop the clock at the current time."""
+        self.frozen_at = dt.datetime.now(dt.UTC)
 
-    def run(self) -> None:
-        """Let it run from now on, as all clocks do."""
-        self.stands_at = None
+    def unfreeze(self) -> None:
+        """Return the real time from now on."""
+        self.frozen_at = None
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Stopped before the test begins: no half minute of one-time codes, no wait, no day ends in it."""
-    stopped = Clock()
-    monkeypatch.setattr(timezone, "now", stopped)
-    return stopped
+    """A clock that is frozen during the test, so no one-time code, delay or day ends in it."""
+    frozen = Clock()
+    monkeypatch.setattr(timezone, "now", frozen)
+    return frozen

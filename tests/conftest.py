@@ -1,4 +1,4 @@
-"""What every test can ask for: databases, and the cast of people."""
+"""Fixtures for all tests: databases, people, folders and secrets."""
 
 from __future__ import annotations
 
@@ -33,44 +33,44 @@ from tests.people import (  # noqa: F401 (fixtures)
 )
 from tests.servers import drop_database
 
-# Whoever asks for one of these starts programs that take seconds to start.
-STARTING_PROGRAMS = {"cluster", "installation", "make_postgres", "node_modules", "product", "up"}
+# Tests with one of these fixtures start programs that take seconds to start.
+SLOW_FIXTURES = {"cluster", "installation", "make_postgres", "node_modules", "product", "up"}
 TEMPLATE = "deployctl_template"
 TEMPLATE_LOCK = 5_307_001
 
-# The same examples every time, and no limit on the clock: whether a change may land is no matter of luck.
+# The same examples in every run and no deadline, so tests don't fail at random.
 hypothesis.settings.register_profile(
     "tests", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 
 
 def pytest_configure() -> None:
-    """Trade strength for speed where the test is not about it."""
+    """Replace settings that slow tests down or make them fail on a busy machine."""
     hypothesis.settings.load_profile("tests")
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.STORAGES["staticfiles"] = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage",
     }
-    # Both servers are there; that a busy machine lets them answer late is no finding.
-    late_s = 60
+    # Both servers are running, but may respond late on a busy machine.
+    timeout_s = 60
     cache: Any = settings.CACHES["default"]["OPTIONS"]
-    cache.update(socket_connect_timeout=late_s, socket_timeout=late_s)
-    settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = late_s
+    cache.update(socket_connect_timeout=timeout_s, socket_timeout=timeout_s)
+    settings.DATABASES["default"]["OPTIONS"]["connect_timeout"] = timeout_s
 
 
-@pytest.hookimpl(trylast=True)  # after whoever shuffles and sorts; among themselves all stay as they are
+@pytest.hookimpl(trylast=True)  # after plugins that shuffle and sort; the sort is stable
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests begin at once: at the end, one of them would keep a single process busy while others wait.
+    """Run long tests first. At the end, one of them would keep one process busy while the others are idle.
 
-    That most of them fall to one process spares the others the products and clusters that each starts once.
+    Most of them end up in one process, so the others needn't start the products and clusters they use.
     """
-    usual_s = float(config.getini("timeout"))
+    default_s = float(config.getini("timeout"))
 
     def is_long(item: pytest.Item) -> bool:
         limit = item.get_closest_marker("timeout")
         return bool(
-            STARTING_PROGRAMS.intersection(getattr(item, "fixturenames", ()))
-            or (limit and limit.args[0] > usual_s)
+            SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+            or (limit and limit.args[0] > default_s)
         )
 
     items.sort(key=is_long, reverse=True)
@@ -92,13 +92,13 @@ def _create(name: str, template: str = "template0") -> None:
 
 
 def _drop(name: str) -> None:
-    # As superuser: whoever happens to be in it, another role's session too, may only be ended by one.
+    # Only a superuser may end the sessions of other roles.
     with psycopg.connect(os.environ["TEST_SUPERUSER_URL"], autocommit=True) as admin:
         drop_database(admin, name)
 
 
 def _point_at(name: str) -> None:
-    """Let Django's default connection lead to this database."""
+    """Connect Django's default connection to this database."""
     connections.close_all()
     connection.settings_dict["NAME"] = name
     settings.DATABASES["default"]["NAME"] = name
@@ -106,7 +106,7 @@ def _point_at(name: str) -> None:
 
 
 def _ensure_template() -> None:
-    """Migrate one database, once per session, whichever parallel worker comes first."""
+    """Create the migrated template database, unless another parallel worker has done so."""
     with _admin() as admin:
         admin.execute("SELECT pg_advisory_lock(%s)", [TEMPLATE_LOCK])
         if admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone():
@@ -124,10 +124,10 @@ def _ensure_template() -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Migrate before the first test: it takes a while, and would count as the time of that test."""
-    needing = {"db", "committed_db", "django_db_setup"}
+    """Migrate before the first test, so the migration doesn't count toward that test's timeout."""
+    database_fixtures = {"db", "committed_db", "django_db_setup"}
     if not session.config.option.collectonly and any(
-        item.get_closest_marker("django_db") or needing & set(getattr(item, "fixturenames", ()))
+        item.get_closest_marker("django_db") or database_fixtures & set(getattr(item, "fixturenames", ()))
         for item in session.items
     ):
         with session.config.stash[blocking_manager_key].unblock():
@@ -136,7 +136,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """A clone of the migrated template for this worker; tests run in transactions on it."""
+    """Clone the migrated template for this worker. Tests run in transactions on the clone."""
     name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}_{uuid.uuid4().hex[:8]}"
     with django_db_blocker.unblock():
         _ensure_template()
@@ -150,14 +150,14 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Committed:
-    """A database in which things are really committed, for threads and other processes."""
+    """A database in which transactions are really committed, for threads and other processes."""
 
     name: str
     url: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment for a process of ours that works on it."""
+        """The environment for a deployctl process that uses the database."""
         return os.environ | {"DATABASE_URL": self.url, "DJANGO_SETTINGS_MODULE": "deployctl.settings"}
 
 
@@ -178,7 +178,7 @@ def committed_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> I
 
 @pytest.fixture(autouse=True)
 def own_backup_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Backups of this test only; made when the first is written."""
+    """The backup folder of this test, created with the first backup."""
     folder = Path(os.environ["TEST_FOLDER"]) / "backups" / uuid.uuid4().hex
     monkeypatch.setenv("DEPLOYCTL_BACKUPS", str(folder))
     monkeypatch.setattr(settings, "DEPLOYCTL_BACKUPS", folder)
@@ -187,7 +187,7 @@ def own_backup_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def seen(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """`seen("gone after 0.12 s")`: what a test of a fault measured, for `make faults` to print."""
+    """`seen("gone after 0.12 s")` records a measurement of a fault test, which `make faults` prints."""
     return lambda text: request.node.user_properties.append(("seen", text))
 
 
@@ -199,24 +199,24 @@ def redis_url() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_superuser_url() -> str:
-    """The session's PostgreSQL, as superuser."""
+    """The URL of the session's PostgreSQL for its superuser."""
     return os.environ["TEST_SUPERUSER_URL"]
 
 
 @pytest.fixture
 def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
-    """A factory of target databases: `make_database(name=None) -> URL` of an unprivileged owner.
+    """A factory of target databases: `make_database(name=None)` returns the URL for the owner.
 
-    The owner may create databases and nothing else. Everything is dropped afterwards.
+    The owner may create databases and has no other privileges. Databases and roles are dropped afterwards.
     """
-    made: list[tuple[str, str]] = []
-    taken = ExitStack()
+    created: list[tuple[str, str]] = []
+    locks = ExitStack()
 
     def make(name: str | None = None, *, create: bool = True, role: str = "owner", password: str = "") -> str:
         suffix = uuid.uuid4().hex[:10]
-        if name is not None:  # another parallel worker may want the same one
-            turn = taken.enter_context(_admin())
-            turn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        if name is not None:  # another parallel worker may use the same name
+            session = locks.enter_context(_admin())
+            session.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
         name, role, password = name or f"target_{suffix}", f"{role}_{suffix}", password or uuid.uuid4().hex
         with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
             admin.execute(
@@ -230,14 +230,14 @@ def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
                         sql.Identifier(name), sql.Identifier(role)
                     )
                 )
-        made.append((name, role))
+        created.append((name, role))
         parts = urlsplit(postgres_superuser_url)
-        who = f"{quote(role, safe='')}:{quote(password, safe='')}"
-        return f"postgresql://{who}@{parts.hostname}:{parts.port}/{quote(name, safe='')}"
+        credentials = f"{quote(role, safe='')}:{quote(password, safe='')}"
+        return f"postgresql://{credentials}@{parts.hostname}:{parts.port}/{quote(name, safe='')}"
 
     yield make
     with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
-        for name, role in made:
+        for name, role in created:
             drop_database(admin, name)
             owned = admin.execute(
                 "SELECT datname FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE rolname = %s", [role]
@@ -245,12 +245,12 @@ def make_database(postgres_superuser_url: str) -> Iterator[Callable[..., str]]:
             for (other,) in owned:
                 drop_database(admin, other)
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
-    taken.close()
+    locks.close()
 
 
 @pytest.fixture
 def secret_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """Write a secret where the settings allow it: `secret_file(url) -> "file:…"`."""
+    """`secret_file(value)` writes a secret to a file in an allowed folder and returns its reference."""
 
     def write(value: str) -> str:
         folder = Path(os.environ["TEST_FOLDER"]) / "secrets"

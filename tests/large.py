@@ -1,4 +1,4 @@
-"""Tables whose dump takes many times as long as making them does."""
+"""Create tables whose dump takes much longer than their creation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ ROWS = 4000
 
 
 def make_large(session: psycopg.Connection, *names: str) -> None:
-    """Make tables that a dump cannot have finished before somebody looks at it.
+    """Create tables that are large enough to catch a dump while it runs.
 
-    Each row is a megabyte. The server keeps it compressed to a hundredth and copies it so, but unpacks it for
-    whoever reads it: 4 GB of each table go to a dump, on however busy a machine.
+    Each row has one megabyte. The server stores and copies rows compressed to about one percent, but
+    decompresses them when they are read, so a dump has to write 4 GB for each table.
     """
     for name in names:
         table = sql.Identifier(name)

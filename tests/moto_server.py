@@ -1,4 +1,4 @@
-"""AWS's services on loopback: moto's server, in a process of its own."""
+"""Fixtures that run moto's server, which emulates AWS services, on loopback."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import free_port, listens
+from tests.processes import free_port, is_listening
 from tests.waiting import until
 
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
-    """Its address."""
+    """Start the server and return its URL."""
     port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
@@ -22,7 +22,7 @@ def moto_server() -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(lambda: listens(server, port))
+        until(lambda: is_listening(server, port))
         yield f"http://127.0.0.1:{port}"
     finally:
         server.kill()
@@ -31,8 +31,8 @@ def moto_server() -> Iterator[str]:
 
 @pytest.fixture
 def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An environment in which boto3 finds that server and nothing of this machine; its address."""
-    nowhere = str(tmp_path_factory.mktemp("aws") / "none")
+    """Make boto3 use the server and ignore the configuration of this machine; return the server's URL."""
+    missing = str(tmp_path_factory.mktemp("aws") / "none")
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
@@ -40,8 +40,8 @@ def aws(moto_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyt
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "test-key-id",
         "AWS_SECRET_ACCESS_KEY": "test-secret-key",
-        "AWS_CONFIG_FILE": nowhere,
-        "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+        "AWS_CONFIG_FILE": missing,
+        "AWS_SHARED_CREDENTIALS_FILE": missing,
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Packages that exist for the duration of a test."""
+"""Create Python packages during a test."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 @contextmanager
 def temporary_package(folder: Path, modules: Mapping[str, str]) -> Iterator[str]:
-    """Write a package that can be imported during a `with` block, and give its name.
+    """Create a package that can be imported during a `with` block, and return its name.
 
     Args:
-        folder: where to write it.
-        modules: the source of each module by its name.
+        folder: for the package.
+        modules: source code by module name.
     """
     name = f"temporary_{uuid.uuid4().hex}"
     (folder / name).mkdir()
@@ -28,5 +28,5 @@ def temporary_package(folder: Path, modules: Mapping[str, str]) -> Iterator[str]
         yield name
     finally:
         sys.path.remove(str(folder))
-        for imported in [each for each in sys.modules if each.partition(".")[0] == name]:
-            del sys.modules[imported]
+        for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+            del sys.modules[module]

@@ -1,4 +1,4 @@
-"""The cast: one person per role of the user's document, and an outsider."""
+"""Fixtures for people: one for each role, and an outsider without permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PASSWORD = "correct horse battery staple"
 
 
 def person(name: str, *permissions: Permission) -> User:
-    """A person with these permissions; the e-mail address follows from the name."""
+    """Create a person with permissions and an e-mail address derived from the name."""
     return User.objects.create_person(
         email=f"{name.lower().replace(' ', '.')}@example.org",
         name=name,
@@ -67,7 +67,7 @@ def outsider(db: Any) -> User:
 
 @pytest.fixture
 def signed_in() -> Any:
-    """`signed_in(user)` is a browser of that person, with the second factor given where there is one."""
+    """`signed_in(user)` returns a client that is signed in, with the second factor if the person has one."""
     from deployctl.accounts.testing import sign_in
 
     def make(user: User, **options: Any) -> Client:

@@ -1,4 +1,4 @@
-"""Servers that tests start as processes of their own: on which port, and how they end."""
+"""Helpers for servers that tests start: choose a port, wait for it, terminate the process."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 from deployctl.embedded.ports import is_free
 
-# Neither where Linux takes the ports of outgoing connections from, nor where the product takes its own: what
-# is free now would else be somebody's by the time the server binds it.
+# Outside the ranges from which Linux and the product choose ports, so a port that is free now is still free
+# when the server binds it.
 PORTS = range(10_000, 20_000)
-GONE_WITHIN_S = 60
+EXIT_TIMEOUT_S = 60
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens at, and that no other test of this session is given."""
-    given = Path(os.environ["TEST_FOLDER"]) / "ports"
-    given.mkdir(exist_ok=True)
-    # Not the seeded generator: sessions beside this one would draw the same ports.
+    """Return a free port on loopback that no other test of this session uses."""
+    reserved = Path(os.environ["TEST_FOLDER"]) / "ports"
+    reserved.mkdir(exist_ok=True)
+    # Not the seeded generator, which would draw the same ports in parallel sessions.
     for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         try:
-            (given / str(port)).touch(exist_ok=False)
+            (reserved / str(port)).touch(exist_ok=False)
         except FileExistsError:
             continue
         if is_free(port):
@@ -31,18 +31,18 @@ def free_port() -> int:
     raise AssertionError("No port is free.")
 
 
-def listens(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Whether a server that was started takes connections by now; fails when it has ended instead."""
+def is_listening(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Return True if a server accepts connections; fail if its process has ended."""
     assert process.poll() is None, f"the server on port {port} ended"
-    with socket.socket() as knocking:
-        return knocking.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, and see to it that it has ended."""
+def terminate(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a process; kill it if it doesn't end in time."""
     process.terminate()
     try:
-        process.wait(GONE_WITHIN_S)
+        process.wait(EXIT_TIMEOUT_S)
     finally:
         process.kill()
         process.wait()

@@ -1,7 +1,7 @@
-"""One real PostgreSQL and one real Redis for a whole test session, shared by its parallel workers.
+"""Start one real PostgreSQL and one real Redis per test session, shared by its parallel workers.
 
-Loaded by `-p tests.servers` (pyproject.toml), because pytest-django reads the settings before any
-conftest is imported, and the settings read the environment.
+Loaded by `-p tests.servers` (pyproject.toml), because pytest-django reads the settings, which read the
+environment, before any conftest is imported.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from psycopg import sql
 from deployctl.audit import signed_statements
 from deployctl.embedded.postgres import PostgresServer
 from deployctl.embedded.redis import RedisServer
-from tests.places import session_folder
+from tests.temporary_folders import session_folder
 
 APPLICATION_ROLE = "deployctl_test"
-DROPPED_WITHIN_S = 60.0
+DROP_TIMEOUT_S = 60.0
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests() -> Generator[None, None, None]:
-    """Start the servers (first process only) and say in the environment where they are."""
+    """Start the servers in the first process and set the environment variables with their addresses."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
         _start_servers()
@@ -44,12 +44,12 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
 
 
 def drop_database(admin: psycopg.Connection[Any], name: str) -> None:
-    """Drop a database with everybody who is in it; the server itself waits only 5 s for them to be gone.
+    """Drop a database and end its sessions, retrying because the server waits only 5 s for them to end.
 
     Args:
         admin: a superuser's session in another database.
     """
-    deadline = time.monotonic() + DROPPED_WITHIN_S
+    deadline = time.monotonic() + DROP_TIMEOUT_S
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     while True:
         try:
@@ -62,21 +62,20 @@ def drop_database(admin: psycopg.Connection[Any], name: str) -> None:
 
 
 def _start_servers() -> None:
-    # Dozens of processes that each compile our code anew take a fifth longer to start.
+    # Bytecode files make dozens of processes start faster, by a fifth of their time.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    # Not under the project folder: PostgreSQL may run as another user, who must be able to enter it.
+    # Outside the project folder, because PostgreSQL may run as another account, which must have access.
     folder = session_folder()
-    # Tests may lose their data with the machine; they may not lose time to fsync.
+    # Test data needn't survive a crash, so skip fsync.
     postgres = PostgresServer(
         folder / "postgres",
         settings={
             "fsync": "off",
             "full_page_writes": "off",
             "max_connections": "200",
-            # Its workers come to any database at any moment: they hold locks and snapshots, change counts of
-            # dead rows and estimates, and take one of two processors. A test that is about what a worker does
-            # brings it about, for none comes when it is wanted.
+            # Autovacuum workers hold locks and snapshots, change statistics, and occupy a processor at
+            # unpredictable times. Tests that depend on vacuum run it explicitly.
             "autovacuum": "off",
         },
     )
@@ -95,7 +94,7 @@ def _start_servers() -> None:
             )
         )
     data = folder / "data"
-    # Where the product collects static files; whitenoise warns when it is missing.
+    # The product collects static files here; whitenoise warns if the folder is missing.
     (data / "static").mkdir(parents=True)
     os.environ.update(
         {

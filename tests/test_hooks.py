@@ -1,4 +1,4 @@
-"""The mechanism by which lower packages notify and ask higher ones."""
+"""Test hooks, with which lower packages notify and query higher ones."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from deployctl.hooks import Hook
 
 def test_handlers_are_notified_in_order() -> None:
     renamed: Hook[[str, int], None] = Hook("renamed", on_error="raise")
-    heard: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
 
     @renamed.connect
     def first(name: str, number: int) -> None:
-        heard.append((name, number))
+        calls.append((name, number))
 
     @renamed.connect
     def second(name: str, number: int) -> None:
-        heard.append((name.upper(), number))
+        calls.append((name.upper(), number))
 
     renamed.send("shop", 3)
 
-    assert heard == [("shop", 3), ("SHOP", 3)]
+    assert calls == [("shop", 3), ("SHOP", 3)]
 
 
-def test_answers_are_collected() -> None:
+def test_collect_returns_the_answers_of_all_handlers() -> None:
     sizes: Hook[[str], int] = Hook("sizes", on_error="raise")
     assert sizes.collect("shop") == []
 
@@ -61,14 +61,14 @@ def _fail(_name: str) -> int:
     raise ZeroDivisionError
 
 
-def test_raise_passes_the_exception_on() -> None:
+def test_on_error_raise_passes_the_exception_on() -> None:
     sizes: Hook[[str], int] = Hook("sizes", on_error="raise")
     sizes.connect(_fail)
     with pytest.raises(ZeroDivisionError):
         sizes.send("shop")
 
 
-def test_log_names_the_handler_and_continues(caplog: pytest.LogCaptureFixture) -> None:
+def test_on_error_log_names_the_handler_and_continues(caplog: pytest.LogCaptureFixture) -> None:
     sizes: Hook[[str], int] = Hook("sizes", on_error="log")
     sizes.connect(_fail)
     sizes.connect(partial(_fail))
@@ -82,7 +82,7 @@ def test_log_names_the_handler_and_continues(caplog: pytest.LogCaptureFixture) -
     assert "functools.partial" in second.getMessage()
 
 
-def test_each_handler_is_isolated() -> None:
+def test_every_handler_runs_in_its_own_context() -> None:
     contexts: list[str] = []
 
     @contextmanager

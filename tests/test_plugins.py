@@ -1,4 +1,4 @@
-"""Finding plugins; and one file is enough to add a plugin of each kind."""
+"""Test the discovery of plugins, and that one file is enough to add a plugin of each kind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from deployctl.secrets import SecretSource
 
 class Reversed(SecretSource):
     scheme = "reversed"
-    help = "reversed:TEXT is TEXT from right to left."
+    help = "reversed:TEXT reads TEXT backwards."
 
     def check(self, rest):
         pass
@@ -101,7 +101,7 @@ def test_one_file_adds_a_secret_source(tmp_path: Path) -> None:
 
 def test_one_file_adds_a_store(tmp_path: Path) -> None:
     with temporary_package(tmp_path, {"memory": STORE}) as package, STORES.extended(package):
-        store = open_stores(["memory:shelf"], str)["shelf"]
+        store = open_stores(["memory:attic"], str)["attic"]
         store.put("a/b", io.BytesIO(b"content"), lambda _written: None)
         assert store.sizes("a/") == {"a/b": 7}
     assert "memory" not in STORES
@@ -118,29 +118,29 @@ def test_one_file_adds_a_store(tmp_path: Path) -> None:
     ],
     ids=["no class", "another key", "two classes", "an abstract class", "an imported class"],
 )
-def test_a_module_without_exactly_one_plugin_is_named(tmp_path: Path, source: str) -> None:
+def test_the_error_names_a_module_without_exactly_one_plugin(tmp_path: Path, source: str) -> None:
     with temporary_package(tmp_path, {"reversed": source}) as package:
-        expected = rf"{package}\.reversed must hold exactly one class .* scheme = 'reversed'"
+        expected = rf"{package}\.reversed must define exactly one class .* scheme = 'reversed'"
         with SOURCES.extended(package), pytest.raises(TypeError, match=expected):
             known_sources()
 
 
-def test_a_key_in_two_packages_is_refused(tmp_path: Path) -> None:
+def test_a_key_defined_in_two_packages_is_refused(tmp_path: Path) -> None:
     env = SOURCE.replace('"reversed"', '"env"')
-    repeated = pytest.raises(TypeError, match="repeats the SecretSource env")
-    with temporary_package(tmp_path, {"env": env}) as package, SOURCES.extended(package), repeated:
+    duplicate = pytest.raises(TypeError, match="defines the SecretSource env again")
+    with temporary_package(tmp_path, {"env": env}) as package, SOURCES.extended(package), duplicate:
         known_sources()
     assert SOURCES["env"] is Environment
 
 
-def test_packages_inside_a_package_are_not_searched(tmp_path: Path) -> None:
+def test_subpackages_are_not_searched(tmp_path: Path) -> None:
     with temporary_package(tmp_path, {"reversed": SOURCE}) as package:
         (tmp_path / package / "inner").mkdir()
         (tmp_path / package / "inner" / "__init__.py").touch()
         assert list(discover(package, SecretSource, "scheme")) == ["reversed"]
 
 
-def test_a_catalogue_is_a_mapping_that_is_searched_once() -> None:
+def test_a_catalogue_is_a_read_only_mapping() -> None:
     sources: Catalogue[SecretSource] = Catalogue("deployctl.secrets.sources", SecretSource, "scheme")
     assert sources["env"] is Environment
     assert sources.get("nowhere") is None

@@ -1,4 +1,4 @@
-"""Waiting for something to happen, on a machine that may have much else to do."""
+"""Wait for a condition, with timeouts that tolerate a busy machine."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Callable
 from typing import Any
 
 POLL_S = 0.02
-# A turn, looking included, takes this long at most where nothing else keeps the machine busy.
-TURN_S = 0.1
+# The longest duration of one poll, with the check, on an idle machine.
+MAX_POLL_S = 0.1
 LONG_S = 60.0
 
 
 def until(condition: Callable[[], Any], seconds: float = LONG_S) -> float:
-    """Wait for something; fail when it does not happen.
+    """Wait until a condition is true; fail if it doesn't become true in time.
 
-    Time counts only as far as this process had its turn in it: what has to be gone within two seconds is
-    given as many looks as two seconds hold, and where a busy machine hands them out slowly, to us and to
-    what we wait for alike, no test fails for it. On a quiet machine these are the seconds of the clock.
+    Each poll counts with at most MAX_POLL_S, so a busy machine, which delays this process and the one that
+    is waited for, doesn't cause a timeout. On an idle machine, the result is the elapsed time.
 
     Args:
-        seconds: how long at most, counted so.
+        condition: checked every POLL_S.
+        seconds: the timeout, counted as described.
 
     Returns:
-        The seconds it took, counted so.
+        The seconds waited, counted as described.
     """
-    took, turned = 0.0, time.monotonic()
+    waited, last = 0.0, time.monotonic()
     while not condition():
-        assert took < seconds, f"waited in vain for {seconds:g} s"
+        assert waited < seconds, f"the condition was not true after {seconds:g} s"
         time.sleep(POLL_S)
         now = time.monotonic()
-        took += min(now - turned, TURN_S)
-        turned = now
-    return took
+        waited += min(now - last, MAX_POLL_S)
+        last = now
+    return waited

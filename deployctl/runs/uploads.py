@@ -24,8 +24,8 @@ def of(target: Target) -> Uploads:
     """Return the uploads of a target that are not imported yet."""
     return Uploads(
         target.backup_folder(),
-        at_most=settings.DEPLOYCTL_UPLOAD_MB * 1024**2,
-        unpacked_at_most=settings.DEPLOYCTL_UPLOAD_UNPACKED_MB * 1024**2,
+        max_bytes=settings.DEPLOYCTL_UPLOAD_MB * 1024**2,
+        max_unpacked_bytes=settings.DEPLOYCTL_UPLOAD_UNPACKED_MB * 1024**2,
     )
 
 

@@ -1,4 +1,4 @@
-"""A secret value that does not show itself, and where such values come from."""
+"""Base classes: a secret value that is never printed by accident, and a source of secrets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from deployctl.errors import DeployctlError
 
 
 class SecretError(DeployctlError):
-    """A secret could not be read; the message never holds any part of it."""
+    """A secret could not be read. The message never contains any part of its value."""
 
 
 class Secret:
-    """A value that shows only when asked: not in logs, tracebacks, templates or debuggers' lists."""
+    """A value that does not appear in logs, tracebacks, templates or debuggers unless it is revealed."""
 
     __slots__ = ("_value",)
 
@@ -21,7 +21,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself. Hand it straight to what needs it."""
+        """Return the value. Pass it directly to the code that needs it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -42,14 +42,14 @@ class Secret:
         return hash(self._value)
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
-        # Pickled, it could travel through a broker.
-        raise TypeError("A secret is not pickled")
+        # A pickled secret could be sent through a message broker.
+        raise TypeError("Secrets cannot be pickled")
 
 
 class SecretSource(abc.ABC):
-    """A place that holds secrets. One subclass per file of `sources/`, found by discovery.
+    """A place that holds secrets. Each module in `sources/` defines one subclass, found by discovery.
 
-    `scheme` is the part before the colon of a reference; `help` is shown beside the field.
+    `scheme` is the part of a reference before the colon; `help` is shown next to the form field.
     """
 
     scheme: ClassVar[str]
@@ -57,22 +57,22 @@ class SecretSource(abc.ABC):
 
     @abc.abstractmethod
     def check(self, rest: str) -> None:
-        """Look at the form of a reference without reading anything.
+        """Validate the syntax of a reference without reading the secret.
 
         Args:
-            rest: what follows the scheme and its colon.
+            rest: the part of the reference after the scheme and the colon.
 
         Raises:
-            SecretError: it can never work.
+            SecretError: the reference is malformed.
         """
 
     @abc.abstractmethod
     def read(self, rest: str) -> str:
-        """Read the value.
+        """Return the value of the secret.
 
         Args:
-            rest: what follows the scheme and its colon.
+            rest: the part of the reference after the scheme and the colon.
 
         Raises:
-            SecretError: with what to do.
+            SecretError: the secret could not be read. The message says what to do.
         """

@@ -1,4 +1,4 @@
-"""References to secrets, such as `env:DATABASE_URL`: what is stored instead of the value."""
+"""Validate and resolve references to secrets, such as `env:DATABASE_URL`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SOURCES: Catalogue[SecretSource] = Catalogue("deployctl.secrets.sources", Secret
 
 
 def known_sources() -> Mapping[str, SecretSource]:
-    """Return every source by its scheme."""
+    """Return an instance of every source, by scheme."""
     return {scheme: source() for scheme, source in SOURCES.items()}
 
 
 def resolve(reference: str) -> Secret:
-    """Read the secret that a reference names.
+    """Return the secret that a reference names.
 
     Raises:
         SecretError: the reference is malformed, or its source does not have the value.
@@ -26,10 +26,10 @@ def resolve(reference: str) -> Secret:
 
 
 def check_reference(reference: str) -> None:
-    """Look at a reference's form without reading the secret.
+    """Validate the syntax of a reference without reading the secret.
 
     Raises:
-        SecretError: with the form it should have.
+        SecretError: the reference is malformed. The message shows the expected form.
     """
     _split(reference)
 
@@ -38,10 +38,10 @@ def _split(reference: str) -> tuple[SecretSource, str]:
     scheme, colon, rest = reference.partition(":")
     source = known_sources().get(scheme)
     if not colon or source is None or not rest:
-        # A pasted connection URL would show its password, so the message does not repeat what was given.
+        # The input is not repeated: it may be a pasted connection URL with a password.
         known = " or ".join(sorted(f"{name}:…" for name in known_sources()))
         raise SecretError(
-            f"This is not a reference to a secret. Write where the secret is kept, as {known}, "
+            f"This is not a reference to a secret. Enter the location of the secret as {known}, "
             "not the secret itself."
         )
     source.check(rest)

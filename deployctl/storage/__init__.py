@@ -1,4 +1,4 @@
-"""Where backups live."""
+"""Store backups in a local folder, receive uploads, and copy backups to offsite stores."""
 
 from deployctl.storage.local import LocalFolder, Partial, StorageError
 from deployctl.storage.uploads import Uploads

@@ -1,6 +1,6 @@
-"""Encryption to a public key with age (age-encryption.org), so that a store never sees what it holds.
+"""Encrypt files to a public key with age (age-encryption.org). Offsite stores never see the content.
 
-The private key is nowhere in deployctl: `age --decrypt --identity KEYFILE` opens a copy anywhere.
+deployctl doesn't have the private key. `age --decrypt --identity KEYFILE` decrypts a copy on any machine.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ SUFFIX = ".age"
 
 
 def check_recipient(recipient: str) -> None:
-    """Look at a public key.
+    """Validate a public key.
 
     Raises:
-        StorageError: it is neither an age nor an SSH public key.
+        StorageError: the key is neither an age nor an SSH public key.
     """
     _parse(recipient)
 
 
 def encrypt(source: BinaryIO, target: BinaryIO, recipient: str) -> None:
-    """Write what `source` holds, encrypted, in constant memory.
+    """Encrypt `source` into `target`, in constant memory.
 
     Raises:
-        StorageError: the recipient cannot be used.
+        StorageError: the recipient isn't a valid public key.
     """
     pyrage.encrypt_io(source, target, [_parse(recipient)])
 
@@ -38,6 +38,6 @@ def _parse(recipient: str) -> Any:
         return cast("Any", kind).Recipient.from_str(recipient)
     except pyrage.RecipientError:
         raise StorageError(
-            "The recipient of an offsite store is no public key. It begins with age1 (made by `age-keygen`) "
-            "or with ssh-ed25519 or ssh-rsa."
+            "The recipient of an offsite store isn't a valid public key. Use a key that begins with age1 "
+            "(from `age-keygen`), ssh-ed25519 or ssh-rsa."
         ) from None

@@ -1,9 +1,10 @@
-"""Which offsite stores there are: `DEPLOYCTL_OFFSITE` holds their addresses, separated by white space.
+"""Open the offsite stores that `DEPLOYCTL_OFFSITE` lists as addresses separated by whitespace.
 
     s3://BUCKET/PREFIX?endpoint=https://…&region=…&key=REFERENCE&secret=REFERENCE
     file:///mnt/offsite
 
-Every address may have `name=` (else the bucket's or the folder's) and `recipient=` (a public key).
+Every address accepts the options `name=` (default: the name of the bucket or folder) and `recipient=`
+(the public key to encrypt to).
 """
 
 from __future__ import annotations
@@ -16,34 +17,32 @@ from deployctl.storage import age
 from deployctl.storage.local import StorageError
 from deployctl.storage.stores import Store, UnusableAddress
 
-COMMON = {"name", "recipient"}
+COMMON_OPTIONS = {"name", "recipient"}
 STORES: Catalogue[Store] = Catalogue("deployctl.storage.stores", Store, "scheme")
 
 
 def open_stores(
     addresses: Iterable[str], resolve: Callable[[str], str], *, setting: str = "DEPLOYCTL_OFFSITE"
 ) -> dict[str, Store]:
-    """The stores by name. Nothing is connected to yet.
+    """Return the stores by name, without connecting to them.
 
     Args:
-        addresses: see above.
-        resolve: reads the secret that a reference names; called for `key` and `secret`.
-        setting: where the addresses come from, for the messages.
+        addresses: of the stores, in the format described above.
+        resolve: returns the secret that a reference names; called for `key` and `secret`.
+        setting: name of the setting that holds the addresses, for error messages.
 
     Raises:
-        StorageError: an address cannot be used, or a name is there twice.
+        StorageError: an address is invalid, or two stores have the same name.
     """
     stores: dict[str, Store] = {}
     for address in addresses:
         try:
             store = _open(address, resolve)
             if store.name in stores:
-                raise UnusableAddress(
-                    f"two stores are called {store.name}; give one of them another with name="
-                )
+                raise UnusableAddress(f"two stores are named {store.name}; rename one of them with name=")
         except UnusableAddress as error:
-            # The address is not repeated: somebody may have put a password into it.
-            raise StorageError(f"{setting} cannot be used: {error}.") from None
+            # The address is not repeated: it may contain a password.
+            raise StorageError(f"{setting} is invalid: {error}.") from None
         stores[store.name] = store
     return stores
 
@@ -53,10 +52,10 @@ def _open(address: str, resolve: Callable[[str], str]) -> Store:
     options = dict(parse_qsl(parts.query))
     if parts.scheme not in STORES:
         prefixes = " or ".join(store.prefix for store in STORES.values())
-        raise UnusableAddress(f"an address begins with {prefixes}")
+        raise UnusableAddress(f"an address must begin with {prefixes}")
     store = STORES[parts.scheme]
-    if unknown := options.keys() - COMMON - store.options:
-        raise UnusableAddress(f"{parts.scheme} knows no {', '.join(sorted(unknown))}")
+    if unknown := options.keys() - COMMON_OPTIONS - store.options:
+        raise UnusableAddress(f"{parts.scheme} has no option {', '.join(sorted(unknown))}")
     if recipient := options.get("recipient", ""):
         age.check_recipient(recipient)
     return store.open(parts, options, resolve)

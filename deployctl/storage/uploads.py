@@ -1,4 +1,4 @@
-"""Files that people send in, beside the backups of a target, until somebody has looked at what they are."""
+"""Receive uploaded files and keep them next to a target's backups until a run imports them."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from pathlib import Path
 
 from deployctl.storage.local import PARTIAL, LocalFolder, Partial, StorageError, fsync
 
-# Hidden, so that no list of backups shows it; on the same disk, so that publishing is a renaming.
+# Hidden, so lists of backups skip it; on the same disk, so publishing is a rename.
 FOLDER = ".uploads"
 FILE = "file"
-NUMBER = re.compile(r"[0-9a-f]{32}")
-# Left free for everybody else who writes there.
+UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
+# Left free for other programs that write to the disk.
 SPARE_BYTES = 64 << 20
-NOTHING_KEPT = "Nothing was kept."
+NOTHING_SAVED = "Nothing was saved."
 
 
 class Incoming:
-    """A file that is being received."""
+    """An upload that is being received."""
 
-    def __init__(self, folder: Path, *, at_most: int) -> None:
-        self.number = folder.name
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self.upload_id = folder.name
         self._final = folder / FILE
         self._partial = folder / (FILE + PARTIAL)
-        self._at_most = at_most
+        self._max_bytes = max_bytes
         self._file = self._partial.open("xb")
         self.size = 0
         self.kept = False
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes.
+        """Append bytes to the file.
 
         Raises:
-            StorageError: there are too many, or the disk is full.
+            StorageError: the file becomes too large, or the disk is full.
         """
         self.size += len(chunk)
-        if self.size > self._at_most:
-            raise StorageError(_too_large(self._at_most))
+        if self.size > self._max_bytes:
+            raise StorageError(_too_large(self._max_bytes))
         with _disk_errors():
             self._file.write(chunk)
 
     def finish(self) -> str:
-        """Everything was received: have it written to the medium.
+        """Flush the complete file to disk.
 
         Returns:
-            The number by which `Uploads.file` finds it.
+            The ID of the upload, for `Uploads.file`.
         """
         with _disk_errors():
             self._file.flush()
@@ -60,51 +60,51 @@ class Incoming:
             self._file.close()
             self._partial.rename(self._final)
             fsync(self._final.parent)
-        return self.number
+        return self.upload_id
 
     def keep(self) -> None:
-        """Somebody will take it in: leave it where it is."""
+        """Keep the file at the end of the `receive` block, because a run will import it."""
         self.kept = True
 
     def close(self) -> None:
-        """Let go of the file. What cannot be written any more was told by `write` or `finish`."""
+        """Close the file. Errors are ignored: `write` and `finish` report those that matter."""
         with suppress(OSError):
             self._file.close()
 
 
 class Uploads:
-    """What was sent in for one target.
+    """The uploads of one target.
 
     Args:
-        folder: its backups.
-        at_most: bytes of one file.
-        unpacked_at_most: bytes of what a file holds.
+        folder: the target's backups.
+        max_bytes: size limit of an uploaded file.
+        max_unpacked_bytes: size limit of the unpacked content of a file.
     """
 
-    def __init__(self, folder: LocalFolder, *, at_most: int, unpacked_at_most: int) -> None:
-        self.at_most, self.unpacked_at_most = at_most, unpacked_at_most
+    def __init__(self, folder: LocalFolder, *, max_bytes: int, max_unpacked_bytes: int) -> None:
+        self.max_bytes, self.max_unpacked_bytes = max_bytes, max_unpacked_bytes
         self._backups = folder
         self._root = folder.root / FOLDER
 
     @contextmanager
     def receive(self, *, announced: int = 0) -> Iterator[Incoming]:
-        """Receive one file; whoever leaves without `keep` leaves nothing.
+        """Receive one file and delete it at the end of the block unless `keep` was called.
 
         Args:
-            announced: bytes to come, where the sender says so.
+            announced: size in bytes as declared by the sender; 0 if unknown.
 
         Raises:
-            StorageError: it is too large, or there is no room for it; nothing was written.
+            StorageError: the file is too large for the limit or the disk. Nothing was written.
         """
-        if announced > self.at_most:
-            raise StorageError(_too_large(self.at_most))
-        self.refuse_without_room(announced)
+        if announced > self.max_bytes:
+            raise StorageError(_too_large(self.max_bytes))
+        self.check_free_space(announced)
         folder = self._root / secrets.token_hex(16)
         with _disk_errors():
-            self._backups.make()
+            self._backups.create()
             self._root.mkdir(mode=0o700, exist_ok=True)
             folder.mkdir(mode=0o700)
-            incoming = Incoming(folder, at_most=self.at_most)
+            incoming = Incoming(folder, max_bytes=self.max_bytes)
         try:
             yield incoming
         finally:
@@ -112,48 +112,46 @@ class Uploads:
             if not incoming.kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def refuse_without_room(self, size: int) -> None:
-        """Raise StorageError where so many bytes more would fill the disk."""
+    def check_free_space(self, size: int) -> None:
+        """Raise StorageError if the disk doesn't have room for `size` more bytes."""
         free = self._backups.free_bytes()
         if size + SPARE_BYTES > free:
             raise StorageError(
-                f"The disk of the backups has {free:,} bytes free, which is too little for {size:,} more. "
-                f"{NOTHING_KEPT} Free some space, then send it again."
+                f"The backup disk has {free:,} bytes free, too little for {size:,} more. {NOTHING_SAVED} "
+                "Free some space, then upload the file again."
             )
 
-    def room(self) -> int:
-        """Bytes that may be written so that some are left for everybody else."""
+    def usable_bytes(self) -> int:
+        """Return the number of bytes that may still be written to the disk."""
         return max(0, self._backups.free_bytes() - SPARE_BYTES)
 
-    def file(self, number: str) -> Path:
-        """A file that was received whole.
+    def file(self, upload_id: str) -> Path:
+        """Return the path of a completely received file.
 
         Raises:
-            StorageError: there is none (any more).
+            StorageError: the file doesn't exist, or no longer exists.
         """
-        path = self._folder(number) / FILE
+        path = self._folder(upload_id) / FILE
         if not path.is_file():
-            raise StorageError(
-                "The file that was sent in is not there any more. Nothing was done. Send it again."
-            )
+            raise StorageError("The uploaded file no longer exists. Nothing was changed. Upload it again.")
         return path
 
     @contextmanager
-    def unpacking(self, number: str, name: str) -> Iterator[Partial]:
-        """A folder to unpack a file into, which `publish` turns into the backup of a name.
+    def unpack_folder(self, upload_id: str, name: str) -> Iterator[Partial]:
+        """Create a folder to unpack a file into, and delete the upload at the end of the block.
 
         Args:
-            number: of the upload. All of it is removed at the end, however that comes.
-            name: see `LocalFolder.partial`.
+            upload_id: from `Incoming.finish`.
+            name: of the backup that `Partial.publish` creates; see `LocalFolder.partial`.
 
         Raises:
             StorageError: the name is taken, or the folder cannot be written.
         """
-        folder = self._folder(number)
-        partial = Partial(folder / "unpacked", self._backups.place(name))
+        folder = self._folder(upload_id)
+        partial = Partial(folder / "unpacked", self._backups.path_for(name))
         try:
             with _disk_errors():
-                # What a worker that was killed has left of an earlier attempt.
+                # A killed worker may have left files of an earlier attempt.
                 shutil.rmtree(partial.path, ignore_errors=True)
                 partial.path.mkdir(mode=0o700)
             yield partial
@@ -161,25 +159,25 @@ class Uploads:
             shutil.rmtree(folder, ignore_errors=True)
 
     def remove_older(self, than: dt.timedelta) -> tuple[str, ...]:
-        """Remove what nobody took in and nothing was written to for this long.
+        """Delete uploads to which nothing was written for this long.
 
         Returns:
-            The numbers that were removed.
+            The IDs of the deleted uploads.
         """
         if not self._root.is_dir():
             return ()
-        limit = time.time() - than.total_seconds()
+        cutoff = time.time() - than.total_seconds()
         removed = []
         for folder in self._root.iterdir():
-            if all(_changed_before(path, limit) for path in (folder, *folder.rglob("*"))):
+            if all(_modified_before(path, cutoff) for path in (folder, *folder.rglob("*"))):
                 shutil.rmtree(folder, ignore_errors=True)
                 removed.append(folder.name)
         return tuple(removed)
 
-    def _folder(self, number: str) -> Path:
-        if not NUMBER.fullmatch(number):
-            raise StorageError("That is no upload. Nothing was done. Send the file in first.")
-        return self._root / number
+    def _folder(self, upload_id: str) -> Path:
+        if not UPLOAD_ID.fullmatch(upload_id):
+            raise StorageError("That isn't a valid upload ID. Nothing was changed. Upload the file first.")
+        return self._root / upload_id
 
 
 @contextmanager
@@ -189,22 +187,22 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageError(
-                f"The disk of the backups is full. {NOTHING_KEPT} Free some space, then send it again."
+                f"The backup disk is full. {NOTHING_SAVED} Free some space, then upload the file again."
             ) from error
         raise StorageError(
-            f"The file could not be written beside the backups: {error.strerror or error}. {NOTHING_KEPT}"
+            f"The upload could not be written to the backup disk: {error.strerror or error}. {NOTHING_SAVED}"
         ) from error
 
 
-def _changed_before(path: Path, limit: float) -> bool:
+def _modified_before(path: Path, cutoff: float) -> bool:
     try:
-        return path.lstat().st_mtime < limit
-    except FileNotFoundError:  # somebody works with it right now
+        return path.lstat().st_mtime < cutoff
+    except FileNotFoundError:  # another process is working with it
         return False
 
 
-def _too_large(at_most: int) -> str:
+def _too_large(max_bytes: int) -> str:
     return (
-        f"The file is larger than the {at_most / 1024**2:,.0f} MB that an upload may have. {NOTHING_KEPT} "
-        "Whoever runs deployctl can raise DEPLOYCTL_UPLOAD_MB."
+        f"The file is larger than the upload limit of {max_bytes / 1024**2:,.0f} MB. {NOTHING_SAVED} "
+        "An administrator can raise DEPLOYCTL_UPLOAD_MB."
     )

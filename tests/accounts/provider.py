@@ -15,7 +15,7 @@ import pytest
 import requests
 from django.test import Client
 
-from tests.processes import end, free_port
+from tests.processes import free_port, terminate
 
 STARTS_WITHIN_S = 90
 ANSWERS_WITHIN_S = 60
@@ -68,7 +68,7 @@ def running_provider() -> Iterator[Provider]:
         _wait_for(url, process)
         yield Provider(url)
     finally:
-        end(process)
+        terminate(process)
 
 
 @pytest.fixture

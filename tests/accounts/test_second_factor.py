@@ -215,13 +215,13 @@ def test_the_right_code_works_once_the_wait_is_over_by_the_clock(
 ) -> None:
     enroll(dba)
     for failures, wait_s in ((1, 1), (2, 2), (3, 4)):
-        clock.stop()
+        clock.freeze()
         with pytest.raises(WrongCode):
             dba.verify_code(wrong_code(dba))
         with pytest.raises(Throttled):
             dba.verify_code(current_code(dba))
         assert dba.factor.throttling_failure_count == failures  # type: ignore[union-attr]
-        clock.run()
+        clock.unfreeze()
         time.sleep(wait_s + 0.1)
     dba.verify_code(current_code(dba))
     seen("by the clock, the right code works after 3 wrong ones and 4 s")

@@ -306,8 +306,8 @@ def test_who_guesses_slowly_and_steadily_fills_no_mailbox(
         with django_capture_on_commit_callbacks() as callbacks:
             give_password(client, viewer, "wrong")
         told.append(len(callbacks))
-        assert clock.stands_at is not None
-        clock.stands_at += dt.timedelta(minutes=25)
+        assert clock.frozen_at is not None
+        clock.frozen_at += dt.timedelta(minutes=25)
     assert told == [0, 0, 1, 0, 0, 1, 0, 0, 1]
 
 

@@ -139,15 +139,15 @@ def test_a_place_that_is_not_there_is_told_and_the_chain_is_verified_all_the_sam
     monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", ["file:///nonexistent/heads"])
     result = Verification.objects.perform(by=TEST)
     assert result.ok
-    assert "Is its disk mounted?" in result.problems[0]
-    with pytest.raises(DeployctlError, match="Is its disk mounted"):
+    assert "Check that its disk is mounted." in result.problems[0]
+    with pytest.raises(DeployctlError, match="Check that its disk is mounted"):
         tasks.sign_head()
     assert SignedHead.objects.get().exported_at is None
 
 
 def test_a_setting_that_cannot_be_used_is_named(chain: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", ["ftp://example.org/heads"])
-    assert "DEPLOYCTL_HEADS cannot be used" in Verification.objects.perform(by=TEST).problems[0]
+    assert "DEPLOYCTL_HEADS is invalid" in Verification.objects.perform(by=TEST).problems[0]
 
 
 def test_without_a_place_the_head_is_signed_and_exporting_it_is_refused(chain: None) -> None:

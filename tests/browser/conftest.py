@@ -1,4 +1,4 @@
-"""A running product, and browsers for its people."""
+"""Fixtures: a running product, and browsers for the people of its sample team."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.person import WITHIN_MS, Person
+from tests.browser.person import TIMEOUT_MS, Person
 from tests.browser.product import Product, demonstration
 
-# Without these, Chromium looks for its maker's servers at every start.
-QUIET = [
+# Without these, Chromium connects to Google's servers at every start.
+CHROMIUM_ARGS = [
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
 ]
-expect.set_options(timeout=WITHIN_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
 def product() -> Iterator[Product]:
-    """One demonstration for the browser tests of a session."""
-    # Not pytest's own folder: its mode keeps out the account that PostgreSQL runs under.
+    """A running demonstration, shared by the browser tests of a session."""
+    # Outside pytest's own folder, which the account that runs PostgreSQL may not enter.
     folder = Path(tempfile.mkdtemp(prefix="deployctl-browser-"))
     folder.chmod(0o755)
     try:
@@ -40,17 +40,17 @@ def product() -> Iterator[Product]:
 
 
 @contextmanager
-def a_browser() -> Iterator[Browser]:
-    """A real Chromium: the one that `make test` found or installed.
+def launch_browser() -> Iterator[Browser]:
+    """Launch the Chromium that `make test` found or installed.
 
-    While it lives, Playwright keeps an event loop in this thread, in which Django refuses the database.
+    While it runs, Playwright has an event loop in this thread, and Django refuses to use the database.
     """
     found = os.environ.get("DEPLOYCTL_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    # Chromium's own sandbox refuses to work for root, which is who tests run as in containers.
+    # Chromium's sandbox doesn't work for root, and tests in containers run as root.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=found, args=[*QUIET, *sandbox], timeout=WITHIN_MS
+            executable_path=found, args=[*CHROMIUM_ARGS, *sandbox], timeout=TIMEOUT_MS
         )
         yield browser
         browser.close()
@@ -58,14 +58,14 @@ def a_browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def chromium() -> Iterator[Browser]:
-    """A browser for one test: the next one may need the database."""
-    with a_browser() as browser:
+    """A browser for a single test, because the next test may need the database."""
+    with launch_browser() as browser:
         yield browser
 
 
 @pytest.fixture
-def at_a_browser(product: Product, chromium: Browser) -> Iterator[Callable[[str], Person]]:
-    """`at_a_browser("dana")` is that person of the sample team, signed out."""
+def browser_of(product: Product, chromium: Browser) -> Iterator[Callable[[str], Person]]:
+    """`browser_of("dana")` returns that person of the sample team, with a browser and signed out."""
     people: list[Person] = []
 
     def make(first_name: str) -> Person:
@@ -75,7 +75,7 @@ def at_a_browser(product: Product, chromium: Browser) -> Iterator[Callable[[str]
         return person
 
     yield make
-    complaints = [complaint for person in people for complaint in person.complaints]
+    console_errors = [error for person in people for error in person.console_errors]
     for person in people:
         person.page.context.close()
-    assert complaints == [], "the browser's console complains"
+    assert console_errors == [], "the browser's console has errors"

@@ -1,4 +1,4 @@
-"""A person at a browser: signs in, sets up an authenticator, ticks, runs, signs."""
+"""Drive a browser as a person: sign in, set up an authenticator, tick items, run operations, sign gates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 from playwright.sync_api import Browser, Locator, Page, expect
 
 STEP_S = 30
-# Far more than it takes: what is there is seen at once.
-WITHIN_MS = 60_000
-RUN_ENDS_WITHIN_MS = 120_000
+# Much longer than needed. Tests continue as soon as the expected element appears.
+TIMEOUT_MS = 60_000
+RUN_TIMEOUT_MS = 120_000
 
 
 def one_time_code(key: bytes, step: int) -> str:
-    """What an authenticator app shows (RFC 4226 section 5.3, with the time step of RFC 6238 as counter)."""
+    """Return the code of a time step (RFC 4226 section 5.3, with the time step of RFC 6238 as counter)."""
     digest = hmac.digest(key, step.to_bytes(8, "big"), "sha1")
     offset = digest[-1] & 0x0F
     number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFF_FFFF
@@ -24,13 +24,13 @@ def one_time_code(key: bytes, step: int) -> str:
 
 
 class Person:
-    """Somebody with a browser of their own.
+    """A person with a separate browser profile.
 
     Args:
-        browser: the program; each person gets a separate profile in it.
-        url: where the product is.
-        email: their address.
-        password: their password.
+        browser: the program, in which the profile is created.
+        url: of the product.
+        email: of the person.
+        password: of the person.
     """
 
     def __init__(self, browser: Browser, url: str, email: str, password: str) -> None:
@@ -38,14 +38,14 @@ class Person:
         self._key = b""
         self._last_step = 0
         context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(WITHIN_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         self.page: Page = context.new_page()
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.console_errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         self.page.on(
             "console",
             lambda message: (
-                self.complaints.append(message.text)
+                self.console_errors.append(message.text)
                 if message.type == "error" and "status of 4" not in message.text
                 else None
             ),
@@ -54,7 +54,7 @@ class Person:
     # --- Signing in --------------------------------------------------------------------------------
 
     def sign_in(self) -> None:
-        """With e-mail address and password; who has an authenticator gives a code as well."""
+        """Sign in with e-mail address and password, and with a code once an authenticator is set up."""
         self.page.goto("/")
         self.page.get_by_label("E-mail address").fill(self._email)
         self.page.get_by_label("Password").fill(self._password)
@@ -65,7 +65,7 @@ class Person:
         expect(self.page.get_by_role("button", name="account menu")).to_be_visible()
 
     def enroll(self) -> None:
-        """Set up an authenticator from the page that asks for it."""
+        """Set up an authenticator on the page that is open."""
         expect(self.page.get_by_role("heading", name="Set up your authenticator")).to_be_visible()
         self.page.get_by_text("Cannot scan?").click()
         text = self.page.locator("#text-secret").inner_text()
@@ -79,11 +79,11 @@ class Person:
         self.page.get_by_role("link", name="I have kept them").click()
 
     def code(self) -> str:
-        """The next code that the authenticator has not shown yet; waits where one has to wait."""
+        """Return the next unused code, waiting for the next time step if necessary."""
         while True:
             now = int(time.time()) // STEP_S
             step = max(now, self._last_step + 1)
-            # The product tolerates a phone's clock that is one step ahead.
+            # The product accepts codes of a clock that is one step ahead.
             if step <= now + 1:
                 self._last_step = step
                 return one_time_code(self._key, step)
@@ -92,7 +92,7 @@ class Person:
     # --- On a deployment's page --------------------------------------------------------------------
 
     def item(self, text: str) -> Locator:
-        """The item that begins with this text."""
+        """Return the item that contains this text."""
         return self.page.locator("li.item").filter(has_text=re.compile(re.escape(text))).first
 
     def tick(self, text: str) -> None:
@@ -102,38 +102,38 @@ class Person:
         expect(item).to_have_attribute("data-status", "done")
 
     def run(self, text: str, operation: str) -> None:
-        """Press the item's operation and watch it succeed."""
+        """Start an operation of an item and wait until it succeeds."""
         item = self.item(text)
         item.locator(".item__actions").get_by_role("button", name=operation).click()
-        expect(item).to_have_attribute("data-status", "done", timeout=RUN_ENDS_WITHIN_MS)
+        expect(item).to_have_attribute("data-status", "done", timeout=RUN_TIMEOUT_MS)
 
-    def tick_together(self, section: str, note: str) -> None:
-        """Tick the open items of a section with one note."""
+    def tick_section(self, section: str, note: str) -> None:
+        """Tick all open items of a section with one note."""
         head = self.page.locator(".section__head").filter(has_text=section)
         head.get_by_text(re.compile(r"Tick \d+ together")).click()
         head.get_by_label("One note for all of them").fill(note)
         head.get_by_role("button", name=re.compile(r"Tick \d+ items")).click()
         expect(head.get_by_text(re.compile(r"Tick \d+ together"))).to_have_count(0)
 
-    def clear_blockers(self, gate_url: str) -> None:
-        """Follow every link of what stands in the way of a gate, and do what is asked there."""
+    def resolve_blockers(self, gate_url: str) -> None:
+        """Follow the link of every blocker of a gate and complete its item."""
         self.page.goto(gate_url)
         links = self.page.locator("[aria-labelledby=blockers] a").evaluate_all(
             "links => links.map(link => link.href)"
         )
         for link in dict.fromkeys(links):
             self.page.goto(link)
-            self._keep(self.page.locator(f"[id='{link.partition('#')[2]}']"))
+            self._complete(self.page.locator(f"[id='{link.partition('#')[2]}']"))
 
-    def _keep(self, item: Locator) -> None:
+    def _complete(self, item: Locator) -> None:
         operation = item.locator(".item__actions form button")
         if operation.count():
-            self.page.reload()  # one run proves several items, and of some of them the page may hear later
+            self.page.reload()  # one run proves several items, and live updates may arrive late
         if item.get_attribute("data-status") == "done":
             return
         if operation.count():
             operation.click()
-            expect(item).to_have_attribute("data-status", "done", timeout=RUN_ENDS_WITHIN_MS)
+            expect(item).to_have_attribute("data-status", "done", timeout=RUN_TIMEOUT_MS)
             return
         tick = item.locator("[data-tick]")
         tick.click()
@@ -144,12 +144,12 @@ class Person:
             item.get_by_role("button", name="Tick", exact=True).click()
         expect(item).to_have_attribute("data-status", "done")
 
-    def sign(self, gate_url: str, place: str) -> None:
-        """Sign a gate: meaning, password and code."""
+    def sign(self, gate_url: str, slot: str) -> None:
+        """Sign a gate with the meaning, the password and a code."""
         self.page.goto(gate_url)
-        self.page.get_by_label("Sign as").select_option(label=place)
+        self.page.get_by_label("Sign as").select_option(label=slot)
         self.page.locator("#id_meaning").check()
         self.page.get_by_label("Your password").fill(self._password)
         self.page.get_by_label("One-time code").fill(self.code())
         self.page.get_by_role("button", name="Sign", exact=True).click()
-        expect(self.page.get_by_text(f"Signed as {place}.")).to_be_visible()
+        expect(self.page.get_by_text(f"Signed as {slot}.")).to_be_visible()

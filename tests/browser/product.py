@@ -1,4 +1,4 @@
-"""The whole product, started as people start it, for tests in a real browser."""
+"""Start a demonstration with `deployctl up --demo` for tests in a real browser."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import GONE_WITHIN_S, free_port
+from tests.processes import EXIT_TIMEOUT_S, free_port
 
 DEPLOYCTL = str(Path(sys.executable).with_name("deployctl"))
-READY_WITHIN_S = 400
+START_TIMEOUT_S = 400
 SIGN_IN_LINE = re.compile(r"^  (?P<email>\S+@\S+)\s+(?P<password>\S+)\s+(?P<role>.+)$")
 
 
@@ -29,7 +29,7 @@ class Product:
     passwords: dict[str, str]
 
     def deployctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line beside it, as in another terminal."""
+        """Run a deployctl command, as in another terminal."""
         return subprocess.run(
             [DEPLOYCTL, *arguments],
             env=_environment() | {"DEPLOYCTL_DATA": str(self.data)},
@@ -42,7 +42,7 @@ class Product:
 
 @contextmanager
 def demonstration(folder: Path) -> Iterator[Product]:
-    """Start `deployctl up --demo` in this folder, and stop it as Ctrl-C does."""
+    """Start `deployctl up --demo` in a folder, and stop it like Ctrl-C at the end."""
     port = free_port()
     process = subprocess.Popen(
         [DEPLOYCTL, "up", "--demo", "--workers", "2"],
@@ -51,49 +51,49 @@ def demonstration(folder: Path) -> Iterator[Product]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    reading = _Terminal(process)
+    terminal = _Terminal(process)
     try:
-        reading.wait_for("Before signing", READY_WITHIN_S)
-        yield Product(f"http://127.0.0.1:{port}", folder, reading.passwords())
+        terminal.wait_for("Before signing", START_TIMEOUT_S)
+        yield Product(f"http://127.0.0.1:{port}", folder, terminal.passwords())
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(GONE_WITHIN_S)
+            process.wait(EXIT_TIMEOUT_S)
         finally:
             process.kill()
-            reading.close()
+            terminal.close()
 
 
 class _Terminal:
-    """What the command prints, read on the side so that it never has to wait for us."""
+    """Reads the output of the command in a thread, so the command never blocks on a full pipe."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._lines: list[str] = []
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            with self._news:
+            with self._changed:
                 self._lines.append(line.rstrip("\n"))
-                self._news.notify_all()
+                self._changed.notify_all()
         self._process.wait()
-        with self._news:
-            self._news.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
-        """Read to the end, which comes when the process has gone."""
+        """Read the rest of the output. Returns after the process has ended."""
         self._reader.join()
         assert self._process.stdout is not None
         self._process.stdout.close()
 
     def wait_for(self, beginning: str, seconds: float) -> None:
-        """Wait for a line that begins so."""
-        with self._news:
-            found = self._news.wait_for(
+        """Wait for a line that begins with a text."""
+        with self._changed:
+            found = self._changed.wait_for(
                 lambda: (
                     any(line.startswith(beginning) for line in self._lines)
                     or self._process.poll() is not None
@@ -101,17 +101,17 @@ class _Terminal:
                 seconds,
             )
         if not found or self._process.poll() is not None:
-            # Passwords stay out of test output.
-            shown = [line for line in self._lines if not SIGN_IN_LINE.match(line)]
-            raise AssertionError("The product did not come up:\n" + "\n".join(shown))
+            # Keep passwords out of the test output.
+            lines = [line for line in self._lines if not SIGN_IN_LINE.match(line)]
+            raise AssertionError("The product did not start:\n" + "\n".join(lines))
 
     def passwords(self) -> dict[str, str]:
-        """The passwords that were printed, by address."""
+        """Return the printed passwords by e-mail address."""
         found = (SIGN_IN_LINE.match(line) for line in self._lines)
         return {match["email"]: match["password"] for match in found if match}
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what the test session set for itself: the product makes its own."""
-    own = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEPLOYCTL_", "TEST_", "DJANGO_", "PYTEST_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    """Return the environment without variables of the test session, because the product sets its own."""
+    prefixes = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEPLOYCTL_", "TEST_", "DJANGO_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}

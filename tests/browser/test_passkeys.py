@@ -1,4 +1,4 @@
-"""A passkey in a real browser, whose virtual authenticator stands for the finger on the sensor."""
+"""Test passkeys in a real browser with a virtual authenticator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
-from tests.browser.person import WITHIN_MS
+from tests.browser.person import TIMEOUT_MS
 from tests.checklists import factories
 from tests.conftest import Committed
 from tests.people import PASSWORD, person
@@ -31,9 +31,9 @@ AUTHENTICATOR = {
 
 @pytest.fixture
 def deployment(committed_db: Committed) -> Deployment:
-    """Ready to be signed by Dana, who has no second factor yet."""
+    """A deployment that is ready for the signature of Dana, who has no second factor yet."""
     team = [person(name, Permission.APPROVER) for name in ("Dana Baker", "Dev Opsworth", "Quinn Adler")]
-    # The server is another process, in which the tests' quick hashes do not count.
+    # The server is another process, which doesn't accept the fast password hashes of the tests.
     strong = Argon2PasswordHasher().encode(PASSWORD, "a salt of its own")
     User.objects.filter(pk=team[0].pk).update(password=strong)
     planned = factories.plan(factories.a_target(), factories.published(), factories.team_of(*team))
@@ -41,15 +41,16 @@ def deployment(committed_db: Committed) -> Deployment:
     return planned
 
 
-def test_a_passkey_is_made_signs_in_confirms_and_signs(
+def test_a_passkey_can_be_added_and_used_to_sign_in_step_up_and_sign(
     deployment: Deployment, committed_db: Committed, chromium: Browser
 ) -> None:
-    complaints: list[str] = []
+    console_errors: list[str] = []
     with running(committed_db.environment | {"DEBUG": "1"}) as port:
         page = chromium.new_context(base_url=f"http://localhost:{port}").new_page()
-        page.set_default_timeout(WITHIN_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         page.on(
-            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+            "console",
+            lambda message: console_errors.append(message.text) if message.type == "error" else None,
         )
         devtools = page.context.new_cdp_session(page)
         devtools.send("WebAuthn.enable")
@@ -82,11 +83,11 @@ def test_a_passkey_is_made_signs_in_confirms_and_signs(
     with psycopg.connect(committed_db.url) as connection:
         signed = connection.execute("SELECT printed_name, method FROM signoff_signature").fetchall()
     assert signed == [("Dana Baker", "password and passkey")]
-    assert complaints == []
+    assert console_errors == []
 
 
 def sign_in(page: Page) -> None:
-    """With the password; what comes then is the test's own affair."""
+    """Submit e-mail address and password on the sign-in page."""
     page.goto("/account/login/")
     page.get_by_label("E-mail address").fill("dana.baker@example.org")
     page.get_by_label("Password").fill(PASSWORD)

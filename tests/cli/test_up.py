@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import GONE_WITHIN_S, free_port
+from tests.processes import EXIT_TIMEOUT_S, free_port
 
 # Six programs start, some of them several times.
 pytestmark = pytest.mark.timeout(1200)
@@ -75,7 +75,7 @@ class Up:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return int(self.process.wait(GONE_WITHIN_S))
+        return int(self.process.wait(EXIT_TIMEOUT_S))
 
 
 StartUp = Callable[..., Up]
@@ -106,7 +106,7 @@ def up(data: Path) -> Iterator[StartUp]:
             one.end()
 
 
-def gone(processes: list[psutil.Process], within_s: float = GONE_WITHIN_S) -> bool:
+def gone(processes: list[psutil.Process], within_s: float = EXIT_TIMEOUT_S) -> bool:
     _, left = psutil.wait_procs(processes, timeout=within_s)
     return not [one for one in left if lives(one)]
 
@@ -157,7 +157,7 @@ def test_it_starts_says_how_to_sign_in_and_stops_everything(up: StartUp, data: P
     assert again.answers()
     again.process.send_signal(signal.SIGINT)
     again.process.send_signal(signal.SIGINT)
-    assert again.process.wait(GONE_WITHIN_S) == 0
+    assert again.process.wait(EXIT_TIMEOUT_S) == 0
 
 
 def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Path) -> None:
@@ -167,11 +167,11 @@ def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Pa
     second.says(
         rf"data folder {data} is already in use by process {running.process.pid}\. Nothing was changed"
     )
-    assert second.process.wait(GONE_WITHIN_S) == 1
+    assert second.process.wait(EXIT_TIMEOUT_S) == 1
     other = data.parent / "other"
     third = up(port=running.port, folder=other)
     third.says(rf"Port {running.port} on 127\.0\.0\.1 is taken.* PORT={running.port + 1} make run")
-    assert third.process.wait(GONE_WITHIN_S) == 1
+    assert third.process.wait(EXIT_TIMEOUT_S) == 1
     assert not other.exists()
     assert running.answers(), "it was not disturbed"
     running.end()
@@ -215,11 +215,11 @@ def test_it_outlives_its_terminal_under_nohup(up: StartUp) -> None:
 def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp) -> None:
     broken = up(LOG_LEVEL="nonsense")
     broken.says("could not be brought up to date, so everything was stopped")
-    assert broken.process.wait(GONE_WITHIN_S) == 1
+    assert broken.process.wait(EXIT_TIMEOUT_S) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(up: StartUp, data: Path) -> None:
     data.write_text("a file is in the way")
     refused = up(folder=data / "below")
     refused.says("cannot be used: Not a directory. Nothing was started")
-    assert refused.process.wait(GONE_WITHIN_S) == 1
+    assert refused.process.wait(EXIT_TIMEOUT_S) == 1

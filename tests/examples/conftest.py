@@ -1,4 +1,4 @@
-"""The real Prisma CLI."""
+"""Fixtures for the sample application with the real Prisma CLI."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from tests.operations.projects import HEALTHCARE, healthcare
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """The packages of the sample application, as its lock file says."""
+    """The installed packages from the lock file of the sample application."""
     try:
         return npm_packages.node_modules(HEALTHCARE, "prisma")
-    except npm_packages.NotInstalled as why:
-        pytest.fail(f"These tests run the real Prisma CLI. {why}", pytrace=False)
+    except npm_packages.NotInstalled as error:
+        pytest.fail(f"These tests run the real Prisma CLI. {error}", pytrace=False)
 
 
-# Seconds on a quiet machine.
-ENDS_WITHIN_S = 240
+NPM_TIMEOUT_S = 240
 
 MakeProject = Callable[..., Project]
 
 
 @pytest.fixture
 def installed_project(tmp_path: Path, node_modules: Path) -> MakeProject:
-    """A factory of copies of the sample application after `npm ci`: `installed_project(tool="prisma")`."""
+    """`installed_project(tool="prisma")` returns a copy of the sample application with its npm packages."""
 
     def make(tool: str = "prisma") -> Project:
         project = healthcare(tmp_path / tool, tool=tool)
@@ -43,7 +42,7 @@ def installed_project(tmp_path: Path, node_modules: Path) -> MakeProject:
 
 @pytest.fixture
 def npm() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a program of a project as its developer would: `npm(project, url, "run", "db:seed:prod", …)`."""
+    """`npm(project, url, "run", "db:seed:prod", …)` runs npm or another program in a project."""
 
     def run(
         project: Project,
@@ -64,7 +63,7 @@ def npm() -> Callable[..., subprocess.CompletedProcess[str]]:
             },
             capture_output=True,
             text=True,
-            timeout=ENDS_WITHIN_S,
+            timeout=NPM_TIMEOUT_S,
             check=False,
         )
 

@@ -1,4 +1,4 @@
-"""The npm scripts of the sample application do what the operator's checklist says."""
+"""Test the npm scripts of the sample application."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(npm: Npm, project: Project, url: str, script: str, *arguments: str, **en
 
 
 def content(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """What a seed wrote, without times and the salted hash."""
+    """Return the rows that a seed wrote, without timestamps and the salted hash."""
     tables = {
         table: rows(url, f"""SELECT to_jsonb(t) - 'createdAt' FROM "{table}" t ORDER BY {key}""")  # noqa: S608
         for table, key in SEEDED.items()
@@ -53,7 +53,7 @@ def content(url: str) -> dict[str, list[tuple[object, ...]]]:
     return tables | {"User": rows(url, 'SELECT email, name, role::text, "mustChangePassword" FROM "User"')}
 
 
-def test_the_journey_of_the_checklist_works_with_npm_alone(
+def test_the_operations_of_the_checklist_work_with_npm_scripts_alone(
     tmp_path: Path, installed_project: MakeProject, make_database: Database, npm: Npm
 ) -> None:
     project, url, restored = installed_project("prisma"), make_database(), make_database()
@@ -63,7 +63,7 @@ def test_the_journey_of_the_checklist_works_with_npm_alone(
     run(npm, project, url, "db:migrate:prod")
     run(npm, project, url, "db:seed:prod", ADMIN_DEFAULT_PASSWORD=ADMIN_PASSWORD)
     assert "The database is what the application expects." in run(npm, project, url, "db:validate")
-    assert "Written to" in run(npm, project, url, "db:backup", BACKUP_DIR=str(backups))
+    assert "Backup written to" in run(npm, project, url, "db:backup", BACKUP_DIR=str(backups))
     (backup,) = backups.iterdir()
     run(npm, project, restored, "db:restore", str(backup))
 
@@ -72,7 +72,9 @@ def test_the_journey_of_the_checklist_works_with_npm_alone(
     assert Validate().perform(job_for(project, restored)).facts["admins"] == 1
 
 
-def test_both_seeds_write_the_same(installed_project: MakeProject, make_database: Database, npm: Npm) -> None:
+def test_both_seeds_write_the_same_rows(
+    installed_project: MakeProject, make_database: Database, npm: Npm
+) -> None:
     project, by_node, by_python = installed_project("prisma_files"), make_database(), make_database()
     for url in (by_node, by_python):
         Migrate().perform(job_for(project, url))
@@ -82,7 +84,7 @@ def test_both_seeds_write_the_same(installed_project: MakeProject, make_database
 
     assert content(by_node) == content(by_python)
     again = run(npm, project, by_python, "db:seed:prod", ADMIN_DEFAULT_PASSWORD=ADMIN_PASSWORD)
-    assert "plans: 0 added, 6 in all" in again
+    assert "plans: 0 added, 6 in total" in again
     assert "exists, unchanged" in again
 
 
@@ -98,7 +100,7 @@ def test_the_node_seed_refuses_the_same_passwords(
     assert "Nothing was changed." in done.stderr
 
 
-def test_validation_without_a_seed_fails_and_names_it(
+def test_validation_without_a_seed_fails_with_the_missing_rows(
     installed_project: MakeProject, make_database: Database, npm: Npm
 ) -> None:
     project, url = installed_project("prisma_files"), make_database()
@@ -111,7 +113,7 @@ def test_validation_without_a_seed_fails_and_names_it(
     assert "There is no administrator" in done.stderr
 
 
-def test_a_restore_over_tables_is_refused(
+def test_a_restore_into_a_database_with_tables_is_refused(
     tmp_path: Path, installed_project: MakeProject, make_database: Database, npm: Npm
 ) -> None:
     project, url = installed_project("prisma_files"), make_database()
@@ -123,10 +125,10 @@ def test_a_restore_over_tables_is_refused(
     assert "has 8 tables. Nothing was changed." in done.stderr
 
 
-def test_the_schema_says_what_the_migrations_make(
+def test_the_schema_file_matches_the_migrations(
     installed_project: MakeProject, make_database: Database, npm: Npm
 ) -> None:
-    """The schema file, turned into SQL by Prisma, and the migrations give the same tables and columns."""
+    """The SQL that Prisma generates from the schema file creates the same tables as the migrations."""
     project, by_migrations, by_schema = installed_project("prisma_files"), make_database(), make_database()
     Migrate().perform(job_for(project, by_migrations))
     diff = ["migrate", "diff", "--from-empty", "--to-schema-datamodel", "prisma/schema.prisma", "--script"]
@@ -137,7 +139,7 @@ def test_the_schema_says_what_the_migrations_make(
         assert rows(by_migrations, statement) == rows(by_schema, statement)
 
 
-def test_the_lock_file_names_no_server() -> None:
+def test_the_lock_file_contains_no_registry_url() -> None:
     lock = (HEALTHCARE / "package-lock.json").read_text()
 
     assert "http" not in lock

@@ -1,4 +1,4 @@
-"""Prisma's real CLI and `prisma_files` agree, whichever of them goes first."""
+"""Test that the real Prisma CLI and `prisma_files` agree, whichever runs first."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def prisma(npm: Npm, project: Project, url: str, *arguments: str) -> subprocess.
 
 
 def dumped_schema(url: str) -> str:
-    """The whole schema as pg_dump writes it, without what differs from dump to dump."""
+    """Return the schema from pg_dump, without lines that differ from dump to dump."""
     with psycopg.connect(url) as connection:
         tool = find_tool("pg_dump", server_major=connection.info.server_version // 10000)
     dump = subprocess.run(
@@ -60,7 +60,7 @@ def project_migrations(project: Project) -> Path:
 
 
 def break_last_migration(*projects: Project) -> tuple[str, str]:
-    """Put an error into the last migration of each project; returns its name and what it was."""
+    """Add an error to the last migration of each project; return its name and its original content."""
     for project in projects:
         last = max(path for path in project_migrations(project).iterdir() if path.is_dir())
         good = (last / "migration.sql").read_text()
@@ -68,7 +68,7 @@ def break_last_migration(*projects: Project) -> tuple[str, str]:
     return last.name, good
 
 
-def test_after_prisma_files_the_cli_says_up_to_date(
+def test_the_cli_is_up_to_date_after_prisma_files(
     installed_project: MakeProject, make_database: Database, npm: Npm
 ) -> None:
     project, url = installed_project("prisma_files"), make_database()
@@ -79,7 +79,7 @@ def test_after_prisma_files_the_cli_says_up_to_date(
     assert "No pending migrations to apply." in prisma(npm, project, url, "deploy").stdout
 
 
-def test_after_the_cli_prisma_files_has_nothing_to_do(
+def test_prisma_files_has_nothing_to_apply_after_the_cli(
     installed_project: MakeProject, make_database: Database, npm: Npm
 ) -> None:
     project, url = installed_project("prisma_files"), make_database()
@@ -89,7 +89,7 @@ def test_after_the_cli_prisma_files_has_nothing_to_do(
     assert Migrate().perform(job_for(project, url)).facts["newly_applied"] == []
 
 
-def test_both_leave_the_same_records_and_the_same_schema(
+def test_both_tools_produce_the_same_records_and_schema(
     installed_project: MakeProject, make_database: Database, npm: Npm
 ) -> None:
     project, by_cli, by_files = installed_project("prisma_files"), make_database(), make_database()
@@ -102,7 +102,7 @@ def test_both_leave_the_same_records_and_the_same_schema(
 
 
 @pytest.mark.parametrize("first", ["prisma", "prisma_files"])
-def test_either_continues_what_the_other_began(
+def test_each_tool_continues_the_work_of_the_other(
     installed_project: MakeProject, make_database: Database, npm: Npm, first: str
 ) -> None:
     url = make_database()
@@ -117,7 +117,7 @@ def test_either_continues_what_the_other_began(
 
 
 @pytest.mark.parametrize("first", ["prisma", "prisma_files"])
-def test_what_failed_in_one_blocks_both_until_it_is_resolved(
+def test_a_failed_migration_blocks_both_tools_until_it_is_resolved(
     installed_project: MakeProject, make_database: Database, npm: Npm, first: str
 ) -> None:
     url = make_database()
@@ -141,7 +141,7 @@ def test_what_failed_in_one_blocks_both_until_it_is_resolved(
     assert prisma(npm, projects["prisma"], url, "status").returncode == 0
 
 
-def test_both_refuse_a_schema_that_is_not_empty(
+def test_both_tools_refuse_a_schema_that_is_not_empty(
     installed_project: MakeProject, make_database: Database
 ) -> None:
     url = make_database()

@@ -1,4 +1,4 @@
-"""Migrating with the project's own Prisma CLI."""
+"""Test migrations with the project's own Prisma CLI."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.timeout(900)
 Database = Callable[..., str]
 
 
-def already_migrated(installed_project: MakeProject, url: str) -> None:
-    """A start without the CLI, which takes seconds; test_prisma_agreement.py shows that it is the same."""
+def migrate_without_cli(installed_project: MakeProject, url: str) -> None:
+    """Migrate without the CLI, which is slow. test_prisma_agreement.py proves that the result is the same."""
     Migrate().perform(job_for(installed_project("prisma_files"), url))
 
 
-def test_the_cli_migrates_with_progress_and_reads_it_back(
+def test_the_cli_applies_migrations_and_reports_progress(
     installed_project: MakeProject, make_database: Database
 ) -> None:
     url = make_database()
@@ -44,7 +44,7 @@ def test_the_cli_migrates_with_progress_and_reads_it_back(
     assert Migrate().perform(job).facts["newly_applied"] == []
 
 
-def test_the_status_names_what_is_pending(installed_project: MakeProject, make_database: Database) -> None:
+def test_the_status_names_pending_migrations(installed_project: MakeProject, make_database: Database) -> None:
     job = job_for(installed_project("prisma"), make_database())
 
     with pytest.raises(OperationFailed, match=r"Not yet applied: 20250106090000_init, .*appointment_rules"):
@@ -57,7 +57,7 @@ def test_a_blocked_cli_fails_at_the_lock_timeout_naming_the_session(
     monkeypatch.setattr("deployctl.operations.migrations.tools.prisma.LOCK_TIMEOUT_S", 2)
     url = make_database()
     project = installed_project("prisma")
-    already_migrated(installed_project, url)
+    migrate_without_cli(installed_project, url)
     later = project.folder / "prisma/migrations/20990101000000_later"
     later.mkdir()
     (later / "migration.sql").write_text('ALTER TABLE "Plan" ADD COLUMN "note" TEXT;')
@@ -95,7 +95,7 @@ def test_the_cli_marks_a_failed_migration_as_rolled_back(
     assert Migrate().perform(job_for(project, url)).facts["newly_applied"] == [later.name]
 
 
-def test_the_client_is_generated_by_the_cli_where_it_is_installed(installed_project: MakeProject) -> None:
+def test_the_installed_cli_generates_the_client(installed_project: MakeProject) -> None:
     project = installed_project("prisma_files")
 
     Generate().perform(job_for(project, "postgresql://nobody@127.0.0.1:1/nowhere"))
@@ -104,7 +104,7 @@ def test_the_client_is_generated_by_the_cli_where_it_is_installed(installed_proj
     assert (project.folder / "generated/rows.py").exists()
 
 
-def test_without_node_it_says_what_to_do(
+def test_a_missing_node_is_reported_with_the_next_step(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -113,12 +113,12 @@ def test_without_node_it_says_what_to_do(
         Migrate().perform(job_for(healthcare(tmp_path, tool="prisma"), make_database()))
 
 
-def test_without_npm_ci_it_says_what_to_do(tmp_path: Path, make_database: Database) -> None:
+def test_a_missing_npm_ci_is_reported_with_the_next_step(tmp_path: Path, make_database: Database) -> None:
     with pytest.raises(OperationFailed, match=r"CLI is not installed in .* Run npm ci there"):
         Migrate().perform(job_for(healthcare(tmp_path, tool="prisma"), make_database()))
 
 
-def test_a_cli_that_cannot_reach_the_database_is_not_taken_for_a_status(
+def test_an_unreachable_database_is_not_reported_as_a_status(
     installed_project: MakeProject, make_database: Database
 ) -> None:
     url = make_database()
@@ -134,12 +134,12 @@ def test_a_cli_that_cannot_reach_the_database_is_not_taken_for_a_status(
         MigrationStatus().perform(job_for(project, url))
 
 
-def test_a_cli_that_looks_at_another_database_is_found_out(
+def test_a_cli_that_uses_another_database_is_detected(
     installed_project: MakeProject, make_database: Database
 ) -> None:
     url, other = make_database(), make_database()
     project = installed_project("prisma")
-    already_migrated(installed_project, other)
+    migrate_without_cli(installed_project, other)
     config = project.folder / "prisma.config.ts"
     config.write_text(config.read_text().replace("process.env.DATABASE_URL", f'"{other}"'))
 
@@ -162,13 +162,13 @@ def test_a_cli_that_looks_at_another_database_is_found_out(
         ),
     ],
 )
-def test_the_words_of_the_cli_are_read(text: str, expected: tuple[object, ...]) -> None:
-    said = parse_status(text)
+def test_the_output_of_the_cli_is_parsed(text: str, expected: tuple[object, ...]) -> None:
+    status = parse_status(text)
 
-    assert said is not None
-    assert (said.up_to_date, said.pending, said.failed, said.unknown) == expected
+    assert status is not None
+    assert (status.up_to_date, status.pending, status.failed, status.unknown) == expected
 
 
 @pytest.mark.parametrize("text", ["", "Error: P1001", "Segmentation fault", "Database schema is up"])
-def test_words_that_are_not_known_are_not_guessed_at(text: str) -> None:
+def test_unknown_output_of_the_cli_is_not_interpreted(text: str) -> None:
     assert parse_status(text) is None

@@ -1,6 +1,6 @@
-"""The faults that deployctl survives, by number: what goes wrong, and what is expected of it then.
+"""The faults that deployctl survives, by number, each with the expected behavior.
 
-A test proves one with `@pytest.mark.fault(number)`; `make faults` prints them all with what was seen.
+A test proves one with `@pytest.mark.fault(number)`. `make faults` prints them all with the measurements.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TESTS = Path(__file__).resolve().parent.parent
 
 
 class Fault(NamedTuple):
-    """One of them, in words."""
+    """A fault and the expected behavior."""
 
     name: str
     expected: str
@@ -23,104 +23,134 @@ class Fault(NamedTuple):
 
 FAULTS: Mapping[int, Fault] = {
     1: Fault(
-        "kill -9 of a worker in the middle of a backup",
-        "children and sessions gone within 2 s; interrupted within lease plus one sweep; only a .partial is "
-        "left, never listed, removed later",
+        "A worker is killed (kill -9) during a backup",
+        "Its processes and sessions end within 2 s. The run is interrupted within one lease plus one sweep. "
+        "Only a .partial folder remains; it is never listed and is deleted later.",
     ),
     2: Fault(
-        "kill -9 of the pool process only",
-        "the same; never recorded as a success; the worker goes on",
+        "Only the pool process is killed (kill -9)",
+        "As above. The run is never recorded as a success, and the worker continues.",
     ),
     3: Fault(
-        "kill -9 in the middle of a migration",
-        "unknown until a person decides; not tried again; the migration status is shown",
+        "A worker is killed (kill -9) during a migration",
+        "The run stays unknown until a person decides. It is not retried, and its page shows the migration "
+        "status.",
     ),
-    4: Fault("Killed between commit and publish", "dispatched within 10 s, runs once"),
-    5: Fault("Broker flushed with queued runs", "all dispatched again from the database, none doubled"),
+    4: Fault(
+        "A process is killed between commit and publish",
+        "The run is dispatched within 10 s and executed once.",
+    ),
+    5: Fault(
+        "The broker is flushed while runs are queued",
+        "All runs are dispatched again from the database, each once.",
+    ),
     6: Fault(
-        "Broker restarted during a run",
-        "the run finishes with one effect; the live log goes on without a gap; the worker takes the next run",
+        "The broker is restarted during a run",
+        "The run is executed once and finishes. The live log has no gap, and the worker takes the next run.",
     ),
     7: Fault(
-        "Broker down five minutes",
-        "pages work; a press is accepted as queued and says so; never a 500; afterwards it runs once",
+        "The broker is down for five minutes",
+        "Pages work without a 500. A requested run is queued, its page says that no worker is reachable, "
+        "and it is executed once afterwards.",
     ),
     8: Fault(
-        "Redelivery during a run, and one message 20 times",
-        "one execution, ever",
+        "A message is redelivered during its run, or sent 20 times",
+        "The run is executed exactly once.",
     ),
-    9: Fault("40 presses at once on one target", "one accepted, 39 told who runs what"),
+    9: Fault(
+        "40 simultaneous requests for one target",
+        "One is accepted. 39 are refused with the name of the person and the run.",
+    ),
     10: Fault(
-        "Backup and restore of one target together",
-        "the second refused, across workers and installations",
+        "A backup and a restore of one target are requested at the same time",
+        "The second is refused, across workers and installations.",
     ),
     11: Fault(
-        "PostgreSQL restarted in the middle of a migration",
-        "no claim of a rollback; the state is read back and shown",
+        "PostgreSQL is restarted during a migration",
+        "The run does not claim a rollback; it reads the state back and shows it.",
     ),
     12: Fault(
-        "Migration blocked by an idle transaction",
-        "fails at the lock timeout, naming the session and its query",
+        "A migration is blocked by an idle transaction",
+        "It fails at the lock timeout and names the session and its query.",
     ),
     13: Fault(
-        "Cancel",
-        "process group and sessions gone within 5 s; the page says what state the target is in",
+        "A run is cancelled",
+        "Its process group and sessions end within 5 s. The page shows the state of the target.",
     ),
-    14: Fault("Worker told to stop (TERM)", "the run completes or is marked; nothing lost"),
+    14: Fault(
+        "A worker receives SIGTERM",
+        "The run completes or is marked as unknown. Nothing is lost.",
+    ),
     15: Fault(
-        "Disk full while dumping",
-        "failed with the reason; the partial removed; earlier backups untouched",
+        "The disk is full during a dump",
+        "The run fails with the reason and deletes the partial backup. Earlier backups are unchanged.",
     ),
     16: Fault(
-        "One flipped bit in 100 random places of a backup",
-        "verification fails 100 times, naming the file",
+        "A single bit is flipped in 100 random places of a backup",
+        "The verification fails 100 times and names the file.",
     ),
-    17: Fault("Truncated, empty, missing, extra, swapped files", "each its own message"),
-    18: Fault("Dump tool older than the server", "refused before the start, naming both versions"),
+    17: Fault(
+        "Files of a backup are truncated, empty, missing, extra or swapped",
+        "Each kind of damage has its own message.",
+    ),
+    18: Fault(
+        "The dump tool is older than the server",
+        "The backup is refused before it starts, and the message names both versions.",
+    ),
     19: Fault(
-        "Restored content differs though every tool exited 0",
-        "the test restore fails, naming the table",
+        "Restored content differs although every tool exited with 0",
+        "The test restore fails and names the table.",
     ),
-    20: Fault("Restore fails half-way", "the original database is untouched and still serves"),
+    20: Fault(
+        "A restore fails halfway",
+        "The original database is unchanged and still in service.",
+    ),
     21: Fault(
-        "A dump that tries to run a program on the server",
-        "no process appears; the restore fails with a reason",
+        "A dump tries to run a program on the server",
+        "The program is not started. The restore fails with a reason.",
     ),
     22: Fault(
-        "Databases and users with hostile names",
-        "the full cycle works or is refused; nothing connects elsewhere",
+        "Databases and roles have hostile names",
+        "The full cycle works or is refused. Nothing connects to another host.",
     ),
-    23: Fault("One code used by ten threads in the same second", "one signature"),
+    23: Fault(
+        "Ten threads use one code in the same second",
+        "Exactly one signature is created.",
+    ),
     24: Fault(
-        "Twenty wrong codes",
-        "a growing delay per factor; audit entries; the right code then works after the delay",
+        "Twenty wrong codes are entered",
+        "The delay grows for each factor, and each attempt has an audit entry. The right code works after "
+        "the delay.",
     ),
     25: Fault(
-        "Stolen or old session ids",
-        "another id after sign-in; a new password or factor ends the other sessions",
+        "Session IDs are stolen or reused",
+        "The session ID changes at sign-in. A new password or factor ends all other sessions.",
     ),
     26: Fault(
-        "One person in two places of a gate; the creator where the template forbids it",
-        "refused with the reason",
+        "One person signs in two slots of a gate, or the creator signs although the template forbids it",
+        "The signature is refused with the reason.",
     ),
     27: Fault(
         "UPDATE and DELETE on audit entries",
-        "refused to the application's role; a superuser's are found at the first broken entry; a cut tail is "
-        "found against an exported head",
+        "The application's role is refused. Changes by a superuser are detected at the first broken entry, "
+        "and a truncated log is detected with an exported head.",
     ),
     28: Fault(
-        "100 MB of log, a 10 MB line, NUL, ANSI, broken UTF-8, <script>, an awkward secret",
-        "worker memory bounded; the browser stays usable; nothing executed; the secret nowhere",
+        "A log with 100 MB, a 10 MB line, NUL, ANSI codes, invalid UTF-8, <script> and a secret with special "
+        "characters",
+        "The memory of the worker is bounded, the browser stays usable, no script is executed, and the "
+        "secret is masked everywhere.",
     ),
     29: Fault(
-        "Two workers and two web processes on one database and broker",
-        "they share the work without a double run; a page of one shows what was done through the other",
+        "Two workers and two web processes share a database and a broker",
+        "They share the runs and execute each once. Changes made through one web process appear live on "
+        "pages of the other.",
     ),
 }
 
 
 def marked_tests() -> Mapping[int, Sequence[str]]:
-    """Which tests prove which fault, as `tests/…/test_x.py::test_y`, read from the source."""
+    """Return the tests of each fault, as `tests/…/test_x.py::test_y`, from their source code."""
     found: dict[int, list[str]] = defaultdict(list)
     for path in sorted(TESTS.rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))

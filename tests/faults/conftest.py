@@ -1,4 +1,4 @@
-"""A target with a real database, a real worker, and ways to wait."""
+"""Fixtures and helpers: a target with a real database, real processes, and conditions to wait for."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def _empty_broker(redis_url: str) -> None:
 
 @pytest.fixture
 def installation(committed_db: Committed, tmp_path: Path) -> Iterator[Installation]:
-    """What tests start of the product, on the session's broker."""
+    """An installation on the broker of the test session."""
     with Installation(committed_db.environment, tmp_path) as processes:
         yield processes
 
 
 @pytest.fixture
 def start_worker(installation: Installation) -> Callable[[], Process]:
-    """`start_worker()`: a worker process, killed at the end if it still runs."""
+    """`start_worker()` starts a worker process, which is killed at the end of the test."""
     return installation.worker
 
 
 @pytest.fixture
 def broker() -> Iterator[RedisServer]:
-    """A broker that a test may stop and start."""
+    """A broker that the test can stop and start."""
     folder = Path(tempfile.mkdtemp(prefix="deployctl-test-broker-"))
     try:
         with RedisServer(folder / "redis") as server:
@@ -58,15 +58,15 @@ def broker() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def apart(committed_db: Committed, broker: RedisServer, tmp_path: Path) -> Iterator[Installation]:
-    """What tests start of the product, on a broker of its own."""
+def isolated(committed_db: Committed, broker: RedisServer, tmp_path: Path) -> Iterator[Installation]:
+    """An installation on the broker of the `broker` fixture."""
     with Installation(committed_db.environment | {"REDIS_URL": broker.url()}, tmp_path) as processes:
         yield processes
 
 
 @pytest.fixture
 def dba(committed_db: Committed) -> User:
-    """Who presses."""
+    """The person who requests runs."""
     return person("Dana Baker", Permission.OPERATOR, Permission.APPROVER)
 
 
@@ -75,7 +75,7 @@ def shop(real_target: Target) -> Target:  # noqa: F811
     return real_target
 
 
-def has_said(run: Run, text: str) -> Callable[[], bool]:
+def has_logged(run: Run, text: str) -> Callable[[], bool]:
     return lambda: run.lines.filter(text__contains=text).exists()
 
 
@@ -83,30 +83,30 @@ def has_ended(run: Run) -> Callable[[], bool]:
     return lambda: not Run.objects.unfinished().filter(pk=run.pk).exists()
 
 
-def sessions_of(run: Run) -> list[int]:
-    """The run's sessions on the target's server."""
+def session_pids(run: Run) -> list[int]:
+    """Return the backend process IDs of the run's sessions on the target's server."""
     with connect(run.target.spec(), application_name="test") as session:
         return activity.pids_named(session, run.application_name_prefix)
 
 
-def programs_of(run: Run) -> list[int]:
-    """The run's processes on this machine."""
+def process_pids(run: Run) -> list[int]:
+    """Return the IDs of the run's processes on this machine."""
     return [process.pid for process in reaper.processes_of(run.application_name_prefix)]
 
 
-def changes_of(run: Run) -> list[str]:
-    """What the audit log says of a run, oldest first."""
+def audit_actions(run: Run) -> list[str]:
+    """Return the actions in the audit log about a run, oldest first."""
     return list(Entry.objects.about(run).order_by("sequence").values_list("action", flat=True))
 
 
-def effects(target: Target) -> int:
-    """Rows that `Change` left."""
+def effect_count(target: Target) -> int:
+    """Return the number of rows that the operation `Change` wrote."""
     with psycopg.connect(target.spec().conninfo()) as session:
         row = session.execute("SELECT count(*) FROM effects").fetchone()
     return row[0] if row else 0
 
 
-def let_lease_run_out(run: Run) -> None:
-    """What 45 seconds of waiting would do."""
+def expire_lease(run: Run) -> None:
+    """Let the lease of a run expire, instead of waiting 45 seconds."""
     past = timezone.now() - dt.timedelta(seconds=1)
     assert Run.objects.filter(pk=run.pk, state=RunState.RUNNING).update(lease_until=past) == 1

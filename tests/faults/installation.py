@@ -1,4 +1,4 @@
-"""The processes of an installation, each a real one: workers, what looks after runs, its clock, web pages."""
+"""Start the real processes of an installation: workers, maintenance worker, beat and web processes."""
 
 from __future__ import annotations
 
@@ -23,54 +23,54 @@ Process = subprocess.Popen[bytes]
 
 
 class Installation:
-    """Starts processes on one database and broker, and kills them at the end.
+    """The processes of an installation on one database and broker, killed at the end.
 
     Args:
-        environment: that they inherit.
-        folder: for their own files.
+        environment: variables that the processes inherit.
+        folder: for the files of the processes.
     """
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self._deliveries = folder / "deliveries"
         self._folder = folder
         self._environment = environment | {"TEST_DELIVERIES": str(self._deliveries)}
-        self._ending = ExitStack()
+        self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ending.close()
+        self._cleanup.close()
 
     def worker(self, **transport: float) -> Process:
-        """A worker for runs.
+        """Start a worker for runs.
 
         Args:
             transport: options for its connection to the broker, see `kombu.transport.redis`.
         """
-        # Of two workers with one name, Celery expects trouble.
+        # Celery requires a unique name for each worker.
         argv = [sys.executable, "-m", "tests.faults.worker", f"w{uuid.uuid4().hex[:8]}"]
         return self._start(argv, {"TEST_TRANSPORT": json.dumps(transport)})
 
-    def upkeep(self) -> Process:
-        """The second worker, as `deployctl up` starts it."""
+    def maintenance_worker(self) -> Process:
+        """Start the maintenance worker with the arguments of `deployctl up`."""
         return self._start(
             celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
         )
 
     def beat(self) -> Process:
-        """The clock, which starts to count now."""
+        """Start Celery beat."""
         argv = [sys.executable, "-m", "celery", "--app", "deployctl.celery:beat", "beat"]
         return self._start([*argv, "--pidfile", "", "--schedule", str(self._folder / "schedule")])
 
     def web(self) -> int:
-        """A web process; returns its port."""
-        # DEBUG for static files that nobody collected.
+        """Start a web process and return its port."""
+        # DEBUG serves static files that were not collected.
         environment = self._environment | {"DEBUG": "1"}
-        return self._ending.enter_context(running(environment, application="tests.faults.web:application"))
+        return self._cleanup.enter_context(running(environment, application="tests.faults.web:application"))
 
     def deliveries(self, run_id: int) -> list[int]:
-        """To which worker a run's message came, once for each time."""
+        """Return the process ID of the receiving worker for each delivery of the run's message."""
         if not self._deliveries.exists():
             return []
         lines = (line.split() for line in self._deliveries.read_text(encoding="ascii").splitlines())
@@ -78,22 +78,22 @@ class Installation:
 
     def _start(self, argv: list[str], more: dict[str, str] | None = None) -> Process:
         process = subprocess.Popen(argv, env=self._environment | (more or {}), start_new_session=True)
-        self._ending.callback(process.wait)
-        self._ending.callback(process.kill)
+        self._cleanup.callback(process.wait)
+        self._cleanup.callback(process.kill)
         return process
 
 
-class Visitor(requests.Session):
-    """A person's browser without its eyes, against a real web process.
+class BrowserSession(requests.Session):
+    """An HTTP client for a real web process, signed in like a browser.
 
     Args:
-        port: of the process.
-        client: signed in; its session is used.
+        port: of the web process.
+        client: a signed-in Django test client, whose session is used.
     """
 
     def __init__(self, port: int, client: Client) -> None:
         super().__init__()
-        self.trust_env = False  # no proxy leads to our loopback address
+        self.trust_env = False  # ignore proxy settings
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         session = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -103,26 +103,26 @@ class Visitor(requests.Session):
         )
         self.headers["X-CSRFToken"] = token
 
-    def see(self, path: str, *, stream: bool = False) -> requests.Response:
-        """GET, without following where it leads."""
+    def fetch(self, path: str, *, stream: bool = False) -> requests.Response:
+        """Send a GET request without following redirects."""
         return self.get(self.url + path, allow_redirects=False, timeout=30, stream=stream)
 
-    def press(self, path: str, **fields: str) -> requests.Response:
-        """POST, without following where it leads."""
+    def submit(self, path: str, **fields: str) -> requests.Response:
+        """Send a POST request without following redirects."""
         return self.post(self.url + path, data=fields, allow_redirects=False, timeout=30)
 
     @property
     def cookie(self) -> dict[str, str]:
-        """For `tests.web.server.Stream`."""
+        """The headers for `tests.web.server.Stream`."""
         return {"Cookie": str(self.headers["Cookie"])}
 
 
-class Watcher(threading.Thread):
-    """Somebody who has a run's page open: reads its stream, and reconnects as a browser does."""
+class LogReader(threading.Thread):
+    """A thread that reads the live log of a run and reconnects like a browser."""
 
-    def __init__(self, visitor: Visitor, run: Run) -> None:
+    def __init__(self, browser_session: BrowserSession, run: Run) -> None:
         super().__init__(daemon=True)
-        self._visitor, self._path = visitor, f"/runs/{run.pk}/stream"
+        self._session, self._path = browser_session, f"/runs/{run.pk}/stream"
         self.texts: list[str] = []
         self.end = ""
 
@@ -136,14 +136,14 @@ class Watcher(threading.Thread):
 
     @property
     def numbers(self) -> list[int]:
-        """What the operation counted, as it was seen."""
+        """The numbers that the operation printed, in the order received."""
         return [int(text) for text in self.texts if text.isdecimal()]
 
     def run(self) -> None:
         last = ""
         while not self.end:
-            headers = self._visitor.cookie | ({"Last-Event-ID": last} if last else {})
-            with Stream(self._visitor.port, self._path, headers, timeout_s=40) as stream:
+            headers = self._session.cookie | ({"Last-Event-ID": last} if last else {})
+            with Stream(self._session.port, self._path, headers, timeout_s=40) as stream:
                 for event in stream.events():
                     if event.name == "end":
                         self.end = event.data["state"]

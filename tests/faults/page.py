@@ -1,6 +1,6 @@
-"""The table of docs/faults.md, made from the catalogue and from the marks of the tests.
+"""Generate the table of docs/faults.md from the catalogue of faults and the marks of the tests.
 
-`make docs` rewrites it; a test fails where it is out of date.
+`make docs` rewrites the table. A test fails if it is out of date.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ TABLE = re.compile(r"(?:^\|.*\|\n)+", re.MULTILINE)
 
 
 def table() -> str:
-    """Every fault with what is expected and the tests that prove it, as Markdown."""
+    """Return a Markdown table of all faults, with the expected behavior and the tests."""
     tests = marked_tests()
-    rows = ["| | fault | expected | tests |", "|---|---|---|---|"]
+    rows = ["| | Fault | Expected behavior | Tests |", "|---|---|---|---|"]
     for number, fault in FAULTS.items():
-        proven_by = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in tests[number])
-        rows.append(f"| {number} | {_cell(fault.name)} | {_cell(fault.expected)} | {proven_by} |")
+        names = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in tests[number])
+        rows.append(f"| {number} | {_cell(fault.name)} | {_cell(fault.expected)} | {names} |")
     return "\n".join(rows) + "\n"
 
 
 def in_page(page: str) -> str:
-    """A page with the table in place of the one that it holds."""
+    """Return a page with its table replaced by the current one."""
     return TABLE.sub(lambda _: table(), page, count=1)
 
 

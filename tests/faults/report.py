@@ -1,4 +1,4 @@
-"""What `make faults` adds to pytest: the longest tests first, and at the end one line for each fault."""
+"""A pytest plugin for `make faults`: run the longest tests first and print one line per fault at the end."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from tests.faults.catalogue import FAULTS
 
 @dataclass
 class Evidence:
-    """What the tests of one fault came to."""
+    """The results of the tests of one fault."""
 
     outcomes: dict[str, str] = field(default_factory=dict)
     seen: dict[str, None] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
-        """A test that could not be run here proves nothing."""
+        """The overall result. A skipped test proves nothing."""
         for outcome in ("failed", "skipped"):
             if outcome in self.outcomes.values():
-                return {"failed": "BROKEN", "skipped": "NOT TRIED"}[outcome]
-        return "holds" if self.outcomes else "NOT TRIED"
+                return {"failed": "FAILED", "skipped": "NOT TESTED"}[outcome]
+        return "OK" if self.outcomes else "NOT TESTED"
 
     @property
-    def words(self) -> str:
-        """What was measured."""
-        wrong = [f"{test} {outcome}" for test, outcome in self.outcomes.items() if outcome != "passed"]
-        return "; ".join([*wrong, *self.seen]) or f"{len(self.outcomes)} tests passed"
+    def summary(self) -> str:
+        """The tests that did not pass, and the measurements."""
+        problems = [f"{test} {outcome}" for test, outcome in self.outcomes.items() if outcome != "passed"]
+        return "; ".join([*problems, *self.seen]) or f"{len(self.outcomes)} tests passed"
 
 
 class FaultReport:
-    """Gathers reports, from parallel workers as well, and prints them by number."""
+    """Collect the reports of all pytest workers and print them by the number of the fault."""
 
     def __init__(self) -> None:
         self._by_number: dict[int, Evidence] = defaultdict(Evidence)
@@ -47,44 +47,44 @@ class FaultReport:
             if report.outcome != "passed" or report.nodeid not in evidence.outcomes:
                 evidence.outcomes[report.nodeid] = report.outcome
             if report.when == "teardown":
-                told = [str(value) for name, value in report.user_properties if name == "seen"]
-                evidence.seen |= dict.fromkeys(told)
+                seen = [str(value) for name, value in report.user_properties if name == "seen"]
+                evidence.seen |= dict.fromkeys(seen)
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if exitstatus == pytest.ExitCode.OK and self._not_shown():
+        if exitstatus == pytest.ExitCode.OK and self._unproven():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         terminalreporter.section("faults")
         for number, fault in FAULTS.items():
             evidence = self._by_number[number]
-            line = f"{number:2} {evidence.verdict:9} {fault.name} | expected: {fault.expected}"
+            line = f"{number:2} {evidence.verdict:10} {fault.name} | expected: {fault.expected}"
             terminalreporter.write_line(
-                f"{line} | seen: {evidence.words}", green=evidence.verdict == "holds", red=_is_bad(evidence)
+                f"{line} | seen: {evidence.summary}",
+                green=evidence.verdict == "OK",
+                red=evidence.verdict != "OK",
             )
-        bad = self._not_shown()
+        unproven = self._unproven()
         terminalreporter.write_line(
-            f"Not shown to hold: {', '.join(map(str, bad))}." if bad else f"All {len(FAULTS)} faults hold."
+            f"Failed or not tested: {', '.join(map(str, unproven))}."
+            if unproven
+            else f"All {len(FAULTS)} faults are handled as expected."
         )
 
-    def _not_shown(self) -> Sequence[int]:
-        return [number for number in FAULTS if _is_bad(self._by_number[number])]
-
-
-def _is_bad(evidence: Evidence) -> bool:
-    return evidence.verdict != "holds"
+    def _unproven(self) -> Sequence[int]:
+        return [number for number in FAULTS if self._by_number[number].verdict != "OK"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # the process that prints, not one of its parallel workers
+    if not hasattr(config, "workerinput"):  # the main process, not a parallel worker
         config.pluginmanager.register(FaultReport(), "fault report")
 
 
-@pytest.hookimpl(trylast=True)  # after whoever shuffles
+@pytest.hookimpl(trylast=True)  # after plugins that shuffle
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.user_properties += [("fault", number) for number in _faults_of(item)]
-    # What takes minutes begins at once, beside everything else.
+    # Tests that take minutes start first and run in parallel to the others.
     items.sort(key=_seconds_of, reverse=True)
 
 

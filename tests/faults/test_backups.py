@@ -1,4 +1,4 @@
-"""Backups and restores by real runs: what is recorded, and what a killed worker leaves."""
+"""Test backups and restores in real runs: records, damaged files and killed workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployctl.postgres.connection import connect
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import Backup, Run, RunState, Target
 from deployctl.runs.models.backup import BackupTrust
-from tests.faults.conftest import has_ended, let_lease_run_out, programs_of
+from tests.faults.conftest import expire_lease, has_ended, process_pids
 from tests.faults.test_workers import Seen, StartWorker, request
 from tests.operations.restores import databases_of
 from tests.waiting import until
@@ -43,8 +43,8 @@ def backup(filled: Target, executed: Executed) -> Backup:
     return Backup.objects.get(run=run)
 
 
-def levels(backup: Backup) -> list[tuple[str, int]]:
-    return [(one.level, one.run_id) for one in BackupTrust.objects.filter(backup=backup).order_by("pk")]
+def trust_levels(backup: Backup) -> list[tuple[str, int]]:
+    return [(trust.level, trust.run_id) for trust in BackupTrust.objects.filter(backup=backup).order_by("pk")]
 
 
 def oid_of(target: Target) -> Any:
@@ -54,38 +54,40 @@ def oid_of(target: Target) -> Any:
     return row[0]
 
 
-def test_trust_rises_with_what_runs_prove(filled: Target, backup: Backup, executed: Executed) -> None:
-    made = backup.run_id
-    assert levels(backup) == [("written", made), ("hashed", made)]
+def test_verifications_and_test_restores_raise_the_trust_level(
+    filled: Target, backup: Backup, executed: Executed
+) -> None:
+    created = backup.run_id
+    assert trust_levels(backup) == [("written", created), ("hashed", created)]
 
     verified = executed(filled, "verify", backup=backup.name)
     restored = executed(filled, "test_restore")
 
-    assert levels(backup)[2:] == [
+    assert trust_levels(backup)[2:] == [
         ("hashed", verified.pk),
         ("hashed", restored.pk),
         ("restored", restored.pk),
         ("proven", restored.pk),
     ]
-    shown = Backup.objects.for_display().get(pk=backup.pk)
-    assert shown.trust == "proven"
-    assert [(one.level, one.run_id) for one in shown.reached] == [
+    displayed = Backup.objects.for_display().get(pk=backup.pk)
+    assert displayed.trust == "proven"
+    assert [(trust.level, trust.run_id) for trust in displayed.reached] == [
         ("proven", restored.pk),
         ("restored", restored.pk),
         ("hashed", restored.pk),
-        ("written", made),
+        ("written", created),
     ]
-    assert shown.last_restore_s == restored.facts["restore_s"]
+    assert displayed.last_restore_s == restored.facts["restore_s"]
 
 
 @pytest.mark.fault(16)
-def test_one_flipped_bit_anywhere_fails_the_verification_naming_the_file(
+def test_a_flipped_bit_in_any_file_fails_the_verification(
     filled: Target, backup: Backup, executed: Executed
 ) -> None:
-    """Each file once; a hundred places are tried below, and in tests/operations/test_manifest.py."""
-    chance, folder = random.Random(16), filled.backup_folder().path(backup.name)
+    """Damage each file once. Another test and tests/operations/test_manifest.py damage a hundred places."""
+    rng, folder = random.Random(16), filled.backup_folder().path(backup.name)
     for path in sorted(folder.iterdir()):
-        with flipped(path, chance):
+        with flipped_bit(path, rng):
             run = executed(filled, "verify")
 
         assert run.state == RunState.FAILED
@@ -95,32 +97,32 @@ def test_one_flipped_bit_anywhere_fails_the_verification_naming_the_file(
 
 @pytest.mark.slow(20)
 @pytest.mark.fault(16)
-def test_a_hundred_flipped_bits_fail_a_hundred_verifications(
+def test_a_hundred_random_bit_flips_fail_the_verification(
     filled: Target, backup: Backup, executed: Executed, seen: Seen
 ) -> None:
-    chance, found = random.Random(), Counter[str]()
+    rng, found = random.Random(), Counter[str]()
     files = sorted(filled.backup_folder().path(backup.name).iterdir())
     for number in range(100):
-        # Every file has its turn, however small it is beside the others.
-        path = files[number] if number < len(files) else chance.choice(files)
-        with flipped(path, chance):
+        # Damage every file at least once.
+        path = files[number] if number < len(files) else rng.choice(files)
+        with flipped_bit(path, rng):
             run = executed(filled, "verify")
         assert run.state == RunState.FAILED, path
         assert path.name in run.summary, run.summary
         found[path.name] += 1
     assert executed(filled, "verify").state == RunState.SUCCEEDED
-    told = ", ".join(f"{name} {times}" for name, times in found.items())
-    seen(f"{found.total()} of 100 found and the file named ({told}); whole again, it verifies")
+    files_found = ", ".join(f"{name} {times}" for name, times in found.items())
+    seen(f"{found.total()} of 100 detected with the file name ({files_found}); verifies once repaired")
 
 
 @pytest.mark.fault(17)
-def test_each_damage_has_its_own_message_and_trust_does_not_rise(
+def test_each_kind_of_damage_has_its_own_message_in_a_failed_run(
     filled: Target, backup: Backup, executed: Executed, seen: Seen
 ) -> None:
     folder = filled.backup_folder().path(backup.name)
     rows = next(path.name for path in folder.glob("*.dat.gz"))
-    whole = folder.with_name("whole")
-    shutil.copytree(folder, whole)
+    intact = folder.with_name("intact")
+    shutil.copytree(folder, intact)
     damages: dict[str, Callable[[Path], object]] = {
         "is truncated: 100 of": lambda path: path.write_bytes(path.read_bytes()[:100]),
         "is empty": lambda path: path.write_bytes(b""),
@@ -128,20 +130,20 @@ def test_each_damage_has_its_own_message_and_trust_does_not_rise(
         "but not in its manifest": lambda path: path.with_name("extra").write_bytes(b"x"),
         "has the content of toc.dat": lambda path: swap(path, path.with_name("toc.dat")),
     }
-    for words, damage in damages.items():
+    for message, damage in damages.items():
         damage(folder / rows)
 
         run = executed(filled, "verify")
 
         assert run.state == RunState.FAILED
-        assert words in run.summary
+        assert message in run.summary
         shutil.rmtree(folder)
-        shutil.copytree(whole, folder)
-    assert len(levels(backup)) == 2
+        shutil.copytree(intact, folder)
+    assert len(trust_levels(backup)) == 2
     seen("“" + "”, “".join(damages) + "”")
 
 
-def test_a_manifest_that_was_replaced_whole_is_not_restored(
+def test_a_backup_with_a_replaced_manifest_is_not_restored(
     filled: Target, backup: Backup, executed: Executed
 ) -> None:
     folder = filled.backup_folder().path(backup.name)
@@ -157,7 +159,7 @@ def test_a_manifest_that_was_replaced_whole_is_not_restored(
     assert "is not the one that was written with the backup" in run.summary
 
 
-def test_after_a_restore_the_target_is_still_recognised(
+def test_the_target_is_still_recognized_after_a_restore(
     filled: Target, backup: Backup, executed: Executed
 ) -> None:
     filled.check_identity("1", oid_of(filled))
@@ -175,52 +177,52 @@ def test_after_a_restore_the_target_is_still_recognised(
 @pytest.mark.parametrize(
     ("kind", "state"), [("test_restore", RunState.INTERRUPTED), ("restore", RunState.UNKNOWN)]
 )
-def test_a_worker_killed_in_a_restore_leaves_the_original_and_its_copy_is_swept(
+def test_a_worker_killed_in_a_restore_leaves_only_the_original(
     filled: Target, start_worker: StartWorker, seen: Seen, kind: str, state: RunState
 ) -> None:
     with connect(filled.spec(), application_name="test") as session:
         session.execute(
-            # Its index takes a while to be made again.
+            # The restore takes long to recreate this index.
             "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$"
             " BEGIN IF current_database() LIKE 'deployctl%' THEN PERFORM pg_sleep(600); END IF;"
             " RETURN $1; END $$;"
             "CREATE INDEX ON plan (slow(n))"
         )
     worker = start_worker()
-    made = request(filled, "backup")
-    until(has_ended(made))
+    backup = request(filled, "backup")
+    until(has_ended(backup))
     run = request(filled, kind)
     name = filled.spec().dbname
-    until(lambda: len(databases_of(filled.spec())) == 2 and programs_of(run))
+    until(lambda: len(databases_of(filled.spec())) == 2 and process_pids(run))
 
     worker.kill()
-    until(lambda: not programs_of(run), seconds=5)
-    let_lease_run_out(run)
+    until(lambda: not process_pids(run), seconds=5)
+    expire_lease(run)
     assert reaper.reap() == 1
 
     run.refresh_from_db()
     assert run.state == state
     assert databases_of(filled.spec()) == [name]
     assert oid_of(filled)
-    seen(f"worker killed in {kind}: {state}, the original serves, the copy was dropped")
+    seen(f"worker killed in {kind}: {state}; the original is in service and the copy was dropped")
 
 
 @pytest.mark.fault(10)
-def test_a_restore_while_a_backup_runs_is_refused(filled: Target) -> None:
+def test_a_restore_during_a_backup_is_refused(filled: Target) -> None:
     first = request(filled, "backup")
     with pytest.raises(Refusal, match=f"run {first.pk}"):
         request(filled, RestoreTest.kind)
 
 
 @contextmanager
-def flipped(path: Path, chance: random.Random) -> Iterator[None]:
-    """One bit of a file turned around meanwhile."""
-    whole = path.read_bytes()
-    content = bytearray(whole)
-    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+def flipped_bit(path: Path, rng: random.Random) -> Iterator[None]:
+    """Flip one random bit of a file during the block."""
+    original = path.read_bytes()
+    content = bytearray(original)
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     path.write_bytes(content)
     yield
-    path.write_bytes(whole)
+    path.write_bytes(original)
 
 
 def swap(one: Path, other: Path) -> None:

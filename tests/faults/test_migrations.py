@@ -1,4 +1,4 @@
-"""A worker that is killed in the middle of a migration."""
+"""Test a worker that is killed during a migration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployctl.errors import Refusal
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import RunState, Target
 from tests.conftest import Committed
-from tests.faults.conftest import has_ended, let_lease_run_out
+from tests.faults.conftest import expire_lease, has_ended
 from tests.faults.installation import Installation
 from tests.faults.test_workers import Seen, request
 from tests.operations.projects import write_project
@@ -31,7 +31,7 @@ ASLEEP = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND 
 
 @pytest.fixture
 def migrating(committed_db: Committed, kinds: None, add_target: Callable[..., Target]) -> Target:
-    """A target whose second migration takes a while."""
+    """A target whose second migration takes ten minutes."""
     folder = Path(os.environ["TEST_FOLDER"]) / f"project-{uuid.uuid4().hex}"
     write_project(folder, '[migrations]\ntool = "sql"\n', MIGRATIONS)
     return add_target(project_folder=str(folder))
@@ -39,7 +39,7 @@ def migrating(committed_db: Committed, kinds: None, add_target: Callable[..., Ta
 
 @pytest.mark.slow(12)
 @pytest.mark.fault(3)
-def test_a_worker_killed_in_a_migration_leaves_it_to_a_person_with_its_status_shown(
+def test_a_migration_of_a_killed_worker_needs_a_decision(
     migrating: Target,
     installation: Installation,
     dba: User,
@@ -52,13 +52,13 @@ def test_a_worker_killed_in_a_migration_leaves_it_to_a_person_with_its_status_sh
         until(lambda: session.execute(ASLEEP).fetchone())
         worker.kill()
         until(lambda: not session.execute(ASLEEP).fetchone(), seconds=2)
-    let_lease_run_out(run)
+    expire_lease(run)
     assert reaper.reap() == 1
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
     assert "Done on shop before: Apply 1_one.sql. Cut off in: Apply 2_two.sql." in run.summary
 
-    # Nobody tries again, a new worker included; a person is told where to look and what to do.
+    # A new worker doesn't retry either. The page shows what to check and what to do.
     installation.worker()
     with pytest.raises(Refusal, match="decide on the run's page"):
         request(migrating, "migrate")
@@ -79,4 +79,6 @@ def test_a_worker_killed_in_a_migration_leaves_it_to_a_person_with_its_status_sh
     decided = browser.post(f"/runs/{run.pk}/decision", {"outcome": "failed", "note": "two is not there."})
     assert decided.status_code == 303
     request(migrating, "migrate").cancel(by=dba)
-    seen(f"unknown; a second press refused; migration status: “{status.summary}”; {dba.name} decided: failed")
+    seen(
+        f"unknown; a second request refused; migration status: “{status.summary}”; {dba.name} decided: failed"
+    )

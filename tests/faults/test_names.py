@@ -1,4 +1,4 @@
-"""Databases and users whose names are meant to be taken for something else."""
+"""Test databases and roles whose names look like options, commands or connection strings."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.test_workers import Seen
 from tests.operations.restores import databases_of
-from tests.places import lasting_folder
+from tests.temporary_folders import persistent_folder
 
 CYCLE = ("connect", "backup", "verify", "test_restore", "restore", "drop_kept_database")
 
 
 @pytest.fixture
 def trap() -> Iterator[socket.socket]:
-    """A port at which nobody should knock."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setblocking(False)
-        yield listening
+    """A listening socket to which nothing may connect."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield listener
 
 
 @pytest.mark.slow(8)
@@ -41,7 +41,7 @@ def trap() -> Iterator[socket.socket]:
         "postgresql://127.0.0.1:{port}/x",
     ],
 )
-def test_a_database_and_its_user_of_one_hostile_name_go_through_the_whole_cycle(
+def test_databases_and_roles_with_hostile_names_pass_the_whole_cycle(
     committed_db: Committed,
     kinds: None,
     add_target: Callable[..., Target],
@@ -50,8 +50,8 @@ def test_a_database_and_its_user_of_one_hostile_name_go_through_the_whole_cycle(
     seen: Seen,
     name: str,
 ) -> None:
-    # A short path: a name has room for 63 bytes.
-    file = lasting_folder() / uuid.uuid4().hex[:8]
+    # The path must be short, because a name has at most 63 bytes.
+    file = persistent_folder() / uuid.uuid4().hex[:8]
     hostile = name.format(port=trap.getsockname()[1], file=file)
     target = add_target(database=hostile, role=hostile)
     assert target.spec().user.startswith(hostile)
@@ -66,4 +66,4 @@ def test_a_database_and_its_user_of_one_hostile_name_go_through_the_whole_cycle(
     assert not file.exists()
     with pytest.raises(BlockingIOError):
         trap.accept()
-    seen(f"{name!r}: {len(CYCLE)} operations succeeded, nothing connected elsewhere")
+    seen(f"{name!r}: {len(CYCLE)} operations succeeded, nothing connected to the trap")

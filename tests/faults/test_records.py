@@ -1,4 +1,4 @@
-"""The audit log in the hands of somebody who may do everything to the database."""
+"""Test that changes to the audit log by a superuser are detected."""
 
 from __future__ import annotations
 
@@ -24,38 +24,40 @@ ENTRIES = 8
 
 @contextmanager
 def superuser(database: Committed, url: str) -> Iterator[psycopg.Connection]:
-    """Who is refused nothing: as a replica, a session runs no ordinary trigger."""
-    there = urlsplit(url)._replace(path=f"/{database.name}").geturl()
-    with psycopg.connect(there, autocommit=True) as session:
+    """Open a superuser's session in which ordinary triggers are disabled."""
+    superuser_url = urlsplit(url)._replace(path=f"/{database.name}").geturl()
+    with psycopg.connect(superuser_url, autocommit=True) as session:
         session.execute("SET session_replication_role = replica")
         yield session
 
 
 @pytest.mark.fault(27)
-def test_what_even_a_superuser_does_to_the_audit_log_is_found(
+def test_changes_to_the_audit_log_by_a_superuser_are_detected(
     committed_db: Committed, postgres_superuser_url: str, seen: Seen
 ) -> None:
     for number in range(ENTRIES):
         with transaction.atomic():
             audit.append(Action.PERSON_EDITED, by=Machine("test"), data={"number": number})
-    # Kept elsewhere, as whoever keeps heads does.
+    # A head that is stored outside the database.
     head = json.loads(CliRunner().invoke(command, ["verify", "--json"]).output)["head"]
 
     for statement in ("UPDATE audit_entry SET actor_name = 'Nobody'", "DELETE FROM audit_entry"):
         with connection.cursor() as cursor, pytest.raises(DatabaseError, match="append-only"):
             cursor.execute(statement)
-    assert Entry.objects.count() == ENTRIES + 1, "the verification is one, too"
+    assert Entry.objects.count() == ENTRIES + 1, "the verification has an entry, too"
 
     with superuser(committed_db, postgres_superuser_url) as session:
         session.execute("DELETE FROM audit_entry WHERE sequence > 6")
-        cut = CliRunner().invoke(command, ["verify", "--expect-head", f"{head['sequence']}:{head['hash']}"])
-        assert CliRunner().invoke(command, ["verify"]).exit_code == 0, "a shorter chain is a chain"
+        truncated = CliRunner().invoke(
+            command, ["verify", "--expect-head", f"{head['sequence']}:{head['hash']}"]
+        )
+        assert CliRunner().invoke(command, ["verify"]).exit_code == 0, "a truncated chain is consistent"
         session.execute("UPDATE audit_entry SET data = '{}' WHERE sequence IN (3, 5)")
         changed = CliRunner().invoke(command, ["verify"])
-    assert cut.exit_code == changed.exit_code == 1
-    assert "The end is missing" in cut.stderr
+    assert truncated.exit_code == changed.exit_code == 1
+    assert "The end is missing" in truncated.stderr
     assert "Entry 3 was changed" in changed.stderr
     seen(
-        f"the application's role: refused; a superuser's: “{changed.stderr.strip()}”; "
-        f"cut: “{cut.stderr.strip()}”"
+        f"the application's role: refused; changed by a superuser: “{changed.stderr.strip()}”; "
+        f"truncated: “{truncated.stderr.strip()}”"
     )

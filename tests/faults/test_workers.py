@@ -1,4 +1,4 @@
-"""Workers that die, are told to stop, or hear things twice."""
+"""Test workers that are killed or receive SIGTERM, and cancellation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from deployctl.postgres.connection import connect
 from deployctl.runs.execution import reaper
 from deployctl.runs.models import Backup, Run, RunState, Target
 from tests.faults.conftest import (
-    changes_of,
-    effects,
+    audit_actions,
+    effect_count,
+    expire_lease,
     has_ended,
-    has_said,
-    let_lease_run_out,
-    programs_of,
-    sessions_of,
+    has_logged,
+    process_pids,
+    session_pids,
 )
 from tests.faults.installation import Installation, Process
 from tests.large import make_large
@@ -40,88 +40,90 @@ def request(target: Target, kind: str, **params: object) -> Run:
 
 @pytest.fixture
 def large(shop: Target) -> Target:
-    """A target whose backup takes a while."""
+    """A target with a large table, whose backup takes long."""
     with connect(shop.spec(), application_name="test") as session:
         make_large(session, "big")
     return shop
 
 
 def is_dumping(target: Target) -> bool:
-    """Whether rows are being written."""
+    """Return True if a backup has begun to write rows."""
     return any(path.stat().st_size for path in target.backup_folder().root.glob("*.partial/**/*.dat*"))
 
 
 @pytest.mark.fault(1)
-def test_a_killed_worker_leaves_nothing_running_and_an_honest_state(
+def test_a_killed_worker_leaves_no_processes_and_an_interrupted_run(
     shop: Target, start_worker: StartWorker, seen: Seen
 ) -> None:
     worker = start_worker()
     run = request(shop, "sleep")
-    until(has_said(run, "asleep"))
-    assert programs_of(run)
+    until(has_logged(run, "asleep"))
+    assert process_pids(run)
 
     worker.kill()
-    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
+    gone = until(lambda: not process_pids(run) and not session_pids(run), seconds=2)
 
     run.refresh_from_db()
-    assert run.state == RunState.RUNNING, "nobody knows yet"
-    assert reaper.reap() == 0, "not before the lease has run out"
-    let_lease_run_out(run)
+    assert run.state == RunState.RUNNING, "the loss is not detected yet"
+    assert reaper.reap() == 0, "the lease has not expired yet"
+    expire_lease(run)
     assert reaper.reap() == 1
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
     assert "was lost" in run.summary
     assert "nothing on it was changed" in run.summary
     request(shop, "sleep")
-    seen(f"of a program all gone after {gone:.2f} s")
+    seen(f"a program and its sessions ended after {gone:.2f} s")
 
 
 @pytest.mark.fault(2)
-def test_a_killed_pool_process_is_the_same(shop: Target, start_worker: StartWorker, seen: Seen) -> None:
+def test_a_killed_pool_process_leaves_no_sessions_and_an_interrupted_run(
+    shop: Target, start_worker: StartWorker, seen: Seen
+) -> None:
     start_worker()
     run = request(shop, "sleep", where="session")
-    until(has_said(run, "sleeping"))
-    until(lambda: len(sessions_of(run)) == 2)
+    until(has_logged(run, "sleeping"))
+    until(lambda: len(session_pids(run)) == 2)
     run.refresh_from_db()
     assert run.worker_pid is not None
 
     os.kill(run.worker_pid, signal.SIGKILL)
-    # A server from 14 on looks every second whether its client is still there.
-    gone = until(lambda: not sessions_of(run), seconds=2)
+    # PostgreSQL 14 and later check every second whether the client is still connected.
+    gone = until(lambda: not session_pids(run), seconds=2)
 
-    let_lease_run_out(run)
+    expire_lease(run)
     assert reaper.reap() == 1
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
-    assert "run.succeeded" not in changes_of(run)
-    seen(f"of a long statement gone after {gone:.2f} s")
+    assert "run.succeeded" not in audit_actions(run)
+    seen(f"the sessions of a long statement ended after {gone:.2f} s")
 
 
 @pytest.mark.fault(1)
-def test_a_backup_cut_off_is_never_listed(large: Target, start_worker: StartWorker, seen: Seen) -> None:
+def test_an_interrupted_backup_is_never_listed(large: Target, start_worker: StartWorker, seen: Seen) -> None:
     worker = start_worker()
     run = request(large, "backup")
     until(lambda: is_dumping(large))
 
     worker.kill()
-    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
+    gone = until(lambda: not process_pids(run) and not session_pids(run), seconds=2)
 
     folder = large.backup_folder()
     assert folder.list() == ()
-    (left,) = folder.root.iterdir()
-    assert left.name.endswith(".partial")
-    let_lease_run_out(run)
+    (leftover,) = folder.root.iterdir()
+    assert leftover.name.endswith(".partial")
+    expire_lease(run)
     reaper.reap()
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
     assert not Backup.objects.exists()
     assert list(folder.root.iterdir()) == []
-    seen(f"of a backup all gone after {gone:.2f} s, only {left.suffix} left and then removed")
+    seen(f"a backup ended after {gone:.2f} s; only {leftover.suffix} remained and was deleted later")
 
 
 @pytest.mark.slow(20)
 @pytest.mark.fault(2)
-def test_a_backup_whose_pool_process_was_killed_is_no_backup_and_its_worker_goes_on(
+def test_the_worker_continues_after_its_pool_process_is_killed(
     large: Target, start_worker: StartWorker, seen: Seen
 ) -> None:
     start_worker()
@@ -131,14 +133,14 @@ def test_a_backup_whose_pool_process_was_killed_is_no_backup_and_its_worker_goes
     assert run.worker_pid is not None
 
     os.kill(run.worker_pid, signal.SIGKILL)
-    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
+    gone = until(lambda: not process_pids(run) and not session_pids(run), seconds=2)
 
     assert large.backup_folder().list() == ()
-    let_lease_run_out(run)
+    expire_lease(run)
     assert reaper.reap() == 1
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
-    assert "run.succeeded" not in changes_of(run)
+    assert "run.succeeded" not in audit_actions(run)
     assert not Backup.objects.exists()
     with connect(large.spec(), application_name="test") as session:
         session.execute("TRUNCATE big")
@@ -146,43 +148,43 @@ def test_a_backup_whose_pool_process_was_killed_is_no_backup_and_its_worker_goes
     until(has_ended(again), seconds=60)
     again.refresh_from_db()
     assert again.state == RunState.SUCCEEDED
-    seen(f"of a backup all gone after {gone:.2f} s, {run.state}, the same worker made the next one")
+    seen(f"a backup ended after {gone:.2f} s: {run.state}; the same worker made the next one")
 
 
 @pytest.mark.slow(80)
 @pytest.mark.timeout(180)
 @pytest.mark.fault(1)
-def test_a_lost_backup_is_settled_within_lease_and_sweep(
+def test_a_lost_backup_is_interrupted_within_lease_and_sweep(
     large: Target, installation: Installation, seen: Seen
 ) -> None:
-    """Without helping time along."""
+    """Unlike the other tests, wait until the lease really expires."""
     worker = installation.worker()
-    installation.upkeep()
+    installation.maintenance_worker()
     installation.beat()
     run = request(large, "backup")
     until(lambda: is_dumping(large))
     folder = large.backup_folder()
 
     worker.kill()
-    gone = until(lambda: not programs_of(run) and not sessions_of(run), seconds=2)
-    # 45 s of lease, renewed just now at the most, and a sweep every 15 s, which takes a moment itself.
+    gone = until(lambda: not process_pids(run) and not session_pids(run), seconds=2)
+    # A lease of 45 s that may just have been renewed, a sweep every 15 s, and a moment for the sweep itself.
     took = until(has_ended(run), seconds=45 + 15 + 5)
 
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
     assert list(folder.root.iterdir()) == []
-    seen(f"by real time all gone after {gone:.2f} s, interrupted and .partial removed after {took:.0f} s")
+    seen(f"without shortcuts ended after {gone:.2f} s, interrupted and .partial deleted after {took:.0f} s")
 
 
 @pytest.mark.fault(3)
-def test_a_worker_killed_while_it_changes_leaves_the_decision_to_a_person(
+def test_a_worker_killed_while_changing_the_target_requires_a_decision(
     shop: Target, start_worker: StartWorker
 ) -> None:
     worker = start_worker()
     run = request(shop, "change", seconds=600)
     until(lambda: run.steps.count() == 2)
     worker.kill()
-    let_lease_run_out(run)
+    expire_lease(run)
     reaper.reap()
 
     run.refresh_from_db()
@@ -192,7 +194,7 @@ def test_a_worker_killed_while_it_changes_leaves_the_decision_to_a_person(
     start_worker()
     with pytest.raises(Refusal, match="decide on the run's page"):
         request(shop, "change")
-    assert effects(shop) == 1, "it is not tried again"
+    assert effect_count(shop) == 1, "the run was retried"
 
 
 @pytest.mark.fault(13)
@@ -201,40 +203,40 @@ def test_cancelling_ends_everything_within_five_seconds(
 ) -> None:
     start_worker()
     run = request(shop, "sleep")
-    until(has_said(run, "asleep"))
+    until(has_logged(run, "asleep"))
     run.cancel(by=SYSTEM)
 
     gone = until(has_ended(run), seconds=5)
     run.refresh_from_db()
     assert run.state == RunState.CANCELLED
-    assert programs_of(run) == sessions_of(run) == []
+    assert process_pids(run) == session_pids(run) == []
     page = signed_in(person("Vi Ewing", Permission.VIEWER)).get(f"/runs/{run.pk}/").text
     assert "only reads shop; nothing on it was changed. Start it again." in page
     request(shop, "change")
-    seen(f"all gone after {gone:.2f} s; the page says that nothing was changed")
+    seen(f"ended after {gone:.2f} s; the page says that nothing was changed")
 
 
 @pytest.mark.fault(14)
-def test_a_worker_told_to_stop_finishes_first(shop: Target, start_worker: StartWorker, seen: Seen) -> None:
+def test_a_worker_finishes_its_run_on_sigterm(shop: Target, start_worker: StartWorker, seen: Seen) -> None:
     worker = start_worker()
     run = request(shop, "sleep", seconds=2)
-    until(has_said(run, "asleep"))
+    until(has_logged(run, "asleep"))
     worker.terminate()
 
     assert worker.wait(60) == 0
     run.refresh_from_db()
     assert run.state == RunState.SUCCEEDED
-    seen("told to finish: succeeded")
+    seen("the worker got SIGTERM: succeeded")
 
 
 @pytest.mark.fault(14)
-def test_a_worker_told_to_stop_at_once_marks_its_run(
+def test_a_run_is_marked_unknown_when_all_its_processes_get_sigterm(
     shop: Target, start_worker: StartWorker, seen: Seen
 ) -> None:
     worker = start_worker()
     run = request(shop, "change", seconds=600)
     until(lambda: run.steps.count() == 2)
-    # As a service manager does that signals every process of the service.
+    # Some service managers signal every process of the service.
     os.killpg(worker.pid, signal.SIGTERM)
 
     until(has_ended(run), seconds=10)
@@ -242,4 +244,4 @@ def test_a_worker_told_to_stop_at_once_marks_its_run(
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
     assert "its worker was told to end" in run.summary
-    seen(f"told to stop at once: {run.state}, with the reason")
+    seen(f"all its processes got SIGTERM: {run.state}, with the reason")

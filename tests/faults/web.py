@@ -1,4 +1,4 @@
-"""The web application for tests, which also knows the tests' operations: `tests.faults.web:application`."""
+"""The web application with the operations of the tests: `tests.faults.web:application`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A real Celery worker that also knows the tests' operations: `python -m tests.faults.worker NAME`.
+"""A real Celery worker with the operations of the tests: `python -m tests.faults.worker NAME`.
 
-`TEST_DELIVERIES` names a file to which every delivery of a message adds a line, whether or not it leads to
-an execution; `TEST_TRANSPORT` holds options for the broker's transport, as JSON.
+Every delivery of a message adds a line to the file in `TEST_DELIVERIES`, whether or not it leads to an
+execution. `TEST_TRANSPORT` contains options for the broker's transport as JSON.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def main(name: str) -> None:
     operations.install()
     transport = json.loads(os.environ.get("TEST_TRANSPORT", "{}"))
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **transport}
-    task_prerun.connect(_note_delivery)
+    task_prerun.connect(_record_delivery)
     options = ["--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"]
     app.worker_main(["worker", "--hostname", f"{name}@%h", "--loglevel", "WARNING", *options])
 
 
-def _note_delivery(args: Any, **_: object) -> None:
+def _record_delivery(args: Any, **_: object) -> None:
     if path := os.environ.get("TEST_DELIVERIES"):
-        with open(path, "a", encoding="ascii") as file:  # noqa: PTH123 (one write to the end is atomic)
+        with open(path, "a", encoding="ascii") as file:  # noqa: PTH123 (a single append is atomic)
             file.write(f"{args[0]} {os.getppid()}\n")
 
 

@@ -1,4 +1,4 @@
-"""Every address with every method it answers, and who is let in."""
+"""Every URL with every method that it accepts, and who has access."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.matrix.rules import (
     ADMINISTRATOR,
     APPROVER,
     DBA,
+    ENROLLED_TEAM,
     FRESH_ADMINISTRATOR,
     FRESH_ENROLLED,
     FRESH_OPERATOR,
-    HALTING,
     IDENTIFIED,
-    KEEPER,
-    LEADING,
+    LEAD,
     MEMBER,
     OPERATOR,
     PUBLIC,
     SLOT,
+    TARGET_DBA,
     TEAM,
     TOKEN,
     Rule,
@@ -38,7 +38,7 @@ from tests.people import PASSWORD
 Values = Callable[[World, Side], dict[str, Any]]
 
 
-def nothing(_world: World, _side: Side) -> dict[str, Any]:
+def no_values(_world: World, _side: Side) -> dict[str, Any]:
     return {}
 
 
@@ -47,25 +47,25 @@ class Case:
     """A request.
 
     Args:
-        name: of the address.
+        name: of the URL pattern.
         method: GET, POST or DELETE.
-        rule: who is let in.
-        kwargs: what the address names.
-        body: what is posted.
+        rule: who has access.
+        kwargs: arguments of the URL pattern.
+        body: form data to post.
     """
 
     name: str
     method: str
     rule: Rule
-    kwargs: Values = nothing
-    body: Values = field(default=nothing)
+    kwargs: Values = no_values
+    body: Values = field(default=no_values)
 
     def __str__(self) -> str:
         return f"{self.method} {self.name}"
 
 
 def number(which: Callable[[Side], Any]) -> Values:
-    """The address names a row by its number."""
+    """Return URL arguments that name a row by its number."""
     return lambda _world, side: {"number": which(side).pk}
 
 
@@ -83,12 +83,12 @@ def target(_world: World, side: Side) -> dict[str, Any]:
     return {"name": side.target.name}
 
 
-def role_on_target(_world: World, side: Side) -> dict[str, Any]:
+def target_role(_world: World, side: Side) -> dict[str, Any]:
     return {"name": side.target.name, "number": side.target.role_assignments.get().pk}
 
 
-def role_of_somebody(world: World, side: Side) -> dict[str, Any]:
-    return {"number": world.somebody.pk, "role": side.target.role_assignments.get(user=world.somebody).pk}
+def person_role(world: World, side: Side) -> dict[str, Any]:
+    return {"number": world.colleague.pk, "role": side.target.role_assignments.get(user=world.colleague).pk}
 
 
 def secret(_world: World, side: Side) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def secret(_world: World, side: Side) -> dict[str, Any]:
 
 
 def backup(_world: World, side: Side) -> dict[str, Any]:
-    """One whose files are gone: who is let in is told so."""
-    made = Backup.objects.create(
+    """Create a backup without files. Users with access get an error message about this."""
+    created = Backup.objects.create(
         target=side.target,
         run=side.run,
         name=f"{side.target.name}-1",
@@ -105,11 +105,11 @@ def backup(_world: World, side: Side) -> dict[str, Any]:
         files=1,
         snapshot_at=timezone.now(),
     )
-    return {"name": made.name}
+    return {"name": created.name}
 
 
-def somebody(world: World, _side: Side) -> dict[str, Any]:
-    return {"number": world.somebody.pk}
+def colleague(world: World, _side: Side) -> dict[str, Any]:
+    return {"number": world.colleague.pk}
 
 
 def version(world: World, _side: Side) -> dict[str, Any]:
@@ -117,39 +117,39 @@ def version(world: World, _side: Side) -> dict[str, Any]:
 
 
 def token(world: World, _side: Side) -> dict[str, Any]:
-    """A token of somebody's."""
-    made, _ = ApiToken.objects.issue(by=world.somebody, name="CI", scopes=["gate:pre"], days=1)
-    return {"number": made.pk}
+    """Create an API token of another person."""
+    created, _ = ApiToken.objects.issue(by=world.colleague, name="CI", scopes=["gate:pre"], days=1)
+    return {"number": created.pk}
 
 
 def session_of_somebody(world: World, _side: Side) -> dict[str, Any]:
-    """A session that is not the asker's own."""
+    """Create a session of another person."""
     from django.http import HttpRequest
     from django.test import Client
 
     request = HttpRequest()
     request.session = Client().session
-    return {"number": SignIn.objects.begin(request, world.somebody).pk}
+    return {"number": SignIn.objects.begin(request, world.colleague).pk}
 
 
 def signature(world: World, side: Side) -> dict[str, Any]:
-    """Everything that a signature takes."""
+    """Return the form data of a signature."""
     from deployctl.accounts.models import TotpFactor
 
-    asker_has_factor = TotpFactor.objects.filter(user=world.asking, confirmed=True).exists()
+    asker_has_factor = TotpFactor.objects.filter(user=world.asker, confirmed=True).exists()
     return {
         "slot": side.slot.pk,
         "digest": records.digest(side.gate.record()),
         "password": PASSWORD,
-        "code": current_code(world.asking) if asker_has_factor else "000000",
+        "code": current_code(world.asker) if asker_has_factor else "000000",
         "meaning": "on",
     }
 
 
 def delegation(world: World, side: Side) -> dict[str, Any]:
-    """Everything that a delegation takes."""
+    """Return the form data of a delegation."""
     until = timezone.localtime() + timedelta(days=1)
-    return {"slot": side.slot.pk, "to": world.somebody.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
+    return {"slot": side.slot.pk, "to": world.colleague.pk, "until": f"{until:%Y-%m-%dT%H:%M}"}
 
 
 def of_deployment(_world: World, side: Side) -> dict[str, Any]:
@@ -157,34 +157,34 @@ def of_deployment(_world: World, side: Side) -> dict[str, Any]:
 
 
 FRESH_SLOT = replace(SLOT, fresh=True)
-FRESH_NO_SUCH_ROW = replace(FRESH_ENROLLED, absent=True)
+FRESH_NO_SUCH_ROW = replace(FRESH_ENROLLED, not_found=True)
 NEW_FACTOR = Rule(fresh=True)
-BETWEEN = Rule(leads_to_sign_in=True)
-OWN_SESSION_ONLY = Rule(absent=True)
-OWN_PASSKEY_ONLY = Rule(enrolled=True, fresh=True, absent=True)
+SECOND_STEP = Rule(leads_to_sign_in=True)
+OWN_SESSION_ONLY = Rule(not_found=True)
+OWN_PASSKEY_ONLY = Rule(enrolled=True, fresh=True, not_found=True)
 CODE_PAGE = Rule(leads_to_code=True)
 
 
 def reason(_world: World, _side: Side) -> dict[str, Any]:
-    return {"reason": "It has to be."}
+    return {"reason": "It is necessary."}
 
 
 def reset_key(_world: World, _side: Side) -> dict[str, Any]:
     return {"uidb36": "1", "key": "set-password"}
 
 
-def read(name: str, rule: Rule = MEMBER, kwargs: Values = nothing) -> Case:
-    """A page, a part of one, a stream or a download."""
+def get(name: str, rule: Rule = MEMBER, kwargs: Values = no_values) -> Case:
+    """Return a GET request for a page, a fragment, a stream or a download."""
     return Case(name, "GET", rule, kwargs)
 
 
-def act(name: str, rule: Rule, kwargs: Values = nothing, body: Values = nothing) -> Case:
-    """Something that changes something."""
+def post(name: str, rule: Rule, kwargs: Values = no_values, body: Values = no_values) -> Case:
+    """Return a POST request, which changes something."""
     return Case(name, "POST", rule, kwargs, body)
 
 
-def undo(name: str, rule: Rule, kwargs: Values = nothing) -> Case:
-    """Something that takes something back."""
+def delete(name: str, rule: Rule, kwargs: Values = no_values) -> Case:
+    """Return a DELETE request, which reverts or removes something."""
     return Case(name, "DELETE", rule, kwargs)
 
 
@@ -192,188 +192,188 @@ SIGNING_IN = [
     *(
         case
         for name in ("account_login", "account_reset_password", "account_signup")
-        for case in (read(name, PUBLIC), act(name, PUBLIC))
+        for case in (get(name, PUBLIC), post(name, PUBLIC))
     ),
-    # Between password and code; who gave no password is sent to do it.
-    read("accounts:sign_in_code", BETWEEN),
-    act("accounts:sign_in_code", BETWEEN),
-    act("accounts:sign_in_passkey", BETWEEN),
-    act("accounts:single_sign_on", PUBLIC),
-    read("openid_connect_callback", PUBLIC, lambda _world, _side: {"provider_id": "sso"}),
-    read("account_inactive", PUBLIC),
-    read("account_reset_password_done", PUBLIC),
-    read("account_reset_password_from_key_done", PUBLIC),
-    read("account_reset_password_from_key", PUBLIC, reset_key),
-    act("account_reset_password_from_key", PUBLIC, reset_key),
+    # The step between password and code. People who have not entered a password are redirected to sign-in.
+    get("accounts:sign_in_code", SECOND_STEP),
+    post("accounts:sign_in_code", SECOND_STEP),
+    post("accounts:sign_in_passkey", SECOND_STEP),
+    post("accounts:single_sign_on", PUBLIC),
+    get("openid_connect_callback", PUBLIC, lambda _world, _side: {"provider_id": "sso"}),
+    get("account_inactive", PUBLIC),
+    get("account_reset_password_done", PUBLIC),
+    get("account_reset_password_from_key_done", PUBLIC),
+    get("account_reset_password_from_key", PUBLIC, reset_key),
+    post("account_reset_password_from_key", PUBLIC, reset_key),
 ]
 
 ACCOUNT = [
-    read("account_change_password"),
-    act("account_change_password", MEMBER),
-    read("accounts:account"),
-    act("accounts:account", MEMBER),
-    read("accounts:step_up", CODE_PAGE),
-    act("accounts:step_up", CODE_PAGE),
-    act("accounts:reauthentication", IDENTIFIED),
-    act("accounts:passkey_challenge", IDENTIFIED),
-    act("accounts:recovery_codes", FRESH_ENROLLED),
-    undo("accounts:passkey", OWN_PASSKEY_ONLY, somebody),
-    undo("accounts:other_sessions", MEMBER),
-    undo("accounts:session", OWN_SESSION_ONLY, session_of_somebody),
+    get("account_change_password"),
+    post("account_change_password", MEMBER),
+    get("accounts:account"),
+    post("accounts:account", MEMBER),
+    get("accounts:step_up", CODE_PAGE),
+    post("accounts:step_up", CODE_PAGE),
+    post("accounts:reauthentication", IDENTIFIED),
+    post("accounts:passkey_challenge", IDENTIFIED),
+    post("accounts:recovery_codes", FRESH_ENROLLED),
+    delete("accounts:passkey", OWN_PASSKEY_ONLY, colleague),
+    delete("accounts:other_sessions", MEMBER),
+    delete("accounts:session", OWN_SESSION_ONLY, session_of_somebody),
 ]
 
 PEOPLE = [
-    read("accounts:people", ADMINISTRATOR),
-    read("accounts:new_person", FRESH_ADMINISTRATOR),
-    act("accounts:new_person", FRESH_ADMINISTRATOR),
-    read("accounts:person", ADMINISTRATOR, somebody),
-    act("accounts:person", ADMINISTRATOR, somebody),
-    act("accounts:permissions", FRESH_ADMINISTRATOR, somebody),
-    act("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
-    undo("accounts:suspension", FRESH_ADMINISTRATOR, somebody),
-    act("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
-    undo("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
-    act("accounts:temporary_password", FRESH_ADMINISTRATOR, somebody),
-    undo("accounts:person_sessions", FRESH_ADMINISTRATOR, somebody),
-    undo("accounts:person_link", FRESH_ADMINISTRATOR, somebody),
-    read("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
-    act("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
-    undo("runs:person_role", FRESH_ADMINISTRATOR, role_of_somebody),
-    undo("accounts:person_factor", FRESH_ADMINISTRATOR, somebody),
-    read("accounts:tokens", ADMINISTRATOR),
-    read("accounts:new_token", FRESH_ADMINISTRATOR),
-    act("accounts:new_token", FRESH_ADMINISTRATOR),
-    undo("accounts:token", FRESH_ADMINISTRATOR, token),
-    read("audit:entries", APPROVER),
-    read("audit:export", APPROVER),
-    act("audit:verification", APPROVER),
+    get("accounts:people", ADMINISTRATOR),
+    get("accounts:new_person", FRESH_ADMINISTRATOR),
+    post("accounts:new_person", FRESH_ADMINISTRATOR),
+    get("accounts:person", ADMINISTRATOR, colleague),
+    post("accounts:person", ADMINISTRATOR, colleague),
+    post("accounts:permissions", FRESH_ADMINISTRATOR, colleague),
+    post("accounts:suspension", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:suspension", FRESH_ADMINISTRATOR, colleague),
+    post("accounts:invitation", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:invitation", FRESH_ADMINISTRATOR, colleague),
+    post("accounts:temporary_password", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:person_sessions", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:person_link", FRESH_ADMINISTRATOR, colleague),
+    get("runs:person_roles", FRESH_ADMINISTRATOR, colleague),
+    post("runs:person_roles", FRESH_ADMINISTRATOR, colleague),
+    delete("runs:person_role", FRESH_ADMINISTRATOR, person_role),
+    delete("accounts:person_factor", FRESH_ADMINISTRATOR, colleague),
+    get("accounts:tokens", ADMINISTRATOR),
+    get("accounts:new_token", FRESH_ADMINISTRATOR),
+    post("accounts:new_token", FRESH_ADMINISTRATOR),
+    delete("accounts:token", FRESH_ADMINISTRATOR, token),
+    get("audit:entries", APPROVER),
+    get("audit:export", APPROVER),
+    post("audit:verification", APPROVER),
 ]
 
 TARGETS = [
-    read("runs:live"),
-    read("runs:targets"),
-    read("runs:target_new", ADMINISTRATOR),
-    act("runs:target_new", ADMINISTRATOR),
-    read("runs:target", MEMBER, target),
-    read("runs:target_recent", MEMBER, target),
-    read("runs:target_settings", ADMINISTRATOR, target),
-    act("runs:target_settings", ADMINISTRATOR, target),
-    act("runs:target_roles", ADMINISTRATOR, target),
-    undo("runs:target_role", ADMINISTRATOR, role_on_target),
-    act("runs:target_secrets", ADMINISTRATOR, target),
-    undo("runs:target_secret", ADMINISTRATOR, secret),
-    act("runs:target_stored_secrets", ADMINISTRATOR, target),
-    act("runs:target_physical_engine", ADMINISTRATOR, target),
-    undo("runs:target_physical_engine", ADMINISTRATOR, target),
-    read("runs:retention", MEMBER, target),
-    act("runs:retention_policy", ADMINISTRATOR, target),
-    act("runs:target_archival", ADMINISTRATOR, target),
-    act("runs:target_connection", OPERATOR, target),
-    act("runs:target_runs", OPERATOR, target),
-    read("runs:target_backups", MEMBER, target),
+    get("runs:live"),
+    get("runs:targets"),
+    get("runs:target_new", ADMINISTRATOR),
+    post("runs:target_new", ADMINISTRATOR),
+    get("runs:target", MEMBER, target),
+    get("runs:target_recent", MEMBER, target),
+    get("runs:target_settings", ADMINISTRATOR, target),
+    post("runs:target_settings", ADMINISTRATOR, target),
+    post("runs:target_roles", ADMINISTRATOR, target),
+    delete("runs:target_role", ADMINISTRATOR, target_role),
+    post("runs:target_secrets", ADMINISTRATOR, target),
+    delete("runs:target_secret", ADMINISTRATOR, secret),
+    post("runs:target_stored_secrets", ADMINISTRATOR, target),
+    post("runs:target_physical_engine", ADMINISTRATOR, target),
+    delete("runs:target_physical_engine", ADMINISTRATOR, target),
+    get("runs:retention", MEMBER, target),
+    post("runs:retention_policy", ADMINISTRATOR, target),
+    post("runs:target_archival", ADMINISTRATOR, target),
+    post("runs:target_connection", OPERATOR, target),
+    post("runs:target_runs", OPERATOR, target),
+    get("runs:target_backups", MEMBER, target),
 ]
 
 RUNS = [
-    read("runs:runs"),
-    read("runs:run", MEMBER, run),
-    read("runs:run_part", MEMBER, lambda _world, side: {"number": side.run.pk, "part": "steps"}),
-    read("runs:run_log", MEMBER, run),
-    read("runs:run_log_text", MEMBER, run),
-    read("runs:run_stream", MEMBER, run),
-    act("runs:run_cancellation", OPERATOR, run),
-    act("runs:run_decision", OPERATOR, run),
-    # On production a fresh code is asked for by whoever requests it, too (tests/runs/test_second_person.py).
-    act("runs:run_consent", FRESH_OPERATOR, run, lambda _world, side: {"typed_name": side.target.name}),
-    act("runs:run_objection", OPERATOR, run, reason),
-    read("runs:run_lock_waits", MEMBER, run),
-    read("runs:run_diagnostics", MEMBER, run),
-    read("runs:backups"),
-    read("runs:backup_new", KEEPER, target),
-    act("runs:backup_uploads", KEEPER, target),
-    act("runs:backup_downloads", KEEPER, backup),
+    get("runs:runs"),
+    get("runs:run", MEMBER, run),
+    get("runs:run_part", MEMBER, lambda _world, side: {"number": side.run.pk, "part": "steps"}),
+    get("runs:run_log", MEMBER, run),
+    get("runs:run_log_text", MEMBER, run),
+    get("runs:run_stream", MEMBER, run),
+    post("runs:run_cancellation", OPERATOR, run),
+    post("runs:run_decision", OPERATOR, run),
+    # On production, the requester has to enter a fresh code, too (tests/runs/test_second_person.py).
+    post("runs:run_consent", FRESH_OPERATOR, run, lambda _world, side: {"typed_name": side.target.name}),
+    post("runs:run_objection", OPERATOR, run, reason),
+    get("runs:run_lock_waits", MEMBER, run),
+    get("runs:run_diagnostics", MEMBER, run),
+    get("runs:backups"),
+    get("runs:backup_new", TARGET_DBA, target),
+    post("runs:backup_uploads", TARGET_DBA, target),
+    post("runs:backup_downloads", TARGET_DBA, backup),
 ]
 
 DEPLOYMENTS = [
-    read("checklists:home"),
-    read("checklists:home_part", MEMBER, lambda _world, _side: {"name": "runs"}),
-    read("checklists:deployments"),
-    read("checklists:deployment_new", OPERATOR),
-    act("checklists:deployment_new", OPERATOR),
-    read("checklists:deployment", MEMBER, deployment),
-    read("checklists:deployment_edit", LEADING, deployment),
-    act("checklists:deployment_edit", LEADING, deployment),
-    read("checklists:deployment_state", MEMBER, deployment),
-    read("checklists:deployment_progress", MEMBER, deployment),
-    read("checklists:deployment_timeline", MEMBER, deployment),
-    read("checklists:phase", MEMBER, lambda _world, side: {"number": side.deployment.pk, "position": 0}),
-    act("checklists:launch", LEADING, deployment),
-    act("checklists:verification", LEADING, deployment),
-    act("checklists:closure", LEADING, deployment),
-    act("checklists:cancellation", LEADING, deployment, reason),
-    act("checklists:halt", HALTING, deployment, reason),
-    undo("checklists:halt", LEADING, deployment),
-    act("checklists:rollback", LEADING, deployment, reason),
-    act("checklists:rollback_runs", OPERATOR, deployment),
-    act("checklists:rollback_completion", LEADING, deployment, reason),
-    read("checklists:history"),
-    read("checklists:history_csv"),
+    get("checklists:home"),
+    get("checklists:home_part", MEMBER, lambda _world, _side: {"name": "runs"}),
+    get("checklists:deployments"),
+    get("checklists:deployment_new", OPERATOR),
+    post("checklists:deployment_new", OPERATOR),
+    get("checklists:deployment", MEMBER, deployment),
+    get("checklists:deployment_edit", LEAD, deployment),
+    post("checklists:deployment_edit", LEAD, deployment),
+    get("checklists:deployment_state", MEMBER, deployment),
+    get("checklists:deployment_progress", MEMBER, deployment),
+    get("checklists:deployment_timeline", MEMBER, deployment),
+    get("checklists:phase", MEMBER, lambda _world, side: {"number": side.deployment.pk, "position": 0}),
+    post("checklists:launch", LEAD, deployment),
+    post("checklists:verification", LEAD, deployment),
+    post("checklists:closure", LEAD, deployment),
+    post("checklists:cancellation", LEAD, deployment, reason),
+    post("checklists:halt", ENROLLED_TEAM, deployment, reason),
+    delete("checklists:halt", LEAD, deployment),
+    post("checklists:rollback", LEAD, deployment, reason),
+    post("checklists:rollback_runs", OPERATOR, deployment),
+    post("checklists:rollback_completion", LEAD, deployment, reason),
+    get("checklists:history"),
+    get("checklists:history_csv"),
 ]
 
 ITEMS = [
-    read("checklists:section", MEMBER, section),
-    act("checklists:section_completions", TEAM, section),
-    read("checklists:item", MEMBER, item),
-    act("checklists:item_completion", TEAM, item),
-    act("checklists:item_completion", DBA, dba_item),
-    undo("checklists:item_completion", TEAM, item),
-    act("checklists:item_waiver", TEAM, item, lambda _world, _side: {"reason": "Does not apply here."}),
-    undo("checklists:item_waiver", TEAM, item),
-    act("checklists:item_proofs", TEAM, item, lambda _world, _side: {"kind": "note", "text": "Seen."}),
-    act("checklists:item_runs", OPERATOR, item),
-    read("checklists:proof_file", MEMBER, number(lambda side: side.proof)),
+    get("checklists:section", MEMBER, section),
+    post("checklists:section_completions", TEAM, section),
+    get("checklists:item", MEMBER, item),
+    post("checklists:item_completion", TEAM, item),
+    post("checklists:item_completion", DBA, dba_item),
+    delete("checklists:item_completion", TEAM, item),
+    post("checklists:item_waiver", TEAM, item, lambda _world, _side: {"reason": "Does not apply here."}),
+    delete("checklists:item_waiver", TEAM, item),
+    post("checklists:item_proofs", TEAM, item, lambda _world, _side: {"kind": "note", "text": "Seen."}),
+    post("checklists:item_runs", OPERATOR, item),
+    get("checklists:proof_file", MEMBER, number(lambda side: side.proof)),
 ]
 
 TEMPLATES = [
-    read("checklists:template_list"),
-    read("checklists:template_new", OPERATOR),
-    act("checklists:template_new", OPERATOR),
-    read("checklists:template", MEMBER, lambda world, _side: {"slug": world.version.template.slug}),
-    read("checklists:template_version", MEMBER, version),
-    act("checklists:template_publication", APPROVER, version),
-    read("checklists:template_export", MEMBER, version),
+    get("checklists:template_list"),
+    get("checklists:template_new", OPERATOR),
+    post("checklists:template_new", OPERATOR),
+    get("checklists:template", MEMBER, lambda world, _side: {"slug": world.version.template.slug}),
+    get("checklists:template_version", MEMBER, version),
+    post("checklists:template_publication", APPROVER, version),
+    get("checklists:template_export", MEMBER, version),
 ]
 
 GATES = [
-    read("signoff:gate", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk, "key": "pre"}),
-    act("signoff:signatures", SLOT, of_deployment, signature),
-    read("signoff:fragment", MEMBER, lambda _world, side: {"pk": side.gate.pk}),
-    read("signoff:records", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
-    act(
+    get("signoff:gate", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk, "key": "pre"}),
+    post("signoff:signatures", SLOT, of_deployment, signature),
+    get("signoff:fragment", MEMBER, lambda _world, side: {"pk": side.gate.pk}),
+    get("signoff:records", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
+    post(
         "signoff:delegations", FRESH_SLOT, lambda _w, side: {"deployment_id": side.deployment.pk}, delegation
     ),
-    act("signoff:delegation_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
-    act("signoff:signature_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    post("signoff:delegation_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    post("signoff:signature_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
 ]
 
 EVIDENCE = [
-    read("signoff:evidence", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
-    act("signoff:packs", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
-    read("signoff:pack_file", MEMBER, lambda _world, side: {"number": side.pack.pk, "kind": "json"}),
-    act("signoff:pack_verification", MEMBER, number(lambda side: side.pack)),
-    read("signoff:target_period", MEMBER, target),
-    act("signoff:target_period", MEMBER, target),
-    read("api:gate", TOKEN, deployment),
+    get("signoff:evidence", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
+    post("signoff:packs", MEMBER, lambda _world, side: {"deployment_id": side.deployment.pk}),
+    get("signoff:pack_file", MEMBER, lambda _world, side: {"number": side.pack.pk, "kind": "json"}),
+    post("signoff:pack_verification", MEMBER, number(lambda side: side.pack)),
+    get("signoff:target_period", MEMBER, target),
+    post("signoff:target_period", MEMBER, target),
+    get("api:gate", TOKEN, deployment),
 ]
 
-# Last what changes the session itself.
-LEAVING = [
-    act("accounts:passkey_registration", NEW_FACTOR),
-    read("accounts:new_passkey", NEW_FACTOR),
-    act("accounts:new_passkey", NEW_FACTOR),
-    read("accounts:factor", NEW_FACTOR),
-    act("accounts:factor", NEW_FACTOR),
-    read("account_logout", IDENTIFIED),
-    act("account_logout", IDENTIFIED),
+# Last, because these change the session itself.
+SESSION_CHANGES = [
+    post("accounts:passkey_registration", NEW_FACTOR),
+    get("accounts:new_passkey", NEW_FACTOR),
+    post("accounts:new_passkey", NEW_FACTOR),
+    get("accounts:factor", NEW_FACTOR),
+    post("accounts:factor", NEW_FACTOR),
+    get("account_logout", IDENTIFIED),
+    post("account_logout", IDENTIFIED),
 ]
 
 CASES = [
@@ -387,5 +387,5 @@ CASES = [
     *TEMPLATES,
     *GATES,
     *EVIDENCE,
-    *LEAVING,
+    *SESSION_CHANGES,
 ]

@@ -1,4 +1,4 @@
-"""Addresses that are asked too often answer otherwise: nothing of other tests is counted here."""
+"""Fixtures for the matrix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from django.core.cache import cache
 
 
 @pytest.fixture(autouse=True)
-def attempts_of_this_test_only() -> Iterator[None]:
+def reset_rate_limits() -> Iterator[None]:
+    """Clear the counters of rate limits before and after each test."""
     cache.clear()
     yield
     cache.clear()

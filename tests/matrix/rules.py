@@ -1,4 +1,4 @@
-"""What a kind of person is answered: said here once more, on purpose without looking at the policies."""
+"""The expected response for each kind of person, deliberately independent of the product's policies."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ from dataclasses import dataclass, replace
 
 
 class Answer(enum.Enum):
-    """What came of a request, by who was asking."""
+    """The response to a request."""
 
-    LET_IN = "let in"
-    SIGN_IN = "sent to sign in"
-    GIVE_CODE = "sent to give a code"
-    ENROLL = "sent to set up a second factor"
-    REFUSED = "refused"
-    ABSENT = "told that there is no such thing"
+    ALLOWED = "allowed"
+    SIGN_IN = "redirected to sign-in"
+    ENTER_CODE = "redirected to enter a code"
+    ENROLL = "redirected to set up a second factor"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not found"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Who is let in.
+    """The requirements for access to a URL.
 
     Args:
-        signed_in: only who is.
-        enrolled: only with a code of their own given in this session.
-        permission: only with it.
-        fresh: only with a code given in the last minutes.
-        part: only with this part in the deployment: "team", "leading", "dba" or "slot"; operators have every
-            part but "slot". Or "keeper": operators who are the target's Database Administrator, which none of
-            the kinds is, and administrators.
-        absent: for everybody who is let in, there is no such thing.
-        token: for programs only, by an API token; nobody's session opens it.
-        half_suffices: the password alone is enough, where the code is still owed.
-        leads_to_code: the same, and who has to set up a factor is sent there by the page itself.
-        leads_to_sign_in: who has not begun to sign in is sent there, others to the first page.
+        signed_in: requires a session.
+        enrolled: requires a code of a second factor in this session.
+        permission: required permission.
+        fresh: requires a code that was entered in the last minutes.
+        role: required role in the deployment: "team", "lead", "dba" or "slot"; operators have every role
+            except "slot". "target dba" requires an administrator, or an operator who is the target's
+            Database Administrator, which no kind of person is.
+        not_found: everybody who meets the other requirements gets a 404.
+        token: only an API token gives access; sessions don't.
+        password_suffices: accessible with a password even if the code has not been entered yet.
+        leads_to_code: as above; the page itself redirects people who must set up a factor.
+        leads_to_sign_in: redirects to sign-in if nobody has begun to sign in, otherwise to the home page.
     """
 
     signed_in: bool = True
     enrolled: bool = False
     permission: str = ""
     fresh: bool = False
-    part: str = ""
-    absent: bool = False
+    role: str = ""
+    not_found: bool = False
     leads_to_code: bool = False
     leads_to_sign_in: bool = False
-    half_suffices: bool = False
+    password_suffices: bool = False
     token: bool = False
 
 
 PUBLIC = Rule(signed_in=False)
-IDENTIFIED = Rule(half_suffices=True)
+IDENTIFIED = Rule(password_suffices=True)
 MEMBER = Rule()
 ENROLLED = Rule(enrolled=True)
 OPERATOR = Rule(enrolled=True, permission="operator")
@@ -58,13 +58,13 @@ ADMINISTRATOR = Rule(enrolled=True, permission="administrator")
 FRESH_OPERATOR = replace(OPERATOR, fresh=True)
 FRESH_ENROLLED = replace(ENROLLED, fresh=True)
 FRESH_ADMINISTRATOR = replace(ADMINISTRATOR, fresh=True)
-TEAM = Rule(part="team")
-DBA = Rule(part="dba")
-LEADING = Rule(enrolled=True, part="leading")
-HALTING = Rule(enrolled=True, part="team")
+TEAM = Rule(role="team")
+DBA = Rule(role="dba")
+LEAD = Rule(enrolled=True, role="lead")
+ENROLLED_TEAM = Rule(enrolled=True, role="team")
 TOKEN = Rule(token=True)
-KEEPER = Rule(enrolled=True, permission="operator", fresh=True, part="keeper")
-SLOT = Rule(enrolled=True, permission="approver", part="slot")
+TARGET_DBA = Rule(enrolled=True, permission="operator", fresh=True, role="target dba")
+SLOT = Rule(enrolled=True, permission="approver", role="slot")
 
 
 @dataclass(frozen=True)
@@ -72,60 +72,60 @@ class Kind:
     """A kind of person with a session.
 
     Args:
-        signed_in: whether the session is somebody's at all.
-        factor: "given", "stale" (given a while ago), "owed" (enrolled, not given), "recovered" (a recovery
-            code instead) or "none" (not enrolled).
-        permissions: what the person holds; an administrator holds everything.
-        parts: in the deployment that is "own".
+        signed_in: whether the session belongs to a person.
+        factor: "given" (code entered), "stale" (entered an hour ago), "owed" (enrolled, not entered),
+            "recovered" (recovery code entered instead) or "none" (not enrolled).
+        permissions: of the person; administrators have every permission.
+        roles: in the person's own deployment.
     """
 
     name: str
     signed_in: bool = True
     factor: str = "given"
     permissions: frozenset[str] = frozenset()
-    parts: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
 
     def holds(self, permission: str) -> bool:
-        """Whether they hold a permission, an administrator every one."""
+        """Return True if the person has a permission. Administrators have every one."""
         return permission in self.permissions or "administrator" in self.permissions
 
-    def has_part(self, part: str, *, own: bool) -> bool:
-        """Whether they have a part in the deployment that is asked about."""
-        if part == "keeper":
+    def has_role(self, role: str, *, own: bool) -> bool:
+        """Return True if the person has a role in the requested deployment."""
+        if role == "target dba":
             return self.holds("administrator")
-        return (own and part in self.parts) or (part != "slot" and self.holds("operator"))
+        return (own and role in self.roles) or (role != "slot" and self.holds("operator"))
 
 
 def expected(rule: Rule, kind: Kind, *, own: bool) -> Answer:
-    """What a kind of person is answered under a rule."""
+    """Return the expected response for a kind of person under a rule."""
     if rule.token:
         return Answer.SIGN_IN
     if not rule.signed_in:
-        return Answer.LET_IN
+        return Answer.ALLOWED
     if not kind.signed_in:
         return Answer.SIGN_IN
     if rule.leads_to_sign_in:
-        return Answer.LET_IN
+        return Answer.ALLOWED
     if rule.leads_to_code:
-        return Answer.ENROLL if kind.factor == "none" else Answer.LET_IN
-    return _by_factor(rule, kind) or _by_part(rule, kind, own=own)
+        return Answer.ENROLL if kind.factor == "none" else Answer.ALLOWED
+    return _by_factor(rule, kind) or _by_role(rule, kind, own=own)
 
 
 def _by_factor(rule: Rule, kind: Kind) -> Answer | None:
     if rule.permission and not kind.holds(rule.permission):
-        return Answer.REFUSED
-    if kind.factor == "owed" and not rule.half_suffices:
-        return Answer.GIVE_CODE
+        return Answer.FORBIDDEN
+    if kind.factor == "owed" and not rule.password_suffices:
+        return Answer.ENTER_CODE
     if rule.enrolled and kind.factor == "none":
         return Answer.ENROLL
     if rule.enrolled and kind.factor == "recovered":
-        return Answer.GIVE_CODE
+        return Answer.ENTER_CODE
     if rule.fresh and kind.factor == "stale":
-        return Answer.GIVE_CODE
+        return Answer.ENTER_CODE
     return None
 
 
-def _by_part(rule: Rule, kind: Kind, *, own: bool) -> Answer:
-    if rule.part and not kind.has_part(rule.part, own=own):
-        return Answer.REFUSED
-    return Answer.ABSENT if rule.absent else Answer.LET_IN
+def _by_role(rule: Rule, kind: Kind, *, own: bool) -> Answer:
+    if rule.role and not kind.has_role(rule.role, own=own):
+        return Answer.FORBIDDEN
+    return Answer.NOT_FOUND if rule.not_found else Answer.ALLOWED

@@ -1,4 +1,4 @@
-"""Two deployments and everything that an address can name; people of every kind."""
+"""Create two deployments with every object that a URL can name, and people of every kind."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ MACHINE = Machine("test")
 KINDS = [
     Kind("anonymous", signed_in=False),
     Kind("disabled", signed_in=False),
-    Kind("halfway", factor="owed", permissions=frozenset({"operator"})),
+    Kind("password only", factor="owed", permissions=frozenset({"operator"})),
     Kind("recovered", factor="recovered", permissions=frozenset({"operator", "approver"})),
     Kind("without a factor", factor="none"),
     Kind("operator without a factor", factor="none", permissions=frozenset({"operator"})),
     Kind("viewer"),
-    Kind("teammate", parts=frozenset({"team"})),
+    Kind("teammate", roles=frozenset({"team"})),
     Kind(
         "signer",
         permissions=frozenset({"approver"}),
-        parts=frozenset({"team", "leading", "slot"}),
+        roles=frozenset({"team", "lead", "slot"}),
     ),
     Kind("approver", permissions=frozenset({"approver"})),
     Kind("operator", permissions=frozenset({"operator"})),
     Kind("administrator", permissions=frozenset({"administrator"})),
-    Kind("administrator of an hour ago", factor="stale", permissions=frozenset({"administrator"})),
+    Kind("administrator with an old code", factor="stale", permissions=frozenset({"administrator"})),
 ]
 
 
 @dataclass
 class Side:
-    """A deployment with one of everything that belongs to it."""
+    """A deployment with one object of every kind that belongs to it."""
 
     deployment: Deployment
     target: Target
@@ -62,36 +62,41 @@ class Side:
 
 @dataclass
 class World:
-    """The deployment that is the person's own, and another one."""
+    """The person's own deployment and another one.
+
+    Attributes:
+        colleague: another person, a Database Administrator of both deployments.
+        asker: the person who sends the requests.
+    """
 
     own: Side
     other: Side
     version: TemplateVersion
-    somebody: User
-    asking: User
+    colleague: User
+    asker: User
 
     def side(self, *, own: bool) -> Side:
-        """One of the two."""
+        """Return the own or the other deployment."""
         return self.own if own else self.other
 
 
 def make(kind: Kind) -> tuple[World, Client]:
-    """Everything, and a browser of a person of this kind."""
-    asking = person("Asker Kindley", *(Permission(name) for name in sorted(kind.permissions)))
-    somebody = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
-    enroll(somebody)
+    """Create the world for a kind of person and return it with the person's client."""
+    asker = person("Asker Kindley", *(Permission(name) for name in sorted(kind.permissions)))
+    colleague = person("Sam Body", Permission.OPERATOR, Permission.APPROVER)
+    enroll(colleague)
     version = factories.published()
-    own = _side("shop", version, _team(kind, asking, somebody))
-    other = _side("depot", version, [(somebody, Role.DBA)])
-    return World(own, other, version, somebody, asking), _browser(kind, asking)
+    own = _side("shop", version, _team(kind, asker, colleague))
+    other = _side("depot", version, [(colleague, Role.DBA)])
+    return World(own, other, version, colleague, asker), _browser(kind, asker)
 
 
-def _team(kind: Kind, asking: User, somebody: User) -> list[tuple[User, str]]:
-    team: list[tuple[User, str]] = [(somebody, Role.DBA)]
-    if "leading" in kind.parts:
-        team.append((asking, Role.DEVOPS_LEAD))
-    elif "team" in kind.parts:
-        team.append((asking, Role.QA_LEAD))
+def _team(kind: Kind, asker: User, colleague: User) -> list[tuple[User, str]]:
+    team: list[tuple[User, str]] = [(colleague, Role.DBA)]
+    if "lead" in kind.roles:
+        team.append((asker, Role.DEVOPS_LEAD))
+    elif "team" in kind.roles:
+        team.append((asker, Role.QA_LEAD))
     return team
 
 
@@ -116,15 +121,13 @@ def _side(name: str, version: TemplateVersion, team: list[tuple[User, str]]) -> 
     )
 
 
-def _browser(kind: Kind, asking: User) -> Client:
+def _browser(kind: Kind, asker: User) -> Client:
     client = Client()
     if kind.name == "anonymous":
         return client
-    stay = sign_in(
-        client, asking, code=kind.factor in {"given", "stale"}, second_factor=kind.factor != "none"
-    )
+    stay = sign_in(client, asker, code=kind.factor in {"given", "stale"}, second_factor=kind.factor != "none")
     if kind.name == "disabled":
-        asking.disable(by=MACHINE)
+        asker.disable(by=MACHINE)
     _age(kind, stay, client)
     return client
 

@@ -263,7 +263,7 @@ def test_without_a_store_the_setting_is_named(tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_there_is_said_so(tmp_path: Path, aws: str, bucket: str) -> None:  # noqa: F811
     stores: list[tuple[Store, str]] = [
-        (FolderStore("disk", tmp_path / "unmounted"), "Is its disk mounted"),
+        (FolderStore("disk", tmp_path / "unmounted"), "Check that its disk is mounted"),
         (s3_store("nowhere-bucket", aws), "The bucket does not exist"),
         (s3_store(bucket, "http://127.0.0.1:9"), "cannot be reached"),
     ]
@@ -294,13 +294,13 @@ def test_stores_are_opened_by_their_addresses() -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("ftp://host/x", "begins with file:/// or s3://"),
+        ("ftp://host/x", "must begin with file:/// or s3://"),
         ("file://relative/x", "an absolute path"),
         ("file:///", "an absolute path"),
-        ("file:///mnt/x?endpoint=y", "file knows no endpoint"),
-        ("s3://id:hunter2@bucket", "by reference"),
-        ("s3://bucket?key=env:ID", "belong together"),
-        ("s3://bucket?recipient=age1nonsense", "no public key"),
+        ("file:///mnt/x?endpoint=y", "file has no option endpoint"),
+        ("s3://id:hunter2@bucket", "must be references"),
+        ("s3://bucket?key=env:ID", "must be given together"),
+        ("s3://bucket?recipient=age1nonsense", "isn't a valid public key"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_explained_without_repeating_it(address: str, words: str) -> None:
@@ -310,7 +310,7 @@ def test_an_address_that_cannot_be_used_is_explained_without_repeating_it(addres
 
 
 def test_two_stores_of_one_name_are_refused() -> None:
-    with pytest.raises(StorageError, match="two stores are called x"):
+    with pytest.raises(StorageError, match="two stores are named x"):
         open_stores(["file:///a/x", "file:///b/x"], str)
 
 

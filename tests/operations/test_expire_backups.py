@@ -148,8 +148,8 @@ def test_what_is_retired_is_not_listed_and_never_overwrites(tmp_path: Path) -> N
 
     assert folder.retired() == ("a",)
     with pytest.raises(StorageError, match="exists already"):
-        folder.bring_back("a")
+        folder.unretire("a")
     with pytest.raises(StorageError, match="exists already"):
         folder.retire("a")
-    with pytest.raises(StorageError, match="cannot be the name"), folder.partial("b.expired"):
+    with pytest.raises(StorageError, match="isn't a valid name"), folder.partial("b.expired"):
         pass

@@ -82,7 +82,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
 def job_with(content: Path | bytes, tmp_path: Path, **limits: int) -> FakeJob:
     """A job for what was sent in."""
     (tmp_path / "backups").mkdir(exist_ok=True)
-    most = {"at_most": 1 << 30, "unpacked_at_most": 1 << 30} | limits
+    most = {"max_bytes": 1 << 30, "max_unpacked_bytes": 1 << 30} | limits
     uploads = Uploads(LocalFolder(tmp_path / "backups"), **most)
     with uploads.receive() as incoming:
         incoming.write(content.read_bytes() if isinstance(content, Path) else content)
@@ -234,7 +234,7 @@ def test_a_tar_that_unpacks_to_more_than_is_allowed_is_refused_before_it_fills_t
     assert len(bomb) < 100_000
 
     with pytest.raises(UploadRefused, match="more than the 10 MB that it may unpack to"):
-        import_backup(bomb, tmp_path, unpacked_at_most=10 << 20)
+        import_backup(bomb, tmp_path, max_unpacked_bytes=10 << 20)
 
     assert nothing_is_left(tmp_path)
 
@@ -243,7 +243,7 @@ def test_a_tar_that_the_disk_has_no_room_for_is_refused_before_it_is_unpacked(tm
     huge = member("d/1.dat")
     huge.size = 1 << 60
     with pytest.raises(OperationFailed, match="bytes, and the tar holds more"):
-        import_backup(huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path, unpacked_at_most=1 << 61)
+        import_backup(huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path, max_unpacked_bytes=1 << 61)
     assert nothing_is_left(tmp_path)
 
 
@@ -283,14 +283,14 @@ def test_a_manifest_that_does_not_fit_is_refused(shop: ConnectionSpec, tmp_path:
 def test_a_file_that_is_not_there_any_more_is_told(tmp_path: Path) -> None:
     job = job_with(b"x", tmp_path)
     job.target.uploads.file(job.params.upload).unlink()
-    with pytest.raises(StorageError, match="not there any more"):
+    with pytest.raises(StorageError, match="no longer exists"):
         ImportBackup().perform(job)
 
 
 @pytest.mark.parametrize("number", ["", "../../x", "x" * 32, "0" * 31, "0" * 32 + "\n"])
 def test_a_number_that_is_none_leads_nowhere(tmp_path: Path, number: str) -> None:
     job = FakeJob(NOWHERE, params=ImportBackup.Params(upload=number), tmp_path=tmp_path)
-    with pytest.raises(StorageError, match="no upload"):
+    with pytest.raises(StorageError, match="isn't a valid upload ID"):
         ImportBackup().perform(job)
 
 

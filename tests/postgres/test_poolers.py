@@ -23,10 +23,10 @@ from deployctl.operations.kinds.backup import Backup
 from deployctl.operations.kinds.connect import Connect
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
 from deployctl.postgres.short_session import short_session
-from tests.places import open_to_all
 from tests.postgres.lines import Line, line
 from tests.postgres.test_connection import reason_for, spec_with
-from tests.processes import free_port, listens
+from tests.processes import free_port, is_listening
+from tests.temporary_folders import make_accessible
 from tests.waiting import until
 
 # There .make/find-pgbouncer installs it.
@@ -58,10 +58,10 @@ def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path
     if user:
         for path in (tmp_path, *tmp_path.iterdir()):
             shutil.chown(path, user)
-        open_to_all(tmp_path)
+        make_accessible(tmp_path)
     process = subprocess.Popen([program, "-q", tmp_path / "ini"], user=user, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: listens(process, port))
+        until(lambda: is_listening(process, port))
         yield replace(shop, port=port)
     finally:
         process.kill()

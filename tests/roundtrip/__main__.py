@@ -1,8 +1,8 @@
-"""A database with everything in it, of any size, to its backup and back: `make roundtrip`.
+"""Back up and restore a database that uses every PostgreSQL feature, of any size: `make roundtrip`.
 
     python -m tests.roundtrip --size 1000 --version 15
 
-Prints how large everything is and how long each step takes. Exit status 1 when anything is not as it was.
+Prints the sizes and the duration of each step. The exit status is 1 if anything differs after a restore.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from deployctl.operations.kinds.createdb import CreateDatabase
 from deployctl.postgres.connection import ConnectionSpec, connect
 from deployctl.postgres.queries import relations
 from tests.roundtrip import database
-from tests.roundtrip.journey import Journey
+from tests.roundtrip.scenario import Scenario
 from tests.versions import servers
 
-# As bench/backup.py has it; without it the server spends its time on checkpoints.
+# As in bench/backup.py. Otherwise frequent checkpoints dominate the time.
 SETTINGS = {"max_wal_size": "4GB"}
 
 
 def main() -> int:
-    """Make it, send it on its way, tell what came of it."""
+    """Create the database, run the scenario and print the result."""
     arguments = read_arguments()
     found = servers.binaries(arguments.version) if arguments.version else find_postgres()
     if found is None:
-        say(f"PostgreSQL {arguments.version} is not on this system")
+        say(f"PostgreSQL {arguments.version} is not installed on this system")
         return 1
     with (
         tempfile.TemporaryDirectory(prefix="deployctl-roundtrip-") as folder,
         servers.running(found, **SETTINGS) as server,
     ):
-        journey = Journey(servers.ordinary_owner(server.url(), database.NAME), Path(folder), say)
-        journey.perform("createdb", CreateDatabase)
-        with journey.timed("fill"):
-            extensions = database.fill(journey.spec, arguments.size)
+        scenario = Scenario(servers.ordinary_owner(server.url(), database.NAME), Path(folder), say)
+        scenario.perform("createdb", CreateDatabase)
+        with scenario.timed("fill"):
+            extensions = database.fill(scenario.spec, arguments.size)
         say(f"PostgreSQL {found.major} with {', '.join(extensions) or 'no extensions'}")
-        say(what_is_in(journey.spec))
+        say(describe(scenario.spec))
         try:
-            portrait = journey.go()
+            snapshot = scenario.run()
         except AssertionError as difference:
             say(f"FAILED: {difference}")
             return 1
     say(
-        f"ok: {journey.size_bytes / 1e6:,.0f} MB in the database, {journey.dump_bytes / 1e6:,.0f} MB in "
-        f"a backup; {portrait.tables} tables and {len(portrait.counters)} sequences are what they were"
+        f"ok: {scenario.size_bytes / 1e6:,.0f} MB in the database, {scenario.dump_bytes / 1e6:,.0f} MB in "
+        f"a backup; {snapshot.tables} tables and {len(snapshot.sequences)} sequences are unchanged"
     )
     return 0
 
 
-def what_is_in(spec: ConnectionSpec) -> str:
-    """How many tables, rows and large objects."""
+def describe(spec: ConnectionSpec) -> str:
+    """Return a summary of the number of tables and rows, and the largest tables."""
     with connect(spec, application_name="roundtrip") as session:
         tables = relations.tables(session)
         largest = ", ".join(f"{table.name} {table.size_bytes / 1e6:.0f} MB" for table in tables[:5])
@@ -63,15 +63,17 @@ def what_is_in(spec: ConnectionSpec) -> str:
 
 
 def read_arguments() -> argparse.Namespace:
-    """How large, and on which version."""
-    parser = argparse.ArgumentParser(description="Take a database with everything to its backup and back.")
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description="Back up and restore a database with every feature.")
     parser.add_argument("--size", type=int, default=1000, help="megabytes on disk (default 1000)")
-    parser.add_argument("--version", type=int, help="of the server; by default the machine's newest")
+    parser.add_argument(
+        "--version", type=int, help="major version of the server (default: the newest installed)"
+    )
     return parser.parse_args()
 
 
 def say(line: str) -> None:
-    """A line, at once."""
+    """Print a line immediately."""
     print(line, flush=True)  # noqa: T201
 
 

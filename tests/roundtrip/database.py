@@ -1,4 +1,4 @@
-"""A database with everything that an ordinary role can put into one: of any size, the same in every run."""
+"""Fill a database with every feature that an ordinary role can use: of any size, identical in every run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from psycopg.rows import scalar_row
 from deployctl.postgres.connection import ConnectionSpec, connect
 
 SQL = Path(__file__).parent / "sql"
-# Measured on version 15: what one unit of rows takes on disk, with indexes.
-BYTES_OF_A_UNIT = 5_500
-# A name that breaks whoever quotes carelessly.
+# Disk space for one unit of rows with indexes, measured on version 15.
+BYTES_PER_UNIT = 5_500
+# A name that breaks code without correct quoting.
 NAME = 'Klinik "Ost" $(id) -f %s/é'
 
-# What is made with an extension, where the server has it and lets an ordinary role install it.
+# Statements that use an extension, for extensions that the server has and an ordinary role may install.
 EXTENSIONS = {
     "citext": "CREATE TABLE x.ci (word x.citext PRIMARY KEY); INSERT INTO x.ci VALUES ('Ärzte'), ('x')",
     "hstore": """CREATE TABLE x.hs (h x.hstore); INSERT INTO x.hs VALUES ('"a b"=>"1", n=>NULL');
@@ -37,32 +37,33 @@ EXTENSIONS = {
 
 
 def fill(spec: ConnectionSpec, megabytes: int) -> list[str]:
-    """Make everything in an empty database, as its owner.
+    """Fill an empty database as its owner.
 
     Args:
-        megabytes: about how much it takes on disk.
+        spec: connection of the owner.
+        megabytes: approximate size on disk.
 
     Returns:
-        The extensions that are in it.
+        The names of the installed extensions.
     """
     with connect(spec, application_name="roundtrip") as session:
         session.execute(
-            "SELECT set_config('roundtrip.unit', %s, false)", (str(megabytes * 1_000_000 // BYTES_OF_A_UNIT),)
+            "SELECT set_config('roundtrip.unit', %s, false)", (str(megabytes * 1_000_000 // BYTES_PER_UNIT),)
         )
         for script in sorted(SQL.glob("[0-9]_*.sql")):
             session.execute(script.read_bytes())
         for script in sorted(SQL.glob("since_*.sql")):
             if session.info.server_version // 10000 >= int(script.stem.removeprefix("since_")):
                 session.execute(script.read_bytes())
-        extensions = _extend(session)
+        extensions = _create_extensions(session)
         _set_properties(session, spec)
         session.execute("VACUUM ANALYZE")
         session.execute("REFRESH MATERIALIZED VIEW clinic.on_turnover")
     return extensions
 
 
-def disturb(spec: ConnectionSpec) -> None:
-    """What a deployment that goes wrong may do to rows, tables, types, counters and large objects."""
+def damage(spec: ConnectionSpec) -> None:
+    """Change rows, tables, types, sequences and large objects, like a failed deployment might."""
     with connect(spec, application_name="roundtrip") as session:
         session.execute("UPDATE clinic.product SET price = price + 1 WHERE id % 50 = 0")
         session.execute("DELETE FROM clinic.visit_note WHERE id % 10 = 0")
@@ -75,26 +76,26 @@ def disturb(spec: ConnectionSpec) -> None:
         session.execute("SELECT lo_unlink(scan) FROM clinic.document WHERE scan IS NOT NULL")
 
 
-def _extend(session: psycopg.Connection) -> list[str]:
+def _create_extensions(session: psycopg.Connection) -> list[str]:
     session.execute(
         "CREATE SCHEMA x; CREATE TABLE x.numbers AS SELECT ARRAY[n, n + 1] AS n FROM generate_series(1, 9) n"
     )
     with session.cursor(row_factory=scalar_row) as cursor:
-        offered = cursor.execute(
+        available = cursor.execute(
             """
             SELECT DISTINCT name FROM pg_available_extension_versions
             WHERE trusted AND name = ANY (%s) ORDER BY name
             """,
             (list(EXTENSIONS),),
         ).fetchall()
-    for name in offered:
+    for name in available:
         session.execute(sql.SQL("CREATE EXTENSION {} SCHEMA x").format(sql.Identifier(name)))
         session.execute(EXTENSIONS[name].encode())
-    return offered
+    return available
 
 
 def _set_properties(session: psycopg.Connection, spec: ConnectionSpec) -> None:
-    """What belongs to the database as a whole."""
+    """Set comment, settings, connection limit and privileges of the database itself."""
     name = sql.Identifier(spec.dbname)
     session.execute(sql.SQL("COMMENT ON DATABASE {} IS 'the clinic''s'").format(name))
     session.execute(sql.SQL("ALTER DATABASE {} SET search_path = clinic, public").format(name))

@@ -140,7 +140,7 @@ def test_what_is_too_large_unchosen_or_unsure_is_refused_on_the_page_and_nothing
     shop: Target, visitor: Browser
 ) -> None:
     for content, fields, words in (
-        (os.urandom(2 << 20), {}, "larger than the 1 MB that an upload may have"),
+        (os.urandom(2 << 20), {}, "larger than the upload limit of 1 MB"),
         (b"PGDMP", {"origin": ""}, "Send in only dumps whose origin you know."),
     ):
         answer = visitor.upload(content, **fields)

@@ -17,7 +17,7 @@ from deployctl.runs.execution.log import PENDING_BYTES, Log
 from deployctl.runs.execution.masking import Masker
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.storage import LocalFolder
-from tests.faults.conftest import let_lease_run_out
+from tests.faults.conftest import expire_lease
 from tests.runs.test_execution import in_background, says
 from tests.waiting import until
 
@@ -51,7 +51,7 @@ def test_a_run_that_cannot_be_cleaned_up_keeps_no_other_from_being_settled(
     ]
     for run in runs:
         assert run.claim(host="elsewhere", pid=1)
-        let_lease_run_out(run)
+        expire_lease(run)
 
     def refuse(self: LocalFolder, older_than: dt.timedelta) -> tuple[str, ...]:
         raise OSError(5, "Input/output error", str(self.root / "x.partial"))
@@ -69,7 +69,7 @@ def test_a_defect_of_one_sweep_does_not_reach_the_other_runs(
     runs = [Run.request(target=real_target, kind="look", params={}, by=SYSTEM) for _ in range(3)]
     for run in runs:
         assert run.claim(host="elsewhere", pid=1)
-        let_lease_run_out(run)
+        expire_lease(run)
     clean_up = reaper.clean_up
 
     def clean_up_or_fail(run: Run) -> None:
@@ -94,7 +94,7 @@ def test_a_lost_lease_outweighs_a_cancellation(real_target: Target) -> None:
     stop = StopSignal()
     stop.request(StopReason.CANCELLED)
     with Log(run, Masker(), stop) as log:
-        let_lease_run_out(run)
+        expire_lease(run)
         assert run.take_over()
         Run.objects.filter(pk=run.pk).update(token=run.token + 1)  # type: ignore[operator]
         for _ in range(3 * PENDING_BYTES // 1024):

@@ -58,5 +58,5 @@ def test_a_copy_that_cannot_be_made_fails_with_a_sentence(
     run = executed(real_target, "copy_offsite")
 
     assert run.state == RunState.FAILED
-    assert "Is its disk mounted?" in run.summary
+    assert "Check that its disk is mounted." in run.summary
     assert not Copy.objects.exists()

@@ -94,7 +94,7 @@ def test_what_cannot_be_stored_is_refused(target: Target, dba: User) -> None:
 
 @pytest.mark.parametrize("reference", ["stored:x", "stored:shop/", "stored:shop/a b", "stored:shop/A\n"])
 def test_a_reference_has_a_target_and_a_name(reference: str) -> None:
-    with pytest.raises(SecretError, match="After stored: come a target and a name"):
+    with pytest.raises(SecretError, match="stored: must be followed by a target and a name"):
         resolve(reference)
 
 

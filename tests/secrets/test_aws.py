@@ -1,4 +1,4 @@
-"""Secrets from AWS Secrets Manager: the real client against moto's server."""
+"""Test secrets from AWS Secrets Manager with the real client against moto's server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIELDS = {"url": "postgresql://app:pw@h/shop", "number": 7, "empty": ""}
 
 @pytest.fixture
 def name(aws: str) -> str:  # noqa: F811
-    """A secret with fields."""
+    """Create a JSON secret and return its name."""
     name = f"shop/{uuid.uuid4().hex}"
     boto3.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(FIELDS))
     return name
@@ -39,26 +39,26 @@ def test_the_whole_text_is_read_by_name_or_arn(name: str) -> None:
     ("field", "words"),
     [
         ("nothing", "has no field nothing. It has: empty, number, url"),
-        ("number", "not a text"),
+        ("number", "not a string"),
         ("empty", "empty"),
     ],
 )
-def test_a_field_that_cannot_be_used_is_named(name: str, field: str, words: str) -> None:
+def test_the_error_names_an_unusable_field(name: str, field: str, words: str) -> None:
     with pytest.raises(SecretError, match=words):
         resolve(f"aws:{name}#{field}")
 
 
-def test_a_secret_that_is_no_json_has_no_fields_and_is_not_shown(aws: str) -> None:  # noqa: F811
+def test_a_secret_without_json_has_no_fields_and_is_not_shown(aws: str) -> None:  # noqa: F811
     name = f"plain-{uuid.uuid4().hex}"
     boto3.client("secretsmanager").create_secret(Name=name, SecretString="hunter2")
 
-    with pytest.raises(SecretError, match="not JSON with fields") as caught:
+    with pytest.raises(SecretError, match="not a JSON object") as caught:
         resolve(f"aws:{name}#url")
     assert "hunter2" not in str(caught.value)
     assert resolve(f"aws:{name}").reveal() == "hunter2"
 
 
-def test_a_missing_a_deleted_and_a_binary_secret(name: str) -> None:
+def test_missing_deleted_and_binary_secrets_are_refused(name: str) -> None:
     client = boto3.client("secretsmanager")
     binary = f"binary-{uuid.uuid4().hex}"
     client.create_secret(Name=binary, SecretBinary=b"\0")
@@ -72,15 +72,15 @@ def test_a_missing_a_deleted_and_a_binary_secret(name: str) -> None:
         resolve(f"aws:{binary}")
 
 
-@pytest.mark.parametrize("code", [*source.SENTENCES, "Strange"])
-def test_every_refusal_names_the_secret_or_what_to_renew(code: str) -> None:
-    sentence = source._sentence("shop", code)
+@pytest.mark.parametrize("code", [*source.ERROR_MESSAGES, "Strange"])
+def test_every_error_message_is_a_complete_sentence(code: str) -> None:
+    message = source._error_message("shop", code)
 
-    assert sentence.endswith(".")
-    assert "{" not in sentence
+    assert message.endswith(".")
+    assert "{" not in message
 
 
-def test_without_region_credentials_network_or_package_the_sentence_names_it(
+def test_the_error_names_a_missing_region_credentials_network_or_package(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = f"aws:{name}"
@@ -93,7 +93,7 @@ def test_without_region_credentials_network_or_package_the_sentence_names_it(
     with monkeypatch.context() as patch:
         patch.delenv("AWS_ACCESS_KEY_ID")
         patch.delenv("AWS_SECRET_ACCESS_KEY")
-        with pytest.raises(SecretError, match="no AWS credentials"):
+        with pytest.raises(SecretError, match="No AWS credentials"):
             resolve(reference)
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -105,6 +105,6 @@ def test_without_region_credentials_network_or_package_the_sentence_names_it(
 
 
 @pytest.mark.parametrize("rest", ["", "#url", "a b", "name#", "name#a#b", "name\n"])
-def test_a_reference_has_a_name(rest: str) -> None:
+def test_a_reference_requires_a_valid_name(rest: str) -> None:
     with pytest.raises(SecretError):
         check_reference(f"aws:{rest}")

@@ -1,4 +1,4 @@
-"""References to secrets, and values that do not show themselves."""
+"""Test references to secrets and the `Secret` class."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from deployctl.secrets import Secret, SecretError, check_reference, known_source
 URL = "postgresql://app:hunter2@h/shop"
 
 
-def test_a_secret_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_URL", URL)
 
     assert resolve("env:SHOP_URL").reveal() == URL
 
 
-def test_a_missing_or_empty_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_missing_or_empty_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_URL", "")
 
     with pytest.raises(SecretError, match="SHOP_URL is not set or empty"):
         resolve("env:SHOP_URL")
 
 
-def test_a_secret_comes_from_a_file_without_the_line_break_at_its_end(tmp_path: Path) -> None:
+def test_a_secret_is_read_from_a_file_without_the_final_line_break(tmp_path: Path) -> None:
     path = tmp_path / "url"
     path.write_text(f" {URL} \r\n")
 
@@ -39,7 +39,7 @@ def test_a_secret_comes_from_a_file_without_the_line_break_at_its_end(tmp_path: 
     ("content", "words"),
     [(b"", "is empty"), (b"\n", "is empty"), (b"x" * 70_000, "64 KiB"), (b"\xff", "not UTF-8")],
 )
-def test_a_file_that_is_no_secret_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_an_empty_large_or_binary_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "url"
     path.write_bytes(content)
 
@@ -47,7 +47,7 @@ def test_a_file_that_is_no_secret_is_refused(tmp_path: Path, content: bytes, wor
         resolve(f"file:{path}")
 
 
-def test_a_missing_file_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_a_pipe_are_refused_immediately(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
     for path in (tmp_path / "missing", tmp_path, tmp_path / "pipe"):
@@ -59,24 +59,24 @@ def test_a_missing_file_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) 
     "reference",
     [URL, "", "env", "env:", "env:1X", f"env:{URL}", "file:relative", "vault:x", "ENV:X", "env:A\n"],
 )
-def test_what_is_no_reference_is_refused_without_repeating_it(reference: str) -> None:
+def test_an_invalid_reference_is_refused_without_repeating_it(reference: str) -> None:
     with pytest.raises(SecretError) as caught:
         check_reference(reference)
 
     assert "hunter2" not in str(caught.value)
 
 
-def test_checking_a_reference_reads_nothing() -> None:
+def test_checking_a_reference_does_not_read_the_secret() -> None:
     check_reference("env:NOT_SET_ANYWHERE")
     check_reference("file:/no/such/file")
 
 
-def test_every_source_says_how_it_is_written() -> None:
+def test_the_help_of_every_source_begins_with_its_scheme() -> None:
     assert set(known_sources()) >= {"env", "file"}
     assert all(source.help.startswith(f"{scheme}:") for scheme, source in known_sources().items())
 
 
-def test_a_secret_shows_nowhere_by_accident(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_secret_is_never_printed_or_serialized(caplog: pytest.LogCaptureFixture) -> None:
     secret = Secret("hunter2")
 
     logging.getLogger("test").warning("got %s and %r", secret, [secret])

@@ -1,4 +1,4 @@
-"""Secrets from Vault: the real client against a server that speaks Vault's key-value endpoints."""
+"""Test secrets from Vault with the real client against a fake server of Vault's key-value API."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SECRETS: dict[str, Any] = {
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Vault's answers, as its HTTP API documents them. `over` is the end of the test."""
+    """Respond as documented in Vault's HTTP API. `finished` is set at the end of the test."""
 
-    over: Event
+    finished: Event
 
     def do_GET(self) -> None:
         status, body = self.answer()
@@ -38,14 +38,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        with contextlib.suppress(BrokenPipeError):  # a client that did not wait
+        with contextlib.suppress(BrokenPipeError):  # the client timed out
             self.wfile.write(content)
 
     def answer(self) -> tuple[int, Any]:
         if self.path.startswith("/v1/sys/internal/ui/mounts/sealed/"):
             return 503, {"errors": ["Vault is sealed"]}
         if self.path.startswith("/v1/sys/internal/ui/mounts/slow/"):
-            self.over.wait()
+            self.finished.wait()
         if self.headers.get("X-Vault-Token") != TOKEN:
             return 403, {"errors": ["permission denied"]}
         prefix = "/v1/sys/internal/ui/mounts/"
@@ -62,20 +62,20 @@ class Handler(BaseHTTPRequestHandler):
         return 404, {"errors": []}
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Suppress the request log."""
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    over = Event()
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Answering", (Handler,), {"over": over}))
+    finished = Event()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), type("TestHandler", (Handler,), {"finished": finished}))
     thread = Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     address = f"http://127.0.0.1:{http.server_address[1]}"
     monkeypatch.setenv("VAULT_ADDR", address)
     monkeypatch.setenv("VAULT_TOKEN", TOKEN)
     yield address
-    over.set()
+    finished.set()
     http.shutdown()
     thread.join()
     http.server_close()
@@ -89,7 +89,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         ("vault:deep/mount/shop#url", "three"),
     ],
 )
-def test_a_field_is_read_whichever_version_the_engine_has(server: str, reference: str, value: str) -> None:
+def test_a_field_is_read_from_both_engine_versions(server: str, reference: str, value: str) -> None:
     assert resolve(reference).reveal() == value
 
 
@@ -97,21 +97,21 @@ def test_a_field_is_read_whichever_version_the_engine_has(server: str, reference
     ("reference", "words"),
     [
         ("vault:secret/shop/db#nothing", "has no field nothing. It has: empty, number, url"),
-        ("vault:secret/shop/db#number", "empty or not a text"),
-        ("vault:secret/shop/db#empty", "empty or not a text"),
+        ("vault:secret/shop/db#number", "empty or not a string"),
+        ("vault:secret/shop/db#empty", "empty or not a string"),
         ("vault:secret/missing#url", "has no secret at secret/missing"),
         ("vault:secret/deleted#url", "newest version was deleted"),
         ("vault:elsewhere/shop#url", "does not let this token read"),
         ("vault:sealed/shop#url", "is sealed or in standby"),
-        ("vault:secret/broken#url", "not understood"),
+        ("vault:secret/broken#url", "unexpected response"),
     ],
 )
-def test_what_vault_refuses_is_said_in_a_sentence(server: str, reference: str, words: str) -> None:
+def test_every_refusal_of_vault_has_an_error_message(server: str, reference: str, words: str) -> None:
     with pytest.raises(SecretError, match=words):
         resolve(reference)
 
 
-def test_the_token_may_come_from_a_file_that_is_read_each_time(
+def test_the_token_file_is_read_on_every_access(
     server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("VAULT_TOKEN")
@@ -129,17 +129,17 @@ def test_the_token_may_come_from_a_file_that_is_read_each_time(
     assert resolve("vault:kv1/shop#url").reveal() == "one"
 
 
-def test_a_vault_that_does_not_answer_is_not_waited_for(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_an_unresponsive_vault_times_out(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vault, "TIMEOUT_S", 0.2)
 
-    with pytest.raises(SecretError, match=r"did not answer within 0\.2 s"):
+    with pytest.raises(SecretError, match=r"did not respond within 0\.2 s"):
         resolve("vault:slow/shop#url")
 
 
 @pytest.mark.parametrize(
     ("address", "words"), [("http://127.0.0.1:9", "cannot be reached"), ("", "VAULT_ADDR is not set")]
 )
-def test_a_vault_that_is_not_there(
+def test_an_unreachable_or_unconfigured_vault_is_reported(
     server: str, monkeypatch: pytest.MonkeyPatch, address: str, words: str
 ) -> None:
     monkeypatch.setenv("VAULT_ADDR", address)
@@ -148,9 +148,7 @@ def test_a_vault_that_is_not_there(
         resolve("vault:kv1/shop#url")
 
 
-def test_without_a_token_or_the_package_the_sentence_names_it(
-    server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_error_names_a_missing_token_or_package(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VAULT_TOKEN")
     with pytest.raises(SecretError, match="Neither VAULT_TOKEN nor VAULT_TOKEN_FILE"):
         resolve("vault:kv1/shop#url")
@@ -160,6 +158,6 @@ def test_without_a_token_or_the_package_the_sentence_names_it(
 
 
 @pytest.mark.parametrize("rest", ["", "shop#url", "secret/shop", "secret/../sys#x", "/secret/a#x", "s/a#x#y"])
-def test_a_reference_has_a_path_and_a_field(rest: str) -> None:
+def test_a_reference_requires_a_path_and_a_field(rest: str) -> None:
     with pytest.raises(SecretError):
         check_reference(f"vault:{rest}")

@@ -1,4 +1,4 @@
-"""The folder of backups: what shows, what lasts, what is cleared away."""
+"""Test the local folder of backups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def folder(tmp_path: Path) -> LocalFolder:
     return LocalFolder(tmp_path / "deep" / "backups")
 
 
-def test_what_is_published_is_listed_under_its_name(folder: LocalFolder) -> None:
+def test_a_published_backup_is_listed_by_name(folder: LocalFolder) -> None:
     with folder.partial("first") as partial:
         (partial.path / "data").write_text("rows")
         assert folder.list() == ()
@@ -28,7 +28,7 @@ def test_what_is_published_is_listed_under_its_name(folder: LocalFolder) -> None
     assert (path / "data").read_text() == "rows"
 
 
-def test_only_its_owner_may_look_into_a_backup(folder: LocalFolder) -> None:
+def test_only_the_owner_can_read_a_backup(folder: LocalFolder) -> None:
     with folder.partial("first") as partial:
         path = partial.publish()
 
@@ -37,25 +37,25 @@ def test_only_its_owner_may_look_into_a_backup(folder: LocalFolder) -> None:
     assert stat.S_IMODE(folder.root.parent.stat().st_mode) == 0o700
 
 
-def test_a_failure_leaves_nothing(folder: LocalFolder) -> None:
-    def fail_half_way() -> None:
+def test_a_failure_leaves_no_files(folder: LocalFolder) -> None:
+    def fail_halfway() -> None:
         with folder.partial("first") as partial:
             (partial.path / "data").write_text("half")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        fail_half_way()
+        fail_halfway()
     assert list(folder.root.iterdir()) == []
 
 
-def test_leaving_without_publishing_leaves_nothing(folder: LocalFolder) -> None:
+def test_a_block_without_publish_leaves_no_files(folder: LocalFolder) -> None:
     with folder.partial("first"):
         pass
 
     assert list(folder.root.iterdir()) == []
 
 
-def test_a_name_that_is_taken_is_refused_and_nothing_replaced(folder: LocalFolder) -> None:
+def test_a_taken_name_is_refused_and_nothing_is_replaced(folder: LocalFolder) -> None:
     with folder.partial("first") as partial:
         (partial.path / "data").write_text("old")
         partial.publish()
@@ -65,9 +65,9 @@ def test_a_name_that_is_taken_is_refused_and_nothing_replaced(folder: LocalFolde
     assert (folder.path("first") / "data").read_text() == "old"
 
 
-def test_two_writers_of_one_name_do_not_mix(folder: LocalFolder) -> None:
+def test_a_second_writer_of_the_same_name_is_refused(folder: LocalFolder) -> None:
     with folder.partial("first") as partial:
-        with pytest.raises(StorageError, match="being written"), folder.partial("first"):
+        with pytest.raises(StorageError, match="is writing first"), folder.partial("first"):
             pass
         partial.publish()
 
@@ -75,12 +75,12 @@ def test_two_writers_of_one_name_do_not_mix(folder: LocalFolder) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "../up", "x.partial", "nul\0", "x" * 201])
-def test_names_that_lead_elsewhere_or_hide_are_refused(folder: LocalFolder, name: str) -> None:
-    with pytest.raises(StorageError, match="cannot be the name"), folder.partial(name):
+def test_invalid_and_hidden_names_are_refused(folder: LocalFolder, name: str) -> None:
+    with pytest.raises(StorageError, match="isn't a valid name"), folder.partial(name):
         pass
 
 
-def test_everything_is_fsynced_before_the_rename_and_the_parent_after(
+def test_the_content_is_fsynced_before_the_rename_and_the_parent_after(
     folder: LocalFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
@@ -104,20 +104,20 @@ def test_everything_is_fsynced_before_the_rename_and_the_parent_after(
     assert events == ["data", "sub", "first.partial", "rename", "backups"]
 
 
-def test_old_partials_of_killed_processes_are_removed_and_fresh_ones_kept(folder: LocalFolder) -> None:
+def test_old_partials_are_removed_and_recent_ones_kept(folder: LocalFolder) -> None:
     for name, age_s in (("old.partial", 7200), ("fresh.partial", 0), ("done", 7200)):
         path = folder.root / name
         path.mkdir(parents=True)
         (path / "data").write_text("x")
         for item in (path / "data", path):
-            then = item.stat().st_mtime - age_s
-            os.utime(item, (then, then))
+            modified = item.stat().st_mtime - age_s
+            os.utime(item, (modified, modified))
 
     assert folder.remove_partials(dt.timedelta(hours=1)) == ("old.partial",)
     assert sorted(path.name for path in folder.root.iterdir()) == ["done", "fresh.partial"]
 
 
-def test_a_partial_that_is_still_written_is_not_old(folder: LocalFolder) -> None:
+def test_a_partial_with_a_recent_write_is_not_old(folder: LocalFolder) -> None:
     path = folder.root / "running.partial"
     path.mkdir(parents=True)
     os.utime(path, (0, 0))
@@ -127,7 +127,7 @@ def test_a_partial_that_is_still_written_is_not_old(folder: LocalFolder) -> None
     assert folder.remove_partials(dt.timedelta(hours=1)) == ()
 
 
-def test_a_folder_that_does_not_exist_yet_is_empty_and_tells_its_room(folder: LocalFolder) -> None:
+def test_a_missing_folder_is_empty_and_reports_free_space(folder: LocalFolder) -> None:
     assert folder.list() == ()
     assert folder.remove_partials(dt.timedelta(0)) == ()
     assert folder.free_bytes() > 0
@@ -135,7 +135,7 @@ def test_a_folder_that_does_not_exist_yet_is_empty_and_tells_its_room(folder: Lo
         folder.path("first")
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
     with (

@@ -1,7 +1,7 @@
-"""The whole cycle on every version of PostgreSQL that is promised, one line each: `make versions`.
+"""Run every operation on every supported version of PostgreSQL and print a line for each: `make versions`.
 
-Exit status 1 when a step fails anywhere. A version that packages bring must be there; 15 may be missing
-where the system does not have it.
+The exit status is 1 if a step fails. Version 15 is skipped if it isn't installed on the system; all others
+come from packages and must be available.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from pathlib import Path
 from deployctl.embedded.errors import EmbeddedError
 from tests.npm_packages import NotInstalled
 from tests.versions import servers
-from tests.versions.cycle import WHOLE, Cycle
+from tests.versions.cycle import ALL_STEPS, Cycle
 
 
 def main() -> int:
-    """Go through the versions named on the command line, else through all."""
-    chosen = [int(word) for word in sys.argv[1:]] or list(servers.PROMISED)
-    failed = [major for major in chosen if not passes(major)]
+    """Test the versions given on the command line, or all versions, and return the exit status."""
+    versions = [int(argument) for argument in sys.argv[1:]] or list(servers.SUPPORTED_VERSIONS)
+    failed = [major for major in versions if not run_version(major)]
     if failed:
         say(f"failed: {', '.join(map(str, failed))}")
     return 1 if failed else 0
 
 
-def passes(major: int) -> bool:
-    """One version: print its line, and tell whether all went well."""
+def run_version(major: int) -> bool:
+    """Test one version, print its line and return True if all steps passed or it was skipped."""
     try:
         found = servers.binaries(major)
-    except (EmbeddedError, NotInstalled) as why:
-        say(f"{major}  FAILED: there is no server to try: {why}")
+    except (EmbeddedError, NotInstalled) as error:
+        say(f"{major}  FAILED: no server available: {error}")
         return False
     if found is None:
-        say(f"{major}  left out: this system does not have it, and no package brings it")
+        say(f"{major}  skipped: not installed on this system, and not available as a package")
         return True
-    started, at = time.monotonic(), "start"
+    started, step_name = time.monotonic(), "start"
     with tempfile.TemporaryDirectory(prefix="deployctl-versions-") as name:
         try:
             with servers.running(found) as server:
                 cycle = Cycle(servers.ordinary_owner(server.url(), "clinic"), major, Path(name))
-                for step in WHOLE:
-                    at = step.__name__
+                for step in ALL_STEPS:
+                    step_name = step.__name__
                     step(cycle)
-        except Exception as error:  # noqa: BLE001 - one version's failure does not hide another's
+        except Exception as error:  # noqa: BLE001 - the other versions are still tested
             traceback.print_exc()
-            say(f"{major}  FAILED at {at}: {type(error).__name__}: {error}")
+            say(f"{major}  FAILED at {step_name}: {type(error).__name__}: {error}")
             return False
-    steps = ", ".join(step.__name__ for step in WHOLE)
+    steps = ", ".join(step.__name__ for step in ALL_STEPS)
     say(
         f"{major}  ok  server {cycle.facts['server']}, dumped by {cycle.facts['dumped by']}, "
         f"{time.monotonic() - started:.1f} s: {steps}"
@@ -58,7 +58,7 @@ def passes(major: int) -> bool:
 
 
 def say(line: str) -> None:
-    """A line, at once."""
+    """Print a line immediately."""
     print(line, flush=True)  # noqa: T201
 
 

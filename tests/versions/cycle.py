@@ -1,4 +1,4 @@
-"""The way of a database to production and back, by the product's own operations, on any server."""
+"""Run every operation on one database of a PostgreSQL server, from its creation to a restore."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from deployctl.postgres.queries import activity
 from tests.operations.projects import ADMIN_PASSWORD, healthcare, rows, write_project
 from tests.operations.restores import Record, databases_of, on_record
 from tests.roundtrip import database
-from tests.roundtrip.journey import Journey
+from tests.roundtrip.scenario import Scenario
 from tests.waiting import until
 
 PENDING = 'ALTER TABLE "Plan" ADD COLUMN "note" TEXT;'
 SQL_PROJECT = {"migrations/1_first.sql": "CREATE TABLE first (id int GENERATED ALWAYS AS IDENTITY)"}
-WITHIN_S = 60.0
+TIMEOUT_S = 60.0
 
 
 @dataclass
 class Cycle:
-    """One database on one server. The steps are methods, called in the order of `ESSENTIAL` or `WHOLE`.
+    """A database on a server. The steps are methods, called in the order of a tuple of steps below.
 
     Args:
-        spec: a role that may create databases; the database is not there yet.
-        major: what the server should be, such as 16.
+        spec: of a role that may create databases; the database doesn't exist yet.
+        major: expected major version of the server, such as 16.
         folder: for the project and the backups.
     """
 
@@ -64,7 +64,7 @@ class Cycle:
     def perform(
         self, kind: type[Operation], *, project: Project | None = None, **params: Any
     ) -> tuple[FakeJob, Outcome]:
-        """Let an operation do its work on the target."""
+        """Run an operation on the target and return the job and the outcome."""
         job = self.job(kind, project=project, **params)
         try:
             return job, kind().perform(job)
@@ -72,7 +72,7 @@ class Cycle:
             job.close()
 
     def job(self, kind: type[Operation], *, project: Project | None = None, **params: Any) -> FakeJob:
-        """A run of an operation that has not begun."""
+        """Return a job for an operation, without starting it."""
         return FakeJob(
             self.spec,
             project or self.project,
@@ -82,14 +82,14 @@ class Cycle:
             backup_catalog=Record(self.kept),
         )
 
-    # --- What every server has to carry ------------------------------------------------------------
+    # --- Essential steps ---------------------------------------------------------------------------
 
     def createdb(self) -> None:
         """Create the database."""
         assert self.perform(CreateDatabase)[1].facts["created"] is True
 
     def connect(self) -> None:
-        """The server tells the version that it should be."""
+        """Check the version of the server."""
         facts = self.perform(Connect)[1].facts
         assert int(str(facts["server_version_number"])) // 10000 == self.major
         self.facts["server"] = facts["server_version"]
@@ -100,15 +100,15 @@ class Cycle:
         assert self.perform(MigrationStatus)[1].facts["total"] == 6
 
     def seed(self) -> None:
-        """Write the rows that the application starts with."""
+        """Insert the initial rows of the application."""
         assert self.perform(Seed)[1].facts["admins"] == 1
 
     def validate(self) -> None:
-        """Everything is what the application expects."""
+        """Check that the database is what the application expects."""
         assert self.perform(Validate)[1].facts["orphans"] == []
 
     def backup(self) -> None:
-        """Dump, with a tool that is not older than the server."""
+        """Back up the database with a tool that is not older than the server."""
         artefact = self.perform(Backup)[1].artefact
         assert artefact is not None
         assert int(artefact.tool_version.partition(".")[0]) >= self.major
@@ -116,16 +116,16 @@ class Cycle:
         self.kept.append(on_record(artefact))
 
     def verify(self) -> None:
-        """Every byte of the backup is what was written."""
+        """Check that every byte of the backup is unchanged."""
         assert self.perform(Verify)[1].trust == {self.kept[-1].name: ("hashed",)}
 
     def test_restore(self) -> None:
-        """A restored copy has the backup's content."""
+        """Run a test restore and compare its content with the backup."""
         assert self.perform(RestoreTest)[1].facts["content_compared"] is True
         assert databases_of(self.spec) == [self.spec.dbname]
 
     def restore(self) -> None:
-        """A change made since is undone, and the changed database is kept."""
+        """Restore the backup, which reverts later changes and keeps the changed database."""
         rows(self.spec.url, 'DELETE FROM "PackageTest"')
         facts = self.perform(Restore)[1].facts
         assert rows(self.spec.url, 'SELECT count(*) > 0 FROM "PackageTest"') == [(True,)]
@@ -133,14 +133,14 @@ class Cycle:
         assert rows(kept.url, 'SELECT count(*) FROM "PackageTest"') == [(0,)]
 
     def release(self) -> None:
-        """The changed database is dropped."""
+        """Drop the database that the restore kept."""
         self.perform(DropKeptDatabase)
         assert databases_of(self.spec) == [self.spec.dbname]
 
-    # --- The rest of the catalogue -----------------------------------------------------------------
+    # --- Other operations --------------------------------------------------------------------------
 
     def migrate_sql(self) -> None:
-        """Apply plain SQL files to a database of their own."""
+        """Apply plain SQL files to another database."""
         folder = self.folder / "plain"
         other = Cycle(self.spec.with_database(f"{self.spec.dbname} plain"), self.major, folder)
         project = write_project(folder / "files", '[migrations]\ntool = "sql"\n', SQL_PROJECT)
@@ -152,22 +152,22 @@ class Cycle:
             )
 
     def rehearse(self) -> None:
-        """A pending migration is tried on a copy, and its lock is told."""
+        """Rehearse a pending migration on a copy of the database."""
         self._write_pending_migration()
         facts: Mapping[str, Any] = self.perform(Rehearse)[1].facts
         assert len(facts["applied"]) == 1
         assert databases_of(self.spec) == [self.spec.dbname]
 
     def cancel(self) -> None:
-        """A migration that waits for a lock tells who holds it, and is gone when it is cancelled."""
+        """Cancel a migration that waits for a lock, after finding the session that holds it."""
         job = self.job(Migrate)
-        ended: list[BaseException] = []
+        errors: list[BaseException] = []
 
         def migrate() -> None:
             try:
                 Migrate().perform(job)
-            except BaseException as error:  # noqa: BLE001 - looked at below
-                ended.append(error)
+            except BaseException as error:  # noqa: BLE001 - checked below
+                errors.append(error)
 
         thread = threading.Thread(target=migrate)
         with (
@@ -179,32 +179,34 @@ class Cycle:
             until(lambda: activity.blockers_of_named(watch, job.application_name))
             (blocker, *_) = activity.blockers_of_named(watch, job.application_name)
             job.cancel()
-            thread.join(WITHIN_S)
+            thread.join(TIMEOUT_S)
             assert (blocker.pid, blocker.application_name) == (editor.info.backend_pid, "forgotten editor")
             job.close()
             assert activity.terminate_named(watch, job.application_name) == []
-        assert [type(error) for error in ended] == [Cancelled]
+        assert [type(error) for error in errors] == [Cancelled]
 
     def analyze(self) -> None:
-        """Gather statistics of every table."""
+        """Collect statistics for every table."""
         assert "public.Plan" in self.perform(Analyze)[1].facts["tables"]  # type: ignore[operator]
 
     def vacuum(self) -> None:
-        """Free the space of dead rows."""
+        """Reclaim the space of dead rows."""
         assert self.perform(Vacuum, truncate=True)[1].facts["dead_rows_after"] == 0
 
     def baseline(self) -> None:
-        """Measure what the database does."""
+        """Measure the activity and the size of the database."""
         facts: Mapping[str, Any] = self.perform(Baseline, seconds=1)[1].facts
         assert facts["sizes"]["database_bytes"] > 0
 
-    def everything(self) -> None:
-        """A database with everything that this version lets one hold comes back, restored and rolled back."""
-        folder = self.folder / "everything"
+    def all_features(self) -> None:
+        """Restore and roll back a database that uses every feature of this version."""
+
+        folder = self.folder / "all features"
+
         other = Cycle(self.spec.with_database(database.NAME), self.major, folder)
         other.createdb()
         database.fill(other.spec, megabytes=2)
-        Journey(other.spec, folder).go()
+        Scenario(other.spec, folder).run()
 
     def _write_pending_migration(self) -> None:
         folder = self.project.folder / "prisma" / "migrations" / "20990101000000_note"
@@ -213,7 +215,7 @@ class Cycle:
 
 
 Step = Callable[[Cycle], None]
-ESSENTIAL: tuple[Step, ...] = (
+ESSENTIAL_STEPS: tuple[Step, ...] = (
     Cycle.createdb,
     Cycle.connect,
     Cycle.migrate,
@@ -225,13 +227,13 @@ ESSENTIAL: tuple[Step, ...] = (
     Cycle.restore,
     Cycle.release,
 )
-WHOLE: tuple[Step, ...] = (
-    *ESSENTIAL,
+ALL_STEPS: tuple[Step, ...] = (
+    *ESSENTIAL_STEPS,
     Cycle.baseline,
     Cycle.analyze,
     Cycle.vacuum,
     Cycle.migrate_sql,
     Cycle.rehearse,
     Cycle.cancel,
-    Cycle.everything,
+    Cycle.all_features,
 )

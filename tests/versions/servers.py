@@ -1,4 +1,4 @@
-"""Every version of PostgreSQL that deployctl promises to work with, as a server of our own."""
+"""Start servers of every supported version of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from deployctl.postgres.connection import ConnectionSpec, parse_url
 from tests import npm_packages
 from tests.servers import drop_database
 
-PROMISED = (13, 14, 15, 16, 17, 18)
-# In package.json beside this file. Servers alone: a later version's pg_dump and pg_restore serve them.
+SUPPORTED_VERSIONS = (13, 14, 15, 16, 17, 18)
+# Listed in package.json. These packages have no client tools; pg_dump and pg_restore of a later version work.
 FROM_NPM = (13, 14, 17)
-# No package brings it for tests; Debian 12 has it.
-WHERE_THE_SYSTEM_HAS_IT = (15,)
-THROWN_AWAY = {"fsync": "off", "full_page_writes": "off"}
+# Not available as a package; Debian 12 includes it.
+SYSTEM_ONLY = (15,)
+UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 def binaries(major: int) -> PostgresBinaries | None:
-    """The machine's own, else a package's; None where only a system brings it, and this one does not.
+    """Return the binaries of the system or of a package; None if a SYSTEM_ONLY version isn't installed.
 
     Raises:
-        NotInstalled, BinariesMissing: a version that packages bring could not be had.
+        NotInstalled, BinariesMissing: a version that comes from a package isn't available.
     """
     try:
         return find_postgres(major)
     except BinariesMissing:
-        if major in WHERE_THE_SYSTEM_HAS_IT:
+        if major in SYSTEM_ONLY:
             return None
         if major not in FROM_NPM:
             raise
@@ -46,11 +46,11 @@ def binaries(major: int) -> PostgresBinaries | None:
 
 @contextlib.contextmanager
 def running(found: PostgresBinaries, **settings: str) -> Iterator[PostgresServer]:
-    """A server of that version, deleted afterwards."""
-    # Not pytest's own folder: its mode keeps out the account that PostgreSQL runs under.
+    """Start a server that is deleted at the end of the block."""
+    # Outside pytest's own folder, which the account that runs PostgreSQL may not enter.
     folder = Path(tempfile.mkdtemp(prefix=f"deployctl-postgres-{found.major}-"))
     folder.chmod(0o755)
-    server = PostgresServer(folder / "postgres", binaries=found, settings=THROWN_AWAY | settings)
+    server = PostgresServer(folder / "postgres", binaries=found, settings=UNSAFE_SETTINGS | settings)
     try:
         server.start()
         yield server
@@ -60,7 +60,7 @@ def running(found: PostgresBinaries, **settings: str) -> Iterator[PostgresServer
 
 
 def ordinary_owner(superuser_url: str, dbname: str) -> ConnectionSpec:
-    """A new role that may create databases and nothing else; the database is not created."""
+    """Create a role whose only privilege is to create databases; the database itself is not created."""
     spec = parse_url(superuser_url)
     role, password = f"owner_{uuid.uuid4().hex[:10]}", uuid.uuid4().hex
     with psycopg.connect(superuser_url, autocommit=True) as admin:
@@ -73,7 +73,7 @@ def ordinary_owner(superuser_url: str, dbname: str) -> ConnectionSpec:
 
 
 def drop_owner(superuser_url: str, role: str) -> None:
-    """Drop a role with every database it owns."""
+    """Drop a role and every database that it owns."""
     with psycopg.connect(superuser_url, autocommit=True) as admin:
         owned = admin.execute(
             "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = %s", [role]

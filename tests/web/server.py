@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tests.processes import end, free_port, listens
+from tests.processes import free_port, is_listening, terminate
 from tests.waiting import until
 
 READY_WITHIN_S = 90
@@ -76,7 +76,7 @@ def running(
     argv += ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]
     process = subprocess.Popen(argv, env=dict(environment))
     try:
-        until(lambda: listens(process, port), READY_WITHIN_S)
+        until(lambda: is_listening(process, port), READY_WITHIN_S)
         yield port
     finally:
-        end(process)
+        terminate(process)

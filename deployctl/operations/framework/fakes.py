@@ -84,7 +84,8 @@ class FakeJob:
             connection=self.connection,
             project=self.project,
             backups=LocalFolder(folder),
-            uploads=self.uploads or Uploads(LocalFolder(folder), at_most=1 << 30, unpacked_at_most=1 << 30),
+            uploads=self.uploads
+            or Uploads(LocalFolder(folder), max_bytes=1 << 30, max_unpacked_bytes=1 << 30),
             physical=self.physical,
         )
         self._sessions: list[psycopg.Connection] = []

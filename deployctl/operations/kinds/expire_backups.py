@@ -59,7 +59,7 @@ def _finish_interrupted(job: Job) -> None:
             folder.delete_retired(name)
             job.log(f"{name} is expired on record; what was left of its files was removed.")
         else:
-            folder.bring_back(name)
+            folder.unretire(name)
             job.log(f"{name} was on its way out, but it is not expired on record: it was brought back.")
 
 

@@ -55,7 +55,7 @@ class ImportBackup(Operation):
     def perform(self, job: Job) -> Outcome:
         uploads, number = job.target.uploads, job.params.upload
         name = f"{slug(job.target.name)}-uploaded-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-run{job.run_id}"
-        with _disk_errors(job), uploads.unpacking(number, name) as partial:
+        with _disk_errors(job), uploads.unpack_folder(number, name) as partial:
             with job.step("Look what it is"):
                 received = uploads.file(number)
                 form = upload_extraction.detect_format(received)
@@ -67,7 +67,7 @@ class ImportBackup(Operation):
             with job.step("Read everything back"):
                 digest = read_back(job, partial.path, written)
             # Before the publishing: a folder that nobody records would stay for ever.
-            outcome = _outcome(job, name, job.target.backups.place(name), written, digest)
+            outcome = _outcome(job, name, job.target.backups.path_for(name), written, digest)
             with job.step("Publish"):
                 job.raise_if_cancelled()
                 partial.publish()
@@ -79,13 +79,13 @@ def _unpack(job: Job, received: Path, form: UploadFormat, folder: Path) -> None:
         received.rename(folder / manifest.CUSTOM_FILE)
         return
     size, uploads = received.stat().st_size, job.target.uploads
-    uploads.refuse_without_room(size)
+    uploads.check_free_space(size)
     upload_extraction.extract(
         received,
         form,
         folder,
-        at_most=uploads.unpacked_at_most,
-        room=uploads.room(),
+        at_most=uploads.max_unpacked_bytes,
+        room=uploads.usable_bytes(),
         advance=byte_progress(job, size, "unpack"),
     )
     received.unlink()  # half of the space is free again while the rest is done

@@ -103,7 +103,7 @@ def _request_import(request: HttpRequest, target: Target, incoming: Incoming, fi
             "Your session ended while the file came in. Nothing was kept. Sign in, send it again."
         )
     by = User.objects.get(pk=current_user(request).pk)  # permissions may have been revoked meanwhile
-    run = uploads.request_import(target, incoming.number, file_name=file_name, by=by)
+    run = uploads.request_import(target, incoming.upload_id, file_name=file_name, by=by)
     incoming.keep()
     return run
 
@@ -135,7 +135,7 @@ def _page(request: HttpRequest, target: Target, form: UploadForm, *, status: int
     context = {
         "target": target,
         "form": form,
-        "at_most": room.at_most,
-        "unpacked_at_most": room.unpacked_at_most,
+        "at_most": room.max_bytes,
+        "unpacked_at_most": room.max_unpacked_bytes,
     }
     return render(request, "runs/backup_new.html", context, status=status)

@@ -1,1 +1,1 @@
-"""Where secrets are kept, one file each."""
+"""The sources of secrets, one per module."""

@@ -1,6 +1,6 @@
-"""Secrets in AWS Secrets Manager.
+"""Read secrets from AWS Secrets Manager.
 
-Region and credentials come from where boto3 finds them: variables, profile, or the role of the machine.
+boto3 finds the region and the credentials: in environment variables, a profile, or the machine's role.
 """
 
 from __future__ import annotations
@@ -13,54 +13,56 @@ from typing import Any
 from deployctl.secrets.base import SecretError, SecretSource
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 3, 5, 2
-# AWS, CreateSecret: letters, digits and /_+=.@- in names; an ARN has colons besides.
+# AWS, CreateSecret: names contain letters, digits and /_+=.@-; an ARN also contains colons.
 REFERENCE = re.compile(r"[A-Za-z0-9/_+=.@:\-]{1,2048}(#[^#\s]+)?")
 
-SENTENCES = {
-    "ResourceNotFoundException": "has no secret {name} in this region and account. Check name and region",
-    "AccessDeniedException": "does not let this identity read {name}. Allow it secretsmanager:GetSecretValue "
-    "on that secret, and kms:Decrypt on its key",
-    "InvalidRequestException": "cannot give {name}: it is marked for deletion, or has no value. Restore it",
+# Each completes a sentence that begins with "AWS Secrets Manager".
+ERROR_MESSAGES = {
+    "ResourceNotFoundException": "has no secret {name} in this region and account. "
+    "Check the name and the region",
+    "AccessDeniedException": "does not let this identity read {name}. Allow secretsmanager:GetSecretValue "
+    "on the secret and kms:Decrypt on its key",
+    "InvalidRequestException": "cannot return {name}: it is marked for deletion or has no value. Restore it",
     "DecryptionFailure": "could not decrypt {name}. Allow this identity kms:Decrypt on its key",
-    "UnrecognizedClientException": "does not know these credentials. Renew them",
-    "InvalidClientTokenId": "does not know these credentials. Renew them",
+    "UnrecognizedClientException": "does not recognize these credentials. Renew them",
+    "InvalidClientTokenId": "does not recognize these credentials. Renew them",
     "InvalidSignatureException": "does not accept these credentials. Check the secret key and the clock",
-    "ExpiredTokenException": "says that these credentials have expired. Renew them",
-    "ThrottlingException": "answers too many requests now. Try again",
+    "ExpiredTokenException": "rejected these credentials because they have expired. Renew them",
+    "ThrottlingException": "is throttling requests. Try again later",
 }
 
 
 class Aws(SecretSource):
-    """`aws:NAME` or `aws:NAME#FIELD`."""
+    """AWS Secrets Manager: `aws:NAME` or `aws:NAME#FIELD`."""
 
     scheme = "aws"
     help = (
-        "aws:NAME#FIELD reads a field of a JSON secret from AWS Secrets Manager, aws:NAME the whole text; "
-        "NAME may be an ARN."
+        "aws:NAME#FIELD reads a field of a JSON secret from AWS Secrets Manager; aws:NAME reads the whole "
+        "text. NAME may be an ARN."
     )
 
     def check(self, rest: str) -> None:
         if not REFERENCE.fullmatch(rest):
             raise SecretError(
-                "After aws: come the name or ARN of a secret, and # with a field where the secret is JSON, "
-                "such as aws:shop/database#url."
+                "aws: must be followed by the name or ARN of a secret, and by # and a field if the secret is "
+                "JSON, such as aws:shop/database#url."
             )
 
     def read(self, rest: str) -> str:
         name, _, field = rest.partition("#")
-        text = _text(name)
+        text = _secret_string(name)
         return _field(name, text, field) if field else text
 
 
-def _text(name: str) -> str:
-    """The secret's current value."""
+def _secret_string(name: str) -> str:
+    """Return the current value of a secret."""
     try:
         import boto3  # slow to import, and not needed by installations without it
         from botocore import exceptions
         from botocore.config import Config
     except ImportError:
         raise SecretError(
-            "Secrets in AWS need the Python package boto3, which is not installed here. Install it for the "
+            "Secrets in AWS need the Python package boto3, which is not installed. Install it for the "
             "worker and the web server: pip install boto3."
         ) from None
     config = Config(
@@ -69,40 +71,40 @@ def _text(name: str) -> str:
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
     )
     try:
-        # A session of its own: boto3's default one is not safe between threads, and knows AWS_DEFAULT_REGION
-        # but not AWS_REGION, which AWS's other tools read.
+        # Not boto3's default session: it isn't thread-safe, and it reads AWS_DEFAULT_REGION but not
+        # AWS_REGION, which other AWS tools read.
         client = boto3.session.Session(region_name=os.environ.get("AWS_REGION")).client(
             "secretsmanager", config=config
         )
-        answer: dict[str, Any] = client.get_secret_value(SecretId=name)
+        response: dict[str, Any] = client.get_secret_value(SecretId=name)
     except exceptions.NoRegionError:
         raise SecretError(
-            "AWS_REGION is not set, so it is not known which Secrets Manager to ask. Set it for the worker "
+            "AWS_REGION is not set, so the region of Secrets Manager is unknown. Set it for the worker "
             "and the web server, and restart them."
         ) from None
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError):
         raise SecretError(
-            "There are no AWS credentials here. Give the machine a role, or set AWS_ACCESS_KEY_ID and "
+            "No AWS credentials were found. Give the machine a role, or set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY for the worker and the web server."
         ) from None
     except exceptions.ClientError as error:
-        raise SecretError(_sentence(name, error.response["Error"].get("Code", ""))) from None
+        raise SecretError(_error_message(name, error.response["Error"].get("Code", ""))) from None
     except (exceptions.ConnectionError, exceptions.HTTPClientError):
         raise SecretError(
-            "AWS Secrets Manager cannot be reached, or does not answer in time. Check the network and "
+            "AWS Secrets Manager cannot be reached or did not respond in time. Check the network and "
             "AWS_REGION, then try again."
         ) from None
     except exceptions.BotoCoreError as error:
-        raise SecretError(f"AWS Secrets Manager could not be asked: {type(error).__name__}.") from None
-    text = answer.get("SecretString")
+        raise SecretError(f"The request to AWS Secrets Manager failed: {type(error).__name__}.") from None
+    text = response.get("SecretString")
     if not isinstance(text, str) or not text:
-        raise SecretError(f"The secret {name} in AWS Secrets Manager is empty or binary. Store a text.")
+        raise SecretError(f"The secret {name} in AWS Secrets Manager is empty or binary. Store it as text.")
     return text
 
 
-def _sentence(name: str, code: str) -> str:
-    said = SENTENCES.get(code, f"refused to give {{name}} ({code or 'no reason given'})")
-    return f"AWS Secrets Manager {said.format(name=name)}."
+def _error_message(name: str, code: str) -> str:
+    message = ERROR_MESSAGES.get(code, f"refused to return {{name}} ({code or 'no reason given'})")
+    return f"AWS Secrets Manager {message.format(name=name)}."
 
 
 def _field(name: str, text: str, field: str) -> str:
@@ -111,9 +113,9 @@ def _field(name: str, text: str, field: str) -> str:
     except ValueError:
         fields = None
     if not isinstance(fields, dict):
-        # Without `from`: the error would carry the content.
+        # `from None`: the original error contains the secret.
         raise SecretError(
-            f"The secret {name} in AWS Secrets Manager is not JSON with fields. Refer to it without #{field}."
+            f"The secret {name} in AWS Secrets Manager is not a JSON object. Refer to it without #{field}."
         ) from None
     value = fields.get(field)
     if field not in fields:
@@ -122,5 +124,5 @@ def _field(name: str, text: str, field: str) -> str:
             f"It has: {', '.join(sorted(fields))}."
         )
     if not isinstance(value, str) or not value:
-        raise SecretError(f"The field {field} of {name} in AWS Secrets Manager is empty or not a text.")
+        raise SecretError(f"The field {field} of {name} in AWS Secrets Manager is empty or not a string.")
     return value

@@ -1,4 +1,4 @@
-"""Secrets in the environment of the process."""
+"""Read secrets from environment variables."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Environment(SecretSource):
-    """`env:NAME`."""
+    """The environment of the process: `env:NAME`."""
 
     scheme = "env"
     help = "env:NAME reads the environment variable NAME of the worker and the web server."
 
     def check(self, rest: str) -> None:
         if not NAME.fullmatch(rest):
-            # Not repeated: it could be a secret pasted by mistake.
+            # The input is not repeated: it could be a secret pasted by mistake.
             raise SecretError(
-                "After env: comes the name of an environment variable (letters, digits and _), "
-                "not the secret itself."
+                "env: must be followed by the name of an environment variable (letters, digits and _), "
+                "not by the secret itself."
             )
 
     def read(self, rest: str) -> str:

@@ -1,4 +1,4 @@
-"""Secrets in files, as container platforms and systemd credentials provide them."""
+"""Read secrets from files, which container platforms and systemd credentials provide."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from pathlib import Path
 
 from deployctl.secrets.base import SecretError, SecretSource
 
-MAXIMUM_BYTES = 65536  # a secret is a line; more is the wrong file
+MAXIMUM_BYTES = 65536  # a larger file isn't a secret
 
 
 class File(SecretSource):
-    """`file:/path`."""
+    """A file: `file:/path`."""
 
     scheme = "file"
-    help = "file:/path reads a file of the worker and the web server; a line break at its end is dropped."
+    help = "file:/path reads a file on the worker and the web server, without a line break at its end."
 
     def check(self, rest: str) -> None:
         if not Path(rest).is_absolute() or "\0" in rest:
-            raise SecretError("After file: comes an absolute path, such as file:/run/secrets/database_url.")
+            raise SecretError(
+                "file: must be followed by an absolute path, such as file:/run/secrets/database_url."
+            )
 
     def read(self, rest: str) -> str:
         path = Path(rest)
@@ -32,12 +34,12 @@ class File(SecretSource):
             ) from error
         if len(content) > MAXIMUM_BYTES:
             raise SecretError(
-                f"The secret file {path} is larger than {MAXIMUM_BYTES // 1024} KiB. Name another file."
+                f"The secret file {path} is larger than {MAXIMUM_BYTES // 1024} KiB. Choose another file."
             )
         try:
             value = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
-            # Without `from`: the error would carry the content.
+            # `from None`: the original error contains the secret.
             raise SecretError(f"The secret file {path} is not UTF-8 text.") from None
         if not value:
             raise SecretError(f"The secret file {path} is empty. Write the secret into it.")

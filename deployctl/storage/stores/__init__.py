@@ -1,4 +1,4 @@
-"""Stores on other machines that hold copies of backups: one per file of this package."""
+"""Offsite stores for copies of backups, one per module."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ CHUNK_BYTES = 1 << 20
 
 
 class UnusableAddress(Exception):
-    """The reason why an address cannot be used, as the end of a sentence."""
+    """An address is invalid. The message is the end of a sentence."""
 
 
 class Store(abc.ABC):
-    """Holds objects by key. A key is a path with forward slashes, such as `shop/shop-1/manifest.json`.
+    """A store of objects by key. A key is a path with forward slashes, such as `shop/shop-1/manifest.json`.
 
-    Every method raises `StorageError` with a sentence when the store does not do what it was asked.
+    Every method raises `StorageError` if the store fails or refuses the request.
     """
 
     scheme: ClassVar[str]
-    # The beginning of an address, for people.
+    # How addresses begin, for error messages.
     prefix: ClassVar[str]
-    # The names of the options of an address, besides `name` and `recipient`.
+    # The options that an address accepts besides `name` and `recipient`.
     options: ClassVar[frozenset[str]] = frozenset()
 
     name: str
-    address: str  # for people; no credentials in it
-    # An age or SSH public key; "" where copies are stored as they are.
+    address: str  # for display, without credentials
+    # An age or SSH public key; "" if copies are not encrypted.
     recipient: str
 
     @classmethod
@@ -37,28 +37,28 @@ class Store(abc.ABC):
         """Return the store at an address, without connecting to it.
 
         Args:
-            address: split; its scheme is `scheme`.
-            options: the address's query.
-            resolve: returns the secret to which a reference refers.
+            address: the parsed address; its scheme is `scheme`.
+            options: the query of the address.
+            resolve: returns the secret that a reference names.
 
         Raises:
-            UnusableAddress: the address lacks something or contradicts itself.
+            UnusableAddress: the address is incomplete or contradictory.
         """
 
     @abc.abstractmethod
     def put(self, key: str, source: BinaryIO, advance: Callable[[int], None]) -> None:
-        """Write an object in place of an earlier one; it is there whole and lasting, or not at all.
+        """Write an object durably and atomically, replacing an existing one.
 
         Args:
-            source: read from where it stands to its end.
-            advance: told the bytes written since it was told last, perhaps from another thread; what it
-                raises stops the writing and passes on.
+            source: read from its current position to the end.
+            advance: called with the number of bytes written since its last call, possibly from another
+                thread. An exception from it stops the write and is passed on.
         """
 
     @abc.abstractmethod
     def read(self, key: str) -> Iterator[bytes]:
-        """An object's content in pieces."""
+        """Yield the content of an object in chunks."""
 
     @abc.abstractmethod
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Every key that begins with a prefix, with its size in bytes."""
+        """Return the size in bytes of every object whose key begins with a prefix."""

@@ -1,4 +1,4 @@
-"""Copies in a folder: a mounted share or a second disk."""
+"""Store copies in a folder, such as a mounted share or a second disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FolderStore(Store):
 
     Args:
         name: of the store.
-        root: must exist; it is never made, because a missing one is a disk that is not mounted.
+        root: must exist. It is never created: if it is missing, its disk is not mounted.
         recipient: see `Store`.
     """
 
@@ -32,14 +32,14 @@ class FolderStore(Store):
 
     @classmethod
     def open(cls, address: SplitResult, options: Mapping[str, str], resolve: Callable[[str], str]) -> Self:  # noqa: ARG003
-        """Return the store; its name is that of the folder unless another is given."""
+        """Return the store. Its default name is that of the folder."""
         path = Path(unquote(address.path))
         if address.netloc or not path.name:
-            raise UnusableAddress("after file:// comes an absolute path, such as file:///mnt/offsite")
+            raise UnusableAddress("file:// must be followed by an absolute path, such as file:///mnt/offsite")
         return cls(options.get("name") or path.name, path, options.get("recipient", ""))
 
     def put(self, key: str, source: BinaryIO, advance: Callable[[int], None]) -> None:
-        """Write to `<name>.partial`, fsync, rename, fsync the folder."""
+        """Write to `<name>.partial`, fsync and rename it, and fsync the folder."""
         with self._errors():
             final = self._path(key)
             final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class FolderStore(Store):
             fsync(final.parent)
 
     def read(self, key: str) -> Iterator[bytes]:
-        """Read the file, from the medium where the system lets us ask for that."""
+        """Read the file from disk, bypassing the page cache on platforms that support this."""
         with self._errors(), self._path(key).open("rb", buffering=0) as file:
             if hasattr(os, "posix_fadvise"):  # not on macOS
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -62,16 +62,18 @@ class FolderStore(Store):
                 yield chunk
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Every file below a folder."""
+        """Return the size of every file below a folder."""
         with self._errors():
             files = (path for path in self._path(prefix).rglob("*") if path.is_file())
             return {path.relative_to(self._root).as_posix(): path.stat().st_size for path in files}
 
     def _path(self, key: str) -> Path:
         if not self._root.is_dir():
-            raise StorageError(f"The offsite folder {self._root} is not there. Is its disk mounted?")
+            raise StorageError(
+                f"The offsite folder {self._root} doesn't exist. Check that its disk is mounted."
+            )
         if any(part in {"", ".", ".."} for part in key.rstrip("/").split("/")):
-            raise StorageError(f"{key!r} cannot be stored.")
+            raise StorageError(f"{key!r} isn't a valid key.")
         return self._root / key
 
     @contextlib.contextmanager
@@ -80,6 +82,5 @@ class FolderStore(Store):
             yield
         except OSError as error:
             raise StorageError(
-                f"The offsite folder {self._root} did not do what it was asked: {error.strerror}. What was "
-                "to be copied is untouched."
+                f"The offsite folder {self._root} failed: {error.strerror}. The local backup is unchanged."
             ) from error

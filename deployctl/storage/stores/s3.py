@@ -1,4 +1,4 @@
-"""Copies in an S3-compatible bucket, through boto3."""
+"""Store copies in an S3-compatible bucket through boto3."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from deployctl.storage.local import StorageError
 from deployctl.storage.stores import CHUNK_BYTES, Store, UnusableAddress
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ATTEMPTS = 5, 60, 4
-PART_BYTES = 64 << 20  # 10,000 parts at most (S3): files up to 640 GB
+PART_BYTES = 64 << 20  # S3 allows 10,000 parts, so files may have up to 640 GB
 
-NOT_ALLOWED = "The credentials may not do this. Allow s3:PutObject, s3:GetObject and s3:ListBucket."
-REFUSALS = {
-    "NoSuchBucket": "The bucket does not exist. Make it, or mend DEPLOYCTL_OFFSITE.",
-    "NoSuchKey": "An object that was written is not there.",
-    "404": "An object that was written is not there.",
+NOT_ALLOWED = "The credentials lack permission. Allow s3:PutObject, s3:GetObject and s3:ListBucket."
+NOT_FOUND = "An object that was written earlier is missing."
+ERROR_MESSAGES = {
+    "NoSuchBucket": "The bucket does not exist. Create it or correct DEPLOYCTL_OFFSITE.",
+    "NoSuchKey": NOT_FOUND,
+    "404": NOT_FOUND,
     "AccessDenied": NOT_ALLOWED,
     "403": NOT_ALLOWED,
-    "InvalidAccessKeyId": "The access key is not known there. Renew it.",
-    "SignatureDoesNotMatch": "The secret key is not the right one, or the clock is wrong.",
+    "InvalidAccessKeyId": "The store does not recognize the access key. Renew it.",
+    "SignatureDoesNotMatch": "The secret key or this machine's clock is wrong.",
     "ExpiredToken": "The credentials have expired. Renew them.",
 }
 
 
 @dataclass(frozen=True)
 class S3Options:
-    """Where a bucket is and who asks. Without keys, boto3 finds credentials (role, profile, variables)."""
+    """The location of a bucket and its credentials.
+
+    Without keys, boto3 looks for credentials in the role, the profile and the environment.
+    """
 
     bucket: str
     prefix: str = ""
@@ -44,7 +48,7 @@ class S3Store(Store):
 
     Args:
         name: of the store.
-        options: see there.
+        options: location and credentials.
         recipient: see `Store`.
     """
 
@@ -57,17 +61,17 @@ class S3Store(Store):
         self.address = f"s3://{options.bucket}/{options.prefix}".rstrip("/")
         self._options = options
         self._prefix = f"{options.prefix}/" if options.prefix else ""
-        self._made: Any = None
+        self._cached_client: Any = None
 
     @classmethod
     def open(cls, address: SplitResult, options: Mapping[str, str], resolve: Callable[[str], str]) -> Self:
-        """Return the store; its name is that of the bucket unless another is given."""
+        """Return the store. Its default name is that of the bucket."""
         if not address.netloc or address.username or address.password:
             raise UnusableAddress(
-                "after s3:// comes a bucket, and credentials are given by reference (key=, secret=)"
+                "s3:// must be followed by a bucket, and credentials must be references (key=, secret=)"
             )
         if ("key" in options) != ("secret" in options):
-            raise UnusableAddress("key= and secret= belong together")
+            raise UnusableAddress("key= and secret= must be given together")
         bucket = S3Options(
             bucket=address.netloc,
             prefix=unquote(address.path).strip("/"),
@@ -79,7 +83,7 @@ class S3Store(Store):
         return cls(options.get("name") or bucket.bucket, bucket, options.get("recipient", ""))
 
     def put(self, key: str, source: BinaryIO, advance: Callable[[int], None]) -> None:
-        """Upload, large files in parts; an upload that fails half-way is taken back."""
+        """Upload the object, in parts if it is large. A failed multipart upload is aborted."""
         from boto3.s3.transfer import TransferConfig
 
         with self._errors():
@@ -91,19 +95,19 @@ class S3Store(Store):
                 Config=TransferConfig(
                     multipart_threshold=PART_BYTES,
                     multipart_chunksize=PART_BYTES,
-                    # `advance` writes progress, which belongs to this thread.
+                    # `advance` writes progress and must be called from this thread.
                     use_threads=False,
                 ),
             )
 
     def read(self, key: str) -> Iterator[bytes]:
-        """Download in pieces."""
+        """Download the object in chunks."""
         with self._errors():
-            answer = self._client.get_object(Bucket=self._options.bucket, Key=self._prefix + key)
-            yield from answer["Body"].iter_chunks(CHUNK_BYTES)
+            response = self._client.get_object(Bucket=self._options.bucket, Key=self._prefix + key)
+            yield from response["Body"].iter_chunks(CHUNK_BYTES)
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """List the keys, page by page."""
+        """Return the size of every object with the prefix, fetched page by page."""
         with self._errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._options.bucket, Prefix=self._prefix + prefix
@@ -116,9 +120,9 @@ class S3Store(Store):
 
     @property
     def _client(self) -> Any:
-        if self._made is None:
-            self._made = _client(self._options)
-        return self._made
+        if self._cached_client is None:
+            self._cached_client = _make_client(self._options)
+        return self._cached_client
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -129,21 +133,21 @@ class S3Store(Store):
         try:
             yield
         except (BotoConnectionError, HTTPClientError) as error:
-            where = self._options.endpoint or "S3"
+            server = self._options.endpoint or "S3"
             raise StorageError(
-                f"{where} cannot be reached, or broke off. What was to be copied is untouched; copy it again."
+                f"{server} cannot be reached or closed the connection. The local backup is unchanged; retry."
             ) from error
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", ""))
-            why = REFUSALS.get(code, f"It said: {code or 'nothing'}.")
+            reason = ERROR_MESSAGES.get(code, f"Error code: {code or 'none'}.")
             raise StorageError(
-                f"{self.address} did not do what it was asked. {why} What was to be copied is untouched."
+                f"{self.address} refused the request. {reason} The local backup is unchanged."
             ) from error
         except (BotoCoreError, Boto3Error) as error:
-            raise StorageError(f"{self.address} could not be used: {error}.") from error
+            raise StorageError(f"The request to {self.address} failed: {error}.") from error
 
 
-def _client(options: S3Options) -> Any:
+def _make_client(options: S3Options) -> Any:
     import boto3  # slow to import, and not needed by installations without a bucket
     from botocore.config import Config
 
@@ -151,7 +155,7 @@ def _client(options: S3Options) -> Any:
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-        # Many compatible servers know neither buckets as host names nor the newer checksums.
+        # Many compatible servers support neither buckets as host names nor the newer checksums.
         s3={"addressing_style": "path" if options.endpoint else "auto"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

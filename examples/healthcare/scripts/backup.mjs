@@ -1,4 +1,4 @@
-// `npm run db:backup`: write a directory-format dump to BACKUP_DIR, and rename it when it is complete.
+// `npm run db:backup`: write a directory-format dump to BACKUP_DIR. It is renamed when it is complete.
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 
@@ -12,4 +12,4 @@ const path = join(folder, `healthcare-${stamp}`);
 mkdirSync(folder, { recursive: true, mode: 0o700 });
 run("pg_dump", ["--format=directory", "--jobs=2", "--compress=1", "--lock-wait-timeout=30s", `--file=${path}.partial`], env);
 renameSync(`${path}.partial`, path);
-console.log(`Written to ${path}`);
+console.log(`Backup written to ${path}`);

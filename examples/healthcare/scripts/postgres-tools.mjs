@@ -1,7 +1,7 @@
-// Start PostgreSQL's tools without a password or URL on the command line.
+// Run PostgreSQL's own tools for the backup and restore scripts, without passwords or URLs as arguments.
 import { spawnSync } from "node:child_process";
 
-/** libpq's environment for DATABASE_URL. */
+/** Return the environment for libpq, from DATABASE_URL. */
 export function environment() {
   if (!process.env.DATABASE_URL) fail("DATABASE_URL is not set.");
   const url = new URL(process.env.DATABASE_URL);
@@ -18,14 +18,14 @@ export function environment() {
   };
 }
 
-/** Run a tool to its end; its output is shown. Ends this program with a sentence when it fails. */
+/** Run a tool and show its output. Exit with an error message if it fails. */
 export function run(tool, argv, env) {
   const { status, error } = spawnSync(tool, argv, { env, stdio: "inherit" });
   if (error?.code === "ENOENT") fail(`${tool} is not installed, or not in PATH.`);
   if (status !== 0) fail(`${tool} failed (exit status ${status}).`);
 }
 
-export function fail(sentence) {
-  console.error(sentence);
+export function fail(message) {
+  console.error(message);
   process.exit(1);
 }

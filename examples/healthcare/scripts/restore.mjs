@@ -1,5 +1,5 @@
 // `npm run db:restore -- PATH`: restore a backup into the database of DATABASE_URL, which must be empty.
-// In production, restore a backup into a new database, then switch the application to it.
+// To roll back in production, restore into a new database, then point the application at it.
 import { existsSync } from "node:fs";
 
 import pg from "pg";
@@ -7,8 +7,8 @@ import pg from "pg";
 import { environment, fail, run } from "./postgres-tools.mjs";
 
 const path = process.argv[2];
-if (!path) fail("Say which backup: npm run db:restore -- /path/to/backup");
-if (!existsSync(path)) fail(`There is no backup at ${path}.`);
+if (!path) fail("The path of the backup is missing. Usage: npm run db:restore -- /path/to/backup");
+if (!existsSync(path)) fail(`${path} doesn't exist. Nothing was changed.`);
 
 const env = environment();
 const client = new pg.Client({ connectionString: process.env.DATABASE_URL });
@@ -19,9 +19,9 @@ const { rows } = await client.query(
 );
 await client.end();
 if (rows[0].tables > 0) {
-  fail(`${env.PGDATABASE} has ${rows[0].tables} tables. Nothing was changed. Create an empty database and restore there.`);
+  fail(`${env.PGDATABASE} has ${rows[0].tables} tables. Nothing was changed. Restore into an empty database.`);
 }
-// Quoted, because pg_restore would read a name with "=" in it as a connection string.
+// Quoted, because pg_restore interprets a name that contains "=" as a connection string.
 const dbname = `dbname='${env.PGDATABASE.replace(/[\\']/g, "\\$&")}'`;
 run("pg_restore", ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--dbname", dbname, path], env);
-console.log(`${env.PGDATABASE} holds the backup ${path}`);
+console.log(`Restored ${path} into ${env.PGDATABASE}`);

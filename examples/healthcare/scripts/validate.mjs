@@ -1,10 +1,10 @@
-// `npm run db:validate`: check the database against what this application expects. Exit with 1 and list every finding.
+// `npm run db:validate`: check that the database is what this application expects. If not, print every finding and exit 1.
 import { readFileSync, readdirSync } from "node:fs";
 
 import pg from "pg";
 
-const root = (name) => new URL(`../${name}`, import.meta.url);
-const data = JSON.parse(readFileSync(root("seed/data.json"), "utf8"));
+const projectFile = (name) => new URL(`../${name}`, import.meta.url);
+const data = JSON.parse(readFileSync(projectFile("seed/data.json"), "utf8"));
 const expected = { Plan: data.plans.length, HealthPackage: data.packages.length, DiagnosticTest: data.tests.length };
 const findings = [];
 
@@ -19,7 +19,7 @@ try {
   }
   const [{ admins }] = await rows(`SELECT count(*)::int AS admins FROM "User" WHERE "role" = 'ADMIN'`);
   console.log(`Administrators: ${admins}`);
-  if (admins === 0) findings.push("There is no administrator: run npm run db:seed:prod.");
+  if (admins === 0) findings.push("There is no administrator. Run npm run db:seed:prod.");
 
   const applied = new Set(
     (
@@ -28,7 +28,7 @@ try {
       )
     ).map((row) => row.migration_name),
   );
-  const names = readdirSync(root("prisma/migrations"), { withFileTypes: true })
+  const names = readdirSync(projectFile("prisma/migrations"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name);
   const pending = names.filter((name) => !applied.has(name));
@@ -47,7 +47,7 @@ try {
   console.log(`Connections: ${used} of ${limit}`);
   if (used > 0.8 * limit) findings.push(`${used} of ${limit} connections are in use, more than 80 %.`);
 } catch (error) {
-  findings.push(`The database cannot be checked: ${error.message}.`);
+  findings.push(`The check failed: ${error.message}.`);
 } finally {
   await client.end();
 }

@@ -23,7 +23,7 @@ from deployctl.embedded.postgres import PostgresServer
 from deployctl.operations.backup.retention import KeptBackup
 from deployctl.operations.physical.engine import Engine
 from deployctl.postgres.connection import ConnectionSpec, parse_url
-from tests.places import in_memory
+from tests.temporary_folders import memory_folder
 from tests.waiting import until
 
 STANZA = "shop"
@@ -209,6 +209,6 @@ def _server_for(program: str) -> int:
 
 def _folder() -> Path:
     # In memory where there is room: pgBackRest flushes every file to disk, which takes most of its time.
-    folder = Path(tempfile.mkdtemp(prefix="deployctl-physical-", dir=in_memory(ROOM_BYTES)))
+    folder = Path(tempfile.mkdtemp(prefix="deployctl-physical-", dir=memory_folder(ROOM_BYTES)))
     folder.chmod(0o755)
     return folder

@@ -14,7 +14,7 @@ from deployctl.operations.kinds.physical_check import PhysicalCheck
 from deployctl.postgres.connection import parse_url
 from tests.operations.physical.cluster import Cluster
 from tests.operations.physical.conftest import kept
-from tests.places import open_to_all
+from tests.temporary_folders import make_accessible
 
 
 def test_a_sound_stanza_passes_and_the_record_follows_the_repository(
@@ -65,7 +65,7 @@ def test_a_program_that_cannot_tell_what_it_verified_is_refused(
     old = tmp_path / "pgbackrest"
     old.write_text("#!/bin/sh\necho 'pgBackRest 2.36'\n")
     old.chmod(0o755)
-    open_to_all(tmp_path)
+    make_accessible(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     with pytest.raises(OperationFailed, match=r"is pgBackRest 2\.36; version 2\.45 or newer is needed"):

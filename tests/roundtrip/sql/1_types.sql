@@ -1,4 +1,4 @@
--- Types and functions that tables need. Everything here is for an ordinary role and for version 13 on.
+-- Types and functions that tables use. Works for an ordinary role on version 13 and later.
 CREATE SCHEMA clinic;
 CREATE SCHEMA "Ärzte & Co";
 CREATE SCHEMA "select";

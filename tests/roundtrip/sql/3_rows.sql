@@ -1,4 +1,4 @@
--- Rows, the same in every run. roundtrip.unit is a number of rows; the large tables have a multiple of it.
+-- Rows, identical in every run. roundtrip.unit is a number of rows; large tables have a multiple of it.
 CREATE FUNCTION pg_temp.units(factor numeric) RETURNS int LANGUAGE sql STABLE AS
     $$ SELECT greatest(3, current_setting('roundtrip.unit')::int * factor)::int $$;
 CREATE FUNCTION pg_temp.noise(seed bigint, repeats int) RETURNS text LANGUAGE sql IMMUTABLE AS
@@ -70,7 +70,7 @@ INSERT INTO clinic.every_type VALUES
      NULL, decode(repeat('00ff', 3000), 'hex'), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
      NULL, NULL, NULL, NULL, NULL, 1);
 
--- Large objects: none, one byte, around the piece that a digest reads at a time, several pieces, and many of them.
+-- Large objects: empty, one byte, around the chunk size of the digest, and many with several chunks.
 SELECT lo_from_bytea(0, ''), lo_from_bytea(0, '\x00'), lo_from_bytea(0, convert_to(repeat('x', 1048575), 'UTF8')),
        lo_from_bytea(0, convert_to(repeat('y', 1048576), 'UTF8')), lo_from_bytea(0, convert_to(repeat('z', 1048577), 'UTF8'));
 UPDATE clinic.document SET scan = lo_from_bytea(0, body || convert_to(repeat(title, 40 * id % 3000), 'UTF8')) WHERE id % 4 = 0;

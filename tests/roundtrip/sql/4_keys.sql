@@ -1,4 +1,4 @@
--- Keys, indexes and what hangs on tables.
+-- Keys, indexes, triggers, views and other objects that depend on tables.
 ALTER TABLE clinic.person ADD PRIMARY KEY (id), ADD CONSTRAINT "unique e-mail" UNIQUE (email) DEFERRABLE;
 ALTER TABLE clinic.every_type ADD PRIMARY KEY (id);
 ALTER TABLE clinic.visit ADD PRIMARY KEY (person_id, number), ADD FOREIGN KEY (person_id) REFERENCES clinic.person,
@@ -9,7 +9,7 @@ ALTER TABLE clinic.department ADD PRIMARY KEY (id);
 ALTER TABLE clinic.employee ADD PRIMARY KEY (id),
     ADD FOREIGN KEY (department_id) REFERENCES clinic.department ON DELETE SET NULL DEFERRABLE,
     ADD FOREIGN KEY (manager_id) REFERENCES clinic.employee DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE clinic.department ADD FOREIGN KEY (head_id) REFERENCES clinic.employee DEFERRABLE INITIALLY DEFERRED; -- a circle
+ALTER TABLE clinic.department ADD FOREIGN KEY (head_id) REFERENCES clinic.employee DEFERRABLE INITIALLY DEFERRED; -- a circular reference
 ALTER TABLE clinic.category ADD PRIMARY KEY (id), ADD FOREIGN KEY (parent_id) REFERENCES clinic.category;
 ALTER TABLE clinic.product ADD PRIMARY KEY (id), ADD UNIQUE (code);
 ALTER TABLE clinic.product_category ADD PRIMARY KEY (product_id, category_id),
@@ -23,7 +23,7 @@ ALTER TABLE clinic.payment ADD FOREIGN KEY (invoice_number) REFERENCES clinic.in
 ALTER TABLE clinic.booking ADD CONSTRAINT "one at a time" EXCLUDE USING gist (during WITH &&) WHERE (room >= 0);
 ALTER TABLE clinic.document ADD PRIMARY KEY (id);
 ALTER TABLE clinic.setting ADD PRIMARY KEY (key), REPLICA IDENTITY FULL;
--- Older rows break these: not checked, and never to be.
+-- Existing rows violate these constraints, which are never validated.
 ALTER TABLE clinic.old_rules ADD CONSTRAINT "at most all" CHECK (percentage <= 100) NOT VALID,
     ADD CONSTRAINT "somebody's" FOREIGN KEY (person_id) REFERENCES clinic.person NOT VALID;
 ALTER TABLE clinic.measurement ADD PRIMARY KEY (id, at, device);
@@ -36,7 +36,7 @@ CREATE INDEX ON clinic.person USING hash (given);
 CREATE INDEX ON clinic.visit USING brin (at) WITH (pages_per_range = 16);
 CREATE INDEX ON clinic.visit_note USING gin (words);
 CREATE INDEX ON clinic.measurement (device, at);
-CREATE INDEX ON ONLY clinic.event (id); -- stays without its parts
+CREATE INDEX ON ONLY clinic.event (id); -- not created on the partitions
 CREATE INDEX order_by_date ON clinic."order" (placed);
 ALTER TABLE clinic."order" CLUSTER ON order_by_date;
 CREATE STATISTICS clinic.person_names (ndistinct, dependencies, mcv) ON given, family FROM clinic.person;
@@ -44,7 +44,7 @@ CREATE STATISTICS clinic.person_names (ndistinct, dependencies, mcv) ON given, f
 CREATE TRIGGER touch BEFORE UPDATE ON clinic.person FOR EACH ROW WHEN (OLD.family IS DISTINCT FROM NEW.family) EXECUTE FUNCTION clinic.touch();
 CREATE TRIGGER "never" BEFORE INSERT ON clinic.person FOR EACH ROW EXECUTE FUNCTION clinic.refuse();
 ALTER TABLE clinic.person DISABLE TRIGGER "never";
--- A restore that ran triggers or copied rows after creating them would fail here.
+-- A restore that fires triggers, or copies rows after creating them, would fail here.
 CREATE TRIGGER refuse BEFORE INSERT ON clinic.twice FOR EACH ROW EXECUTE FUNCTION clinic.refuse();
 CREATE TRIGGER refuse_all BEFORE TRUNCATE ON clinic.visit FOR EACH STATEMENT EXECUTE FUNCTION clinic.refuse();
 CREATE CONSTRAINT TRIGGER late AFTER INSERT ON clinic.employee DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION clinic.refuse();
@@ -63,7 +63,7 @@ CREATE MATERIALIZED VIEW clinic.never_filled AS SELECT * FROM clinic.twice WITH 
 CREATE RULE keep AS ON DELETE TO clinic.setting DO INSTEAD NOTHING;
 CREATE RULE instead AS ON INSERT TO clinic.adults DO INSTEAD INSERT INTO clinic.twice VALUES (NEW.id, NEW.label);
 CREATE FUNCTION clinic.as_text(clinic.twice) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT 'the same for all' $$;
-CREATE CAST (clinic.twice AS text) WITH FUNCTION clinic.as_text(clinic.twice); -- a digest must not go through it
+CREATE CAST (clinic.twice AS text) WITH FUNCTION clinic.as_text(clinic.twice); -- a digest must not use this cast
 
 ALTER TABLE clinic.secret ENABLE ROW LEVEL SECURITY;
 CREATE POLICY "own rows" ON clinic.secret FOR SELECT TO PUBLIC USING (owner = current_user);

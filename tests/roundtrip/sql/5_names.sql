@@ -1,4 +1,5 @@
--- A table for each awkward name: its column, key and index are called so, too, and it refers to the one before.
+-- A table for each difficult name. Its column and key have the name, too, and it references the previous table.
+
 DO $do$
 DECLARE
     names text[] := ARRAY[

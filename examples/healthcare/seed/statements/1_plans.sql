@@ -1,4 +1,4 @@
--- $1: the list "plans" of data.json. What is there already keeps the values people gave it.
+-- $1: the list "plans" of data.json. Existing rows are not changed.
 INSERT INTO "Plan" ("slug", "name", "description", "priceMinor", "billing", "members")
 SELECT "slug", "name", "description", "priceMinor", "billing", "members"
 FROM jsonb_to_recordset($1::jsonb) AS plan(

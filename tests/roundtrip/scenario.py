@@ -1,4 +1,4 @@
-"""The way of that database through backup, proof, restore and back, by the product's own operations."""
+"""Back up, verify, damage, restore and roll back a database with the product's operations."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from deployctl.operations.kinds.verify import Verify
 from deployctl.postgres.connection import ConnectionSpec, connect
 from deployctl.postgres.queries import server
 from tests.operations.restores import Record, databases_of, on_record
-from tests.roundtrip import database, portrait
-from tests.roundtrip.portrait import Portrait
+from tests.roundtrip import database, snapshot
+from tests.roundtrip.snapshot import Snapshot
 
 LIMIT_S = 3600
 
 
 @dataclass
-class Journey:
-    """One database that was filled.
+class Scenario:
+    """The operations on one filled database.
 
     Args:
-        spec: as its owner, who may create databases and nothing else.
-        folder: backups go below it.
-        say: told how long each step took.
+        spec: connection of the owner, whose only privilege is to create databases.
+        folder: for the backups.
+        say: called with a line about the duration of each step.
     """
 
     spec: ConnectionSpec
@@ -44,38 +44,38 @@ class Journey:
     size_bytes: int = 0
     dump_bytes: int = 0
 
-    def go(self) -> Portrait:
-        """All of it.
+    def run(self) -> Snapshot:
+        """Run all steps.
 
         Returns:
-            What the database was and is again.
+            The snapshot of the database, which is the same before and after.
 
         Raises:
-            AssertionError: something is not as it was, with what differs; or any error of an operation.
+            AssertionError: something differs after a restore or rollback; the message lists the differences.
         """
         owned = databases_of(self.spec)
-        before = self.there_and_back(prove=True)
-        # Back to the backup that was taken just before the deployment.
-        fresh = self.back_up("backup before the deployment")
-        database.disturb(self.spec)
-        disturbed = portrait.take(self.spec)
-        assert before.differences(disturbed), "the deployment changed nothing"
-        kept = str(self.perform("rollback", Rollback, backup=fresh).facts["kept"])
+        before = self.back_up_and_restore(prove=True)
+        # Roll back to a backup that was taken just before the deployment.
+        latest = self.back_up("backup before the deployment")
+        database.damage(self.spec)
+        damaged = snapshot.take(self.spec)
+        assert before.differences(damaged), "the deployment changed nothing"
+        kept = str(self.perform("rollback", Rollback, backup=latest).facts["kept"])
         self.expect(before, "after the rollback")
-        aside = portrait.take(self.spec.with_database(kept))
-        assert disturbed.contents == aside.contents, "what was put aside is not what served"
+        kept_snapshot = snapshot.take(self.spec.with_database(kept))
+        assert damaged.contents == kept_snapshot.contents, "the kept database differs from the damaged one"
         self.perform("drop_kept_database", DropKeptDatabase)
         assert databases_of(self.spec) == owned, "a database was left behind"
         return before
 
-    def there_and_back(self, *, prove: bool = False) -> Portrait:
-        """Back up, verify, damage, restore.
+    def back_up_and_restore(self, *, prove: bool = False) -> Snapshot:
+        """Back up, verify, damage and restore the database.
 
         Args:
-            prove: test the restore beforehand.
+            prove: whether to run a test restore first.
         """
-        with self.timed("take the portrait"):
-            before = portrait.take(self.spec)
+        with self.timed("take snapshot"):
+            before = snapshot.take(self.spec)
         with connect(self.spec, application_name="roundtrip") as session:
             self.size_bytes = server.database_size(session)
         first = self.back_up("backup")
@@ -83,20 +83,20 @@ class Journey:
         if prove:
             assert self.perform("test_restore", RestoreTest).facts["content_compared"] is True
             self.expect(before, "after the test restore")
-        database.disturb(self.spec)
+        database.damage(self.spec)
         self.perform("restore", Restore, backup=first)
         self.expect(before, "after the restore")
         self.perform("drop_kept_database", DropKeptDatabase)
         return before
 
-    def expect(self, before: Portrait, when: str) -> None:
-        """The database is what it was."""
+    def expect(self, before: Snapshot, when: str) -> None:
+        """Raise AssertionError if the database differs from a snapshot."""
         with self.timed(f"compare {when}"):
-            found = before.differences(portrait.take(self.spec))
+            found = before.differences(snapshot.take(self.spec))
         assert not found, f"{when}, {len(found)} differences:\n" + "\n".join(found[:40])
 
     def back_up(self, name: str) -> str:
-        """Back it up; returns the backup's name."""
+        """Back up the database and return the name of the backup."""
         artefact = self.perform(name, Backup).artefact
         assert artefact is not None
         self.dump_bytes = artefact.size_bytes
@@ -104,7 +104,7 @@ class Journey:
         return artefact.name
 
     def perform(self, name: str, kind: type[Operation], **params: Any) -> Outcome:
-        """Let an operation do its work, and tell how long it took."""
+        """Run an operation and report its duration."""
         job = FakeJob(
             self.spec,
             params=kind.parse_params(params),
@@ -120,7 +120,7 @@ class Journey:
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Tell how long something took."""
+        """Report the duration of the block."""
         started = time.monotonic()
         yield
         self.say(f"{name:30} {time.monotonic() - started:8.1f} s")

@@ -1,4 +1,4 @@
-"""What looks after runs is never queued behind them."""
+"""Test that maintenance tasks are never queued behind runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from deployctl.audit import Machine
 from deployctl.cli._services import UPKEEP_THREADS, celery_worker
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
-from tests.faults.conftest import has_said, let_lease_run_out
+from tests.faults.conftest import expire_lease, has_logged
 from tests.waiting import until
 
 StartWorker = Callable[[], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def upkeep(committed_db: Committed) -> Iterator[None]:
-    """The second worker, as `deployctl up` starts it."""
+def maintenance_worker(committed_db: Committed) -> Iterator[None]:
+    """A running maintenance worker, started with the arguments of `deployctl up`."""
     argv = celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
     with subprocess.Popen(argv, env=committed_db.environment) as worker:
         yield
@@ -29,17 +29,17 @@ def upkeep(committed_db: Committed) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("task", [entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()])
-def test_everything_that_beat_asks_for_is_upkeep(task: str) -> None:
+def test_periodic_tasks_are_routed_to_a_queue_of_their_own(task: str) -> None:
     for app in (celery.app, celery.beat):
         assert app.amqp.router.route({}, task)["queue"].name == "upkeep"
 
 
-def test_runs_are_not_upkeep() -> None:
+def test_runs_are_routed_to_the_runs_queue() -> None:
     assert celery.app.amqp.router.route({}, "deployctl.runs.tasks.execute")["queue"].name == "runs"
 
 
-@pytest.mark.usefixtures("upkeep")
-def test_a_lost_run_is_settled_and_a_lost_message_repeated_while_every_run_slot_is_busy(
+@pytest.mark.usefixtures("maintenance_worker")
+def test_lost_runs_and_messages_are_handled_while_all_run_slots_are_busy(
     shop: Target, add_target: Callable[..., Target], start_worker: StartWorker
 ) -> None:
     def request(target: Target, kind: str) -> Run:
@@ -48,16 +48,16 @@ def test_a_lost_run_is_settled_and_a_lost_message_repeated_while_every_run_slot_
     start_worker()  # two slots
     busy = [request(shop, "sleep"), request(add_target("second"), "sleep")]
     for run in busy:
-        until(has_said(run, "asleep"))
+        until(has_logged(run, "asleep"))
     lost = request(add_target("third"), "sleep")
     assert lost.claim(host="a machine that burned", pid=1)
-    let_lease_run_out(lost)
+    expire_lease(lost)
     undelivered = request(shop, "look")
     long_ago = "2026-01-01T00:00:00Z"
     Run.objects.filter(pk=undelivered.pk).update(requested_at=long_ago, published_at=long_ago)
 
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
-        # Beat asks again and again. Here it is once, which must not have expired when the worker has started.
+        # Beat repeats its tasks. Here each is sent once, so it must not expire before the worker has started.
         celery.beat.send_task(entry["task"], **{**entry["options"], "expires": None})
 
     until(lambda: Run.objects.filter(pk=lost.pk, state=RunState.INTERRUPTED).exists())

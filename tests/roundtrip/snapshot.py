@@ -1,4 +1,4 @@
-"""Everything that two copies of a database can be told apart by: content, counters, schema, properties."""
+"""Take a snapshot of everything in which two copies of a database can differ."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from deployctl.postgres.queries import digests, relations
 from deployctl.postgres.queries.digests import Content
 from deployctl.postgres.tools import find_tool
 
-SCHEMA_WITHIN_S = 300
+SCHEMA_TIMEOUT_S = 300
 SHOWN = 20
-# Differ from dump to dump: a random word, and what the dump is of.
+# Lines that differ from dump to dump: a random key, and comments about the dump.
 VARYING = re.compile(r"^(?:\\(?:un)?restrict .*|-- (?:Dumped|Started|Completed).*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Portrait:
-    """One database at one moment.
+class Snapshot:
+    """The state of one database.
 
     Args:
-        contents: of every table, every materialized view that is filled, and all large objects.
-        counters: of every sequence, where it stands.
-        schema: as pg_dump writes it, without owners, rights and replication, which a restore leaves out.
-        properties: of the database itself.
+        contents: digests of every table, every populated materialized view, and all large objects.
+        sequences: last value and `is_called` of every sequence.
+        schema: output of pg_dump, without owners, privileges and replication, which a restore skips.
+        properties: of the database itself, such as settings.
     """
 
     contents: dict[str, Content]
-    counters: dict[str, tuple[int, bool]]
+    sequences: dict[str, tuple[int, bool]]
     schema: str
     properties: dict[str, object]
 
     @property
     def tables(self) -> int:
-        """How many tables there are, partitions included."""
+        """The number of tables, including partitions."""
         return sum(1 for name in self.contents if name.startswith("table "))
 
-    def differences(self, other: Portrait) -> list[str]:
-        """What is not equal, one line each; empty where they are the same."""
-        told = []
+    def differences(self, other: Snapshot) -> list[str]:
+        """Return one line for each difference from another snapshot."""
+        found = []
         for ours, theirs in (
             (self.contents, other.contents),
-            (self.counters, other.counters),
+            (self.sequences, other.sequences),
             (self.properties, other.properties),
         ):
             names = sorted({*ours, *theirs})
-            told += [
+            found += [
                 f"{n}: {ours.get(n)} became {theirs.get(n)}" for n in names if ours.get(n) != theirs.get(n)
             ]
         lines = difflib.unified_diff(self.schema.splitlines(), other.schema.splitlines(), lineterm="", n=0)
-        return told + [f"schema: {line}" for line in itertools.islice(lines, 2, 2 + SHOWN)]
+        return found + [f"schema: {line}" for line in itertools.islice(lines, 2, 2 + SHOWN)]
 
 
-def take(spec: ConnectionSpec) -> Portrait:
-    """Read everything. Takes as long as reading every row once."""
+def take(spec: ConnectionSpec) -> Snapshot:
+    """Take a snapshot, which reads every row once."""
     with connect(spec, application_name="roundtrip") as session:
         properties = _properties(session)
         relations.disable_row_security(session)
@@ -79,14 +79,14 @@ def take(spec: ConnectionSpec) -> Portrait:
             )
         }
         contents["large objects"] = digests.of_large_objects(session)
-        counters = {
-            f"sequence {schema}.{name}": _counter(session, sql.Identifier(schema, name))
+        sequences = {
+            f"sequence {schema}.{name}": _sequence(session, sql.Identifier(schema, name))
             for schema, name in _rows(
                 session, "SELECT schemaname, sequencename FROM pg_sequences ORDER BY 1, 2"
             )
         }
         version = session.info.server_version
-    return Portrait(contents, counters, _schema(spec, version), properties)
+    return Snapshot(contents, sequences, _schema(spec, version), properties)
 
 
 def _rows(session: psycopg.Connection, statement: str) -> list[tuple[str, str]]:
@@ -94,7 +94,7 @@ def _rows(session: psycopg.Connection, statement: str) -> list[tuple[str, str]]:
         return cursor.execute(statement.encode()).fetchall()
 
 
-def _counter(session: psycopg.Connection, sequence: sql.Identifier) -> tuple[int, bool]:
+def _sequence(session: psycopg.Connection, sequence: sql.Identifier) -> tuple[int, bool]:
     with session.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(sql.SQL("SELECT last_value, is_called FROM {}").format(sequence)).fetchone()
     assert row is not None
@@ -114,17 +114,25 @@ def _properties(session: psycopg.Connection) -> dict[str, object]:
             """
         ).fetchone()
     assert row is not None
-    names = ("comment", "connection limit", "encoding", "collation", "character type", "settings", "rights")
+    names = (
+        "comment",
+        "connection limit",
+        "encoding",
+        "collation",
+        "character type",
+        "settings",
+        "privileges",
+    )
     return dict(zip((f"database's {name}" for name in names), row, strict=True))
 
 
 def _schema(spec: ConnectionSpec, server_version: int) -> str:
     tool = find_tool("pg_dump", server_major=server_version // 10000)
     with tempfile.TemporaryDirectory(prefix="deployctl-roundtrip-") as folder:
-        into = Path(folder) / "schema.sql"
-        argv = [str(tool.path), "--schema-only", "--no-owner", "--no-privileges", f"--file={into}"]
+        path = Path(folder) / "schema.sql"
+        argv = [str(tool.path), "--schema-only", "--no-owner", "--no-privileges", f"--file={path}"]
         argv += ["--no-publications", "--no-subscriptions", "--no-password"]
         with process.child_environment(spec, application_name="roundtrip") as env:
-            completed = process.run(argv, env=env, timeout_s=SCHEMA_WITHIN_S)
+            completed = process.run(argv, env=env, timeout_s=SCHEMA_TIMEOUT_S)
         assert completed.ok, completed
-        return VARYING.sub("", into.read_text("utf-8"))
+        return VARYING.sub("", path.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Where a test session keeps its files."""
+"""Test the folders of a test session."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import places
+from tests import temporary_folders
 
 
-def test_only_folders_below_the_sessions_own_are_opened(
+def test_only_folders_in_the_session_are_made_accessible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, inner = tmp_path / "session", tmp_path / "session" / "pytest" / "one"
@@ -21,23 +21,23 @@ def test_only_folders_below_the_sessions_own_are_opened(
     above = [(folder, folder.stat().st_mode) for folder in (session, *session.parents)]
     monkeypatch.setattr(tempfile, "tempdir", str(session))
 
-    places.open_to_all(inner)
+    temporary_folders.make_accessible(inner)
 
     assert [folder.stat().st_mode & 0o777 for folder in (inner, inner.parent)] == [0o755, 0o755]
     assert [(folder, folder.stat().st_mode) for folder, _ in above] == above
 
 
-def test_what_a_killed_session_left_is_swept_and_what_lives_stays(tmp_path: Path) -> None:
-    killed, living, foreign = (
-        tmp_path / name for name in (f"{places.PREFIX}1", f"{places.PREFIX}2", "other")
+def test_only_folders_of_killed_sessions_are_deleted(tmp_path: Path) -> None:
+    killed, running, other = (
+        tmp_path / name for name in (f"{temporary_folders.PREFIX}1", f"{temporary_folders.PREFIX}2", "other")
     )
-    for folder in (killed, living, foreign):
+    for folder in (killed, running, other):
         (folder / "files").mkdir(parents=True)
-    held = places.hold(living)
+    descriptor = temporary_folders.lock(running)
     try:
-        places.sweep(tmp_path)
+        temporary_folders.delete_abandoned(tmp_path)
     finally:
-        os.close(held)
+        os.close(descriptor)
     assert not killed.exists()
-    assert (living / "files").is_dir()
-    assert (foreign / "files").is_dir()
+    assert (running / "files").is_dir()
+    assert (other / "files").is_dir()
