@@ -85,7 +85,7 @@ def why_not_delegate(slot: Slot, by: User) -> str:
 
 def able_to_stand_in(slot: Slot, by: User) -> list[User]:
     """The people to whom the place can go; it is the same for every place of a gate."""
-    people = User.objects.holding(Permission.APPROVER).prefetch_related("grants")
+    people = User.objects.with_permission(Permission.APPROVER).prefetch_related("grants")
     return [each for each in people if not why_not_delegate_to(slot, by, each)]
 
 

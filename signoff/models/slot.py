@@ -75,8 +75,8 @@ class Slot(models.Model):
         Raises:
             NotAllowed: role, permission, place or person does not fit.
             Refusal: the record changed since it was shown, or is not ready to be signed.
-            WrongPassword, TemporaryPassword, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor:
-                see `proof.verify`.
+            WrongPassword, MustChangePassword, WrongCode, WrongPasskey: see `signing_credentials.verify`.
+            ReauthenticationRequired, Throttled, NoSecondFactor: see `signing_credentials.verify`.
         """
         try:
             self._check(by, digest)

@@ -52,7 +52,7 @@ def test_people_are_found_by_words_permission_and_state(
     assert names(office, "state=disabled") == {"Vi Ewing"}
     assert names(office, "state=active") == everybody - {"Vi Ewing"}
     assert names(office, "state=without_factor") == set()
-    dba.remove_factor(by=administrator, reason="Met in person.")
+    dba.remove_second_factor(by=administrator, reason="Met in person.")
     assert names(office, "state=without_factor") == {"Dana Baker"}
     assert names(office, "words=nobody") == set()
     assert office.get("/people/?state=odd").status_code == 422
@@ -120,10 +120,10 @@ def test_a_withdrawn_invitation_leads_nowhere(office: Client, invited: User, mai
 def test_an_invitation_is_good_for_three_days(
     invited: User, mailoutbox: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert invitations.standing(invited) is not None
-    assert invitations.good_for() == dt.timedelta(days=3)
+    assert invitations.pending(invited) is not None
+    assert invitations.lifetime() == dt.timedelta(days=3)
     settings.PASSWORD_RESET_TIMEOUT = -1
-    assert invitations.standing(invited) is None
+    assert invitations.pending(invited) is None
     assert follow(links(mailoutbox)[0]) == 200
 
 
@@ -169,10 +169,10 @@ def test_a_link_to_single_sign_on_is_forgotten(office: Client, dba: User) -> Non
     theirs = Client()
     sign_in(theirs, dba)
     assert "dana-1" in office.get(f"/people/{dba.pk}/").content.decode()
-    office.delete(f"/people/{dba.pk}/link/")
+    office.delete(f"/people/{dba.pk}/single-sign-on/")
     assert not SocialAccount.objects.exists()
     assert theirs.get("/account/").status_code == 302
-    assert office.delete(f"/people/{dba.pk}/link/").status_code == 409
+    assert office.delete(f"/people/{dba.pk}/single-sign-on/").status_code == 409
 
 
 def test_who_signs_in_elsewhere_gets_no_password_by_e_mail(
@@ -214,7 +214,7 @@ def test_the_page_of_a_person_shows_what_was_done_to_them(
     office: Client, dba: User, administrator: User
 ) -> None:
     enroll(dba)
-    dba.remove_factor(by=administrator, reason="Called back.")
+    dba.remove_second_factor(by=administrator, reason="Called back.")
     page = office.get(f"/people/{dba.pk}/").content.decode()
     assert "factor.removed" in page
     assert "Called back." in page
@@ -253,7 +253,7 @@ def test_why_a_session_ended_is_told_where_one_signs_in_whoever_found_out_first(
 def test_refusals_of_one_person_are_written_down_sixty_times_an_hour(
     viewer: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(denied_log, "MOST_PER_HOUR", 3)
+    monkeypatch.setattr(denied_log, "MAX_PER_HOUR", 3)
     client = Client()
     sign_in(client, viewer)
     for _ in range(5):

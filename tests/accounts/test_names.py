@@ -56,18 +56,18 @@ def test_a_name_that_does_not_read_as_what_it_is_is_refused(db: Any, name: str) 
 @pytest.mark.parametrize("name", READABLE)
 def test_names_of_the_world_are_taken_and_left_as_they_are(name: str) -> None:
     names.validate(name)
-    assert names.cleaned(name) == name
+    assert names.clean(name) == name
 
 
 @pytest.mark.parametrize("name", [*UNREADABLE.values(), "ع\u200cل" * 50])
 def test_what_is_left_of_a_cleaned_name_is_taken(name: str) -> None:
-    cleaned = names.cleaned(name)
-    assert len(cleaned) <= names.LONGEST
+    cleaned = names.clean(name)
+    assert len(cleaned) <= names.MAX_LENGTH
     names.validate(cleaned)
 
 
 def test_a_cleaned_line_end_leaves_a_space() -> None:
-    assert names.cleaned("Mallory\r\nX \u202e") == "Mallory X"
+    assert names.clean("Mallory\r\nX \u202e") == "Mallory X"
 
 
 def test_the_refusal_names_the_character_and_says_what_to_do() -> None:

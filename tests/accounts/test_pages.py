@@ -154,7 +154,7 @@ def test_a_lost_factor_is_taken_away_from_their_page(office: Client, dba: User, 
     url = f"/people/{dba.pk}/factor/"
     assert office.post(url, {"_method": "DELETE"}).status_code == 422
     office.post(url, {"_method": "DELETE", "reason": "called back"})
-    assert not dba.has_factor
+    assert not dba.has_second_factor
     own = office.post(f"/people/{administrator.pk}/factor/", {"_method": "DELETE", "reason": "x"})
     assert own.status_code == 409
 
@@ -162,7 +162,7 @@ def test_a_lost_factor_is_taken_away_from_their_page(office: Client, dba: User, 
 def test_changing_people_asks_for_a_fresh_code(office: Client, dba: User) -> None:
     SignIn.objects.update(code_given_at=timezone.now() - dt.timedelta(hours=1))
     answer = office.post(f"/people/{dba.pk}/suspension/")
-    assert answer["Location"].startswith("/account/code/")
+    assert answer["Location"].startswith("/account/step-up/")
     dba.refresh_from_db()
     assert dba.is_active
 
@@ -264,7 +264,7 @@ def test_the_navigation_offers_what_one_may_open(office: Client, viewer: User) -
 
 def test_no_page_needs_an_inline_style_or_script(office: Client, dba: User) -> None:
     pages = ["/account/", "/account/factor/", "/people/", "/people/new/", f"/people/{dba.pk}/", "/audit/"]
-    for url in [*pages, "/account/code/", "/account/password/change/"]:
+    for url in [*pages, "/account/step-up/", "/account/password/change/"]:
         body = office.get(url, follow=True).content.decode()
         assert not re.search(r"\sstyle=|<script(?![^>]*\ssrc=)|\son[a-z]+=|<style", body), url
 

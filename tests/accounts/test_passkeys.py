@@ -60,7 +60,7 @@ def test_the_first_factor_may_be_a_passkey_and_comes_with_recovery_codes(client:
     given = {"name": "Work laptop", "passkey": Authenticator().create(options), "next": "/operator/"}
     answer = client.post("/account/passkeys/new/", given)
     assert answer.content.decode().count("<li><code>") == 10
-    assert dba.has_factor
+    assert dba.has_second_factor
     assert client.get("/operator/").status_code == 200
     assert client.get("/fresh/").status_code == 200
     assert Entry.objects.filter(action="passkey.added").get().data == {"passkey": "Work laptop"}
@@ -70,11 +70,11 @@ def test_a_further_one_asks_for_a_fresh_code_ends_the_other_sessions_and_keeps_t
     client: Client, dba: User
 ) -> None:
     sign_in(client, dba, code=False)
-    assert client.get("/account/passkeys/new/")["Location"].startswith("/account/code/")
-    assert client.post("/account/passkeys/registration/")["Location"] == "/account/code/"
+    assert client.get("/account/passkeys/new/")["Location"].startswith("/account/step-up/")
+    assert client.post("/account/passkeys/registration/")["Location"] == "/account/step-up/"
     other = browser()
     sign_in(other, dba)
-    client.post("/account/code/", {"code": current_code(dba)})
+    client.post("/account/step-up/", {"code": current_code(dba)})
     add_passkey(client, dba, "Phone")
     assert other.get("/member/").status_code == 302
     assert dba.recovery_codes.unused().count() == 10
@@ -106,7 +106,7 @@ def test_what_is_no_new_passkey_of_this_site_is_refused(client: Client, dba: Use
         "elsewhere": Authenticator(origin="http://evil.example").create(options),
     }.get(forged, forged)
     assert client.post("/account/passkeys/new/", {"name": "x", "passkey": answer}).status_code == 422
-    assert not dba.has_factor
+    assert not dba.has_second_factor
 
 
 def test_signing_in_takes_password_and_passkey(client: Client, dba: User, key: Authenticator) -> None:
@@ -121,7 +121,7 @@ def test_signing_in_takes_password_and_passkey(client: Client, dba: User, key: A
     assert options["userVerification"] == "required"
     client.post("/account/login/code/", {"passkey": key.get(options)})
     assert client.get("/operator/").status_code == 200
-    assert SignIn.objects.first().how == "Password and passkey"  # type: ignore[union-attr]
+    assert SignIn.objects.first().method_label == "Password and passkey"  # type: ignore[union-attr]
     assert Entry.objects.filter(action="session.started").first().data["how"] == "Password and passkey"
 
 
@@ -135,16 +135,16 @@ def test_nobody_asks_for_a_passkey_without_the_password(
 def test_a_passkey_confirms_and_leads_back(client: Client, dba: User, key: Authenticator) -> None:
     long_ago = timezone.now() - dt.timedelta(hours=1)
     SignIn.objects.update(code_given_at=long_ago)
-    assert client.get("/fresh/")["Location"] == "/account/code/?next=%2Ffresh%2F"
+    assert client.get("/fresh/")["Location"] == "/account/step-up/?next=%2Ffresh%2F"
     before = client.session.session_key
-    answer = client.post("/account/code/?next=/fresh/", {"passkey": key.get(options_for(client))})
+    answer = client.post("/account/step-up/?next=/fresh/", {"passkey": key.get(options_for(client))})
     assert answer["Location"] == "/fresh/"
     assert client.get("/fresh/").status_code == 200
     assert client.session.session_key != before
 
 
 def test_neither_code_nor_passkey_is_no_confirmation(client: Client, dba: User, key: Authenticator) -> None:
-    answer = client.post("/account/code/", {"passkey": ""})
+    answer = client.post("/account/step-up/", {"passkey": ""})
     assert answer.status_code == 422
     assert "Use your passkey" in answer.content.decode()
 
@@ -265,7 +265,7 @@ def test_a_disabled_person_is_asked_for_nothing(client: Client, dba: User, key: 
     options = options_for(client)
     User.objects.filter(pk=dba.pk).update(is_active=False)
     assert client.post("/account/passkeys/challenge/").status_code == 302
-    answer = client.post("/account/code/", {"passkey": key.get(options)})
+    answer = client.post("/account/step-up/", {"passkey": key.get(options)})
     assert answer["Location"].startswith("/account/login/")
 
 
@@ -280,7 +280,7 @@ def test_a_passkey_is_removed_with_a_fresh_code_but_never_the_last_factor(
     SignIn.objects.update(code_given_at=None)
     assert client.delete(f"/account/passkeys/{only.pk}/").status_code == 302
     assert dba.passkeys.exists()
-    client.post("/account/code/", {"code": current_code(dba)})
+    client.post("/account/step-up/", {"code": current_code(dba)})
     client.delete(f"/account/passkeys/{only.pk}/")
     assert not dba.passkeys.exists()
     assert Entry.objects.first().data == {"passkey": "Work laptop"}
@@ -297,8 +297,8 @@ def test_nobody_removes_another_persons_passkey(
 def test_an_administrator_takes_away_passkeys_as_well(
     dba: User, key: Authenticator, administrator: User
 ) -> None:
-    dba.remove_factor(by=administrator, reason="Met in person.")
-    assert not User.objects.get(pk=dba.pk).has_factor
+    dba.remove_second_factor(by=administrator, reason="Met in person.")
+    assert not User.objects.get(pk=dba.pk).has_second_factor
 
 
 def test_under_an_address_without_passkeys_the_page_says_where_to_go(dba: User) -> None:
@@ -315,7 +315,7 @@ def test_under_an_address_without_passkeys_the_page_says_where_to_go(dba: User) 
 def test_a_person_has_not_more_passkeys_than_a_page_shows(
     client: Client, dba: User, key: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passkeys, "MOST_PASSKEYS", 1)
+    monkeypatch.setattr(passkeys, "MAX_PASSKEYS", 1)
     with pytest.raises(Refusal, match="Remove one"):
         passkeys.registration_options(client.get("/member/").wsgi_request, dba)
 

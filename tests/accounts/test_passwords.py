@@ -14,26 +14,32 @@ import zxcvbn
 from django.contrib.auth.password_validation import get_default_password_validators, validate_password
 from django.core.exceptions import ValidationError
 
-from deployctl.accounts.passwords import Breached, Guessable, OwnWords
+from deployctl.accounts.passwords import (
+    BreachedPasswordValidator,
+    GuessableValidator,
+    InstallationWordsValidator,
+)
 from deployctl.system_checks import breached_passwords_url_is_usable
 
 
 @pytest.fixture
-def own_words(settings: Any) -> OwnWords:
+def own_words(settings: Any) -> InstallationWordsValidator:
     settings.OTP_TOTP_ISSUER = "Acme databases"
     settings.ALLOWED_HOSTS = ["deploy.acme.example", "127.0.0.1"]
-    return OwnWords()
+    return InstallationWordsValidator()
 
 
 @pytest.mark.parametrize(
     "password", ["deployctl2031", "Acme-Databases-1", "deploy.acme.example", "DEPLOYCTL-acme-1"]
 )
-def test_a_password_of_the_installations_own_words_is_refused(own_words: OwnWords, password: str) -> None:
+def test_a_password_of_the_installations_own_words_is_refused(
+    own_words: InstallationWordsValidator, password: str
+) -> None:
     with pytest.raises(ValidationError, match="little more than the name of this installation"):
         own_words.validate(password)
 
 
-def test_words_of_ones_own_beside_them_are_enough(own_words: OwnWords) -> None:
+def test_words_of_ones_own_beside_them_are_enough(own_words: InstallationWordsValidator) -> None:
     own_words.validate("acme horse battery")
 
 
@@ -94,7 +100,7 @@ def test_what_is_reckoned_does_not_grow_with_the_password(monkeypatch: pytest.Mo
         return dict(reckon(password))
 
     monkeypatch.setattr(zxcvbn, "zxcvbn", seen)
-    Guessable().validate(hostile)
+    GuessableValidator().validate(hostile)
     assert reckoned == [hostile[:40]]
 
 
@@ -140,8 +146,8 @@ def service(settings: Any) -> Iterator[Service]:
 
 def test_a_breached_password_is_refused_and_the_service_does_not_learn_which_it_is(service: Service) -> None:
     with pytest.raises(ValidationError, match="found in a breach"):
-        Breached().validate(BREACHED)
-    Breached().validate("a horse that nobody knows")
+        BreachedPasswordValidator().validate(BREACHED)
+    BreachedPasswordValidator().validate("a horse that nobody knows")
 
     digest = hashlib.sha1(BREACHED.encode(), usedforsecurity=False).hexdigest().upper()
     assert service.asked[0] == f"/range/{digest[:5]}"
@@ -152,9 +158,9 @@ def test_while_the_service_is_of_no_use_passwords_are_taken_and_the_log_says_so(
 ) -> None:
     service.status = 503
     with caplog.at_level(logging.ERROR):
-        Breached().validate(BREACHED)
+        BreachedPasswordValidator().validate(BREACHED)
     settings.BREACHED_PASSWORDS_URL = "http://127.0.0.1:9/range/"
-    Breached().validate(BREACHED)
+    BreachedPasswordValidator().validate(BREACHED)
 
     assert "HTTP error status code 503" in caplog.text
     assert "Error making request to Pwned Passwords: ConnectError" in caplog.text
@@ -166,9 +172,9 @@ def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
 ) -> None:
     settings.BREACHED_PASSWORDS_URL = service.url.replace("http://", "http://mirror:s3cret@")
     with caplog.at_level(logging.INFO):
-        Breached().validate("a horse that nobody knows")
+        BreachedPasswordValidator().validate("a horse that nobody knows")
         service.status = 503
-        Breached().validate("a horse that nobody knows")
+        BreachedPasswordValidator().validate("a horse that nobody knows")
 
     assert "503" in caplog.text
     assert "/range/" not in caplog.text
@@ -198,4 +204,6 @@ def test_an_address_that_cannot_be_asked_is_found_at_the_start(
 
 
 def test_nobody_is_asked_unless_it_is_configured() -> None:
-    assert "Breached" not in {type(one).__name__ for one in get_default_password_validators()}
+    assert "BreachedPasswordValidator" not in {
+        type(one).__name__ for one in get_default_password_validators()
+    }

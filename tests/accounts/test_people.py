@@ -47,8 +47,8 @@ def test_a_permission_given_and_taken_counts_at_once_and_is_written_down(outside
 
 
 def test_people_are_found_by_permission(administrator: User, dba: User, cto: User, outsider: User) -> None:
-    assert set(User.objects.holding(Permission.OPERATOR)) == {administrator, dba}
-    assert User.objects.holding(Permission.VIEWER).count() == 4
+    assert set(User.objects.with_permission(Permission.OPERATOR)) == {administrator, dba}
+    assert User.objects.with_permission(Permission.VIEWER).count() == 4
 
 
 def test_the_last_administrator_stays(administrator: User) -> None:
@@ -105,13 +105,13 @@ def test_facts_that_cannot_be_used_are_refused(dba: User, changes: dict[str, str
 def test_a_lost_factor_is_taken_away_with_a_reason(client: Any, dba: User, administrator: User) -> None:
     sign_in(client, dba)
     with pytest.raises(InvalidInput, match="really this person"):
-        dba.remove_factor(by=administrator, reason=" ")
-    dba.remove_factor(by=administrator, reason="called back on the known number")
-    assert not User.objects.get(pk=dba.pk).has_factor
+        dba.remove_second_factor(by=administrator, reason=" ")
+    dba.remove_second_factor(by=administrator, reason="called back on the known number")
+    assert not User.objects.get(pk=dba.pk).has_second_factor
     assert not SignIn.objects.open().exists()
     assert Entry.objects.first().data == {"reason": "called back on the known number"}
     with pytest.raises(Refusal, match="no second factor"):
-        dba.remove_factor(by=administrator, reason="again")
+        dba.remove_second_factor(by=administrator, reason="again")
 
 
 def test_people_who_did_something_cannot_be_deleted(dba: User) -> None:

@@ -64,7 +64,7 @@ def test_a_member_with_a_factor_gives_the_code_first(viewer: User) -> None:
     client = Client()
     client.force_login(viewer)
     answer = client.get("/member/")
-    assert answer["Location"] == "/account/code/?next=%2Fmember%2F"
+    assert answer["Location"] == "/account/step-up/?next=%2Fmember%2F"
     assert client.get("/identified/").status_code == 200
 
 
@@ -98,7 +98,7 @@ def test_who_signed_in_with_a_recovery_code_may_look_but_not_act(dba: User) -> N
     del session["otp_device_id"]
     session.save()
     assert client.get("/member/").status_code == 200
-    assert client.get("/operator/")["Location"].startswith("/account/code/")
+    assert client.get("/operator/")["Location"].startswith("/account/step-up/")
 
 
 @pytest.mark.parametrize("name", ["operator", "approver", "administrator"])
@@ -141,13 +141,13 @@ def test_a_code_that_is_not_fresh_is_asked_for_again(dba: User, settings: Any) -
     assert client.get("/fresh/").status_code == 200
     long_ago = timezone.now() - dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS + 1)
     SignIn.objects.update(code_given_at=long_ago)
-    assert client.get("/fresh/")["Location"] == "/account/code/?next=%2Ffresh%2F"
+    assert client.get("/fresh/")["Location"] == "/account/step-up/?next=%2Ffresh%2F"
 
 
 def test_a_press_that_needs_a_fresh_code_comes_back_to_the_page_of_the_button(dba: User) -> None:
     client = browser(dba, code=False)
     answer = client.post("/fresh/", headers={"Referer": "http://testserver/operator/?page=2"})
-    assert answer["Location"] == "/account/code/?next=%2Foperator%2F%3Fpage%3D2"
+    assert answer["Location"] == "/account/step-up/?next=%2Foperator%2F%3Fpage%3D2"
 
 
 def test_a_view_carries_one_policy() -> None:

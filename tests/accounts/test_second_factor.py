@@ -17,9 +17,9 @@ from django.utils import timezone
 from django_otp.oath import hotp
 
 from deployctl.accounts import attempts, crypto
-from deployctl.accounts.errors import NoFactor, Throttled, WrongCode, WrongPassword
+from deployctl.accounts.errors import NoSecondFactor, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models import RecoveryCode, SignIn, TotpFactor, User
-from deployctl.accounts.models.throttle import LONGEST_DELAY_S, MOST_FAILURES
+from deployctl.accounts.models.throttle import MAX_DELAY_S, MAX_FAILURES
 from deployctl.accounts.testing import current_code, enroll, sign_in, wrong_code
 from deployctl.audit.models import Entry
 from tests.clock import Clock
@@ -47,7 +47,7 @@ def test_the_factor_is_set_up_with_its_first_code_and_leads_back(client: Client,
     factor = TotpFactor.objects.get(user=dba)
     assert "data:image/svg+xml" in page
     assert factor.text_secret in page
-    assert not dba.has_factor
+    assert not dba.has_second_factor
     answer = client.post("/account/factor/?next=/operator/", {"code": current_code(dba)})
     body = answer.content.decode()
     assert 'href="/operator/"' in body
@@ -64,7 +64,7 @@ def test_a_wrong_first_code_puts_nothing_in_force(client: Client, dba: User) -> 
     answer = client.post("/account/factor/", {"code": wrong_code(dba)})
     assert answer.status_code == 422
     assert "The code is wrong" in answer.content.decode()
-    assert not dba.has_factor
+    assert not dba.has_second_factor
 
 
 def test_long_after_signing_in_the_password_is_asked_for_as_well(client: Client, dba: User) -> None:
@@ -75,7 +75,7 @@ def test_long_after_signing_in_the_password_is_asked_for_as_well(client: Client,
     assert "The password is wrong" in answer.content.decode()
     rest(dba)
     client.post("/account/factor/", {"code": current_code(dba), "password": PASSWORD})
-    assert dba.has_factor
+    assert dba.has_second_factor
 
 
 @pytest.mark.fault(25)
@@ -83,14 +83,14 @@ def test_replacing_asks_for_a_fresh_code_and_ends_the_other_sessions(client: Cli
     other = Client()
     sign_in(other, dba)
     sign_in(client, dba, code=False)
-    assert client.get("/account/factor/")["Location"].startswith("/account/code/")
-    old = dba.factor
-    client.post("/account/code/?next=/account/factor/", {"code": current_code(dba)})
+    assert client.get("/account/factor/")["Location"].startswith("/account/step-up/")
+    old = dba.totp_factor
+    client.post("/account/step-up/?next=/account/factor/", {"code": current_code(dba)})
     client.get("/account/factor/")
     new = TotpFactor.objects.get(user=dba, confirmed=False)
     code = f"{hotp(new.key, new.totp().t()):06d}"  # type: ignore[no-untyped-call]
     assert client.post("/account/factor/", {"code": code}).status_code == 200
-    assert dba.factor == new
+    assert dba.totp_factor == new
     assert not TotpFactor.objects.filter(pk=old.pk).exists()  # type: ignore[union-attr]
     assert client.get("/operator/").status_code == 200
     assert other.get("/member/").status_code == 302
@@ -173,7 +173,7 @@ def test_somebody_elses_code_is_wrong(dba: User, cto: User) -> None:
 
 
 def test_without_a_factor_there_is_nothing_to_ask(viewer: User) -> None:
-    with pytest.raises(NoFactor):
+    with pytest.raises(NoSecondFactor):
         viewer.verify_code("123456")
 
 
@@ -181,11 +181,11 @@ def test_without_a_factor_there_is_nothing_to_ask(viewer: User) -> None:
 def test_every_failure_doubles_the_wait_up_to_a_limit(dba: User, seen: Callable[[str], None]) -> None:
     factor = enroll(dba)
     waits = []
-    for failures in (1, 2, 3, 10, 11, 12, MOST_FAILURES):
+    for failures in (1, 2, 3, 10, 11, 12, MAX_FAILURES):
         factor.throttling_failure_count, factor.throttling_failure_timestamp = failures, timezone.now()
         _, details = factor.verify_is_allowed()  # type: ignore[no-untyped-call]
         waits.append(round((details["locked_until"] - factor.throttling_failure_timestamp).total_seconds()))
-    assert waits == [1, 2, 4, 512, LONGEST_DELAY_S, LONGEST_DELAY_S, LONGEST_DELAY_S]
+    assert waits == [1, 2, 4, 512, MAX_DELAY_S, MAX_DELAY_S, MAX_DELAY_S]
     seen(f"waits of {', '.join(map(str, waits))} s")
 
 
@@ -203,8 +203,8 @@ def test_twenty_wrong_codes_are_written_down_and_the_right_one_works_after_the_w
     assert Entry.objects.filter(action="factor.rejected").count() == 20
     assert Entry.objects.first().data["failures"] == 20
     dba.verify_code(current_code(dba))
-    dba.factor.refresh_from_db()  # type: ignore[union-attr]
-    assert dba.factor.throttling_failure_count == 0  # type: ignore[union-attr]
+    dba.totp_factor.refresh_from_db()  # type: ignore[union-attr]
+    assert dba.totp_factor.throttling_failure_count == 0  # type: ignore[union-attr]
     seen("20 audit entries; during the wait even the right code is not looked at, after it it works")
 
 
@@ -220,7 +220,7 @@ def test_the_right_code_works_once_the_wait_is_over_by_the_clock(
             dba.verify_code(wrong_code(dba))
         with pytest.raises(Throttled):
             dba.verify_code(current_code(dba))
-        assert dba.factor.throttling_failure_count == failures  # type: ignore[union-attr]
+        assert dba.totp_factor.throttling_failure_count == failures  # type: ignore[union-attr]
         clock.run()
         time.sleep(wait_s + 0.1)
     dba.verify_code(current_code(dba))
@@ -259,7 +259,7 @@ def test_a_failure_stays_counted_when_the_act_is_undone(committed_db: Any) -> No
 
     with pytest.raises(WrongCode):
         sign()
-    assert user.factor.throttling_failure_count == 1  # type: ignore[union-attr]
+    assert user.totp_factor.throttling_failure_count == 1  # type: ignore[union-attr]
     assert Entry.objects.first().action == "factor.rejected"
 
 
@@ -330,8 +330,8 @@ def test_recovery_codes_are_kept_as_hashes(dba: User) -> None:
 def test_a_fresh_code_leads_back_under_a_new_session_id(client: Client, dba: User) -> None:
     sign_in(client, dba, code=False)
     before = client.session.session_key
-    assert client.get("/fresh/")["Location"] == "/account/code/?next=%2Ffresh%2F"
-    answer = client.post("/account/code/?next=/fresh/", {"code": current_code(dba)})
+    assert client.get("/fresh/")["Location"] == "/account/step-up/?next=%2Ffresh%2F"
+    answer = client.post("/account/step-up/?next=/fresh/", {"code": current_code(dba)})
     assert answer["Location"] == "/fresh/"
     assert client.get("/fresh/").status_code == 200
     assert client.session.session_key != before
@@ -339,5 +339,5 @@ def test_a_fresh_code_leads_back_under_a_new_session_id(client: Client, dba: Use
 
 def test_a_fresh_code_never_leads_to_another_site(client: Client, dba: User) -> None:
     sign_in(client, dba, code=False)
-    answer = client.post("/account/code/?next=https://evil.example/", {"code": current_code(dba)})
+    answer = client.post("/account/step-up/?next=https://evil.example/", {"code": current_code(dba)})
     assert answer["Location"] == "/"

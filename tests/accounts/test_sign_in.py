@@ -26,7 +26,7 @@ def give_password(client: Client, user: User, password: str = PASSWORD, followin
 
 def mistype_codes(client: Client, user: User, times: int) -> None:
     for _ in range(times):
-        page = client.post("/account/code/", {"code": wrong_code(user)})
+        page = client.post("/account/step-up/", {"code": wrong_code(user)})
         assert "The code is wrong." in page.content.decode()
         TotpFactor.objects.update(throttling_failure_timestamp=None)
 
@@ -112,7 +112,7 @@ def test_a_recovery_code_signs_in_once(client: Client, dba: User) -> None:
     answer = client.post("/account/login/code/?with=recovery", {"code": code.upper().replace("-", " ")})
     assert answer["Location"] == "/member/"
     assert "9 are left" in client.get("/account/").content.decode()
-    assert client.get("/operator/")["Location"].startswith("/account/code/")
+    assert client.get("/operator/")["Location"].startswith("/account/step-up/")
 
     other = Client()
     give_password(other, dba)

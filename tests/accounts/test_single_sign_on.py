@@ -51,7 +51,7 @@ def test_a_person_signs_in_and_is_linked_the_first_time(
     answer = provider.sign_in(client, person_there, "/account/")
     assert answer["Location"] == "/account/"
     assert "Where I am signed in" in words(client.get("/account/"))
-    assert SignIn.objects.get().how == "Single sign-on only"
+    assert SignIn.objects.get().method_label == "Single sign-on only"
     linked = Entry.objects.filter(action="person.linked").get()
     assert (linked.subject, linked.data["sub"]) == ("Dana Baker", "dana-1")
     # From now on the number counts, whatever the address.
@@ -82,7 +82,7 @@ def test_the_second_factor_stays_ours(
     assert client.get("/account/").status_code == 302
     client.post("/account/login/code/", {"code": current_code(dba)})
     assert client.get("/account/").status_code == 200
-    assert SignIn.objects.get().how == "Single sign-on and one-time code"
+    assert SignIn.objects.get().method_label == "Single sign-on and one-time code"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_the_same_number_at_another_issuer_lets_nobody_in_until_the_link_is_forg
     assert client.get("/account/").status_code == 302
     entry = Entry.objects.get(action="single_sign_on.denied")
     assert entry.subject == cto.name
-    sso_links.forget(cto, by=Machine("test"))
+    sso_links.unlink(cto, by=Machine("test"))
     provider.sign_in(client, person_there)
     assert SocialAccount.objects.get().user == dba
     assert client.get("/account/").status_code == 200
@@ -289,7 +289,7 @@ def elsewhere(client: Client, dba: User, provider: Provider, person_there: str) 
 
 
 def leave(client: Client) -> Any:
-    return client.post("/account/sso/again/", {"about": ABOUT, "next": "/account/"})
+    return client.post("/account/sso/reauthentication/", {"about": ABOUT, "next": "/account/"})
 
 
 def test_signing_in_again_is_asked_for_and_noted(
@@ -304,8 +304,8 @@ def test_signing_in_again_is_asked_for_and_noted(
     answer = client.get(provider.authorize(departure, "dana-1"))
     assert answer["Location"] == "/account/"
     assert client.get("/account/").status_code == 200
-    assert Reauthentication.objects.good(elsewhere, ABOUT).count() == 1
-    assert Reauthentication.objects.good(elsewhere, "e" * 64).count() == 0
+    assert Reauthentication.objects.usable(elsewhere, ABOUT).count() == 1
+    assert Reauthentication.objects.usable(elsewhere, "e" * 64).count() == 0
     assert Entry.objects.first().data["digest"] == ABOUT
 
 

@@ -29,7 +29,7 @@ def said_by(issuer: str) -> SocialLogin:
 def test_the_issuer_that_was_set_is_believed(settings: Any, issuer: str) -> None:
     settings.OIDC_ISSUER = "https://id.example.org"
 
-    assert Identity.of(said_by(issuer)).email == "dana@example.org"
+    assert Identity.from_login(said_by(issuer)).email == "dana@example.org"
 
 
 @pytest.mark.parametrize("issuer", ["https://id.example.net", "https://id.example.org/other", ""])
@@ -37,4 +37,4 @@ def test_another_issuer_is_not(settings: Any, issuer: str) -> None:
     settings.OIDC_ISSUER = "https://id.example.org"
 
     with pytest.raises(NotAllowed, match="another issuer than the one set here"):
-        Identity.of(said_by(issuer))
+        Identity.from_login(said_by(issuer))

@@ -35,7 +35,7 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(office: Client) -> None
     text = make(office)
     secret = text.split("_", 2)[2]
     row = ApiToken.objects.get()
-    assert ApiToken.objects.known(text) == row
+    assert ApiToken.objects.authenticate(text) == row
     assert secret not in {row.hash, row.prefix, row.name}
     page = office.get("/tokens/").text
     assert (row.prefix in page, secret in page) == (True, False)
@@ -48,7 +48,7 @@ def test_making_one_asks_for_a_fresh_code(administrator: User) -> None:
     stay = sign_in(client, administrator)
     type(stay).objects.filter(pk=stay.pk).update(code_given_at=timezone.now() - dt.timedelta(hours=1))
     answer = client.post("/tokens/new/", {"name": "Pipeline", "scopes": ["gate:pre"], "days": 30})
-    assert answer.headers["Location"].startswith("/account/code/")
+    assert answer.headers["Location"].startswith("/account/step-up/")
     assert not ApiToken.objects.exists()
 
 
@@ -57,7 +57,7 @@ def test_a_revoked_token_stays_on_the_list_and_is_revoked_once(office: Client, a
     row = ApiToken.objects.get()
     office.post(f"/tokens/{row.pk}/", {"_method": "DELETE"})
     row.refresh_from_db()
-    assert "was revoked" in row.refusal
+    assert "was revoked" in row.invalid_reason
     assert "Ended" in office.get("/tokens/").text
     with pytest.raises(Refusal):
         row.revoke(by=administrator)
@@ -77,4 +77,4 @@ def test_what_makes_no_sense_makes_no_token(administrator: User, changes: dict[s
 @pytest.mark.parametrize("text", ["", "dctl", "dctl__", "other_ab_cd", "dctl_ab_cd"])
 def test_what_is_no_token_is_not_known(administrator: User, text: str) -> None:
     ApiToken.objects.issue(by=administrator, name="Pipeline", scopes=[Scope.GATE_PRE], days=1)
-    assert ApiToken.objects.known(text) is None
+    assert ApiToken.objects.authenticate(text) is None

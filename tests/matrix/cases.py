@@ -235,7 +235,7 @@ PEOPLE = [
     undo("accounts:invitation", FRESH_ADMINISTRATOR, somebody),
     act("accounts:temporary_password", FRESH_ADMINISTRATOR, somebody),
     undo("accounts:person_sessions", FRESH_ADMINISTRATOR, somebody),
-    undo("accounts:person_link", FRESH_ADMINISTRATOR, somebody),
+    undo("accounts:person_sso_link", FRESH_ADMINISTRATOR, somebody),
     read("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
     act("runs:person_roles", FRESH_ADMINISTRATOR, somebody),
     undo("runs:person_role", FRESH_ADMINISTRATOR, role_of_somebody),

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from checklists.models import Deployment
-from deployctl.accounts.errors import NotSignedInAgain, WrongPasskey, WrongPassword
+from deployctl.accounts.errors import ReauthenticationRequired, WrongPasskey, WrongPassword
 from deployctl.accounts.models import Passkey, Reauthentication, RecoveryCode, SignIn, TotpFactor, User
 from deployctl.accounts.models.sign_in import FirstFactor
 from deployctl.accounts.roles import Role
@@ -183,15 +183,15 @@ def test_without_signing_in_again_for_this_record_nothing_is_signed(
     deployment: Deployment, elsewhere: User
 ) -> None:
     code = current_code(elsewhere)
-    with pytest.raises(NotSignedInAgain):
+    with pytest.raises(ReauthenticationRequired):
         sign(deployment, elsewhere, Role.DBA, code=code)
     signed_in_again(elsewhere, "0" * 64)
-    with pytest.raises(NotSignedInAgain):
+    with pytest.raises(ReauthenticationRequired):
         sign(deployment, elsewhere, Role.DBA, code=code)
     signed_in_again(elsewhere, digest_of(deployment))
     # The code was not used up.
     sign(deployment, elsewhere, Role.DBA, code=code)
-    assert not Reauthentication.objects.good(elsewhere, digest_of(deployment)).exists()
+    assert not Reauthentication.objects.usable(elsewhere, digest_of(deployment)).exists()
 
 
 def test_signing_in_again_alone_signs_nothing_and_is_kept_for_the_right_code(
@@ -243,7 +243,7 @@ def test_a_recovery_code_never_signs_and_who_signed_in_with_one_cannot_either(
     given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "password": PASSWORD}
     given |= {"digest": digest_of(deployment), "code": others[1]}
     answer = client.post(f"/deployments/{deployment.pk}/signatures", given)
-    assert answer["Location"].startswith("/account/code/")
+    assert answer["Location"].startswith("/account/step-up/")
     assert not Signature.objects.exists()
 
 
@@ -252,7 +252,7 @@ def test_after_a_reset_signing_takes_a_new_factor_and_shows_that_it_is_new(
 ) -> None:
     enroll(dba)
     TotpFactor.objects.filter(user=dba).update(created_at=timezone.now() - dt.timedelta(days=30))
-    dba.remove_factor(by=administrator, reason="Met in person.")
+    dba.remove_second_factor(by=administrator, reason="Met in person.")
     sign_in(client, dba, second_factor=False)
     assert client.post(f"/deployments/{deployment.pk}/signatures")["Location"].startswith("/account/factor/")
     client.get("/account/factor/")
