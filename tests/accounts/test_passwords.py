@@ -1,4 +1,4 @@
-"""What a password may be."""
+"""Password validators."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def own_words(settings: Any) -> InstallationWordsValidator:
 @pytest.mark.parametrize(
     "password", ["deployctl2031", "Acme-Databases-1", "deploy.acme.example", "DEPLOYCTL-acme-1"]
 )
-def test_a_password_of_the_installations_own_words_is_refused(
+def test_a_password_made_of_installation_words_is_rejected(
     own_words: InstallationWordsValidator, password: str
 ) -> None:
     with pytest.raises(ValidationError, match="little more than the name of this installation"):
         own_words.validate(password)
 
 
-def test_words_of_ones_own_beside_them_are_enough(own_words: InstallationWordsValidator) -> None:
+def test_other_words_besides_installation_words_are_enough(own_words: InstallationWordsValidator) -> None:
     own_words.validate("acme horse battery")
 
 
 @pytest.mark.parametrize("password", ["deployctl-2031", "elevenchars", "qwerty123456789"])
-def test_short_common_and_own_words_are_refused(password: str) -> None:
+def test_short_common_and_installation_words_are_rejected(password: str) -> None:
     with pytest.raises(ValidationError):
         validate_password(password)
 
@@ -60,7 +60,7 @@ def test_short_common_and_own_words_are_refused(password: str) -> None:
         "a sentence that somebody likes to type " * 5,
     ],
 )
-def test_any_composition_and_length_from_twelve_characters_is_taken(password: str) -> None:
+def test_any_composition_of_twelve_or_more_characters_is_accepted(password: str) -> None:
     validate_password(password)
 
 
@@ -78,37 +78,37 @@ def test_any_composition_and_length_from_twelve_characters_is_taken(password: st
         "x y" * 40,
     ],
 )
-def test_what_is_guessed_early_is_refused_though_no_list_of_djangos_has_it(password: str) -> None:
-    with pytest.raises(ValidationError, match="among the first that are guessed"):
+def test_guessable_passwords_that_django_accepts_are_rejected(password: str) -> None:
+    with pytest.raises(ValidationError, match="easy to guess"):
         validate_password(password)
 
 
 @pytest.mark.parametrize("password", ["", "\n", "b78306\n", "53٣9٢\na"])
-def test_what_zxcvbn_stumbles_over_is_refused_as_any_other(password: str) -> None:
+def test_passwords_on_which_zxcvbn_fails_are_rejected_as_too_short(password: str) -> None:
     with pytest.raises(ValidationError, match="too short"):
         validate_password(password)
 
 
-def test_what_is_reckoned_does_not_grow_with_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Signs that stand for letters, each for several: their combinations are tried one by one, for seconds.
+def test_zxcvbn_evaluates_a_limited_number_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each symbol can replace several letters, and trying all combinations takes seconds.
     hostile = "4@8({[<3691!|07+%2$5abcdefghqrstuvwx" * 2
-    reckoned: list[str] = []
-    reckon = zxcvbn.zxcvbn
+    evaluated: list[str] = []
+    evaluate = zxcvbn.zxcvbn
 
-    def seen(password: str) -> dict[str, Any]:
-        reckoned.append(password)
-        return dict(reckon(password))
+    def spy(password: str) -> dict[str, Any]:
+        evaluated.append(password)
+        return dict(evaluate(password))
 
-    monkeypatch.setattr(zxcvbn, "zxcvbn", seen)
+    monkeypatch.setattr(zxcvbn, "zxcvbn", spy)
     GuessableValidator().validate(hostile)
-    assert reckoned == [hostile[:40]]
+    assert evaluated == [hostile[:40]]
 
 
-# --- Found in breaches --------------------------------------------------------------------------------
+# --- Breached passwords -------------------------------------------------------------------------------
 
 
 class Service:
-    """A server that answers range queries for one breached password, and keeps what it was asked."""
+    """A server that answers range queries for one breached password and records the requested paths."""
 
     def __init__(self, breached: str) -> None:
         digest = hashlib.sha1(breached.encode(), usedforsecurity=False).hexdigest().upper()
@@ -144,8 +144,8 @@ def service(settings: Any) -> Iterator[Service]:
     one.server.server_close()
 
 
-def test_a_breached_password_is_refused_and_the_service_does_not_learn_which_it_is(service: Service) -> None:
-    with pytest.raises(ValidationError, match="found in a breach"):
+def test_a_breached_password_is_rejected_without_sending_it(service: Service) -> None:
+    with pytest.raises(ValidationError, match="exposed in a data breach"):
         BreachedPasswordValidator().validate(BREACHED)
     BreachedPasswordValidator().validate("a horse that nobody knows")
 
@@ -153,7 +153,7 @@ def test_a_breached_password_is_refused_and_the_service_does_not_learn_which_it_
     assert service.asked[0] == f"/range/{digest[:5]}"
 
 
-def test_while_the_service_is_of_no_use_passwords_are_taken_and_the_log_says_so(
+def test_without_the_breach_service_passwords_are_accepted_and_logged(
     service: Service, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.status = 503
@@ -167,7 +167,7 @@ def test_while_the_service_is_of_no_use_passwords_are_taken_and_the_log_says_so(
     assert BREACHED not in caplog.text
 
 
-def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
+def test_the_log_contains_neither_hash_prefix_nor_credentials(
     service: Service, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.BREACHED_PASSWORDS_URL = service.url.replace("http://", "http://mirror:s3cret@")
@@ -196,14 +196,14 @@ def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
         ("ftp://127.0.0.1/range/", ["deployctl.E005"]),
     ],
 )
-def test_an_address_that_cannot_be_asked_is_found_at_the_start(
+def test_an_unusable_service_url_is_reported_by_the_system_check(
     settings: Any, url: str, found: list[str]
 ) -> None:
     settings.BREACHED_PASSWORDS_URL = url
     assert [message.id for message in breached_passwords_url_is_usable()] == found
 
 
-def test_nobody_is_asked_unless_it_is_configured() -> None:
+def test_the_breach_check_is_off_by_default() -> None:
     assert "BreachedPasswordValidator" not in {
         type(one).__name__ for one in get_default_password_validators()
     }

@@ -219,7 +219,7 @@ def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
         f"/deployments/{deployment.pk}/signatures", given | {"digest": digest_of(deployment)}
     )
     assert refused.status_code == 422
-    assert "Choose a password of your own first, under My account" in refused.content.decode()
+    assert "Choose your own password under My account" in refused.content.decode()
     assert not Signature.objects.exists()
 
     own = "another horse, another staple"
@@ -289,7 +289,7 @@ def test_the_third_failure_at_signatures_is_told_to_the_person_and_administrator
     assert told == [0, 0, 1]
     send_security_emails(Entry.objects.first().sequence)
     assert [message.to for message in mail.outbox] == [[administrator.email], [dba.email]]
-    assert "Repeated failures" in mail.outbox[0].subject
+    assert "Repeated failed attempts" in mail.outbox[0].subject
     assert "The password is wrong" in mail.outbox[0].body
 
 
