@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import threading
 import time
@@ -98,7 +99,7 @@ def provider(settings: Any) -> Iterator[Provider]:
 
 def assert_rejected(client: Client, response: Any) -> None:
     assert response.status_code == 409
-    assert "couldn&#x27;t confirm your identity" in response.content.decode()
+    assert "couldn't confirm your identity" in html.unescape(response.content.decode())
     assert client.get("/account/").status_code == 302
 
 

@@ -122,7 +122,7 @@ def test_guessing_is_slowed_down(deployment: Deployment, token: str) -> None:
 def test_a_busy_pipeline_is_slowed_down(
     deployment: Deployment, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_authentication, "MOST_QUESTIONS", 2)
+    monkeypatch.setattr(api_authentication, "MAX_REQUESTS", 2)
     assert [ask(deployment, token).status_code for _ in range(3)] == [200, 200, 429]
 
 
