@@ -17,8 +17,8 @@ from django.test import Client
 
 from tests.processes import end, free_port
 
-STARTS_WITHIN_S = 90
-ANSWERS_WITHIN_S = 60
+START_TIMEOUT_S = 90
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,23 @@ class Provider:
 
     url: str
 
-    def set_claims(self, sub: str, **facts: Any) -> None:
+    def set_claims(self, sub: str, **claims: Any) -> None:
         """Set the claims of a person.
 
         Args:
             sub: the person's subject identifier.
-            facts: other claims, such as `email`; `auth_time` in seconds since 1970.
+            claims: other claims, such as `email`; `auth_time` in seconds since 1970.
         """
-        requests.put(f"{self.url}/users/{sub}", json=facts, timeout=ANSWERS_WITHIN_S).raise_for_status()
+        requests.put(f"{self.url}/users/{sub}", json=claims, timeout=TIMEOUT_S).raise_for_status()
 
     def authorize(self, redirect: Any, sub: str) -> str:
         """Sign a person in at the provider, and return the path of the callback."""
         response = requests.post(
-            redirect["Location"], data={"sub": sub}, allow_redirects=False, timeout=ANSWERS_WITHIN_S
+            redirect["Location"], data={"sub": sub}, allow_redirects=False, timeout=TIMEOUT_S
         )
         assert response.status_code == 302, response.text
-        back = urlsplit(response.headers["Location"])
-        return f"{back.path}?{back.query}"
+        callback = urlsplit(response.headers["Location"])
+        return f"{callback.path}?{callback.query}"
 
     def sign_in(self, client: Client, sub: str, next_page: str = "/") -> Any:
         """Sign in through the provider, and return the response of the callback."""
@@ -78,17 +78,15 @@ def provider(running_provider: Provider, settings: Any) -> Provider:
     settings.OIDC_NAME = "Acme"
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "deployctl", "secret"
     settings.OIDC_DOMAINS = []
-    settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = ANSWERS_WITHIN_S
+    settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = TIMEOUT_S
     return running_provider
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            requests.get(
-                f"{url}/.well-known/openid-configuration", timeout=ANSWERS_WITHIN_S
-            ).raise_for_status()
+            requests.get(f"{url}/.well-known/openid-configuration", timeout=TIMEOUT_S).raise_for_status()
         except requests.RequestException:
             time.sleep(0.1)
         else:

@@ -40,9 +40,9 @@ def test_people_are_filtered_by_text_permission_and_state(
     admin_client: Client, administrator: User, dba: User, cto: User, viewer: User
 ) -> None:
     enroll(dba)
-    theirs = browser()
-    sign_in(theirs, cto, second_factor=False)
-    add_passkey(theirs, cto)
+    their_client = browser()
+    sign_in(their_client, cto, second_factor=False)
+    add_passkey(their_client, cto)
     viewer.disable(by=administrator)
     everybody = {"Ada Minster", "Dana Baker", "Cora Tolland", "Vi Ewing"}
     assert names(admin_client, "") == everybody
@@ -79,9 +79,9 @@ def test_an_invited_person_cannot_use_their_name_as_password(
 ) -> None:
     name = "Wilhelmina Vandersloot"
     admin_client.post("/people/new/", {"email": "w@example.org", "name": name, "invite": "on"})
-    theirs = Client()
-    form = theirs.get(links(mailoutbox)[0])["Location"]
-    response = theirs.post(form, {"password1": name, "password2": name})
+    their_client = Client()
+    form = their_client.get(links(mailoutbox)[0])["Location"]
+    response = their_client.post(form, {"password1": name, "password2": name})
     assert "too similar to the name" in response.content.decode()
 
 
@@ -142,11 +142,11 @@ def test_an_invited_approver_must_set_up_a_second_factor(
     form = {"email": "nell@example.org", "name": "Nell New", "invite": "on", "permissions": ["approver"]}
     admin_client.post("/people/new/", form)
     follow(links(mailoutbox)[0])
-    theirs = Client()
-    theirs.post("/account/login/", {"login": "nell@example.org", "password": NEW})
-    home = theirs.get("/").content.decode()
+    their_client = Client()
+    their_client.post("/account/login/", {"login": "nell@example.org", "password": NEW})
+    home = their_client.get("/").content.decode()
     assert "You don’t have a second factor yet" in home
-    assert theirs.get("/audit/")["Location"].startswith("/account/factor/")
+    assert their_client.get("/audit/")["Location"].startswith("/account/factor/")
 
 
 def test_home_asks_for_a_second_factor_only_if_it_is_missing_and_needed(dba: User, viewer: User) -> None:
@@ -170,12 +170,12 @@ def test_a_person_who_uses_single_sign_on_is_added_without_a_password(
 
 def test_an_administrator_unlinks_single_sign_on(admin_client: Client, dba: User) -> None:
     SocialAccount.objects.create(user=dba, provider="sso", uid="dana-1")
-    theirs = Client()
-    sign_in(theirs, dba)
+    their_client = Client()
+    sign_in(their_client, dba)
     assert "dana-1" in admin_client.get(f"/people/{dba.pk}/").content.decode()
     admin_client.delete(f"/people/{dba.pk}/single-sign-on/")
     assert not SocialAccount.objects.exists()
-    assert theirs.get("/account/").status_code == 302
+    assert their_client.get("/account/").status_code == 302
     assert admin_client.delete(f"/people/{dba.pk}/single-sign-on/").status_code == 409
 
 
@@ -192,22 +192,22 @@ def test_people_with_single_sign_on_cannot_reset_a_password(
 
 def test_a_password_reset_by_email_ends_all_sessions(dba: User, client: Client, mailoutbox: Any) -> None:
     enroll(dba)
-    theirs = Client()
-    sign_in(theirs, dba)
+    their_client = Client()
+    sign_in(their_client, dba)
     client.post("/account/password/reset/", {"email": dba.email})
     [link] = links(mailoutbox)
     assert follow(link) == 302
-    assert theirs.get("/account/").status_code == 302
+    assert their_client.get("/account/").status_code == 302
     # Resetting a password doesn't sign in, and the second factor is still needed.
     client.post("/account/login/", {"login": dba.email, "password": NEW})
     assert client.get("/account/").status_code == 302
 
 
 def test_an_administrator_signs_a_person_out_everywhere(admin_client: Client, dba: User) -> None:
-    theirs = Client()
-    sign_in(theirs, dba)
+    their_client = Client()
+    sign_in(their_client, dba)
     admin_client.delete(f"/people/{dba.pk}/sessions/")
-    response = theirs.get("/account/", follow=True)
+    response = their_client.get("/account/", follow=True)
     assert "signed out from another browser" in response.content.decode()
     assert Entry.objects.filter(action="sessions.ended").get().actor.name == "Ada Minster"
 

@@ -57,8 +57,8 @@ def test_a_passkey_as_first_second_factor_comes_with_recovery_codes(client: Clie
     sign_in(client, dba, second_factor=False)
     options = client.post("/account/passkeys/registration/").json()
     assert options["authenticatorSelection"]["userVerification"] == "required"
-    given = {"name": "Work laptop", "passkey": Authenticator().create(options), "next": "/operator/"}
-    response = client.post("/account/passkeys/new/", given)
+    form = {"name": "Work laptop", "passkey": Authenticator().create(options), "next": "/operator/"}
+    response = client.post("/account/passkeys/new/", form)
     assert response.content.decode().count("<li><code>") == 10
     assert dba.has_second_factor
     assert client.get("/operator/").status_code == 200
@@ -84,11 +84,11 @@ def test_a_further_passkey_needs_a_step_up_and_ends_other_sessions(client: Clien
 def test_names_and_passkeys_are_unique(client: Client, dba: User, key: Authenticator) -> None:
     options = client.post("/account/passkeys/registration/").json()
     assert options["excludeCredentials"][0]["type"] == "public-key"
-    given = {"name": " Work  laptop", "passkey": Authenticator().create(options)}
-    assert "another name" in client.post("/account/passkeys/new/", given).content.decode()
+    form = {"name": " Work  laptop", "passkey": Authenticator().create(options)}
+    assert "another name" in client.post("/account/passkeys/new/", form).content.decode()
     options = client.post("/account/passkeys/registration/").json()
-    given = {"name": "Twice", "passkey": key.create(options)}
-    assert "already registered" in client.post("/account/passkeys/new/", given).content.decode()
+    form = {"name": "Twice", "passkey": key.create(options)}
+    assert "already registered" in client.post("/account/passkeys/new/", form).content.decode()
     assert dba.passkeys.count() == 1
 
 
@@ -173,12 +173,12 @@ def test_a_late_response_is_rejected(client: Client, dba: User, key: Authenticat
 def test_another_persons_passkey_is_rejected(
     client: Client, dba: User, key: Authenticator, cto: User
 ) -> None:
-    theirs = browser()
-    sign_in(theirs, cto, second_factor=False)
-    other = add_passkey(theirs, cto, "Other")
+    their_client = browser()
+    sign_in(their_client, cto, second_factor=False)
+    other = add_passkey(their_client, cto, "Other")
     # Their key with my challenge, my key with their challenge, and their key with my identifier.
     rejection_reason(dba, other.get(options_for(client)))
-    rejection_reason(dba, key.get(options_for(theirs)))
+    rejection_reason(dba, key.get(options_for(their_client)))
     other.identifier = key.identifier
     assert "signature" in rejection_reason(dba, other.get(options_for(client)))
 
@@ -283,9 +283,9 @@ def test_removing_a_passkey_needs_a_step_up_and_another_second_factor(
 def test_a_person_cannot_remove_another_persons_passkey(
     client: Client, key: Authenticator, dba: User, cto: User
 ) -> None:
-    theirs = browser()
-    sign_in(theirs, cto)
-    assert theirs.delete(f"/account/passkeys/{dba.passkeys.get().pk}/").status_code == 404
+    their_client = browser()
+    sign_in(their_client, cto)
+    assert their_client.delete(f"/account/passkeys/{dba.passkeys.get().pk}/").status_code == 404
 
 
 def test_removing_the_second_factor_removes_passkeys(

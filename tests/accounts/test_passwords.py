@@ -112,13 +112,13 @@ class Service:
 
     def __init__(self, breached: str) -> None:
         digest = hashlib.sha1(breached.encode(), usedforsecurity=False).hexdigest().upper()
-        asked: list[str] = []
-        self.asked, self.status = asked, 200
+        requested_paths: list[str] = []
+        self.requested_paths, self.status = requested_paths, 200
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked.append(self.path)
+                requested_paths.append(self.path)
                 lines = ["0" * 35 + ":0", f"{digest[5:]}:42"] if self.path.endswith(digest[:5]) else []
                 self.send_response(outer.status)
                 self.end_headers()
@@ -137,11 +137,11 @@ BREACHED = "a horse that many know"
 
 @pytest.fixture
 def service(settings: Any) -> Iterator[Service]:
-    one = Service(BREACHED)
-    settings.BREACHED_PASSWORDS_URL = one.url
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+    server = Service(BREACHED)
+    settings.BREACHED_PASSWORDS_URL = server.url
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
 
 
 def test_a_breached_password_is_rejected_without_sending_it(service: Service) -> None:
@@ -150,7 +150,7 @@ def test_a_breached_password_is_rejected_without_sending_it(service: Service) ->
     BreachedPasswordValidator().validate("a horse that nobody knows")
 
     digest = hashlib.sha1(BREACHED.encode(), usedforsecurity=False).hexdigest().upper()
-    assert service.asked[0] == f"/range/{digest[:5]}"
+    assert service.requested_paths[0] == f"/range/{digest[:5]}"
 
 
 def test_without_the_breach_service_passwords_are_accepted_and_logged(

@@ -104,8 +104,8 @@ def test_a_request_without_permission_is_denied_and_audited(viewer: User, name: 
     response = browser(viewer).post(f"/{name}/")
     assert response.status_code == 403
     assert "which you don&#x27;t have" in response.content.decode()
-    refused = Entry.objects.first()
-    assert (refused.action, refused.actor, refused.data["permission"]) == ("access.denied", viewer, name)
+    denied = Entry.objects.first()
+    assert (denied.action, denied.actor, denied.data["permission"]) == ("access.denied", viewer, name)
 
 
 def test_a_request_without_permission_is_denied_before_enrollment(viewer: User) -> None:

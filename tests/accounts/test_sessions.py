@@ -64,25 +64,25 @@ def test_disabling_a_person_ends_their_session(client: Client, viewer: User, adm
 
 
 def test_a_person_ends_their_other_sessions(client: Client, viewer: User, dba: User) -> None:
-    other, others_client = Client(), Client()
+    other, other_persons_client = Client(), Client()
     sign_in(client, viewer)
     sign_in(other, viewer)
-    sign_in(others_client, dba)
+    sign_in(other_persons_client, dba)
     assert "Sign out other sessions" in client.get("/account/").content.decode()
     client.post("/account/sessions/", {"_method": "DELETE"})
     assert client.get("/member/").status_code == 200
-    assert others_client.get("/member/").status_code == 200
+    assert other_persons_client.get("/member/").status_code == 200
     assert other.get("/member/").status_code == 302
 
 
 def test_a_person_can_end_only_their_own_sessions(client: Client, viewer: User, dba: User) -> None:
-    other, others_client = Client(), Client()
+    other, other_persons_client = Client(), Client()
     sign_in(client, viewer)
-    mine, theirs = sign_in(other, viewer), sign_in(others_client, dba)
+    mine, theirs = sign_in(other, viewer), sign_in(other_persons_client, dba)
     assert client.post(f"/account/sessions/{mine.pk}/", {"_method": "DELETE"}).status_code == 303
     assert client.post(f"/account/sessions/{theirs.pk}/", {"_method": "DELETE"}).status_code == 404
     assert other.get("/member/").status_code == 302
-    assert others_client.get("/member/").status_code == 200
+    assert other_persons_client.get("/member/").status_code == 200
 
 
 def test_a_session_cannot_use_another_persons_sign_in(client: Client, viewer: User, dba: User) -> None:

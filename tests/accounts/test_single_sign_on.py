@@ -163,8 +163,8 @@ def test_a_link_to_another_issuer_is_denied_until_it_is_removed(
     message: str,
 ) -> None:
     link_at_another_issuer(cto, data)
-    refused = provider.sign_in(client, subject)
-    assert (refused.status_code, message in text_of(refused)) == (403, True)
+    denied = provider.sign_in(client, subject)
+    assert (denied.status_code, message in text_of(denied)) == (403, True)
     assert client.get("/account/").status_code == 302
     entry = Entry.objects.get(action="single_sign_on.denied")
     assert entry.subject == cto.name
@@ -180,8 +180,8 @@ def test_reauthentication_at_another_issuer_is_denied(
     link_at_another_issuer(dba, {"issuer": "https://former.example", "sub": "dana-1"})
     sign_in(client, dba)
     provider.set_claims("dana-1", auth_time=int(time.time()))
-    refused = client.get(provider.authorize(start_reauthentication(client), "dana-1"))
-    assert "was linked at https://former.example" in text_of(refused)
+    denied = client.get(provider.authorize(start_reauthentication(client), "dana-1"))
+    assert "was linked at https://former.example" in text_of(denied)
     assert not Reauthentication.objects.exists()
 
 

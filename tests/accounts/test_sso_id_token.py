@@ -21,16 +21,16 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from deployctl.accounts.models import User
 from tests.accounts.provider import authorization_parameters
 
-OURS, OTHERS = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+OURS, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 PUBLISHED = json.loads(ECAlgorithm.to_jwk(OURS.public_key())) | {"kid": "1", "alg": "ES256", "use": "sig"}
 # Anybody can read the published key and sign with it as a shared key.
-PUBLISHED_AS_PASSWORD = PUBLISHED["x"].encode()
+PUBLISHED_AS_SHARED_KEY = PUBLISHED["x"].encode()
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 RSA_IN_FULL = json.loads(RSAAlgorithm.to_jwk(RSA.public_key()))
 RSA_PUBLISHED = {member: RSA_IN_FULL[member] for member in ("kty", "n", "e")}
 
-SHARED = b"no secret, as it is published .."
+SHARED = b"a published key isn.t a secret ..."
 
 
 class Provider:
@@ -89,12 +89,12 @@ class Provider:
 
 @pytest.fixture
 def provider(settings: Any) -> Iterator[Provider]:
-    one = Provider()
-    settings.OIDC_ISSUER, settings.OIDC_NAME = one.url, "Acme"
+    running = Provider()
+    settings.OIDC_ISSUER, settings.OIDC_NAME = running.url, "Acme"
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "deployctl", "secret"
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
 
 
 def assert_rejected(client: Client, response: Any) -> None:
@@ -103,7 +103,7 @@ def assert_rejected(client: Client, response: Any) -> None:
     assert client.get("/account/").status_code == 302
 
 
-@pytest.mark.parametrize("kid", ["1", None], ids=["named key", "only key"])
+@pytest.mark.parametrize("kid", ["1", None], ids=["with kid", "without kid"])
 def test_a_token_signed_by_the_provider_is_accepted(
     client: Client, dba: User, provider: Provider, kid: str | None
 ) -> None:
@@ -114,8 +114,8 @@ def test_a_token_signed_by_the_provider_is_accepted(
 
 @pytest.mark.parametrize(
     ("key", "algorithm"),
-    [(OTHERS, "ES256"), (None, "none"), (PUBLISHED_AS_PASSWORD, "HS256"), (SHARED, "HS256")],
-    ids=["another key", "no signature", "the published key as a password", "a published password"],
+    [(OTHER, "ES256"), (None, "none"), (PUBLISHED_AS_SHARED_KEY, "HS256"), (SHARED, "HS256")],
+    ids=["another key", "no signature", "the published key as a shared key", "a published shared key"],
 )
 @pytest.mark.parametrize("kid", ["1", None, "2"])
 def test_a_token_signed_by_another_key_is_rejected(
@@ -147,19 +147,19 @@ def test_alg_and_kid_of_a_published_key_are_optional(
         ({"alg": "HS256"}, RSA_PUBLISHED["n"].encode(), "HS256"),
         ({"alg": "none"}, None, "none"),
         ({}, None, "none"),
-        ({}, OTHERS, "ES256"),
+        ({}, OTHER, "ES256"),
         ({"alg": "RS256"}, RSA, "PS256"),
         ({"kid": "2"}, RSA, "RS256"),
     ],
     ids=[
-        "its number as a password",
-        "its text as a password",
-        "as a password, as it says",
-        "no signature, as it says",
+        "its modulus as a shared key",
+        "its text as a shared key",
+        "as a shared key with the alg it names",
+        "no signature with the alg it names",
         "no signature",
         "a key of another type",
-        "not by its algorithm",
-        "not by the key that is named",
+        "another algorithm than its own",
+        "another kid",
     ],
 )
 def test_a_token_not_signed_by_the_published_key_is_rejected(
@@ -192,7 +192,7 @@ def test_a_public_key_file_is_rejected_as_a_shared_key(client: Client, dba: User
         {"keys": {}},
         {"keys": [3, [], {"kty": []}, {"kty": "RSA", "alg": []}, {"kty": "EC", "x": 1}]},
     ],
-    ids=["a list", "a list of words", "nothing", "no list of keys", "no keys in the list"],
+    ids=["a list", "a list of strings", "nothing", "keys is not a list", "no valid keys in the list"],
 )
 def test_an_invalid_key_set_shows_a_message(
     client: Client, dba: User, provider: Provider, published: Any

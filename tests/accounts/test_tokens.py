@@ -68,9 +68,9 @@ def test_a_revoked_token_stays_listed_and_is_revoked_once(admin_client: Client, 
     "changes", [{"name": " "}, {"scopes": []}, {"scopes": ["everything"]}, {"days": 0}, {"days": 5000}]
 )
 def test_invalid_values_create_no_token(administrator: User, changes: dict[str, object]) -> None:
-    given: dict[str, object] = {"name": "Pipeline", "scopes": [Scope.GATE_PRE], "days": 30}
+    form: dict[str, object] = {"name": "Pipeline", "scopes": [Scope.GATE_PRE], "days": 30}
     with pytest.raises(InvalidInput):
-        ApiToken.objects.issue(by=administrator, **(given | changes))  # type: ignore[arg-type]
+        ApiToken.objects.issue(by=administrator, **(form | changes))  # type: ignore[arg-type]
     assert not ApiToken.objects.exists()
 
 

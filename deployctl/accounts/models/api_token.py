@@ -30,8 +30,8 @@ TOUCH_INTERVAL = dt.timedelta(minutes=1)
 class Scope(models.TextChoices):
     """The scopes of API tokens."""
 
-    GATE_PRE = "gate:pre", "Read the first gate: GO or NO-GO"
-    GATE_POST = "gate:post", "Read the second gate: GO or NO-GO"
+    GATE_PRE = "gate:pre", "Read the first gate (GO or NO-GO)"
+    GATE_POST = "gate:post", "Read the second gate (GO or NO-GO)"
 
 
 class ApiTokenManager(models.Manager["ApiToken"]):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
-    """The query set of grants."""
+    """The queryset of grants."""
 
     def require_another_administrator(self, person: User) -> None:
         """Check that there is another active administrator, even if two remove each other concurrently.

@@ -26,7 +26,7 @@ class Purpose(models.TextChoices):
 
 
 class PasskeyChallengeQuerySet(models.QuerySet["PasskeyChallenge"]):
-    """The query set of challenges."""
+    """The queryset of challenges."""
 
     def issue(self, user: User, challenge: str, purpose: Purpose, *, origin: str, about: str = "") -> None:
         """Store a challenge, and delete the person's old ones.

@@ -17,7 +17,7 @@ LIFETIME = dt.timedelta(minutes=5)
 
 
 class ReauthenticationQuerySet(models.QuerySet["Reauthentication"]):
-    """The query set of reauthentications."""
+    """The queryset of reauthentications."""
 
     def usable(self, user: User, about: str) -> ReauthenticationQuerySet:
         """Return the person's valid, unused reauthentications for a record.

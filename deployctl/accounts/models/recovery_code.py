@@ -22,7 +22,7 @@ LENGTH = 28
 
 
 class RecoveryCodeQuerySet(models.QuerySet["RecoveryCode"]):
-    """The query set of recovery codes."""
+    """The queryset of recovery codes."""
 
     def unused(self) -> RecoveryCodeQuerySet:
         """Return the unused codes."""

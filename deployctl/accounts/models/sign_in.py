@@ -55,7 +55,7 @@ STEP_UP_FACTORS = frozenset({SecondFactor.TOTP, SecondFactor.PASSKEY})
 
 
 class SignInQuerySet(models.QuerySet["SignIn"]):
-    """The query set of sign-ins."""
+    """The queryset of sign-ins."""
 
     def open(self) -> SignInQuerySet:
         """Return the sign-ins that have neither ended nor reached a time limit."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class UserQuerySet(models.QuerySet["User"]):
-    """The query set of people."""
+    """The queryset of people."""
 
     def active(self) -> UserQuerySet:
         """Return people who can sign in."""
