@@ -192,9 +192,9 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "deployctl.accounts.passwords.OwnWords"},
-    {"NAME": "deployctl.accounts.passwords.Guessable"},
-    *([{"NAME": "deployctl.accounts.passwords.Breached"}] if BREACHED_PASSWORDS_URL else []),
+    {"NAME": "deployctl.accounts.passwords.InstallationWordsValidator"},
+    {"NAME": "deployctl.accounts.passwords.GuessableValidator"},
+    *([{"NAME": "deployctl.accounts.passwords.BreachedPasswordValidator"}] if BREACHED_PASSWORDS_URL else []),
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "checklists:home"

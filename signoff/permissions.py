@@ -91,7 +91,7 @@ def delegation_denied_reason(slot: Slot, by: User) -> str:
 
 def eligible_delegates(slot: Slot, by: User) -> list[User]:
     """The people to whom the slot can go; it is the same for every slot of a gate."""
-    people = User.objects.holding(Permission.APPROVER).prefetch_related("grants")
+    people = User.objects.with_permission(Permission.APPROVER).prefetch_related("grants")
     return [each for each in people if not delegate_denied_reason(slot, by, each)]
 
 

@@ -35,7 +35,7 @@ def remind_all() -> int:
     if not can_send():
         return 0
     reminded = 0
-    for person in User.objects.holding(Permission.APPROVER).order_by("pk"):
+    for person in User.objects.with_permission(Permission.APPROVER).order_by("pk"):
         try:
             reminded += _remind(person)
         except (SMTPException, OSError) as error:

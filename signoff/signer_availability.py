@@ -82,7 +82,7 @@ def _able(slot: Slot) -> list[_Candidate]:
             and delegate.may(Permission.APPROVER)
             and not permissions.void_reason(delegation)
         ):
-            found[delegation.delegator_id] = _Candidate(delegate, delegate.has_factor)
+            found[delegation.delegator_id] = _Candidate(delegate, delegate.has_second_factor)
     return [candidate for candidate in found.values() if candidate.person.pk not in said]
 
 

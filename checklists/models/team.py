@@ -24,7 +24,7 @@ class TeamMemberQuerySet(models.QuerySet["TeamMember"]):
         """With the people, and whether each could sign: `may_approve`, `has_factor`."""
         person = {"pk": OuterRef("user")}
         return self.select_related("user").annotate(
-            may_approve=Exists(User.objects.holding(Permission.APPROVER).filter(**person)),
+            may_approve=Exists(User.objects.with_permission(Permission.APPROVER).filter(**person)),
             has_factor=Exists(User.objects.enrolled().filter(**person)),
         )
 

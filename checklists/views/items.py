@@ -14,7 +14,7 @@ from checklists.models.deployment_queries import DeploymentQuerySet
 from checklists.permissions import DeploymentPermissions
 from checklists.presenters import ItemRow
 from deployctl.accounts.current_user import current_user
-from deployctl.accounts.policies import ask_for_fresh_code, member, operator
+from deployctl.accounts.policies import member, operator, require_step_up
 from deployctl.accounts.roles import Permission
 from deployctl.audit.models import Entry
 from deployctl.errors import DeployctlError
@@ -66,7 +66,7 @@ def proofs(request: HttpRequest, number: int) -> HttpResponse:
 def runs(request: HttpRequest, number: int) -> HttpResponseBase:
     """Start the operation that proves an item. Its parameters are the template's: they were approved."""
     found, by = _item(request, number), current_user(request)
-    if found.needs_second_person(found.deployment.target) and (ask := ask_for_fresh_code(request)):
+    if found.needs_second_person(found.deployment.target) and (ask := require_step_up(request)):
         return ask
     return _answer(request, found, lambda: found.start(by, typed_name=posted(request, "typed_name")))
 

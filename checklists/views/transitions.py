@@ -15,7 +15,7 @@ from checklists.models import Deployment
 from checklists.models.stage_rules import ROLLBACK
 from deployctl.accounts.current_user import current_user
 from deployctl.accounts.models import User
-from deployctl.accounts.policies import ask_for_fresh_code, enrolled, operator
+from deployctl.accounts.policies import enrolled, operator, require_step_up
 from deployctl.operations.framework.parameters import parameters_of
 from deployctl.operations.framework.registry import operation
 from deployctl.runs import preconditions
@@ -83,7 +83,7 @@ def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
     deployment = get_object_or_404(Deployment.objects.visible_to(by).select_related("target"), pk=number)
     rollback_class = operation(ROLLBACK)
     if preconditions.needs_second_person(deployment.target, rollback_class) and (
-        ask := ask_for_fresh_code(request)
+        ask := require_step_up(request)
     ):
         return ask
     form = RollbackForm.of(deployment, request.POST)

@@ -1,11 +1,11 @@
-"""The policy of addresses for programs: an API token in the `Authorization` header, and nothing else.
+"""The policy for API views: an API token in the `Authorization` header.
 
     @require_safe
-    @token
+    @token_required
     def gate(request, number): ...
 
-A signed-in session does not open them, so that no page of another site can ask in a visitor's name; and a
-token opens nothing but these. Answers are JSON.
+API views ignore sessions, which protects them from cross-site requests, and a token opens only API views.
+Errors are JSON.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 API = Machine("API")
 POLICY = "token"
-# Wrong tokens per address, and questions per token.
-MOST_REFUSALS, REFUSALS_S = 20, 300
-MOST_QUESTIONS, QUESTIONS_S = 120, 60
-# Where people put tokens that then stand in logs and histories.
-IN_QUERY = ("token", "access_token", "api_key", "authorization")
+# Limits: rejected tokens per IP address, and requests per token.
+MAX_FAILURES, FAILURE_WINDOW_S = 20, 300
+MAX_REQUESTS, REQUEST_WINDOW_S = 120, 60
+# Query parameters in which people send tokens; these end up in logs and browser histories.
+TOKEN_PARAMETERS = ("token", "access_token", "api_key", "authorization")
 
 
-class _Refused(Exception):
-    """The answer instead of the view's."""
+class _Rejected(Exception):
+    """The request is rejected before or instead of the view."""
 
     def __init__(self, sentence: str, status: int, *, wait_s: int = 0) -> None:
         super().__init__(sentence)
@@ -45,70 +45,70 @@ class _Refused(Exception):
         self.wait_s = wait_s
 
 
-def token(view: View) -> View:
-    """Whoever shows a token that works; the view asks for the scope by `require`."""
+def token_required(view: View) -> View:
+    """Require a valid API token; the view checks the scope with `require_scope`."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             request.api_token = _authenticate(request)  # type: ignore[attr-defined]
-            answer = view(request, *args, **kwargs)
-        except _Refused as refused:
-            return _problem(str(refused), refused.status, wait_s=refused.wait_s)
+            response = view(request, *args, **kwargs)
+        except _Rejected as error:
+            return _problem(str(error), error.status, wait_s=error.wait_s)
         except DeployctlError as error:
             return _problem(error.sentence, status_of(error))
-        return cast("HttpResponseBase", answer)
+        return cast("HttpResponseBase", response)
 
     guarded.policy = POLICY  # type: ignore[attr-defined]
     return cast("View", guarded)
 
 
-def require(request: HttpRequest, scope: str) -> None:
-    """Refuse a token that was not made for this.
+def require_scope(request: HttpRequest, scope: str) -> None:
+    """Check that the request's token has a scope.
 
     Raises:
-        NotAllowed: with the scope that is missing.
+        NotAllowed: the token lacks the scope.
     """
-    shown = cast("ApiToken", request.api_token)  # type: ignore[attr-defined]
-    if not shown.may(scope):
-        _audit_denial(request, shown.prefix, f"lacks the scope {scope}")
-        raise NotAllowed(f"This token lacks the scope {scope}. An administrator can make one that has it.")
+    token = cast("ApiToken", request.api_token)  # type: ignore[attr-defined]
+    if not token.has_scope(scope):
+        _audit_denial(request, token.prefix, f"lacks the scope {scope}")
+        raise NotAllowed(f"This token lacks the scope {scope}. Ask an administrator for one that has it.")
 
 
 def _authenticate(request: HttpRequest) -> ApiToken:
-    if any(name in request.GET for name in IN_QUERY):
-        raise _Refused(
-            "A token does not belong into an address, where logs keep it. Revoke it, and send the new one in "
-            "the header `Authorization: Bearer …`.",
+    if any(name in request.GET for name in TOKEN_PARAMETERS):
+        raise _Rejected(
+            "Don't send a token in the URL, because URLs end up in logs. Revoke this token, and send a new "
+            "one in the header `Authorization: Bearer …`.",
             400,
         )
     address = request.META.get("REMOTE_ADDR", "")
-    _refuse_beyond(f"api-refused:{address}", MOST_REFUSALS, REFUSALS_S, count=False)
+    _enforce_limit(f"api-failures:{address}", MAX_FAILURES, FAILURE_WINDOW_S, count=False)
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
-        raise _Refused("Send an API token in the header `Authorization: Bearer …`.", 401)
-    found = ApiToken.objects.known(text.strip())
-    reason = found.refusal if found else "This token is not known here."
-    if found is None or reason:
-        _refuse_beyond(f"api-refused:{address}", MOST_REFUSALS, REFUSALS_S)
-        _audit_denial(request, found.prefix if found else "", reason)
-        raise _Refused(reason, 401)
-    _refuse_beyond(f"api-asked:{found.pk}", MOST_QUESTIONS, QUESTIONS_S)
-    found.touch()
-    return found
+        raise _Rejected("Send an API token in the header `Authorization: Bearer …`.", 401)
+    token = ApiToken.objects.authenticate(text.strip())
+    reason = token.invalid_reason if token else "This token isn't valid."
+    if token is None or reason:
+        _enforce_limit(f"api-failures:{address}", MAX_FAILURES, FAILURE_WINDOW_S)
+        _audit_denial(request, token.prefix if token else "", reason)
+        raise _Rejected(reason, 401)
+    _enforce_limit(f"api-requests:{token.pk}", MAX_REQUESTS, REQUEST_WINDOW_S)
+    token.touch()
+    return token
 
 
-def _refuse_beyond(key: str, most: int, seconds: int, *, count: bool = True) -> None:
-    """Count up, and refuse once it is too often within some seconds."""
+def _enforce_limit(key: str, limit: int, seconds: int, *, count: bool = True) -> None:
+    """Count a request, and reject it if there were more than `limit` within the window."""
     try:
         cache.add(key, 0, timeout=seconds)
-        asked = cache.incr(key) if count else int(cache.get(key) or 0) + 1
-    except ValueError:  # it expired in between
+        requests = cache.incr(key) if count else int(cache.get(key) or 0) + 1
+    except ValueError:  # the key expired in between
         return
     except RedisError:
-        raise _Refused("Attempts cannot be counted at the moment. Try again in a minute.", 503) from None
-    if asked > most:
-        raise _Refused(f"Too many requests. Wait {seconds} s, then try again.", 429, wait_s=seconds)
+        raise _Rejected("Rate limits can't be checked at the moment. Try again in a minute.", 503) from None
+    if requests > limit:
+        raise _Rejected(f"Too many requests. Wait {seconds} s, then try again.", 429, wait_s=seconds)
 
 
 def _audit_denial(request: HttpRequest, prefix: str, reason: str) -> None:

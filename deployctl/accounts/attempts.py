@@ -1,8 +1,8 @@
-"""Attempts with passwords and codes: each counted, whatever happens to the act that asked for it.
+"""Verify passwords and codes, and count failures even if the caller's transaction rolls back.
 
-Every function here is a transaction of its own (`durable=True`: Django refuses to nest it). A failure is thus
-counted, audited and told, and a code used up, even where the caller's own transaction rolls back afterwards.
-So the order for a caller is: attempt first, then open the transaction of the act.
+Every function opens its own transaction (`durable=True`, which Django refuses to nest). Failures are
+therefore always counted and audited, and used codes stay used. Callers verify first, then open their own
+transaction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from deployctl import audit
 from deployctl.accounts import failed_login_alerts, security_emails, temporary_passwords
-from deployctl.accounts.errors import NoFactor, TemporaryPassword, Throttled, WrongCode, WrongPassword
+from deployctl.accounts.errors import MustChangePassword, NoSecondFactor, Throttled, WrongCode, WrongPassword
 from deployctl.accounts.models.recovery_code import RecoveryCode
 from deployctl.accounts.models.throttle import Throttle
 from deployctl.accounts.models.totp_factor import TotpFactor
@@ -28,87 +28,87 @@ if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
     from deployctl.audit.models import Entry
 
-# Looks at what was given, under the lock of the factor on which the person's failures are counted.
+# Verifies input while the row that counts the person's failures is locked.
 Check = Callable[[Throttle], DeployctlError | None]
 
 
 def verify_code(user: User, code: str) -> None:
-    """Accept a one-time code, once ever, under any number of concurrent requests; never a recovery code.
+    """Accept a one-time code; each code works once, even under concurrent requests.
 
     Args:
-        user: whose code it should be.
-        code: six digits, with or without spaces.
+        user: the owner of the code.
+        code: six digits, with or without spaces; not a recovery code.
 
     Raises:
-        NoFactor: the person has enrolled none.
-        Throttled: earlier failures; this attempt was not looked at.
-        WrongCode: it is wrong, or was used before.
+        NoSecondFactor: the person has none.
+        Throttled: the person must wait after earlier failures; the code was not checked.
+        WrongCode: the code is wrong, or was used before.
         RuntimeError: called within a transaction (see the module).
     """
-    attempt(user, lambda guard: check_code(user, guard, code))
+    attempt(user, lambda throttle: check_code(user, throttle, code))
 
 
 def verify_password_and_code(user: User, password: str, code: str) -> None:
-    """Accept password and one-time code together; a wrong password counts like a wrong code and uses none up.
+    """Accept a password and a one-time code together; a wrong password counts as a failure and uses no code.
 
     Raises:
-        WrongPassword: the password is wrong; the code was not looked at.
-        TemporaryPassword: the person has yet to replace it; neither was looked at.
-        NoFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
+        WrongPassword: the password is wrong; the code was not checked.
+        MustChangePassword: the password is temporary; neither was checked.
+        NoSecondFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
     """
 
-    def check(guard: Throttle) -> DeployctlError | None:
-        return check_password(user, guard, password) or check_code(user, guard, code)
+    def check(throttle: Throttle) -> DeployctlError | None:
+        return check_password(user, throttle, password) or check_code(user, throttle, code)
 
     attempt(user, check)
 
 
 def use_recovery_code(user: User, code: str) -> int:
-    """Accept a recovery code, once ever; for signing in only.
+    """Accept a recovery code for signing in; each code works once.
 
     Returns:
-        how many are left.
+        The number of unused codes left.
 
     Raises:
-        NoFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
+        NoSecondFactor, Throttled, WrongCode, RuntimeError: as in `verify_code`.
     """
 
-    def check(guard: Throttle) -> DeployctlError | None:
+    def check(throttle: Throttle) -> DeployctlError | None:
         if RecoveryCode.objects.use(user, code):
             left = user.recovery_codes.unused().count()
-            security_emails.send_on_commit(_append(Action.RECOVERY_CODE_USED, user, left=left))
+            security_emails.send_on_commit(_audit(Action.RECOVERY_CODE_USED, user, left=left))
             return None
-        note_failure(user, guard, "recovery code")
-        return WrongCode("This is not one of your unused recovery codes. Check for mistyped letters.")
+        record_failure(user, throttle, "recovery code")
+        return WrongCode("This isn't one of your unused recovery codes. Check for typing errors.")
 
     attempt(user, check)
     return user.recovery_codes.unused().count()
 
 
 def enroll(user: User, code: str, *, password: str | None = None, keep: int | None = None) -> list[str]:
-    """Confirm the factor that the person is enrolling: from now on it counts, and an earlier one does not.
+    """Activate the person's new authenticator app, replacing an earlier one.
 
     Args:
-        user: whose factor it is.
-        code: what the authenticator app shows for the new key.
+        user: the owner of the app.
+        code: the code that the app shows for the new key.
         password: checked first unless None.
-        keep: the `SignIn` of the session that stays; all others end.
+        keep: the primary key of the `SignIn` to keep; the person's other sessions end.
 
     Returns:
-        new recovery codes, to show this once.
+        New recovery codes, to be shown once.
 
     Raises:
-        NoFactor: none is being enrolled.
-        WrongPassword, TemporaryPassword, Throttled, WrongCode, RuntimeError: as in
+        NoSecondFactor: the person has not started to enroll an app.
+        WrongPassword, MustChangePassword, Throttled, WrongCode, RuntimeError: as in
             `verify_password_and_code`.
     """
     codes: list[str] = []
 
-    def check(guard: Throttle) -> DeployctlError | None:
-        error = check_password(user, guard, password) if password is not None else None
-        error = error or check_code(user, guard, code)
+    def check(throttle: Throttle) -> DeployctlError | None:
+        error = check_password(user, throttle, password) if password is not None else None
+        error = error or check_code(user, throttle, code)
         if error is None:
-            codes.extend(_put_in_force(user, guard, keep))
+            codes.extend(_activate(user, throttle, keep))
         return error
 
     attempt(user, check, enrolling=True)
@@ -116,19 +116,19 @@ def enroll(user: User, code: str, *, password: str | None = None, keep: int | No
 
 
 def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
-    """Run one check, and commit what it noted before telling the caller; the person hears of many failures.
+    """Run a check, commit the failure that it recorded, then raise its error; alert the person if necessary.
 
-    All attempts of a person wait for each other and count on one row, whichever factor is tried: the
-    authenticator app where there is one, else the oldest passkey.
+    A person's attempts run one after another and are counted in one row for all second factors: that of the
+    authenticator app, or else of the oldest passkey.
 
     Args:
-        user: who tries.
-        check: what to look at; it notes failures (`note_failure`) and returns what to tell the person.
-        enrolling: the factor that is being enrolled is tried, not the one in force.
+        user: the person who makes the attempt.
+        check: records failures (`record_failure`) and returns the error, or None.
+        enrolling: check the authenticator app that is being enrolled instead of the active one.
 
     Raises:
-        NoFactor: there is none.
-        Throttled: earlier failures; the check was not run.
+        NoSecondFactor: the person has none.
+        Throttled: the person must wait after earlier failures; the check did not run.
         RuntimeError: called within a transaction (see the module).
     """
     with failed_login_alerts.alerting(user):
@@ -136,54 +136,54 @@ def attempt(user: User, check: Check, *, enrolling: bool = False) -> None:
 
 
 def attempt_without_alert(user: User, check: Check, *, enrolling: bool = False) -> None:
-    """Run `attempt` without e-mail about failures; a signature sends its own."""
+    """Run `attempt` without e-mail about failures; signing sends its own."""
     with transaction.atomic(durable=True):
-        guard = _guard(user, enrolling=enrolling)
-        if guard is None:
-            raise NoFactor("You have no second factor yet. Set one up under My account first.")
-        _refuse_while_throttled(guard)
-        error = check(guard)
+        throttle = _lock_throttle(user, enrolling=enrolling)
+        if throttle is None:
+            raise NoSecondFactor("You don't have a second factor yet. Set one up under My account first.")
+        _raise_if_throttled(throttle)
+        error = check(throttle)
     if error is not None:
         raise error
 
 
-def check_password(user: User, guard: Throttle, password: str) -> DeployctlError | None:
-    """Within `attempt`: whether a password is the person's, and theirs alone."""
-    # Who came by single sign-on has not been made to replace it.
+def check_password(user: User, throttle: Throttle, password: str) -> DeployctlError | None:
+    """Return an error unless the password is the person's own; called within `attempt`."""
+    # People who use single sign-on can still have a temporary password.
     if user.temporary_password_until is not None:
-        return TemporaryPassword(temporary_passwords.CANNOT_SIGN)
+        return MustChangePassword(temporary_passwords.CANNOT_SIGN)
     if user.check_password(password):
         return None
-    guard.throttle_increment()
-    _append(Action.PASSWORD_REJECTED, user, failures=guard.throttling_failure_count)
-    return WrongPassword("The password is wrong. The code was not used up.")
+    throttle.throttle_increment()
+    _audit(Action.PASSWORD_REJECTED, user, failures=throttle.throttling_failure_count)
+    return WrongPassword("The password is wrong. You can still use this code.")
 
 
-def check_code(user: User, guard: Throttle, code: str) -> DeployctlError | None:
-    """Within `attempt`: use a one-time code up, if it is one."""
-    if not isinstance(guard, TotpFactor):
-        return WrongCode("You have no authenticator app here. Use your passkey.")
-    used_before = guard.was_used(code)
-    if django_otp.verify_token(user, guard.persistent_id, code):  # type: ignore[no-untyped-call]
+def check_code(user: User, throttle: Throttle, code: str) -> DeployctlError | None:
+    """Use a one-time code, or return an error; called within `attempt`."""
+    if not isinstance(throttle, TotpFactor):
+        return WrongCode("You don't have an authenticator app here. Use your passkey.")
+    used_before = throttle.was_used(code)
+    if django_otp.verify_token(user, throttle.persistent_id, code):  # type: ignore[no-untyped-call]
         return None
-    guard.refresh_from_db()
+    throttle.refresh_from_db()
     reason = "code used before" if used_before else "wrong code"
-    _append(Action.FACTOR_REJECTED, user, what=reason, failures=guard.throttling_failure_count)
+    _audit(Action.FACTOR_REJECTED, user, what=reason, failures=throttle.throttling_failure_count)
     if used_before:
         return WrongCode("This code was used already. Wait for the next one in your authenticator app.")
     return WrongCode(
-        "The code is wrong. Type the six digits that your authenticator app shows now;"
-        " if they keep failing, check the phone's clock."
+        "The code is wrong. Enter the six digits that your authenticator app shows now;"
+        " if they keep failing, check your phone's clock."
     )
 
 
-def note_failure(user: User, guard: Throttle, what: str, **data: Any) -> None:
-    """Within `attempt`: count a failure, and write it down."""
-    guard.throttle_increment()
-    _append(Action.FACTOR_REJECTED, user, what=what, failures=guard.throttling_failure_count, **data)
+def record_failure(user: User, throttle: Throttle, what: str, **data: Any) -> None:
+    """Count and audit a failure; called within `attempt`."""
+    throttle.throttle_increment()
+    _audit(Action.FACTOR_REJECTED, user, what=what, failures=throttle.throttling_failure_count, **data)
 
 
-def _guard(user: User, *, enrolling: bool) -> TotpFactor | Passkey | None:
+def _lock_throttle(user: User, *, enrolling: bool) -> TotpFactor | Passkey | None:
     app = TotpFactor.objects.select_for_update().filter(user=user, confirmed=not enrolling).first()
     if app is not None or enrolling:
         return app
@@ -191,28 +191,28 @@ def _guard(user: User, *, enrolling: bool) -> TotpFactor | Passkey | None:
     return passkey
 
 
-def _put_in_force(user: User, factor: Throttle, keep: int | None) -> list[str]:
+def _activate(user: User, factor: Throttle, keep: int | None) -> list[str]:
     replaced, _ = TotpFactor.objects.filter(user=user, confirmed=True).delete()
-    # The row was made when the page was first looked at, perhaps long ago; it counts from now on.
+    # The row was created when the page was first opened, perhaps long ago; its age counts from now.
     TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True, created_at=timezone.now())
     codes = RecoveryCode.objects.renew(user)
     user.sign_ins.end_all("second factor changed", keep=keep)
     security_emails.send_on_commit(
-        _append(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user)
+        _audit(Action.FACTOR_REPLACED if replaced else Action.FACTOR_ENROLLED, user)
     )
     return codes
 
 
-def _refuse_while_throttled(guard: Throttle) -> None:
-    allowed, details = guard.verify_is_allowed()  # type: ignore[no-untyped-call]
+def _raise_if_throttled(throttle: Throttle) -> None:
+    allowed, details = throttle.verify_is_allowed()  # type: ignore[no-untyped-call]
     if not allowed:
         until = details["locked_until"]
         seconds = max(1, round((until - timezone.now()).total_seconds()))
         raise Throttled(
-            f"Too many wrong attempts. Wait {seconds} s, then try again; this attempt was not looked at.",
+            f"Too many failed attempts. Wait {seconds} s, then try again; this attempt wasn't checked.",
             until=until,
         )
 
 
-def _append(action: Action, user: User, **data: Any) -> Entry:
+def _audit(action: Action, user: User, **data: Any) -> Entry:
     return audit.append(action, by=user, subject=user, data=data)

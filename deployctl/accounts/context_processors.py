@@ -1,4 +1,4 @@
-"""What every template may know of the person who looks: plain booleans, decided here."""
+"""Template variables for all pages, such as which main pages the person can open."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from deployctl.accounts.roles import Permission
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Return the variables `nav` (which main pages to offer; None when signed out), `section`, `demo`,
-    `single_sign_on` (the name of the provider; "" without one) and `version` (of deployctl).
+    """Return the navigation variables.
+
+    Returns:
+        nav: the main pages that the person can open; None when signed out.
+        section: the first part of the path; `home` for the start page.
+        demo: whether this is a demonstration.
+        single_sign_on: the provider's name; "" without one.
+        version: the version of deployctl.
     """
     path = request.path.strip("/")
     return {
-        "nav": _offers(request),
+        "nav": _main_pages(request),
         "section": path.partition("/")[0] or "home",
         "demo": settings.DEPLOYCTL_DEMO,
         "single_sign_on": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
@@ -25,8 +31,8 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _offers(request: HttpRequest) -> dict[str, bool] | None:
-    # Error pages are drawn for requests that never reached the authentication.
+def _main_pages(request: HttpRequest) -> dict[str, bool] | None:
+    # Error pages are also rendered for requests that failed before the authentication middleware.
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return None

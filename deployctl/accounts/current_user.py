@@ -1,4 +1,4 @@
-"""The person behind a request, and the stay that it belongs to."""
+"""The signed-in person and the sign-in of a request."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from deployctl.accounts.models import SignIn, User
 
 
 def current_user(request: HttpRequest) -> User:
-    """Who is signed in, for views whose policy lets nobody else in.
+    """Return the signed-in person.
 
     Args:
-        request: of a view with any policy but `public`.
+        request: a request to a view with any policy except `public`.
     """
     return cast("User", request.user)
 
 
 def current_sign_in(request: HttpRequest) -> SignIn:
-    """The stay of who is signed in; `SessionLimitMiddleware` has put it there.
+    """Return the sign-in of the session, as set by `SessionLimitMiddleware`.
 
     Args:
-        request: of a view with any policy but `public`.
+        request: a request to a view with any policy except `public`.
     """
     return cast("SignIn", request.sign_in)  # type: ignore[attr-defined]

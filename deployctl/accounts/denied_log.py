@@ -1,4 +1,4 @@
-"""Writing down what people were refused, without letting anybody fill the audit log with it."""
+"""Audit denied requests, at most a fixed number per person and hour."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from deployctl.audit.models import Entry
 if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
-# More than anybody is refused by honest mistake; beyond it only the fact that there were more is kept.
-MOST_PER_HOUR = 60
+# More than anybody causes by honest mistake. The last entry states that further ones are left out.
+MAX_PER_HOUR = 60
 
 
 def record(
@@ -27,21 +27,21 @@ def record(
     subject: models.Model | None = None,
     deployment_id: int | None = None,
 ) -> Entry | None:
-    """Append an entry about a refusal, in a transaction of its own.
+    """Append an entry about a denied request, in its own transaction.
 
     Args:
         action: such as `Action.ACCESS_DENIED`.
-        by: who was refused.
+        by: the person whose request was denied.
         data, subject, deployment_id: see `audit.append`.
 
     Returns:
-        the entry, or None where the person's share of the hour is used up.
+        The entry, or None if the person reached the hourly limit.
     """
     an_hour_ago = timezone.now() - dt.timedelta(hours=1)
-    noted = Entry.objects.filter(actor_id=by.pk, action=str(action), at__gt=an_hour_ago).count()
-    if noted >= MOST_PER_HOUR:
+    logged = Entry.objects.filter(actor_id=by.pk, action=str(action), at__gt=an_hour_ago).count()
+    if logged >= MAX_PER_HOUR:
         return None
-    if noted == MOST_PER_HOUR - 1:
-        data = data | {"further": "More refusals within this hour are not written down."}
+    if logged == MAX_PER_HOUR - 1:
+        data = data | {"further": "Further denied requests within this hour are not logged."}
     with transaction.atomic():
         return audit.append(action, by=by, subject=subject, deployment_id=deployment_id, data=data)

@@ -1,13 +1,13 @@
-"""Whether e-mail can reach people."""
+"""E-mail delivery."""
 
 from __future__ import annotations
 
 from django.conf import settings
 
-# These write e-mail where nobody reads it.
-NOWHERE = frozenset({"console", "dummy", "filebased"})
+# Django's e-mail backends that deliver nothing.
+NON_DELIVERING = frozenset({"console", "dummy", "filebased"})
 
 
 def can_send() -> bool:
-    """Whether this installation can send e-mail to people."""
-    return settings.EMAIL_BACKEND.split(".")[-2] not in NOWHERE
+    """Return True if the configured backend delivers e-mail."""
+    return settings.EMAIL_BACKEND.split(".")[-2] not in NON_DELIVERING

@@ -1,4 +1,4 @@
-"""What can go wrong with passwords and codes, as sentences for the person who typed them."""
+"""Errors of passwords, codes and passkeys, with messages for the person who entered them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ class WrongPassword(InvalidInput):
     """The password is not the person's."""
 
 
-class TemporaryPassword(InvalidInput):
-    """Somebody else has seen the password, so it does not tell the person from them."""
+class MustChangePassword(InvalidInput):
+    """The password is temporary, so it can't identify the person alone."""
 
 
 class WrongPasskey(InvalidInput):
-    """The answer is of no passkey of the person's, or was not asked for, or was used already."""
+    """The passkey isn't the person's, or its challenge is unknown or was used already."""
 
 
-class NotSignedInAgain(InvalidInput):
-    """The person signs in elsewhere, and has not done so again for what they want to sign."""
+class ReauthenticationRequired(InvalidInput):
+    """The person uses single sign-on and must sign in there again before signing."""
 
 
-class NoFactor(Refusal):
-    """There is no second factor that could be asked for a code."""
+class NoSecondFactor(Refusal):
+    """The person has no second factor."""
 
 
 class Throttled(Refusal):
-    """Too many wrong attempts: the next one counts only after a pause.
+    """The person failed too often and must wait before the next attempt.
 
     Attributes:
-        until: when the next attempt counts.
+        until: when the next attempt is possible.
     """
 
     def __init__(self, message: str, *, until: dt.datetime) -> None:

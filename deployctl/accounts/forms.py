@@ -1,4 +1,4 @@
-"""What people type: codes, their own facts, other people's."""
+"""The forms of accounts: codes, profiles, permissions, people, API tokens."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from django import forms
 
 from deployctl.accounts import names, timezones
 from deployctl.accounts.models import User
-from deployctl.accounts.models.api_token import LONGEST_DAYS, Scope
+from deployctl.accounts.models.api_token import MAX_DAYS, Scope
 from deployctl.accounts.roles import Permission
 
 
 class CodeForm(forms.Form):
-    """A one-time code of the authenticator app."""
+    """A one-time code from the authenticator app."""
 
     code = forms.CharField(
         label="One-time code",
@@ -32,38 +32,39 @@ class CodeForm(forms.Form):
 
 
 class PasskeyField(forms.CharField):
-    """The answer of a passkey, as JSON; a script puts it here (static/js/passkey.js)."""
+    """The response of a passkey as JSON, filled in by static/js/passkey.js."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=20_000, widget=forms.HiddenInput, **kwargs)
 
 
 class FactorForm(CodeForm):
-    """A one-time code or the answer of a passkey, whichever the person has and likes to give."""
+    """A one-time code or a passkey, whichever the person has."""
 
     passkey = PasskeyField(required=False)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        offer_factors(self, user)
+        offer_second_factors(self, user)
 
     def clean(self) -> dict[str, Any]:
-        """One of the two must be there."""
-        require_a_factor(self)
+        """Require one of the two."""
+        require_second_factor(self)
         return self.cleaned_data
 
 
-def offer_factors(form: forms.Form, user: User) -> None:
-    """Let a form with `code` and `passkey` ask only for what the person has.
+def offer_second_factors(form: forms.Form, user: User) -> None:
+    """Remove the fields for second factors that the person doesn't have.
 
     Args:
-        form: gets the attributes `takes_passkey` and `only_passkey`, for the template.
-        user: who will fill it in.
+        form: a form with the fields `code` and `passkey`. It gets the attributes `accepts_passkey` and
+            `only_passkey`, for the template.
+        user: the person who fills it in.
     """
-    takes_passkey = user.passkeys.exists()
-    only_passkey = takes_passkey and user.factor is None
-    form.takes_passkey, form.only_passkey = takes_passkey, only_passkey  # type: ignore[attr-defined]
-    if not takes_passkey:
+    accepts_passkey = user.passkeys.exists()
+    only_passkey = accepts_passkey and user.totp_factor is None
+    form.accepts_passkey, form.only_passkey = accepts_passkey, only_passkey  # type: ignore[attr-defined]
+    if not accepts_passkey:
         del form.fields["passkey"]
     elif only_passkey:
         del form.fields["code"]
@@ -71,26 +72,26 @@ def offer_factors(form: forms.Form, user: User) -> None:
         form.fields["code"].required = False
 
 
-def require_a_factor(form: forms.Form) -> None:
-    """Refuse a form of `offer_factors` in which neither was given."""
+def require_second_factor(form: forms.Form) -> None:
+    """Add an error to a form of `offer_second_factors` without a code or passkey."""
     given = form.cleaned_data.get("code") or form.cleaned_data.get("passkey")
     if not given and not form.errors:
-        form.add_error(None, "Use your passkey, or type a one-time code if you have an authenticator app.")
+        form.add_error(None, "Use your passkey, or enter a one-time code from your authenticator app.")
 
 
 class PasskeyForm(forms.Form):
     """A passkey to add."""
 
-    name = forms.CharField(max_length=64, help_text="What you call the device, such as “Work laptop”.")
+    name = forms.CharField(max_length=64, help_text="A name for the device, such as “Work laptop”.")
     passkey = PasskeyField()
 
 
 class EnrollForm(CodeForm):
-    """The first code of a new factor, and the password where signing in was a while ago."""
+    """The first code of a new authenticator app, and the password if the sign-in is not recent."""
 
     password = forms.CharField(
         label="Password",
-        help_text="Once more, because you signed in a while ago.",
+        help_text="Enter it again, because you signed in a while ago.",
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
     field_order = ["password", "code"]
@@ -102,7 +103,7 @@ class EnrollForm(CodeForm):
 
 
 class RecoveryCodeForm(forms.Form):
-    """A recovery code, however it is typed."""
+    """A recovery code; spaces, hyphens and case don't matter."""
 
     code = forms.CharField(
         label="Recovery code",
@@ -114,16 +115,16 @@ class RecoveryCodeForm(forms.Form):
 
 
 class ProfileForm(forms.Form):
-    """A person's facts, for the person and for administrators."""
+    """A person's profile, for the person and for administrators."""
 
-    name = forms.CharField(max_length=names.LONGEST, help_text="As it is printed beside signatures.")
+    name = forms.CharField(max_length=names.MAX_LENGTH, help_text="Shown next to signatures.")
     phone = forms.CharField(
         max_length=40,
         required=False,
-        help_text="For the emergency contacts of your deployments.",
+        help_text="Listed in the emergency contacts of deployments.",
         widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "tel"}),
     )
-    timezone = forms.ChoiceField(label="Time zone", help_text="Times are shown in it.")
+    timezone = forms.ChoiceField(label="Time zone", help_text="Times are shown in this time zone.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -132,25 +133,25 @@ class ProfileForm(forms.Form):
         if stored and stored not in timezones.names():
             choices.append((stored, stored))
         self.fields["timezone"] = forms.ChoiceField(
-            label="Time zone", choices=choices, help_text="Times are shown in it."
+            label="Time zone", choices=choices, help_text="Times are shown in this time zone."
         )
 
     @classmethod
-    def of(cls, user: User, data: Any = None) -> ProfileForm:
-        """The form with the facts of a person."""
+    def for_user(cls, user: User, data: Any = None) -> ProfileForm:
+        """Return the form with a person's current values."""
         return cls(data, initial={"name": user.name, "phone": user.phone, "timezone": user.timezone})
 
 
 class PermissionsForm(forms.Form):
-    """What a person may do on the site besides viewing."""
+    """A person's permissions; every active person can view."""
 
     permissions = forms.MultipleChoiceField(
         required=False,
         choices=[(choice.value, choice.label) for choice in Permission if choice != Permission.VIEWER],
         widget=forms.CheckboxSelectMultiple,
         help_text=(
-            "Everybody may look, and keep the items of their roles. An operator starts operations, an "
-            "approver signs and reads the audit log, an administrator does all of it and administers people."
+            "Everyone can view pages and complete items of their roles. Operators start operations, "
+            "approvers sign and read the audit log, and administrators can do all of this and manage people."
         ),
     )
 
@@ -158,43 +159,43 @@ class PermissionsForm(forms.Form):
 class NewPersonForm(PermissionsForm):
     """A person to add."""
 
-    email = forms.EmailField(label="E-mail address", help_text="They sign in with it.")
-    name = forms.CharField(max_length=names.LONGEST, help_text="As it is printed beside signatures.")
+    email = forms.EmailField(label="E-mail address", help_text="The person signs in with it.")
+    name = forms.CharField(max_length=names.MAX_LENGTH, help_text="Shown next to signatures.")
     phone = forms.CharField(max_length=40, required=False, widget=forms.TextInput(attrs={"type": "tel"}))
     invite = forms.BooleanField(
         label="Send an invitation by e-mail",
         required=False,
-        help_text="They choose their own password. Otherwise a random one is shown to you once.",
+        help_text="The person chooses a password. Otherwise you see a temporary password once.",
     )
-    elsewhere = forms.BooleanField(
-        label="They sign in by single sign-on",
+    uses_single_sign_on = forms.BooleanField(
+        label="Use single sign-on",
         required=False,
-        help_text="They get no password here.",
+        help_text="The person doesn't get a password here.",
     )
-    field_order = ["email", "name", "phone", "permissions", "invite", "elsewhere"]
+    field_order = ["email", "name", "phone", "permissions", "invite", "uses_single_sign_on"]
 
     def __init__(self, *args: Any, can_invite: bool, has_provider: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not can_invite:
             del self.fields["invite"]
         if not has_provider:
-            del self.fields["elsewhere"]
+            del self.fields["uses_single_sign_on"]
 
 
 class PeopleFilterForm(forms.Form):
-    """Which people to list."""
+    """The filter of the list of people."""
 
     STATES = (
-        ("", "Everybody"),
+        ("", "All"),
         ("active", "Active"),
         ("disabled", "Disabled"),
         ("without_factor", "Without a second factor"),
-        ("without_password", "Without a password here"),
+        ("without_password", "Without a password"),
     )
     words = forms.CharField(
         required=False,
         max_length=100,
-        label="Name or address",
+        label="Name or e-mail address",
         widget=forms.TextInput(attrs={"type": "search", "data-find": True}),
     )
     permission = forms.ChoiceField(
@@ -205,29 +206,31 @@ class PeopleFilterForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why something is done, for the record."""
+    """The reason for a change, for the audit log."""
 
     reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
 
 
 class NewTokenForm(forms.Form):
-    """A token to make."""
+    """An API token to create."""
 
-    name = forms.CharField(max_length=100, help_text="What uses it, such as the pipeline of a repository.")
-    scopes = forms.MultipleChoiceField(
-        label="It may", choices=Scope.choices, widget=forms.CheckboxSelectMultiple
+    name = forms.CharField(
+        max_length=100, help_text="The program that uses the token, such as a CI pipeline."
     )
-    days = forms.IntegerField(label="Works for (days)", min_value=1, max_value=LONGEST_DAYS, initial=90)
+    scopes = forms.MultipleChoiceField(
+        label="Scopes", choices=Scope.choices, widget=forms.CheckboxSelectMultiple
+    )
+    days = forms.IntegerField(label="Valid for (days)", min_value=1, max_value=MAX_DAYS, initial=90)
 
 
 class ResetPasswordForm(AllauthResetPasswordForm):
-    """Of django-allauth, and nobody gets a password by e-mail who signs in at the provider of single sign-on.
+    """The form of django-allauth, which doesn't send links to people who use single sign-on.
 
-    They could otherwise go on signing in here after the provider has shut them out.
+    With a password, they could still sign in here after the provider has disabled them.
     """
 
     def clean_email(self) -> str:
-        """Find whom to write to; for others the answer looks the same, and the mail says so."""
+        """Find the recipients; the page looks the same for unknown addresses, and the e-mail explains."""
         email: str = super().clean_email()
         self.users = [user for user in self.users if not cast("User", user).uses_single_sign_on]
         return email

@@ -1,4 +1,4 @@
-"""The hooks of people."""
+"""The hooks of accounts."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
     from deployctl.audit import Actor
 
 person_renamed: Hook[[User, Actor, str], None] = Hook("person_renamed", on_error="raise")
-"""A person's name changed: `(person, by, name before)`. Sent before the audit entry of the change, so that
-handlers lock their rows before the audit chain is locked."""
+"""A person's name changed: `(person, by, old_name)`. Sent before the audit entry is appended, because
+handlers must lock their rows before the audit chain is locked."""

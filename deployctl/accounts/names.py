@@ -1,4 +1,4 @@
-"""What a person's name may hold: it stands beside signatures, and must read as what it is."""
+"""Validate and compare people's names: names appear next to signatures and must not be misleading."""
 
 from __future__ import annotations
 
@@ -9,73 +9,79 @@ import unicodedata
 from confusable_homoglyphs import confusables
 from django.core.exceptions import ValidationError
 
-# Characters, as PostgreSQL counts them.
-LONGEST = 150
-NAMESAKE = "Another person here is called so; add what tells you apart, such as a middle name."
+# In characters, as PostgreSQL counts them.
+MAX_LENGTH = 150
+NAME_TAKEN = "Someone already uses this name. Add a middle name or an initial."
 
 _LINE_ENDS = frozenset({"Cc", "Zl", "Zp"})
 _UNREADABLE = _LINE_ENDS | {"Cf", "Cs", "Co", "Cn"}
-# Letters and one sign by their category, and drawn as nothing.
+# Their category is letter or symbol, but they are invisible.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _NON_JOINER, _JOINER = "\u200c", "\u200d"
 _VIRAMA = 9
-# Choose between shapes of the same letter: two names that differ in nothing else look the same.
-_OF_SHAPE = re.compile(f"[{_NON_JOINER}{_JOINER}\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+# Joiners and variation selectors only change the shape of a letter: names that differ only in these look the
+# same.
+_SHAPE_SELECTORS = re.compile(f"[{_NON_JOINER}{_JOINER}\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def validate(name: str) -> None:
-    """Accept a name of which every character is seen, in the order in which it is written.
+    """Validate that every character of a name is visible and in reading order.
 
     Raises:
-        django.core.exceptions.ValidationError: with a sentence that names the first other character.
+        django.core.exceptions.ValidationError: names the first invalid character.
     """
-    for at, character in enumerate(name):
-        if not _is_readable(name, at):
-            called = unicodedata.name(character, "").lower()
+    for index, character in enumerate(name):
+        if not _is_readable(name, index):
+            description = unicodedata.name(character, "").lower()
             raise ValidationError(
-                f"A name is printed beside signatures and cannot hold U+{ord(character):04X}"
-                f"{called and f' ({called})'}, which is invisible, ends the line, changes the direction or"
-                " has no meaning that everybody knows. Type the name without it."
+                f"A name can't contain U+{ord(character):04X}{description and f' ({description})'}, because"
+                " the character is invisible, is undefined, or changes the line or the direction. Remove it."
             )
 
 
-def cleaned(name: str) -> str:
-    """The name without what `validate` refuses, for names that come from elsewhere.
+def clean(name: str) -> str:
+    """Return a name without the characters that `validate` rejects; used for names from a provider.
 
     Returns:
-        At most `LONGEST` characters; "" where nothing is left.
+        At most `MAX_LENGTH` characters; "" if nothing is left.
     """
-    name = name.strip()[:LONGEST]
-    kept = (
-        character if _is_readable(name, at) else " " if unicodedata.category(character) in _LINE_ENDS else ""
-        for at, character in enumerate(name)
+    name = name.strip()[:MAX_LENGTH]
+    characters = (
+        character
+        if _is_readable(name, index)
+        else " "
+        if unicodedata.category(character) in _LINE_ENDS
+        else ""
+        for index, character in enumerate(name)
     )
-    return " ".join("".join(kept).split())
+    return " ".join("".join(characters).split())
 
 
 def skeletons(name: str) -> frozenset[str]:
-    """Return the forms by which two names are compared: names that share one look alike.
+    """Return the skeletons of a name (UTS 39); names that share a skeleton look alike.
 
-    Capitals and small letters resemble different letters (Greek eta reads H or n), which takes two forms.
+    There are two, because the upper case and the lower case of a letter can resemble different letters: Greek
+    eta looks like H or n.
     """
-    shown = _decomposed(_OF_SHAPE.sub("", name))
+    visible = _decompose(_SHAPE_SELECTORS.sub("", name))
     return frozenset(
-        " ".join(_prototypes(_decomposed(form.casefold())).split()) for form in (shown, _prototypes(shown))
+        " ".join(_replace_by_prototypes(_decompose(form.casefold())).split())
+        for form in (visible, _replace_by_prototypes(visible))
     )
 
 
-def _decomposed(text: str) -> str:
+def _decompose(text: str) -> str:
     return unicodedata.normalize("NFKD", text)
 
 
-def _prototypes(text: str) -> str:
-    """Replace each character by the one that stands for all that look like it (UTS 39, 4)."""
-    return _decomposed("".join(map(_prototype, text)))
+def _replace_by_prototypes(text: str) -> str:
+    """Replace each character by the prototype of its look-alikes (UTS 39, 4)."""
+    return _decompose("".join(map(_prototype, text)))
 
 
 @functools.lru_cache(maxsize=4096)
 def _prototype(character: str) -> str:
-    # The library lists a prototype beside each character, and all its characters beside a prototype.
+    # For a character the library lists its prototype, and for a prototype all of its look-alikes.
     similar = _similar(character)
     if len(similar) != 1:
         return character
@@ -88,20 +94,20 @@ def _similar(character: str) -> list[str]:
     return [entry["c"] for entry in found[0]["homoglyphs"]] if found else []
 
 
-def _is_readable(name: str, at: int) -> bool:
-    character = name[at]
+def _is_readable(name: str, index: int) -> bool:
+    character = name[index]
     if character in (_NON_JOINER, _JOINER):
-        return _joins(name, at)
+        return _is_joiner_allowed(name, index)
     return unicodedata.category(character) not in _UNREADABLE and character not in _BLANK
 
 
-def _joins(name: str, at: int) -> bool:
-    """Whether a joiner or non-joiner stands where spelling needs it (RFC 5892, appendix A.1 and A.2)."""
-    before, after = name[at - 1 : at], name[at + 1 : at + 2]
+def _is_joiner_allowed(name: str, index: int) -> bool:
+    """Return True if spelling needs this joiner or non-joiner (RFC 5892, appendix A.1 and A.2)."""
+    before, after = name[index - 1 : index], name[index + 1 : index + 2]
     if not before:
         return False
     if unicodedata.combining(before) == _VIRAMA:
         return True
-    # A.1 asks for letters that join; that both are of an Arabic script is near enough for a name.
+    # A.1 requires letters that join; for a name it is enough that both are of an Arabic script.
     is_arabic = all(letter and unicodedata.bidirectional(letter) == "AL" for letter in (before, after))
-    return name[at] == _NON_JOINER and is_arabic
+    return name[index] == _NON_JOINER and is_arabic

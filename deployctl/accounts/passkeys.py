@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn): what a browser is asked to have signed, and whether its answer counts.
+"""Create WebAuthn options for browsers and verify the responses of passkeys.
 
-The ceremonies are those of django-otp-webauthn. Its views are not used: they sign people in past our sign-in
-rows, audit and throttling, and cannot put an answer into the form of a signature.
+The ceremonies come from django-otp-webauthn. Its views are not used, because they bypass our sign-in rows,
+audit log and throttling, and can't be part of the signature form.
 """
 
 from __future__ import annotations
@@ -28,24 +28,30 @@ from deployctl import audit
 from deployctl.accounts import attempts, security_emails
 from deployctl.accounts.errors import WrongPasskey
 from deployctl.accounts.models import Passkey, PasskeyChallenge, RecoveryCode, User
-from deployctl.accounts.models.passkey import MOST_PASSKEYS
+from deployctl.accounts.models.passkey import MAX_PASSKEYS
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.throttle import Throttle
 from deployctl.audit import Action
 from deployctl.errors import DeployctlError, InvalidInput, Refusal
 
 LOCALHOST = "localhost"
-# What the libraries raise for answers that are wrong, forged, or no answers at all.
-UNUSABLE = (WebAuthnException, OTPWebAuthnApiError, ValueError, TypeError, KeyError, RecursionError)
-NOT_ASKED = (
-    "The passkey's answer was not asked for here, was used before, or came too late. Nothing was accepted."
-    " Press the button again."
+# The errors of the libraries for responses that are wrong, forged or malformed.
+INVALID_RESPONSE_ERRORS = (
+    WebAuthnException,
+    OTPWebAuthnApiError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RecursionError,
 )
-WRONG = "The passkey was not accepted. Use one that is listed under My account, and press the button again."
+UNKNOWN_CHALLENGE = (
+    "The passkey's response is unknown, was used before, or came too late. Nothing was accepted. Try again."
+)
+REJECTED = "The passkey was rejected. Use a passkey that is listed under My account."
 
 
 class _Ceremony(WebAuthnHelper):
-    """django-otp-webauthn's ceremonies, with the person verified by the passkey each time."""
+    """The ceremonies of django-otp-webauthn, with user verification required."""
 
     def __init__(self, origin: str, name: str = "") -> None:
         super().__init__(request=HttpRequest())
@@ -65,64 +71,64 @@ class _Ceremony(WebAuthnHelper):
         return passkey
 
     def create_attestation(self, *_args: Any, **_kwargs: Any) -> None:  # type: ignore[override]
-        """Nothing: no attestation is asked for, so there is none worth keeping."""
+        """Do nothing, because no attestation is requested."""
 
 
-def are_possible_at(request: HttpRequest) -> bool:
-    """Whether a browser lets passkeys of this site be used under the address that it is at.
+def are_available_at(request: HttpRequest) -> bool:
+    """Return True if browsers allow this site's passkeys under the address of the request.
 
-    That takes the domain they are kept for, or one below it, and HTTPS except on the machine itself.
+    The host must be the relying party's domain or a subdomain, with HTTPS except on localhost.
     """
     host, domain = request.get_host().partition(":")[0].lower(), settings.OTP_WEBAUTHN_RP_ID
     is_below = host == domain or host.endswith(f".{domain}")
     return is_below and (request.is_secure() or domain == LOCALHOST)
 
 
-def address_for(request: HttpRequest, path: str = "") -> str:
-    """The same page under an address at which passkeys are possible.
+def url_for(request: HttpRequest, path: str = "") -> str:
+    """Return the URL of the page at an address where passkeys are available.
 
     Args:
-        path: of the page, where the request is not for it, but for what a form on it is sent to.
+        path: the path of the page, if it isn't that of the request.
     """
     _, colon, port = request.get_host().rpartition(":")
     scheme = request.scheme if settings.OTP_WEBAUTHN_RP_ID == LOCALHOST else "https"
     return f"{scheme}://{settings.OTP_WEBAUTHN_RP_ID}{colon}{port if colon else ''}{path or request.path}"
 
 
-def for_page(request: HttpRequest, path: str = "") -> dict[str, Any]:
-    """What a page needs to know: `passkeys_possible`, and `passkeys_at`, the address where they would be.
+def page_context(request: HttpRequest, path: str = "") -> dict[str, Any]:
+    """Return the template variables `passkeys_available` and `passkeys_url` (where they are available).
 
     Args:
-        path: see `address_for`.
+        path: see `url_for`.
     """
-    return {"passkeys_possible": are_possible_at(request), "passkeys_at": address_for(request, path)}
+    return {"passkeys_available": are_available_at(request), "passkeys_url": url_for(request, path)}
 
 
 def registration_options(request: HttpRequest, user: User) -> dict[str, Any]:
-    """What `navigator.credentials.create` is called with.
+    """Return the options for `navigator.credentials.create`.
 
     Raises:
-        Refusal: the browser is at an address without passkeys, or the person has very many.
+        Refusal: passkeys aren't available at the browser's address, or the person has the maximum number.
     """
     origin = _origin(request)
-    if user.passkeys.count() >= MOST_PASSKEYS:
-        raise Refusal(f"You have {MOST_PASSKEYS} passkeys. Remove one that you do not use first.")
+    if user.passkeys.count() >= MAX_PASSKEYS:
+        raise Refusal(f"You already have {MAX_PASSKEYS} passkeys. Remove one that you don't use first.")
     options, state = _Ceremony(origin).register_begin(user=user)
     PasskeyChallenge.objects.issue(user, state["challenge"], Purpose.REGISTRATION, origin=origin)
     return dict(options)
 
 
 def options(request: HttpRequest, user: User, purpose: Purpose, about: str = "") -> dict[str, Any]:
-    """What `navigator.credentials.get` is called with.
+    """Return the options for `navigator.credentials.get`.
 
     Args:
-        request: of the browser that will answer.
-        user: whose passkeys may answer.
-        purpose: what the answer is for.
-        about: further what it is for (see `PasskeyChallenge`).
+        request: a request of the browser that will respond.
+        user: the owner of the passkeys.
+        purpose: the purpose of the response.
+        about: the digest to be signed, for a signature (see `PasskeyChallenge`).
 
     Raises:
-        Refusal: the browser is at an address without passkeys.
+        Refusal: passkeys aren't available at the browser's address.
     """
     origin = _origin(request)
     options, state = _Ceremony(origin).authenticate_begin(user=user)
@@ -131,36 +137,38 @@ def options(request: HttpRequest, user: User, purpose: Purpose, about: str = "")
 
 
 @transaction.atomic
-def register(user: User, name: str, answer: str, *, keep: int | None = None) -> list[str]:
-    """Add a passkey; the person's other sessions end.
+def register(user: User, name: str, response: str, *, keep: int | None = None) -> list[str]:
+    """Add a passkey and end the person's other sessions.
 
     Args:
-        user: whose it is.
-        name: the person's word for it.
-        answer: of `navigator.credentials.create`, as JSON.
-        keep: the `SignIn` of the session that stays.
+        user: the owner.
+        name: the person's name for it.
+        response: the result of `navigator.credentials.create`, as JSON.
+        keep: the primary key of the `SignIn` to keep.
 
     Returns:
-        recovery codes to show this once, where this is the first second factor; else none.
+        Recovery codes, to be shown once, if this is the person's first second factor; else an empty list.
 
     Raises:
-        InvalidInput: the name is taken, or the answer is no good.
+        InvalidInput: the name is taken, or the response is invalid.
     """
     name = " ".join(name.split())
     if user.passkeys.filter(name=name).exists():
-        raise InvalidInput(f"You have a passkey “{name}” already. Give this one another name.")
-    is_first = not user.has_factor
-    asked = _use_challenge(user, answer, Purpose.REGISTRATION)
-    if asked is None:
-        raise InvalidInput(NOT_ASKED)
-    state = {"challenge": asked.challenge, "require_user_verification": True}
+        raise InvalidInput(f"You already have a passkey “{name}”. Choose another name.")
+    is_first = not user.has_second_factor
+    challenge = _use_challenge(user, response, Purpose.REGISTRATION)
+    if challenge is None:
+        raise InvalidInput(UNKNOWN_CHALLENGE)
+    state = {"challenge": challenge.challenge, "require_user_verification": True}
     try:
         with transaction.atomic():
-            _Ceremony(asked.origin, name).register_complete(user, state, json.loads(answer))
+            _Ceremony(challenge.origin, name).register_complete(user, state, json.loads(response))
     except IntegrityError:
-        raise InvalidInput("This passkey is registered already. Nothing was changed.") from None
-    except UNUSABLE:
-        raise InvalidInput("The browser's answer is no passkey of this site. Nothing was changed.") from None
+        raise InvalidInput("This passkey is already registered. Nothing was changed.") from None
+    except INVALID_RESPONSE_ERRORS:
+        raise InvalidInput(
+            "The browser's response isn't a passkey for this site. Nothing was changed."
+        ) from None
     codes = RecoveryCode.objects.renew(user) if is_first else []
     user.sign_ins.end_all("second factor changed", keep=keep)
     security_emails.send_on_commit(
@@ -169,69 +177,69 @@ def register(user: User, name: str, answer: str, *, keep: int | None = None) -> 
     return codes
 
 
-def verify(user: User, answer: str, purpose: Purpose, about: str = "") -> Passkey:
-    """Accept the answer of a passkey, once ever.
+def verify(user: User, response: str, purpose: Purpose, about: str = "") -> Passkey:
+    """Accept the response of a passkey; each response works once.
 
     Args:
-        user: whose passkey it should be.
-        answer: of `navigator.credentials.get`, as JSON.
-        purpose: what it was asked for.
-        about: further what it was asked for.
+        user: the owner of the passkey.
+        response: the result of `navigator.credentials.get`, as JSON.
+        purpose: the purpose for which it was requested.
+        about: the digest to be signed, for a signature.
 
     Raises:
-        WrongPasskey: it is no good.
-        NoFactor, Throttled, RuntimeError: see `attempts.attempt`.
+        WrongPasskey: the response is invalid.
+        NoSecondFactor, Throttled, RuntimeError: see `attempts.attempt`.
     """
     accepted: list[Passkey] = []
-    attempts.attempt(user, lambda guard: check(user, guard, answer, purpose, about, accepted))
+    attempts.attempt(user, lambda throttle: check(user, throttle, response, purpose, about, accepted))
     return accepted[0]
 
 
 def check(
-    user: User, guard: Throttle, answer: str, purpose: Purpose, about: str, accepted: list[Passkey]
+    user: User, throttle: Throttle, response: str, purpose: Purpose, about: str, accepted: list[Passkey]
 ) -> DeployctlError | None:
-    """Within `attempts.attempt`: use a passkey's answer up, if it is one.
+    """Accept a passkey's response, or return an error; called within `attempts.attempt`.
 
     Args:
-        user, answer, purpose, about: see `verify`.
-        guard: where the person's failures are counted.
-        accepted: the passkey that answered is put here.
+        user, response, purpose, about: see `verify`.
+        throttle: the row that counts the person's failures.
+        accepted: the list to which the passkey is appended.
     """
-    asked = _use_challenge(user, answer, purpose, about)
-    if asked is None:
-        attempts.note_failure(user, guard, "passkey", reason="no such challenge is open")
-        return WrongPasskey(NOT_ASKED)
-    state = {"challenge": asked.challenge, "require_user_verification": True}
+    challenge = _use_challenge(user, response, purpose, about)
+    if challenge is None:
+        attempts.record_failure(user, throttle, "passkey", reason="unknown challenge")
+        return WrongPasskey(UNKNOWN_CHALLENGE)
+    state = {"challenge": challenge.challenge, "require_user_verification": True}
     try:
-        # Its own savepoint: what the library saved of an answer that is refused in the end is undone.
+        # The savepoint undoes what the library has saved before it rejects a response.
         with transaction.atomic():
-            passkey = _Ceremony(asked.origin).authenticate_complete(user, state, json.loads(answer))
-    except UNUSABLE as error:
-        # The library's words, such as a counter that did not grow: the mark of a copied key.
-        attempts.note_failure(user, guard, "passkey", reason=str(error)[:200])
-        return WrongPasskey(WRONG)
-    guard.throttle_reset()
+            passkey = _Ceremony(challenge.origin).authenticate_complete(user, state, json.loads(response))
+    except INVALID_RESPONSE_ERRORS as error:
+        # The library's reason, such as a counter that did not increase: the sign of a cloned key.
+        attempts.record_failure(user, throttle, "passkey", reason=str(error)[:200])
+        return WrongPasskey(REJECTED)
+    throttle.throttle_reset()
     accepted.append(passkey)
     return None
 
 
-def _use_challenge(user: User, answer: str, purpose: Purpose, about: str = "") -> PasskeyChallenge | None:
+def _use_challenge(user: User, response: str, purpose: Purpose, about: str = "") -> PasskeyChallenge | None:
     parse = (
         parse_registration_credential_json
         if purpose == Purpose.REGISTRATION
         else parse_authentication_credential_json
     )
     try:
-        challenge = parse_client_data_json(parse(answer).response.client_data_json).challenge
-    except UNUSABLE:
+        challenge = parse_client_data_json(parse(response).response.client_data_json).challenge
+    except INVALID_RESPONSE_ERRORS:
         return None
     return PasskeyChallenge.objects.use(user, bytes_to_base64url(challenge), purpose, about=about)
 
 
 def _origin(request: HttpRequest) -> str:
-    if not are_possible_at(request):
+    if not are_available_at(request):
         raise Refusal(
-            f"Browsers keep passkeys for the address {settings.OTP_WEBAUTHN_RP_ID} and not for this one."
-            f" Open {address_for(request)} instead."
+            f"Passkeys of this site work only at the address {settings.OTP_WEBAUTHN_RP_ID}."
+            f" Open {url_for(request)} instead."
         )
     return f"{request.scheme}://{request.get_host()}"

@@ -1,4 +1,4 @@
-"""What a password must not be made of, besides what Django refuses by itself."""
+"""Password validators, in addition to Django's."""
 
 from __future__ import annotations
 
@@ -10,96 +10,99 @@ from django.utils.functional import cached_property
 from pwned_passwords_django.api import PwnedPasswords
 from pwned_passwords_django.validators import PwnedPasswordsValidator
 
-# zxcvbn's own line below “somewhat guessable”. The page slows guessing down; against who has a copy of the
-# database, Argon2id multiplies it.
-GUESSES_TO_WITHSTAND = 1_000_000
-# What zxcvbn looks at. All of a password takes no fewer guesses than its beginning, and what it costs to
-# reckon them grows faster than the length: with digits and signs for letters, 72 characters take seconds.
-RECKONED = 40
-# What must be left of a password once the words that everybody tries first here are taken away.
-LEAST_LEFT = 8
-# Parts of a host name that stand in too many words to be taken away.
-SHORTEST_WORD = 4
+# zxcvbn's limit for “somewhat guessable”. The sign-in page throttles online guessing, and Argon2id slows down
+# guessing with a copy of the database.
+MIN_GUESSES = 1_000_000
+# How many characters zxcvbn evaluates. A longer password never needs fewer guesses, and the cost of the
+# estimate grows faster than the length: 72 characters with digits and symbols for letters take seconds.
+MAX_EVALUATED_LENGTH = 40
+# How many characters must remain after the words of the installation are removed.
+MIN_REMAINING_LENGTH = 8
+# Shorter parts of host names are ignored, because they occur in too many words.
+MIN_WORD_LENGTH = 4
 
 
-class OwnWords:
-    """Refuses a password that is little more than words of this installation (docs/people.md lists them).
+class InstallationWordsValidator:
+    """A validator that rejects passwords made of the installation's own words (see docs/people.md).
 
-    Those are `deployctl`, the name that authenticator apps show, and the parts of the host names.
+    These are `deployctl`, the name that authenticator apps show, and the parts of the host names.
     """
 
     def validate(self, password: str, user: object = None) -> None:  # noqa: ARG002 (Django's signature)
-        """Take the words away, in whatever case, and look at what is left.
+        """Raise an error if little remains of the password without the words.
 
         Args:
-            password: as it was typed.
-            user: whose it would be; Django's own validators compare with what is known of them.
+            password: the password as entered.
+            user: unused; part of Django's interface.
 
         Raises:
-            django.core.exceptions.ValidationError: with a sentence for the person.
+            django.core.exceptions.ValidationError: too little remains.
         """
-        if len(self._words.sub("", password)) < LEAST_LEFT <= len(password):
+        if len(self._words.sub("", password)) < MIN_REMAINING_LENGTH <= len(password):
             raise ValidationError(
-                "This password is little more than the name of this installation. Add words of your own.",
-                code="password_of_own_words",
+                "This password is little more than the name of this installation. Add other words.",
+                code="password_of_installation_words",
             )
 
     def get_help_text(self) -> str:
-        """What the form says beside the field."""
+        """Return the help text for forms."""
         return "Your password can’t be little more than the name of this installation."
 
     @cached_property
     def _words(self) -> re.Pattern[str]:
-        said = ["deployctl", settings.OTP_TOTP_ISSUER, *settings.ALLOWED_HOSTS]
-        parts = {part for text in said for part in re.split(r"\W+", text.lower())}
-        longest_first = sorted((part for part in parts if len(part) >= SHORTEST_WORD), key=len, reverse=True)
+        texts = ["deployctl", settings.OTP_TOTP_ISSUER, *settings.ALLOWED_HOSTS]
+        parts = {part for text in texts for part in re.split(r"\W+", text.lower())}
+        longest_first = sorted(
+            (part for part in parts if len(part) >= MIN_WORD_LENGTH), key=len, reverse=True
+        )
         return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
 
 
-class Guessable:
-    """Refuses what a guesser tries early: common passwords, words, names, keys in a row, and digits behind.
+class GuessableValidator:
+    """A validator that rejects easily guessed passwords: common passwords, words, names, keyboard patterns.
 
-    zxcvbn reckons the guesses, from lists that it brings (Wheeler, USENIX Security 2016).
+    zxcvbn estimates the number of guesses from its own word lists (Wheeler, USENIX Security 2016).
     """
 
     def validate(self, password: str, user: object = None) -> None:  # noqa: ARG002 (Django's signature)
-        """Reckon how soon it would be guessed.
+        """Raise an error if too few guesses would find the password.
 
         Args:
-            password: as it was typed.
-            user: whose it would be; Django's own validators compare with what is known of them.
+            password: the password as entered.
+            user: unused; part of Django's interface.
 
         Raises:
-            django.core.exceptions.ValidationError: with a sentence for the person.
+            django.core.exceptions.ValidationError: the password is too easy to guess.
         """
-        # Here, because its lists take 0.2 s to load, and most processes never look at a password.
+        # Imported here, because its lists take 0.2 s to load and most processes never validate a password.
         from zxcvbn import zxcvbn
 
-        # It stumbles over dates before a line break, and over nothing at all, which is refused as too short.
-        beginning = password[:RECKONED].replace("\n", " ")
-        if beginning and zxcvbn(beginning)["guesses"] < GUESSES_TO_WITHSTAND:
+        # zxcvbn fails on dates before a line break and on an empty string, which is rejected as too short.
+        evaluated = password[:MAX_EVALUATED_LENGTH].replace("\n", " ")
+        if evaluated and zxcvbn(evaluated)["guesses"] < MIN_GUESSES:
             raise ValidationError(
-                "This password is among the first that are guessed. Take more words, or less common ones.",
+                "This password is easy to guess. Use more words, or less common ones.",
                 code="password_guessable",
             )
 
     def get_help_text(self) -> str:
-        """What the form says beside the field."""
-        return "Your password can’t be common words, names or keys in a row with a few digits behind."
+        """Return the help text for forms."""
+        return "Your password can’t be common words, names or keyboard patterns followed by a few digits."
 
 
-class Breached(PwnedPasswordsValidator):
-    """Refuses what `BREACHED_PASSWORDS_URL` knows, which is told five of the forty digits of a SHA-1.
+class BreachedPasswordValidator(PwnedPasswordsValidator):
+    """A validator that rejects passwords listed by `BREACHED_PASSWORDS_URL`.
 
-    Where it does not answer within a second, the password is taken, and the log says that nobody was asked:
-    who changes a password because it was stolen must not have to wait for another service.
+    The service receives five of the forty digits of a SHA-1. If it doesn't respond within a second, the
+    password is accepted and the failure is logged: a person who replaces a stolen password must not depend on
+    another service.
     """
 
     def __init__(self) -> None:
         client = PwnedPasswords()
         client.api_endpoint = f"{settings.BREACHED_PASSWORDS_URL.rstrip('/')}/"
         super().__init__(
-            error_message="This password was found in a breach of another site, and is tried. Take another.",
-            help_message="Your password can’t be one that was found in a breach of another site.",
+            error_message="This password was exposed in a data breach. Choose another one.",
+            help_message="Your password can’t be one that was exposed in a data breach.",
             api_client=client,
         )

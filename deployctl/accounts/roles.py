@@ -1,4 +1,4 @@
-"""The roles of the user's document, and what a person may do on the site."""
+"""Roles for targets and deployments, and site-wide permissions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Role(models.TextChoices):
-    """A part that somebody plays for a target or a deployment; gates ask for signatures by role."""
+    """A person's responsibility for a target or in a deployment; gates need signatures by role."""
 
     DBA = "dba", "Database Administrator"
     DEVOPS_LEAD = "devops_lead", "DevOps Lead"
@@ -17,7 +17,7 @@ class Role(models.TextChoices):
 
 
 class Permission(models.TextChoices):
-    """What a person may do anywhere on the site; every active person is a viewer."""
+    """A site-wide permission; every active person is a viewer."""
 
     VIEWER = "viewer", "Viewer"
     OPERATOR = "operator", "Operator"

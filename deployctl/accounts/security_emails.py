@@ -1,7 +1,4 @@
-"""E-mail about an audit entry to the person whose account it touches, who may not be the one who did it.
-
-Of a broken audit chain, administrators are told.
-"""
+"""Send security e-mails about audit entries to the person whose account is affected, or to administrators."""
 
 from __future__ import annotations
 
@@ -25,47 +22,46 @@ if TYPE_CHECKING:
 SUBJECTS = {
     Action.CHAIN_VERIFIED: "The audit chain is broken",
     Action.FACTOR_ENROLLED: "Your authenticator app was set up",
-    Action.FACTOR_REMOVED: "Your second factor was taken away",
+    Action.FACTOR_REMOVED: "Your second factor was removed",
     Action.FACTOR_REPLACED: "Your authenticator app was replaced",
-    Action.FACTOR_REJECTED: "Repeated failures with your second factor",
+    Action.FACTOR_REJECTED: "Repeated failed attempts with your second factor",
     Action.PASSKEY_ADDED: "A passkey was added to your account",
     Action.PASSKEY_REMOVED: "A passkey was removed from your account",
     Action.PASSWORD_CHANGED: "Your password was changed",
-    Action.PASSWORD_REJECTED: "Repeated failures with your password",
+    Action.PASSWORD_REJECTED: "Repeated failed attempts with your password",
     Action.PERSON_LINKED: "Your account was linked to single sign-on",
-    Action.PERSON_UNLINKED: "Your account's link to single sign-on was forgotten",
-    Action.RECOVERY_CODE_USED: "A recovery code of yours was used",
-    Action.SIGNATURE_REJECTED: "Repeated failures at a signature",
+    Action.PERSON_UNLINKED: "Your account was unlinked from single sign-on",
+    Action.RECOVERY_CODE_USED: "One of your recovery codes was used",
+    Action.SIGNATURE_REJECTED: "Repeated failed attempts to sign",
 }
-FAILURES_PER_NOTICE = 3
-# What others may want to act on as well.
+FAILURES_PER_EMAIL = 3
+# Sent to administrators as well, because they may have to act.
 TO_ADMINISTRATORS = frozenset({Action.CHAIN_VERIFIED, Action.SIGNATURE_REJECTED})
-# What to do about it.
 ADVICE = {
     Action.CHAIN_VERIFIED: (
-        "Somebody altered the database past deployctl, or it was restored from a backup. Keep it as it is,"
-        " find out who and when, and compare with the heads kept elsewhere."
+        "Somebody changed the database without deployctl, or restored it from a backup. Don't change it"
+        " further, find out who did it and when, and compare it with the heads in the anchor stores."
     )
 }
-IF_NOT_YOU = "If this was not you, or you did not ask for it, tell an administrator at once."
+IF_NOT_YOU = "If you didn't do this or ask for it, contact an administrator immediately."
 
 
 def send_on_commit(entry: Entry) -> None:
-    """Have it told once the transaction stands, by a worker; nothing where e-mail reaches nobody.
+    """Enqueue the e-mails about an entry when the transaction commits, if e-mail can be delivered.
 
     Args:
-        entry: with an action of `SUBJECTS`.
+        entry: an entry with an action of `SUBJECTS`.
     """
     if email.can_send():
-        # Robust: what was done stays done, whether or not the broker takes the message.
+        # Robust, because an unreachable broker must not make the committed change look failed.
         transaction.on_commit(partial(_enqueue, entry.pk), robust=True)
 
 
 def send_on_repeated_failure(entry: Entry) -> None:
-    """Have it told when a person failed at this three times within an hour, and every three times after."""
+    """Enqueue e-mails when a person failed at this three times within an hour, and after every three more."""
     an_hour_ago = entry.at - dt.timedelta(hours=1)
     failures = Entry.objects.filter(actor_id=entry.actor_id, action=entry.action, at__gt=an_hour_ago).count()
-    if failures % FAILURES_PER_NOTICE == 0:
+    if failures % FAILURES_PER_EMAIL == 0:
         send_on_commit(entry)
 
 
@@ -73,7 +69,7 @@ def send(entry: Entry) -> None:
     """Send the e-mails about an entry."""
     action = Action(entry.action)
     advice = ADVICE.get(action, IF_NOT_YOU)
-    context = {"entry": entry, "what": SUBJECTS[action], "advice": advice}
+    context = {"entry": entry, "event": SUBJECTS[action], "advice": advice}
     body = render_to_string("accounts/email/notice.txt", context)
     for address in sorted({person.email for person in _recipients(entry, action)}):
         send_mail(f"deployctl: {SUBJECTS[action]}", body, None, [address])
@@ -82,9 +78,9 @@ def send(entry: Entry) -> None:
 def _recipients(entry: Entry, action: Action) -> list[User]:
     people = get_user_model().objects
     is_person = entry.subject_type == get_user_model()._meta.label_lower
-    touched = people.filter(pk=int(entry.subject_id) if is_person else entry.actor_id)
-    administrators = people.holding(Permission.ADMINISTRATOR) if action in TO_ADMINISTRATORS else []
-    return [*touched, *administrators]
+    affected = people.filter(pk=int(entry.subject_id) if is_person else entry.actor_id)
+    administrators = people.with_permission(Permission.ADMINISTRATOR) if action in TO_ADMINISTRATORS else []
+    return [*affected, *administrators]
 
 
 def _enqueue(sequence: int) -> None:

@@ -1,4 +1,4 @@
-"""Proving who one is for a signature: two components, each time (21 CFR 11.200(a)(1))."""
+"""Verify a signer's identity with two components for every signature (21 CFR 11.200(a)(1))."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django_otp.models import Device
 
 from deployctl.accounts import attempts, passkeys
-from deployctl.accounts.errors import NotSignedInAgain
+from deployctl.accounts.errors import ReauthenticationRequired
 from deployctl.accounts.models import Passkey, Reauthentication, TotpFactor, User
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.sign_in import SecondFactor
@@ -18,12 +18,12 @@ from deployctl.errors import DeployctlError
 
 @dataclass(frozen=True)
 class SigningCredentials:
-    """What a person gives.
+    """The credentials that a signer enters.
 
     Attributes:
-        password: theirs; not looked at for people who sign in elsewhere, who have done so again instead.
-        code: a one-time code, or
-        passkey: the answer of a passkey, as JSON.
+        password: ignored for people with single sign-on, who reauthenticate instead.
+        code: a one-time code; "" with a passkey.
+        passkey: the response of a passkey as JSON; "" with a code.
     """
 
     password: str = ""
@@ -33,10 +33,10 @@ class SigningCredentials:
 
 @dataclass(frozen=True)
 class VerifiedCredentials:
-    """How it was proven.
+    """The verified credentials of a signer.
 
     Attributes:
-        method: both components in words.
+        method: both components, such as “password and passkey”.
         factor_since: when the second factor was set up.
     """
 
@@ -44,20 +44,20 @@ class VerifiedCredentials:
     factor_since: dt.datetime | None
 
 
-def verify_factor(user: User, *, code: str = "", passkey: str = "", purpose: Purpose) -> Device:
-    """Accept a one-time code or the answer of a passkey, as a second factor by itself.
+def verify_second_factor(user: User, *, code: str = "", passkey: str = "", purpose: Purpose) -> Device:
+    """Accept a one-time code or a passkey as a second factor.
 
     Args:
-        user: who gives it.
-        code: a one-time code, where no passkey answers.
-        passkey: the answer, as JSON.
-        purpose: what the passkey was asked for.
+        user: the owner.
+        code: a one-time code; ignored if there is a passkey.
+        passkey: the passkey's response, as JSON.
+        purpose: the purpose for which the passkey was requested.
 
     Returns:
-        the factor that was used.
+        The second factor that was used.
 
     Raises:
-        WrongPasskey, WrongCode, NoFactor, Throttled, RuntimeError: see `attempts`.
+        WrongPasskey, WrongCode, NoSecondFactor, Throttled, RuntimeError: see `attempts`.
     """
     if passkey:
         return passkeys.verify(user, passkey, purpose)
@@ -66,8 +66,8 @@ def verify_factor(user: User, *, code: str = "", passkey: str = "", purpose: Pur
     return factor
 
 
-def second_factor_of(factor: Device) -> SecondFactor:
-    """What kind of second factor it is, as sign-ins note it."""
+def second_factor_type(factor: Device) -> SecondFactor:
+    """Return the type of a second factor, as stored with sign-ins."""
     return SecondFactor.PASSKEY if isinstance(factor, Passkey) else SecondFactor.TOTP
 
 
@@ -75,37 +75,37 @@ def verify(user: User, credentials: SigningCredentials, *, about: str) -> Verifi
     """Accept both components together; neither counts without the other.
 
     Args:
-        user: who signs.
-        proof: what they give.
-        about: the digest of what they sign; passkey and second sign-in must have been asked for exactly it.
+        user: the signer.
+        credentials: what the signer entered.
+        about: the digest of the record; the passkey or reauthentication must have been requested for it.
 
     Raises:
-        NotSignedInAgain: the person has no password here and has not signed in again for this.
-        WrongPassword, TemporaryPassword, WrongPasskey, WrongCode, NoFactor, Throttled, RuntimeError:
+        ReauthenticationRequired: the person has no password here and has not reauthenticated for this digest.
+        WrongPassword, MustChangePassword, WrongPasskey, WrongCode, NoSecondFactor, Throttled, RuntimeError:
             see `attempts`.
     """
-    elsewhere = user.uses_single_sign_on
+    by_provider = user.uses_single_sign_on
     used: list[Passkey] = []
 
-    def check(guard: Throttle) -> DeployctlError | None:
-        if not elsewhere and (error := attempts.check_password(user, guard, credentials.password)):
+    def check(throttle: Throttle) -> DeployctlError | None:
+        if not by_provider and (error := attempts.check_password(user, throttle, credentials.password)):
             return error
-        if elsewhere and not Reauthentication.objects.good(user, about).exists():
-            return NotSignedInAgain(
-                "Sign in again at your single sign-on provider first, for exactly this. Nothing was signed,"
-                " and no code was used up."
+        if by_provider and not Reauthentication.objects.usable(user, about).exists():
+            return ReauthenticationRequired(
+                "Sign in again at your single sign-on provider for this signature first. Nothing was signed,"
+                " and you can still use this code."
             )
         if credentials.passkey:
-            error = passkeys.check(user, guard, credentials.passkey, Purpose.SIGNATURE, about, used)
+            error = passkeys.check(user, throttle, credentials.passkey, Purpose.SIGNATURE, about, used)
         else:
-            error = attempts.check_code(user, guard, credentials.code)
-        if error is None and elsewhere:
+            error = attempts.check_code(user, throttle, credentials.code)
+        if error is None and by_provider:
             Reauthentication.objects.use(user, about)
         return error
 
     attempts.attempt_without_alert(user, check)
-    factor = used[0] if used else user.factor
+    factor = used[0] if used else user.totp_factor
     assert factor is not None  # noqa: S101 (a code was accepted just now)
-    first = "single sign-on" if elsewhere else "password"
+    first = "single sign-on" if by_provider else "password"
     second = "passkey" if used else "one-time code"
     return VerifiedCredentials(f"{first} and {second}", factor.created_at)

@@ -1,7 +1,7 @@
-"""Signing in at an OpenID Connect provider, and signing in there again, in place of a password, to sign.
+"""Single sign-on: sign in and reauthenticate at an OpenID Connect provider.
 
-django-allauth speaks the protocol (authorization code with PKCE); who is let in is decided here. Nobody adds
-themselves, unless `OIDC_DOMAINS` says whose addresses may; second factors stay ours.
+django-allauth implements the protocol (authorization code with PKCE); this module decides who can sign in.
+New people are added only if `OIDC_DOMAINS` lists their domain. Second factors are always deployctl's own.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ logger = logging.getLogger(__name__)
 
 PROVIDER_ID = "sso"
 REAUTHENTICATE = "reauthenticate"
-OFF = "Single sign-on is not set up here. Sign in with your password."
-# How far the provider's clock and ours may be apart.
+NOT_CONFIGURED = "Single sign-on isn't set up here. Sign in with your password."
+# The permitted difference between the provider's clock and ours.
 CLOCK_TOLERANCE_S = 60
-# What a provider that is down, misconfigured or broken makes the libraries raise.
+# The errors of the libraries when the provider is unreachable, misconfigured or broken.
 PROVIDER_ERRORS = (RequestException, OAuth2Error, PyJWTError, KeyError, ValueError)
 
 
 class Adapter(DefaultSocialAccountAdapter):
-    """The bridge between django-allauth's pages and our people."""
+    """The adapter of django-allauth's single sign-on."""
 
     def list_apps(
         self, _request: HttpRequest, provider: str | None = None, client_id: str | None = None
     ) -> list[SocialApp]:
-        """The one provider of the settings, if there is one; what the database says is not looked at."""
+        """Return the provider from the settings, if there is one; the database is ignored."""
         if not settings.OIDC_ISSUER or client_id not in (None, settings.OIDC_CLIENT_ID):
             return []
         if provider not in (None, PROVIDER_ID, "openid_connect"):
@@ -66,17 +66,17 @@ class Adapter(DefaultSocialAccountAdapter):
         ]
 
     def is_open_for_signup(self, _request: HttpRequest, _sociallogin: SocialLogin) -> bool:
-        """Nobody adds themselves on django-allauth's way; see `links`."""
+        """Return False: `sso_links` adds people instead of django-allauth."""
         return False
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Decide who is let in, before django-allauth goes on."""
+        """Authorize the person before django-allauth signs them in, or complete a reauthentication."""
         try:
-            identity = Identity.of(sociallogin)
+            identity = Identity.from_login(sociallogin)
             if sociallogin.state.get("process") == REAUTHENTICATE:
                 _reauthenticate(request, sociallogin, identity)
                 raise ImmediateHttpResponse(HttpResponseSeeOther(sociallogin.state["next"]))
-            _let_in(sociallogin, identity)
+            _authorize(sociallogin, identity)
         except DeployctlError as error:
             _audit_denial(request, sociallogin, error)
             raise ImmediateHttpResponse(errors.answer(request, error)) from error
@@ -89,126 +89,128 @@ class Adapter(DefaultSocialAccountAdapter):
         exception: Exception | None = None,
         extra_context: dict[str, Any] | None = None,
     ) -> None:
-        """Say in a sentence what went wrong on the way."""
+        """Show an error page that explains what went wrong."""
         name = settings.OIDC_NAME
         if error in {AuthError.CANCELLED, AuthError.DENIED}:
-            words = f"Signing in at {name} was cancelled there. Nothing was changed. Try again when you like."
+            message = f"The sign-in at {name} was cancelled. Nothing was changed."
         elif exception is None and "state_id" in (extra_context or {}):
-            words = (
-                f"This answer of {name} was not asked for in this browser, was used before, or came too late."
-                " Nothing was changed. Start again from the page that you came from."
+            message = (
+                f"This response from {name} wasn't requested in this browser, was used before, or came too"
+                " late. Nothing was changed. Start again from the previous page."
             )
         else:
             logger.warning("single sign-on failed: %r", exception or error)
-            words = unreachable()
-        raise ImmediateHttpResponse(errors.answer(request, Refusal(words)))
+            message = provider_error_message()
+        raise ImmediateHttpResponse(errors.answer(request, Refusal(message)))
 
 
-def is_on() -> bool:
-    """Whether a provider is configured."""
+def is_configured() -> bool:
+    """Return True if a provider is configured."""
     return bool(settings.OIDC_ISSUER)
 
 
-def unreachable() -> str:
-    """What to say when the provider does not play its part."""
+def provider_error_message() -> str:
+    """Return the message for a provider that is unreachable or misbehaves."""
     return (
-        f"{settings.OIDC_NAME} could not confirm who you are: it cannot be reached, or its answer is no good."
-        " Nothing was changed. Try again in a minute; if it stays so, ask your administrator, whose log has"
-        " the reason."
+        f"{settings.OIDC_NAME} couldn't confirm your identity: it is unreachable, or its response is invalid."
+        " Nothing was changed. Try again in a minute; if it still fails, ask your administrator to check the"
+        " log."
     )
 
 
-def leave_for_provider(
-    request: HttpRequest, *, following: str, about: str = "", process: str = AuthProcess.LOGIN
+def redirect_to_provider(
+    request: HttpRequest, *, next_page: str, about: str = "", process: str = AuthProcess.LOGIN
 ) -> HttpResponseBase:
-    """Send the browser to the provider.
+    """Redirect the browser to the provider.
 
     Args:
-        request: of the browser, whose session will know the answer.
-        following: where to go afterwards; a safe address.
-        about: with `REAUTHENTICATE`, what it is for.
-        process: signing in, or `REAUTHENTICATE`.
+        request: the request; its session stores the state of the sign-in.
+        next_page: the URL to open afterwards; it must be safe.
+        about: the digest of the record to be signed, with `REAUTHENTICATE`.
+        process: `AuthProcess.LOGIN` or `REAUTHENTICATE`.
 
     Raises:
-        Refusal: no provider is configured, or it cannot be reached.
+        Refusal: no provider is configured, or it is unreachable.
     """
-    if not is_on():
-        raise Refusal(OFF)
+    if not is_configured():
+        raise Refusal(NOT_CONFIGURED)
     nonce = secrets.token_urlsafe(24)
-    again = process == REAUTHENTICATE
+    reauthenticates = process == REAUTHENTICATE
     data = {
         "nonce": nonce,
         "about": about,
-        "person": request.user.pk if again else None,
+        "person": request.user.pk if reauthenticates else None,
         "asked_at": timezone.now().timestamp(),
     }
-    parameters = {"nonce": nonce} | ({"prompt": "login", "max_age": "0"} if again else {})
+    parameters = {"nonce": nonce} | ({"prompt": "login", "max_age": "0"} if reauthenticates else {})
     provider = get_adapter(request).get_provider(request, PROVIDER_ID)
     try:
         return cast(
             "HttpResponseBase",
-            provider.redirect(request, process, following or None, data, auth_params=parameters),
+            provider.redirect(request, process, next_page or None, data, auth_params=parameters),
         )
     except PROVIDER_ERRORS as error:
-        logger.warning("single sign-on cannot begin: %r", error)
-        raise Refusal(unreachable()) from error
+        logger.warning("single sign-on failed: %r", error)
+        raise Refusal(provider_error_message()) from error
 
 
 def reauthentication_for(user: User, about: str) -> dict[str, Any] | None:
-    """What a page of signing shows of it: `name` and `done`; None for people with a password here."""
+    """Return `name` and `done` for the signature page, or None for people with a password here.
+
+    `name` is the provider's name, `done` the usable reauthentication, if there is one.
+    """
     if not user.uses_single_sign_on:
         return None
-    return {"name": settings.OIDC_NAME, "done": Reauthentication.objects.good(user, about).first()}
+    return {"name": settings.OIDC_NAME, "done": Reauthentication.objects.usable(user, about).first()}
 
 
-def _let_in(login: SocialLogin, identity: Identity) -> None:
-    """Put the person in place whom django-allauth then signs in.
+def _authorize(login: SocialLogin, identity: Identity) -> None:
+    """Set the person that django-allauth then signs in.
 
     Raises:
-        NotAllowed: there is none, they are disabled, or the number is of another issuer.
+        NotAllowed: there is no such person, the account is disabled, or it is linked to another issuer.
     """
     if login.is_existing:
-        sso_links.require_issuer_of(login)
+        sso_links.require_same_issuer(login)
     else:
         sso_links.link(login, identity)
     if not cast("User", login.user).is_active:
-        raise NotAllowed(
-            "Your account here is disabled, so you are not signed in. Ask an administrator about it."
-        )
+        raise NotAllowed("Your account here is disabled, so you aren't signed in. Contact an administrator.")
 
 
 @transaction.atomic
 def _reauthenticate(request: HttpRequest, login: SocialLogin, identity: Identity) -> None:
-    """Note that the person who is signed in has just proved it again at the provider.
+    """Store that the signed-in person has just reauthenticated at the provider.
 
     Raises:
-        NotAllowed: it was somebody else, not just now, or at another issuer than the one of the link.
+        NotAllowed: somebody else signed in there, not recently, or at another issuer than the link's.
     """
-    name, asked = settings.OIDC_NAME, login.state["data"]
+    name, state = settings.OIDC_NAME, login.state["data"]
     user = cast("User", request.user)
-    if not user.is_authenticated or asked["person"] != user.pk:
+    if not user.is_authenticated or state["person"] != user.pk:
         raise NotAllowed(
-            "You are not signed in here as who asked for this. Nothing was changed. Sign in first."
+            "You are no longer signed in here as the person who started this. Nothing was changed. Sign in"
+            " first."
         )
     if not login.is_existing or login.user != user:
         raise NotAllowed(
-            f"Somebody else than {user.name} signed in at {name}. Nothing was changed."
+            f"Somebody other than {user.name} signed in at {name}. Nothing was changed."
             f" Sign out there, and sign in again as {user.email}."
         )
-    sso_links.require_issuer_of(login)
+    sso_links.require_same_issuer(login)
     at, now = identity.authenticated_at, timezone.now().timestamp()
-    if at is None or not asked["asked_at"] - CLOCK_TOLERANCE_S <= at <= now + CLOCK_TOLERANCE_S:
+    if at is None or not state["asked_at"] - CLOCK_TOLERANCE_S <= at <= now + CLOCK_TOLERANCE_S:
         raise NotAllowed(
-            f"{name} did not ask you to sign in again, or does not say when you did (`auth_time`)."
-            " Nothing was changed. Sign out there, then try again; if it stays so, tell your administrator."
+            f"{name} didn't ask you to sign in again, or didn't report when you did (`auth_time`). Nothing"
+            " was changed. Sign out there and try again; if it still fails, contact your administrator."
         )
     Reauthentication.objects.create(
         user=user,
         provider=name[:200],
-        about=asked["about"],
+        about=state["about"],
         authenticated_at=dt.datetime.fromtimestamp(at, dt.UTC),
     )
-    data = {"issuer": settings.OIDC_ISSUER, "digest": asked["about"]}
+    data = {"issuer": settings.OIDC_ISSUER, "digest": state["about"]}
     audit.append(Action.PERSON_REAUTHENTICATED, by=user, subject=user, data=data)
 
 

@@ -1,4 +1,4 @@
-"""Whether the provider of single sign-on signed an ID token."""
+"""Verify the signature of the single sign-on provider's ID token."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from allauth.socialaccount.models import SocialApp, SocialLogin, SocialToken
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.http import HttpRequest
 
-# By what a published key may sign, by its type. A key that both sides share (`oct`) proves nothing when it is
-# published, and no algorithm takes a public key for a shared one.
+# The permitted algorithms per key type. Shared keys (`oct`) are missing, because a published one proves
+# nothing. No algorithm uses a public key as a shared one.
 ALGORITHMS = {
     "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     "EC": ("ES256", "ES384", "ES512", "ES256K"),
@@ -19,51 +19,50 @@ ALGORITHMS = {
 }
 
 
-class Protocol(OpenIDConnectOAuth2Adapter):
-    """django-allauth's way to the provider, which looks at the signature of the ID token as well.
+class VerifyingAdapter(OpenIDConnectOAuth2Adapter):
+    """The OpenID Connect adapter of django-allauth, which also verifies the signature of the ID token.
 
-    django-allauth leaves it out where the token comes over TLS from the provider itself, as OpenID Connect
-    Core 1.0, 3.1.3.7, allows; where it does look, it knows only keys with a `kid`, which one alone needs not.
+    django-allauth skips this if the token comes from the provider over TLS, as OpenID Connect Core 1.0,
+    3.1.3.7, allows. Its own verification only supports keys with a `kid`, which a provider with a single key
+    can omit.
     """
 
     def complete_login(
         self, request: HttpRequest, app: SocialApp, token: SocialToken, **kwargs: Any
     ) -> SocialLogin:
-        """Look at the signature, then at the rest, as ever.
+        """Verify the signature, then complete the login.
 
         Raises:
-            jwt.PyJWTError: none of the published keys made the signature.
+            jwt.PyJWTError: no published key matches the signature.
         """
         if id_token := kwargs["response"].get("id_token"):
             with get_adapter(request).get_requests_session() as session:  # type: ignore[no-untyped-call]
-                answer = session.get(self.openid_config["jwks_uri"])
-                answer.raise_for_status()
-            require_signature(id_token, answer.json())
+                response = session.get(self.openid_config["jwks_uri"])
+                response.raise_for_status()
+            verify_signature(id_token, response.json())
         return cast("SocialLogin", super().complete_login(request, app, token, **kwargs))
 
 
-def require_signature(id_token: str, published: Any) -> None:
-    """Refuse a token that none of the keys signed, each by its own algorithm.
+def verify_signature(id_token: str, jwks: Any) -> None:
+    """Verify that one of the keys signed the token, with an algorithm of its type.
 
     Args:
-        id_token: as it came.
-        published: what the provider publishes as its keys: a JWK Set (RFC 7517, 5), unless it is broken.
+        id_token: the token in compact form.
+        jwks: the provider's published keys, normally a JWK Set (RFC 7517, 5).
 
     Raises:
-        jwt.PyJWTError: none did.
+        jwt.PyJWTError: no key matches.
     """
     header = jwt.get_unverified_header(id_token)
-    keys = published.get("keys") if isinstance(published, dict) else None
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(keys, list):
-        raise jwt.PyJWKSetError("What the provider publishes as its keys is no JWK Set.")
-    if not any(_made(id_token, key, header) for key in keys if isinstance(key, dict)):
-        raise jwt.InvalidSignatureError(
-            "No key that the provider publishes made the signature of its ID token."
-        )
+        raise jwt.PyJWKSetError("The provider's keys aren't a JWK Set.")
+    if not any(_is_signed_by(key, id_token, header) for key in keys if isinstance(key, dict)):
+        raise jwt.InvalidSignatureError("None of the provider's published keys signed the ID token.")
 
 
-def _made(id_token: str, key: dict[str, Any], header: dict[str, Any]) -> bool:
-    """Whether a key made the signature; neither has to name the key, nor the key its algorithm (RFC 7517)."""
+def _is_signed_by(key: dict[str, Any], id_token: str, header: dict[str, Any]) -> bool:
+    """Return True if a key signed the token; `kid` and the key's `alg` are optional (RFC 7517)."""
     algorithm, name = header.get("alg"), header.get("kid")
     if name is not None and key.get("kid") not in (None, name):
         return False

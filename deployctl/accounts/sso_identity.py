@@ -1,4 +1,4 @@
-"""What an OpenID Connect provider says of somebody who signed in there."""
+"""The identity that an OpenID Connect provider reports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from deployctl.errors import NotAllowed
 
 @dataclass(frozen=True)
 class Identity:
-    """What the provider says of who signed in there.
+    """The identity of a person who signed in at the provider.
 
     Attributes:
-        email: the address, in lower case; "" where none is said.
-        is_verified: whether the provider says that the address is theirs.
-        name: as the provider writes it, without what names cannot hold here; nobody is locked out by it.
-        authenticated_at: when they last proved it there, in seconds since 1970; None where it is not said.
+        email: the e-mail address in lower case; "" if it is missing.
+        is_verified: whether the provider has verified the address.
+        name: the name without invalid characters, so that an odd name doesn't block the sign-in.
+        authenticated_at: the time of the last sign-in there, in seconds since 1970; None if it is missing.
     """
 
     email: str
@@ -28,34 +28,35 @@ class Identity:
     authenticated_at: int | None
 
     @classmethod
-    def of(cls, login: SocialLogin) -> Identity:
-        """Read the ID token and what the provider says besides.
+    def from_login(cls, login: SocialLogin) -> Identity:
+        """Read the claims of the ID token and the userinfo endpoint.
 
         Raises:
-            NotAllowed: they are not of the issuer that was set, not about this very sign-in, or not about one
-                and the same person.
+            NotAllowed: the claims come from another issuer, belong to another sign-in, or are about two
+                people.
         """
         token = login.account.extra_data.get("id_token") or {}
-        more = login.account.extra_data.get("userinfo") or {}
-        asked = login.state.get("data") or {}
-        # The metadata say which issuer the library compares with, so the one that was set is compared here
-        # (OpenID Connect Discovery 1.0, 4.3).
+        userinfo = login.account.extra_data.get("userinfo") or {}
+        state = login.state.get("data") or {}
+        # The library compares the issuer only with the provider's metadata, so it is compared with the
+        # setting here (OpenID Connect Discovery 1.0, 4.3).
         if token and str(token.get("iss", "")).rstrip("/") != settings.OIDC_ISSUER:
             raise NotAllowed(
-                f"{settings.OIDC_NAME} answered as another issuer than the one set here. Nothing was changed."
+                f"{settings.OIDC_NAME} responded as a different issuer than OIDC_ISSUER. Nothing was changed."
                 " Ask your administrator to compare OIDC_ISSUER with the provider's metadata."
             )
         # OpenID Connect Core 1.0, 3.1.3.7 (nonce) and 5.3.2 (sub).
-        if not token or token.get("nonce") != asked.get("nonce") or more.get("sub", "") != token.get("sub"):
+        is_same_person = userinfo.get("sub", "") == token.get("sub")
+        if not token or token.get("nonce") != state.get("nonce") or not is_same_person:
             raise NotAllowed(
-                f"The answer of {settings.OIDC_NAME} does not belong to this sign-in. You are not signed in."
-                " Start again from the sign-in page."
+                f"The response from {settings.OIDC_NAME} doesn't belong to this sign-in. You aren't signed"
+                " in. Start again from the sign-in page."
             )
-        facts = token | more
+        claims = token | userinfo
         at = token.get("auth_time")
         return cls(
-            email=str(facts.get("email") or "").strip().lower(),
-            is_verified=facts.get("email_verified") in (True, "true"),
-            name=names.cleaned(str(facts.get("name") or "")),
+            email=str(claims.get("email") or "").strip().lower(),
+            is_verified=claims.get("email_verified") in (True, "true"),
+            name=names.clean(str(claims.get("name") or "")),
             authenticated_at=at if isinstance(at, int) else None,
         )

@@ -1,4 +1,4 @@
-"""Whose a number at the provider of single sign-on is: linked once, held to its issuer, forgotten."""
+"""Link accounts to subject identifiers (`sub`) at the single sign-on provider, and unlink them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from deployctl.errors import NotAllowed, Refusal
 
 @transaction.atomic
 def link(login: SocialLogin, identity: Identity) -> None:
-    """First time: find the person by the address that the provider vouches for, and remember its number.
+    """Link the person with the verified e-mail address to the subject identifier, at the first sign-in.
 
-    From then on the number (`sub`) counts, and the address may change.
+    Later sign-ins use only the subject identifier; the e-mail address can change.
 
     Raises:
-        NotAllowed: the address is not vouched for, is nobody's here, or is linked to another number.
+        NotAllowed: the address isn't verified, is unknown here, or its account is linked already.
     """
     name = settings.OIDC_NAME
     if not identity.email or not identity.is_verified:
         raise NotAllowed(
-            f"{name} does not vouch for your e-mail address (`email_verified`), by which people are found"
-            " here the first time. You are not signed in. Have the address confirmed there, then try again."
+            f"{name} hasn't verified your e-mail address (`email_verified`), which the first sign-in here"
+            " needs. You aren't signed in. Verify the address there, then try again."
         )
-    person = _person_for(identity)
+    person = _find_or_create_person(identity)
     if SocialAccount.objects.filter(user=person, provider=login.account.provider).exists():
         raise NotAllowed(
-            f"{person.email} is linked to another account at {name} already, so you are not signed in."
-            " Ask an administrator."
+            f"{person.email} is already linked to another account at {name}, so you aren't signed in."
+            " Contact an administrator."
         )
     login.user = login.account.user = person
     login.account.save()
@@ -47,35 +47,35 @@ def link(login: SocialLogin, identity: Identity) -> None:
     security_emails.send_on_commit(entry)
 
 
-def require_issuer_of(login: SocialLogin) -> None:
-    """Refuse a number that was linked at another issuer than the one that is set now.
+def require_same_issuer(login: SocialLogin) -> None:
+    """Check that the account was linked at the issuer that is configured now.
 
-    django-allauth looks up by the number alone, and a number says who somebody is only together with its
-    issuer (OpenID Connect Core 1.0, 2, `sub`). The entry of the linking has both.
+    django-allauth looks accounts up by the subject identifier alone, which is unique only within its issuer
+    (OpenID Connect Core 1.0, 2, `sub`). The audit entry of the link has both.
 
     Raises:
-        NotAllowed: it was.
+        NotAllowed: the account was linked at another issuer.
     """
-    person, number = login.account.user, login.account.uid
-    linked = Entry.objects.about(person).filter(action=Action.PERSON_LINKED, data__sub=number).first()
+    person, sub = login.account.user, login.account.uid
+    linked = Entry.objects.about(person).filter(action=Action.PERSON_LINKED, data__sub=sub).first()
     issuer = linked.data["issuer"] if linked else ""
     if issuer != settings.OIDC_ISSUER:
         raise NotAllowed(
-            f"The number {number} was linked here at {issuer or 'a provider that is not on record'}, and"
-            f" {settings.OIDC_NAME} is {settings.OIDC_ISSUER} now, where it may be somebody else's."
-            " Nothing was changed. Ask an administrator: the audit log names whose number it was; after"
-            " “Forget the link” on that person's page, the next sign-in links anew."
+            f"The single sign-on identifier {sub} was linked at {issuer or 'an unknown provider'}, but"
+            f" {settings.OIDC_NAME} is now {settings.OIDC_ISSUER}, where it may belong to somebody else."
+            " Nothing was changed. Ask an administrator to find the person in the audit log and choose"
+            " “Unlink single sign-on” on their page; the next sign-in then links the account again."
         )
 
 
-def _person_for(identity: Identity) -> User:
+def _find_or_create_person(identity: Identity) -> User:
     person: User | None = User.objects.filter(email__iexact=identity.email).first()
     if person is not None:
         return person
     if identity.email.rpartition("@")[2] not in settings.OIDC_DOMAINS:
         raise NotAllowed(
-            f"There is nobody with the address {identity.email} here, so you are not signed in."
-            " An administrator adds people."
+            f"There is no account with the e-mail address {identity.email} here, so you aren't signed in."
+            " Ask an administrator for one."
         )
     added: User = User.objects.create_person(
         identity.email,
@@ -87,14 +87,14 @@ def _person_for(identity: Identity) -> User:
 
 
 @transaction.atomic
-def forget(person: User, *, by: Actor) -> None:
-    """Forget a person's number at the provider; the next sign-in there links by the address again.
+def unlink(person: User, *, by: Actor) -> None:
+    """Remove a person's link to the provider; the next sign-in there links by e-mail address again.
 
     Raises:
-        Refusal: there is no link.
+        Refusal: the person isn't linked.
     """
-    forgotten, _ = person.socialaccount_set.all().delete()
-    if not forgotten:
-        raise Refusal(f"{person.name} is not linked to single sign-on. Nothing was changed.")
+    deleted, _ = person.socialaccount_set.all().delete()
+    if not deleted:
+        raise Refusal(f"{person.name} isn't linked to single sign-on. Nothing was changed.")
     person.sign_ins.end_all("single sign-on unlinked")
     security_emails.send_on_commit(audit.append(Action.PERSON_UNLINKED, by=by, subject=person))

@@ -1,4 +1,4 @@
-"""What workers are asked to do for people: load, call, done. Arguments are ids."""
+"""Celery tasks of accounts; arguments are IDs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""A password that somebody else has seen: good for three days, and replaced before anything else is done.
+"""Temporary passwords: set by somebody else, valid for three days, and replaced at the first sign-in.
 
-Whoever adds people, or has the server, hands it over. It lets its person in as far as the page on which they
-choose their own, which must be another. Who comes by single sign-on may put that off until something asks for
-the password, such as a signature, for which it is not taken.
+An administrator or the command line generates one. With it, a person can only open the page that replaces it.
+People who use single sign-on can postpone that until they need the password for a signature.
 """
 
 from __future__ import annotations
@@ -26,38 +25,36 @@ if TYPE_CHECKING:
 _BYTES = 15  # 20 characters
 
 REPLACE_IT = (
-    "You signed in with a password that somebody else has seen. Choose one of your own now;"
-    " that brings you back afterwards."
+    "You signed in with a temporary password. Choose your own password now; then you return to this page."
 )
-# Why, in the audit log.
+# The reason in the audit log.
 EXPIRED = "temporary password expired"
-MUST_DIFFER = "This is the password that you were handed. Choose another."
+MUST_DIFFER = "This is your temporary password. Choose a different one."
 CANNOT_SIGN = (
-    "Choose a password of your own first, under My account, Change password: somebody else has seen the one"
-    " that you were handed. Nothing was changed, and the code was not used up."
+    "You can't sign with a temporary password. Choose your own password under My account, Change password,"
+    " then sign; you can still use this code."
 )
 EXPIRED_MESSAGE = (
-    "This password was handed to you more than {days} days ago and lets you in no more. Nothing was changed."
-    " Ask an administrator, who can give you another on your page under People, or whoever runs deployctl:"
-    " `deployctl user password {email}` on the server."
+    "This temporary password expired after {days} days, so you aren't signed in. Ask an administrator for a"
+    " new one (on your page under People), or run `deployctl user password {email}` on the server."
 )
 
 
 def generate() -> str:
-    """A random password, to be shown once."""
+    """Return a random password, to be shown once."""
     return secrets.token_urlsafe(_BYTES)
 
 
 def valid_until(*, is_temporary: bool) -> dt.datetime | None:
-    """Until when a password that is set now lets in; None for one of the person's own.
+    """Return when a password that is set now expires, or None if it isn't temporary.
 
-    As long as an invitation, which is the other way to begin.
+    It is valid as long as an invitation.
     """
     return timezone.now() + dt.timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT) if is_temporary else None
 
 
 def expiry_message(person: User) -> str:
-    """Why a person's password lets them in no more, as a sentence; "" while it does."""
+    """Return the error message for an expired temporary password, or ""."""
     until = person.temporary_password_until
     if until is None or timezone.now() <= until:
         return ""
@@ -66,34 +63,34 @@ def expiry_message(person: User) -> str:
 
 
 def can_be_replaced(person: User) -> bool:
-    """Whether an administrator may give the person another: only who never had another way in.
+    """Return True if an administrator can set a new temporary password for the person.
 
-    Whoever has chosen a password before, or came by single sign-on, has an account that others must not take
-    over. What the audit log says of that cannot be undone, unlike the link to single sign-on.
+    Nobody must be able to take over an account whose owner has chosen a password or used single sign-on. The
+    audit log shows this reliably, because its entries can't be removed, unlike a link to single sign-on.
     """
     if person.temporary_password_until is None or not person.is_active:
         return False
-    chose = Q(action=Action.PASSWORD_CHANGED, actor_id=person.pk)
-    had_own_way = Entry.objects.about(person).filter(chose | Q(action=Action.PERSON_LINKED))
-    return not had_own_way.exists()
+    chose_password = Q(action=Action.PASSWORD_CHANGED, actor_id=person.pk)
+    used_by_owner = Entry.objects.about(person).filter(chose_password | Q(action=Action.PERSON_LINKED))
+    return not used_by_owner.exists()
 
 
 @transaction.atomic
 def replace(person: User, *, by: Actor) -> str:
-    """Give a person who has not replaced the password that was handed over another such password.
+    """Set a new temporary password for a person who hasn't replaced the last one.
 
     Returns:
-        the new one, to show this once.
+        The new password, to be shown once.
 
     Raises:
-        Refusal: it is not for an administrator to give (`can_be_replaced`).
+        Refusal: an administrator can't set the person's password (`can_be_replaced`).
     """
-    # The person may be choosing their own just now.
+    # Locked, because the person could be choosing a password at the same time.
     current: User = type(person).objects.select_for_update(no_key=True).get(pk=person.pk)
     if not can_be_replaced(current):
         raise Refusal(
-            f"{person.name} is disabled, or has had a password of their own or single sign-on: nobody gives"
-            " them a password here. Nothing was changed. Whoever runs deployctl can, on the server:"
+            f"{person.name} is disabled, or has already chosen a password or used single sign-on, so you"
+            " can't set a temporary password. Nothing was changed. On the server, run:"
             f" deployctl user password {person.email}"
         )
     password = generate()

@@ -1,4 +1,4 @@
-"""For tests: people with second factors, without phones and without waiting."""
+"""Test helpers: enroll people, generate one-time codes, and sign in to test clients."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from deployctl.accounts.models.totp_factor import DIGITS, TOLERANCE_STEPS
 
 
 def enroll(user: User) -> TotpFactor:
-    """Give the person a confirmed second factor, if they have none."""
+    """Return the person's confirmed authenticator app; create it if there is none."""
     with transaction.atomic():
-        factor = user.factor
+        factor = user.totp_factor
         if factor is None:
             factor = TotpFactor.objects.start(user)
             TotpFactor.objects.filter(pk=factor.pk).update(confirmed=True)
@@ -28,10 +28,10 @@ def enroll(user: User) -> TotpFactor:
 
 
 def current_code(user: User) -> str:
-    """A code that the person's factor accepts now, though others were used within the same half minute.
+    """Return a code that the person's authenticator app accepts now.
 
-    The code of this half minute or, once that is used up, of the next. When that is used up as well, the
-    factor is made to forget it, which is what waiting would do.
+    This is the code of the current time step or, if it was used, of the next one. If that was used as well,
+    its use is reset, as if the test had waited.
     """
     factor = TotpFactor.objects.filter(user=user).order_by("-confirmed").first()
     if factor is None:
@@ -46,35 +46,35 @@ def current_code(user: User) -> str:
 
 
 def wrong_code(user: User) -> str:
-    """Six digits that none of the person's factors accepts: whatever is guessed is right once in a while."""
-    right = {
+    """Return six digits that the person's authenticator app doesn't accept; a fixed number could be right."""
+    accepted = {
         hotp(factor.key, factor.totp().t() + step, DIGITS)  # type: ignore[no-untyped-call]
         for factor in TotpFactor.objects.filter(user=user)
-        # The half minute may end before the code is given.
+        # The time step may end before the code is used.
         for step in range(-TOLERANCE_STEPS, TOLERANCE_STEPS + 2)
     }
-    return next(f"{number:0{DIGITS}d}" for number in range(10**DIGITS) if number not in right)
+    return next(f"{number:0{DIGITS}d}" for number in range(10**DIGITS) if number not in accepted)
 
 
 def sign_in(client: Client, user: User, *, code: bool = True, second_factor: bool = True) -> SignIn:
     """Sign the person in to a test client.
 
     Args:
-        client: the browser.
+        client: the test client.
         user: the person.
-        second_factor: enroll them where they are not, and have the session verified by it.
-        code: the code was given just now, so that acts that ask for a fresh one are allowed.
+        code: record a fresh code in the session, so that no step-up is needed.
+        second_factor: enroll the person if necessary, and mark the session as verified.
     """
     client.force_login(user)
     request = HttpRequest()
     session: Any = client.session
     request.session = session
     factor = enroll(user) if second_factor else None
-    stay = SignIn.objects.begin(
+    started = SignIn.objects.begin(
         request, user, SecondFactor.TOTP if factor is not None and code else SecondFactor.NONE
     )
-    session[SESSION_KEY] = stay.pk
+    session[SESSION_KEY] = started.pk
     if factor is not None:
         session[DEVICE_ID_SESSION_KEY] = factor.persistent_id
     session.save()
-    return stay
+    return started

@@ -1,4 +1,4 @@
-"""The names of time zones that people may choose."""
+"""The time zones that people can choose."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from django.core.exceptions import ValidationError
 
 @cache
 def _known() -> frozenset[str]:
-    # Kept: to list them, Python opens every file of the time zone database, some 600 of them.
+    # Cached, because Python opens all 600 files of the time zone database to list them.
     return frozenset(zoneinfo.available_timezones())
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Every place of the time zone database, sorted; `UTC` first."""
+    """Return the region names of the time zone database, sorted, with `UTC` first."""
     places = (name for name in _known() if "/" in name and not name.startswith("Etc/"))
     return ("UTC", *sorted(places))
 
 
 def validate(name: str) -> None:
-    """Accept the names of the time zone database only.
+    """Validate that a name is in the time zone database.
 
     Raises:
-        django.core.exceptions.ValidationError: it is none of them.
+        django.core.exceptions.ValidationError: it isn't.
     """
     if name not in _known():
-        raise ValidationError(f"{name!r} is not a time zone; use a name such as Europe/Berlin.")
+        raise ValidationError(f"{name!r} isn't a time zone. Use a name such as Europe/Berlin.")

@@ -1,7 +1,7 @@
-"""Signing in, one's own account, people, API tokens.
+"""The URLs of sign-in, accounts, people and API tokens.
 
-Of django-allauth's pages only those that are needed here are included, each under a policy of ours. They keep
-their names, by which django-allauth finds them.
+Only the required pages of django-allauth are included, each with one of our policies. They keep their URL
+names, which django-allauth uses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deployctl.accounts.views.sign_in import requires_email, requires_password, 
 signing_in = [
     path("login/", public(requires_rate_limit(allauth.login)), name="account_login"),
     path("logout/", identified(allauth.logout), name="account_logout"),
-    # Closed by the adapter; django-allauth wants the address to exist.
+    # Closed by the adapter; django-allauth needs the URL name.
     path("signup/", public(allauth.signup), name="account_signup"),
     path("inactive/", public(allauth.account_inactive), name="account_inactive"),
     path(
@@ -44,7 +44,7 @@ signing_in = [
         public(allauth.password_reset_from_key_done),
         name="account_reset_password_from_key_done",
     ),
-    # django-allauth finds it by this name.
+    # django-allauth needs this URL name.
     path("sso/<slug:provider_id>/callback/", single_sign_on.callback, name="openid_connect_callback"),
 ]
 
@@ -53,9 +53,9 @@ accounts = [
     path("account/login/code/", sign_in.sign_in_code, name="sign_in_code"),
     path("account/login/passkey/", sign_in.sign_in_passkey, name="sign_in_passkey"),
     path("account/sso/", single_sign_on.start, name="single_sign_on"),
-    path("account/sso/again/", single_sign_on.reauthentication, name="reauthentication"),
+    path("account/sso/reauthentication/", single_sign_on.reauthentication, name="reauthentication"),
     path("account/factor/", factor.factor, name="factor"),
-    path("account/code/", factor.give_code, name="step_up"),
+    path("account/step-up/", factor.step_up_page, name="step_up"),
     path("account/passkeys/new/", passkeys.new_passkey, name="new_passkey"),
     path("account/passkeys/registration/", passkeys.registration, name="passkey_registration"),
     path("account/passkeys/challenge/", passkeys.challenge, name="passkey_challenge"),
@@ -71,7 +71,7 @@ accounts = [
     path("people/<int:number>/invitation/", people.invitation, name="invitation"),
     path("people/<int:number>/temporary-password/", people.temporary_password, name="temporary_password"),
     path("people/<int:number>/sessions/", people.person_sessions, name="person_sessions"),
-    path("people/<int:number>/link/", people.person_link, name="person_link"),
+    path("people/<int:number>/single-sign-on/", people.person_sso_link, name="person_sso_link"),
     path("people/<int:number>/factor/", people.person_factor, name="person_factor"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/new/", tokens.new_token, name="new_token"),

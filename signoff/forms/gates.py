@@ -8,7 +8,7 @@ from django import forms
 from django.utils import timezone
 
 from checklists.validators import TEXT_LENGTH
-from deployctl.accounts.forms import PasskeyField, offer_factors, require_a_factor
+from deployctl.accounts.forms import PasskeyField, offer_second_factors, require_second_factor
 from deployctl.accounts.models import User
 from signoff import permissions
 from signoff.models import Gate, Slot
@@ -62,7 +62,7 @@ class SignatureForm(forms.Form):
 
     def __init__(self, *args: Any, gate: Gate, slots: list[Slot], signer: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        offer_factors(self, signer)
+        offer_second_factors(self, signer)
         if signer.uses_single_sign_on:
             del self.fields["password"]
         choice = cast("SlotChoice", self.fields["slot"])
@@ -71,7 +71,7 @@ class SignatureForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Require a one-time code or a passkey."""
-        require_a_factor(self)
+        require_second_factor(self)
         return self.cleaned_data
 
 

@@ -74,8 +74,8 @@ class Slot(models.Model):
         Raises:
             NotAllowed: `by` may not sign this slot.
             Refusal: the record has changed since it was shown, or the gate has blockers.
-            WrongPassword, TemporaryPassword, WrongCode, WrongPasskey, NotSignedInAgain, Throttled, NoFactor:
-                see `signing_credentials.verify`.
+            WrongPassword, MustChangePassword, WrongCode, WrongPasskey: see `signing_credentials.verify`.
+            ReauthenticationRequired, Throttled, NoSecondFactor: see `signing_credentials.verify`.
         """
         try:
             self._check(by, digest)

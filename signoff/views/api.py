@@ -16,13 +16,13 @@ SCOPES = {"pre": Scope.GATE_PRE, "post": Scope.GATE_POST}
 
 @csrf_exempt  # it changes nothing, and whoever POSTs is to hear that rather than of a missing token
 @require_safe
-@api_authentication.token
+@api_authentication.token_required
 def gate(request: HttpRequest, number: int) -> JsonResponse:
     """GO or NO-GO for `?stage=pre` or `?stage=post`."""
     stage = request.GET.get("stage", "")
     if stage not in SCOPES:
         return JsonResponse({"error": "Ask for ?stage=pre or ?stage=post."}, status=422)
-    api_authentication.require(request, SCOPES[stage])
+    api_authentication.require_scope(request, SCOPES[stage])
     found = Deployment.objects.select_related("target").filter(pk=number).first()
     if found is None:
         return JsonResponse({"error": f"There is no deployment {number}."}, status=404)

@@ -136,5 +136,5 @@ def sign_page(
         "is_blocked": any(blocker.blocks_signing for blocker in blockers),
         "changes": presenters.changed_since_last_signature(gate, record),
         "reauthentication": single_sign_on.reauthentication_for(by, digest),
-    } | passkeys.for_page(request, reverse("signoff:gate", args=[gate.deployment_id, gate.key]))
+    } | passkeys.page_context(request, reverse("signoff:gate", args=[gate.deployment_id, gate.key]))
     return render(request, "signoff/gate_sign.html", context, status=status)

@@ -1,4 +1,4 @@
-"""A security key in software: makes passkeys and answers challenges as WebAuthn Level 3 describes."""
+"""A software authenticator that creates passkeys and signs challenges (WebAuthn Level 3)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ USER_PRESENT, USER_VERIFIED, ATTESTED = 0x01, 0x04, 0x40
 
 @dataclass
 class Authenticator:
-    """One passkey, and what its owner may do with it.
+    """An authenticator with one passkey.
 
     Attributes:
-        origin: the address that the browser claims to be at.
-        verifies: whether it asks its owner for finger or PIN.
-        count: how often it answered; a copy has the count of the day it was made.
+        origin: the origin that the browser reports.
+        verifies: whether it verifies the user.
+        count: the signature counter.
     """
 
     origin: str = ORIGIN
@@ -37,7 +37,7 @@ class Authenticator:
     identifier: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def create(self, options: dict[str, Any]) -> str:
-        """What `navigator.credentials.create` answers, as JSON."""
+        """Return the result of `navigator.credentials.create`, as JSON."""
         numbers = self.key.public_key().public_numbers()
         # COSE_Key of an ES256 key on P-256 (RFC 9053, 2.1 and 7.1).
         public = cbor2.dumps(
@@ -50,7 +50,7 @@ class Authenticator:
         return self._credential(clientDataJSON=client, attestationObject=statement)
 
     def get(self, options: dict[str, Any]) -> str:
-        """What `navigator.credentials.get` answers, as JSON."""
+        """Return the result of `navigator.credentials.get`, as JSON."""
         self.count += 1
         client = self._client_data("webauthn.get", options)
         data = self._data(options["rpId"])
@@ -74,23 +74,23 @@ class Authenticator:
 
 
 def browser() -> Client:
-    """A browser at an address where passkeys are possible."""
+    """Return a client at an address where passkeys are available."""
     return Client(SERVER_NAME="localhost")
 
 
 def options_for(client: Client, about: str = "") -> dict[str, Any]:
-    """What a signed-in person's browser is asked for."""
-    answer = client.post(
+    """Return the passkey options for a signed-in person."""
+    response = client.post(
         f"/account/passkeys/challenge/?about={about}" if about else "/account/passkeys/challenge/"
     )
-    assert answer.status_code == 200, answer.content
-    return dict(answer.json())
+    assert response.status_code == 200, response.content
+    return dict(response.json())
 
 
 def add_passkey(client: Client, user: User, name: str = "Work laptop") -> Authenticator:
-    """Have the person, signed in with a fresh code or without any factor yet, add a passkey."""
+    """Add a passkey for a person who is signed in with a fresh code or without a second factor."""
     authenticator = Authenticator()
-    answer = authenticator.create(client.post("/account/passkeys/registration/").json())
-    client.post("/account/passkeys/new/", {"name": name, "passkey": answer})
+    response = authenticator.create(client.post("/account/passkeys/registration/").json())
+    client.post("/account/passkeys/new/", {"name": name, "passkey": response})
     assert Passkey.objects.filter(user=user, name=name).exists()
     return authenticator

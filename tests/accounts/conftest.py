@@ -1,4 +1,4 @@
-"""What tests of pages need here."""
+"""Fixtures for tests of accounts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.clock import clock  # noqa: F401 (fixture)
 
 
 @pytest.fixture(autouse=True)
-def attempts_of_this_test_only() -> Iterator[None]:
-    """Attempts of earlier tests must not slow these down, nor these others."""
+def reset_rate_limits() -> Iterator[None]:
+    """Clear the cache before and after each test, because it holds the rate limits."""
     cache.clear()
     yield
     cache.clear()

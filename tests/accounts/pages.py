@@ -1,4 +1,4 @@
-"""One page per policy, beside the real ones, for tests of the policies themselves."""
+"""A URLconf with one page per policy, in addition to the real pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real OpenID Connect provider on loopback, as a process of its own, and people who sign in there."""
+"""A real OpenID Connect provider, which runs as a separate process on localhost."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from django.test import Client
 
 from tests.processes import free_port, terminate
 
-STARTS_WITHIN_S = 90
-ANSWERS_WITHIN_S = 60
+START_TIMEOUT_S = 90
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
 class Provider:
-    """Where it listens."""
+    """A running provider."""
 
     url: str
 
-    def knows(self, number: str, **facts: Any) -> None:
-        """Let it say this about a person, from now on.
+    def set_claims(self, sub: str, **claims: Any) -> None:
+        """Set the claims of a person.
 
         Args:
-            number: the `sub` of the person.
-            facts: further claims, such as `email`; `auth_time` in seconds since 1970.
+            sub: the person's subject identifier.
+            claims: other claims, such as `email`; `auth_time` in seconds since 1970.
         """
-        requests.put(f"{self.url}/users/{number}", json=facts, timeout=ANSWERS_WITHIN_S).raise_for_status()
+        requests.put(f"{self.url}/users/{sub}", json=claims, timeout=TIMEOUT_S).raise_for_status()
 
-    def authorize(self, departure: Any, number: str) -> str:
-        """Sign a person in there, as one whom this answer of ours sent; the way back, as a path."""
-        answer = requests.post(
-            departure["Location"], data={"sub": number}, allow_redirects=False, timeout=ANSWERS_WITHIN_S
+    def authorize(self, redirect: Any, sub: str) -> str:
+        """Sign a person in at the provider, and return the path of the callback."""
+        response = requests.post(
+            redirect["Location"], data={"sub": sub}, allow_redirects=False, timeout=TIMEOUT_S
         )
-        assert answer.status_code == 302, answer.text
-        back = urlsplit(answer.headers["Location"])
-        return f"{back.path}?{back.query}"
+        assert response.status_code == 302, response.text
+        callback = urlsplit(response.headers["Location"])
+        return f"{callback.path}?{callback.query}"
 
-    def sign_in(self, client: Client, number: str, following: str = "/") -> Any:
-        """The whole way from our sign-in page to the answer of our callback."""
-        departure = client.post("/account/sso/", {"next": following})
-        return client.get(self.authorize(departure, number))
+    def sign_in(self, client: Client, sub: str, next_page: str = "/") -> Any:
+        """Sign in through the provider, and return the response of the callback."""
+        redirect = client.post("/account/sso/", {"next": next_page})
+        return client.get(self.authorize(redirect, sub))
 
 
-def asked_for(departure: Any) -> dict[str, str]:
-    """What we asked the provider for."""
-    return {name: values[0] for name, values in parse_qs(urlsplit(departure["Location"]).query).items()}
+def authorization_parameters(redirect: Any) -> dict[str, str]:
+    """Return the parameters of a redirect to the provider."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(redirect["Location"]).query).items()}
 
 
 @pytest.fixture(scope="session")
 def running_provider() -> Iterator[Provider]:
-    """The process, one for the tests of a worker."""
+    """Start the provider once per test worker."""
     port = free_port()
     environment = os.environ | {"AUTHLIB_INSECURE_TRANSPORT": "1"}
     command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port)]
@@ -73,24 +73,22 @@ def running_provider() -> Iterator[Provider]:
 
 @pytest.fixture
 def provider(running_provider: Provider, settings: Any) -> Provider:
-    """The provider, configured here."""
+    """Return the provider, configured in the settings."""
     settings.OIDC_ISSUER = running_provider.url
     settings.OIDC_NAME = "Acme"
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "deployctl", "secret"
     settings.OIDC_DOMAINS = []
-    settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = ANSWERS_WITHIN_S
+    settings.SOCIALACCOUNT_REQUESTS_TIMEOUT = TIMEOUT_S
     return running_provider
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN_S
+    deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            requests.get(
-                f"{url}/.well-known/openid-configuration", timeout=ANSWERS_WITHIN_S
-            ).raise_for_status()
+            requests.get(f"{url}/.well-known/openid-configuration", timeout=TIMEOUT_S).raise_for_status()
         except requests.RequestException:
             time.sleep(0.1)
         else:
             return
-    raise AssertionError("The provider did not come up.")
+    raise AssertionError("The provider did not start.")

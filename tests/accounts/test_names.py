@@ -1,4 +1,4 @@
-"""What a person may be called, by every way in."""
+"""The validation and comparison of names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from deployctl.errors import InvalidInput
 from tests.people import PASSWORD
 
 UNREADABLE = {
-    "turns the direction": "Eve\u202enimdA",
+    "changes the direction": "Eve\u202enimdA",
     "isolates a direction": "Eve \u2066nimdA",
     "ends the line": "Mallory\r\nApproved",
-    "ends the line in another way": "Mallory\u2028Approved",
-    "begins a paragraph": "Mallory\u2029Approved",
+    "line separator": "Mallory\u2028Approved",
+    "paragraph separator": "Mallory\u2029Approved",
     "a zero-width space": "Ma\u200bllory",
     "a soft hyphen": "Mal\u00adlory",
     "a byte order mark": "\ufeffMallory",
@@ -29,9 +29,9 @@ UNREADABLE = {
     "a non-joiner at the beginning": "\u200cMallory",
     "a joiner between Arabic letters": "\u0639\u200d\u0644\u06cc",
     "private use": "Mallory \ue000",
-    "not assigned": "Mallory \u0378",
-    "half of a pair": "Mallory \ud800",
-    "a letter that is blank": "\u3164",
+    "unassigned": "Mallory \u0378",
+    "lone surrogate": "Mallory \ud800",
+    "a blank letter": "\u3164",
 }
 READABLE = [
     "Dana Baker",
@@ -47,44 +47,44 @@ READABLE = [
 
 
 @pytest.mark.parametrize("name", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_name_that_does_not_read_as_what_it_is_is_refused(db: Any, name: str) -> None:
-    with pytest.raises(InvalidInput, match=r"cannot hold U\+[0-9A-F]{4}"):
+def test_a_name_with_unreadable_characters_is_rejected(db: Any, name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"can't contain U\+[0-9A-F]{4}"):
         User.objects.create_person("eve@example.org", name, PASSWORD, by=Machine("test"))
     assert not User.objects.exists()
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_names_of_the_world_are_taken_and_left_as_they_are(name: str) -> None:
+def test_readable_names_in_many_scripts_are_accepted_unchanged(name: str) -> None:
     names.validate(name)
-    assert names.cleaned(name) == name
+    assert names.clean(name) == name
 
 
 @pytest.mark.parametrize("name", [*UNREADABLE.values(), "ع\u200cل" * 50])
-def test_what_is_left_of_a_cleaned_name_is_taken(name: str) -> None:
-    cleaned = names.cleaned(name)
-    assert len(cleaned) <= names.LONGEST
+def test_a_cleaned_name_is_valid(name: str) -> None:
+    cleaned = names.clean(name)
+    assert len(cleaned) <= names.MAX_LENGTH
     names.validate(cleaned)
 
 
-def test_a_cleaned_line_end_leaves_a_space() -> None:
-    assert names.cleaned("Mallory\r\nX \u202e") == "Mallory X"
+def test_cleaning_replaces_line_ends_with_spaces() -> None:
+    assert names.clean("Mallory\r\nX \u202e") == "Mallory X"
 
 
-def test_the_refusal_names_the_character_and_says_what_to_do() -> None:
-    with pytest.raises(
-        ValidationError, match=r"U\+202E \(right-to-left override\).*Type the name without it"
-    ):
+def test_the_error_names_the_character() -> None:
+    with pytest.raises(ValidationError, match=r"U\+202E \(right-to-left override\).*Remove it"):
         names.validate("Eve\u202enimdA")
 
 
-def test_pages_say_what_a_name_cannot_hold(client: Client, administrator: User, viewer: User) -> None:
+def test_forms_show_which_character_is_not_allowed_in_a_name(
+    client: Client, administrator: User, viewer: User
+) -> None:
     sign_in(client, administrator)
     new = {"email": "eve@example.org", "name": "Eve\u202enimdA"}
     facts = {"name": "Eve\u202enimdA", "phone": "", "timezone": "UTC"}
     for page, form in {"/people/new/": new, f"/people/{viewer.pk}/": facts, "/account/": facts}.items():
-        answer = client.post(page, form)
-        assert answer.status_code == 422, page
-        assert "cannot hold U+202E" in answer.content.decode(), page
+        response = client.post(page, form)
+        assert response.status_code == 422, page
+        assert "can&#x27;t contain U+202E" in response.content.decode(), page
     assert set(User.objects.values_list("name", flat=True)) == {"Ada Minster", "Vi Ewing"}
 
 
@@ -93,8 +93,10 @@ def test_pages_say_what_a_name_cannot_hold(client: Client, administrator: User, 
     ["Dana Baker", " dana  BAKER ", "Ｄana\u00a0Baker", "Dana Baker\ufe0f", "D\u0430na Baker"],
     ids=ascii,
 )
-def test_nobody_is_renamed_to_what_another_person_is_called(dba: User, viewer: User, name: str) -> None:
-    with pytest.raises(InvalidInput, match="Another person here is called so; add what tells you apart"):
+def test_a_person_cannot_take_the_name_of_another_active_person(dba: User, viewer: User, name: str) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"Someone already uses this name\. Add a middle name or an initial"
+    ):
         viewer.edit(by=viewer, name=name, phone="1")
     assert (viewer.name, viewer.phone) == ("Vi Ewing", "")
     assert not Entry.objects.filter(action="person.edited").exists()
@@ -117,7 +119,7 @@ def test_nobody_is_renamed_to_what_another_person_is_called(dba: User, viewer: U
     ],
     ids=ascii,
 )
-def test_names_in_look_alike_letters_share_a_skeleton(name: str, other: str) -> None:
+def test_look_alike_names_share_a_skeleton(name: str, other: str) -> None:
     assert names.skeletons(name) & names.skeletons(other)
 
 
@@ -126,21 +128,21 @@ def test_names_in_look_alike_letters_share_a_skeleton(name: str, other: str) -> 
     [("Jose", "Jos\u00e9"), ("Anna", "\u0410нна"), ("Dan", "Don"), ("Vi Ewing", "ViEwing"), ("李", "季")],
     ids=ascii,
 )
-def test_names_that_differ_to_the_eye_share_no_skeleton(name: str, other: str) -> None:
+def test_visibly_different_names_share_no_skeleton(name: str, other: str) -> None:
     assert not names.skeletons(name) & names.skeletons(other)
 
 
-def test_an_administrator_renames_nobody_to_what_another_is_called(
+def test_an_administrator_cannot_give_a_person_a_name_that_is_taken(
     client: Client, administrator: User, dba: User, viewer: User
 ) -> None:
     sign_in(client, administrator)
     form = {"name": "Dana Baker", "phone": "", "timezone": "UTC"}
-    answer = client.post(f"/people/{viewer.pk}/", form)
-    assert answer.status_code == 422
-    assert "Another person here is called so" in answer.content.decode()
+    response = client.post(f"/people/{viewer.pk}/", form)
+    assert response.status_code == 422
+    assert "Someone already uses this name" in response.content.decode()
 
 
-def test_two_who_are_called_the_same_may_be_added_and_change_everything_else(dba: User) -> None:
+def test_new_people_may_share_a_name_and_edit_the_rest_of_their_profile(dba: User) -> None:
     other = User.objects.create_person("dana2@example.org", "Dana Baker", PASSWORD, by=Machine("test"))
     other.edit(by=other, name="Dana Baker", phone="1")
     other.edit(by=other, name="Dana Q. Baker")
@@ -148,7 +150,7 @@ def test_two_who_are_called_the_same_may_be_added_and_change_everything_else(dba
     assert (other.name, other.phone) == ("Dana Q. Baker", "1")
 
 
-def test_the_name_of_somebody_who_is_disabled_and_another_spelling_of_ones_own_are_free(
+def test_names_of_disabled_people_and_own_spellings_are_available(
     administrator: User, dba: User, viewer: User
 ) -> None:
     dba.disable(by=administrator)
@@ -163,14 +165,14 @@ def test_the_name_of_somebody_who_is_disabled_and_another_spelling_of_ones_own_a
 LONG = "Wilhelmina Vandersloot"
 
 
-def test_a_persons_own_name_is_no_password_wherever_one_is_chosen(client: Client, db: Any) -> None:
-    # The address is nothing like the name, or it would be refused for that.
+def test_a_persons_own_name_is_rejected_as_password(client: Client, db: Any) -> None:
+    # The e-mail address doesn't resemble the name, because that would be rejected as well.
     wilhelmina: User = User.objects.create_person("w@example.org", LONG, PASSWORD, by=Machine("test"))
     sign_in(client, wilhelmina, second_factor=False)
     for password in (LONG, "WilhelminaVandersloot7"):
         form = {"oldpassword": PASSWORD, "password1": password, "password2": password}
-        answer = client.post("/account/password/change/", form)
-        assert "too similar to the name" in answer.content.decode()
+        response = client.post("/account/password/change/", form)
+        assert "too similar to the name" in response.content.decode()
     with pytest.raises(InvalidInput, match="too similar to the name"):
         User.objects.create_person("v@example.org", LONG, LONG, by=Machine("test"))
     wilhelmina.refresh_from_db()

@@ -1,4 +1,4 @@
-"""What a password may be."""
+"""Password validators."""
 
 from __future__ import annotations
 
@@ -14,31 +14,37 @@ import zxcvbn
 from django.contrib.auth.password_validation import get_default_password_validators, validate_password
 from django.core.exceptions import ValidationError
 
-from deployctl.accounts.passwords import Breached, Guessable, OwnWords
+from deployctl.accounts.passwords import (
+    BreachedPasswordValidator,
+    GuessableValidator,
+    InstallationWordsValidator,
+)
 from deployctl.system_checks import breached_passwords_url_is_usable
 
 
 @pytest.fixture
-def own_words(settings: Any) -> OwnWords:
+def own_words(settings: Any) -> InstallationWordsValidator:
     settings.OTP_TOTP_ISSUER = "Acme databases"
     settings.ALLOWED_HOSTS = ["deploy.acme.example", "127.0.0.1"]
-    return OwnWords()
+    return InstallationWordsValidator()
 
 
 @pytest.mark.parametrize(
     "password", ["deployctl2031", "Acme-Databases-1", "deploy.acme.example", "DEPLOYCTL-acme-1"]
 )
-def test_a_password_of_the_installations_own_words_is_refused(own_words: OwnWords, password: str) -> None:
+def test_a_password_made_of_installation_words_is_rejected(
+    own_words: InstallationWordsValidator, password: str
+) -> None:
     with pytest.raises(ValidationError, match="little more than the name of this installation"):
         own_words.validate(password)
 
 
-def test_words_of_ones_own_beside_them_are_enough(own_words: OwnWords) -> None:
+def test_other_words_besides_installation_words_are_enough(own_words: InstallationWordsValidator) -> None:
     own_words.validate("acme horse battery")
 
 
 @pytest.mark.parametrize("password", ["deployctl-2031", "elevenchars", "qwerty123456789"])
-def test_short_common_and_own_words_are_refused(password: str) -> None:
+def test_short_common_and_installation_words_are_rejected(password: str) -> None:
     with pytest.raises(ValidationError):
         validate_password(password)
 
@@ -54,7 +60,7 @@ def test_short_common_and_own_words_are_refused(password: str) -> None:
         "a sentence that somebody likes to type " * 5,
     ],
 )
-def test_any_composition_and_length_from_twelve_characters_is_taken(password: str) -> None:
+def test_any_composition_of_twelve_or_more_characters_is_accepted(password: str) -> None:
     validate_password(password)
 
 
@@ -72,47 +78,47 @@ def test_any_composition_and_length_from_twelve_characters_is_taken(password: st
         "x y" * 40,
     ],
 )
-def test_what_is_guessed_early_is_refused_though_no_list_of_djangos_has_it(password: str) -> None:
-    with pytest.raises(ValidationError, match="among the first that are guessed"):
+def test_guessable_passwords_that_django_accepts_are_rejected(password: str) -> None:
+    with pytest.raises(ValidationError, match="easy to guess"):
         validate_password(password)
 
 
 @pytest.mark.parametrize("password", ["", "\n", "b78306\n", "53٣9٢\na"])
-def test_what_zxcvbn_stumbles_over_is_refused_as_any_other(password: str) -> None:
+def test_passwords_on_which_zxcvbn_fails_are_rejected_as_too_short(password: str) -> None:
     with pytest.raises(ValidationError, match="too short"):
         validate_password(password)
 
 
-def test_what_is_reckoned_does_not_grow_with_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Signs that stand for letters, each for several: their combinations are tried one by one, for seconds.
+def test_zxcvbn_evaluates_a_limited_number_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each symbol can replace several letters, and trying all combinations takes seconds.
     hostile = "4@8({[<3691!|07+%2$5abcdefghqrstuvwx" * 2
-    reckoned: list[str] = []
-    reckon = zxcvbn.zxcvbn
+    evaluated: list[str] = []
+    evaluate = zxcvbn.zxcvbn
 
-    def seen(password: str) -> dict[str, Any]:
-        reckoned.append(password)
-        return dict(reckon(password))
+    def spy(password: str) -> dict[str, Any]:
+        evaluated.append(password)
+        return dict(evaluate(password))
 
-    monkeypatch.setattr(zxcvbn, "zxcvbn", seen)
-    Guessable().validate(hostile)
-    assert reckoned == [hostile[:40]]
+    monkeypatch.setattr(zxcvbn, "zxcvbn", spy)
+    GuessableValidator().validate(hostile)
+    assert evaluated == [hostile[:40]]
 
 
-# --- Found in breaches --------------------------------------------------------------------------------
+# --- Breached passwords -------------------------------------------------------------------------------
 
 
 class Service:
-    """A server that answers range queries for one breached password, and keeps what it was asked."""
+    """A server that answers range queries for one breached password and records the requested paths."""
 
     def __init__(self, breached: str) -> None:
         digest = hashlib.sha1(breached.encode(), usedforsecurity=False).hexdigest().upper()
-        asked: list[str] = []
-        self.asked, self.status = asked, 200
+        requested_paths: list[str] = []
+        self.requested_paths, self.status = requested_paths, 200
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked.append(self.path)
+                requested_paths.append(self.path)
                 lines = ["0" * 35 + ":0", f"{digest[5:]}:42"] if self.path.endswith(digest[:5]) else []
                 self.send_response(outer.status)
                 self.end_headers()
@@ -131,44 +137,44 @@ BREACHED = "a horse that many know"
 
 @pytest.fixture
 def service(settings: Any) -> Iterator[Service]:
-    one = Service(BREACHED)
-    settings.BREACHED_PASSWORDS_URL = one.url
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+    server = Service(BREACHED)
+    settings.BREACHED_PASSWORDS_URL = server.url
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
 
 
-def test_a_breached_password_is_refused_and_the_service_does_not_learn_which_it_is(service: Service) -> None:
-    with pytest.raises(ValidationError, match="found in a breach"):
-        Breached().validate(BREACHED)
-    Breached().validate("a horse that nobody knows")
+def test_a_breached_password_is_rejected_without_sending_it(service: Service) -> None:
+    with pytest.raises(ValidationError, match="exposed in a data breach"):
+        BreachedPasswordValidator().validate(BREACHED)
+    BreachedPasswordValidator().validate("a horse that nobody knows")
 
     digest = hashlib.sha1(BREACHED.encode(), usedforsecurity=False).hexdigest().upper()
-    assert service.asked[0] == f"/range/{digest[:5]}"
+    assert service.requested_paths[0] == f"/range/{digest[:5]}"
 
 
-def test_while_the_service_is_of_no_use_passwords_are_taken_and_the_log_says_so(
+def test_without_the_breach_service_passwords_are_accepted_and_logged(
     service: Service, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.status = 503
     with caplog.at_level(logging.ERROR):
-        Breached().validate(BREACHED)
+        BreachedPasswordValidator().validate(BREACHED)
     settings.BREACHED_PASSWORDS_URL = "http://127.0.0.1:9/range/"
-    Breached().validate(BREACHED)
+    BreachedPasswordValidator().validate(BREACHED)
 
     assert "HTTP error status code 503" in caplog.text
     assert "Error making request to Pwned Passwords: ConnectError" in caplog.text
     assert BREACHED not in caplog.text
 
 
-def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
+def test_the_log_contains_neither_hash_prefix_nor_credentials(
     service: Service, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.BREACHED_PASSWORDS_URL = service.url.replace("http://", "http://mirror:s3cret@")
     with caplog.at_level(logging.INFO):
-        Breached().validate("a horse that nobody knows")
+        BreachedPasswordValidator().validate("a horse that nobody knows")
         service.status = 503
-        Breached().validate("a horse that nobody knows")
+        BreachedPasswordValidator().validate("a horse that nobody knows")
 
     assert "503" in caplog.text
     assert "/range/" not in caplog.text
@@ -190,12 +196,14 @@ def test_the_log_has_neither_the_question_nor_a_credential_of_the_address(
         ("ftp://127.0.0.1/range/", ["deployctl.E005"]),
     ],
 )
-def test_an_address_that_cannot_be_asked_is_found_at_the_start(
+def test_an_unusable_service_url_is_reported_by_the_system_check(
     settings: Any, url: str, found: list[str]
 ) -> None:
     settings.BREACHED_PASSWORDS_URL = url
     assert [message.id for message in breached_passwords_url_is_usable()] == found
 
 
-def test_nobody_is_asked_unless_it_is_configured() -> None:
-    assert "Breached" not in {type(one).__name__ for one in get_default_password_validators()}
+def test_the_breach_check_is_off_by_default() -> None:
+    assert "BreachedPasswordValidator" not in {
+        type(one).__name__ for one in get_default_password_validators()
+    }

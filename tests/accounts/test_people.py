@@ -1,4 +1,4 @@
-"""Verbs on people: permissions, disabling, facts."""
+"""Methods of people: permissions, disabling, profile, second factor."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tests.people import person
 TEST = Machine("test")
 
 
-def test_everybody_active_may_view_and_nothing_else(outsider: User) -> None:
+def test_active_people_without_permissions_can_only_view(outsider: User) -> None:
     assert [choice for choice in Permission if outsider.may(choice)] == [Permission.VIEWER]
 
 
-def test_an_administrator_may_everything(administrator: User) -> None:
+def test_an_administrator_has_all_permissions(administrator: User) -> None:
     assert all(administrator.may(choice) for choice in Permission)
 
 
-def test_a_disabled_person_may_nothing(administrator: User, dba: User) -> None:
+def test_a_disabled_person_has_no_permissions(administrator: User, dba: User) -> None:
     dba.disable(by=administrator)
     assert not any(dba.may(choice) for choice in Permission)
 
 
-def test_a_permission_given_and_taken_counts_at_once_and_is_written_down(outsider: User) -> None:
+def test_granting_and_revoking_takes_effect_immediately_and_is_audited(outsider: User) -> None:
     assert not outsider.may(Permission.OPERATOR)
     outsider.grant(Permission.OPERATOR, by=TEST)
     outsider.grant(Permission.OPERATOR, by=TEST)
@@ -47,24 +47,24 @@ def test_a_permission_given_and_taken_counts_at_once_and_is_written_down(outside
 
 
 def test_people_are_found_by_permission(administrator: User, dba: User, cto: User, outsider: User) -> None:
-    assert set(User.objects.holding(Permission.OPERATOR)) == {administrator, dba}
-    assert User.objects.holding(Permission.VIEWER).count() == 4
+    assert set(User.objects.with_permission(Permission.OPERATOR)) == {administrator, dba}
+    assert User.objects.with_permission(Permission.VIEWER).count() == 4
 
 
-def test_the_last_administrator_stays(administrator: User) -> None:
-    with pytest.raises(Refusal, match="only administrator left"):
+def test_the_last_administrator_cannot_be_removed(administrator: User) -> None:
+    with pytest.raises(Refusal, match="only active administrator"):
         administrator.revoke(Permission.ADMINISTRATOR, by=TEST)
-    with pytest.raises(Refusal, match="only administrator left"):
+    with pytest.raises(Refusal, match="only active administrator"):
         administrator.disable(by=TEST)
     assert administrator.may(Permission.ADMINISTRATOR)
 
 
-def test_nobody_disables_themselves(administrator: User) -> None:
-    with pytest.raises(Refusal, match="cannot disable yourself"):
+def test_a_person_cannot_disable_their_own_account(administrator: User) -> None:
+    with pytest.raises(Refusal, match="can't disable your own account"):
         administrator.disable(by=administrator)
 
 
-def test_two_administrators_who_disable_each_other_at_once_leave_one(committed_db: Any) -> None:
+def test_of_two_administrators_who_disable_each_other_one_remains(committed_db: Any) -> None:
     pair = [person("Ada Minster", Permission.ADMINISTRATOR), person("Bea Minster", Permission.ADMINISTRATOR)]
     start, outcomes = threading.Barrier(2), Counter[str]()
 
@@ -87,7 +87,7 @@ def test_two_administrators_who_disable_each_other_at_once_leave_one(committed_d
     assert User.objects.active().count() == 1
 
 
-def test_facts_are_edited_with_their_earlier_values_on_record(dba: User) -> None:
+def test_profile_changes_are_audited_with_the_old_values(dba: User) -> None:
     dba.edit(by=dba, phone=" +49 30 1 ", name=dba.name)
     dba.refresh_from_db()
     assert dba.phone == "+49 30 1"
@@ -95,26 +95,26 @@ def test_facts_are_edited_with_their_earlier_values_on_record(dba: User) -> None
 
 
 @pytest.mark.parametrize("changes", [{"timezone": "Mars/Olympus"}, {"name": "  "}, {"phone": "1" * 41}])
-def test_facts_that_cannot_be_used_are_refused(dba: User, changes: dict[str, str]) -> None:
+def test_invalid_profile_values_are_rejected(dba: User, changes: dict[str, str]) -> None:
     before = dba.timezone, dba.name, dba.phone
     with pytest.raises(InvalidInput):
         dba.edit(by=dba, **changes)
     assert (dba.timezone, dba.name, dba.phone) == before
 
 
-def test_a_lost_factor_is_taken_away_with_a_reason(client: Any, dba: User, administrator: User) -> None:
+def test_removing_a_second_factor_requires_a_reason(client: Any, dba: User, administrator: User) -> None:
     sign_in(client, dba)
-    with pytest.raises(InvalidInput, match="really this person"):
-        dba.remove_factor(by=administrator, reason=" ")
-    dba.remove_factor(by=administrator, reason="called back on the known number")
-    assert not User.objects.get(pk=dba.pk).has_factor
+    with pytest.raises(InvalidInput, match="verified the person's identity"):
+        dba.remove_second_factor(by=administrator, reason=" ")
+    dba.remove_second_factor(by=administrator, reason="called back on the known number")
+    assert not User.objects.get(pk=dba.pk).has_second_factor
     assert not SignIn.objects.open().exists()
     assert Entry.objects.first().data == {"reason": "called back on the known number"}
-    with pytest.raises(Refusal, match="no second factor"):
-        dba.remove_factor(by=administrator, reason="again")
+    with pytest.raises(Refusal, match="doesn't have a second factor"):
+        dba.remove_second_factor(by=administrator, reason="again")
 
 
-def test_people_who_did_something_cannot_be_deleted(dba: User) -> None:
+def test_people_with_records_cannot_be_deleted(dba: User) -> None:
     from django.db.models import ProtectedError
 
     enroll(dba)

@@ -1,4 +1,4 @@
-"""How long a session lasts, and from where it can be ended."""
+"""Sessions: time limits and ending them remotely."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def ago(**length: float) -> dt.datetime:
     return timezone.now() - dt.timedelta(**length)
 
 
-def test_half_an_hour_of_nothing_ends_it_with_a_sentence(client: Client, viewer: User) -> None:
+def test_half_an_hour_without_activity_ends_a_session(client: Client, viewer: User) -> None:
     sign_in(client, viewer)
     SignIn.objects.update(seen_at=ago(minutes=29))
     assert client.get("/member/").status_code == 200
     SignIn.objects.update(seen_at=ago(minutes=31))
-    answer = client.get("/member/", follow=True)
-    assert "signed out because nothing happened" in answer.content.decode()
+    response = client.get("/member/", follow=True)
+    assert "signed out because of inactivity" in response.content.decode()
     assert SignIn.objects.get().ended_because == "idle"
 
 
-def test_twelve_hours_end_it_whatever_happens(client: Client, viewer: User) -> None:
+def test_a_session_ends_after_twelve_hours(client: Client, viewer: User) -> None:
     sign_in(client, viewer)
     SignIn.objects.update(started_at=ago(hours=12, seconds=1))
-    assert "longest time" in client.get("/member/", follow=True).content.decode()
+    assert "reached its time limit" in client.get("/member/", follow=True).content.decode()
 
 
-def test_doing_something_extends_it(client: Client, viewer: User) -> None:
+def test_activity_extends_a_session(client: Client, viewer: User) -> None:
     sign_in(client, viewer)
     SignIn.objects.update(seen_at=ago(minutes=20))
     client.get("/member/")
@@ -45,7 +45,7 @@ def test_doing_something_extends_it(client: Client, viewer: User) -> None:
 @pytest.mark.parametrize(
     "headers", [{"HX-Request": "true"}, {"X-Live": "refresh"}, {"Accept": "text/event-stream"}]
 )
-def test_a_page_that_keeps_itself_up_to_date_does_not_extend_it(
+def test_automatic_updates_do_not_extend_a_session(
     client: Client, viewer: User, headers: dict[str, str]
 ) -> None:
     sign_in(client, viewer)
@@ -54,40 +54,38 @@ def test_a_page_that_keeps_itself_up_to_date_does_not_extend_it(
     assert SignIn.objects.get().seen_at < ago(minutes=19)
 
 
-def test_a_disabled_person_is_out_at_once(client: Client, viewer: User, administrator: User) -> None:
+def test_disabling_a_person_ends_their_session(client: Client, viewer: User, administrator: User) -> None:
     sign_in(client, viewer)
     assert client.get("/member/").status_code == 200
     viewer.disable(by=administrator)
     assert client.get("/member/").status_code == 302
     viewer.enable(by=administrator)
-    assert client.get("/member/").status_code == 302, "enabling does not bring sessions back"
+    assert client.get("/member/").status_code == 302, "re-enabling doesn't restore sessions"
 
 
-def test_the_other_sessions_are_ended_from_my_account(client: Client, viewer: User, dba: User) -> None:
-    other, strangers = Client(), Client()
+def test_a_person_ends_their_other_sessions(client: Client, viewer: User, dba: User) -> None:
+    other, other_persons_client = Client(), Client()
     sign_in(client, viewer)
     sign_in(other, viewer)
-    sign_in(strangers, dba)
-    assert "Sign out everywhere else" in client.get("/account/").content.decode()
+    sign_in(other_persons_client, dba)
+    assert "Sign out other sessions" in client.get("/account/").content.decode()
     client.post("/account/sessions/", {"_method": "DELETE"})
     assert client.get("/member/").status_code == 200
-    assert strangers.get("/member/").status_code == 200
+    assert other_persons_client.get("/member/").status_code == 200
     assert other.get("/member/").status_code == 302
 
 
-def test_one_session_is_ended_and_only_ones_own(client: Client, viewer: User, dba: User) -> None:
-    other, strangers = Client(), Client()
+def test_a_person_can_end_only_their_own_sessions(client: Client, viewer: User, dba: User) -> None:
+    other, other_persons_client = Client(), Client()
     sign_in(client, viewer)
-    mine, theirs = sign_in(other, viewer), sign_in(strangers, dba)
+    mine, theirs = sign_in(other, viewer), sign_in(other_persons_client, dba)
     assert client.post(f"/account/sessions/{mine.pk}/", {"_method": "DELETE"}).status_code == 303
     assert client.post(f"/account/sessions/{theirs.pk}/", {"_method": "DELETE"}).status_code == 404
     assert other.get("/member/").status_code == 302
-    assert strangers.get("/member/").status_code == 200
+    assert other_persons_client.get("/member/").status_code == 200
 
 
-def test_a_number_of_another_persons_stay_in_the_session_is_worth_nothing(
-    client: Client, viewer: User, dba: User
-) -> None:
+def test_a_session_cannot_use_another_persons_sign_in(client: Client, viewer: User, dba: User) -> None:
     sign_in(client, viewer)
     theirs = sign_in(Client(), dba)
     session = client.session
@@ -102,7 +100,7 @@ def test_pages_of_signed_in_people_are_not_cached(client: Client, viewer: User) 
     assert client.get("/member/")["Cache-Control"] == "private, no-store"
 
 
-def test_a_request_costs_few_queries(client: Client, dba: User, django_assert_max_num_queries: Any) -> None:
+def test_a_request_makes_few_queries(client: Client, dba: User, django_assert_max_num_queries: Any) -> None:
     sign_in(client, dba)
     client.get("/operator/")
     with django_assert_max_num_queries(5):
@@ -110,7 +108,7 @@ def test_a_request_costs_few_queries(client: Client, dba: User, django_assert_ma
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("user_agent", "name"),
     [
         ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36", "Chrome on Linux"),
         ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
@@ -121,5 +119,5 @@ def test_a_request_costs_few_queries(client: Client, dba: User, django_assert_ma
         ("curl/8", "unknown"),
     ],
 )
-def test_a_browser_is_told_in_two_words(said: str, name: str) -> None:
-    assert SignIn(browser=said).browser_name == name
+def test_browser_and_system_are_recognized(user_agent: str, name: str) -> None:
+    assert SignIn(browser=user_agent).browser_name == name

@@ -1,8 +1,9 @@
-"""Single sign-on, against a real provider: who is let in, who is not, and signing in there again."""
+"""Single sign-on and reauthentication with a real provider."""
 
 from __future__ import annotations
 
 import datetime as dt
+import html
 import time
 from typing import Any
 
@@ -19,166 +20,168 @@ from deployctl.accounts.testing import current_code, enroll, sign_in
 from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
 from deployctl.system_checks import single_sign_on_is_usable
-from tests.accounts.provider import Provider, asked_for
+from tests.accounts.provider import Provider, authorization_parameters
 
 ABOUT = "d" * 64
 
 
 @pytest.fixture
-def person_there(provider: Provider, dba: User) -> str:
-    """Dana's number at the provider, which vouches for her address."""
-    provider.knows("dana-1", email="Dana.Baker@example.org", email_verified=True, name="Dana Baker")
+def subject(provider: Provider, dba: User) -> str:
+    """Return Dana's subject identifier at the provider, which has verified her address."""
+    provider.set_claims("dana-1", email="Dana.Baker@example.org", email_verified=True, name="Dana Baker")
     return "dana-1"
 
 
-def words(answer: Any) -> str:
-    return str(answer.content.decode())
+def text_of(response: Any) -> str:
+    return html.unescape(response.content.decode())
 
 
-def test_without_a_provider_there_is_no_button_and_no_way_in(client: Client) -> None:
-    assert "Sign in with" not in words(client.get("/account/login/"))
-    assert "not set up" in words(client.post("/account/sso/"))
-    assert "not set up" in words(client.get("/account/sso/sso/callback/"))
+def test_without_a_provider_single_sign_on_is_unavailable(client: Client) -> None:
+    assert "Sign in with" not in text_of(client.get("/account/login/"))
+    assert "isn't set up here" in text_of(client.post("/account/sso/"))
+    assert "isn't set up here" in text_of(client.get("/account/sso/sso/callback/"))
 
 
-def test_a_person_signs_in_and_is_linked_the_first_time(
+def test_the_first_sign_in_links_the_person(
     client: Client,
     provider: Provider,
     dba: User,
-    person_there: str,
+    subject: str,
 ) -> None:
-    assert "Sign in with Acme" in words(client.get("/account/login/"))
-    answer = provider.sign_in(client, person_there, "/account/")
-    assert answer["Location"] == "/account/"
-    assert "Where I am signed in" in words(client.get("/account/"))
-    assert SignIn.objects.get().how == "Single sign-on only"
+    assert "Sign in with Acme" in text_of(client.get("/account/login/"))
+    response = provider.sign_in(client, subject, "/account/")
+    assert response["Location"] == "/account/"
+    assert ">Sessions</h2>" in text_of(client.get("/account/"))
+    assert SignIn.objects.get().method_label == "Single sign-on only"
     linked = Entry.objects.filter(action="person.linked").get()
     assert (linked.subject, linked.data["sub"]) == ("Dana Baker", "dana-1")
-    # From now on the number counts, whatever the address.
-    provider.knows("dana-1", email="new@example.org", email_verified=False)
+    # Later sign-ins use the subject identifier, whatever the e-mail address.
+    provider.set_claims("dana-1", email="new@example.org", email_verified=False)
     again = Client()
-    provider.sign_in(again, person_there)
+    provider.sign_in(again, subject)
     assert again.get("/account/").status_code == 200
     assert SocialAccount.objects.get().user == dba
 
 
-def test_what_is_asked_of_the_provider(client: Client, provider: Provider, db: Any) -> None:
-    asked = asked_for(client.post("/account/sso/"))
-    assert asked["response_type"] == "code"
-    assert asked["code_challenge_method"] == "S256"
-    assert "openid" in asked["scope"].split()
-    assert len(asked["nonce"]) > 20
-    assert len(asked["state"]) > 10
+def test_the_authorization_request_uses_code_flow_with_pkce_and_nonce(
+    client: Client, provider: Provider, db: Any
+) -> None:
+    parameters = authorization_parameters(client.post("/account/sso/"))
+    assert parameters["response_type"] == "code"
+    assert parameters["code_challenge_method"] == "S256"
+    assert "openid" in parameters["scope"].split()
+    assert len(parameters["nonce"]) > 20
+    assert len(parameters["state"]) > 10
 
 
-def test_the_second_factor_stays_ours(
+def test_single_sign_on_still_needs_the_second_factor(
     client: Client,
     provider: Provider,
     dba: User,
-    person_there: str,
+    subject: str,
 ) -> None:
     enroll(dba)
-    assert provider.sign_in(client, person_there)["Location"] == "/account/login/code/"
+    assert provider.sign_in(client, subject)["Location"] == "/account/login/code/"
     assert client.get("/account/").status_code == 302
     client.post("/account/login/code/", {"code": current_code(dba)})
     assert client.get("/account/").status_code == 200
-    assert SignIn.objects.get().how == "Single sign-on and one-time code"
+    assert SignIn.objects.get().method_label == "Single sign-on and one-time code"
 
 
 @pytest.mark.parametrize(
-    ("facts", "sentence"),
+    ("claims", "sentence"),
     [
-        ({"email": "dana.baker@example.org", "email_verified": False}, "does not vouch"),
-        ({"email": "dana.baker@example.org"}, "does not vouch"),
-        ({"email_verified": True}, "does not vouch"),
-        ({"email": "nobody@example.org", "email_verified": True}, "There is nobody with the address"),
+        ({"email": "dana.baker@example.org", "email_verified": False}, "hasn't verified"),
+        ({"email": "dana.baker@example.org"}, "hasn't verified"),
+        ({"email_verified": True}, "hasn't verified"),
+        ({"email": "nobody@example.org", "email_verified": True}, "There is no account with"),
     ],
 )
-def test_who_is_not_let_in(
+def test_unverified_or_unknown_addresses_are_denied(
     client: Client,
     provider: Provider,
     dba: User,
-    facts: dict[str, Any],
+    claims: dict[str, Any],
     sentence: str,
 ) -> None:
-    provider.knows("stranger", **facts)
-    answer = provider.sign_in(client, "stranger")
-    assert answer.status_code == 403
-    assert sentence in words(answer)
+    provider.set_claims("unknown", **claims)
+    response = provider.sign_in(client, "unknown")
+    assert response.status_code == 403
+    assert sentence in text_of(response)
     assert client.get("/account/").status_code == 302
     assert sentence in Entry.objects.get(action="single_sign_on.denied").data["reason"]
     assert not SocialAccount.objects.exists()
 
 
-def test_a_disabled_person_is_not_let_in_linked_or_not(
+def test_a_disabled_person_is_denied_whether_linked_or_not(
     client: Client,
     provider: Provider,
     dba: User,
-    person_there: str,
+    subject: str,
 ) -> None:
     User.objects.filter(pk=dba.pk).update(is_active=False)
-    assert "is disabled" in words(provider.sign_in(client, person_there))
+    assert "is disabled" in text_of(provider.sign_in(client, subject))
     User.objects.filter(pk=dba.pk).update(is_active=True)
-    provider.sign_in(client, person_there)
+    provider.sign_in(client, subject)
     User.objects.filter(pk=dba.pk).update(is_active=False)
-    assert "is disabled" in words(provider.sign_in(Client(), person_there))
+    assert "is disabled" in text_of(provider.sign_in(Client(), subject))
     assert client.get("/account/").status_code == 302
 
 
-def test_an_address_is_linked_to_one_account_there(
+def test_an_account_is_linked_to_one_subject_identifier(
     client: Client,
     provider: Provider,
     dba: User,
-    person_there: str,
+    subject: str,
 ) -> None:
-    provider.sign_in(client, person_there)
-    provider.knows("dana-2", email="dana.baker@example.org", email_verified=True)
-    assert "another account at Acme" in words(provider.sign_in(Client(), "dana-2"))
+    provider.sign_in(client, subject)
+    provider.set_claims("dana-2", email="dana.baker@example.org", email_verified=True)
+    assert "another account at Acme" in text_of(provider.sign_in(Client(), "dana-2"))
 
 
-def linked_elsewhere(user: User, data: dict[str, str]) -> None:
-    """What a link made at another issuer left behind."""
+def link_at_another_issuer(user: User, data: dict[str, str]) -> None:
+    """Link a person as another issuer would have."""
     SocialAccount.objects.create(user=user, provider="sso", uid="dana-1")
     with transaction.atomic():
         audit.append(Action.PERSON_LINKED, by=Machine("test"), subject=user, data=data)
 
 
 @pytest.mark.parametrize(
-    ("data", "words_of_it"),
+    ("data", "message"),
     [
-        ({"issuer": "https://former.example", "sub": "dana-1"}, "linked here at https://former.example"),
-        ({"issuer": "https://former.example", "sub": "1"}, "a provider that is not on record"),
+        ({"issuer": "https://former.example", "sub": "dana-1"}, "was linked at https://former.example"),
+        ({"issuer": "https://former.example", "sub": "1"}, "was linked at an unknown provider"),
     ],
 )
-def test_the_same_number_at_another_issuer_lets_nobody_in_until_the_link_is_forgotten(
+def test_a_link_to_another_issuer_is_denied_until_it_is_removed(
     client: Client,
     provider: Provider,
     cto: User,
     dba: User,
-    person_there: str,
+    subject: str,
     data: dict[str, str],
-    words_of_it: str,
+    message: str,
 ) -> None:
-    linked_elsewhere(cto, data)
-    refused = provider.sign_in(client, person_there)
-    assert (refused.status_code, words_of_it in words(refused)) == (403, True)
+    link_at_another_issuer(cto, data)
+    denied = provider.sign_in(client, subject)
+    assert (denied.status_code, message in text_of(denied)) == (403, True)
     assert client.get("/account/").status_code == 302
     entry = Entry.objects.get(action="single_sign_on.denied")
     assert entry.subject == cto.name
-    sso_links.forget(cto, by=Machine("test"))
-    provider.sign_in(client, person_there)
+    sso_links.unlink(cto, by=Machine("test"))
+    provider.sign_in(client, subject)
     assert SocialAccount.objects.get().user == dba
     assert client.get("/account/").status_code == 200
 
 
-def test_signing_in_again_at_another_issuer_than_that_of_the_link_does_not_count(
-    client: Client, provider: Provider, dba: User, person_there: str
+def test_reauthentication_at_another_issuer_is_denied(
+    client: Client, provider: Provider, dba: User, subject: str
 ) -> None:
-    linked_elsewhere(dba, {"issuer": "https://former.example", "sub": "dana-1"})
+    link_at_another_issuer(dba, {"issuer": "https://former.example", "sub": "dana-1"})
     sign_in(client, dba)
-    provider.knows("dana-1", auth_time=int(time.time()))
-    refused = client.get(provider.authorize(leave(client), "dana-1"))
-    assert "linked here at https://former.example" in words(refused)
+    provider.set_claims("dana-1", auth_time=int(time.time()))
+    denied = client.get(provider.authorize(start_reauthentication(client), "dana-1"))
+    assert "was linked at https://former.example" in text_of(denied)
     assert not Reauthentication.objects.exists()
 
 
@@ -189,9 +192,9 @@ def test_people_of_a_listed_domain_are_added_as_viewers(
     db: Any,
 ) -> None:
     settings.OIDC_DOMAINS = ["acme.example"]
-    provider.knows("new", email="new@acme.example", email_verified=True, name="Nell Ewcomer")
-    provider.knows("sub", email="new@evil.acme.example", email_verified=True)
-    assert "There is nobody" in words(provider.sign_in(Client(), "sub"))
+    provider.set_claims("new", email="new@acme.example", email_verified=True, name="Nell Ewcomer")
+    provider.set_claims("sub", email="new@evil.acme.example", email_verified=True)
+    assert "There is no account with" in text_of(provider.sign_in(Client(), "sub"))
     provider.sign_in(client, "new")
     added = User.objects.get(email="new@acme.example")
     assert (added.name, added.permissions, added.has_usable_password()) == (
@@ -202,12 +205,14 @@ def test_people_of_a_listed_domain_are_added_as_viewers(
     assert client.get("/account/").status_code == 200
 
 
-def test_a_name_of_the_provider_is_cleaned_and_locks_nobody_out(
+def test_an_invalid_name_from_the_provider_is_cleaned(
     client: Client, provider: Provider, settings: Any, db: Any
 ) -> None:
     settings.OIDC_DOMAINS = ["acme.example"]
-    provider.knows("new", email="new@acme.example", email_verified=True, name="Nell\u202e\r\nEwcomer\u200b")
-    provider.knows("blank", email="blank@acme.example", email_verified=True, name="\u200b\u3164")
+    provider.set_claims(
+        "new", email="new@acme.example", email_verified=True, name="Nell\u202e\r\nEwcomer\u200b"
+    )
+    provider.set_claims("blank", email="blank@acme.example", email_verified=True, name="\u200b\u3164")
     provider.sign_in(client, "new")
     provider.sign_in(Client(), "blank")
     assert User.objects.get(email="new@acme.example").name == "Nell Ewcomer"
@@ -215,154 +220,155 @@ def test_a_name_of_the_provider_is_cleaned_and_locks_nobody_out(
     assert client.get("/account/").status_code == 200
 
 
-def test_an_answer_counts_once_and_in_the_browser_that_asked(
+def test_a_callback_works_once_and_only_in_the_same_browser(
     client: Client,
     provider: Provider,
     dba: User,
-    person_there: str,
+    subject: str,
 ) -> None:
-    way_back = provider.authorize(client.post("/account/sso/"), person_there)
-    stranger = Client()
-    assert "was not asked for in this browser" in words(stranger.get(way_back))
-    assert stranger.get("/account/").status_code == 302
-    client.get(way_back)
+    callback_url = provider.authorize(client.post("/account/sso/"), subject)
+    another_client = Client()
+    assert "wasn't requested in this browser" in text_of(another_client.get(callback_url))
+    assert another_client.get("/account/").status_code == 302
+    client.get(callback_url)
     client.post("/account/logout/")
-    assert "was used before" in words(client.get(way_back))
+    assert "was used before" in text_of(client.get(callback_url))
     assert client.get("/account/").status_code == 302
 
 
-def test_an_answer_to_another_question_does_not_count(
+def test_a_code_from_another_browser_is_rejected(
     client: Client,
     provider: Provider,
     dba: User,
-    person_there: str,
+    subject: str,
 ) -> None:
-    """A code that was got for another browser's question (its nonce and PKCE differ) is put into ours."""
-    theirs = provider.authorize(Client().post("/account/sso/"), person_there)
-    mine = provider.authorize(client.post("/account/sso/"), person_there)
+    """Use a code in our callback that was issued to another browser, whose nonce and PKCE differ."""
+    theirs = provider.authorize(Client().post("/account/sso/"), subject)
+    mine = provider.authorize(client.post("/account/sso/"), subject)
     stolen = theirs.partition("code=")[2].partition("&")[0]
     own = mine.partition("code=")[2].partition("&")[0]
-    answer = client.get(mine.replace(own, stolen))
-    assert answer.status_code in {403, 409}
+    response = client.get(mine.replace(own, stolen))
+    assert response.status_code in {403, 409}
     assert client.get("/account/").status_code == 302
 
 
-def test_cancelling_there_is_said_in_words(client: Client, provider: Provider, db: Any) -> None:
-    state = asked_for(client.post("/account/sso/"))["state"]
-    answer = client.get(f"/account/sso/sso/callback/?error=access_denied&state={state}")
-    assert "was cancelled there" in words(answer)
+def test_cancelling_at_the_provider_shows_a_message(client: Client, provider: Provider, db: Any) -> None:
+    state = authorization_parameters(client.post("/account/sso/"))["state"]
+    response = client.get(f"/account/sso/sso/callback/?error=access_denied&state={state}")
+    assert "at Acme was cancelled" in text_of(response)
 
 
-def test_a_provider_that_is_down_is_said_in_words(
+def test_an_unreachable_provider_shows_a_message(
     client: Client,
     provider: Provider,
-    person_there: str,
+    subject: str,
     settings: Any,
 ) -> None:
-    way_back = provider.authorize(client.post("/account/sso/"), person_there)
+    callback_url = provider.authorize(client.post("/account/sso/"), subject)
     settings.OIDC_ISSUER = "http://127.0.0.1:9"
-    for answer in (client.post("/account/sso/"), client.get(way_back)):
-        assert answer.status_code == 409
-        assert "Acme could not confirm who you are" in words(answer)
+    for response in (client.post("/account/sso/"), client.get(callback_url)):
+        assert response.status_code == 409
+        assert "Acme couldn't confirm your identity" in text_of(response)
 
 
-def test_it_never_leads_to_another_site(
+def test_single_sign_on_never_redirects_to_another_site(
     client: Client,
     provider: Provider,
     dba: User,
-    person_there: str,
+    subject: str,
 ) -> None:
-    assert provider.sign_in(client, person_there, "https://evil.example/")["Location"] == "/"
+    assert provider.sign_in(client, subject, "https://evil.example/")["Location"] == "/"
 
 
-# --- Signing in there again ---------------------------------------------------------------------------
+# --- Reauthentication ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def elsewhere(client: Client, dba: User, provider: Provider, person_there: str) -> User:
-    """Dana, signed in, who has no password here."""
-    provider.sign_in(Client(), person_there)
+def sso_user(client: Client, dba: User, provider: Provider, subject: str) -> User:
+    """Return Dana, signed in without a password here."""
+    provider.sign_in(Client(), subject)
     dba.set_unusable_password()
     dba.save()
     sign_in(client, dba)
     return dba
 
 
-def leave(client: Client) -> Any:
-    return client.post("/account/sso/again/", {"about": ABOUT, "next": "/account/"})
+def start_reauthentication(client: Client) -> Any:
+    return client.post("/account/sso/reauthentication/", {"about": ABOUT, "next": "/account/"})
 
 
-def test_signing_in_again_is_asked_for_and_noted(
+def test_a_reauthentication_is_requested_and_stored(
     client: Client,
     provider: Provider,
-    elsewhere: User,
+    sso_user: User,
 ) -> None:
-    provider.knows("dana-1", auth_time=int(time.time()))
-    departure = leave(client)
-    asked = asked_for(departure)
-    assert (asked["prompt"], asked["max_age"]) == ("login", "0")
-    answer = client.get(provider.authorize(departure, "dana-1"))
-    assert answer["Location"] == "/account/"
+    provider.set_claims("dana-1", auth_time=int(time.time()))
+    redirect = start_reauthentication(client)
+    parameters = authorization_parameters(redirect)
+    assert (parameters["prompt"], parameters["max_age"]) == ("login", "0")
+    response = client.get(provider.authorize(redirect, "dana-1"))
+    assert response["Location"] == "/account/"
     assert client.get("/account/").status_code == 200
-    assert Reauthentication.objects.good(elsewhere, ABOUT).count() == 1
-    assert Reauthentication.objects.good(elsewhere, "e" * 64).count() == 0
+    assert Reauthentication.objects.usable(sso_user, ABOUT).count() == 1
+    assert Reauthentication.objects.usable(sso_user, "e" * 64).count() == 0
     assert Entry.objects.first().data["digest"] == ABOUT
 
 
 @pytest.mark.parametrize("auth_time", ["of late", -3600, 3600, 10**30])
-def test_signing_in_long_ago_or_at_no_known_time_does_not_count(
+def test_a_reauthentication_with_an_invalid_time_is_denied(
     client: Client,
     provider: Provider,
-    elsewhere: User,
+    sso_user: User,
     auth_time: Any,
 ) -> None:
-    said = int(time.time()) + auth_time if isinstance(auth_time, int) else auth_time
-    provider.knows("dana-1", auth_time=said)
-    answer = client.get(provider.authorize(leave(client), "dana-1"))
-    assert "did not ask you to sign in again" in words(answer)
+    claim = int(time.time()) + auth_time if isinstance(auth_time, int) else auth_time
+    provider.set_claims("dana-1", auth_time=claim)
+    response = client.get(provider.authorize(start_reauthentication(client), "dana-1"))
+    assert "didn't ask you to sign in again" in text_of(response)
     assert not Reauthentication.objects.exists()
 
 
-def test_somebody_else_signing_in_there_does_not_count(
+def test_a_reauthentication_by_another_person_is_denied(
     client: Client,
     provider: Provider,
-    elsewhere: User,
+    sso_user: User,
     cto: User,
 ) -> None:
     now = int(time.time())
-    provider.knows("cora", email="cora.tolland@example.org", email_verified=True, auth_time=now)
-    assert "Somebody else than Dana Baker" in words(client.get(provider.authorize(leave(client), "cora")))
-    provider.sign_in(Client(), "cora")
-    assert "Somebody else than Dana Baker" in words(client.get(provider.authorize(leave(client), "cora")))
+    provider.set_claims("cora", email="cora.tolland@example.org", email_verified=True, auth_time=now)
+    for _ in range(2):
+        callback_url = provider.authorize(start_reauthentication(client), "cora")
+        assert "Somebody other than Dana Baker" in text_of(client.get(callback_url))
+        provider.sign_in(Client(), "cora")
     assert not Reauthentication.objects.exists()
     assert client.get("/account/").status_code == 200
 
 
-def test_an_answer_does_not_count_after_another_person_took_the_browser(
+def test_a_reauthentication_after_a_change_of_person_is_denied(
     client: Client,
     provider: Provider,
-    elsewhere: User,
+    sso_user: User,
     cto: User,
 ) -> None:
-    provider.knows("dana-1", auth_time=int(time.time()))
-    way_back = provider.authorize(leave(client), "dana-1")
+    provider.set_claims("dana-1", auth_time=int(time.time()))
+    callback_url = provider.authorize(start_reauthentication(client), "dana-1")
     session = client.session
     states = session["socialaccount_states"]
     sign_in(client, cto)
     session = client.session
     session["socialaccount_states"] = states
     session.save()
-    assert "not signed in here as who asked" in words(client.get(way_back))
+    assert "no longer signed in here as the person who started this" in text_of(client.get(callback_url))
     assert not Reauthentication.objects.exists()
 
 
-def test_it_is_used_once_and_soon(elsewhere: User) -> None:
+def test_a_reauthentication_expires_and_is_used_once(sso_user: User) -> None:
     now = timezone.now()
-    made = Reauthentication.objects.create(user=elsewhere, provider="Acme", about=ABOUT, authenticated_at=now)
-    assert Reauthentication.objects.use(elsewhere, ABOUT)
-    assert not Reauthentication.objects.use(elsewhere, ABOUT)
+    made = Reauthentication.objects.create(user=sso_user, provider="Acme", about=ABOUT, authenticated_at=now)
+    assert Reauthentication.objects.use(sso_user, ABOUT)
+    assert not Reauthentication.objects.use(sso_user, ABOUT)
     Reauthentication.objects.filter(pk=made.pk).update(used_at=None, at=now - dt.timedelta(minutes=6))
-    assert not Reauthentication.objects.use(elsewhere, ABOUT)
+    assert not Reauthentication.objects.use(sso_user, ABOUT)
 
 
 # --- Settings -----------------------------------------------------------------------------------------
@@ -378,7 +384,7 @@ def test_it_is_used_once_and_soon(elsewhere: User) -> None:
         ("https://id.example", "", ["deployctl.E004"]),
     ],
 )
-def test_settings_that_cannot_work_are_found_at_the_start(
+def test_unusable_settings_are_reported_by_the_system_check(
     settings: Any, issuer: str, secret: str, found: list[str]
 ) -> None:
     settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = issuer, "deployctl", secret

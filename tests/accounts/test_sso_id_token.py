@@ -1,8 +1,9 @@
-"""The ID token of single sign-on counts if the provider signed it, though it came from there over TLS."""
+"""The signature of the ID token is verified, even though the token comes over TLS."""
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import threading
 import time
@@ -18,32 +19,32 @@ from django.test import Client
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from deployctl.accounts.models import User
-from tests.accounts.provider import asked_for
+from tests.accounts.provider import authorization_parameters
 
-OURS, OTHERS = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+OURS, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 PUBLISHED = json.loads(ECAlgorithm.to_jwk(OURS.public_key())) | {"kid": "1", "alg": "ES256", "use": "sig"}
-# Who can read the published key, which is everybody, can sign with it as a password.
-PUBLISHED_AS_PASSWORD = PUBLISHED["x"].encode()
+# Anybody can read the published key and sign with it as a shared key.
+PUBLISHED_AS_SHARED_KEY = PUBLISHED["x"].encode()
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 RSA_IN_FULL = json.loads(RSAAlgorithm.to_jwk(RSA.public_key()))
 RSA_PUBLISHED = {member: RSA_IN_FULL[member] for member in ("kty", "n", "e")}
 
-SHARED = b"no secret, as it is published .."
+SHARED = b"a published key isn.t a secret ..."
 
 
 class Provider:
-    """A provider whose tokens are signed as a test has it."""
+    """A provider whose tokens are signed with a key of the test."""
 
     kid: str | None
 
     def __init__(self) -> None:
-        answers: dict[str, Any] = {}
-        self.answers, self.kid = answers, "1"
+        responses: dict[str, Any] = {}
+        self.responses, self.kid = responses, "1"
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(answers[self.path.partition("?")[0]]).encode()
+                body = json.dumps(responses[self.path.partition("?")[0]]).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
@@ -58,46 +59,52 @@ class Provider:
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        answers["/.well-known/openid-configuration"] = {
+        responses["/.well-known/openid-configuration"] = {
             "issuer": self.url,
             **{f"{name}_endpoint": f"{self.url}/{name}" for name in ("authorization", "token", "userinfo")},
             "jwks_uri": f"{self.url}/keys",
         }
-        answers["/keys"] = {"keys": [PUBLISHED]}
+        responses["/keys"] = {"keys": [PUBLISHED]}
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}).start()
 
     def sign_in(self, client: Client, key: Any, algorithm: str) -> Any:
-        """Ask to sign in, and come back to a token signed so."""
-        asked = asked_for(client.post("/account/sso/"))
+        """Sign in with a token that is signed with this key."""
+        parameters = authorization_parameters(client.post("/account/sso/"))
         person = {"sub": "dana-1", "email": "dana.baker@example.org", "email_verified": True}
         now = int(time.time())
-        claims = {"iss": self.url, "aud": "deployctl", "iat": now, "exp": now + 60, "nonce": asked["nonce"]}
+        claims = {
+            "iss": self.url,
+            "aud": "deployctl",
+            "iat": now,
+            "exp": now + 60,
+            "nonce": parameters["nonce"],
+        }
         token = jwt.encode(
             claims | person, key, algorithm=algorithm, headers={"kid": self.kid} if self.kid else None
         )
-        self.answers["/token"] = {"access_token": "a", "token_type": "bearer", "id_token": token}
-        self.answers["/userinfo"] = person
-        return client.get(f"/account/sso/sso/callback/?code=c&state={asked['state']}")
+        self.responses["/token"] = {"access_token": "a", "token_type": "bearer", "id_token": token}
+        self.responses["/userinfo"] = person
+        return client.get(f"/account/sso/sso/callback/?code=c&state={parameters['state']}")
 
 
 @pytest.fixture
 def provider(settings: Any) -> Iterator[Provider]:
-    one = Provider()
-    settings.OIDC_ISSUER, settings.OIDC_NAME = one.url, "Acme"
+    running = Provider()
+    settings.OIDC_ISSUER, settings.OIDC_NAME = running.url, "Acme"
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "deployctl", "secret"
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
 
 
-def refused(client: Client, answer: Any) -> None:
-    assert answer.status_code == 409
-    assert "could not confirm who you are" in answer.content.decode()
+def assert_rejected(client: Client, response: Any) -> None:
+    assert response.status_code == 409
+    assert "couldn't confirm your identity" in html.unescape(response.content.decode())
     assert client.get("/account/").status_code == 302
 
 
-@pytest.mark.parametrize("kid", ["1", None], ids=["named key", "only key"])
-def test_a_token_that_the_provider_signed_lets_in(
+@pytest.mark.parametrize("kid", ["1", None], ids=["with kid", "without kid"])
+def test_a_token_signed_by_the_provider_is_accepted(
     client: Client, dba: User, provider: Provider, kid: str | None
 ) -> None:
     provider.kid = kid
@@ -107,27 +114,27 @@ def test_a_token_that_the_provider_signed_lets_in(
 
 @pytest.mark.parametrize(
     ("key", "algorithm"),
-    [(OTHERS, "ES256"), (None, "none"), (PUBLISHED_AS_PASSWORD, "HS256"), (SHARED, "HS256")],
-    ids=["another key", "no signature", "the published key as a password", "a published password"],
+    [(OTHER, "ES256"), (None, "none"), (PUBLISHED_AS_SHARED_KEY, "HS256"), (SHARED, "HS256")],
+    ids=["another key", "no signature", "the published key as a shared key", "a published shared key"],
 )
 @pytest.mark.parametrize("kid", ["1", None, "2"])
-def test_a_token_that_somebody_else_signed_lets_nobody_in(
+def test_a_token_signed_by_another_key_is_rejected(
     client: Client, dba: User, provider: Provider, key: Any, algorithm: str, kid: str | None
 ) -> None:
     provider.kid = kid
-    provider.answers["/keys"]["keys"].append(
+    provider.responses["/keys"]["keys"].append(
         {"kty": "oct", "k": base64.urlsafe_b64encode(SHARED).decode(), "kid": "2", "alg": "HS256"}
     )
-    refused(client, provider.sign_in(client, key, algorithm))
+    assert_rejected(client, provider.sign_in(client, key, algorithm))
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "PS256"])
 @pytest.mark.parametrize("kid", ["1", None])
-def test_a_published_key_needs_to_name_neither_its_algorithm_nor_itself(
+def test_alg_and_kid_of_a_published_key_are_optional(
     client: Client, dba: User, provider: Provider, algorithm: str, kid: str | None
 ) -> None:
     provider.kid = kid
-    provider.answers["/keys"] = {"keys": [RSA_PUBLISHED]}
+    provider.responses["/keys"] = {"keys": [RSA_PUBLISHED]}
     assert provider.sign_in(client, RSA, algorithm).status_code == 302
     assert client.get("/account/").status_code == 200
 
@@ -140,40 +147,40 @@ def test_a_published_key_needs_to_name_neither_its_algorithm_nor_itself(
         ({"alg": "HS256"}, RSA_PUBLISHED["n"].encode(), "HS256"),
         ({"alg": "none"}, None, "none"),
         ({}, None, "none"),
-        ({}, OTHERS, "ES256"),
+        ({}, OTHER, "ES256"),
         ({"alg": "RS256"}, RSA, "PS256"),
         ({"kid": "2"}, RSA, "RS256"),
     ],
     ids=[
-        "its number as a password",
-        "its text as a password",
-        "as a password, as it says",
-        "no signature, as it says",
+        "its modulus as a shared key",
+        "its text as a shared key",
+        "as a shared key with the alg it names",
+        "no signature with the alg it names",
         "no signature",
         "a key of another type",
-        "not by its algorithm",
-        "not by the key that is named",
+        "another algorithm than its own",
+        "another kid",
     ],
 )
-def test_a_key_without_names_lets_nobody_in_whose_token_it_did_not_sign(
+def test_a_token_not_signed_by_the_published_key_is_rejected(
     client: Client, dba: User, provider: Provider, named: dict[str, str], key: Any, algorithm: str
 ) -> None:
-    provider.answers["/keys"] = {"keys": [RSA_PUBLISHED | named]}
-    refused(client, provider.sign_in(client, key, algorithm))
+    provider.responses["/keys"] = {"keys": [RSA_PUBLISHED | named]}
+    assert_rejected(client, provider.sign_in(client, key, algorithm))
 
 
-def test_the_file_of_a_published_key_is_no_password(client: Client, dba: User, provider: Provider) -> None:
-    provider.answers["/keys"] = {"keys": [RSA_PUBLISHED]}
-    # PyJWT makes no such token: it knows the file of a public key when it sees one.
+def test_a_public_key_file_is_rejected_as_a_shared_key(client: Client, dba: User, provider: Provider) -> None:
+    provider.responses["/keys"] = {"keys": [RSA_PUBLISHED]}
+    # PyJWT refuses to create such a token, because it recognizes public key files.
     file = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jwt.algorithms.is_pem_format", lambda _key: False)
-        answer = provider.sign_in(
+        response = provider.sign_in(
             client,
             file,
             "HS256",
         )
-    refused(client, answer)
+    assert_rejected(client, response)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +192,10 @@ def test_the_file_of_a_published_key_is_no_password(client: Client, dba: User, p
         {"keys": {}},
         {"keys": [3, [], {"kty": []}, {"kty": "RSA", "alg": []}, {"kty": "EC", "x": 1}]},
     ],
-    ids=["a list", "a list of words", "nothing", "no list of keys", "no keys in the list"],
+    ids=["a list", "a list of strings", "nothing", "keys is not a list", "no valid keys in the list"],
 )
-def test_what_is_no_set_of_keys_is_said_in_a_sentence(
+def test_an_invalid_key_set_shows_a_message(
     client: Client, dba: User, provider: Provider, published: Any
 ) -> None:
-    provider.answers["/keys"] = published
-    refused(client, provider.sign_in(client, OURS, "ES256"))
+    provider.responses["/keys"] = published
+    assert_rejected(client, provider.sign_in(client, OURS, "ES256"))

@@ -1,4 +1,4 @@
-"""What a provider says of a person is taken only from the provider that was set."""
+"""Claims are accepted only from the configured issuer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from deployctl.accounts.sso_identity import Identity
 from deployctl.errors import NotAllowed
 
 
-def said_by(issuer: str) -> SocialLogin:
-    """An answer to a sign-in of ours."""
+def login_from(issuer: str) -> SocialLogin:
+    """Return the login that an issuer's response creates."""
     token = {
         "iss": issuer,
         "sub": "dana-1",
@@ -26,15 +26,15 @@ def said_by(issuer: str) -> SocialLogin:
 
 
 @pytest.mark.parametrize("issuer", ["https://id.example.org", "https://id.example.org/"])
-def test_the_issuer_that_was_set_is_believed(settings: Any, issuer: str) -> None:
+def test_the_configured_issuer_is_accepted(settings: Any, issuer: str) -> None:
     settings.OIDC_ISSUER = "https://id.example.org"
 
-    assert Identity.of(said_by(issuer)).email == "dana@example.org"
+    assert Identity.from_login(login_from(issuer)).email == "dana@example.org"
 
 
 @pytest.mark.parametrize("issuer", ["https://id.example.net", "https://id.example.org/other", ""])
-def test_another_issuer_is_not(settings: Any, issuer: str) -> None:
+def test_another_issuer_is_denied(settings: Any, issuer: str) -> None:
     settings.OIDC_ISSUER = "https://id.example.org"
 
-    with pytest.raises(NotAllowed, match="another issuer than the one set here"):
-        Identity.of(said_by(issuer))
+    with pytest.raises(NotAllowed, match="a different issuer than OIDC_ISSUER"):
+        Identity.from_login(login_from(issuer))

@@ -1,4 +1,4 @@
-"""Passwords that somebody else has seen: how long they are good, and what they are good for."""
+"""Temporary passwords: expiry, replacement and restrictions."""
 
 from __future__ import annotations
 
@@ -44,14 +44,12 @@ def replace(client: Client, old: str, new: str) -> Any:
     return client.post(CHANGE, form)
 
 
-def test_it_lets_in_as_far_as_the_page_that_replaces_it_and_on_from_there(
-    client: Client, newcomer: User
-) -> None:
+def test_a_temporary_password_only_opens_the_page_that_replaces_it(client: Client, newcomer: User) -> None:
     give_password(client, PASSWORD)
-    answer = client.get("/member/")
-    assert answer["Location"] == f"{CHANGE}?next=%2Fmember%2F"
-    page = client.get(answer["Location"]).content.decode()
-    assert "a password that somebody else has seen" in page
+    response = client.get("/member/")
+    assert response["Location"] == f"{CHANGE}?next=%2Fmember%2F"
+    page = client.get(response["Location"]).content.decode()
+    assert "You signed in with a temporary password" in page
     assert client.get("/account/")["Location"].startswith(CHANGE)
 
     assert replace(client, PASSWORD, OWN)["Location"] == "/member/"
@@ -60,29 +58,31 @@ def test_it_lets_in_as_far_as_the_page_that_replaces_it_and_on_from_there(
     assert newcomer.temporary_password_until is None
 
 
-def test_it_is_not_kept(client: Client, newcomer: User) -> None:
+def test_a_temporary_password_must_change(client: Client, newcomer: User) -> None:
     give_password(client, PASSWORD)
-    answer = replace(client, PASSWORD, PASSWORD)
-    assert "Choose another." in answer.content.decode()
+    response = replace(client, PASSWORD, PASSWORD)
+    assert "Choose a different one." in response.content.decode()
     assert client.get("/member/").status_code == 302
 
 
-def test_after_three_days_it_is_not_good_any_more(client: Client, newcomer: User) -> None:
+def test_a_temporary_password_expires_after_three_days(client: Client, newcomer: User) -> None:
     assert newcomer.temporary_password_until is not None
     left = newcomer.temporary_password_until - timezone.now()
     assert dt.timedelta(days=2, hours=23) < left <= dt.timedelta(days=3)
     User.objects.update(temporary_password_until=timezone.now() - dt.timedelta(seconds=1))
 
-    answer = give_password(client, PASSWORD)
-    assert answer.status_code == 403
-    assert "more than 3 days ago" in answer.content.decode()
+    response = give_password(client, PASSWORD)
+    assert response.status_code == 403
+    assert "expired after 3 days" in response.content.decode()
     assert client.get("/member/")["Location"].startswith("/account/login/")
     entry = Entry.objects.first()
     assert (entry.action, entry.subject) == ("password.rejected", "Nell New")
-    assert "3 days" not in give_password(client, "wrong").content.decode(), "told to who knows it only"
+    assert "3 days" not in give_password(client, "wrong").content.decode(), (
+        "shown only with the right password"
+    )
 
 
-def test_given_too_late_it_was_no_wrong_one(
+def test_an_expired_temporary_password_is_not_counted_as_a_failure(
     client: Client, newcomer: User, django_capture_on_commit_callbacks: Any
 ) -> None:
     User.objects.update(temporary_password_until=timezone.now() - dt.timedelta(seconds=1))
@@ -92,38 +92,40 @@ def test_given_too_late_it_was_no_wrong_one(
     assert not callbacks
     newcomer.change_password(OWN, by=newcomer)
     page = give_password(client, OWN)
-    assert "a wrong password or code was given" not in client.get(page["Location"]).content.decode()
+    assert "a wrong password or code was entered" not in client.get(page["Location"]).content.decode()
 
 
-def test_single_sign_on_lets_in_beside_it(client: Client, newcomer: User) -> None:
+def test_single_sign_on_works_with_a_temporary_password(client: Client, newcomer: User) -> None:
     sign_in(client, newcomer, second_factor=False)
     assert client.get("/member/").status_code == 302
     SignIn.objects.update(first_factor=FirstFactor.SINGLE_SIGN_ON)
     assert client.get("/member/").status_code == 200
 
 
-def test_a_link_by_e_mail_replaces_it_as_well(newcomer: User) -> None:
+def test_changing_the_password_ends_its_temporary_state(newcomer: User) -> None:
     newcomer.change_password(OWN, by=newcomer)
     newcomer.refresh_from_db()
     assert newcomer.temporary_password_until is None
 
 
-def test_one_that_is_shown_to_an_administrator_is_such_a_password(administrator: User) -> None:
-    office = Client()
-    sign_in(office, administrator)
-    shown = office.post("/people/new/", {"email": "omar@example.org", "name": "Omar Old"}).content.decode()
-    assert "good for three days" in shown
+def test_a_password_shown_to_an_administrator_is_temporary(administrator: User) -> None:
+    admin_client = Client()
+    sign_in(admin_client, administrator)
+    shown = admin_client.post(
+        "/people/new/", {"email": "omar@example.org", "name": "Omar Old"}
+    ).content.decode()
+    assert "valid for three days" in shown
     omar: User = User.objects.get(email="omar@example.org")
     assert omar.temporary_password_until is not None
-    page = office.get(f"/people/{omar.pk}/").content.decode()
-    assert "has not replaced the password" in page
+    page = admin_client.get(f"/people/{omar.pk}/").content.decode()
+    assert "hasn’t replaced the temporary password yet" in page
 
 
 FACTOR_PAGES = ["/account/factor/", "/account/passkeys/new/", "/account/passkeys/registration/"]
 
 
 @pytest.mark.parametrize("for_all", [False, True])
-def test_a_second_factor_comes_after_it_is_replaced(
+def test_a_temporary_password_must_be_replaced_before_enrollment(
     client: Client, newcomer: User, settings: Any, *, for_all: bool
 ) -> None:
     settings.SECOND_FACTOR_FOR_ALL = for_all
@@ -141,7 +143,7 @@ def test_a_second_factor_comes_after_it_is_replaced(
 
 
 @pytest.fixture
-def office(administrator: User) -> Client:
+def admin_client(administrator: User) -> Client:
     browser = Client()
     sign_in(browser, administrator)
     return browser
@@ -153,16 +155,16 @@ def expire() -> None:
     )
 
 
-def test_an_administrator_gives_another_while_it_is_not_replaced(
-    client: Client, newcomer: User, office: Client, administrator: User
+def test_an_administrator_sets_a_new_temporary_password(
+    client: Client, newcomer: User, admin_client: Client, administrator: User
 ) -> None:
     expire()
     assert "user password nell@example.org" in give_password(client, PASSWORD).content.decode()
-    page = office.get(f"/people/{newcomer.pk}/").content.decode()
-    assert "has expired" in page
-    assert "Give another first password" in page
+    page = admin_client.get(f"/people/{newcomer.pk}/").content.decode()
+    assert "It expired on" in page
+    assert "Set new temporary password" in page
 
-    shown = office.post(f"/people/{newcomer.pk}/temporary-password/")
+    shown = admin_client.post(f"/people/{newcomer.pk}/temporary-password/")
     assert "no-store" in shown["Cache-Control"]
     new = re.search(r'id="temporary-password">([^<]+)<', shown.content.decode()).group(1)  # type: ignore[union-attr]
     newcomer.refresh_from_db()
@@ -170,34 +172,36 @@ def test_an_administrator_gives_another_while_it_is_not_replaced(
     assert newcomer.temporary_password_until > timezone.now()  # type: ignore[operator]
     entry = Entry.objects.about(newcomer).filter(action="password.changed").get()
     assert entry.actor_id == administrator.pk
-    assert new not in office.get(f"/people/{newcomer.pk}/").content.decode()
+    assert new not in admin_client.get(f"/people/{newcomer.pk}/").content.decode()
     assert give_password(client, new).status_code == 302
     assert client.get("/member/")["Location"].startswith(CHANGE)
 
 
-def require_refused(office: Client, person: User) -> None:
+def require_refused(admin_client: Client, person: User) -> None:
     before = User.objects.get(pk=person.pk).password
-    assert "Give another first" not in office.get(f"/people/{person.pk}/").content.decode()
-    answer = office.post(f"/people/{person.pk}/temporary-password/")
-    assert answer.status_code == 409
-    assert "Nothing was changed" in answer.content.decode()
+    assert "Set new temporary password" not in admin_client.get(f"/people/{person.pk}/").content.decode()
+    response = admin_client.post(f"/people/{person.pk}/temporary-password/")
+    assert response.status_code == 409
+    assert "Nothing was changed" in response.content.decode()
     assert User.objects.get(pk=person.pk).password == before
 
 
-def test_who_has_chosen_their_own_is_given_none_by_an_administrator(newcomer: User, office: Client) -> None:
+def test_no_temporary_password_after_a_person_chose_their_own(newcomer: User, admin_client: Client) -> None:
     newcomer.change_password(OWN, by=newcomer)
-    require_refused(office, newcomer)
+    require_refused(admin_client, newcomer)
     newcomer.change_password(PASSWORD, by=Machine("command line"), is_temporary=True)
-    require_refused(office, newcomer)
-    page = office.get(f"/people/{newcomer.pk}/").content.decode()
+    require_refused(admin_client, newcomer)
+    page = admin_client.get(f"/people/{newcomer.pk}/").content.decode()
     assert "deployctl user password nell@example.org" in page
 
 
-def test_who_came_by_single_sign_on_is_given_none_by_an_administrator(newcomer: User, office: Client) -> None:
+def test_no_temporary_password_after_single_sign_on(newcomer: User, admin_client: Client) -> None:
     audit.append(Action.PERSON_LINKED, by=Machine("test"), subject=newcomer, data={"issuer": "", "sub": "1"})
-    require_refused(office, newcomer)
+    require_refused(admin_client, newcomer)
 
 
-def test_who_is_disabled_is_given_none(newcomer: User, office: Client, administrator: User) -> None:
+def test_no_temporary_password_for_a_disabled_person(
+    newcomer: User, admin_client: Client, administrator: User
+) -> None:
     newcomer.disable(by=administrator)
-    require_refused(office, newcomer)
+    require_refused(admin_client, newcomer)

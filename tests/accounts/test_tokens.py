@@ -1,4 +1,4 @@
-"""API tokens: made by administrators, shown once, opening nothing but their scopes."""
+"""API tokens: creation, revocation and validation."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from deployctl.errors import InvalidInput, Refusal
 
 
 @pytest.fixture
-def office(administrator: User) -> Client:
+def admin_client(administrator: User) -> Client:
     client = Client()
     sign_in(client, administrator)
     return client
 
 
-def make(office: Client) -> str:
-    answer = office.post("/tokens/new/", {"name": "Pipeline", "scopes": ["gate:pre"], "days": 30})
-    found = re.search(r'id="token-text">(dctl_\w+_[\w-]+)<', answer.text)
-    assert found, answer.text
+def make(admin_client: Client) -> str:
+    response = admin_client.post("/tokens/new/", {"name": "Pipeline", "scopes": ["gate:pre"], "days": 30})
+    found = re.search(r'id="token-text">(dctl_\w+_[\w-]+)<', response.text)
+    assert found, response.text
     return found.group(1)
 
 
-def test_a_token_is_shown_once_and_only_its_hash_is_kept(office: Client) -> None:
-    text = make(office)
+def test_a_token_is_shown_once_and_stored_as_a_hash(admin_client: Client) -> None:
+    text = make(admin_client)
     secret = text.split("_", 2)[2]
     row = ApiToken.objects.get()
-    assert ApiToken.objects.known(text) == row
+    assert ApiToken.objects.authenticate(text) == row
     assert secret not in {row.hash, row.prefix, row.name}
-    page = office.get("/tokens/").text
+    page = admin_client.get("/tokens/").text
     assert (row.prefix in page, secret in page) == (True, False)
     entry = Entry.objects.get(action=Action.TOKEN_CREATED)
     assert secret not in str(entry.data)
 
 
-def test_making_one_asks_for_a_fresh_code(administrator: User) -> None:
+def test_creating_a_token_requires_a_step_up(administrator: User) -> None:
     client = Client()
-    stay = sign_in(client, administrator)
-    type(stay).objects.filter(pk=stay.pk).update(code_given_at=timezone.now() - dt.timedelta(hours=1))
-    answer = client.post("/tokens/new/", {"name": "Pipeline", "scopes": ["gate:pre"], "days": 30})
-    assert answer.headers["Location"].startswith("/account/code/")
+    current = sign_in(client, administrator)
+    type(current).objects.filter(pk=current.pk).update(code_given_at=timezone.now() - dt.timedelta(hours=1))
+    response = client.post("/tokens/new/", {"name": "Pipeline", "scopes": ["gate:pre"], "days": 30})
+    assert response.headers["Location"].startswith("/account/step-up/")
     assert not ApiToken.objects.exists()
 
 
-def test_a_revoked_token_stays_on_the_list_and_is_revoked_once(office: Client, administrator: User) -> None:
-    make(office)
+def test_a_revoked_token_stays_listed_and_is_revoked_once(admin_client: Client, administrator: User) -> None:
+    make(admin_client)
     row = ApiToken.objects.get()
-    office.post(f"/tokens/{row.pk}/", {"_method": "DELETE"})
+    admin_client.post(f"/tokens/{row.pk}/", {"_method": "DELETE"})
     row.refresh_from_db()
-    assert "was revoked" in row.refusal
-    assert "Ended" in office.get("/tokens/").text
+    assert "was revoked" in row.invalid_reason
+    assert "Inactive" in admin_client.get("/tokens/").text
     with pytest.raises(Refusal):
         row.revoke(by=administrator)
     assert Entry.objects.filter(action=Action.TOKEN_REVOKED).count() == 1
@@ -67,14 +67,14 @@ def test_a_revoked_token_stays_on_the_list_and_is_revoked_once(office: Client, a
 @pytest.mark.parametrize(
     "changes", [{"name": " "}, {"scopes": []}, {"scopes": ["everything"]}, {"days": 0}, {"days": 5000}]
 )
-def test_what_makes_no_sense_makes_no_token(administrator: User, changes: dict[str, object]) -> None:
-    given: dict[str, object] = {"name": "Pipeline", "scopes": [Scope.GATE_PRE], "days": 30}
+def test_invalid_values_create_no_token(administrator: User, changes: dict[str, object]) -> None:
+    form: dict[str, object] = {"name": "Pipeline", "scopes": [Scope.GATE_PRE], "days": 30}
     with pytest.raises(InvalidInput):
-        ApiToken.objects.issue(by=administrator, **(given | changes))  # type: ignore[arg-type]
+        ApiToken.objects.issue(by=administrator, **(form | changes))  # type: ignore[arg-type]
     assert not ApiToken.objects.exists()
 
 
 @pytest.mark.parametrize("text", ["", "dctl", "dctl__", "other_ab_cd", "dctl_ab_cd"])
-def test_what_is_no_token_is_not_known(administrator: User, text: str) -> None:
+def test_invalid_token_texts_are_not_found(administrator: User, text: str) -> None:
     ApiToken.objects.issue(by=administrator, name="Pipeline", scopes=[Scope.GATE_PRE], days=1)
-    assert ApiToken.objects.known(text) is None
+    assert ApiToken.objects.authenticate(text) is None

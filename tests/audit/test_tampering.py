@@ -161,7 +161,7 @@ def test_administrators_are_told_by_e_mail_of_a_broken_chain(
     [sent] = mailoutbox
     assert (sent.to, sent.subject) == ([administrator.email], "deployctl: The audit chain is broken")
     assert "Entry 3 was changed" in sent.body
-    assert "If this was not you" not in sent.body
+    assert "If you didn't do this" not in sent.body
 
 
 def test_the_whole_chain_is_read_by_one_statement(db: Any, django_assert_max_num_queries: Any) -> None:

@@ -65,9 +65,9 @@ class Person:
         expect(self.page.get_by_role("button", name="account menu")).to_be_visible()
 
     def enroll(self) -> None:
-        """Set up an authenticator on the page that is open."""
-        expect(self.page.get_by_role("heading", name="Set up your authenticator")).to_be_visible()
-        self.page.get_by_text("Cannot scan?").click()
+        """Set up an authenticator from the page that asks for it."""
+        expect(self.page.get_by_role("heading", name="Set up an authenticator app")).to_be_visible()
+        self.page.get_by_text("Can’t scan?").click()
         text = self.page.locator("#text-secret").inner_text()
         self._key = base64.b32decode("".join(text.split()))
         self.page.wait_for_load_state()
@@ -76,7 +76,7 @@ class Person:
             password.fill(self._password)
         self.page.get_by_label("code").fill(self.code())
         self.page.get_by_role("button", name="Confirm").click()
-        self.page.get_by_role("link", name="I have kept them").click()
+        self.page.get_by_role("link", name="I have saved them").click()
 
     def code(self) -> str:
         """Return the next unused code, waiting for the next time step if necessary."""

@@ -59,8 +59,8 @@ def test_a_passkey_can_be_added_and_used_to_sign_in_step_up_and_sign(
         sign_in(page)
         page.goto("/account/passkeys/new/?next=/account/")
         page.get_by_label("Name").fill("Laptop")
-        page.get_by_role("button", name="Make the passkey").click()
-        page.get_by_role("link", name="I have kept them").click()
+        page.get_by_role("button", name="Create passkey").click()
+        page.get_by_role("link", name="I have saved them").click()
         expect(page.get_by_role("listitem").filter(has_text="Laptop")).to_be_visible()
 
         page.get_by_role("button", name="account menu").click()

@@ -141,7 +141,7 @@ def test_without_a_fresh_code_no_rollback_is_asked_for(
     SignIn.objects.update(code_given_at=timezone.now() - dt.timedelta(hours=1))
     posted = {"backup": "shop-before", "typed_name": "shop"}
     answer = browser.post(f"/deployments/{rolling_back.pk}/rollback/runs", posted)
-    assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/step-up/")
     assert not Run.objects.filter(kind="rollback").exists()
 
 

@@ -235,7 +235,7 @@ PEOPLE = [
     delete("accounts:invitation", FRESH_ADMINISTRATOR, colleague),
     post("accounts:temporary_password", FRESH_ADMINISTRATOR, colleague),
     delete("accounts:person_sessions", FRESH_ADMINISTRATOR, colleague),
-    delete("accounts:person_link", FRESH_ADMINISTRATOR, colleague),
+    delete("accounts:person_sso_link", FRESH_ADMINISTRATOR, colleague),
     get("runs:person_roles", FRESH_ADMINISTRATOR, colleague),
     post("runs:person_roles", FRESH_ADMINISTRATOR, colleague),
     delete("runs:person_role", FRESH_ADMINISTRATOR, person_role),

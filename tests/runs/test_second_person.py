@@ -293,7 +293,7 @@ def test_without_a_fresh_code_nothing_is_asked_for_nor_consented_to(
     asks, consents = signed_in(dba), signed_in(devops_lead)
     make_stale(dba)
     answer = asks.post("/targets/live/runs", {"kind": "restore", "typed_name": "live"})
-    assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/step-up/")
     assert not Run.objects.exists()
     # What needs nobody else needs no fresh code either.
     assert asks.post("/targets/live/runs", {"kind": "look"}).status_code == 303
@@ -301,7 +301,7 @@ def test_without_a_fresh_code_nothing_is_asked_for_nor_consented_to(
     run = ask(live, dba)
     make_stale(devops_lead)
     answer = consents.post(f"/runs/{run.pk}/consent", {"typed_name": "live"})
-    assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/step-up/")
     run.refresh_from_db()
     assert run.state == RunState.WAITING
 

@@ -90,17 +90,17 @@ def test_no_token_a_wrong_one_and_a_session_are_refused(
     none = ask(deployment, "")
     assert (none.status_code, none.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
     wrong = ask(deployment, f"{token}x")
-    assert (wrong.status_code, wrong.json()["error"]) == (401, "This token is not known here.")
+    assert (wrong.status_code, wrong.json()["error"]) == (401, "This token isn't valid.")
     assert Entry.objects.first().action == Action.TOKEN_REJECTED
     assert signed_in(dba).get(f"/api/deployments/{deployment.pk}/gate?stage=pre").status_code == 401
 
 
-@pytest.mark.parametrize("name", api_authentication.IN_QUERY)
+@pytest.mark.parametrize("name", api_authentication.TOKEN_PARAMETERS)
 def test_a_token_in_the_address_is_refused_even_if_it_is_right(
     deployment: Deployment, token: str, name: str
 ) -> None:
     answer = ask(deployment, token, f"stage=pre&{name}={token}")
-    assert (answer.status_code, "does not belong into an address" in answer.json()["error"]) == (400, True)
+    assert (answer.status_code, "Don't send a token in the URL" in answer.json()["error"]) == (400, True)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_token_opens_no_page(token: str, address: str) -> None:
 
 
 def test_guessing_is_slowed_down(deployment: Deployment, token: str) -> None:
-    for _ in range(api_authentication.MOST_REFUSALS):
+    for _ in range(api_authentication.MAX_FAILURES):
         assert ask(deployment, "dctl_0000000000_guess").status_code == 401
     slowed = ask(deployment, token)
     assert (slowed.status_code, slowed.headers["Retry-After"]) == (429, "300")
@@ -122,7 +122,7 @@ def test_guessing_is_slowed_down(deployment: Deployment, token: str) -> None:
 def test_a_busy_pipeline_is_slowed_down(
     deployment: Deployment, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_authentication, "MOST_QUESTIONS", 2)
+    monkeypatch.setattr(api_authentication, "MAX_REQUESTS", 2)
     assert [ask(deployment, token).status_code for _ in range(3)] == [200, 200, 429]
 
 

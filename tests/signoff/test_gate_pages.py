@@ -238,7 +238,7 @@ def test_what_a_signer_lost_after_the_page_was_loaded_is_asked_for_again(
         told = (403, "You are not this deployment's Database Administrator.")
     elif lost == "the permission":
         dba.revoke(Permission.APPROVER, by=MACHINE)
-        told = (403, "This takes the permission “Approver”")
+        told = (403, "This needs the permission “Approver”")
     else:
         dba.disable(by=MACHINE)
         told = (302, "")

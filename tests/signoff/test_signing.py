@@ -54,8 +54,8 @@ def test_a_wrong_code_signs_nothing_and_is_counted(deployment: Deployment, dba: 
         sign(deployment, dba, Role.DBA, code=wrong_code(dba))
     assert not Signature.objects.exists()
     assert Entry.objects.filter(action="factor.rejected", actor=dba).exists()
-    assert dba.factor is not None
-    assert dba.factor.throttling_failure_count == 1
+    assert dba.totp_factor is not None
+    assert dba.totp_factor.throttling_failure_count == 1
 
 
 def test_a_wrong_password_signs_nothing(deployment: Deployment, dba: User) -> None:

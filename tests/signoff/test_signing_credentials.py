@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from checklists.models import Deployment
-from deployctl.accounts.errors import NotSignedInAgain, WrongPasskey, WrongPassword
+from deployctl.accounts.errors import ReauthenticationRequired, WrongPasskey, WrongPassword
 from deployctl.accounts.models import Passkey, Reauthentication, RecoveryCode, SignIn, TotpFactor, User
 from deployctl.accounts.models.sign_in import FirstFactor
 from deployctl.accounts.roles import Role
@@ -183,15 +183,15 @@ def test_without_signing_in_again_for_this_record_nothing_is_signed(
     deployment: Deployment, elsewhere: User
 ) -> None:
     code = current_code(elsewhere)
-    with pytest.raises(NotSignedInAgain):
+    with pytest.raises(ReauthenticationRequired):
         sign(deployment, elsewhere, Role.DBA, code=code)
     signed_in_again(elsewhere, "0" * 64)
-    with pytest.raises(NotSignedInAgain):
+    with pytest.raises(ReauthenticationRequired):
         sign(deployment, elsewhere, Role.DBA, code=code)
     signed_in_again(elsewhere, digest_of(deployment))
     # The code was not used up.
     sign(deployment, elsewhere, Role.DBA, code=code)
-    assert not Reauthentication.objects.good(elsewhere, digest_of(deployment)).exists()
+    assert not Reauthentication.objects.usable(elsewhere, digest_of(deployment)).exists()
 
 
 def test_signing_in_again_alone_signs_nothing_and_is_kept_for_the_right_code(
@@ -219,7 +219,7 @@ def test_a_password_that_was_handed_over_signs_nothing_until_it_is_replaced(
         f"/deployments/{deployment.pk}/signatures", given | {"digest": digest_of(deployment)}
     )
     assert refused.status_code == 422
-    assert "Choose a password of your own first, under My account" in refused.content.decode()
+    assert "Choose your own password under My account" in refused.content.decode()
     assert not Signature.objects.exists()
 
     own = "another horse, another staple"
@@ -243,7 +243,7 @@ def test_a_recovery_code_never_signs_and_who_signed_in_with_one_cannot_either(
     given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "password": PASSWORD}
     given |= {"digest": digest_of(deployment), "code": others[1]}
     answer = client.post(f"/deployments/{deployment.pk}/signatures", given)
-    assert answer["Location"].startswith("/account/code/")
+    assert answer["Location"].startswith("/account/step-up/")
     assert not Signature.objects.exists()
 
 
@@ -252,7 +252,7 @@ def test_after_a_reset_signing_takes_a_new_factor_and_shows_that_it_is_new(
 ) -> None:
     enroll(dba)
     TotpFactor.objects.filter(user=dba).update(created_at=timezone.now() - dt.timedelta(days=30))
-    dba.remove_factor(by=administrator, reason="Met in person.")
+    dba.remove_second_factor(by=administrator, reason="Met in person.")
     sign_in(client, dba, second_factor=False)
     assert client.post(f"/deployments/{deployment.pk}/signatures")["Location"].startswith("/account/factor/")
     client.get("/account/factor/")
@@ -289,7 +289,7 @@ def test_the_third_failure_at_signatures_is_told_to_the_person_and_administrator
     assert told == [0, 0, 1]
     send_security_emails(Entry.objects.first().sequence)
     assert [message.to for message in mail.outbox] == [[administrator.email], [dba.email]]
-    assert "Repeated failures" in mail.outbox[0].subject
+    assert "Repeated failed attempts" in mail.outbox[0].subject
     assert "The password is wrong" in mail.outbox[0].body
 
 

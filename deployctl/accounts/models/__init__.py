@@ -8,7 +8,7 @@ from deployctl.accounts.models.totp_factor import TotpFactor
 from deployctl.accounts.models.user import User
 
 # isort: split
-# After the person: the library's models ask for that model while they are imported.
+# After User, which the library's models load while they are imported.
 from deployctl.accounts.models.passkey import Passkey
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Who gave whom which permission, and when."""
+"""Grants: the site-wide permissions of people."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
-    """Permissions that people hold."""
+    """The queryset of grants."""
 
     def require_another_administrator(self, person: User) -> None:
-        """Keep the site administrable, also when two administrators take each other's permission at once.
+        """Check that there is another active administrator, even if two remove each other concurrently.
 
         Raises:
-            Refusal: this person is the only active one.
+            Refusal: the person is the only active administrator.
         """
         administrators = self.filter(permission=Permission.ADMINISTRATOR)
         list(administrators.select_for_update().order_by("pk"))
-        # A statement of its own: it sees what was committed while we waited for the locks.
+        # A separate statement, which sees what was committed while this one waited for the locks.
         active = administrators.filter(user__is_active=True)
         if set(active.values_list("user_id", flat=True)) == {person.pk}:
             raise Refusal(
-                f"{person.name} is the only administrator left. Nothing was changed."
+                f"{person.name} is the only active administrator. Nothing was changed."
                 " Make somebody else an administrator first."
             )
 
 
 class Grant(models.Model):
-    """A permission that a person holds; given and taken by `User.grant` and `User.revoke`."""
+    """A permission that a person holds; managed by `User.grant` and `User.revoke`."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="grants")
     permission = models.CharField(max_length=20, choices=Permission.choices)

@@ -1,4 +1,4 @@
-"""A person's passkey: a second factor that a phone, a computer or a security key holds (WebAuthn)."""
+"""Passkeys: second factors on a phone, a computer or a security key (WebAuthn)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from django_otp_webauthn.models import (
 
 from deployctl.accounts.models.throttle import Throttle
 
-# Enough for a phone, a computer and a few security keys; a page with more could not be read.
-MOST_PASSKEYS = 20
+# Enough for several devices; a longer list would be unreadable.
+MAX_PASSKEYS = 20
 
 
 class PasskeyManager(WebAuthnCredentialManager.from_queryset(WebAuthnCredentialQuerySet)):  # type: ignore[misc]
-    """Passkeys."""
+    """The manager of passkeys."""
 
 
 class Passkey(Throttle, AbstractWebAuthnCredential):
-    """A public key whose private half never leaves the person's device; added by `passkeys.register`."""
+    """The public key of a passkey; added by `passkeys.register`."""
 
-    # django-otp would delete the passkey with the person; nothing of ours is deleted that way.
+    # django-otp would cascade deletions; here, people with passkeys can't be deleted.
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="passkeys")
 
     objects: ClassVar[PasskeyManager] = PasskeyManager()

@@ -1,4 +1,4 @@
-"""Random values that passkeys sign: each is asked for once, for one thing, and answered once."""
+"""Challenges: random values that passkeys sign, each for one purpose and valid once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.utils import timezone
 if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
-# Long after the last answer could count; until then the rows show what happened.
-KEPT = dt.timedelta(days=1)
+# Rows are kept longer than they are valid, for diagnosis.
+RETENTION = dt.timedelta(days=1)
 
 
 class Purpose(models.TextChoices):
-    """What an answer is given for; it counts for nothing else."""
+    """The purpose of a challenge; a response is valid only for the same purpose."""
 
     REGISTRATION = "registration", "Registration"
     SIGN_IN = "sign_in", "Sign-in"
@@ -26,38 +26,38 @@ class Purpose(models.TextChoices):
 
 
 class PasskeyChallengeQuerySet(models.QuerySet["PasskeyChallenge"]):
-    """Challenges."""
+    """The queryset of challenges."""
 
     def issue(self, user: User, challenge: str, purpose: Purpose, *, origin: str, about: str = "") -> None:
-        """Note what a person's browser is asked to have signed.
+        """Store a challenge, and delete the person's old ones.
 
         Args:
-            user: whose passkey shall answer.
+            user: the owner of the passkey.
             challenge: the random value, in URL-safe base64.
-            purpose: what the answer is for.
-            origin: the address of this site in that browser; an answer from another one does not count.
-            about: further what it is for: the digest of the record, for a signature.
+            purpose: the purpose of the response.
+            origin: the origin of this site in the browser; responses from other origins are rejected.
+            about: the digest of the record, for a signature.
         """
-        self.filter(user=user, issued_at__lt=timezone.now() - KEPT).delete()
+        self.filter(user=user, issued_at__lt=timezone.now() - RETENTION).delete()
         self.create(user=user, challenge=challenge, purpose=purpose, origin=origin, about=about)
 
     def use(
         self, user: User, challenge: str, purpose: Purpose, *, about: str = ""
     ) -> PasskeyChallenge | None:
-        """Use a challenge up, if it was issued for exactly this and is still good; of two at once one wins.
+        """Mark a challenge as used; of two concurrent calls only one succeeds.
 
         Returns:
-            the challenge, or None where there is nothing to use.
+            The challenge, or None if there is no valid one with these values.
         """
         oldest = timezone.now() - dt.timedelta(seconds=settings.OTP_WEBAUTHN_TIMEOUT_SECONDS)
-        mine = self.filter(user=user, challenge=challenge, purpose=purpose, about=about)
-        if mine.filter(used_at=None, issued_at__gt=oldest).update(used_at=timezone.now()) != 1:
+        matching = self.filter(user=user, challenge=challenge, purpose=purpose, about=about)
+        if matching.filter(used_at=None, issued_at__gt=oldest).update(used_at=timezone.now()) != 1:
             return None
-        return mine.get()
+        return matching.get()
 
 
 class PasskeyChallenge(models.Model):
-    """A random value that was sent to a browser."""
+    """A challenge that was sent to a browser."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="passkey_challenges"

@@ -1,4 +1,4 @@
-"""Having signed in again at the provider of single sign-on, in place of a password, for one signature."""
+"""Reauthentications at the single sign-on provider, which replace the password for one signature."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from django.utils import timezone
 if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
-# Time to come back from the provider, take up the phone and type a code.
-GOOD_FOR = dt.timedelta(minutes=5)
+# Enough time to return from the provider and enter a code from the phone.
+LIFETIME = dt.timedelta(minutes=5)
 
 
 class ReauthenticationQuerySet(models.QuerySet["Reauthentication"]):
-    """Re-authentications."""
+    """The queryset of reauthentications."""
 
-    def good(self, user: User, about: str) -> ReauthenticationQuerySet:
-        """Those of a person, for one thing, that can still be used.
+    def usable(self, user: User, about: str) -> ReauthenticationQuerySet:
+        """Return the person's valid, unused reauthentications for a record.
 
         Args:
-            user: whose.
-            about: the digest of the record that shall be signed.
+            user: the signer.
+            about: the digest of the record to be signed.
         """
-        return self.filter(user=user, about=about, used_at=None, at__gt=timezone.now() - GOOD_FOR)
+        return self.filter(user=user, about=about, used_at=None, at__gt=timezone.now() - LIFETIME)
 
     def use(self, user: User, about: str) -> bool:
-        """Use up what there is; of two at once one wins."""
-        return self.good(user, about).update(used_at=timezone.now()) > 0
+        """Mark the usable reauthentications as used; of two concurrent calls only one returns True."""
+        return self.usable(user, about).update(used_at=timezone.now()) > 0
 
 
 class Reauthentication(models.Model):
-    """Who signed in again where, for what, and when the provider says that it was."""
+    """A reauthentication at the provider, for one record."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reauthentications"

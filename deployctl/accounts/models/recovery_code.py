@@ -1,4 +1,4 @@
-"""Codes on paper for the day the phone is lost: each signs in once, none can sign."""
+"""Recovery codes: single-use codes that replace a lost second factor at sign-in, but not for signatures."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from django.utils import timezone
 if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
-HOW_MANY = 10
-FEW = 3
-# Of base32: no 0, 1, 8 to mistake.
+CODE_COUNT = 10
+LOW_CODE_COUNT = 3
+# The base32 alphabet, without the ambiguous 0, 1 and 8.
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-# 140 random bits: beyond guessing, so that one fast hash is enough (a slow one protects what people invent).
+# 140 random bits can't be guessed, so a fast hash is enough; slow ones are for passwords that people invent.
 LENGTH = 28
 
 
 class RecoveryCodeQuerySet(models.QuerySet["RecoveryCode"]):
-    """Recovery codes."""
+    """The queryset of recovery codes."""
 
     def unused(self) -> RecoveryCodeQuerySet:
-        """Codes that can still be used."""
+        """Return the unused codes."""
         return self.filter(used_at=None)
 
     def renew(self, user: User) -> list[str]:
-        """Replace a person's codes, within the caller's transaction.
+        """Replace a person's unused codes, within the caller's transaction.
 
         Returns:
-            the codes to show, this once; only their hashes are kept.
+            The new codes, to be shown once; only hashes are stored.
         """
         self.filter(user=user, used_at=None).delete()
-        codes = [_generate() for _ in range(HOW_MANY)]
+        codes = [_generate() for _ in range(CODE_COUNT)]
         self.bulk_create(RecoveryCode(user=user, hash=_hash(user.pk, code)) for code in codes)
         return codes
 
     def use(self, user: User, code: str) -> bool:
-        """Use up a code, if it is an unused one of the person's; of two at once one wins."""
+        """Use a code and return True if it is valid; of two concurrent calls only one returns True."""
         candidates = self.filter(user=user, hash=_hash(user.pk, code), used_at=None)
         return candidates.update(used_at=timezone.now()) == 1
 
 
 class RecoveryCode(models.Model):
-    """The hash of one code."""
+    """The hash of a recovery code."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="recovery_codes"
@@ -65,11 +65,10 @@ class RecoveryCode(models.Model):
 
 
 def _generate() -> str:
-    """Seven groups of four letters and digits."""
     text = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
     return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def _hash(user_id: int, code: str) -> str:
-    bare = "".join(code.split()).replace("-", "").lower()
-    return hashlib.sha256(f"{user_id}:{bare}".encode()).hexdigest()
+    normalized = "".join(code.split()).replace("-", "").lower()
+    return hashlib.sha256(f"{user_id}:{normalized}".encode()).hexdigest()

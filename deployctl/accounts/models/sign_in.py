@@ -1,4 +1,4 @@
-"""One stay of a person on one browser, from signing in to its end."""
+"""Sign-ins: one row per session of a person in a browser, from start to end."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from deployctl.accounts.models.user import User
 
 SESSION_KEY = "sign_in"
-# In the session after one that was ended: why it was.
-ENDED_KEY = "session_end_reason"
-# Being seen is written down at most this often, not at every request.
-SEEN_EVERY = dt.timedelta(minutes=1)
+# The session key for the reason why the previous session ended.
+END_REASON_KEY = "session_end_reason"
+# The minimum time between updates of `seen_at`.
+TOUCH_INTERVAL = dt.timedelta(minutes=1)
 
-# What browsers say of themselves, the tell-tale before what others imitate.
+# Parts of user agent strings; those that several browsers use come last.
 BROWSERS = {"Edg": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrom": "Chrome", "Safari/": "Safari"}
 SYSTEMS = {
     "Android": "Android",
@@ -35,14 +35,14 @@ SYSTEMS = {
 
 
 class FirstFactor(models.TextChoices):
-    """How the person said who they are."""
+    """The first factor of a sign-in."""
 
     PASSWORD = "password", "Password"
     SINGLE_SIGN_ON = "single_sign_on", "Single sign-on"
 
 
 class SecondFactor(models.TextChoices):
-    """What was given besides."""
+    """The second factor of a sign-in."""
 
     NONE = "none", "nothing else"
     TOTP = "totp", "one-time code"
@@ -50,15 +50,15 @@ class SecondFactor(models.TextChoices):
     RECOVERY_CODE = "recovery_code", "recovery code"
 
 
-# Given just now, they let the person do what asks for a fresh code.
-STRONG = frozenset({SecondFactor.TOTP, SecondFactor.PASSKEY})
+# The second factors that count as a step-up.
+STEP_UP_FACTORS = frozenset({SecondFactor.TOTP, SecondFactor.PASSKEY})
 
 
 class SignInQuerySet(models.QuerySet["SignIn"]):
-    """Stays."""
+    """The queryset of sign-ins."""
 
     def open(self) -> SignInQuerySet:
-        """Stays that go on: neither ended nor over their limits."""
+        """Return the sign-ins that have neither ended nor reached a time limit."""
         now = timezone.now()
         return self.filter(
             ended_at=None,
@@ -73,7 +73,7 @@ class SignInQuerySet(models.QuerySet["SignIn"]):
         second_factor: str = SecondFactor.NONE,
         first_factor: str = FirstFactor.PASSWORD,
     ) -> SignIn:
-        """Note that this session is a new stay of the person."""
+        """Create a sign-in for the session of the request."""
         now = timezone.now()
         sign_in = self.create(
             user=user,
@@ -81,38 +81,38 @@ class SignInQuerySet(models.QuerySet["SignIn"]):
             started_at=now,
             first_factor=first_factor,
             second_factor=second_factor,
-            code_given_at=now if second_factor in STRONG else None,
+            code_given_at=now if second_factor in STEP_UP_FACTORS else None,
             address=request.META.get("REMOTE_ADDR") or None,
             browser=request.META.get("HTTP_USER_AGENT", "")[:300],
         )
         request.session[SESSION_KEY] = sign_in.pk
         return sign_in
 
-    def end_all(self, because: str, *, keep: int | None = None) -> int:
-        """End the stays that go on, except one; takes effect with their next request.
+    def end_all(self, reason: str, *, keep: int | None = None) -> int:
+        """End these sign-ins; the sessions are signed out at their next request.
 
         Args:
-            because: a word or two for the list of sessions.
-            keep: the number of the one that stays.
+            reason: a key of `policies.END_MESSAGES`, or another short reason.
+            keep: the primary key of the sign-in to keep.
 
         Returns:
-            how many were ended.
+            The number of sign-ins that were ended.
         """
-        going_on = self.filter(ended_at=None)
+        open_sign_ins = self.filter(ended_at=None)
         if keep is not None:
-            going_on = going_on.exclude(pk=keep)
-        return going_on.update(ended_at=timezone.now(), ended_because=because)
+            open_sign_ins = open_sign_ins.exclude(pk=keep)
+        return open_sign_ins.update(ended_at=timezone.now(), ended_because=reason)
 
 
 class SignIn(models.Model):
-    """Who signed in where, how, until when."""
+    """A sign-in of a person in a browser."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="sign_ins")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     first_factor = models.CharField(max_length=20, choices=FirstFactor.choices, default=FirstFactor.PASSWORD)
     second_factor = models.CharField(max_length=20, choices=SecondFactor.choices, default=SecondFactor.NONE)
-    # When a one-time code or a passkey was last given in this session: privileged acts want it fresh.
+    # The last use of a one-time code or passkey in this session; sensitive actions need a recent one.
     code_given_at = models.DateTimeField(null=True)
     address = models.GenericIPAddressField(null=True)
     browser = models.CharField(max_length=300, blank=True)
@@ -129,20 +129,20 @@ class SignIn(models.Model):
         return f"{self.user} since {self.started_at:%Y-%m-%d %H:%M}"
 
     @property
-    def how(self) -> str:
-        """Both factors in words."""
-        return how(self.first_factor, self.second_factor)
+    def method_label(self) -> str:
+        """Return both factors, such as “Password and passkey”."""
+        return method_label(self.first_factor, self.second_factor)
 
     @property
     def browser_name(self) -> str:
-        """The browser and its system in a word each, as far as it tells."""
+        """Return the browser and operating system, such as “Firefox on Linux”, or “unknown”."""
         return (
             " on ".join(filter(None, [_first_in(self.browser, BROWSERS), _first_in(self.browser, SYSTEMS)]))
             or "unknown"
         )
 
     def end_reason(self) -> str:
-        """Why the stay may not go on, or "" while it may."""
+        """Return why the session has ended, or "" if it is open."""
         now = timezone.now()
         if self.ended_at:
             return self.ended_because or "ended"
@@ -153,42 +153,40 @@ class SignIn(models.Model):
         return ""
 
     def touch(self) -> None:
-        """Note that the person did something now."""
+        """Update the time of the last activity."""
         now = timezone.now()
-        if now - self.seen_at > SEEN_EVERY:
+        if now - self.seen_at > TOUCH_INTERVAL:
             self.seen_at = now
             self.save(update_fields=["seen_at"])
 
-    def end(self, because: str) -> None:
-        """End this stay; ended already, it keeps its first reason."""
-        SignIn.objects.filter(pk=self.pk, ended_at=None).update(
-            ended_at=timezone.now(), ended_because=because
-        )
+    def end(self, reason: str) -> None:
+        """End this sign-in; one that has already ended keeps its first reason."""
+        SignIn.objects.filter(pk=self.pk, ended_at=None).update(ended_at=timezone.now(), ended_because=reason)
 
     @transaction.atomic
     def end_remotely(self, *, by: Actor) -> None:
-        """End this stay from another browser; it takes effect with its next request."""
+        """End this sign-in from another browser; the session is signed out at its next request."""
         self.end("signed out remotely")
-        facts = {"browser": self.browser_name, "address": self.address or ""}
-        audit.append(Action.SESSION_ENDED, by=by, subject=self.user, data=facts)
+        data = {"browser": self.browser_name, "address": self.address or ""}
+        audit.append(Action.SESSION_ENDED, by=by, subject=self.user, data=data)
 
     def record_second_factor(self, second_factor: str = SecondFactor.TOTP) -> None:
-        """Note that a one-time code, or a passkey, was just accepted in this session."""
+        """Store that a second factor was just accepted in this session."""
         self.second_factor, self.code_given_at = second_factor, timezone.now()
         self.save(update_fields=["second_factor", "code_given_at"])
 
     @property
     def code_is_fresh(self) -> bool:
-        """Whether a one-time code was given recently enough for acts that ask for it."""
+        """Return True if the last code or passkey is recent enough for a step-up."""
         limit = dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)
         return self.code_given_at is not None and timezone.now() - self.code_given_at <= limit
 
 
-def how(first_factor: str, second_factor: str) -> str:
-    """How somebody signed in, in words."""
+def method_label(first_factor: str, second_factor: str) -> str:
+    """Return a label for the factors of a sign-in, such as “Password only”."""
     first, second = FirstFactor(first_factor).label, SecondFactor(second_factor)
     return f"{first} only" if second == SecondFactor.NONE else f"{first} and {second.label}"
 
 
 def _first_in(text: str, names: dict[str, str]) -> str:
-    return next((name for sign, name in names.items() if sign in text), "")
+    return next((name for part, name in names.items() if part in text), "")

@@ -1,41 +1,41 @@
-"""Waiting after failures: what every kind of second factor has in common."""
+"""The throttling of failed attempts, for all kinds of second factors."""
 
 from __future__ import annotations
 
 from django.utils import timezone
 from django_otp.models import ThrottlingMixin
 
-# Waiting doubles with every failure, 1 s, 2 s, 4 s …, up to this. Three codes of a million are good at a
-# time: at 96 attempts a day a guesser needs six years for even odds, and the owner never waits longer.
-LONGEST_DELAY_S = 900
-# Beyond this nothing changes any more; it keeps 2^n within what a float holds.
-MOST_FAILURES = 500
+# The delay doubles with every failure (1 s, 2 s, 4 s …) up to this limit. Three of a million codes are valid
+# at any time: with 96 attempts a day, an attacker needs six years for a 50 % chance.
+MAX_DELAY_S = 900
+# The counter stops here, which keeps 2^n within the range of a float.
+MAX_FAILURES = 500
 
 
 class Throttle(ThrottlingMixin):
-    """Counts failures in a row. A person's attempts are all counted on one factor (`attempts.attempt`)."""
+    """A counter of consecutive failures. A person's failures are all counted in one row, see `attempts`."""
 
     class Meta:
         abstract = True
 
     def throttle_increment(self, commit: bool = True) -> None:  # noqa: FBT001 (django-otp's signature)
-        """Count a failure: the next attempt counts only after a pause."""
+        """Count a failure and delay the next attempt."""
         self.throttling_failure_timestamp = timezone.now()
-        self.throttling_failure_count = min(self.throttling_failure_count + 1, MOST_FAILURES)
+        self.throttling_failure_count = min(self.throttling_failure_count + 1, MAX_FAILURES)
         if commit:
             self._save_throttle()
 
     def throttle_reset(self, commit: bool = True) -> None:  # noqa: FBT001 (django-otp's signature)
-        """Forget the failures: an attempt was accepted."""
+        """Reset the failures after an accepted attempt."""
         super().throttle_reset(commit=False)  # type: ignore[no-untyped-call]
         if commit:
-            # Only these fields: the rest of this instance may be older than the row.
+            # Only these fields, because the other values of this instance can be outdated.
             self._save_throttle()
 
     def get_throttle_factor(self) -> float:
-        """What django-otp multiplies by 2^(failures - 1) seconds, so that the product stays in the limit."""
+        """Return the factor by which django-otp multiplies 2^(failures - 1) seconds, to enforce the limit."""
         doublings = max(self.throttling_failure_count - 1, 0)
-        return float(min(1.0, LONGEST_DELAY_S / 2**doublings))
+        return float(min(1.0, MAX_DELAY_S / 2**doublings))
 
     def _save_throttle(self) -> None:
         self.save(update_fields=["throttling_failure_count", "throttling_failure_timestamp"])

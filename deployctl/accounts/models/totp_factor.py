@@ -1,4 +1,4 @@
-"""A person's authenticator app: the second factor, as a device of django-otp."""
+"""Authenticator apps: second factors with one-time codes, as devices of django-otp."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 STEP_S = 30
 DIGITS = 6
-# One step before and after ours: clocks of phones differ by seconds, and typing takes some. A code is thus
-# good for at most 90 seconds (RFC 6238, 5.2, recommends no more).
+# One step before and after the current one, for inaccurate clocks and slow typing: a code is valid for at
+# most 90 seconds (RFC 6238, 5.2, recommends no more).
 TOLERANCE_STEPS = 1
 KEY_BYTES = 20  # as long as the hash (RFC 4226, 4, requirement R6)
 _CODE = re.compile(rf"[0-9]{{{DIGITS}}}", re.ASCII)
 
 
 class TotpFactorManager(DeviceManager):
-    """Second factors."""
+    """The manager of authenticator apps."""
 
     def start(self, user: User) -> TotpFactor:
-        """The factor that the person is enrolling, with a new random key if there is none yet.
+        """Return the app that the person is enrolling; create it with a random key if there is none.
 
-        It counts for nothing until a code of it was given (`attempts.enroll`).
+        It isn't active until `attempts.enroll` has verified a code.
         """
         key = secrets.token_bytes(KEY_BYTES).hex()
         factor: TotpFactor
@@ -48,14 +48,14 @@ class TotpFactorManager(DeviceManager):
 
 
 class TotpFactor(TimestampMixin, Throttle, Device):
-    """Time-based one-time codes (RFC 6238) from a key that only this row and the person's phone hold."""
+    """An authenticator app: time-based one-time codes (RFC 6238) from a shared key."""
 
-    # django-otp would delete the factor with the person; nothing of ours is deleted that way.
+    # django-otp would cascade deletions; here, people with an authenticator app can't be deleted.
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="totp_factors")
     name = models.CharField(max_length=64, default="Authenticator app")
     confirmed = models.BooleanField(default=False)
     key_encrypted = models.TextField()
-    # The time step of the last accepted code: that one and older ones are refused.
+    # The time step of the last accepted code; codes of this step and older ones are rejected.
     last_t = models.BigIntegerField(default=-1)
 
     objects: ClassVar[TotpFactorManager] = TotpFactorManager()
@@ -72,22 +72,22 @@ class TotpFactor(TimestampMixin, Throttle, Device):
 
     @property
     def key(self) -> bytes:
-        """The shared key, decrypted.
+        """Return the decrypted shared key.
 
         Raises:
-            deployctl.accounts.crypto.DecryptionError: the site's key has changed.
+            deployctl.accounts.crypto.DecryptionError: no configured key matches.
         """
         return bytes.fromhex(crypto.decrypt(self.key_encrypted, context=_context(self.user_id)))
 
     @property
     def text_secret(self) -> str:
-        """The key as a person types it into an app that cannot scan: base32 in groups of four."""
+        """Return the key for typing into an app: base32 in groups of four."""
         text = base64.b32encode(self.key).decode().rstrip("=")
         return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
 
     @property
     def config_url(self) -> str:
-        """What the QR code says (the "Key Uri Format" that authenticator apps share)."""
+        """Return the URL for the QR code, in the Key URI Format of authenticator apps."""
         issuer = settings.OTP_TOTP_ISSUER.replace(":", "")
         secret = self.text_secret.replace(" ", "")
         label = quote(f"{issuer}:{self.user.email}")
@@ -96,14 +96,14 @@ class TotpFactor(TimestampMixin, Throttle, Device):
         )
 
     def totp(self) -> TOTP:
-        """The generator of codes, at this moment."""
+        """Return the code generator for the current time."""
         generator = TOTP(self.key, STEP_S, 0, DIGITS)  # type: ignore[no-untyped-call]
-        # Two looks at a running clock could fall into two steps.
+        # The time is fixed, because reading the clock twice could give two different steps.
         generator.time = timezone.now().timestamp()
         return generator
 
     def verify_token(self, token: str) -> bool:
-        """Accept a code once: part of django-otp's protocol, to be called with the row locked."""
+        """Accept a code once. django-otp calls this; the row must be locked."""
         allowed, _ = self.verify_is_allowed()  # type: ignore[no-untyped-call]
         if not allowed:
             return False
@@ -129,7 +129,7 @@ class TotpFactor(TimestampMixin, Throttle, Device):
         return accepted
 
     def was_used(self, token: str) -> bool:
-        """Whether the code is right but was accepted before."""
+        """Return True if the code is correct but was used before."""
         digits = token.replace(" ", "")
         generator = self.totp()
         return bool(

@@ -1,4 +1,4 @@
-"""A person who signs in; how to find and add people."""
+"""People who sign in, their permissions and passwords."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 
 
 class UserQuerySet(models.QuerySet["User"]):
-    """People by what they may do."""
+    """The queryset of people."""
 
     def active(self) -> UserQuerySet:
-        """People who may sign in."""
+        """Return people who can sign in."""
         return self.filter(is_active=True)
 
-    def holding(self, permission: Permission) -> UserQuerySet:
-        """Active people who hold a permission; administrators hold them all."""
+    def with_permission(self, permission: Permission) -> UserQuerySet:
+        """Return active people who have a permission; administrators have them all."""
         if permission == Permission.VIEWER:
             return self.active()
         held = models.Q(grants__permission__in=[permission, Permission.ADMINISTRATOR])
         return self.active().filter(held).distinct()
 
     def matching(self, words: str) -> UserQuerySet:
-        """People whose name or address contains these words."""
+        """Return people whose name or e-mail address contains `words`."""
         return self.filter(models.Q(name__icontains=words) | models.Q(email__icontains=words))
 
     def in_state(self, state: str) -> UserQuerySet:
-        """People who are `active`, `disabled`, `without_factor` (and active) or `without_password`."""
+        """Return people who are `active`, `disabled`, `without_factor` (and active) or `without_password`."""
         if state == "without_factor":
             return self.active().exclude(pk__in=self.enrolled().values("pk"))
         if state == "without_password":
@@ -54,21 +54,21 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(is_active=state == "active")
 
     def enrolled(self) -> UserQuerySet:
-        """People who have a second factor of any kind."""
+        """Return people who have a second factor of any kind."""
         has_app = models.Q(totp_factors__confirmed=True)
         return self.filter(has_app | models.Q(passkeys__isnull=False)).distinct()
 
     def with_enrollment(self) -> UserQuerySet:
-        """Each with `is_enrolled`: whether they have a second factor of any kind."""
+        """Annotate people with `is_enrolled`: whether they have a second factor of any kind."""
         same = self.model._default_manager.enrolled().filter(pk=models.OuterRef("pk"))
         return self.annotate(is_enrolled=models.Exists(same))
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]
-    """People by e-mail address."""
+    """The manager of people."""
 
-    def require_no_namesake(self, person: User) -> None:
-        """Refuse a name that looks like that of another active person, who would seem to have signed.
+    def require_distinct_name(self, person: User) -> None:
+        """Check that a person's name doesn't look like that of another active person.
 
         Raises:
             django.core.exceptions.ValidationError: it does.
@@ -76,10 +76,10 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         others = self.active().exclude(pk=person.pk).values_list("name", flat=True)
         own = names.skeletons(person.name)
         if any(own & names.skeletons(other) for other in others):
-            raise ValidationError(names.NAMESAKE)
+            raise ValidationError(names.NAME_TAKEN)
 
     def get_by_natural_key(self, email: str | None) -> User:
-        """The person with this address, whatever its case."""
+        """Return the person with an e-mail address, ignoring its case."""
         person: User = self.get(email__iexact=email)
         return person
 
@@ -96,22 +96,21 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         timezone: str = "UTC",
         is_temporary: bool = False,
     ) -> User:
-        """Add a person who can sign in.
+        """Create a person.
 
         Args:
-            email: the address that they sign in with; kept in lower case.
-            name: as it is printed beside their signatures.
-            password: the first one; None for a person who is invited to choose one.
-            permissions: what they may do on the site besides viewing.
-            by: who adds them.
-            phone: for the emergency contacts.
+            email: the address for signing in; stored in lower case.
+            name: the name that appears next to signatures.
+            password: None for a person who is invited or uses single sign-on.
+            permissions: permissions to grant.
+            by: the actor who adds the person.
+            phone: the number for the emergency contacts.
             timezone: a name of the time zone database.
-            is_temporary: whether somebody hands the password to the person, who must replace it
-                (`first_passwords`).
+            is_temporary: whether the password is temporary (see `temporary_passwords`).
 
         Raises:
-            InvalidInput: the address is none or is taken, the name is missing or holds what is
-                not seen, the password is too weak.
+            InvalidInput: the address is invalid or taken, the name is missing or invalid, or the password is
+                weak.
         """
         person: User = self.model(
             email=email.strip().lower(),
@@ -126,7 +125,7 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
             with transaction.atomic():
                 person.save(force_insert=True)
         except IntegrityError:
-            raise InvalidInput(f"There is a person with the address {person.email} already.") from None
+            raise InvalidInput(f"Someone already uses the e-mail address {person.email}.") from None
         granted = [Permission(permission) for permission in dict.fromkeys(permissions)]
         audit.append(
             Action.PERSON_CREATED, by=by, subject=person, data={"email": person.email, "name": person.name}
@@ -137,17 +136,17 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
 
 
 class User(AbstractBaseUser):
-    """A person, known by e-mail address. Never deleted: what they signed and did keeps naming them."""
+    """A person who signs in by e-mail address. People are never deleted, because records refer to them."""
 
     email = models.EmailField(unique=True)
-    name = models.CharField(max_length=names.LONGEST, validators=[names.validate])
+    name = models.CharField(max_length=names.MAX_LENGTH, validators=[names.validate])
     phone = models.CharField(max_length=40, blank=True)
     timezone = models.CharField(max_length=60, default="UTC", validators=[timezones.validate])
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    # Of a password that somebody else has seen: until when it lets in. None for one of the person's own.
+    # When a temporary password expires; None for the person's own password.
     temporary_password_until = models.DateTimeField(null=True, blank=True)
-    # When the person was last told of repeated failures (`failures`).
+    # The last alerts about repeated failures (see `failed_login_alerts`).
     wrong_password_alerted_at = models.DateTimeField(null=True, blank=True)
     wrong_code_alerted_at = models.DateTimeField(null=True, blank=True)
 
@@ -165,20 +164,20 @@ class User(AbstractBaseUser):
         return self.name
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
-        """Read the row again, and forget which permissions were held."""
+        """Reload the row and clear the cached permissions."""
         self.__dict__.pop("_held", None)
         super().refresh_from_db(*args, **kwargs)
 
     @property
     def permissions(self) -> frozenset[str]:
-        """The permissions given to the person, as they were when first asked of this instance."""
+        """Return the person's permissions, cached on the instance."""
         if "_held" not in self.__dict__:
             self.__dict__["_held"] = frozenset(grant.permission for grant in self.grants.all())
         held: frozenset[str] = self.__dict__["_held"]
         return held
 
     def may(self, permission: Permission) -> bool:
-        """Whether the person holds a permission; administrators hold them all, active people may view."""
+        """Return True if the person has a permission; administrators have all, and active people can view."""
         if not self.is_active:
             return False
         return (
@@ -188,40 +187,40 @@ class User(AbstractBaseUser):
         )
 
     @property
-    def factor(self) -> TotpFactor | None:
-        """The second factor that counts, or None before enrollment."""
+    def totp_factor(self) -> TotpFactor | None:
+        """Return the person's active authenticator app, or None."""
         return TotpFactor.objects.filter(user=self, confirmed=True).first()
 
     @property
-    def has_factor(self) -> bool:
-        """Whether a second factor is enrolled, of whichever kind."""
-        return self.is_verified() or self.factor is not None or self.passkeys.exists()
+    def has_second_factor(self) -> bool:
+        """Return True if the person has a second factor of any kind."""
+        return self.is_verified() or self.totp_factor is not None or self.passkeys.exists()
 
     @property
     def should_enroll(self) -> bool:
-        """Whether a second factor is missing that the person's permissions will ask for."""
-        return bool(self.permissions - {Permission.VIEWER}) and not self.has_factor
+        """Return True if the person has permissions that need a second factor, but doesn't have one."""
+        return bool(self.permissions - {Permission.VIEWER}) and not self.has_second_factor
 
     @property
     def uses_single_sign_on(self) -> bool:
-        """Whether the person has no password here, and proves who they are at the single sign-on provider."""
+        """Return True if the person signs in at the single sign-on provider and has no password here."""
         return not self.has_usable_password() and self.socialaccount_set.exists()
 
     def is_verified(self) -> bool:
-        """Whether this session gave a one-time code; django-otp's middleware loads `otp_device`."""
+        """Return True if this session used a second factor; django-otp's middleware sets `otp_device`."""
         return getattr(self, "otp_device", None) is not None
 
     def verify_code(self, code: str) -> None:
-        """Accept a one-time code of the person's authenticator, once ever; see `attempts.verify_code`."""
+        """Accept a one-time code; see `attempts.verify_code`."""
         attempts.verify_code(self, code)
 
     def verify_password_and_code(self, password: str, code: str) -> None:
-        """Accept both together, as a signature needs them; see `attempts.verify_password_and_code`."""
+        """Accept a password and a one-time code together; see `attempts.verify_password_and_code`."""
         attempts.verify_password_and_code(self, password, code)
 
     @transaction.atomic
     def grant(self, permission: Permission, *, by: Actor) -> None:
-        """Give the person a permission; one that they hold already changes nothing."""
+        """Grant a permission; do nothing if the person already has it."""
         _, new = Grant.objects.get_or_create(
             user=self, permission=permission, defaults={"granted_by_name": audit.actor_name(by)}
         )
@@ -231,84 +230,85 @@ class User(AbstractBaseUser):
 
     @transaction.atomic
     def revoke(self, permission: Permission, *, by: Actor) -> None:
-        """Take a permission from the person; one that they do not hold changes nothing.
+        """Revoke a permission; do nothing if the person doesn't have it.
 
         Raises:
-            Refusal: nobody else could administer the site then.
+            Refusal: the person is the only active administrator.
         """
         if permission == Permission.ADMINISTRATOR:
             Grant.objects.require_another_administrator(self)
-        taken, _ = self.grants.filter(permission=permission).delete()
+        deleted, _ = self.grants.filter(permission=permission).delete()
         self.__dict__.pop("_held", None)
-        if taken:
+        if deleted:
             audit.append(Action.PERMISSION_REVOKED, by=by, subject=self, data={"permission": str(permission)})
 
     @transaction.atomic
-    def hold(self, permissions: Iterable[Permission], *, by: Actor) -> None:
-        """Give and take permissions until the person holds exactly these, or none of it where one is refused.
+    def set_permissions(self, permissions: Iterable[Permission], *, by: Actor) -> None:
+        """Grant and revoke permissions so that the person has exactly these.
 
         Raises:
-            Refusal: nobody else could administer the site then.
+            Refusal: the person is the only active administrator; nothing was changed.
         """
-        wanted = {Permission(permission) for permission in permissions} - {Permission.VIEWER}
-        # Every row lock before the first audit entry (see `Entry.objects.append`).
+        new = {Permission(permission) for permission in permissions} - {Permission.VIEWER}
+        # All rows are locked before the first audit entry (see `Entry.objects.append`).
         User.objects.select_for_update(no_key=True).get(pk=self.pk)
-        if Permission.ADMINISTRATOR not in wanted:
+        if Permission.ADMINISTRATOR not in new:
             Grant.objects.require_another_administrator(self)
         for permission in Permission:
-            if permission in wanted:
+            if permission in new:
                 self.grant(permission, by=by)
             else:
                 self.revoke(permission, by=by)
 
     @transaction.atomic
     def disable(self, *, by: Actor) -> None:
-        """Shut the person out at once; everything they did stays.
+        """Disable the account and end the person's sessions; their records stay.
 
         Raises:
-            Refusal: the person is disabled already, is the one who asks, or is the last administrator.
+            Refusal: the account is already disabled, is the actor's own, or is the only active
+                administrator's.
         """
         if audit.actor_user(by) == self:
-            raise Refusal("You cannot disable yourself. Ask another administrator.")
+            raise Refusal("You can't disable your own account. Ask another administrator.")
         Grant.objects.require_another_administrator(self)
         if not User.objects.filter(pk=self.pk, is_active=True).update(is_active=False):
-            raise Refusal(f"{self.name} is disabled already. Nothing was changed.")
+            raise Refusal(f"The account of {self.name} is already disabled. Nothing was changed.")
         self.is_active = False
         self.sign_ins.end_all("disabled")
         audit.append(Action.PERSON_DISABLED, by=by, subject=self)
 
     @transaction.atomic
     def enable(self, *, by: Actor) -> None:
-        """Let the person in again.
+        """Re-enable the account.
 
         Raises:
-            Refusal: the person is not disabled.
+            Refusal: the account isn't disabled.
         """
         if not User.objects.filter(pk=self.pk, is_active=False).update(is_active=True):
-            raise Refusal(f"{self.name} is not disabled. Nothing was changed.")
+            raise Refusal(f"The account of {self.name} isn't disabled. Nothing was changed.")
         self.is_active = True
         audit.append(Action.PERSON_ENABLED, by=by, subject=self)
 
     @transaction.atomic
     def edit(self, *, by: Actor, **changes: str) -> None:
-        """Change name, phone or time zone.
+        """Change the name, phone number or time zone.
 
         Args:
-            by: who changes it.
-            changes: `name`, `phone`, `timezone`.
+            by: the actor.
+            changes: new values of `name`, `phone` and `timezone`.
 
         Raises:
-            InvalidInput: a value cannot be used, or the new name is another person's.
+            InvalidInput: a value is invalid, or the new name looks like another person's.
         """
         if unknown := changes.keys() - {"name", "phone", "timezone"}:
-            raise TypeError(f"not to be edited here: {', '.join(sorted(unknown))}")
+            raise TypeError(f"fields that can't be edited: {', '.join(sorted(unknown))}")
         before = {field: getattr(self, field) for field in changes}
         for field, value in changes.items():
             setattr(self, field, value.strip())
         try:
             self.clean_fields(exclude={"password", "email"})
             if self.name != before.get("name", self.name):
-                User.objects.require_no_namesake(self)
+                User.objects.require_distinct_name(self)
         except ValidationError as error:
             for field, value in before.items():
                 setattr(self, field, value)
@@ -324,13 +324,13 @@ class User(AbstractBaseUser):
     def change_password(
         self, password: str, *, by: Actor, keep: int | None = None, is_temporary: bool = False
     ) -> None:
-        """Set another password and end the person's sessions.
+        """Set a new password and end the person's sessions.
 
         Args:
-            password: the new one, already checked against the site's rules.
-            by: who changes it.
-            keep: the `SignIn` of the session that stays.
-            is_temporary: whether somebody hands it to the person, who must replace it (`first_passwords`).
+            password: the new password, already validated.
+            by: the actor.
+            keep: the primary key of the `SignIn` to keep.
+            is_temporary: whether the password is temporary (see `temporary_passwords`).
         """
         self.set_password(password)
         self.temporary_password_until = temporary_passwords.valid_until(is_temporary=is_temporary)
@@ -343,30 +343,30 @@ class User(AbstractBaseUser):
         """Replace the unused recovery codes.
 
         Returns:
-            the new ones, to show this once.
+            The new codes, to be shown once.
         """
         codes = RecoveryCode.objects.renew(self)
         audit.append(Action.RECOVERY_CODES_REGENERATED, by=by, subject=self)
         return codes
 
     @transaction.atomic
-    def remove_factor(self, *, by: Actor, reason: str) -> None:
-        """Take away a second factor that the person has lost; they enroll another after signing in.
+    def remove_second_factor(self, *, by: Actor, reason: str) -> None:
+        """Remove all second factors that the person has lost; they set up a new one after signing in.
 
         Args:
             by: the administrator.
-            reason: how they made sure that it is the person who asks.
+            reason: how the administrator verified the person's identity.
 
         Raises:
-            InvalidInput: no reason is given.
-            Refusal: the person has none.
+            InvalidInput: the reason is missing.
+            Refusal: the person has no second factor.
         """
         if not reason.strip():
-            raise InvalidInput("Say how you made sure that it is really this person who asks.")
+            raise InvalidInput("Describe how you verified the person's identity.")
         removed, _ = TotpFactor.objects.filter(user=self).delete()
         passkeys, _ = self.passkeys.all().delete()
         if not removed and not passkeys:
-            raise Refusal(f"{self.name} has no second factor. Nothing was changed.")
+            raise Refusal(f"{self.name} doesn't have a second factor. Nothing was changed.")
         self.recovery_codes.unused().delete()
         self.sign_ins.end_all("second factor removed")
         data = {"reason": reason.strip()} | ({"passkeys": str(passkeys)} if passkeys else {})
@@ -374,17 +374,17 @@ class User(AbstractBaseUser):
 
     @transaction.atomic
     def remove_passkey(self, passkey: Passkey, *, by: Actor) -> None:
-        """Remove a passkey; sessions that were opened with it end with their next privileged act.
+        """Remove a passkey; sessions that used it need another second factor for their next sensitive action.
 
         Raises:
             Refusal: it is the person's last second factor.
         """
-        # Two at once must not remove the last two.
+        # Locked, because two concurrent requests must not remove the last two.
         User.objects.select_for_update(no_key=True).get(pk=self.pk)
-        if self.factor is None and not self.passkeys.exclude(pk=passkey.pk).exists():
+        if self.totp_factor is None and not self.passkeys.exclude(pk=passkey.pk).exists():
             raise Refusal(
-                f"“{passkey.name}” is the last second factor. Nothing was changed."
-                " Set up another one first, then remove this one."
+                f"“{passkey.name}” is your last second factor. Nothing was changed."
+                " Set up another one, then remove this one."
             )
         name = passkey.name
         self.passkeys.filter(pk=passkey.pk).delete()
@@ -393,14 +393,14 @@ class User(AbstractBaseUser):
 
     @transaction.atomic
     def end_sessions(self, *, by: Actor, keep: int | None = None) -> int:
-        """Sign the person out everywhere.
+        """End the person's sessions.
 
         Args:
-            by: who asks for it.
-            keep: the `SignIn` of the session that stays.
+            by: the actor.
+            keep: the primary key of the `SignIn` to keep.
 
         Returns:
-            how many sessions were ended.
+            The number of sessions that were ended.
         """
         ended = self.sign_ins.open().end_all("signed out remotely", keep=keep)
         if ended:
@@ -409,17 +409,13 @@ class User(AbstractBaseUser):
 
 
 def _check(person: User, password: str | None) -> None:
-    """Refuse what cannot be used, with a sentence.
-
-    Raises:
-        InvalidInput: see `create_person`.
-    """
+    """Validate a new person; raise InvalidInput as described in `create_person`."""
     if not person.name:
-        raise InvalidInput("A person needs a name: it is printed beside their signatures.")
+        raise InvalidInput("Enter a name; it appears next to signatures.")
     try:
         validate_email(person.email)
     except ValidationError:
-        raise InvalidInput(f"{person.email!r} is not an e-mail address.") from None
+        raise InvalidInput(f"{person.email!r} isn't a valid e-mail address.") from None
     try:
         person.clean_fields(exclude={"password"})
         if password is not None:

@@ -1,4 +1,4 @@
-"""The second factor: setting it up, replacing it, giving a fresh code, paper codes."""
+"""Set up and replace the authenticator app, confirm a step-up, and regenerate recovery codes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from deployctl.accounts.models import SignIn, TotpFactor
 from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import enrolled, identified, must_enroll, step_up
-from deployctl.accounts.signing_credentials import second_factor_of, verify_factor
+from deployctl.accounts.signing_credentials import second_factor_type, verify_second_factor
 from deployctl.errors import DeployctlError, Refusal
 
 SIGN_IN_AGAIN = (
-    "You signed in a while ago. Nothing was changed."
-    " Sign out, sign in again, and set up the second factor then."
+    "Setting up a second factor needs a recent sign-in. Nothing was changed."
+    " Sign out, sign in again, and try again."
 )
 
 
@@ -37,12 +37,12 @@ SIGN_IN_AGAIN = (
 @sensitive_post_parameters("code", "password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def factor(request: HttpRequest) -> HttpResponse:
-    """Show the key of a new factor, and put it in force once its first code is right."""
+    """Show the key of a new authenticator app, and activate it with its first code."""
     user, sign_in = current_user(request), current_sign_in(request)
-    has_factor, replaces = user.has_factor, user.factor is not None
-    if must_give_a_code_first(request):
+    has_second_factor, replaces = user.has_second_factor, user.totp_factor is not None
+    if must_step_up_first(request):
         return redirect(next_url.with_next(reverse("accounts:step_up"), request.get_full_path()))
-    ask_password = not has_factor and not signed_in_recently(sign_in)
+    ask_password = not has_second_factor and not signed_in_recently(sign_in)
     if ask_password and not user.has_usable_password():
         raise Refusal(SIGN_IN_AGAIN)
     form = EnrollForm(request.POST or None, ask_password=ask_password)
@@ -54,9 +54,9 @@ def factor(request: HttpRequest) -> HttpResponse:
         except DeployctlError as error:
             form.add_error(None, error.sentence)
         else:
-            raise_session(request, TotpFactor.objects.get(user=user, confirmed=True))
-            return show_codes(request, codes, voids=has_factor)
-    # Made by the first look at the page: it counts for nothing before a code has confirmed it.
+            upgrade_session(request, TotpFactor.objects.get(user=user, confirmed=True))
+            return show_recovery_codes(request, codes, replaced=has_second_factor)
+    # Created at the first visit; it isn't active until a code has confirmed it.
     new = TotpFactor.objects.start(user)
     context = {
         "form": form,
@@ -72,27 +72,27 @@ def factor(request: HttpRequest) -> HttpResponse:
 @never_cache
 @sensitive_post_parameters("code", "passkey")
 @require_http_methods(["GET", "HEAD", "POST"])
-def give_code(request: HttpRequest) -> HttpResponse:
-    """Ask for a fresh code, for acts that want one, and go back."""
+def step_up_page(request: HttpRequest) -> HttpResponse:
+    """Ask for a fresh code or passkey before a sensitive action, and return to the previous page."""
     user = current_user(request)
-    if not user.has_factor:
+    if not user.has_second_factor:
         return redirect(next_url.with_next(reverse("accounts:factor"), next_url.requested(request)))
     form = FactorForm(request.POST or None, user=user)
     if form.is_valid():
         code, passkey = form.cleaned_data.get("code", ""), form.cleaned_data.get("passkey", "")
         try:
-            factor = verify_factor(user, code=code, passkey=passkey, purpose=Purpose.STEP_UP)
+            factor = verify_second_factor(user, code=code, passkey=passkey, purpose=Purpose.STEP_UP)
         except DeployctlError as error:
             form.add_error("code" if code else None, error.sentence)
         else:
-            raise_session(request, factor)
+            upgrade_session(request, factor)
             return redirect(next_url.destination(request))
     context = {
         "form": form,
         "next": next_url.requested(request),
-        "recovered": current_sign_in(request).second_factor == SecondFactor.RECOVERY_CODE,
-    } | passkeys.for_page(request)
-    return render(request, "accounts/give_code.html", context, status=422 if form.errors else 200)
+        "used_recovery_code": current_sign_in(request).second_factor == SecondFactor.RECOVERY_CODE,
+    } | passkeys.page_context(request)
+    return render(request, "accounts/step_up.html", context, status=422 if form.errors else 200)
 
 
 @enrolled
@@ -100,35 +100,42 @@ def give_code(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def recovery_codes(request: HttpRequest) -> HttpResponse:
-    """Make new recovery codes; the old ones are void."""
+    """Replace the recovery codes."""
     user = current_user(request)
-    return show_codes(request, user.renew_recovery_codes(by=user), voids=True)
+    return show_recovery_codes(request, user.renew_recovery_codes(by=user), replaced=True)
 
 
-def must_give_a_code_first(request: HttpRequest) -> bool:
-    """Whether what sets up a second factor waits for a fresh code: it does, where there is a factor already.
+def must_step_up_first(request: HttpRequest) -> bool:
+    """Return True if setting up a second factor needs a step-up, because the person already has one.
 
-    Not for who has lost it and signed in with a recovery code: they must get another.
+    A recovery code at sign-in is enough, because people without their second factor must be able to replace
+    it.
     """
     sign_in = current_sign_in(request)
-    recovered = sign_in.second_factor == SecondFactor.RECOVERY_CODE
-    return current_user(request).has_factor and not (sign_in.code_is_fresh or recovered)
+    used_recovery_code = sign_in.second_factor == SecondFactor.RECOVERY_CODE
+    return current_user(request).has_second_factor and not (sign_in.code_is_fresh or used_recovery_code)
 
 
-def raise_session(request: HttpRequest, factor: Device) -> None:
-    """A second factor was accepted: this session is worth more now, so it gets another id."""
+def upgrade_session(request: HttpRequest, factor: Device) -> None:
+    """Mark the session as verified by a second factor, and change its ID."""
     django_otp.login(request, factor)  # type: ignore[no-untyped-call]
     request.session.cycle_key()
-    current_sign_in(request).record_second_factor(second_factor_of(factor))
+    current_sign_in(request).record_second_factor(second_factor_type(factor))
 
 
-def show_codes(request: HttpRequest, codes: list[str], *, voids: bool) -> HttpResponse:
-    """Answer with the codes themselves rather than with a redirect: they exist nowhere else."""
-    following = next_url.requested(request) or reverse("accounts:account")
-    context = {"codes": codes, "voids": voids, "next": following}
+def show_recovery_codes(request: HttpRequest, codes: list[str], *, replaced: bool) -> HttpResponse:
+    """Render the codes instead of redirecting, because they aren't stored.
+
+    Args:
+        request: the request.
+        codes: the new recovery codes.
+        replaced: whether the person had earlier codes.
+    """
+    next_page = next_url.requested(request) or reverse("accounts:account")
+    context = {"codes": codes, "replaced": replaced, "next": next_page}
     return render(request, "accounts/recovery_codes.html", context)
 
 
 def signed_in_recently(sign_in: SignIn) -> bool:
-    """Whether the person said who they are not long ago."""
+    """Return True if the person signed in recently."""
     return timezone.now() - sign_in.started_at <= dt.timedelta(seconds=settings.DEPLOYCTL_STEP_UP_SECONDS)

@@ -1,4 +1,4 @@
-"""Passkeys: adding and removing one's own, and what browsers are asked to have signed."""
+"""Add and remove passkeys, and return WebAuthn options to browsers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from deployctl.accounts.models.passkey_challenge import Purpose
 from deployctl.accounts.policies import enrolled, identified, must_enroll, step_up
 from deployctl.accounts.views.factor import (
     SIGN_IN_AGAIN,
-    must_give_a_code_first,
-    raise_session,
-    show_codes,
+    must_step_up_first,
+    show_recovery_codes,
     signed_in_recently,
+    upgrade_session,
 )
 from deployctl.errors import DeployctlError, Refusal
 from deployctl.web.http import see_other
 
-# Of the digest of a record, in hexadecimal.
-LONGEST_ABOUT = 64
+# The length of a SHA-256 digest in hexadecimal.
+MAX_ABOUT_LENGTH = 64
 
 
 @must_enroll
@@ -35,11 +35,11 @@ LONGEST_ABOUT = 64
 @sensitive_post_parameters("passkey")
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_passkey(request: HttpRequest) -> HttpResponse:
-    """Add a passkey; the first second factor of a person comes with recovery codes."""
+    """Add a passkey; with a person's first second factor, show recovery codes."""
     user = current_user(request)
-    if must_give_a_code_first(request):
+    if must_step_up_first(request):
         return redirect(next_url.with_next(reverse("accounts:step_up"), request.get_full_path()))
-    if not user.has_factor and not signed_in_recently(current_sign_in(request)):
+    if not user.has_second_factor and not signed_in_recently(current_sign_in(request)):
         raise Refusal(SIGN_IN_AGAIN)
     form = PasskeyForm(request.POST or None)
     if form.is_valid():
@@ -51,12 +51,12 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
         except DeployctlError as error:
             form.add_error(None, error.sentence)
         else:
-            raise_session(request, user.passkeys.latest("pk"))
-            messages.success(request, f"The passkey “{name}” is in force.")
+            upgrade_session(request, user.passkeys.latest("pk"))
+            messages.success(request, f"The passkey “{name}” was added.")
             if codes:
-                return show_codes(request, codes, voids=False)
+                return show_recovery_codes(request, codes, replaced=False)
             return see_other(request, next_url.requested(request) or reverse("accounts:account"))
-    context = {"form": form, "next": next_url.requested(request)} | passkeys.for_page(request)
+    context = {"form": form, "next": next_url.requested(request)} | passkeys.page_context(request)
     return render(request, "accounts/passkey_new.html", context, status=422 if form.errors else 200)
 
 
@@ -64,8 +64,8 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def registration(request: HttpRequest) -> HttpResponse:
-    """What to ask the browser for, to make a passkey."""
-    if must_give_a_code_first(request):
+    """Return the options for creating a passkey."""
+    if must_step_up_first(request):
         return redirect("accounts:step_up")
     return JsonResponse(passkeys.registration_options(request, current_user(request)))
 
@@ -74,8 +74,8 @@ def registration(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def challenge(request: HttpRequest) -> HttpResponse:
-    """What to ask the person's passkeys for: a confirmation, or a signature over a digest (`?about=`)."""
-    about = request.GET.get("about", "")[:LONGEST_ABOUT]
+    """Return the options for using a passkey for a step-up, or for a signature of the digest in `?about=`."""
+    about = request.GET.get("about", "")[:MAX_ABOUT_LENGTH]
     purpose = Purpose.SIGNATURE if about else Purpose.STEP_UP
     return JsonResponse(passkeys.options(request, current_user(request), purpose, about))
 
@@ -84,9 +84,9 @@ def challenge(request: HttpRequest) -> HttpResponse:
 @step_up
 @require_http_methods(["DELETE"])
 def passkey(request: HttpRequest, number: int) -> HttpResponse:
-    """Remove one of one's own."""
+    """Remove one of the person's passkeys."""
     user = current_user(request)
     removed: Passkey = get_object_or_404(user.passkeys, pk=number)
     user.remove_passkey(removed, by=user)
-    messages.success(request, f"The passkey “{removed.name}” is removed.")
+    messages.success(request, f"The passkey “{removed.name}” was removed.")
     return see_other(request, reverse("accounts:account"))

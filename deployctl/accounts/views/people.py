@@ -1,4 +1,4 @@
-"""People, for administrators: who is here, what they may do, who is shut out."""
+"""Pages for administrators to manage people."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ HISTORY_SHOWN = 15
 @administrator
 @require_safe
 def people(request: HttpRequest) -> HttpResponse:
-    """Everybody, with permissions and second factor, filtered by the query."""
+    """List people, filtered by the query."""
     form = PeopleFilterForm(request.GET)
     found = User.objects.prefetch_related("grants").with_enrollment().order_by("-is_active", "name")
-    wanted = form.cleaned_data if form.is_valid() else {}
-    if wanted.get("words"):
-        found = found.matching(wanted["words"])
-    if wanted.get("permission"):
-        found = found.filter(grants__permission=wanted["permission"])
-    if wanted.get("state"):
-        found = found.in_state(wanted["state"])
+    filters = form.cleaned_data if form.is_valid() else {}
+    if filters.get("words"):
+        found = found.matching(filters["words"])
+    if filters.get("permission"):
+        found = found.filter(grants__permission=filters["permission"])
+    if filters.get("state"):
+        found = found.in_state(filters["state"])
     context = {"form": form, "people": found if form.is_valid() else found.none()}
     return render(request, "accounts/people.html", context, status=200 if form.is_valid() else 422)
 
@@ -48,10 +48,13 @@ def people(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_person(request: HttpRequest) -> HttpResponse:
     """Add a person."""
-    form = NewPersonForm(request.POST or None, can_invite=can_send(), has_provider=single_sign_on.is_on())
+    form = NewPersonForm(
+        request.POST or None, can_invite=can_send(), has_provider=single_sign_on.is_configured()
+    )
     if form.is_valid():
-        invite, elsewhere = form.cleaned_data.get("invite", False), form.cleaned_data.get("elsewhere", False)
-        password = None if invite or elsewhere else temporary_passwords.generate()
+        invite = form.cleaned_data.get("invite", False)
+        needs_password = not invite and not form.cleaned_data.get("uses_single_sign_on", False)
+        password = temporary_passwords.generate() if needs_password else None
         try:
             added = User.objects.create_person(
                 form.cleaned_data["email"],
@@ -65,43 +68,43 @@ def new_person(request: HttpRequest) -> HttpResponse:
         except InvalidInput as error:
             form.add_error(None, error.sentence)
         else:
-            return _welcome(request, added, password, invite=invite)
+            return _person_added(request, added, password, invite=invite)
     return render(request, "accounts/person_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
-def _welcome(request: HttpRequest, added: User, password: str | None, *, invite: bool) -> HttpResponse:
-    """Show the password, this once, or send the invitation, if there shall be one."""
+def _person_added(request: HttpRequest, added: User, password: str | None, *, invite: bool) -> HttpResponse:
+    """Show the temporary password, or send the invitation and redirect to the person's page."""
     if password is not None:
         return render(request, "accounts/person_added.html", {"person": added, "password": password})
     if invite:
         _invite(request, added)
-    return see_other(request, _page(added))
+    return see_other(request, _person_url(added))
 
 
 @administrator
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_detail(request: HttpRequest, number: int) -> HttpResponse:
-    """One person; keeps changed facts."""
-    shown = get_object_or_404(User.objects.prefetch_related("grants"), pk=number)
-    form = ProfileForm.of(shown, request.POST or None)
+    """Show a person, or save their profile."""
+    person = get_object_or_404(User.objects.prefetch_related("grants"), pk=number)
+    form = ProfileForm.for_user(person, request.POST or None)
     by = current_user(request)
-    if form.is_valid() and add_to_form(form, lambda: shown.edit(by=by, **form.cleaned_data) or shown):
-        return _changed(request, shown, "Saved.")
+    if form.is_valid() and add_to_form(form, lambda: person.edit(by=by, **form.cleaned_data) or person):
+        return _redirect_with_message(request, person, "Saved.")
     context = {
-        "person": shown,
+        "person": person,
         "form": form,
-        "permissions_form": PermissionsForm(initial={"permissions": list(shown.permissions)}),
+        "permissions_form": PermissionsForm(initial={"permissions": list(person.permissions)}),
         "reason_form": ReasonForm(),
-        "factor": shown.factor,
-        "passkeys": shown.passkeys.all(),
-        "links": shown.socialaccount_set.all(),
-        "sign_ins": shown.sign_ins.open(),
-        "can_invite": can_send() and shown.is_active,
-        "invitation": invitations.standing(shown),
-        "is_password_expired": bool(temporary_passwords.expiry_message(shown)),
-        "may_replace_password": temporary_passwords.can_be_replaced(shown),
-        "history": Entry.objects.about(shown)[:HISTORY_SHOWN],
-        "is_me": shown.pk == request.user.pk,
+        "factor": person.totp_factor,
+        "passkeys": person.passkeys.all(),
+        "sso_links": person.socialaccount_set.all(),
+        "sign_ins": person.sign_ins.open(),
+        "can_invite": can_send() and person.is_active,
+        "invitation": invitations.pending(person),
+        "is_password_expired": bool(temporary_passwords.expiry_message(person)),
+        "may_replace_password": temporary_passwords.can_be_replaced(person),
+        "history": Entry.objects.about(person)[:HISTORY_SHOWN],
+        "is_me": person.pk == request.user.pk,
     }
     return render(request, "accounts/person.html", context, status=422 if form.errors else 200)
 
@@ -110,39 +113,43 @@ def person_detail(request: HttpRequest, number: int) -> HttpResponse:
 @step_up
 @require_POST
 def permissions(request: HttpRequest, number: int) -> HttpResponse:
-    """Give and take permissions until they are as ticked."""
-    shown = get_object_or_404(User, pk=number)
+    """Set a person's permissions."""
+    person = get_object_or_404(User, pk=number)
     form = PermissionsForm(request.POST)
     if not form.is_valid():
-        raise InvalidInput("There is no such permission. Nothing was changed.")
-    shown.hold(map(Permission, form.cleaned_data["permissions"]), by=current_user(request))
-    return _changed(request, shown, f"The permissions of {shown.name} are as shown.")
+        raise InvalidInput("This permission doesn't exist. Nothing was changed.")
+    person.set_permissions(map(Permission, form.cleaned_data["permissions"]), by=current_user(request))
+    return _redirect_with_message(request, person, f"The permissions of {person.name} were saved.")
 
 
 @administrator
 @step_up
 @require_http_methods(["POST", "DELETE"])
 def suspension(request: HttpRequest, number: int) -> HttpResponse:
-    """Shut a person out (POST), or let them in again (DELETE)."""
-    shown = get_object_or_404(User, pk=number)
+    """Disable (POST) or re-enable (DELETE) an account."""
+    person = get_object_or_404(User, pk=number)
     if request.method == "POST":
-        shown.disable(by=current_user(request))
-        return _changed(request, shown, f"{shown.name} is disabled and signed out everywhere.")
-    shown.enable(by=current_user(request))
-    return _changed(request, shown, f"{shown.name} may sign in again.")
+        person.disable(by=current_user(request))
+        return _redirect_with_message(
+            request, person, f"The account of {person.name} is disabled and signed out everywhere."
+        )
+    person.enable(by=current_user(request))
+    return _redirect_with_message(request, person, f"The account of {person.name} is enabled again.")
 
 
 @administrator
 @step_up
 @require_http_methods(["POST", "DELETE"])
 def invitation(request: HttpRequest, number: int) -> HttpResponse:
-    """Send a link with which the person chooses a password (POST), or make the one sent useless (DELETE)."""
-    shown = get_object_or_404(User.objects.active(), pk=number)
+    """Send (POST) or revoke (DELETE) an invitation."""
+    person = get_object_or_404(User.objects.active(), pk=number)
     if request.method == "POST":
-        _invite(request, shown)
-        return see_other(request, _page(shown))
-    invitations.withdraw(shown, by=current_user(request))
-    return _changed(request, shown, f"The link that {shown.name} was sent leads nowhere now.")
+        _invite(request, person)
+        return see_other(request, _person_url(person))
+    invitations.revoke(person, by=current_user(request))
+    return _redirect_with_message(
+        request, person, f"The invitation of {person.name} was revoked. Its link no longer works."
+    )
 
 
 @administrator
@@ -150,10 +157,10 @@ def invitation(request: HttpRequest, number: int) -> HttpResponse:
 @never_cache
 @require_POST
 def temporary_password(request: HttpRequest, number: int) -> HttpResponse:
-    """Give the person another first password, and show it, this once."""
-    shown = get_object_or_404(User, pk=number)
-    password = temporary_passwords.replace(shown, by=current_user(request))
-    context = {"person": shown, "password": password, "again": True}
+    """Set a new temporary password and show it once."""
+    person = get_object_or_404(User, pk=number)
+    password = temporary_passwords.replace(person, by=current_user(request))
+    context = {"person": person, "password": password, "is_replacement": True}
     return render(request, "accounts/person_added.html", context)
 
 
@@ -161,42 +168,49 @@ def temporary_password(request: HttpRequest, number: int) -> HttpResponse:
 @step_up
 @require_http_methods(["DELETE"])
 def person_sessions(request: HttpRequest, number: int) -> HttpResponse:
-    """Sign a person out everywhere."""
-    shown = get_object_or_404(User, pk=number)
-    keep = current_sign_in(request).pk if shown == current_user(request) else None
-    ended = shown.end_sessions(by=current_user(request), keep=keep)
-    return _changed(request, shown, f"{shown.name} is signed out of {pluralize(ended, 'session')}.")
+    """End a person's sessions."""
+    person = get_object_or_404(User, pk=number)
+    keep = current_sign_in(request).pk if person == current_user(request) else None
+    ended = person.end_sessions(by=current_user(request), keep=keep)
+    return _redirect_with_message(
+        request, person, f"{person.name} was signed out of {pluralize(ended, 'session')}."
+    )
 
 
 @administrator
 @step_up
 @require_http_methods(["DELETE"])
-def person_link(request: HttpRequest, number: int) -> HttpResponse:
-    """Forget who the person is at the provider of single sign-on."""
-    shown = get_object_or_404(User, pk=number)
-    sso_links.forget(shown, by=current_user(request))
-    return _changed(request, shown, f"The next sign-in links {shown.name} again.")
+def person_sso_link(request: HttpRequest, number: int) -> HttpResponse:
+    """Unlink a person from single sign-on."""
+    person = get_object_or_404(User, pk=number)
+    sso_links.unlink(person, by=current_user(request))
+    return _redirect_with_message(
+        request,
+        person,
+        f"{person.name} is unlinked from single sign-on. The next sign-in links the account again.",
+    )
 
 
 @administrator
 @step_up
 @require_http_methods(["DELETE"])
 def person_factor(request: HttpRequest, number: int) -> HttpResponse:
-    """Take away a second factor that the person has lost."""
-    shown = get_object_or_404(User, pk=number)
-    if shown.pk == request.user.pk:
-        raise Refusal("Replace your own second factor under My account. Nothing was changed.")
+    """Remove a person's second factors."""
+    person = get_object_or_404(User, pk=number)
+    if person.pk == request.user.pk:
+        raise Refusal("You can't remove your own second factor here. Replace it under My account.")
     form = ReasonForm(request.POST)
-    shown.remove_factor(
+    person.remove_second_factor(
         by=current_user(request), reason=form.cleaned_data["reason"] if form.is_valid() else ""
     )
-    return _changed(request, shown, f"{shown.name} sets up a second factor again after signing in.")
+    return _redirect_with_message(
+        request, person, f"The second factor of {person.name} was removed. They must set up a new one."
+    )
 
 
-def _changed(request: HttpRequest, shown: User, said: str) -> HttpResponse:
-    """Back to the person's page, which says what was done."""
-    messages.success(request, said)
-    return see_other(request, _page(shown))
+def _redirect_with_message(request: HttpRequest, person: User, message: str) -> HttpResponse:
+    messages.success(request, message)
+    return see_other(request, _person_url(person))
 
 
 def _invite(request: HttpRequest, invited: User) -> None:
@@ -205,8 +219,8 @@ def _invite(request: HttpRequest, invited: User) -> None:
     except Refusal as error:
         messages.error(request, error.sentence)
     else:
-        messages.success(request, f"An invitation is on its way to {invited.email}.")
+        messages.success(request, f"An invitation was sent to {invited.email}.")
 
 
-def _page(shown: User) -> str:
-    return reverse("accounts:person", args=[shown.pk])
+def _person_url(person: User) -> str:
+    return reverse("accounts:person", args=[person.pk])

@@ -1,4 +1,4 @@
-"""The second step of signing in: a code, before anything else is shown."""
+"""The second step of signing in: a one-time code, a passkey or a recovery code."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from deployctl.accounts.email import can_send
 from deployctl.accounts.forms import FactorForm, RecoveryCodeForm
 from deployctl.accounts.models import User
 from deployctl.accounts.models.passkey_challenge import Purpose
-from deployctl.accounts.models.recovery_code import FEW
+from deployctl.accounts.models.recovery_code import LOW_CODE_COUNT
 from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
-from deployctl.accounts.signing_credentials import second_factor_of, verify_factor
+from deployctl.accounts.signing_credentials import second_factor_type, verify_second_factor
 from deployctl.errors import DeployctlError, Refusal
+from deployctl.text import pluralize
 from deployctl.web.errors import problem
 
 CANNOT_COUNT = (
-    "Attempts cannot be counted at the moment, so passwords are not looked at: Redis cannot be reached."
-    " Whoever is signed in can go on working. Try again in a minute."
+    "Redis is unreachable, so attempts can't be counted and nobody can sign in at the moment."
+    " People who are signed in can continue. Try again in a minute."
 )
 NOTHING_TO_CHANGE = (
-    "You have no password here that could be changed: you sign in by single sign-on. Nothing was changed."
-    " If you need one, ask an administrator for an invitation to choose it."
+    "You don't have a password here, because you use single sign-on. Nothing was changed."
+    " If you need a password, ask an administrator for an invitation."
 )
 
 
 def requires_rate_limit(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Around a page of django-allauth that limits attempts: say so when the counters are out of reach."""
+    """Wrap a rate-limited view of django-allauth; show an error page if Redis is unreachable."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -52,9 +53,9 @@ def requires_rate_limit(view: Callable[..., HttpResponseBase]) -> Callable[..., 
 
 
 def requires_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Around django-allauth's page of changing a password: who has none is told so.
+    """Wrap django-allauth's page for changing a password; show an error to people without a password.
 
-    It would send them on to its page of setting one, which is not for people here.
+    Otherwise it would redirect them to its page for setting one, which isn't included here.
     """
 
     @functools.wraps(view)
@@ -67,7 +68,7 @@ def requires_password(view: Callable[..., HttpResponseBase]) -> Callable[..., Ht
 
 
 def requires_email(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Around django-allauth's pages that send a link: where e-mail reaches nobody, say what to do instead."""
+    """Wrap a page of django-allauth that sends a link; without e-mail, show what to do instead."""
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -84,25 +85,27 @@ def requires_email(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
 @sensitive_post_parameters("code", "passkey")
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in_code(request: HttpRequest) -> HttpResponseBase:
-    """Ask for the one-time code, or take a recovery code instead (`?with=recovery`)."""
+    """Ask for a second factor, or for a recovery code (`?with=recovery`)."""
     stage = LoginStageController.enter(request, CodeStage.key)
     if request.user.is_authenticated:
         return redirect(next_url.destination(request))
     if stage is None or stage.login.user is None:
         return redirect("account_login")
-    by_recovery = request.GET.get("with") == "recovery"
+    uses_recovery = request.GET.get("with") == "recovery"
     user = cast("User", stage.login.user)
     form = (
-        RecoveryCodeForm(request.POST or None) if by_recovery else FactorForm(request.POST or None, user=user)
+        RecoveryCodeForm(request.POST or None)
+        if uses_recovery
+        else FactorForm(request.POST or None, user=user)
     )
     if form.is_valid():
         try:
-            _accept(request, user, form.cleaned_data, by_recovery=by_recovery)
+            _verify(request, user, form.cleaned_data, uses_recovery=uses_recovery)
         except DeployctlError as error:
             form.add_error("code" if form.cleaned_data.get("code") else None, error.sentence)
         else:
             return cast("HttpResponseBase", stage.exit())
-    context = {"form": form, "by_recovery": by_recovery} | passkeys.for_page(request)
+    context = {"form": form, "uses_recovery": uses_recovery} | passkeys.page_context(request)
     return render(request, "accounts/sign_in_code.html", context, status=422 if form.errors else 200)
 
 
@@ -110,7 +113,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 @require_POST
 def sign_in_passkey(request: HttpRequest) -> HttpResponseBase:
-    """What to ask a passkey for, between password and being signed in."""
+    """Return the options for using a passkey as the second factor."""
     stage = LoginStageController.enter(request, CodeStage.key)
     if request.user.is_authenticated:
         return redirect(next_url.destination(request))
@@ -119,23 +122,23 @@ def sign_in_passkey(request: HttpRequest) -> HttpResponseBase:
     return JsonResponse(passkeys.options(request, cast("User", stage.login.user), Purpose.SIGN_IN))
 
 
-def _accept(request: Any, user: User, given: dict[str, str], *, by_recovery: bool) -> None:
-    """Have code or passkey accepted, and tell the adapter, which signs in, how it went.
+def _verify(request: Any, user: User, data: dict[str, str], *, uses_recovery: bool) -> None:
+    """Verify the second factor or recovery code, and store it on the request for the adapter.
 
     Raises:
-        deployctl.errors.DeployctlError: it is not accepted.
+        deployctl.errors.DeployctlError: it isn't valid.
     """
-    if not by_recovery:
-        factor = verify_factor(
-            user, code=given.get("code", ""), passkey=given.get("passkey", ""), purpose=Purpose.SIGN_IN
+    if not uses_recovery:
+        factor = verify_second_factor(
+            user, code=data.get("code", ""), passkey=data.get("passkey", ""), purpose=Purpose.SIGN_IN
         )
-        user.otp_device = factor  # django-otp keeps it in the session at login
-        request.second_factor_given = second_factor_of(factor)
+        user.otp_device = factor  # django-otp stores it in the session at login
+        request.accepted_second_factor = second_factor_type(factor)
         return
-    left = attempts.use_recovery_code(user, given["code"])
-    request.second_factor_given = SecondFactor.RECOVERY_CODE
+    left = attempts.use_recovery_code(user, data["code"])
+    request.accepted_second_factor = SecondFactor.RECOVERY_CODE
     messages.warning(
         request,
-        f"You signed in with a recovery code; {left} are left."
-        + (" Set up your authenticator app again under My account." if left <= FEW else ""),
+        f"You signed in with a recovery code. You have {pluralize(left, 'recovery code')} left."
+        + (" Set up a second factor again under My account." if left <= LOW_CODE_COUNT else ""),
     )

@@ -1,4 +1,4 @@
-"""To the provider of single sign-on and back."""
+"""Redirects to the single sign-on provider, and its callback."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from deployctl.accounts import next_url, single_sign_on
 from deployctl.accounts.policies import identified, public
-from deployctl.accounts.sso_id_token import Protocol
-from deployctl.accounts.views.passkeys import LONGEST_ABOUT
+from deployctl.accounts.sso_id_token import VerifyingAdapter
+from deployctl.accounts.views.passkeys import MAX_ABOUT_LENGTH
 from deployctl.errors import Refusal
 from deployctl.web.http import posted
 
@@ -24,19 +24,19 @@ logger = logging.getLogger(__name__)
 @never_cache
 @require_POST
 def start(request: HttpRequest) -> HttpResponseBase:
-    """Off to the provider, to sign in."""
-    return single_sign_on.leave_for_provider(request, following=next_url.requested(request))
+    """Redirect to the provider to sign in."""
+    return single_sign_on.redirect_to_provider(request, next_page=next_url.requested(request))
 
 
 @identified
 @never_cache
 @require_POST
 def reauthentication(request: HttpRequest) -> HttpResponseBase:
-    """Off to the provider, to sign in again for what is about to be signed."""
-    return single_sign_on.leave_for_provider(
+    """Redirect to the provider to reauthenticate for a signature."""
+    return single_sign_on.redirect_to_provider(
         request,
-        following=next_url.destination(request),
-        about=posted(request, "about")[:LONGEST_ABOUT],
+        next_page=next_url.destination(request),
+        about=posted(request, "about")[:MAX_ABOUT_LENGTH],
         process=single_sign_on.REAUTHENTICATE,
     )
 
@@ -45,14 +45,14 @@ def reauthentication(request: HttpRequest) -> HttpResponseBase:
 @never_cache
 @require_safe
 def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
-    """Back from the provider."""
-    if not single_sign_on.is_on():
-        raise Refusal(single_sign_on.OFF)
+    """Complete a sign-in or reauthentication with the provider's response."""
+    if not single_sign_on.is_configured():
+        raise Refusal(single_sign_on.NOT_CONFIGURED)
     if provider_id != single_sign_on.PROVIDER_ID:
         raise Http404
     try:
-        view = OAuth2CallbackView.adapter_view(Protocol(request, provider_id))  # type: ignore[no-untyped-call]
+        view = OAuth2CallbackView.adapter_view(VerifyingAdapter(request, provider_id))  # type: ignore[no-untyped-call]
         return cast("HttpResponseBase", view(request))
     except single_sign_on.PROVIDER_ERRORS as error:
         logger.warning("single sign-on failed: %r", error)
-        raise Refusal(single_sign_on.unreachable()) from error
+        raise Refusal(single_sign_on.provider_error_message()) from error

@@ -1,4 +1,4 @@
-"""API tokens, for administrators: which there are, making one, ending one."""
+"""Pages for administrators to list, create and revoke API tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deployctl.web.http import see_other
 @administrator
 @require_safe
 def tokens(request: HttpRequest) -> HttpResponse:
-    """Every token there was."""
+    """List all tokens, including expired and revoked ones."""
     found = ApiToken.objects.select_related("owner")
     return render(request, "accounts/tokens.html", {"tokens": found})
 
@@ -29,16 +29,16 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_token(request: HttpRequest) -> HttpResponse:
-    """Make a token, and show it this once."""
+    """Create a token and show it once."""
     form = NewTokenForm(request.POST or None)
     if form.is_valid():
-        made, text = ApiToken.objects.issue(
+        created, text = ApiToken.objects.issue(
             by=current_user(request),
             name=form.cleaned_data["name"],
             scopes=form.cleaned_data["scopes"],
             days=form.cleaned_data["days"],
         )
-        return render(request, "accounts/token_made.html", {"token": made, "text": text})
+        return render(request, "accounts/token_created.html", {"token": created, "text": text})
     return render(request, "accounts/token_new.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -49,5 +49,5 @@ def token(request: HttpRequest, number: int) -> HttpResponse:
     """Revoke a token."""
     found = get_object_or_404(ApiToken, pk=number)
     found.revoke(by=current_user(request))
-    messages.success(request, f"The token {found.name} is revoked; it opens nothing any more.")
+    messages.success(request, f"The token {found.name} was revoked.")
     return see_other(request, reverse("accounts:tokens"))

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from deployctl.accounts.current_user import current_user
-from deployctl.accounts.policies import ask_for_fresh_code, member, operator
+from deployctl.accounts.policies import member, operator, require_step_up
 from deployctl.accounts.roles import Permission
 from deployctl.errors import DeployctlError
 from deployctl.operations import catalogue
@@ -116,7 +116,7 @@ def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
     if (
         operation
         and preconditions.needs_second_person(target, operation)
-        and (ask := ask_for_fresh_code(request))
+        and (ask := require_step_up(request))
     ):
         return ask
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
