@@ -210,12 +210,12 @@ def test_connection_parameters_travel_as_libpqs_own_variables() -> None:
     ],
 )
 def test_the_pass_file_is_escaped(changes: dict[str, str], line: str) -> None:
-    assert pass_file.line(replace(SPEC, **changes)) == line  # type: ignore[arg-type]
+    assert pass_file.pass_file_line(replace(SPEC, **changes)) == line  # type: ignore[arg-type]
 
 
 def test_a_password_with_a_line_break_is_refused() -> None:
     with pytest.raises(pass_file.UnusablePassword, match="line break"):
-        pass_file.line(replace(SPEC, password="a\nb"))
+        pass_file.pass_file_line(replace(SPEC, password="a\nb"))
 
 
 def test_a_real_program_connects_with_a_difficult_password(
@@ -310,15 +310,15 @@ def test_killing_the_guard_itself_takes_the_program_down(tmp_path: Path) -> None
 def test_a_pass_file_whose_guard_was_killed_too_is_found_by_its_mark() -> None:
     with child_environment(SPEC, application_name=f"{MARK}7") as env:
         path = Path(env["PGPASSFILE"])
-        pass_file.remove_left(f"{MARK}8")
+        pass_file.remove_leftovers(f"{MARK}8")
         assert path.exists(), "somebody else's"
-        pass_file.remove_left(MARK)
+        pass_file.remove_leftovers(MARK)
         assert not path.parent.exists()
 
 
 def test_a_pass_file_of_somebody_else_is_never_removed() -> None:
-    assert pass_file.to_remove({"PGPASSFILE": "/root/.pgpass"}) == ""
-    assert pass_file.to_remove({}) == ""
+    assert pass_file.pass_file_of({"PGPASSFILE": "/root/.pgpass"}) == ""
+    assert pass_file.pass_file_of({}) == ""
 
 
 def connect_major(spec: ConnectionSpec) -> int:

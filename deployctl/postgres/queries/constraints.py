@@ -1,4 +1,4 @@
-"""Constraints: which exist, and which PostgreSQL never checked against the rows that are there."""
+"""Query constraints and foreign keys, and whether PostgreSQL has validated them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A constraint as PostgreSQL writes it. `kind`: check, foreign key, primary key, unique, …"""
+    """A constraint with its definition. `kind`: "check", "foreign key", "primary key", "unique", …"""
 
     schema: str
     table: str
@@ -36,7 +36,7 @@ class Constraint:
 
 
 def foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
-    """Every foreign key of the application's tables; those of partitions are covered by their parent's."""
+    """Return the foreign keys of the application's tables; those that partitions inherit are left out."""
     with connection.cursor(row_factory=class_row(ForeignKey)) as cursor:
         return cursor.execute(
             """
@@ -60,7 +60,7 @@ def foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
 
 
 def constraints(connection: psycopg.Connection) -> list[Constraint]:
-    """Every constraint of the application's tables."""
+    """Return the constraints of the application's tables."""
     with connection.cursor(row_factory=class_row(Constraint)) as cursor:
         return cursor.execute(
             """

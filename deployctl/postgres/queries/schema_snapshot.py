@@ -1,4 +1,4 @@
-"""What a schema looks like now: the words in which a person compares it with a migration."""
+"""List the objects of a schema with their definitions, for comparison with a migration."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ from psycopg.rows import class_row
 
 @dataclass(frozen=True)
 class SchemaObject:
-    """Something a migration can make. `definition` is on one line."""
+    """An object that a migration can create; `definition` is a single line."""
 
     kind: str
     name: str
     definition: str
 
     def __str__(self) -> str:
-        """As people read it."""
+        """Return kind, name and definition for display."""
         return f"{self.kind} {self.name}" + (f": {self.definition}" if self.definition else "")
 
 
 def schema_objects(connection: psycopg.Connection, schema: str) -> list[SchemaObject]:
-    """Everything in a schema, in a fixed order, without what belongs to extensions.
-
-    Args:
-        schema: its exact name.
-    """
+    """Return the objects of a schema in a fixed order, without those that belong to extensions."""
     with connection.cursor(row_factory=class_row(SchemaObject)) as cursor:
         return cursor.execute(
             """

@@ -75,7 +75,7 @@ class PrismaFiles(PrismaHistory):
         state = f"{name} was not marked"
         with LockWatch(job) as watch, failure_on_error(job, state), self.open(job) as ledger:
             self.take_lock(ledger, watch, state=state)
-            if prisma.roll_back(ledger, name) == 0:
+            if prisma.mark_rolled_back(ledger, name) == 0:
                 raise OperationFailed(f"{state}: somebody else resolved it meanwhile.")
 
     def _prepare(self, job: Job, ledger: psycopg.Connection, watch: LockWatch) -> None:
@@ -163,7 +163,7 @@ class _Application:
         with contextlib.suppress(psycopg.OperationalError):  # a cancelled run may have lost this session, too
             if harmless:
                 # Not marked as rolled back: `prisma migrate status` would take it for applied then.
-                prisma.forget(self.ledger, record)
+                prisma.delete_unfinished(self.ledger, record)
             else:
                 prisma.fail(self.ledger, record, logs_for(name, error, reason))
         self.job.raise_if_cancelled()
