@@ -159,7 +159,7 @@ def test_the_time_limit_holds_for_the_whole_answer(
     with pytest.raises(OperationFailed, match="no complete answer within 1 s"):
         HttpCheck().perform(job)
     # Each look waits for so long: seconds, but for what a busy machine adds.
-    assert len(looks) * http_probe.LOOK_EVERY_S < 3
+    assert len(looks) * http_probe.CHECK_EVERY_S < 3
 
 
 def test_cancelling_does_not_wait_for_the_answer(
@@ -192,8 +192,8 @@ def test_an_answer_that_breaks_off_leaves_no_connection_open(
 
     monkeypatch.setattr(socket, "create_connection", connected)
     # While the error is held, so is all that the asking thread had at hand.
-    with pytest.raises(http_probe.NoAnswer, match="The answer broke off") as held:
-        http_probe.ask("GET", f"{base}/short", timeout_s=60)
+    with pytest.raises(http_probe.NoResponse, match="The response is incomplete") as held:
+        http_probe.send_request("GET", f"{base}/short", timeout_s=60)
 
     assert [one.fileno() for one in made] == [-1], held
 
@@ -297,8 +297,8 @@ def test_private_addresses_may_be_asked_and_disguised_ones_may_not(address: str,
 
 
 def test_only_http_and_no_passwords(tmp_path: Path, base: str) -> None:
-    with pytest.raises(http_probe.Forbidden, match="only http and https"):
-        http_probe.ask("GET", "file:///etc/passwd", timeout_s=1)
+    with pytest.raises(http_probe.ForbiddenURL, match="only http and https"):
+        http_probe.send_request("GET", "file:///etc/passwd", timeout_s=1)
     with pytest.raises(OperationFailed, match="with a user name is not asked"):
         check(tmp_path, base.replace("//", "//me:secret@"))
 

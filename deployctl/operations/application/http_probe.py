@@ -103,8 +103,8 @@ def allowed_addresses(host: str, port: int) -> Sequence[str]:
         # A scope such as fe80::1%eth0 belongs to link-local addresses only.
         if is_forbidden(ipaddress.ip_address(text.partition("%")[0])):
             raise ForbiddenURL(
-                f"{host} has the address {text}, which is link-local, a cloud's metadata service, a multicast "
-                "or a reserved address, so no request was sent. Correct the address in deployctl.toml."
+                f"No request was sent: {host} has the address {text}, which is a link-local, multicast or "
+                "reserved address or a cloud's metadata service. Correct the address in deployctl.toml."
             )
     return texts
 
@@ -172,7 +172,7 @@ class _Request(threading.Thread):
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    def result(self) -> Answer:
+    def result(self) -> Response:
         """Return the response.
 
         Raises:

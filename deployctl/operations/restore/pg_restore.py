@@ -29,9 +29,9 @@ MAX_REPORTED = 10
 PROGRESS_EVERY_S = 0.5
 PROGRESS_TIMEOUT_S = 5
 
-# A parallel job of pg_restore locks the table of an entry. A trigger, a foreign key or a check constraint of a
-# partitioned table also locks the partitions, which another job may be restoring: the two can deadlock, and
-# the restore fails (seen with 18.4, two jobs, a trigger on a partitioned table).
+# A parallel job of pg_restore locks the table of an entry. A trigger, a foreign key or a check constraint on
+# a partitioned table also locks the partitions, which another job may be restoring: the two can deadlock,
+# and the restore fails (seen with 18.4, two jobs, a trigger on a partitioned table).
 # A line of `pg_restore --list` reads `3345; 2606 16397 FK CONSTRAINT public visit visit_person_fkey owner`.
 ENTRY = re.compile(r"^\d+; \d+ \d+ (?P<entry>.*)$")
 # These are quick, so they are restored one by one; a comment or label may belong to one of them.

@@ -4,7 +4,7 @@ The server computes the digest in one pass (with parallel workers for a large ta
 the first 64 bits of the SHA-256 of each row's text, summed over all rows modulo 2**64.
 
 - A sum doesn't depend on the order of the rows, which can change in a restore. It does count duplicate rows;
-  with XOR, two equal rows would cancel out, and the loss of both would not be detected.
+  with XOR, two equal rows would cancel each other, and the loss of both would not be detected.
 - SHA-256 gives the same value in every version and on every machine, unlike PostgreSQL's `hashtext`, and is
   allowed where MD5 is not (FIPS). Rows are hashed as text, because their binary form contains type OIDs,
   which differ in a restored copy. `record_out` quotes every value and ignores casts that the application

@@ -73,14 +73,14 @@ def test_a_manifest_that_was_exchanged_is_found(full: BackupArtefact, job: Calla
 
 
 def test_what_verify_does_not_say_is_no_proof() -> None:
-    assert not parse([]).is_whole
-    assert not parse(["status: error"]).is_whole
+    assert not parse([]).is_intact
+    assert not parse(["status: error"]).is_intact
     counts = "total files checked: 9, total valid files: 9"
     for status in ("invalid", "manifest missing"):
         line = f"  backup: 20260102-030405F, status: {status}, {counts}"
         assert parse(["status: ok", line]).damaged == ["20260102-030405F"]
     running = "  backup: 20260102-030405F, status: in-progress, total files checked: 0, total valid files: 0"
-    assert parse(["status: ok", running]).is_whole
+    assert parse(["status: ok", running]).is_intact
 
 
 @pytest.mark.parametrize(
