@@ -38,7 +38,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.fault(11)
-def test_a_restarted_server_leaves_a_migration_of_which_nothing_is_claimed(
+def test_a_server_restart_leaves_the_migrations_result_unknown(
     tmp_path: Path, server: PostgresServer, seen: Callable[[str], None]
 ) -> None:
     url = server.url()
@@ -59,14 +59,14 @@ def test_a_restarted_server_leaves_a_migration_of_which_nothing_is_claimed(
 
     sentence = str(caught.value)
     assert "The connection was lost while the migration 2_two ran" in sentence
-    assert "Whether it was applied is not known" in sentence
+    assert "may or may not have been applied" in sentence
     assert "rolled back" not in sentence
     assert "undone" not in sentence
-    assert "Applied before by this run, and staying: 1_one." in sentence
+    assert "This run applied these migrations before, and they remain applied: 1_one." in sentence
 
-    with pytest.raises(OperationFailed, match=r"The migration 2_two failed at .* and was not resolved"):
+    with pytest.raises(OperationFailed, match=r"The migration 2_two failed at .* and has not been resolved"):
         MigrationStatus().perform(job_for(project, url))
     with pytest.raises(OperationFailed, match=r"Nothing was applied\. The migration 2_two failed"):
         Migrate().perform(job_for(project, url))
     assert rows(url, "SELECT to_regclass('one') IS NULL, to_regclass('two')") == [(False, None)]
-    seen("“Whether it was applied is not known”; read back afterwards: failed, not resolved")
+    seen("“it may or may not have been applied”; status afterwards: failed, not resolved")

@@ -21,16 +21,16 @@ ATTACHED = "216; 0 0 TABLE ATTACH public visit_2024 owner\n"
 HEAD = ";\n; Archive created at 2026-01-01\n;     dbname: 7; 2620 1 TRIGGER \n;\n"
 
 
-def test_what_locks_partitions_comes_after_what_fills_them() -> None:
+def test_entries_that_lock_partitions_are_restored_one_by_one() -> None:
     assert split_entries(HEAD + ATTACHED + FOREIGN_KEY + TOGETHER + IN_TURN) == (
         ATTACHED + TOGETHER,
         FOREIGN_KEY + IN_TURN,
     )
 
 
-def test_without_partitions_foreign_keys_are_checked_side_by_side() -> None:
+def test_foreign_keys_are_parallel_without_partitions() -> None:
     assert split_entries(HEAD + TOGETHER + IN_TURN + FOREIGN_KEY) == (TOGETHER + FOREIGN_KEY, IN_TURN)
 
 
-def test_nothing_to_do_in_turn_is_an_empty_list() -> None:
+def test_the_sequential_list_can_be_empty() -> None:
     assert split_entries(HEAD + TOGETHER) == (TOGETHER, "")

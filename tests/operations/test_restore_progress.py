@@ -47,9 +47,7 @@ def told(job: FakeJob, progress: RestoreProgress, wanted: Callable[[Progress], b
     return job.progress[-1]
 
 
-def test_rows_count_while_a_table_is_filled_and_stay_when_it_is_done(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_rows_are_counted_during_and_after_the_load_of_a_table(shop: ConnectionSpec, tmp_path: Path) -> None:
     job, progress = watch(shop, tmp_path, 30_000)
     with connect(shop, application_name=job.application_name) as filling:
         if filling.info.server_version >= 140000:
@@ -67,7 +65,7 @@ def test_rows_count_while_a_table_is_filled_and_stay_when_it_is_done(
     assert [seen.done for seen in job.progress] == sorted(seen.done for seen in job.progress)
 
 
-def test_where_nobody_counted_it_says_how_many_so_far(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_progress_without_counts_has_no_total(shop: ConnectionSpec, tmp_path: Path) -> None:
     job, progress = watch(shop, tmp_path, None)
     with connect(shop, application_name=job.application_name) as filling:
         filling.execute("INSERT INTO plan SELECT generate_series(1, 500)")
@@ -76,7 +74,7 @@ def test_where_nobody_counted_it_says_how_many_so_far(shop: ConnectionSpec, tmp_
     assert {seen.total for seen in job.progress} == {None}
 
 
-def test_the_index_that_is_built_is_named_with_its_phase(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_an_index_build_is_reported_with_its_phase(shop: ConnectionSpec, tmp_path: Path) -> None:
     with connect(shop, application_name="test") as session:
         session.execute(
             """
@@ -103,9 +101,7 @@ def test_the_index_that_is_built_is_named_with_its_phase(shop: ConnectionSpec, t
     assert seen.unit in {"blocks", "rows"}
 
 
-def test_a_session_that_is_gone_stops_the_reports_and_not_the_restore(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_a_lost_session_ends_the_progress_but_not_the_restore(shop: ConnectionSpec, tmp_path: Path) -> None:
     job, progress = watch(shop, tmp_path, 5)
     job.close()
     progress.report()
@@ -114,7 +110,7 @@ def test_a_session_that_is_gone_stops_the_reports_and_not_the_restore(
     assert job.text.count("The server stopped reporting progress") == 1
 
 
-def test_rate_and_what_is_left_are_measured_from_what_is_reported() -> None:
+def test_rate_and_remaining_time_are_measured_from_progress() -> None:
     measured = Measured()
     for second in range(5):
         columns = measured.report(second * 1000, 30_000, unit="rows", phase="restore", now=float(second))

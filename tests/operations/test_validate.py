@@ -70,7 +70,7 @@ def test_every_finding_is_named_and_every_step_runs(project: Project, url: str) 
 
     sentence, job = finding(project, url)
 
-    assert sentence.startswith("4 findings. Not yet applied: 20990101000000_later.")
+    assert sentence.startswith("4 findings. Pending: 20990101000000_later.")
     assert "Plan has 5 rows instead of 6." in sentence
     assert "User has 0 rows with role = ADMIN, at least 1 expected." in sentence
     assert "Constraints never checked against older rows: public.Plan.cheap." in sentence

@@ -1,6 +1,6 @@
-"""A test restore that stays where it counts, to be killed: `python -m tests.operations.physical.stuck`.
+"""Run a test restore that blocks while it counts, to be killed: `python -m tests.operations.physical.stuck`.
 
-Is told what to restore as JSON on standard input, and writes a line when the restored server runs.
+Reads its parameters as JSON from standard input, and writes a line when the restored server runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.operations.physical.cluster import Record
 
 
 class Stuck(FakeJob):
-    """Never gets beyond the first table."""
+    """A job that blocks at the first table."""
 
     def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         if phase == "count":

@@ -1,4 +1,4 @@
-"""Restoring a cluster beside the original, to a moment."""
+"""Tests for test restores of a cluster, with point-in-time recovery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDED = dt.datetime(2026, 5, 4, 10, 30, tzinfo=dt.UTC)
 
 
 def clear_of(backup: BackupArtefact, cluster: Cluster) -> dt.datetime:
-    """Now by the server's clock, once the backup can be restored to it; backups tell whole seconds."""
+    """Return the server's time after the backup can be recovered to it; backups report whole seconds."""
     while True:
         ((now,),) = cluster.execute("SELECT clock_timestamp()")
         assert isinstance(now, dt.datetime)
@@ -37,7 +37,7 @@ def nothing_left(cluster: Cluster, job: FakeJob) -> bool:
     return cluster.left() == [] and not reaper.processes_of(job.application_name)
 
 
-def test_a_row_deleted_afterwards_is_there_at_the_moment_before_and_not_at_the_end(
+def test_a_deleted_row_exists_at_the_recovery_target_before_it(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
 ) -> None:
     cluster.execute("CREATE TABLE items AS SELECT n FROM generate_series(1, 10) AS n")
@@ -62,7 +62,7 @@ def test_a_row_deleted_afterwards_is_there_at_the_moment_before_and_not_at_the_e
 
 
 @pytest.mark.parametrize("wanted", ["restore", "recover"])
-def test_cancelled_in_the_middle_nothing_is_left(
+def test_a_cancelled_test_restore_leaves_nothing_behind(
     cluster: Cluster,
     full: BackupArtefact,
     job: Callable[..., FakeJob],
@@ -84,18 +84,20 @@ def test_cancelled_in_the_middle_nothing_is_left(
     assert nothing_left(cluster, running)
 
 
-def test_a_moment_that_the_archive_does_not_reach_is_told(
+def test_a_recovery_target_after_the_archived_wal_is_reported(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
 ) -> None:
     now = clear_of(full, cluster)
     running = job(PhysicalRestoreTest, until=now.isoformat(), backup=full.name)
 
-    with pytest.raises(OperationFailed, match=r"no transaction after that moment yet.*pg_switch_wal"):
+    with pytest.raises(OperationFailed, match=r"no later transaction yet.*pg_switch_wal"):
         PhysicalRestoreTest().perform(running)
     assert nothing_left(cluster, running)
 
 
-def test_a_moment_before_every_backup_is_refused(full: BackupArtefact, job: Callable[..., FakeJob]) -> None:
+def test_a_recovery_target_before_every_backup_is_rejected(
+    full: BackupArtefact, job: Callable[..., FakeJob]
+) -> None:
     before = (full.snapshot_at - dt.timedelta(hours=1)).isoformat()
 
     with pytest.raises(OperationFailed, match="No physical backup of shop on record ended before"):
@@ -107,13 +109,13 @@ def test_a_moment_before_every_backup_is_refused(full: BackupArtefact, job: Call
 
 
 @pytest.mark.usefixtures("full")
-def test_never_into_a_data_directory_nor_where_there_is_no_room(
+def test_a_data_directory_or_a_full_disk_is_rejected(
     cluster: Cluster, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = job(PhysicalRestoreTest)
     inside = dataclasses.replace(cluster.engine, scratch=cluster.server.cluster / "base")
     running.target = dataclasses.replace(running.target, physical=inside)
-    with pytest.raises(OperationFailed, match="which is a server's data directory"):
+    with pytest.raises(OperationFailed, match="is inside a server's data directory"):
         PhysicalRestoreTest().perform(running)
 
     running = job(PhysicalRestoreTest)
@@ -124,7 +126,7 @@ def test_never_into_a_data_directory_nor_where_there_is_no_room(
     assert cluster.left() == []
 
 
-def test_the_restored_server_is_out_of_reach_and_leftovers_of_others_go_first(
+def test_the_scratch_server_is_isolated_and_leftovers_are_removed(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left, strange = "deployctl-scratch-shop-7-0123abcd", "deployctl-scratch-shop-old"
@@ -138,7 +140,7 @@ def test_the_restored_server_is_out_of_reach_and_leftovers_of_others_go_first(
         advance(done, total, unit=unit, phase=phase)
         if phase == "count":
             for process in reaper.processes_of(running.application_name):
-                with contextlib.suppress(psutil.NoSuchProcess):  # of a session that has just ended
+                with contextlib.suppress(psutil.NoSuchProcess):  # a session that has just ended
                     assert process.net_connections(kind="inet") == []
                     servers.add(" ".join(process.cmdline()))
 
@@ -149,7 +151,7 @@ def test_the_restored_server_is_out_of_reach_and_leftovers_of_others_go_first(
     finally:
         shutil.rmtree(cluster.scratch / strange)
 
-    assert f"{left}, left by a run that was killed, was removed." in running.text
+    assert f"Removed {left} of a run that was killed." in running.text
     (server,) = [command for command in servers if command.partition(" ")[0].endswith("/postgres")]
     for setting in ("listen_addresses=", "archive_mode=off", "max_logical_replication_workers=0"):
         assert f"-c {setting} -c" in f"{server} -c"
@@ -158,17 +160,17 @@ def test_the_restored_server_is_out_of_reach_and_leftovers_of_others_go_first(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("tomorrow", "is no moment"),
-        ("2026-05-04T10:00:00", "names no time zone"),
-        ("2126-05-04T10:00:00Z", "has not come yet"),
+        ("tomorrow", "isn't a valid recovery target"),
+        ("2026-05-04T10:00:00", "has no time zone"),
+        ("2126-05-04T10:00:00Z", "is in the future"),
     ],
 )
-def test_what_is_no_moment_is_refused(text: str, words: str) -> None:
+def test_an_invalid_recovery_target_is_rejected(text: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         recovery_target.parse(text, now=ENDED)
 
 
-def test_a_moment_is_given_to_pgbackrest_in_utc() -> None:
+def test_a_recovery_target_is_passed_to_pgbackrest_in_utc() -> None:
     moment = recovery_target.parse("2026-05-04T10:00:00+02:00", now=ENDED)
 
     assert moment.options[:2] == ["--type=time", "--target=2026-05-04 08:00:00.000000+00"]
