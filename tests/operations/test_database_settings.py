@@ -1,4 +1,4 @@
-"""What is set on a database as a whole comes along when a restored copy takes its place."""
+"""Tests that a restore copies the database's connection limit, privileges and settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def admin(postgres_superuser_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def other(admin: psycopg.Connection, shop: ConnectionSpec) -> Iterator[str]:
-    """Another role, called awkwardly; gone afterwards, with what it was given."""
+    """Create a role whose name needs quoting, and drop it with its privileges afterwards."""
     name = f'app "x" of {shop.user}'
     admin.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
     yield name

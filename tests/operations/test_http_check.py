@@ -1,4 +1,4 @@
-"""Asking an application: what it answers, how it may fail to, and where it is never asked."""
+"""Tests for HTTP requests to an application: responses, failures and forbidden addresses."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
 
 class Application(http.server.BaseHTTPRequestHandler):
-    """A small application; `asked` is what reached it, `over` the end of the test."""
+    """A small application; `requests` collects its requests, `done` is set at the end of the test."""
 
-    asked: list[tuple[str, str, bytes]]
-    over: threading.Event
+    requests: list[tuple[str, str, bytes]]
+    done: threading.Event
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.asked.append((self.command, self.path, body))
+        self.requests.append((self.command, self.path, body))
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "http://169.254.169.254/latest/meta-data/")
@@ -43,10 +43,10 @@ class Application(http.server.BaseHTTPRequestHandler):
         elif self.path == "/drip":
             self.send_response(200)
             self.end_headers()
-            while not self.over.wait(0.1):
+            while not self.done.wait(0.1):
                 self.wfile.write(b".")
         elif self.path == "/hang":
-            self.over.wait()
+            self.done.wait()
         elif self.path == "/short":
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
@@ -61,27 +61,27 @@ class Application(http.server.BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 - the name that http.server looks for
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def asked() -> list[tuple[str, str, bytes]]:
+def requests() -> list[tuple[str, str, bytes]]:
     return []
 
 
 @pytest.fixture
-def server(asked: list[tuple[str, str, bytes]]) -> Iterator[http.server.ThreadingHTTPServer]:
-    over = threading.Event()
-    handler = type("Handler", (Application,), {"asked": asked, "over": over})
+def server(requests: list[tuple[str, str, bytes]]) -> Iterator[http.server.ThreadingHTTPServer]:
+    done = threading.Event()
+    handler = type("Handler", (Application,), {"requests": requests, "done": done})
 
     class Server(http.server.ThreadingHTTPServer):
         def handle_error(self, *_: Any) -> None:
-            """A client that went away is what some tests are about."""
+            """Ignore clients that disconnect, as in some tests."""
 
     with Server(("127.0.0.1", 0), handler) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
-        over.set()
+        done.set()
         running.shutdown()
 
 
@@ -102,7 +102,7 @@ def check(*given: Any, **more: Any) -> Outcome:
 
 
 def test_health_and_endpoints_of_the_project_are_requested(
-    tmp_path: Path, base: str, asked: list[tuple[str, str, bytes]]
+    tmp_path: Path, base: str, requests: list[tuple[str, str, bytes]]
 ) -> None:
     job = job_of(
         tmp_path,
@@ -114,7 +114,7 @@ def test_health_and_endpoints_of_the_project_are_requested(
     outcome = HttpCheck().perform(job)
 
     assert outcome.summary == "3 endpoints answer as expected."
-    assert asked == [
+    assert requests == [
         ("GET", "/health", b""),
         ("POST", "/api/v1/auth/register", b"{}"),
         ("GET", "/a%20b?q=%C3%BC&x=1", b""),
@@ -139,13 +139,13 @@ def test_every_unexpected_response_is_reported(tmp_path: Path, base: str) -> Non
 
 
 def test_a_redirect_is_reported_and_not_followed(
-    tmp_path: Path, base: str, asked: list[tuple[str, str, bytes]]
+    tmp_path: Path, base: str, requests: list[tuple[str, str, bytes]]
 ) -> None:
     with pytest.raises(
         OperationFailed, match=r"answered 302, a redirect to http://169.254.169.254/.* not followed"
     ):
         check(tmp_path, f"{base}/moved")
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 @pytest.mark.parametrize("path", ["/hang", "/drip"])
@@ -153,27 +153,27 @@ def test_the_time_limit_applies_to_the_whole_response(
     tmp_path: Path, base: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = job_of(tmp_path, f"{base}{path}", timeout_s=1)
-    looks: list[None] = []
-    monkeypatch.setattr(job, "raise_if_cancelled", lambda: looks.append(None))
+    checks: list[None] = []
+    monkeypatch.setattr(job, "raise_if_cancelled", lambda: checks.append(None))
 
     with pytest.raises(OperationFailed, match="no complete response within 1 s"):
         HttpCheck().perform(job)
-    # Each look waits for so long: seconds, but for what a busy machine adds.
-    assert len(looks) * http_probe.CHECK_EVERY_S < 3
+    # The number of checks times their interval, which doesn't depend on the load of the machine.
+    assert len(checks) * http_probe.CHECK_EVERY_S < 3
 
 
 def test_a_cancellation_does_not_wait_for_the_response(
-    tmp_path: Path, base: str, asked: list[tuple[str, str, bytes]]
+    tmp_path: Path, base: str, requests: list[tuple[str, str, bytes]]
 ) -> None:
     job = job_of(tmp_path, f"{base}/hang", timeout_s=60)
 
-    def press() -> None:
+    def cancel() -> None:
         try:
-            until(lambda: asked)
+            until(lambda: requests)
         finally:
             job.cancel()
 
-    person = threading.Thread(target=press)
+    person = threading.Thread(target=cancel)
     person.start()
     with pytest.raises(Cancelled):
         HttpCheck().perform(job)
@@ -189,7 +189,7 @@ def test_an_incomplete_response_closes_the_connection(base: str, monkeypatch: py
         return made[-1]
 
     monkeypatch.setattr(socket, "create_connection", connected)
-    # While the error is held, so is all that the asking thread had at hand.
+    # The reference to the error keeps the request thread's objects from being garbage-collected.
     with pytest.raises(http_probe.NoResponse, match="The response is incomplete") as held:
         http_probe.send_request("GET", f"{base}/short", timeout_s=60)
 
@@ -206,7 +206,7 @@ def test_a_refused_connection_and_another_protocol_are_distinguished(tmp_path: P
     with pytest.raises(OperationFailed, match=r"TLS handshake failed .*supports https"):
         check(tmp_path, base.replace("http:", "https:"))
     with pytest.raises(OperationFailed, match=r"The host name nowhere\.invalid can't be resolved"):
-        check(tmp_path, "http://nowhere.invalid/", timeout_s=60)  # name servers may take their time to say so
+        check(tmp_path, "http://nowhere.invalid/", timeout_s=60)  # name servers may be slow
 
 
 def test_an_untrusted_certificate_is_rejected(tmp_path: Path) -> None:
@@ -231,12 +231,12 @@ def test_an_untrusted_certificate_is_rejected(tmp_path: Path) -> None:
     context.load_cert_chain(pem)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def shake_hands() -> None:
+        def do_handshake() -> None:
             plain, _ = listener.accept()
             with plain, pytest.raises(OSError, match=r"unknown ca|closed|reset|alert"):
                 context.wrap_socket(plain, server_side=True).recv(1)
 
-        thread = threading.Thread(target=shake_hands)
+        thread = threading.Thread(target=do_handshake)
         thread.start()
         with pytest.raises(OperationFailed, match="certificate isn't trusted: self"):
             check(tmp_path, f"https://localhost:{listener.getsockname()[1]}/")

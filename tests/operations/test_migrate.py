@@ -1,4 +1,4 @@
-"""Migrating and its status, as operations."""
+"""Tests for the operations that apply migrations and report their status."""
 
 from __future__ import annotations
 

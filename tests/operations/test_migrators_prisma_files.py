@@ -1,4 +1,4 @@
-"""Prisma's files without Node: the same records, and an honest word when something is wrong."""
+"""Tests for applying Prisma migrations without Node: records, failures, locks and cancellation."""
 
 from __future__ import annotations
 
@@ -283,21 +283,21 @@ def test_a_database_ahead_of_the_project_is_reported(tmp_path: Path, make_databa
 
 def test_a_role_without_privileges_is_reported(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
-    # A role of another database: it may connect here, and since PostgreSQL 15 no more than that.
-    stranger = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
+    # The owner of another database: since PostgreSQL 15, it can only connect to this one.
+    other_role_url = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
     rows(url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 
     with pytest.raises(OperationFailed, match=r"Nothing was applied: permission denied for schema public"):
-        apply(job_for(prisma_project(tmp_path, ONE), stranger))
+        apply(job_for(prisma_project(tmp_path, ONE), other_role_url))
 
 
 def test_a_role_with_privileges_on_its_schema_only_can_migrate_it(
     tmp_path: Path, make_database: Database
 ) -> None:
     url = make_database()
-    stranger = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
-    role = stranger.split("//")[1].split(":")[0]
+    other_role_url = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
+    role = other_role_url.split("//")[1].split(":")[0]
     rows(url, "CREATE SCHEMA clinic")
     rows(url, f"GRANT ALL ON SCHEMA clinic TO {role}")
 
-    assert apply(job_for(prisma_project(tmp_path, ONE), f"{stranger}?schema=clinic")) == ["1_one"]
+    assert apply(job_for(prisma_project(tmp_path, ONE), f"{other_role_url}?schema=clinic")) == ["1_one"]

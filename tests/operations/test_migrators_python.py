@@ -1,4 +1,4 @@
-"""Django and Alembic: real projects, migrated by their own tools, believed by their own tables."""
+"""Tests for applying Django and Alembic migrations of real projects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.waiting import until
 
 Database = Callable[..., str]
 
-# Every look starts the project's Python anew.
+# Each status check starts the project's Python.
 pytestmark = pytest.mark.timeout(180)
 
 ONE = {"0001_one": "CREATE TABLE one (id int)"}
@@ -32,14 +32,14 @@ TWO = ONE | {"0002_two": "CREATE TABLE two (id int)"}
 
 
 class MakeProject(Protocol):
-    """One of the two, called alike."""
+    """The common signature of the functions that create a project."""
 
     def __call__(self, folder: Path, migrations: Mapping[str, str], /) -> Project: ...
 
 
 @pytest.fixture(params=["django", "alembic"])
 def make_project(request: pytest.FixtureRequest) -> MakeProject:
-    """Migrations are called "0001_one" here and "clinic.0001_one" in Django's records."""
+    """Return the function that creates a project; Django's records name its migrations "clinic.0001_one"."""
     return django_project if request.param == "django" else alembic_project
 
 
@@ -68,7 +68,7 @@ def test_all_migrations_are_applied_and_reported(
     assert rows(url, "SELECT to_regclass('two') IS NULL") == [(False,)]
     facts = MigrationStatus().perform(job).facts
     assert facts["pending"] == []
-    # Of the files as they lie there, for the record; the tools keep none themselves.
+    # The checksums of the current files, because the tools store none.
     checksums = facts["checksums"]
     assert isinstance(checksums, dict)
     assert {name.rpartition(".")[2] for name in checksums} >= {"0001_one", "0002_two"}
@@ -234,4 +234,4 @@ def test_the_password_is_only_in_the_tools_environment(
 
     assert password.encode() not in job.output
     assert password not in job.text
-    assert importlib.util.find_spec("clinic") is None  # nothing of the project is imported here
+    assert importlib.util.find_spec("clinic") is None  # the project isn't imported into this process

@@ -1,4 +1,4 @@
-"""Plain numbered .sql files: one transaction each, together with its record."""
+"""Tests for applying numbered .sql files, each in a transaction with its record."""
 
 from __future__ import annotations
 
@@ -81,18 +81,18 @@ def test_a_file_that_ends_its_transaction_is_reported(tmp_path: Path, make_datab
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "expected"),
     [
         ("migrations/1_again.sql", "have the same number"),
         ("migrations/later.sql", "doesn't start with a number"),
     ],
 )
 def test_files_without_a_unique_number_are_rejected(
-    tmp_path: Path, make_database: Database, name: str, words: str
+    tmp_path: Path, make_database: Database, name: str, expected: str
 ) -> None:
     project = write_project(tmp_path, TOML, FILES | {name: "SELECT 1"})
 
-    with pytest.raises(OperationFailed, match=words):
+    with pytest.raises(OperationFailed, match=expected):
         apply(project, make_database())
 
 

@@ -1,4 +1,4 @@
-"""Which pg_restore a dump needs."""
+"""Test for the version of pg_restore that a dump needs."""
 
 from __future__ import annotations
 

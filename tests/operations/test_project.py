@@ -1,4 +1,4 @@
-"""Projects are read strictly: what is wrong is named with file and key."""
+"""Tests for the validation of projects and their `deployctl.toml`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_sample_application_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "words"),
+    ("toml", "expected"),
     [
         ("", ["migrations is missing"]),
         (
@@ -56,13 +56,15 @@ def test_the_sample_application_is_valid() -> None:
         ("x = '" + "x" * 300_000 + "'", ["larger than 256 KiB"]),
     ],
 )
-def test_an_invalid_file_is_rejected_with_file_and_key(tmp_path: Path, toml: str, words: list[str]) -> None:
+def test_an_invalid_file_is_rejected_with_file_and_key(
+    tmp_path: Path, toml: str, expected: list[str]
+) -> None:
     with pytest.raises(ProjectError) as caught:
         write_project(tmp_path, toml)
 
     assert str(tmp_path / "deployctl.toml") in caught.value.sentence
-    for word in words:
-        assert word in caught.value.sentence
+    for part in expected:
+        assert part in caught.value.sentence
 
 
 def test_all_invalid_keys_are_reported_together(tmp_path: Path) -> None:

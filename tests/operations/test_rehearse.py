@@ -1,4 +1,4 @@
-"""Rehearsals: the migrations run on a copy, what they do is told, and the target stays as it is."""
+"""Tests for rehearsals, which run the migrations on a copy and report their locks and rewrites."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_rehearsal_reports_locks_and_leaves_the_target_unchanged(
         shop,
         tmp_path,
         {
-            # Held for long enough to be seen, however busy the machine is.
+            # Held for long enough to be observed on a busy machine.
             "2_two": "ALTER TABLE one ALTER COLUMN id TYPE bigint; SELECT pg_sleep(1);",
             "3_three": "ALTER TABLE other ADD note text;",
         },

@@ -1,4 +1,4 @@
-"""Resolving a failed migration: seen first, named exactly, marked once."""
+"""Tests for resolving a failed migration in two runs: show the schema, then mark the migration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def url(make_database: Database) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, url: str) -> Project:
-    """A migration that failed after it had made a table."""
+    """Return a project with a migration that failed after it created a table."""
     made = prisma_project(tmp_path, {"1_one": "BEGIN;\n" + LEAVES_A_TABLE})
     with pytest.raises(OperationFailed, match="division by zero"):
         Migrate().perform(job_for(made, url))

@@ -1,4 +1,4 @@
-"""A server that is restarted in the middle of a migration: nothing is claimed, the state is read back."""
+"""Test for a server restart during a migration, whose result is unknown until the status is read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MIGRATIONS = {
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    """A server that the test may restart."""
+    """Run a server that the test can restart."""
     folder = Path(tempfile.mkdtemp(prefix="deployctl-test-restart-"))
     folder.chmod(0o755)
     try:
-        # What is on trial is how it goes down and what it says afterwards, not the disk.
+        # The test is about the restart, not about durability.
         with PostgresServer(folder / "postgres", settings={"fsync": "off"}) as running:
             yield running
     finally:
@@ -55,7 +55,7 @@ def test_a_server_restart_leaves_the_migrations_result_unknown(
     with pytest.raises(OperationFailed) as caught:
         Migrate().perform(job_for(project, url))
     stopper.join()
-    server.start()  # not in that thread: the server lives as long as the thread that started it
+    server.start()  # not in the other thread, because the server ends with the thread that started it
 
     sentence = str(caught.value)
     assert "The connection was lost while the migration 2_two ran" in sentence

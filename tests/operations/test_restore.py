@@ -1,4 +1,4 @@
-"""Restores: the copy is proven before it serves, the original stays whatever happens."""
+"""Tests for restores: the copy is proven before the swap, and a failure leaves the original unchanged."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def plans(spec: ConnectionSpec) -> int:
     return int(row[0])
 
 
-def spoil(spec: ConnectionSpec) -> None:
+def delete_rows(spec: ConnectionSpec) -> None:
     with connect(spec, application_name="test") as session:
         session.execute("DELETE FROM plan WHERE n > 10")
 
 
 def test_a_restore_swaps_in_the_backup_and_keeps_the_original(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
-    spoil(shop)
+    delete_rows(shop)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         databases.comment(session, shop.dbname, "the shop's own comment")
 
@@ -88,7 +88,7 @@ def test_sessions_that_keep_reconnecting_do_not_block_the_swap(shop: ConnectionS
         with connect(shop.with_database("postgres"), application_name="test") as session:
 
             def all_have_left() -> bool:
-                # Again and again: one may just have been about to connect once more.
+                # Repeated, because a session may just have reconnected.
                 for name in databases_of(shop):
                     databases.end_sessions(session, name)
                 return not any(member.is_alive() for member in pool)
@@ -109,7 +109,7 @@ def test_a_failed_restore_leaves_the_original_unchanged(
     where: str,
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    spoil(shop)
+    delete_rows(shop)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         before = databases.find(session, shop.dbname)
     restore, rename = pg_restore.restore, databases.rename
@@ -144,8 +144,8 @@ def test_a_session_that_cannot_be_terminated_blocks_the_swap(
 ) -> None:
     artefact = back_up(shop, tmp_path)
     monkeypatch.setattr(database_swap, "ATTEMPTS", 1)
-    there = parse_url(postgres_superuser_url).with_database(shop.dbname)
-    with connect(there, application_name="forgotten psql") as admin:
+    superuser = parse_url(postgres_superuser_url).with_database(shop.dbname)
+    with connect(superuser, application_name="forgotten psql") as admin:
         pid = admin.info.backend_pid
 
         with pytest.raises(OperationFailed, match=rf"session {pid} of role .*is unchanged"):
@@ -199,7 +199,7 @@ def test_a_pre_restore_backup_of_production_stays_on_record(
     shop: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    spoil(shop)
+    delete_rows(shop)
 
     job, outcome = perform(Restore, shop, tmp_path, artefact, environment="production")
 
@@ -225,8 +225,8 @@ def test_the_pre_restore_backup_is_skipped_only_with_a_reason(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    there = parse_url(postgres_superuser_url).with_database(shop.dbname)
-    with connect(there, application_name="test") as admin:
+    superuser = parse_url(postgres_superuser_url).with_database(shop.dbname)
+    with connect(superuser, application_name="test") as admin:
         admin.execute("CREATE TABLE damaged ()")
     with pytest.raises(
         OperationFailed, match=r"is unchanged.*may not read.*Reason to skip the pre-restore backup"

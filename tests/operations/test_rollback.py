@@ -1,4 +1,4 @@
-"""Rolling back: each part in turn, and what every failure says of the state of things."""
+"""Tests for the rollback operation: its steps, and the state that each failure reports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXPECTS = "[expect.counts]\nplan = 2\nhalf = 1\n"
 
 
 class Application(http.server.BaseHTTPRequestHandler):
-    """Healthy from the second question on."""
+    """An application that is healthy from the second request on."""
 
     status = [503, 200]
 
@@ -65,7 +65,7 @@ def project_in(folder: Path, *, health: str = "") -> Project:
 
 @pytest.fixture
 def before(tmp_path: Path, url: str) -> BackupArtefact:
-    """A backup of the first migration's work; afterwards the second one failed half way."""
+    """Return a backup after the first migration; then the second one failed in the middle."""
     first = {name: text for name, text in MIGRATIONS.items() if ONE in name}
     Migrate().perform(job_for(write_project(tmp_path / "old", PRISMA_FILES, first), url))
     rows(url, "INSERT INTO plan VALUES (1), (2)")
@@ -107,12 +107,12 @@ def test_a_rollback_resolves_restores_validates_and_checks_health(
         "Call http",
     ]
     assert {status for _, status in work.steps} == {"succeeded"}
-    # It serves from the change of names on, and that is on record at once.
+    # The swap is recorded at once.
     (settled,) = work.backup_catalog.settled
     assert settled.trust == {before.name: ("hashed", "restored", "proven")}
     assert settled.database_oid == outcome.facts["database_oid"]
     assert (outcome.trust, outcome.database_oid) == ({}, None)
-    # The project is newer than what was restored: said, and no reason to fail.
+    # The project is newer than the restored database, which is a remark and not a failure.
     validated = outcome.facts["validated"]
     assert isinstance(validated, dict)
     assert validated["remarks"] == [f"Not applied to it: {TWO}.", validated["remarks"][1]]
@@ -159,12 +159,12 @@ def test_a_failed_health_check_reports_the_restored_backup(
         Rollback().perform(work)
     work.close()
 
-    told = str(failed.value)
-    assert "The database is rolled back, but the application does not answer." in told
-    assert "answered 500" in told
+    message = str(failed.value)
+    assert "The database is rolled back, but the application does not answer." in message
+    assert "answered 500" in message
     name = parse_url(url).dbname
     assert re.search(
-        rf"{name} is backup {before.name} now, proven, and serves\. .* kept as {name}_before_", told
+        rf"{name} is backup {before.name} now, proven, and serves\. .* kept as {name}_before_", message
     )
     assert [part.database_oid is not None for part in work.backup_catalog.settled] == [True]
 

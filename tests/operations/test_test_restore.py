@@ -1,4 +1,4 @@
-"""Test restores: what proves a backup, and what does not."""
+"""Tests for test restores: which backups are proven, and which are rejected."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_restored_backup_is_proven_and_the_copy_dropped(
 
 @pytest.mark.fault(19)
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ("DELETE FROM heir WHERE id = 2", "public.heir has 1 row instead of 2"),
         (
@@ -95,7 +95,7 @@ def test_different_content_fails_the_test_restore(
     monkeypatch: pytest.MonkeyPatch,
     seen: Callable[[str], None],
     change: str,
-    words: str,
+    expected: str,
 ) -> None:
     artefact = back_up(shop, tmp_path)
     restore = pg_restore.restore
@@ -107,10 +107,10 @@ def test_different_content_fails_the_test_restore(
 
     monkeypatch.setattr(pg_restore, "restore", restore_and_change)
 
-    with pytest.raises(OperationFailed, match=words):
+    with pytest.raises(OperationFailed, match=expected):
         perform(RestoreTest, shop, tmp_path, artefact)
     assert databases_of(shop) == [shop.dbname]
-    seen(f"“{words}”")
+    seen(f"“{expected}”")
 
 
 def test_digests_do_not_depend_on_order_or_settings(shop: ConnectionSpec) -> None:
@@ -210,7 +210,7 @@ def test_a_dump_that_runs_a_program_fails_without_running_it(
     postgres_superuser_url: str,
     seen: Callable[[str], None],
 ) -> None:
-    # Where the server's account can write, unlike below pytest's own folder.
+    # The server's account can't write below pytest's folder.
     open_folder = Path(os.environ["TEST_FOLDER"]) / f"open-{uuid.uuid4().hex}"
     open_folder.mkdir()
     open_folder.chmod(0o777)
@@ -239,7 +239,7 @@ def test_a_dump_that_runs_a_program_fails_without_running_it(
     with psycopg.connect(postgres_superuser_url) as admin:
         admin.execute(f"COPY (SELECT 1) TO PROGRAM 'cat > {proof}'".encode())
     assert proof.exists(), "as superuser it would have run"
-    seen("nothing ran (as superuser the same statement does); “permission denied to COPY to … a program”")
+    seen("nothing ran (a superuser could run it); “permission denied to COPY to … a program”")
 
 
 @pytest.mark.fault(22)
@@ -271,14 +271,14 @@ def test_a_cancellation_ends_the_restore_and_drops_the_copy(
         " AND state = 'active'"
     )
 
-    def press() -> None:
+    def cancel() -> None:
         with connect(shop.with_database("postgres"), application_name="watch") as watch:
             try:
                 until(lambda: watch.execute(counts, (job.application_name,)).fetchone())
             finally:
                 job.cancel()
 
-    person = threading.Thread(target=press)
+    person = threading.Thread(target=cancel)
     person.start()
     with pytest.raises((Cancelled, OperationFailed)):
         RestoreTest().perform(job)
@@ -289,19 +289,19 @@ def test_a_cancellation_ends_the_restore_and_drops_the_copy(
 
 def test_only_unused_scratch_databases_are_dropped(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
-    ours = uuid.uuid4().hex[:8]  # names of databases are the whole server's
-    left, used, foreign = (f"deployctl_scratch_{n}_{ours}" for n in (1, 2, 3))
+    ours = uuid.uuid4().hex[:8]  # database names are shared by all tests on the server
+    leftover, used, unrelated = (f"deployctl_scratch_{n}_{ours}" for n in (1, 2, 3))
     with connect(shop.with_database("postgres"), application_name="other run") as other:
-        for name in (left, used, foreign):
-            comment = "somebody's own" if name == foreign else f"{scratch_database.MARK} of x"
+        for name in (leftover, used, unrelated):
+            comment = "of another owner" if name == unrelated else f"{scratch_database.MARK} of x"
             databases.create_like(other, name, encoding="UTF8", collate="C", ctype="C")
             databases.comment(other, name, comment)
         assert advisory.try_lock(other, used)
 
         job, _ = perform(RestoreTest, shop, tmp_path, artefact)
 
-        assert f"Dropped {left} of a run that was killed" in job.text
-        assert databases_of(shop) == sorted([used, foreign, shop.dbname])
+        assert f"Dropped {leftover} of a run that was killed" in job.text
+        assert databases_of(shop) == sorted([used, unrelated, shop.dbname])
 
 
 def test_a_manifest_with_a_wrong_count_fails_the_test_restore(shop: ConnectionSpec, tmp_path: Path) -> None:

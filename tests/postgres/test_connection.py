@@ -54,7 +54,7 @@ def test_socket_folders_and_ipv6_addresses_are_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "expected"),
     [
         ("mysql://app@h/shop", "postgresql://"),
         ("", "postgresql://"),
@@ -70,8 +70,8 @@ def test_socket_folders_and_ipv6_addresses_are_parsed() -> None:
         ("postgresql://app:%zz@h/shop", "Percent-encode"),
     ],
 )
-def test_an_invalid_url_is_rejected_with_the_reason(url: str, words: str) -> None:
-    with pytest.raises(InvalidConnectionURL, match=words.replace("?", r"\?")):
+def test_an_invalid_url_is_rejected_with_the_reason(url: str, expected: str) -> None:
+    with pytest.raises(InvalidConnectionURL, match=expected.replace("?", r"\?")):
         parse_url(url)
 
 

@@ -88,10 +88,10 @@ def test_pgbouncer_is_detected_in_every_mode_and_keeps_no_settings(
     refused_in_mode: list[Any] = [Backup, Analyze] + ([Connect] if _mode(tmp_path) == "statement" else [])
     for operation in refused_in_mode:
         job.params = operation.Params()
-        with pytest.raises(CannotConnect, match="a connection pooler, not PostgreSQL") as refused:
+        with pytest.raises(CannotConnect, match="a connection pooler, not PostgreSQL") as caught:
             operation().perform(job)
-        assert refused.value.reason is Reason.POOLER
-        assert "the address of PostgreSQL itself" in refused.value.sentence
+        assert caught.value.reason is Reason.POOLER
+        assert "the address of PostgreSQL itself" in caught.value.sentence
     with psycopg.connect(bouncer.conninfo(), autocommit=True) as application:
         row = application.execute(
             "SELECT current_setting('default_transaction_read_only'), current_setting('statement_timeout')"
@@ -107,8 +107,8 @@ def test_verify_connection_warns_about_a_pooler(bouncer: ConnectionSpec, tmp_pat
 
     assert outcome.facts["pooler"] is True
     assert outcome.facts["tls"] is False
-    for word in ("advisory locks", "prepared statements", "LISTEN", "settings", "application names"):
-        assert word in outcome.summary
+    for item in ("advisory locks", "prepared statements", "LISTEN", "settings", "application names"):
+        assert item in outcome.summary
     assert "A pooler such as PgBouncer answers" in job.text
     assert reason_for(bouncer.with_database("missing"))[0] in {Reason.NO_SUCH_DATABASE, Reason.OTHER}
 
@@ -127,10 +127,10 @@ def _ask(session: psycopg.Connection, proxy: Proxy) -> None:
 def test_a_short_session_ends_in_time_if_the_server_hangs(shop: ConnectionSpec) -> None:
     with proxy_to(shop) as proxy:
         started = time.monotonic()
-        look = short_session(replace(shop, port=proxy.port), within_s=1, application_name="test")
-        with pytest.raises(CannotConnect, match=r"didn't answer within 1 s") as given_up, look as session:
+        connection = short_session(replace(shop, port=proxy.port), within_s=1, application_name="test")
+        with pytest.raises(CannotConnect, match=r"didn't answer within 1 s") as caught, connection as session:
             _ask(session, proxy)
-    assert given_up.value.reason is Reason.TIMEOUT
+    assert caught.value.reason is Reason.TIMEOUT
     assert time.monotonic() - started < 15
 
 

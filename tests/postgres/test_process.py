@@ -140,11 +140,11 @@ def test_an_exception_in_a_callback_stops_the_program() -> None:
 
 def test_remaining_children_of_a_program_are_killed(tmp_path: Path) -> None:
     # In a session of its own with redirected output, so that neither group nor pipe leads to it.
-    left = "echo $$ > $0/pid; mv $0/pid $0/ready; exec sleep 600"
+    child = "echo $$ > $0/pid; mv $0/pid $0/ready; exec sleep 600"
     completed, _, _ = run(
         'setsid sh -c "$2" "$1" >/dev/null 2>&1 & until [ -e "$1/ready" ]; do sleep 0.02; done',
         str(tmp_path),
-        left,
+        child,
     )
 
     assert completed.ok

@@ -71,8 +71,8 @@ def test_autovacuum_workers_are_not_sessions_of_a_database(
 def test_an_unreadable_system_identifier_is_none(
     session: psycopg.Connection, spec: ConnectionSpec, postgres_superuser_url: str
 ) -> None:
-    there = parse_url(postgres_superuser_url).with_database(spec.dbname)
-    with connect(there, application_name="admin") as admin:
+    superuser = parse_url(postgres_superuser_url).with_database(spec.dbname)
+    with connect(superuser, application_name="admin") as admin:
         admin.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
 
     assert server.identity(session).system_identifier is None

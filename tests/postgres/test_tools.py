@@ -42,10 +42,10 @@ def test_a_dump_needs_a_tool_of_its_version_or_newer() -> None:
 
 
 def test_tools_from_17_on_are_rejected_for_older_servers() -> None:
-    with pytest.raises(ToolMissing) as refused:
+    with pytest.raises(ToolMissing) as caught:
         choose("pg_dump", [tool(18), tool(17), tool(13)], 15)
 
-    assert str(refused.value) == (
+    assert str(caught.value) == (
         "The server is PostgreSQL 15, but no pg_dump on this machine fits: 13.3, 17.3, 18.3. From version 17 "
         "on, pg_restore sets transaction_timeout, which servers before 17 reject. "
         "Install PostgreSQL's client programs, version 15 to 16."

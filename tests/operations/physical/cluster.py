@@ -127,7 +127,7 @@ class Cluster:
         archived = self.repository / "archive" / STANZA
         until(lambda: list(archived.glob(f"*/*/{segment}-*.lz4")))
 
-    def left(self) -> list[str]:
+    def scratch_folders(self) -> list[str]:
         """Return the names of the scratch folders."""
         return sorted(path.name for path in self.scratch.iterdir())
 
@@ -194,9 +194,9 @@ def not_here(reason: str) -> NoReturn:
 
 
 def _server_for(program: str) -> int:
-    said = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"(\d+)\.(\d+)", said)
-    assert found, said
+    output = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", output)
+    assert found, output
     version = int(found[1]), int(found[2])
     newest = next((major for since, major in NEWEST_SERVER.items() if version >= since), 14)
     for major in range(newest, 13, -1):

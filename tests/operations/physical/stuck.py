@@ -30,14 +30,14 @@ class Stuck(FakeJob):
 
 
 def main() -> None:
-    told = json.load(sys.stdin)
-    kept = KeptBackup(told["name"], dt.datetime.now(dt.UTC), "written", 0, "", told["details"])
+    params = json.load(sys.stdin)
+    kept = KeptBackup(params["name"], dt.datetime.now(dt.UTC), "written", 0, "", params["details"])
     job = Stuck(
-        parse_url(told["url"]),
+        parse_url(params["url"]),
         params=PhysicalRestoreTest.Params(until="immediate"),
-        physical=Engine(told["stanza"], Path(told["configuration"]), Path(told["scratch"])),
+        physical=Engine(params["stanza"], Path(params["configuration"]), Path(params["scratch"])),
         backup_catalog=Record([kept]),
-        run_id=told["run_id"],
+        run_id=params["run_id"],
     )
     PhysicalRestoreTest().perform(job)
 

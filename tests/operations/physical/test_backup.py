@@ -68,9 +68,9 @@ def test_a_cancelled_backup_is_not_listed_and_the_next_reports_progress(
     assert artefact.format == "incr"
     assert full.details["label"] in artefact.details["references"]  # type: ignore[operator]
     assert artefact.size_bytes < full.size_bytes / 2
-    told = [one.done for one in again.progress if one.phase == "back up"]
-    assert told == sorted(set(told))
-    assert told[-1] == 100
+    percentages = [one.done for one in again.progress if one.phase == "back up"]
+    assert percentages == sorted(set(percentages))
+    assert percentages[-1] == 100
     assert "DETAIL" not in again.text, "a line per file is too much"
 
 

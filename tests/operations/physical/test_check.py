@@ -75,14 +75,14 @@ def test_a_pgbackrest_without_verify_report_is_rejected(
 
 
 @pytest.mark.parametrize(
-    ("stanza", "configuration", "words"),
+    ("stanza", "configuration", "expected"),
     [
         ("nope", None, "pgBackRest reports about stanza nope: missing stanza path.*stanza-create"),
         ("shop", "/nonexistent/pgbackrest.conf", r"ERROR: \[055\].*Correct the path"),
     ],
 )
 def test_a_wrong_stanza_or_configuration_is_reported(
-    cluster: Cluster, job: Callable[..., FakeJob], stanza: str, configuration: str | None, words: str
+    cluster: Cluster, job: Callable[..., FakeJob], stanza: str, configuration: str | None, expected: str
 ) -> None:
     engine = dataclasses.replace(
         cluster.engine,
@@ -92,7 +92,7 @@ def test_a_wrong_stanza_or_configuration_is_reported(
     running = job(PhysicalCheck)
     running.target = dataclasses.replace(running.target, physical=engine)
 
-    with pytest.raises(OperationFailed, match=words):
+    with pytest.raises(OperationFailed, match=expected):
         PhysicalCheck().perform(running)
 
 

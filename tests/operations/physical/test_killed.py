@@ -54,7 +54,7 @@ def test_a_killed_workers_server_ends_and_its_files_are_removed(
 
     assert servers
     until(lambda: not reaper.processes_of(mark.application_name))
-    assert cluster.left() == [place.name]
+    assert cluster.scratch_folders() == [place.name]
     assert scratch_folder.sweep(cluster.scratch, "shop") == [place.name]
-    assert cluster.left() == []
+    assert cluster.scratch_folders() == []
     assert not socket.exists()

@@ -50,4 +50,4 @@ def test_a_backup_and_its_test_restore_record_the_trust_level(
     log = "\n".join(tried.lines.values_list("text", flat=True))
     assert "consistent recovery state reached" in log
     assert '"backup":[' not in log, "what pgBackRest answers as data is no line of the log"
-    assert cluster.left() == []
+    assert cluster.scratch_folders() == []

@@ -34,7 +34,7 @@ def clear_of(backup: BackupArtefact, cluster: Cluster) -> dt.datetime:
 
 
 def nothing_left(cluster: Cluster, job: FakeJob) -> bool:
-    return cluster.left() == [] and not reaper.processes_of(job.application_name)
+    return cluster.scratch_folders() == [] and not reaper.processes_of(job.application_name)
 
 
 def test_a_deleted_row_exists_at_the_recovery_target_before_it(
@@ -61,20 +61,20 @@ def test_a_deleted_row_exists_at_the_recovery_target_before_it(
     )
 
 
-@pytest.mark.parametrize("wanted", ["restore", "recover"])
+@pytest.mark.parametrize("cancel_in", ["restore", "recover"])
 def test_a_cancelled_test_restore_leaves_nothing_behind(
     cluster: Cluster,
     full: BackupArtefact,
     job: Callable[..., FakeJob],
     monkeypatch: pytest.MonkeyPatch,
-    wanted: str,
+    cancel_in: str,
 ) -> None:
     running = job(PhysicalRestoreTest, until="immediate", backup=full.name)
     advance = running.advance
 
     def cancel(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         advance(done, total, unit=unit, phase=phase)
-        if phase == wanted:
+        if phase == cancel_in:
             running.cancel()
 
     monkeypatch.setattr(running, "advance", cancel)
@@ -123,20 +123,20 @@ def test_a_data_directory_or_a_full_disk_is_rejected(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(OperationFailed, match="has 1 bytes free"):
         PhysicalRestoreTest().perform(running)
-    assert cluster.left() == []
+    assert cluster.scratch_folders() == []
 
 
 def test_the_scratch_server_is_isolated_and_leftovers_are_removed(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, strange = "deployctl-scratch-shop-7-0123abcd", "deployctl-scratch-shop-old"
-    for name in (left, strange):
+    leftover, unrelated = "deployctl-scratch-shop-7-0123abcd", "deployctl-scratch-shop-old"
+    for name in (leftover, unrelated):
         (cluster.scratch / name / "cluster").mkdir(parents=True)
     running = job(PhysicalRestoreTest, until="immediate", backup=full.name)
     servers: set[str] = set()
     advance = running.advance
 
-    def look(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+    def inspect(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         advance(done, total, unit=unit, phase=phase)
         if phase == "count":
             for process in reaper.processes_of(running.application_name):
@@ -144,35 +144,35 @@ def test_the_scratch_server_is_isolated_and_leftovers_are_removed(
                     assert process.net_connections(kind="inet") == []
                     servers.add(" ".join(process.cmdline()))
 
-    monkeypatch.setattr(running, "advance", look)
+    monkeypatch.setattr(running, "advance", inspect)
     try:
         PhysicalRestoreTest().perform(running)
-        assert cluster.left() == [strange]
+        assert cluster.scratch_folders() == [unrelated]
     finally:
-        shutil.rmtree(cluster.scratch / strange)
+        shutil.rmtree(cluster.scratch / unrelated)
 
-    assert f"Removed {left} of a run that was killed." in running.text
+    assert f"Removed {leftover} of a run that was killed." in running.text
     (server,) = [command for command in servers if command.partition(" ")[0].endswith("/postgres")]
     for setting in ("listen_addresses=", "archive_mode=off", "max_logical_replication_workers=0"):
         assert f"-c {setting} -c" in f"{server} -c"
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ("tomorrow", "isn't a valid recovery target"),
         ("2026-05-04T10:00:00", "has no time zone"),
         ("2126-05-04T10:00:00Z", "is in the future"),
     ],
 )
-def test_an_invalid_recovery_target_is_rejected(text: str, words: str) -> None:
-    with pytest.raises(InvalidInput, match=words):
+def test_an_invalid_recovery_target_is_rejected(text: str, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
         recovery_target.parse(text, now=ENDED)
 
 
 def test_a_recovery_target_is_passed_to_pgbackrest_in_utc() -> None:
-    moment = recovery_target.parse("2026-05-04T10:00:00+02:00", now=ENDED)
+    target = recovery_target.parse("2026-05-04T10:00:00+02:00", now=ENDED)
 
-    assert moment.options[:2] == ["--type=time", "--target=2026-05-04 08:00:00.000000+00"]
-    assert not moment.is_after(dt.datetime(2026, 5, 4, 8, 0, tzinfo=dt.UTC)), "the backup's second counts"
+    assert target.options[:2] == ["--type=time", "--target=2026-05-04 08:00:00.000000+00"]
+    assert not target.is_after(dt.datetime(2026, 5, 4, 8, 0, tzinfo=dt.UTC)), "the backup's second counts"
     assert recovery_target.parse("latest", now=ENDED).options == ["--type=default"]
