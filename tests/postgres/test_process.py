@@ -83,7 +83,7 @@ def test_a_signal_is_distinguished_from_an_exit_status() -> None:
 
 
 def test_a_missing_program_or_folder_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="no-such-program was not found"):
+    with pytest.raises(CannotStart, match="no-such-program wasn't found"):
         process.run(["no-such-program"], env=PATH, timeout_s=5)
     with pytest.raises(CannotStart, match="does not exist"):
         process.run(["true"], env=PATH, cwd=tmp_path / "gone", timeout_s=5)

@@ -107,7 +107,7 @@ def test_a_stanza_of_another_cluster_is_rejected(
         backup_catalog=running.backup_catalog,
     )
 
-    with pytest.raises(OperationFailed, match=r"is of the cluster \d+, but shop is on the cluster \d+"):
+    with pytest.raises(OperationFailed, match=r"belongs to the cluster \d+, but shop is on the cluster \d+"):
         PhysicalBackup().perform(elsewhere)
     assert running.backup_catalog.gone == {}
     elsewhere.close()
