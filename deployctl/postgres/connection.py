@@ -1,4 +1,4 @@
-"""The connection to a database: its parameters, and the only function that opens sessions."""
+"""Parse connection URLs and open sessions; every session is opened by `connect`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = [
 
 DEFAULT_PORT = 5432
 CONNECT_TIMEOUT_S = 5
-# A server that vanished is noticed after about 30 s, whether we wait for it (keepalives) or it has not taken
-# what we sent (tcp_user_timeout, in ms), instead of the kernel's two hours and fifteen minutes.
+# A server that vanished is detected after about 30 s instead of the kernel's 2 h 15 min: by keepalives while
+# the connection is idle, by tcp_user_timeout (ms) while data that we sent is unacknowledged.
 KEEPALIVES: Mapping[str, int] = MappingProxyType(
     {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 )
 
-# Parameters that Prisma puts into DATABASE_URL. libpq refuses them, so they stay out of the conninfo but
-# are kept for the tools that are given the URL.
+# Parameters that Prisma puts into DATABASE_URL. libpq rejects them, so they are left out of the connection
+# string but kept for programs that get the URL.
 APPLICATION_PARAMETERS = frozenset(
     {
         "connection_limit",
@@ -50,19 +50,19 @@ APPLICATION_PARAMETERS = frozenset(
         "statement_cache_size",
     }
 )
-# These would make libpq take host, user or password from somewhere else than the reference says.
+# These would override the host, user or password of the URL, or the application name that deployctl sets.
 REFUSED_PARAMETERS = frozenset({"service", "servicefile", "passfile", "hostaddr", "application_name"})
 
 
 class InvalidConnectionURL(DeployctlError):
-    """A connection URL cannot be used; the message never repeats its password."""
+    """A connection URL that cannot be used; the message never contains its password."""
 
 
 @dataclass(frozen=True)
 class ConnectionSpec:
-    """One database on one server, as one role.
+    """The server, database, role and password of a connection.
 
-    `options` holds the URL's parameters: libpq's (`sslmode`, …) and the application's (`schema`, …).
+    `options` holds the URL's other parameters: libpq's (`sslmode`, …) and the application's (`schema`, …).
     """
 
     host: str
@@ -73,23 +73,23 @@ class ConnectionSpec:
     options: Mapping[str, str] = field(repr=False, default_factory=lambda: MappingProxyType({}))
 
     def with_database(self, name: str) -> ConnectionSpec:
-        """The same server and role, another database."""
+        """Return a spec for another database, with the same server and role."""
         return replace(self, dbname=name)
 
     @property
     def libpq_options(self) -> dict[str, str]:
-        """The parameters that libpq understands."""
+        """Return the parameters that libpq understands."""
         known = environment_names()
         return {key: value for key, value in self.options.items() if key in known}
 
     def conninfo(self, **overrides: str | int) -> str:
-        """The connection string for libpq, every value quoted.
+        """Return the connection string for libpq, with every value quoted.
 
-        The single place that makes one: a name pasted into a connection string (`x host=evil`) would be
-        obeyed by libpq.
+        Connection strings are built here only: an unquoted name such as `x host=evil` would be parsed as
+        parameters.
 
         Args:
-            overrides: libpq parameters that replace or join those of this spec.
+            overrides: libpq parameters to add or replace.
         """
         parameters: dict[str, str | int] = {
             **self.libpq_options,
@@ -104,23 +104,22 @@ class ConnectionSpec:
 
     @property
     def redacted(self) -> str:
-        """For display: everything but the password and the parameters."""
-        return f"postgresql://{quote(self.user, safe='')}@{self._place()}"
+        """Return the URL without password and parameters, for display."""
+        return f"postgresql://{quote(self.user, safe='')}@{self._location()}"
 
     @property
     def url(self) -> str:
-        """The full URL with the password, only for programs that need `DATABASE_URL` in their environment."""
+        """Return the full URL with the password, for programs that read `DATABASE_URL`."""
         credentials = quote(self.user, safe="")
         if self.password:
             credentials += ":" + quote(self.password, safe="")
         parameters = dict(self.options)
         if self.host.startswith("/"):
-            parameters["host"] = self.host  # how libpq and Prisma both write a socket folder
+            parameters["host"] = self.host  # both libpq and Prisma accept a socket folder here
         query = "?" + urlencode(parameters, quote_via=quote) if parameters else ""
-        return f"postgresql://{credentials}@{self._place()}{query}"
+        return f"postgresql://{credentials}@{self._location()}{query}"
 
-    def _place(self) -> str:
-        """Host, port and database as a URL writes them."""
+    def _location(self) -> str:
         host = "localhost" if self.host.startswith("/") else self.host
         host = f"[{host}]" if ":" in host else quote(host, safe="")
         return f"{host}:{self.port}/{quote(self.dbname, safe='')}"
@@ -128,7 +127,7 @@ class ConnectionSpec:
 
 @cache
 def environment_names() -> Mapping[str, str | None]:
-    """libpq's parameters and the environment variable of each, as this libpq reports them."""
+    """Return the parameters of the installed libpq with the environment variable of each."""
     return MappingProxyType(
         {
             option.keyword.decode(): option.envvar.decode() if option.envvar else None
@@ -138,28 +137,28 @@ def environment_names() -> Mapping[str, str | None]:
 
 
 def parse_url(url: str) -> ConnectionSpec:
-    """Read `postgresql://user:password@host:port/database?sslmode=require`.
+    """Parse a URL such as `postgresql://user:password@host:port/database?sslmode=require`.
 
     Args:
-        url: as applications keep it in `DATABASE_URL`; `:@/?#%` inside a part are percent-encoded.
+        url: as in an application's `DATABASE_URL`; `:@/?#%` inside a part are percent-encoded.
 
     Raises:
-        InvalidConnectionURL: with the part that is wrong and how to write it.
+        InvalidConnectionURL: names the part that is wrong and the right form.
     """
     text = url.strip()
     if not text.startswith(("postgresql://", "postgres://")):
         raise InvalidConnectionURL(
-            "The connection URL does not start with postgresql://. "
+            "The connection URL doesn't start with postgresql://. "
             "Write it as postgresql://user:password@host:5432/database."
         )
     location, parameters = _split_query(text)
     try:
         parts = conninfo.conninfo_to_dict(location)
     except psycopg.ProgrammingError:
-        # libpq's message can quote the password, so it is not passed on.
+        # libpq's message can contain the password, so it is not shown.
         raise InvalidConnectionURL(
-            "The connection URL cannot be read. Percent-encode the characters : @ / ? # % and spaces "
-            "in user, password and database name."
+            "The connection URL can't be parsed. Percent-encode the characters : @ / ? # % and spaces "
+            "in the user, password and database name."
         ) from None
     values: dict[str, str] = {key: str(value) for key, value in parts.items() if value is not None}
     values |= {
@@ -190,20 +189,19 @@ def connect(
 ) -> psycopg.Connection:
     """Open an autocommit session.
 
-    Settings of a session that a pooler lends us would stay for the application that gets it next. So a
-    pooler is refused, or met with a single transaction that keeps its settings to itself.
+    A pooler would pass a session with our settings to the next client. So a pooler is rejected, or, with
+    `behind_pooler`, everything runs in one transaction with settings that are local to it.
 
     Args:
-        spec: where to.
-        application_name: shown in `pg_stat_activity`, cut at 63 bytes by the server.
-        statement_timeout_s: seconds a statement may take; None leaves the server's setting.
-        lock_timeout_s: seconds a statement may wait for a lock; None leaves the server's setting.
-        read_only: start every transaction of the session read only.
-        behind_pooler: accept a pooler; the session is then inside one transaction. For looking only.
-        on_open: told the session before anything is asked over it.
+        application_name: shown in `pg_stat_activity`; the server truncates it to 63 bytes.
+        statement_timeout_s: the limit of each statement in seconds; None for the server's setting.
+        lock_timeout_s: the limit of each wait for a lock in seconds; None for the server's setting.
+        read_only: make every transaction of the session read-only.
+        behind_pooler: accept a pooler; the session is then inside one transaction. Only for reading.
+        on_open: called with the session before its first statement.
 
     Raises:
-        CannotConnect: with the reason told apart.
+        CannotConnect: with the reason.
     """
     defaults: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVES}
     defaults |= {key: value for key, value in spec.libpq_options.items() if key in defaults}
@@ -235,7 +233,7 @@ def connect(
 def cancel_until_done(session: psycopg.Connection, running: Future[None]) -> None:
     """Cancel a session's statements until the thread that runs them has ended.
 
-    Repeatedly, because a cancellation that arrives between two statements has no effect.
+    A cancel request that arrives between two statements has no effect, so it is repeated.
     """
     while not running.done():
         with contextlib.suppress(psycopg.Error):
@@ -247,12 +245,14 @@ def _begin_pooled(connection: psycopg.Connection, spec: ConnectionSpec, **limits
     connection.autocommit = False
     try:
         session.configure_transaction(connection, **limits)
-    except psycopg.errors.ProtocolViolation as error:  # PgBouncer's pool_mode=statement allows none
+    except (
+        psycopg.errors.ProtocolViolation
+    ) as error:  # PgBouncer with pool_mode=statement allows no transactions
         raise pooled(spec.host, spec.port) from error
 
 
 def _split_query(url: str) -> tuple[str, dict[str, str]]:
-    """Cut the parameters off as libpq finds them: a `?` may also stand in a password, before the `@`."""
+    """Split off the parameters as libpq does: a `?` before the `@` belongs to the password."""
     start = url.index("://") + 3
     ends = [position for position in (url.find("@", start), url.find("/", start)) if position >= 0]
     location, _, query = url[min(ends, default=start) :].partition("?")
@@ -260,7 +260,7 @@ def _split_query(url: str) -> tuple[str, dict[str, str]]:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
         raise InvalidConnectionURL(
-            "The part of the connection URL after ? cannot be read. Write it as name=value&name=value."
+            "The part of the connection URL after ? can't be parsed. Write it as name=value&name=value."
         ) from None
     return url[: min(ends, default=start)] + location, dict(pairs)
 
@@ -269,7 +269,7 @@ def _check_parameters(parameters: Mapping[str, str]) -> None:
     for key in parameters:
         if key in REFUSED_PARAMETERS:
             raise InvalidConnectionURL(
-                f"The connection URL may not set {key}; deployctl decides it. Remove it."
+                f"The connection URL can't set {key}, because deployctl sets it. Remove it."
             )
         # A mistyped sslmode must not silently become an unencrypted connection.
         if key not in environment_names() and key not in APPLICATION_PARAMETERS:
@@ -278,16 +278,14 @@ def _check_parameters(parameters: Mapping[str, str]) -> None:
             )
 
 
-def _required(values: Mapping[str, str], key: str, word: str) -> str:
+def _required(values: Mapping[str, str], key: str, label: str) -> str:
     value = values.get(key, "")
     if not value:
         raise InvalidConnectionURL(
-            f"The connection URL names no {word}. Write it as postgresql://user:password@host:5432/database."
+            f"The connection URL has no {label}. Write it as postgresql://user:password@host:5432/database."
         )
     if key == "host" and "," in value:
-        raise InvalidConnectionURL(
-            "The connection URL names several servers. Name the one that is to be changed and backed up."
-        )
+        raise InvalidConnectionURL("The connection URL names more than one server. Name only the primary.")
     return value
 
 

@@ -1,7 +1,7 @@
-"""Why a session could not be opened, in words.
+"""Turn a failed connection attempt into a reason and a message with the next step.
 
-libpq reports failures before authentication only as text, so the text is what is looked at. A server that
-answers in another language than English falls through to the general sentence, which quotes it.
+libpq reports failures before authentication only as text, so the reason is derived from that text. A server
+that doesn't answer in English gets the general message, which quotes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deployctl.postgres import privileges
 
 
 class Reason(enum.StrEnum):
-    """What stood in the way."""
+    """The reason why a session could not be opened."""
 
     REFUSED = "refused"
     UNKNOWN_HOST = "unknown_host"
@@ -34,15 +34,15 @@ class Reason(enum.StrEnum):
 
 
 class CannotConnect(DeployctlError):
-    """No session could be opened; nothing was changed on the server."""
+    """A session could not be opened; nothing was changed on the server."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-# Phrase in libpq's or the server's message → reason; the first that occurs decides, so order matters:
-# with a host that has two addresses, the message holds one failure for each.
+# Phrase in libpq's or the server's message → reason. The first match wins, so order matters: for a host with
+# two addresses, the message contains a failure for each.
 PHRASES: tuple[tuple[str, Reason], ...] = (
     ("password authentication failed", Reason.WRONG_PASSWORD),
     ("no password supplied", Reason.WRONG_PASSWORD),
@@ -53,7 +53,7 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("permission denied for database", Reason.NOT_ALLOWED),
     ("is not permitted to log in", Reason.NOT_ALLOWED),
     ("not currently accepting connections", Reason.NOT_ALLOWED),
-    # PgBouncer's own words (its client.c and objects.c): it refuses the options that our programs send.
+    # PgBouncer (client.c and objects.c) rejects the options that our programs send.
     ("unsupported startup parameter", Reason.POOLER),
     ("no such database", Reason.NO_SUCH_DATABASE),
     ("no more connections allowed", Reason.FULL),
@@ -84,26 +84,23 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
     ("timed out", Reason.TIMEOUT),
 )
 
-# What a pooler prevents, and what to do; goes on after a sentence that says that there is one.
-POOLED = (
-    "It lends sessions of the server to one client after the other, so that settings, advisory locks, "
-    "prepared statements, LISTEN and the name of a session belong to nobody, and pg_dump does not run "
-    "through it. Put the address of PostgreSQL itself into the target's connection URL; the application may "
-    "go on using the pooler."
+# Appended to a sentence that says that the address belongs to a pooler.
+POOLER_ADVICE = (
+    "Session settings, advisory locks, prepared statements, LISTEN, application names and pg_dump don't work "
+    "through a pooler, because it shares sessions between clients. Put the address of PostgreSQL itself into "
+    "the target's connection URL; the application can keep using the pooler."
 )
 
-SENTENCES: dict[Reason, str] = {
+MESSAGES: dict[Reason, str] = {
     Reason.REFUSED: (
-        "Nothing accepts connections at {place}. Check host and port, and that PostgreSQL listens there."
+        "Nothing accepts connections at {place}. Check the host and port, and that PostgreSQL listens there."
     ),
-    Reason.UNKNOWN_HOST: (
-        "The host name {host} cannot be resolved. Check how it is written, and the name service."
-    ),
+    Reason.UNKNOWN_HOST: "The host name {host} can't be resolved. Check its spelling and the DNS.",
     Reason.TIMEOUT: (
-        "{place} did not answer in time. Check host and port, and whether a firewall stands between."
+        "{place} didn't answer in time. Check the host and port, and whether a firewall is in between."
     ),
     Reason.WRONG_PASSWORD: (
-        "{place} refuses the password of role {user}. Check the secret that holds the connection URL."
+        "{place} rejected the password of role {user}. Check the secret that holds the connection URL."
     ),
     Reason.NO_SUCH_ROLE: (
         "{place} has no role {user}. Create it (CREATE ROLE {role} LOGIN;) or correct the connection URL."
@@ -112,44 +109,44 @@ SENTENCES: dict[Reason, str] = {
         "{place} has no database {dbname}. "
         "Create it with the operation “Create database” or correct the connection URL."
     ),
-    Reason.NOT_ALLOWED: "{place} does not let role {user} connect to database {dbname}: {detail}.",
+    Reason.NOT_ALLOWED: "{place} doesn't let role {user} connect to database {dbname}: {detail}.",
     Reason.NOT_POSTGRESQL: (
-        "What answers at {place} does not speak PostgreSQL's protocol. Check host and port."
+        "The server at {place} doesn't speak the PostgreSQL protocol. Check the host and port."
     ),
-    Reason.TLS: "No encrypted connection to {place} could be made: {detail}.",
-    Reason.FULL: "{place} has no free connection left: {detail}. Try again when sessions have ended.",
+    Reason.TLS: "Could not open an encrypted connection to {place}: {detail}.",
+    Reason.FULL: "{place} has no free connections: {detail}. Try again when sessions have ended.",
     Reason.STARTING: "{place} is starting or shutting down: {detail}. Try again in a moment.",
-    Reason.POOLER: "{place} is not PostgreSQL itself but a pooler in front of it. " + POOLED,
-    Reason.OTHER: "No connection to {place} could be made: {detail}.",
+    Reason.POOLER: "{place} is a connection pooler, not PostgreSQL itself. " + POOLER_ADVICE,
+    Reason.OTHER: "Could not connect to {place}: {detail}.",
 }
 
 
 def reason_of(message: str) -> Reason:
-    """Tell the reason from what libpq wrote."""
+    """Return the reason that a message of libpq or the server gives."""
     text = message.lower()
-    if "does not exist" in text and "fatal:" in text:  # without FATAL it is a file on our side, of TLS
-        # `database "…" does not exist` against `role "…" does not exist`; names are the user's, so the
-        # word that follows FATAL decides.
+    if "does not exist" in text and "fatal:" in text:  # without FATAL, a local certificate file is missing
+        # `database "…" does not exist` or `role "…" does not exist`. The name may contain anything, so only
+        # the word after FATAL counts.
         return Reason.NO_SUCH_ROLE if "fatal:  role" in text else Reason.NO_SUCH_DATABASE
     return next((reason for phrase, reason in PHRASES if phrase in text), Reason.OTHER)
 
 
 def pooled(host: str, port: int) -> CannotConnect:
-    """The refusal of a session that a pooler lends."""
-    sentence = SENTENCES[Reason.POOLER].format(place=f"{host}:{port}")
+    """Return the error for an address that belongs to a pooler."""
+    sentence = MESSAGES[Reason.POOLER].format(place=f"{host}:{port}")
     return CannotConnect(Reason.POOLER, f"{sentence} Nothing was done.")
 
 
 def diagnose(error: psycopg.Error, host: str, port: int, user: str, dbname: str) -> CannotConnect:
-    """Turn a failed connection attempt into a sentence.
+    """Return the error for a failed connection attempt.
 
     Args:
-        error: what psycopg raised; its text never holds the password.
-        host, port, user, dbname: where the attempt went.
+        error: raised by psycopg; its text never contains the password.
+        host, port, user, dbname: of the attempt.
     """
     message = str(error)
     reason = reason_of(message)
-    sentence = SENTENCES[reason].format(
+    sentence = MESSAGES[reason].format(
         place=f"{host}:{port}",
         host=host,
         user=user,
@@ -158,33 +155,34 @@ def diagnose(error: psycopg.Error, host: str, port: int, user: str, dbname: str)
         role=privileges.quote_name(user),
     )
     if reason is Reason.NOT_ALLOWED:
-        sentence = f"{sentence} {_mend(message, user, dbname)}"
+        sentence = f"{sentence} {_access_hint(message, user, dbname)}"
     return CannotConnect(reason, sentence)
 
 
-def _mend(message: str, user: str, dbname: str) -> str:
-    """What lets a role in that the server knows, but does not admit."""
+def _access_hint(message: str, user: str, dbname: str) -> str:
     if "pg_hba.conf" in message:
-        return "A line of its pg_hba.conf that names database, role and our address admits it."
+        return "Add a line for this database, role and client address to its pg_hba.conf."
     if "authentication failed" in message:
         return (
-            "Its pg_hba.conf asks for the operating system's account of that name; ask for a password there."
+            "Its pg_hba.conf requires an operating system account of that name; "
+            "set it to password authentication."
         )
     if "not currently accepting connections" in message:
         return (
-            f"Its owner opens it with: ALTER DATABASE {privileges.quote_name(dbname)} ALLOW_CONNECTIONS true;"
+            "Its owner can allow connections with: "
+            f"ALTER DATABASE {privileges.quote_name(dbname)} ALLOW_CONNECTIONS true;"
         )
-    # psycopg writes the database's name in quotes, which are not part of it.
-    said = re.sub(r'(permission denied for database) "(.*)"', r"\1 \2", message)
-    return privileges.grant_hint(said, user, changes=False)
+    # The server writes the name in quotes; `grant_hint` expects it without.
+    unquoted = re.sub(r'(permission denied for database) "(.*)"', r"\1 \2", message)
+    return privileges.grant_hint(unquoted, user, changes=False)
 
 
 def _detail(message: str) -> str:
-    """The last thing the other side said, on one line."""
+    """Return the server's last message, on one line."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    said = next(
+    last = next(
         (line for line in reversed(lines) if "FATAL:" in line or "failed:" in line), lines[0] if lines else ""
     )
     return (
-        said.rpartition("FATAL:")[2].rpartition(" failed: ")[2].strip().rstrip(".") or "no reason was given"
+        last.rpartition("FATAL:")[2].rpartition(" failed: ")[2].strip().rstrip(".") or "no reason was given"
     )

@@ -1,12 +1,14 @@
-"""Started between us and a program that we run: takes the program and all its descendants down when we die.
+"""Run a program, and kill it with all its descendants when the process that started the guard dies.
 
-Runs as its own small process (`python -I -S guard.py LIFELINE REPORT GRACE PASSFILE PROGRAM ARGUMENT…`) and
-imports nothing of this project, so that it starts in a few milliseconds.
+Runs as a small process between deployctl and the program
+(`python -I -S guard.py LIFELINE REPORT GRACE PASSFILE PROGRAM ARGUMENT…`) and imports nothing of this
+project, so that it starts in a few milliseconds.
 
-LIFELINE is the read end of a pipe whose other end only our process holds. A byte on it asks for a stop; its
-end means that we are gone, kill -9 included, for the kernel closes what a dead process held. REPORT takes
-one JSON line per event: started, finished, or could not start. GRACE is how many seconds a program that is
-stopped has to end by itself. PASSFILE, where it is not empty, is removed with its folder when we are gone.
+LIFELINE is the read end of a pipe whose write end only the parent holds. A byte on it requests a stop; end of
+file means that the parent died, even by SIGKILL, because the kernel closes the files of a dead process.
+REPORT is the write end of a pipe for one JSON line per event: started, finished, or could not start. GRACE is
+the time in seconds between SIGTERM and SIGKILL. PASSFILE, unless empty, is removed with its folder when the
+parent dies.
 """
 
 from __future__ import annotations
@@ -24,13 +26,13 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36
-# Enough for pg_dump to cancel its statements on the server; the promise is gone within 2 s.
+# Long enough for pg_dump to cancel its statements on the server. `process.run` guarantees an end within 2 s.
 GRACE_WHEN_ORPHANED_S = 1.0
 POLL_S = 0.05
 
 
 def main(lifeline: int, report: int, grace_s: float, pass_file: str, argv: list[str]) -> None:
-    """Run the program to its end, or end it; leave nothing behind."""
+    """Run the program, and remove the pass file if the parent died."""
     try:
         guard(lifeline, report, grace_s, argv)
     finally:
@@ -41,9 +43,9 @@ def main(lifeline: int, report: int, grace_s: float, pass_file: str, argv: list[
 
 
 def guard(lifeline: int, report: int, grace_s: float, argv: list[str]) -> None:
-    """Run the program to its end, or end it with all that it started."""
+    """Run the program until it ends or must be stopped, then kill its remaining descendants."""
     stop_flag: list[str] = []
-    # Handlers, for the program would inherit "ignored".
+    # Handlers rather than SIG_IGN, which the program would inherit.
     for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: stop_flag.append("terminated"))
@@ -51,23 +53,27 @@ def guard(lifeline: int, report: int, grace_s: float, argv: list[str]) -> None:
     try:
         child = subprocess.Popen(argv, start_new_session=True, preexec_fn=die_with_parent)
     except OSError as error:
-        tell(report, error=error.strerror or str(error))
+        send_event(report, error=error.strerror or str(error))
         return
-    # Our copies of its output must not keep the pipes open.
-    quiet = os.open(os.devnull, os.O_RDWR)
+    # The guard's copies of the output pipes must not keep them open.
+    null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        os.dup2(quiet, descriptor)
-    tell(report, pid=child.pid)
+        os.dup2(null, descriptor)
+    send_event(report, pid=child.pid)
     grace = wait(child, lifeline, stop_flag, grace_s)
     if grace is not None:
         end(child, lifeline, grace)
     status = child.wait()
     end_descendants(child.pid)
-    tell(report, exit=status if status >= 0 else None, signal=-status if status < 0 else None)
+    send_event(report, exit=status if status >= 0 else None, signal=-status if status < 0 else None)
 
 
 def wait(child: subprocess.Popen[bytes], lifeline: int, stop_flag: list[str], grace_s: float) -> float | None:
-    """Wait until the program ended (None) or must end (seconds of grace)."""
+    """Wait until the program ends or must be stopped.
+
+    Returns:
+        The grace period in seconds, or None if the program ended.
+    """
     while child.poll() is None:
         if stop_flag:
             return grace_s
@@ -78,7 +84,7 @@ def wait(child: subprocess.Popen[bytes], lifeline: int, stop_flag: list[str], gr
 
 
 def is_orphaned(lifeline: int) -> bool:
-    """Whether the other end of the pipe is closed; bytes that ask for a stop may still wait in it."""
+    """Return True if the parent closed the lifeline; discards stop requests that were not read yet."""
     while select.select([lifeline], [], [], 0)[0]:
         if not os.read(lifeline, 1):
             return True
@@ -86,21 +92,21 @@ def is_orphaned(lifeline: int) -> bool:
 
 
 def end(child: subprocess.Popen[bytes], lifeline: int, grace_s: float) -> None:
-    """TERM to the whole group, some grace, then KILL."""
+    """Send SIGTERM to the whole process group, and SIGKILL after the grace period."""
     signal_group(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
     while child.poll() is None and time.monotonic() < deadline:
         readable, _, _ = select.select([lifeline], [], [], POLL_S)
-        if readable and not os.read(lifeline, 1):  # we were asked to stop, and now the asker died too
+        if readable and not os.read(lifeline, 1):  # the parent requested a stop, then died
             deadline = min(deadline, time.monotonic() + GRACE_WHEN_ORPHANED_S)
             time.sleep(POLL_S)
     signal_group(child.pid, signal.SIGKILL)
 
 
 def end_descendants(group: int) -> None:
-    """Kill what the program left behind, also what moved to another session.
+    """Kill the program's remaining descendants, also those in other sessions.
 
-    As subreaper we inherit every orphan of the tree, so the tree is gone when we have no child left.
+    The guard is a subreaper and inherits every orphan of the tree, so it is done when it has no children.
     """
     signal_group(group, signal.SIGKILL)
     while True:
@@ -114,10 +120,10 @@ def end_descendants(group: int) -> None:
 
 
 def own_children() -> list[int]:
-    """The processes whose parent is this one."""
+    """Return the PIDs of the child processes."""
     try:
         listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    except OSError:  # not Linux, or a kernel without it: the group is all that can be reached
+    except OSError:  # not Linux, or a kernel without this file: only the process group can be killed
         return []
     return [int(pid) for pid in listed.split()]
 
@@ -128,12 +134,12 @@ def signal_group(group: int, number: signal.Signals) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every orphan below us (Linux)."""
+    """Become the parent of orphaned descendants (Linux only)."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent() -> None:
-    """In the program, before it starts: KILL it when the guard itself is killed."""
+    """Have the kernel kill this process when its parent, the guard, dies; called between fork and exec."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -142,7 +148,7 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def tell(report: int, **event: object) -> None:
+def send_event(report: int, **event: object) -> None:
     with contextlib.suppress(BrokenPipeError):
         os.write(report, json.dumps(event).encode() + b"\n")
 

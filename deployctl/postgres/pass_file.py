@@ -1,6 +1,6 @@
-"""The password for one program: in a file that only we can read, gone when the program is.
+"""Pass a password to a program in a PostgreSQL password file that is removed when the program ends.
 
-Never in the environment (`/proc/<pid>/environ`) and never in argv (`ps`).
+A password in the environment is visible in `/proc/<pid>/environ`, one among the arguments in `ps`.
 """
 
 from __future__ import annotations
@@ -20,55 +20,55 @@ PREFIX = "deployctl-pass-"
 
 
 class UnusablePassword(DeployctlError):
-    """A password cannot be handed to a program; nothing ran."""
+    """A password that cannot be written to a password file; the program was not started."""
 
 
 @contextmanager
-def written(spec: ConnectionSpec, *, application_name: str) -> Iterator[Path]:
-    """Write the pass file of a spec, in a folder of its own, and remove both at the end.
+def temporary_pass_file(spec: ConnectionSpec, *, application_name: str) -> Iterator[Path]:
+    """Write a password file in a folder of its own, and remove both at the end.
 
-    Should we be killed before the end, the program's guard removes it (`guard.py`), or else `remove_left`.
+    If this process is killed, the program's guard removes them (`guard.py`), or else `remove_leftovers`.
 
     Args:
-        spec: whose password it is.
         application_name: of the program.
     """
     with tempfile.TemporaryDirectory(prefix=f"{_prefix(application_name)}-") as folder:
         path = Path(folder, "pgpass")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(line(spec))
+            file.write(pass_file_line(spec))
         yield path
 
 
-def to_remove(env: Mapping[str, str]) -> str:
-    """The pass file that goes with a program's environment when nobody else is left; "" when none is ours."""
+def pass_file_of(env: Mapping[str, str]) -> str:
+    """Return the path of the password file in an environment, or "" if deployctl did not write it."""
     path = env.get("PGPASSFILE", "")
     return path if Path(path).parent.name.startswith(PREFIX) else ""
 
 
-def remove_left(mark: str) -> None:
-    """Remove pass files on this machine that programs left which were killed together with us.
+def remove_leftovers(prefix: str) -> None:
+    """Remove the password files on this machine that killed processes left behind.
 
     Args:
-        mark: how their application names begin.
+        prefix: of the application names.
     """
     for folder in Path(tempfile.gettempdir()).iterdir():
-        if folder.name.startswith(_prefix(mark)):
+        if folder.name.startswith(_prefix(prefix)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def line(spec: ConnectionSpec) -> str:
-    r"""The line of a PostgreSQL password file for a spec; `:` and `\` are escaped as its documentation asks.
+def pass_file_line(spec: ConnectionSpec) -> str:
+    r"""Return the line of a password file, with `:` and `\` escaped (PostgreSQL manual, "The Password File").
 
     Raises:
-        UnusablePassword: the password holds a line break, which the file's format cannot express.
+        UnusablePassword: the password contains a line break or NUL.
     """
     if any(character in spec.password for character in "\r\n\0"):
         raise UnusablePassword(
-            "The password holds a line break, which PostgreSQL's password file cannot hold. Change it."
+            "The password contains a line break, which PostgreSQL's password file can't represent. "
+            "Change the password."
         )
-    # A socket folder is matched under another name ("localhost"), and a line break cannot be written: any.
+    # libpq looks up a socket folder as "localhost", and a line break cannot be written, so match any.
     host = "*" if spec.host.startswith("/") else spec.host
     fields = [host, str(spec.port), "*", spec.user]
     fields = ["*" if any(c in field for c in "\r\n") else field for field in fields]

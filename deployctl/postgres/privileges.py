@@ -1,7 +1,7 @@
-"""Which right PostgreSQL misses when it refuses, and the statement that gives it.
+"""Find the missing privilege in an error message of PostgreSQL, and the statement that grants it.
 
-The server names only the object, in its message; which right is missing follows from what was to be done
-with it. A server that answers in another language than English is not understood here; its words are quoted.
+The server's message names only the object; the privilege follows from the intended access, reading or
+changing. Messages in other languages than English are not recognized.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-# A name ends with the line, or where our sentences go on: with the code, or with a full stop and a space.
+# A name ends at the end of the line, or where our own message continues: at the SQLSTATE, or at ". ".
 NAME = r"(?P<name>[^\n]+?)(?= \(42501\)|\.? ?$|\.? ?\n|\. )"
 MAX_REPORTED = 5
 RELATIONS = frozenset({"table", "view", "materialized view", "foreign table", "sequence", "relation"})
 
-# Kind of object → what is needed to read it, and to change it or what it holds.
+# Kind of object → the privileges to read it, and to change it or its contents.
 PRIVILEGES = {
     "table": ("SELECT", "ALL"),
     "view": ("SELECT", "ALL"),
@@ -37,19 +37,19 @@ PRIVILEGES = {
     "foreign server": ("USAGE", "USAGE"),
     "parameter": ("SET", "SET"),
 }
-OF_THE_ROLE = (
-    ("permission denied to create database", "the right to create databases", "ALTER ROLE {to} CREATEDB"),
-    ("permission denied to rename database", "the right to create databases", "ALTER ROLE {to} CREATEDB"),
-    ("permission denied to create role", "the right to create roles", "ALTER ROLE {to} CREATEROLE"),
-    ("is not permitted to log in", "the right to log in", "ALTER ROLE {to} LOGIN"),
+ROLE_ATTRIBUTES = (
+    ("permission denied to create database", "CREATEDB"),
+    ("permission denied to rename database", "CREATEDB"),
+    ("permission denied to create role", "CREATEROLE"),
+    ("is not permitted to log in", "LOGIN"),
 )
 DENIED = re.compile(rf"permission denied for (?P<kind>{'|'.join(PRIVILEGES)}) {NAME}", re.MULTILINE)
 NOT_OWNER = re.compile(
     rf"must be owner of (?P<kind>{'|'.join(RELATIONS)}|schema|database|type|function) {NAME}", re.MULTILINE
 )
-NOT_EVERY_ROW = re.compile(r'row-level security policy for table "(?P<name>[^\n]+?)"')
-# As versions 13 to 18 put it, for predefined roles and for those of people.
-NO_MEMBER = re.compile(
+ROW_SECURITY = re.compile(r'row-level security policy for table "(?P<name>[^\n]+?)"')
+# The wording of versions 13 to 18, for predefined and for other roles.
+NOT_MEMBER = re.compile(
     r"(?:with privileges of the|must have privileges of the|must be (?:a )?member of(?: the)?(?: role)?"
     r'|must be able to SET ROLE|permission denied to set role) "(?P<name>[^"\n]+)"'
 )
@@ -57,93 +57,99 @@ NO_MEMBER = re.compile(
 
 @dataclass(frozen=True)
 class MissingPrivilege:
-    """A right that the role lacks.
+    """A privilege, attribute or membership that the role lacks.
 
     Args:
-        kind: of the object, as PostgreSQL calls it.
-        name: of the object, "" where the right is of the role itself.
-        right: in words.
-        statement: that gives it, names quoted.
+        kind: the kind of the object in PostgreSQL's terms.
+        name: the name of the object; "" for an attribute of the role itself.
+        description: such as "SELECT on table visit".
+        statement: the statement that grants it, with names quoted.
     """
 
     kind: str
     name: str
-    right: str
+    description: str
     statement: str
 
 
-Locate = Callable[[str], "str | None"]
+FindSchema = Callable[[str], "str | None"]
 
 
 def missing_privileges(
-    said: str, role: str, *, changes: bool, schema_of: Locate = lambda _name: None
+    message: str, role: str, *, changes: bool, schema_of: FindSchema = lambda _name: None
 ) -> list[MissingPrivilege]:
-    """What a text of PostgreSQL, or of a program that passes it on, says that the role lacks.
+    """Return the privileges that a message of PostgreSQL or of its programs reports as missing.
 
     Args:
-        said: the text.
-        role: that was refused.
-        changes: whether objects were to be changed; otherwise they were to be read.
-        schema_of: finds the schema of a table or sequence, which the server does not say.
+        role: the role that was denied.
+        changes: True if objects were to be changed, False if they were to be read.
+        schema_of: returns the schema of a table or sequence, which the message doesn't contain.
 
     Returns:
-        Each right once, in order.
+        Each privilege once, in the order of the message.
     """
     found: dict[str, MissingPrivilege] = {}
-    for one in _missing(said, role, changes=changes, schema_of=schema_of):
-        found.setdefault(one.statement, one)
+    for missing in _missing(message, role, changes=changes, schema_of=schema_of):
+        found.setdefault(missing.statement, missing)
     return list(found.values())[:MAX_REPORTED]
 
 
-def grant_hint(said: str, role: str, *, changes: bool, schema_of: Locate = lambda _name: None) -> str:
-    """The same as sentences, "" where nothing is known to be missing."""
+def grant_hint(message: str, role: str, *, changes: bool, schema_of: FindSchema = lambda _name: None) -> str:
+    """Return sentences with the statements that grant the missing privileges, or "" if none is recognized."""
     return " ".join(
-        f"Role {role} lacks {one.right}; an administrator or the owner gives it with: {one.statement};"
-        for one in missing_privileges(said, role, changes=changes, schema_of=schema_of)
+        f"Role {role} lacks {missing.description}. An administrator or the owner can grant it with: "
+        f"{missing.statement};"
+        for missing in missing_privileges(message, role, changes=changes, schema_of=schema_of)
     )
 
 
 def quote_name(*parts: str) -> str:
-    """A name as it is written in SQL."""
+    """Return a name quoted for use in SQL."""
     return sql.Identifier(*parts).as_string()
 
 
-def _missing(said: str, role: str, *, changes: bool, schema_of: Locate) -> Iterator[MissingPrivilege]:
+def _missing(message: str, role: str, *, changes: bool, schema_of: FindSchema) -> Iterator[MissingPrivilege]:
     to = quote_name(role)
-    for match in DENIED.finditer(said):
-        yield from _object(match["kind"], match["name"], to, changes=changes, schema_of=schema_of)
-    for match in NOT_OWNER.finditer(said):
+    for match in DENIED.finditer(message):
+        yield from _missing_on_object(match["kind"], match["name"], to, changes=changes, schema_of=schema_of)
+    for match in NOT_OWNER.finditer(message):
         kind, name = match["kind"], match["name"]
-        statement = f"ALTER {_written(kind, name, schema_of, owned=True)} OWNER TO {to}"
+        statement = f"ALTER {_sql_object(kind, name, schema_of, owned=True)} OWNER TO {to}"
         yield MissingPrivilege(kind, name, f"the ownership of {kind} {name}", statement)
-    for match in NOT_EVERY_ROW.finditer(said):
+    for match in ROW_SECURITY.finditer(message):
         name = match["name"]
         yield MissingPrivilege(
-            "table", name, f"the right to see every row of {name}", f"ALTER ROLE {to} BYPASSRLS"
+            "table",
+            name,
+            f"the attribute BYPASSRLS to read every row of {name}",
+            f"ALTER ROLE {to} BYPASSRLS",
         )
-    for phrase, right, statement in OF_THE_ROLE:
-        if phrase in said:
-            yield MissingPrivilege("role", "", right, statement.format(to=to))
-    for match in NO_MEMBER.finditer(said):
+    for phrase, attribute in ROLE_ATTRIBUTES:
+        if phrase in message:
+            yield MissingPrivilege("role", "", f"the attribute {attribute}", f"ALTER ROLE {to} {attribute}")
+    for match in NOT_MEMBER.finditer(message):
         name = match["name"]
-        yield MissingPrivilege("role", name, f"membership of {name}", f"GRANT {quote_name(name)} TO {to}")
+        yield MissingPrivilege("role", name, f"membership in {name}", f"GRANT {quote_name(name)} TO {to}")
 
 
-def _object(kind: str, name: str, to: str, *, changes: bool, schema_of: Locate) -> Iterator[MissingPrivilege]:
+def _missing_on_object(
+    kind: str, name: str, to: str, *, changes: bool, schema_of: FindSchema
+) -> Iterator[MissingPrivilege]:
     if kind not in PRIVILEGES:
         return
-    reading, changing = PRIVILEGES[kind]
-    rights = changing if changes else reading
+    to_read, to_change = PRIVILEGES[kind]
+    privileges = to_change if changes else to_read
     if kind == "large object":
         name = re.sub(r"\D", "", name)
         where = f"LARGE OBJECT {name}"
     else:
-        where = _written(kind, name, schema_of)
-    yield MissingPrivilege(kind, name, f"{rights} on {kind} {name}", f"GRANT {rights} ON {where} TO {to}")
+        where = _sql_object(kind, name, schema_of)
+    statement = f"GRANT {privileges} ON {where} TO {to}"
+    yield MissingPrivilege(kind, name, f"{privileges} on {kind} {name}", statement)
 
 
-def _written(kind: str, name: str, schema_of: Locate, *, owned: bool = False) -> str:
-    """An object as GRANT and ALTER take it. GRANT calls whatever can be read a table."""
+def _sql_object(kind: str, name: str, schema_of: FindSchema, *, owned: bool = False) -> str:
+    """Return an object in the syntax of GRANT or ALTER; GRANT uses TABLE for views as well."""
     word = kind.replace("-", " ").upper()
     if kind == "relation" or (kind in RELATIONS and kind != "sequence" and not owned):
         word = "TABLE"

@@ -1,4 +1,4 @@
-"""Running a program without a shell, without leaving it behind, and without showing it more than it needs."""
+"""Run a program without a shell, with a minimal environment, and end it with all its descendants."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from deployctl.postgres.queries.session import CHECKS_CLIENT_FROM
 GUARD = Path(__file__).with_name("guard.py")
 CHUNK_BYTES = 65536
 TICK_S = 0.2
-# Cancelling promises an end within 5 s: 3 s for the program to end by itself leave time for the rest.
+# A cancellation must finish within 5 s: 3 s between SIGTERM and SIGKILL leave time for the rest.
 GRACE_S = 3.0
 TIME_LIMIT = "time limit"
 INHERITED_VARIABLES = ("PATH", "HOME", "TMPDIR")
 
 
 class CannotStart(DeployctlError):
-    """A program could not be started; nothing ran."""
+    """A program that could not be started; nothing ran."""
 
 
 @dataclass(frozen=True)
 class Completed:
-    """How a program ended.
+    """The result of a program.
 
     Args:
-        exit_status: None when a signal ended it.
-        signal: the signal's number, None when it exited by itself.
+        exit_status: None if a signal ended it.
+        signal: the signal's number; None if it exited.
         duration_s: wall-clock seconds.
-        stopped: why we ended it (the caller's reason, or "time limit"), None when we did not.
+        stopped: the reason why it was stopped (the caller's, or "time limit"); None if it was not.
     """
 
     exit_status: int | None
@@ -52,7 +52,7 @@ class Completed:
 
     @property
     def ok(self) -> bool:
-        """Exit status 0, by itself."""
+        """Return True if the program exited with status 0 and was not stopped."""
         return self.exit_status == 0 and self.stopped is None
 
 
@@ -67,24 +67,24 @@ def run(
     timeout_s: float,
     stdin: IO[bytes] | None = None,
 ) -> Completed:
-    """Run a program to its end, or end it with everything it started.
+    """Run a program until it ends, or stop it with all its descendants.
 
-    It runs in a session of its own under a guard process, so it dies within 2 s of this process, however
-    this process dies. All callbacks are called in the calling thread; if one raises, the program is ended
-    and the exception passes on.
+    It runs in a session of its own under a guard process, so it ends within 2 s after this process, even if
+    this process is killed. All callbacks are called in the calling thread; if one raises, the program is
+    stopped and the exception propagates.
 
     Args:
-        argv: program and arguments, never a shell string.
+        argv: program and arguments; no shell is involved.
         env: the whole environment, see `child_environment`.
-        cwd: folder to run in.
-        on_output: called with "stdout" or "stderr" and a chunk of bytes, cut anywhere.
-        should_stop: asked several times a second; a reason ends the program.
+        cwd: the working directory.
+        on_output: called with "stdout" or "stderr" and a chunk of bytes.
+        should_stop: called several times a second; the program is stopped if it returns a reason.
         while_running: called several times a second, for progress.
         timeout_s: wall-clock limit in seconds.
-        stdin: an open file; nothing when None.
+        stdin: an open file; None for empty input.
 
     Raises:
-        CannotStart: the program or the folder does not exist or may not be used.
+        CannotStart: the program or the folder does not exist or is not accessible.
     """
     command = [_executable(argv[0], env, cwd), *argv[1:]]
     if cwd is not None and not cwd.is_dir():
@@ -103,7 +103,7 @@ def run(
 
 
 class _Guarded:
-    """A guard process, the pipes to it, and the end of both."""
+    """A guard process with the pipes to it."""
 
     def __init__(
         self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path | None, stdin: IO[bytes] | None
@@ -111,7 +111,7 @@ class _Guarded:
         lifeline_read, self._lifeline = os.pipe()
         self._report, report_write = os.pipe()
         inherited = (lifeline_read, report_write)
-        arguments = [*map(str, inherited), str(GRACE_S), pass_file.to_remove(env)]
+        arguments = [*map(str, inherited), str(GRACE_S), pass_file.pass_file_of(env)]
         try:
             self._guard = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(GUARD), *arguments, *command],
@@ -142,7 +142,7 @@ class _Guarded:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Closing the lifeline ends whatever still runs: the way out also when a callback raised.
+        # Closing the lifeline stops the program if it still runs, as after an exception of a callback.
         os.close(self._lifeline)
         self._guard.wait()
         self._selector.close()
@@ -152,13 +152,13 @@ class _Guarded:
                 pipe.close()
 
     def pump(self, on_output: Callable[[str, bytes], None]) -> bool:
-        """Wait a moment for output and pass it on; False when everything has been read."""
+        """Pass on output that arrives within TICK_S seconds; return False at the end of all output."""
         for key, _ in self._selector.select(timeout=TICK_S):
             chunk = os.read(key.fd, CHUNK_BYTES)
             if not chunk:
                 self._selector.unregister(key.fd)
                 if key.data == "report":
-                    self._end_what_a_lost_guard_left()
+                    self._kill_orphaned_group()
             elif key.data == "report":
                 self._events += chunk
             else:
@@ -166,22 +166,22 @@ class _Guarded:
         return bool(self._selector.get_map())
 
     def stop(self) -> None:
-        """Ask the guard to end the program."""
+        """Ask the guard to stop the program."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._lifeline, b"s")
 
     def result(self) -> tuple[int | None, int | None]:
-        """Exit status and signal of the program."""
+        """Return the exit status and the signal of the program; one of them is None."""
         events = [json.loads(line) for line in self._events.splitlines()]
         last = events[-1] if events else {}
         if "error" in last:
             raise CannotStart(f"{self._name} could not be started: {last['error']}.")
         if "exit" in last:
             return last["exit"], last["signal"]
-        return None, signal.SIGKILL.value  # the guard was killed, and what it guarded with it
+        return None, signal.SIGKILL.value  # the guard was killed, and the program with it
 
-    def _end_what_a_lost_guard_left(self) -> None:
-        """The guard itself was killed: the kernel ended the program (PR_SET_PDEATHSIG), not its children."""
+    def _kill_orphaned_group(self) -> None:
+        """Kill the program's children if the guard was killed; the kernel kills only the program itself."""
         events = [json.loads(line) for line in self._events.splitlines()]
         if len(events) == 1 and "pid" in events[0]:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -195,34 +195,31 @@ def child_environment(
     application_name: str,
     extra: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, str]]:
-    """The environment for one program, built from empty.
+    """Yield a minimal environment for one program, with the connection of a spec.
 
-    The password travels in a pass file that is removed at the end (`pass_file`).
+    The password is passed in a file that is removed at the end (`pass_file`).
 
     Args:
-        spec: the database that libpq programs reach by it; None for programs that need none.
+        spec: the database for programs that use libpq; None for other programs.
         application_name: shown in `pg_stat_activity`.
-        extra: added last.
-
-    Yields:
-        The variables.
+        extra: variables to add or replace.
     """
     env = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     env.setdefault("PATH", os.defpath)
-    # No .psqlrc of whoever runs the worker: it could change what a script does.
+    # The .psqlrc of the worker's account could change the effect of a script.
     env |= {"LANG": "C.UTF-8", "PGAPPNAME": application_name, "PSQLRC": os.devnull}
     with contextlib.ExitStack() as stack:
         if spec is not None:
-            path = stack.enter_context(pass_file.written(spec, application_name=application_name))
+            path = stack.enter_context(pass_file.temporary_pass_file(spec, application_name=application_name))
             env |= connection_variables(spec) | {"PGPASSFILE": str(path)}
         yield env | dict(extra or {})
 
 
 def connection_variables(spec: ConnectionSpec) -> dict[str, str]:
-    """libpq's variables for a database, without its password.
+    """Return libpq's environment variables for a database, without the password.
 
-    Names travel here because libpq tools read a positional name such as `host=… dbname=…` as a connection
-    string.
+    Database names are passed here because libpq programs parse an argument such as `host=… dbname=…` as a
+    connection string.
     """
     env = {
         "PGHOST": spec.host,
@@ -236,10 +233,10 @@ def connection_variables(spec: ConnectionSpec) -> dict[str, str]:
 
 
 def session_options(spec: ConnectionSpec, server_version: int) -> dict[str, str]:
-    """`PGOPTIONS` that make a backend notice within a second that its program died.
+    """Return `PGOPTIONS` that make a backend detect within 1 s that its client died.
 
     Args:
-        server_version: as `server_version_num`; older servers than 14 refuse the setting, so they get none.
+        server_version: as `server_version_num`. Servers before 14 don't have the setting and get no options.
     """
     if server_version < CHECKS_CLIENT_FROM:
         return {}
@@ -248,11 +245,11 @@ def session_options(spec: ConnectionSpec, server_version: int) -> dict[str, str]
 
 
 def _executable(name: str, env: Mapping[str, str], cwd: Path | None) -> str:
-    """The program's path, so that a missing one is told before anything starts."""
+    """Return the program's path, or raise CannotStart before anything is started."""
     candidate = str(cwd / name) if cwd is not None and "/" in name and not name.startswith("/") else name
     found = shutil.which(candidate, path=env.get("PATH", os.defpath))
     if found is None:
         raise CannotStart(
-            f"The program {name} was not found or may not be executed. Install it, or add its folder to PATH."
+            f"The program {name} wasn't found or isn't executable. Install it, or add its folder to PATH."
         )
     return found

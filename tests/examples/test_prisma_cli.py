@@ -47,7 +47,7 @@ def test_the_cli_applies_migrations_and_reports_progress(
 def test_the_status_names_pending_migrations(installed_project: MakeProject, make_database: Database) -> None:
     job = job_for(installed_project("prisma"), make_database())
 
-    with pytest.raises(OperationFailed, match=r"Not yet applied: 20250106090000_init, .*appointment_rules"):
+    with pytest.raises(OperationFailed, match=r"Pending: 20250106090000_init, .*appointment_rules"):
         MigrationStatus().perform(job)
 
 
@@ -109,12 +109,12 @@ def test_a_missing_node_is_reported_with_the_next_step(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(OperationFailed, match=r"Node\.js was not found.*prisma_files"):
+    with pytest.raises(OperationFailed, match=r"needs Node\.js, which isn't installed.*prisma_files"):
         Migrate().perform(job_for(healthcare(tmp_path, tool="prisma"), make_database()))
 
 
 def test_a_missing_npm_ci_is_reported_with_the_next_step(tmp_path: Path, make_database: Database) -> None:
-    with pytest.raises(OperationFailed, match=r"CLI is not installed in .* Run npm ci there"):
+    with pytest.raises(OperationFailed, match=r"CLI isn't installed in .* Run npm ci there"):
         Migrate().perform(job_for(healthcare(tmp_path, tool="prisma"), make_database()))
 
 
@@ -129,7 +129,7 @@ def test_an_unreachable_database_is_not_reported_as_a_status(
     )
 
     with pytest.raises(
-        OperationFailed, match=r"(?s)status of the migrations is not known.*reach database server"
+        OperationFailed, match=r"(?s)migration status could not be determined.*reach database server"
     ):
         MigrationStatus().perform(job_for(project, url))
 
@@ -143,7 +143,7 @@ def test_a_cli_that_uses_another_database_is_detected(
     config = project.folder / "prisma.config.ts"
     config.write_text(config.read_text().replace("process.env.DATABASE_URL", f'"{other}"'))
 
-    with pytest.raises(OperationFailed, match=r"disagree, so neither is believed.*override DATABASE_URL"):
+    with pytest.raises(OperationFailed, match=r"disagree, so nothing was applied.*overrides DATABASE_URL"):
         MigrationStatus().perform(job_for(project, url))
     assert rows(url, "SELECT to_regclass('_prisma_migrations')") == [(None,)]
 

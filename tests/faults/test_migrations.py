@@ -72,7 +72,7 @@ def test_a_migration_of_a_killed_worker_needs_a_decision(
     assert answer["Location"] == f"/runs/{status.pk}/"
     until(has_ended(status))
     status.refresh_from_db()
-    assert status.summary == "The database is not up to date. Not yet applied: 2_two.sql."
+    assert status.summary == "The database is not up to date. Pending: 2_two.sql."
     assert status.summary in browser.get(f"/runs/{run.pk}/diagnostics").text
     assert installation.deliveries(run.pk).count(worker.pid) == len(installation.deliveries(run.pk)) == 1
 

@@ -69,16 +69,16 @@ def take(spec: ConnectionSpec) -> Snapshot:
         relations.disable_row_security(session)
         digests.prepare(session)
         contents = {
-            f"table {table.key}": digests.of_table(session, table.identifier)
+            f"table {table.key}": digests.table_content(session, table.identifier)
             for table in relations.tables(session, sizes=False)
         }
         contents |= {
-            f"view {schema}.{name}": digests.of_table(session, sql.Identifier(schema, name))
+            f"view {schema}.{name}": digests.table_content(session, sql.Identifier(schema, name))
             for schema, name in _rows(
                 session, "SELECT schemaname, matviewname FROM pg_matviews WHERE ispopulated ORDER BY 1, 2"
             )
         }
-        contents["large objects"] = digests.of_large_objects(session)
+        contents["large objects"] = digests.large_objects_content(session)
         sequences = {
             f"sequence {schema}.{name}": _sequence(session, sql.Identifier(schema, name))
             for schema, name in _rows(

@@ -1,4 +1,4 @@
-"""The application's side of a target: its folder, and what its `deployctl.toml` says."""
+"""Read and validate the project of a target: the application's folder with its `deployctl.toml`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ METHODS = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class ProjectError(DeployctlError):
-    """The project folder or its `deployctl.toml` cannot be used; the message names file and key."""
+    """A project folder or `deployctl.toml` that cannot be used; the message names the file and the key."""
 
 
-def _inside(path: str) -> str:
+def _relative_path(path: str) -> str:
     pure = PurePosixPath(path)
     if not path or pure.is_absolute() or ".." in pure.parts or "\0" in path:
         raise ValueError("must be a path inside the project folder, such as prisma/migrations")
@@ -38,15 +38,19 @@ def _known_tool(tool: str) -> str:
     return tool
 
 
-def _program(argv: list[str]) -> list[str]:
+def _argv(argv: list[str]) -> list[str]:
     if not argv or not argv[0] or any("\0" in part for part in argv):
-        raise ValueError('must name a program and its arguments, such as ["npm", "run", "db:generate"]')
+        raise ValueError(
+            'must be a list of a program and its arguments, such as ["npm", "run", "db:generate"]'
+        )
     return argv
 
 
-InnerPath = Annotated[str, AfterValidator(_inside)]
-Command = Annotated[list[str], AfterValidator(_program)]
-TableName = Annotated[str, Field(min_length=1, max_length=127)]  # two names of 63 bytes and a dot
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+Command = Annotated[list[str], AfterValidator(_argv)]
+TableName = Annotated[
+    str, Field(min_length=1, max_length=127)
+]  # two names of 63 bytes (NAMEDATALEN) and a dot
 
 
 class _Section(BaseModel):
@@ -54,14 +58,14 @@ class _Section(BaseModel):
 
 
 class Migrations(_Section):
-    """`[migrations]`: which tool keeps them, and where they are if not in its usual folder."""
+    """`[migrations]`: the migration tool, and the folder of the migrations if not the tool's default."""
 
     tool: Annotated[str, AfterValidator(_known_tool)]
-    folder: InnerPath | None = None
+    folder: RelativePath | None = None
 
 
 class Commands(_Section):
-    """`[commands]`: argv lists, never shell strings; `{python}` stands for the Python that runs deployctl."""
+    """`[commands]`: argument lists without a shell; `{python}` is the interpreter that runs deployctl."""
 
     generate: Command | None = None
     seed: Command | None = None
@@ -69,7 +73,7 @@ class Commands(_Section):
 
 
 class AdminExpectation(_Section):
-    """`expect.admin`: rows that must be there, such as an administrator."""
+    """`expect.admin`: rows that must exist, such as an administrator."""
 
     table: TableName
     where: dict[str, str | int | bool] = Field(min_length=1)
@@ -77,15 +81,15 @@ class AdminExpectation(_Section):
 
 
 class Expectations(_Section):
-    """`[expect]`: what must hold after the operations."""
+    """`[expect]`: the expected content of the database and the generated files."""
 
     counts: dict[TableName, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     admin: AdminExpectation | None = None
-    generated: list[InnerPath] = Field(default_factory=list)
+    generated: list[RelativePath] = Field(default_factory=list)
 
 
 class Endpoint(_Section):
-    """One entry of `application.endpoints`."""
+    """An entry of `application.endpoints`."""
 
     method: METHODS
     path: Annotated[str, Field(pattern=r"^/")]
@@ -93,9 +97,9 @@ class Endpoint(_Section):
 
 
 class Application(_Section):
-    """`[application]`: where the application answers."""
+    """`[application]`: the URLs of the application."""
 
-    # TOML has no type for a URL, so this one field takes a text.
+    # TOML has no URL type, so a string is accepted.
     health: Annotated[HttpUrl, Field(strict=False)] | None = None
     endpoints: list[Endpoint] = Field(default_factory=list)
 
@@ -108,10 +112,7 @@ class _File(_Section):
 
 
 class Project(_File):
-    """A project folder that was checked, with what its `deployctl.toml` says.
-
-    Made by `Project.load` only.
-    """
+    """A validated project folder with the content of its `deployctl.toml`; created by `Project.load`."""
 
     folder: Path
 
@@ -120,81 +121,74 @@ class Project(_File):
         """Read a project.
 
         Args:
-            folder: where the application lies; symbolic links are followed before it is judged.
-            allowed_roots: only folders below one of these may be projects, for their commands are run.
+            folder: the application's folder; symbolic links are resolved before the check.
+            allowed_roots: the folders below which projects are allowed, because their commands are run.
 
         Raises:
-            ProjectError: naming file and key.
+            ProjectError: names the file and the key.
         """
-        real = _allowed(folder, allowed_roots)
+        real = _resolve(folder, allowed_roots)
         path = real / FILE_NAME
         try:
-            return cls.model_validate({**_Toml(path).read(), "folder": real})
+            return cls.model_validate({**_read_toml(path), "folder": real})
         except ValidationError as error:
-            wrong = "; ".join(_sentence(detail) for detail in error.errors(include_url=False))
-            raise ProjectError(f"{path} cannot be used: {wrong}.") from None
+            problems = "; ".join(_describe(detail) for detail in error.errors(include_url=False))
+            raise ProjectError(f"{path} is invalid: {problems}.") from None
 
     def command(self, name: Literal["generate", "seed", "python"]) -> Sequence[str]:
-        """The argv of a command of `[commands]`.
+        """Return the argument list of a command in `[commands]`.
 
         Raises:
-            OperationFailed: the project names none.
+            OperationFailed: the project doesn't define the command.
         """
         argv: list[str] | None = getattr(self.commands, name)
         if argv is None:
             raise OperationFailed(
-                f"{self.folder / FILE_NAME} names no command for {name}. Nothing was run. "
+                f"{self.folder / FILE_NAME} doesn't define the command {name}. Nothing was run. "
                 f'Add it under [commands], such as {name} = ["npm", "run", "db:{name}"].'
             )
         return [part.replace(PYTHON, sys.executable) for part in argv]
 
 
-class _Toml:
-    """A file of limited size, read as TOML."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> dict[str, Any]:
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(LARGEST_FILE_BYTES + 1)
-        except FileNotFoundError:
-            raise ProjectError(
-                f"{self.path} does not exist. Write it (docs/projects.md), or point the target elsewhere."
-            ) from None
-        except OSError as error:
-            raise ProjectError(f"{self.path} cannot be read: {error.strerror}.") from None
-        if len(content) > LARGEST_FILE_BYTES:
-            raise ProjectError(f"{self.path} is larger than {LARGEST_FILE_BYTES // 1024} KiB.")
-        try:
-            values = tomllib.loads(content.decode("utf-8"))
-        except UnicodeDecodeError:
-            raise ProjectError(f"{self.path} is not UTF-8 text.") from None
-        except tomllib.TOMLDecodeError as error:
-            raise ProjectError(f"{self.path} is not valid TOML: {error}.") from None
-        if "folder" in values:  # would otherwise meet the field of that name
-            raise ProjectError(f"{self.path} cannot be used: folder is not a key it may have here.")
-        return values
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ProjectError(
+            f"{path} doesn't exist. Create it (docs/projects.md), or change the target's project folder."
+        ) from None
+    except OSError as error:
+        raise ProjectError(f"{path} can't be read: {error.strerror}.") from None
+    if len(content) > LARGEST_FILE_BYTES:
+        raise ProjectError(f"{path} is larger than {LARGEST_FILE_BYTES // 1024} KiB.")
+    try:
+        values = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ProjectError(f"{path} isn't UTF-8 text.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(f"{path} isn't valid TOML: {error}.") from None
+    if "folder" in values:  # would set the field of that name
+        raise ProjectError(f"{path} is invalid: folder is an unknown key.")
+    return values
 
 
-def _allowed(folder: Path, allowed_roots: Iterable[Path]) -> Path:
+def _resolve(folder: Path, allowed_roots: Iterable[Path]) -> Path:
     roots = [root.resolve() for root in allowed_roots]
     real = folder.resolve()
-    # Judged before anything tells whether it exists: other folders are nobody's business.
+    # Checked first, so that the message doesn't reveal if a folder outside of the roots exists.
     if not any(real.is_relative_to(root) for root in roots):
         known = ", ".join(map(str, roots)) or "none"
-        raise ProjectError(f"The project folder {folder} lies under no allowed root. Allowed roots: {known}.")
+        raise ProjectError(f"The project folder {folder} isn't in an allowed root. Allowed roots: {known}.")
     if not real.is_dir():
-        raise ProjectError(f"The project folder {folder} does not exist or is not a folder.")
+        raise ProjectError(f"The project folder {folder} doesn't exist or isn't a folder.")
     return real
 
 
-def _sentence(detail: ErrorDetails) -> str:
-    """One finding of pydantic in the words of the file."""
+def _describe(detail: ErrorDetails) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"{key} is not a key it may have there" + _known_keys(detail["loc"])
+        return f"{key} is an unknown key" + _known_keys(detail["loc"])
     if detail["type"] == "missing":
         return f"{key} is missing"
     if detail["type"] == "list_type":
@@ -203,7 +197,7 @@ def _sentence(detail: ErrorDetails) -> str:
 
 
 def _known_keys(location: tuple[int | str, ...]) -> str:
-    """The keys there are beside an unknown one, for the reader who mistyped."""
+    """Return the known keys of the section of an unknown key."""
     sections: Mapping[tuple[str, ...], type[BaseModel]] = {
         (): _File,
         ("migrations",): Migrations,

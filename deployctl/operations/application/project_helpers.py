@@ -1,4 +1,4 @@
-"""What operations share that work for the application of a target."""
+"""Helpers of operations that use the project of a target: its commands, tables and expected rows."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ COUNT_TIMEOUT_S = 300
 
 
 def require_project(job: Job) -> Project:
-    """The project of the target.
+    """Return the target's project.
 
     Raises:
-        OperationFailed: the target has none.
+        OperationFailed: the target has no project.
     """
     if job.target.project is None:
         raise OperationFailed(
-            f"The target {job.target.name} has no project folder, so its application is not known. "
-            "Nothing was done. Name the folder in the target."
+            f"The target {job.target.name} has no project folder. Nothing was done. "
+            "Set the folder in the target's settings."
         )
     return job.target.project
 
 
 def command_text(argv: Sequence[str]) -> str:
-    """A command as people read it: the program without its folder."""
+    """Return a command for display, without the program's folder."""
     return shlex.join([PurePath(argv[0]).name, *argv[1:]])
 
 
 def read_only_session(job: Job) -> psycopg.Connection:
-    """A session that cannot write, in the schema that the application uses."""
+    """Return a read-only session in the application's schema."""
     connection = job.connect(read_only=True, statement_timeout_s=COUNT_TIMEOUT_S)
     schema = job.target.connection.options.get("schema")
     if schema is not None:
@@ -46,10 +46,10 @@ def read_only_session(job: Job) -> psycopg.Connection:
 
 
 def find_table(connection: psycopg.Connection, name: str) -> sql.Identifier:
-    """A table that `deployctl.toml` names, as `Plan` or `billing.Plan`.
+    """Return the quoted name of a table in `deployctl.toml`, such as `Plan` or `billing.Plan`.
 
     Raises:
-        OperationFailed: there is none.
+        OperationFailed: the table doesn't exist.
     """
     found = relations.find(connection, name)
     if found is None and "." in name:
@@ -57,8 +57,8 @@ def find_table(connection: psycopg.Connection, name: str) -> sql.Identifier:
         found = relations.find(connection, table, schema=schema)
     if found is None:
         raise OperationFailed(
-            f"There is no table {name} in the database {connection.info.dbname}. Names are exact, capitals "
-            "included. Were the migrations applied, and is expect in deployctl.toml right?"
+            f"The database {connection.info.dbname} has no table {name}. Apply the migrations, or correct "
+            "the name under expect in deployctl.toml (names are case-sensitive)."
         )
     return found
 
@@ -66,25 +66,25 @@ def find_table(connection: psycopg.Connection, name: str) -> sql.Identifier:
 def count_expected(
     connection: psycopg.Connection, expected: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Count the tables an application has expectations of.
+    """Count the rows of the tables in `expect.counts`.
 
     Returns:
-        Rows by table, and a sentence for each table that has another number than expected.
+        The number of rows by table, and a sentence for each difference.
     """
     found: dict[str, int] = {}
-    wrong: list[str] = []
+    differences: list[str] = []
     for name, rows in expected.items():
         found[name] = relations.count_rows(connection, find_table(connection, name))
         if found[name] != rows:
-            wrong.append(f"{name} has {pluralize(found[name], 'row')} instead of {rows}.")
-    return found, wrong
+            differences.append(f"{name} has {pluralize(found[name], 'row')} instead of {rows}.")
+    return found, differences
 
 
 def count_admins(connection: psycopg.Connection, admin: AdminExpectation) -> tuple[int, list[str]]:
-    """Count the rows that `expect.admin` describes.
+    """Count the rows that match `expect.admin`.
 
     Returns:
-        How many there are, and a sentence if they are too few.
+        The number of rows, and a sentence if there are too few.
     """
     table = find_table(connection, admin.table)
     try:
@@ -95,7 +95,7 @@ def count_admins(connection: psycopg.Connection, admin: AdminExpectation) -> tup
         ) from None
     if found >= admin.at_least:
         return found, []
-    which = ", ".join(f"{column} = {value}" for column, value in admin.where.items())
+    condition = ", ".join(f"{column} = {value}" for column, value in admin.where.items())
     return found, [
-        f"{admin.table} has {pluralize(found, 'row')} with {which}, at least {admin.at_least} expected."
+        f"{admin.table} has {pluralize(found, 'row')} with {condition}; expected at least {admin.at_least}."
     ]

@@ -56,14 +56,14 @@ def collect(
     for table in tables:
         look()
         if with_digests:
-            content = digests.of_table(session, table.identifier)
+            content = digests.table_content(session, table.identifier)
             stats.digests[table.oid] = content.digest
             stats.tables[table.oid] = content.rows
         else:
             stats.tables[table.oid] = relations.count_rows(session, table.identifier, only=True)
     if with_digests:
         look()
-        found = digests.of_large_objects(session)
+        found = digests.large_objects_content(session)
         stats.large_objects = LargeObjects(found.rows, found.digest)
 
 

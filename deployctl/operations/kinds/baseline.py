@@ -13,7 +13,7 @@ from psycopg import errors
 from deployctl.operations.framework.base import Job, Json, Operation, Outcome, param
 from deployctl.operations.framework.postgres_errors import failure_on_error
 from deployctl.postgres.queries import activity, server, statistics
-from deployctl.postgres.queries.statistics import NoStatements, Statement, Work
+from deployctl.postgres.queries.statistics import DatabaseCounters, Statement, StatementsUnavailable
 from deployctl.text import pluralize
 
 STATEMENT_TIMEOUT_S = 60
@@ -79,12 +79,14 @@ class Baseline(Operation):
 
 @dataclass(frozen=True)
 class _Counters:
-    work: Work
-    statements: list[Statement] | NoStatements
+    work: DatabaseCounters
+    statements: list[Statement] | StatementsUnavailable
 
     @classmethod
     def read(cls, connection: psycopg.Connection) -> _Counters:
-        return cls(statistics.work(connection), statistics.statements(connection, most=STATEMENTS))
+        return cls(
+            statistics.database_counters(connection), statistics.statements(connection, limit=STATEMENTS)
+        )
 
 
 def _watch(job: Job, connection: psycopg.Connection) -> dict[str, Json]:
@@ -110,7 +112,7 @@ def _watch(job: Job, connection: psycopg.Connection) -> dict[str, Json]:
     }
 
 
-def _throughput(before: Work, after: Work) -> dict[str, Json]:
+def _throughput(before: DatabaseCounters, after: DatabaseCounters) -> dict[str, Json]:
     """Per second, over the time between two looks; None where the counters were reset meanwhile."""
     seconds = (after.measured_at - before.measured_at).total_seconds()
     if before.reset_at != after.reset_at or after.commits < before.commits or seconds <= 0:
@@ -136,12 +138,12 @@ def _share(hit: int, read: int) -> float | None:
 
 def _statements(job: Job, before: _Counters, after: _Counters) -> dict[str, Json]:
     """The costliest statements as counted so far, and what each cost while we watched."""
-    if isinstance(after.statements, NoStatements):
+    if isinstance(after.statements, StatementsUnavailable):
         job.log(after.statements.reason, level="warning")
         return {"statements": None, "statements_missing": after.statements.reason}
     earlier: Mapping[tuple[int, str], Statement] = (
         {}
-        if isinstance(before.statements, NoStatements)
+        if isinstance(before.statements, StatementsUnavailable)
         else {(statement.queryid, statement.role): statement for statement in before.statements}
     )
     return {
@@ -166,7 +168,7 @@ def _statement(now: Statement, before: Statement | None) -> Json:
 def _sizes(job: Job, connection: psycopg.Connection) -> dict[str, Json]:
     sizes: dict[str, Json] = {"database_bytes": server.database_size(connection)}
     try:
-        largest = statistics.table_sizes(connection, most=TABLES)
+        largest = statistics.table_sizes(connection, limit=TABLES)
     except errors.LockNotAvailable:
         missing = f"Sizes of tables were not read: one of them stayed locked for {LOCK_TIMEOUT_S} s."
         job.log(missing, level="warning")
@@ -174,7 +176,7 @@ def _sizes(job: Job, connection: psycopg.Connection) -> dict[str, Json]:
     return {**sizes, "tables": [asdict(table) for table in largest], "tables_missing": None}
 
 
-def _as_json(work: Work) -> dict[str, Json]:
+def _as_json(work: DatabaseCounters) -> dict[str, Json]:
     counters: dict[str, Json] = asdict(work)
     return counters | {
         "measured_at": work.measured_at.isoformat(),

@@ -8,7 +8,7 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.operations.framework.base import Job, Json, Operation, Outcome
-from deployctl.postgres.diagnosis import POOLED
+from deployctl.postgres.diagnosis import POOLER_ADVICE
 from deployctl.postgres.queries import activity, databases, server, session
 
 STATEMENT_TIMEOUT_S = 10
@@ -75,7 +75,9 @@ def gather(connection: psycopg.Connection) -> dict[str, Json]:
 
 def _warn(job: Job, facts: dict[str, Json]) -> None:
     if facts["pooler"]:
-        job.log(f"A pooler such as PgBouncer answers, not PostgreSQL itself. {POOLED}", level="warning")
+        job.log(
+            f"A pooler such as PgBouncer answers, not PostgreSQL itself. {POOLER_ADVICE}", level="warning"
+        )
     if not facts["tls"]:
         job.log("The connection is not encrypted.", level="warning")
     if facts["in_recovery"]:
@@ -87,4 +89,4 @@ def _warn(job: Job, facts: dict[str, Json]) -> None:
 def _summary(facts: dict[str, Json]) -> str:
     encrypted = f"encrypted with {facts['tls_protocol'] or 'TLS'}" if facts["tls"] else "not encrypted"
     said = f"PostgreSQL {facts['server_version']} answers in {facts['latency_ms']} ms, {encrypted}."
-    return f"{said} But it answers through a pooler. {POOLED}" if facts["pooler"] else said
+    return f"{said} But it answers through a pooler. {POOLER_ADVICE}" if facts["pooler"] else said

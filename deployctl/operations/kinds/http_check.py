@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from deployctl.operations.application.http_probe import Answer, Forbidden, NoAnswer, ask
+from deployctl.operations.application.http_probe import ForbiddenURL, NoResponse, Response, send_request
 from deployctl.operations.application.project import FILE_NAME, Application, Project
 from deployctl.operations.application.project_helpers import require_project
 from deployctl.operations.framework.base import Job, Json, Operation, OperationFailed, Outcome, param
@@ -104,8 +104,10 @@ def _questions(project: Project) -> Iterator[_Question]:
 
 def _asked(job: Job, question: _Question, *, timeout_s: int) -> Json:
     try:
-        answer = ask(question.method, question.url, timeout_s=timeout_s, check=job.raise_if_cancelled)
-    except (NoAnswer, Forbidden) as error:
+        answer = send_request(
+            question.method, question.url, timeout_s=timeout_s, check=job.raise_if_cancelled
+        )
+    except (NoResponse, ForbiddenURL) as error:
         raise OperationFailed(f"{question.text}: {error.sentence}") from error
     took = round(answer.duration_s * 1000)
     job.log(f"{question.text}: {answer.status} in {took} ms")
@@ -120,6 +122,6 @@ def _asked(job: Job, question: _Question, *, timeout_s: int) -> Json:
     }
 
 
-def _unexpected(question: _Question, answer: Answer) -> str:
+def _unexpected(question: _Question, answer: Response) -> str:
     where = f", a redirect to {answer.location} that was not followed" if answer.location else ""
     return f"{question.text}: answered {answer.status}{where}; expected {question.expectation}."

@@ -78,7 +78,7 @@ class PhysicalBackup(Operation):
         with job.step("Read the repository"):
             # Also what pgBackRest's retention removed after this backup.
             after = repository.read_own(job, program, session)
-            entry = _made(before, after, console.found(LABEL))
+            entry = _made(before, after, console.search(LABEL))
             digest = repository.digest_of_manifest(program, entry)
             damaged = repository.damaged_pages(program, entry) if entry.error else []
             for name in damaged:
@@ -88,7 +88,7 @@ class PhysicalBackup(Operation):
             path=repository.path_of(after.stanza, entry),
             format=entry.type,
             size_bytes=entry.info.repository.delta,
-            files=int(console.found(FILES) or 0),
+            files=int(console.search(FILES) or 0),
             server_version=about.version,
             tool_version=program.version,
             snapshot_at=entry.stopped_at,

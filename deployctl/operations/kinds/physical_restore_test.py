@@ -14,7 +14,7 @@ from deployctl.operations.framework.base import Job, Operation, OperationFailed,
 from deployctl.operations.physical import recovery_checks, recovery_target, repository, scratch_folder
 from deployctl.operations.physical.output_parser import OutputParser
 from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, jobs_option, jobs_param
-from deployctl.operations.physical.recovery_checks import STATE, Expected, Found
+from deployctl.operations.physical.recovery_checks import STATE, ExpectedCluster, RecoveredCluster
 from deployctl.operations.physical.recovery_target import RecoveryTarget
 from deployctl.operations.physical.repository import Entry
 from deployctl.operations.physical.scratch_folder import ScratchFolder
@@ -59,7 +59,7 @@ class PhysicalRestoreTest(Operation):
             session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
             found = repository.read_own(job, program, session)
             kept, entry = _choose(job, found, moment)
-            expected = Expected(found.system_identifier, server.identity(session).database_oid)
+            expected = ExpectedCluster(found.system_identifier, server.identity(session).database_oid)
             binaries = reachable_binaries(find_postgres(server.facts(session).major), program.account)
             job.log(f"{kept.name}, {kept.trust} so far; recovering until {moment}.")
         with job.step("Clear up"):
@@ -135,7 +135,12 @@ def _restore(
 
 
 def _outcome(
-    job: Job, kept: KeptBackup, entry: Entry, moment: RecoveryTarget, found: Found, restore_s: float
+    job: Job,
+    kept: KeptBackup,
+    entry: Entry,
+    moment: RecoveryTarget,
+    found: RecoveredCluster,
+    restore_s: float,
 ) -> Outcome:
     rows = sum(found.counts.values())
     recovered = found.recovered

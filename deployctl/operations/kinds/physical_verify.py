@@ -12,7 +12,7 @@ from deployctl.operations.physical import repository, verify_report
 from deployctl.operations.physical.output_parser import OutputParser
 from deployctl.operations.physical.pgbackrest import PgBackRest, engine_of, repository_param
 from deployctl.operations.physical.repository import Repository
-from deployctl.operations.physical.verify_report import Findings
+from deployctl.operations.physical.verify_report import VerifyReport
 from deployctl.text import pluralize
 
 STATE = "Nothing was changed, and nothing is known about the backups."
@@ -68,7 +68,7 @@ class PhysicalVerify(Operation):
         )
 
 
-def _verify(program: PgBackRest, console: OutputParser, options: list[str]) -> Findings:
+def _verify(program: PgBackRest, console: OutputParser, options: list[str]) -> VerifyReport:
     try:
         program.run("verify", *options, state=STATE, on_output=console.read)
     except OperationFailed:
@@ -89,8 +89,8 @@ def _on_record(job: Job, found: Repository) -> Mapping[str, KeptBackup]:
     }
 
 
-def _refuse_damaged(findings: Findings) -> None:
-    if findings.is_whole:
+def _refuse_damaged(findings: VerifyReport) -> None:
+    if findings.is_intact:
         return
     told = []
     if findings.damaged:
@@ -98,9 +98,9 @@ def _refuse_damaged(findings: Findings) -> None:
     if findings.files:
         more = ", …" if len(findings.files) > FILES_SHOWN else ""
         told.append(f"Files: {', '.join(findings.files[:FILES_SHOWN])}{more}.")
-    if findings.lost_segments:
+    if findings.damaged_segments:
         told.append(
-            f"Damaged: {findings.lost_segments} of {pluralize(findings.segments, 'WAL segment')}. Backups "
+            f"Damaged: {findings.damaged_segments} of {pluralize(findings.segments, 'WAL segment')}. Backups "
             "cannot be restored beyond them."
         )
     raise OperationFailed(
@@ -109,7 +109,7 @@ def _refuse_damaged(findings: Findings) -> None:
     )
 
 
-def _refuse_unread(findings: Findings, known: Mapping[str, KeptBackup]) -> None:
+def _refuse_unread(findings: VerifyReport, known: Mapping[str, KeptBackup]) -> None:
     unread = [kept.name for label, kept in known.items() if label not in findings.backups]
     if unread:
         raise OperationFailed(

@@ -84,7 +84,7 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
             job.log(f"{lock.table} was locked ({lock.mode}) for {lock.seconds:.2f} s.")
         for was in rewritten:
             job.log(f"{was.name} with {was.size_bytes:,} bytes was written anew.", level="warning")
-        if recorder.blind:
+        if recorder.is_incomplete:
             job.log("The server stopped reporting locks, so some are missing.", level="warning")
     tables = [was.name for was in rewritten]
     facts: dict[str, Json] = {
@@ -92,7 +92,7 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
         "applied": list(applied),
         "duration_s": round(duration, 3),
         "locks": [asdict(lock) for lock in recorder.locks],
-        "locks_complete": not recorder.blind,
+        "locks_complete": not recorder.is_incomplete,
         "rewritten": [asdict(was) for was in rewritten],
     }
     return Outcome(summary=_summary(applied, duration, tables, backup), facts=facts)

@@ -56,7 +56,7 @@ class RestoreTest(Operation):
 
 def _outcome(backup: KeptBackup, found: Comparison, restore_s: float) -> Outcome:
     return Outcome(
-        summary=(f"Backup {backup.name} was restored in {restore_s:.1f} s: {found.extent}, {found.how}."),
+        summary=(f"Backup {backup.name} was restored in {restore_s:.1f} s: {found.extent}, {found.result}."),
         facts={
             "backup": backup.name,
             "restore_s": round(restore_s, 3),

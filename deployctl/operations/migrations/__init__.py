@@ -1,4 +1,4 @@
-"""The tools that apply an application's migrations: one per file of `tools/`."""
+"""Find the migration tool of a project; each file of `tools/` contains one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @cache
 def catalogue() -> Catalogue[Migrator]:
-    """Return the tools by the name that they have in `deployctl.toml`."""
+    """Return the migration tools by their name in `deployctl.toml`."""
     from deployctl.operations.migrations.base import Migrator
 
     return Catalogue("deployctl.operations.migrations.tools", Migrator, "tool")
 
 
 def migrator_for(project: Project) -> Migrator:
-    """Return the tool that a project's `deployctl.toml` names."""
+    """Return the migration tool set in a project's `deployctl.toml`."""
     return catalogue()[project.migrations.tool](project)

@@ -1,4 +1,4 @@
-"""The interface of a migration tool, the status of a database's migrations, and helpers of every tool."""
+"""The interface of migration tools, the migration status of a database, and shared helpers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import psycopg
 
 from deployctl.operations.framework.base import Job, Json, OperationFailed
 
-if TYPE_CHECKING:  # the project validates the name of its tool against those that exist
+if TYPE_CHECKING:  # `project` imports the migration tools to validate the name of its tool
     from deployctl.operations.application.project import Project
 
-# How long a migration may wait for a lock, in seconds. While it waits, every later statement on the table
+# The maximum wait of a migration for a lock, in seconds. While it waits, every later statement on the table
 # queues behind it, so a long wait is an outage (PostgreSQL manual, "Explicit Locking").
 LOCK_TIMEOUT_S = 5
 STATUS_TIMEOUT_S = 30
@@ -28,7 +28,7 @@ UNREADABLE = "The migration status could not be read"
 
 @dataclass(frozen=True)
 class Failed:
-    """A migration that began and did not finish. `logs` is what the tool recorded."""
+    """A migration that started and did not finish; `logs` is the text that the tool recorded."""
 
     name: str
     started_at: dt.datetime
@@ -37,17 +37,17 @@ class Failed:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a database compared with the project's migrations.
+    """The migration status: the migrations in the database compared with the project's.
 
     Args:
         total: the number of migrations in the project.
         applied: names, in the order in which they were applied.
         pending: names, in the order in which they will be applied.
-        failed: migrations that began and neither finished nor were resolved.
-        edited: applied, but the file has changed since.
-        unknown: applied, but missing from the project.
-        checksums: the SHA-256 of each migration's file on disk, by name, for the record of what was applied;
-            migrations that are only in the database have none.
+        failed: migrations that started and neither finished nor were resolved.
+        edited: applied migrations whose file has changed since.
+        unknown: applied migrations that are missing from the project.
+        checksums: the SHA-256 of each migration's file by name, for the run's record. Migrations that are
+            only in the database have none.
     """
 
     total: int
@@ -65,29 +65,29 @@ class Status:
 
     @property
     def findings(self) -> list[str]:
-        """Return a sentence for each reason why it is not up to date."""
+        """Return a sentence for each reason why the database is not up to date."""
         found = [
             f"The migration {failure.name} failed at {failure.started_at:%Y-%m-%d %H:%M:%S %Z} "
-            f"and was not resolved: {first_line(failure.logs)}"
+            f"and has not been resolved: {first_line(failure.logs)}"
             for failure in self.failed
         ]
         if self.edited:
             found.append(
-                f"Edited after they were applied: {', '.join(self.edited)}. Bring back the files as they "
-                "were applied, and make the change in a new migration."
+                f"Edited after they were applied: {', '.join(self.edited)}. Restore the original files, and "
+                "make the change in a new migration."
             )
         if self.unknown:
             found.append(
-                f"Applied but not in the project: {', '.join(self.unknown)}. The project may be older than "
-                "the database."
+                f"Applied but missing from the project: {', '.join(self.unknown)}. The project may be older "
+                "than the database."
             )
         if self.pending:
-            found.append(f"Not yet applied: {', '.join(self.pending)}.")
+            found.append(f"Pending: {', '.join(self.pending)}.")
         return found
 
     @property
     def facts(self) -> dict[str, Json]:
-        """Return the status as JSON for the run's record and for scripts."""
+        """Return the status as JSON."""
         return {
             "total": self.total,
             "applied": list(self.applied),
@@ -102,7 +102,7 @@ class Status:
 
 
 class Migrator(abc.ABC):
-    """A migration tool for one project, the only class of a file in `tools/` that is named after `tool`."""
+    """A migration tool for one project; each file of `tools/`, named after `tool`, contains one subclass."""
 
     tool: ClassVar[str]
     title: ClassVar[str]
@@ -116,31 +116,33 @@ class Migrator(abc.ABC):
         """Return the folder of the migrations.
 
         Raises:
-            OperationFailed: it does not exist, or a link leads out of the project.
+            OperationFailed: it doesn't exist, or is outside of the project.
         """
         named = self.project.migrations.folder or self.default_folder
         folder = (self.project.folder / named).resolve()
         if not folder.is_relative_to(self.project.folder):
             raise OperationFailed(
-                f"The migrations folder {named} leads out of the project {self.project.folder}."
+                f"The migrations folder {named} is outside of the project {self.project.folder}. "
+                "Correct migrations.folder in deployctl.toml."
             )
         if not folder.is_dir():
             raise OperationFailed(
                 f"The project {self.project.folder} has no folder {named}. "
-                "Name the right one in deployctl.toml as migrations.folder."
+                "Correct migrations.folder in deployctl.toml."
             )
         return folder
 
     @abc.abstractmethod
     def status(self, job: Job) -> Status:
-        """Read the status of the database. Changes nothing."""
+        """Return the migration status of the database."""
 
     @abc.abstractmethod
     def apply(self, job: Job) -> Sequence[str]:
-        """Apply the pending migrations in order, and return the names of those that this call applied.
+        """Apply the pending migrations in order, and return their names.
 
         Raises:
-            OperationFailed: with the migration, the reason, the blockers, and what was applied before.
+            OperationFailed: names the migration, the reason, the blocking sessions, and the migrations
+                applied before.
         """
 
     def pending(self, job: Job) -> Sequence[str]:
@@ -149,60 +151,57 @@ class Migrator(abc.ABC):
 
 
 def refuse_unless_ready(status: Status) -> None:
-    """Refuse to apply anything to a database that does not match the files.
-
-    Raises:
-        OperationFailed: a migration failed and was not resolved (Prisma's P3009), or was edited since.
-    """
+    """Raise OperationFailed if a migration failed and was not resolved (Prisma's P3009) or was edited."""
     reasons = Status(
         total=status.total, applied=(), pending=(), failed=status.failed, edited=status.edited
     ).findings
     if reasons:
-        how = (
-            " Look at the schema, then mark it as rolled back or as applied (prisma migrate resolve)."
+        advice = (
+            " Compare the schema with the migration, then mark it as rolled back or as applied "
+            "(prisma migrate resolve)."
             if status.failed
             else ""
         )
-        raise OperationFailed(f"Nothing was applied. {' '.join(reasons)}{how}")
+        raise OperationFailed(f"Nothing was applied. {' '.join(reasons)}{advice}")
 
 
 def progress_so_far(done: Sequence[str]) -> str:
-    """Return a sentence on what this run had applied before it failed."""
+    """Return a sentence about the migrations that a run applied before it failed."""
     if not done:
-        return "No other migration was applied by this run."
-    return f"Applied before by this run, and staying: {', '.join(done)}."
+        return "This run applied no other migrations."
+    return f"This run applied these migrations before, and they remain applied: {', '.join(done)}."
 
 
 def first_line(text: str) -> str:
-    """Return the first line of a log that is marked as an error, else the first line."""
+    """Return the first line of a log that contains ERROR, otherwise the first line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    marked = [line for line in lines if "ERROR" in line]
-    return (marked or lines or ["nothing was written down"])[0]
+    errors = [line for line in lines if "ERROR" in line]
+    return (errors or lines or ["no reason was recorded"])[0]
 
 
 def progress_reporter(
     job: Job, pending: Sequence[str], applied: Callable[[], Collection[str]]
 ) -> Callable[[], None]:
-    """Return a function to call while a tool runs, which reports how many migrations it has applied.
+    """Return a function that reports the number of applied migrations, to be called while a tool runs.
 
     Args:
         pending: the migrations that the tool applies.
-        applied: reads the applied migrations from the database.
+        applied: returns the applied migrations from the database.
     """
-    reported, next_look = -1, 0.0
+    reported, next_query = -1, 0.0
 
-    def look() -> None:
-        nonlocal reported, next_look
-        if time.monotonic() < next_look:
+    def report() -> None:
+        nonlocal reported, next_query
+        if time.monotonic() < next_query:
             return
-        next_look = time.monotonic() + PROGRESS_EVERY_S
+        next_query = time.monotonic() + PROGRESS_EVERY_S
         try:
             count = len(set(applied()).intersection(pending))
         except psycopg.Error:
-            next_look = math.inf  # missing progress must not stop a migration
+            next_query = math.inf  # the migration continues without progress
             return
         if count != reported:
             reported = count
             job.advance(count, len(pending), unit="migrations")
 
-    return look
+    return report

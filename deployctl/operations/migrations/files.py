@@ -1,4 +1,4 @@
-"""Migrations as they lie on disk."""
+"""Find and read the migration files of a project."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ NUMBERED = re.compile(r"^(\d+)[_.-].*\.sql$|^(\d+)\.sql$")
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration and its script."""
+    """A migration with the path of its script."""
 
     name: str
     path: Path
 
     def script(self) -> bytes:
-        """The script as it lies on disk.
+        """Return the content of the script.
 
         Raises:
-            OperationFailed: it cannot be read, is not UTF-8 text, or is unreasonably large.
+            OperationFailed: it can't be read, isn't UTF-8 text, or is too large.
         """
         try:
             if self.path.stat().st_size > LARGEST_SCRIPT_BYTES:
@@ -33,35 +33,35 @@ class Migration:
             content = self.path.read_bytes()
             content.decode("utf-8")
         except OSError as error:
-            raise OperationFailed(f"{self.path} cannot be read: {error.strerror}.") from error
+            raise OperationFailed(f"{self.path} can't be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:
-            raise OperationFailed(f"{self.path} is not UTF-8 text (byte {error.start}).") from error
+            raise OperationFailed(f"{self.path} isn't UTF-8 text (byte {error.start}).") from error
         if b"\0" in content:
-            raise OperationFailed(f"{self.path} holds a NUL byte, which SQL cannot.")
+            raise OperationFailed(f"{self.path} contains a NUL byte, which isn't allowed in SQL.")
         return content
 
 
 def checksum(script: bytes) -> str:
-    """SHA-256 of the file in hexadecimal digits, which is what Prisma stores."""
+    """Return the hexadecimal SHA-256 of a script, the same checksum as Prisma's."""
     return hashlib.sha256(script).hexdigest()
 
 
 def checksums(migrations: Iterable[Migration]) -> dict[str, str]:
-    """The checksum of each migration's script, by its name."""
+    """Return the checksum of each migration's script by name."""
     return {migration.name: checksum(migration.script()) for migration in migrations}
 
 
 def matches(script: bytes, recorded: str) -> bool:
-    """Whether a script is the one that was recorded, its line endings aside.
+    """Return True if a script has the recorded checksum, apart from its line endings.
 
-    Version control may turn LF into CRLF and back on another machine; Prisma forgives that too.
+    Version control may convert LF to CRLF on another machine; Prisma ignores this, too.
     """
     unix = script.replace(b"\r\n", b"\n")
     return recorded in {checksum(script), checksum(unix), checksum(unix.replace(b"\n", b"\r\n"))}
 
 
 def prisma_migrations(folder: Path) -> Sequence[Migration]:
-    """The folders `<timestamp>_<name>/migration.sql`, in the order in which Prisma applies them.
+    """Return the migrations `<timestamp>_<name>/migration.sql`, in the order in which Prisma applies them.
 
     Raises:
         OperationFailed: a folder has no `migration.sql` (Prisma's P3015).
@@ -71,16 +71,16 @@ def prisma_migrations(folder: Path) -> Sequence[Migration]:
         if not migration.path.is_file():
             raise OperationFailed(
                 f"The migration {migration.name} has no migration.sql. Nothing was applied. "
-                "Bring the file back, or remove the folder if it was never applied."
+                "Restore the file, or remove the folder if the migration was never applied."
             )
     return found
 
 
 def numbered_scripts(folder: Path) -> Sequence[Migration]:
-    """The files `<number>_<name>.sql`, by number.
+    """Return the migrations `<number>_<name>.sql`, ordered by number.
 
     Raises:
-        OperationFailed: a .sql file has no number, or two have the same.
+        OperationFailed: a .sql file has no number, or two have the same number.
     """
     numbers: dict[int, Migration] = {}
     for path in _entries(folder):
@@ -89,8 +89,8 @@ def numbered_scripts(folder: Path) -> Sequence[Migration]:
         match = NUMBERED.match(path.name)
         if match is None:
             raise OperationFailed(
-                f"{path.name} does not begin with a number, so its place among the migrations is not known. "
-                "Name it such as 0007_add_index.sql."
+                f"{path.name} doesn't start with a number, so its order among the migrations is unknown. "
+                "Rename it, such as 0007_add_index.sql."
             )
         number = int(match[1] or match[2])
         if number in numbers:

@@ -18,19 +18,19 @@ from deployctl.postgres.queries import activity, rewrites_and_locks
 from deployctl.postgres.queries.activity import Blocker
 from deployctl.postgres.queries.rewrites_and_locks import BLOCKING_MODES, TableStorage
 
-LOOK_EVERY_S = 0.5
+WATCH_EVERY_S = 0.5
 RECORD_EVERY_S = 0.02
 STATEMENT_TIMEOUT_S = 2
 
 
 class _LockObserver(abc.ABC):
-    """Calls `_look` periodically in a thread, on a session of its own; the migration blocks the run's thread.
+    """Calls `_observe` periodically in a thread with its own session, while the run's thread is blocked.
 
-    `blind` is True once the server stopped answering; the migration itself continues.
+    `is_incomplete` is set if a query failed; the migration continues unobserved.
 
     Args:
-        job: the run; its sessions are recognized by its application name.
-        every_s: the seconds between two looks.
+        job: the run, whose sessions are recognized by their application name.
+        every_s: the interval in seconds.
     """
 
     name: ClassVar[str]
@@ -40,7 +40,7 @@ class _LockObserver(abc.ABC):
         self._session = job.connect(read_only=True, statement_timeout_s=STATEMENT_TIMEOUT_S)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self.blind = False
+        self.is_incomplete = False
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,53 +56,50 @@ class _LockObserver(abc.ABC):
     def _run(self) -> None:
         while not self._done.wait(self._every_s):
             try:
-                self._look()
+                self._observe()
             except psycopg.Error:
-                self.blind = True
+                self.is_incomplete = True
                 return
 
     @abc.abstractmethod
-    def _look(self) -> None:
-        """Read the locks once."""
+    def _observe(self) -> None:
+        """Query the locks once."""
 
 
 class LockWatch(_LockObserver):
-    """Records the sessions that block a run.
-
-    After the lock timeout the waiting session no longer waits, so its blockers must be recorded before.
-    """
+    """Records the sessions that block a run, because they can't be found after its lock timeout."""
 
     name = "lock watch"
 
     def __init__(self, job: Job) -> None:
-        super().__init__(job, every_s=LOOK_EVERY_S)
-        self._seen: dict[int, Blocker] = {}
+        super().__init__(job, every_s=WATCH_EVERY_S)
+        self._last_blockers: dict[int, Blocker] = {}
         self._logged: set[int] = set()
 
     @property
     def blockers(self) -> list[str]:
-        """Return a description of each session that was last seen blocking the run."""
-        return [blocker.description for blocker in self._seen.values()]
+        """Return a description of each session that last blocked the run."""
+        return [blocker.description for blocker in self._last_blockers.values()]
 
     @property
     def held_by(self) -> str:
-        """Return the blockers as a sentence to append, "" if none was seen."""
-        return f" Held by {'; '.join(self.blockers)}." if self._seen else ""
+        """Return the blockers as a sentence to append, or "" without any."""
+        return f" Held by {'; '.join(self.blockers)}." if self._last_blockers else ""
 
-    def _look(self) -> None:
+    def _observe(self) -> None:
         found = activity.blockers_of_named(self._session, self._job.application_name)
         if not found:
             return
-        self._seen = {blocker.pid: blocker for blocker in found}
-        for pid, blocker in self._seen.items():
+        self._last_blockers = {blocker.pid: blocker for blocker in found}
+        for pid, blocker in self._last_blockers.items():
             if pid not in self._logged:
                 self._logged.add(pid)
                 self._job.log(f"Waiting for a lock held by {blocker.description}", level="warning")
 
 
 @dataclass(frozen=True)
-class SeenLock:
-    """The strongest lock seen on a table, and for how many seconds locks were seen on it."""
+class ObservedLock:
+    """The strongest lock mode observed on a table, and the duration of its locks in seconds."""
 
     table: str
     mode: str
@@ -127,19 +124,19 @@ class LockRecorder(_LockObserver):
         self._times: dict[int, tuple[float, float]] = {}
 
     @property
-    def locks(self) -> Sequence[SeenLock]:
+    def locks(self) -> Sequence[ObservedLock]:
         """Return the recorded locks, the strongest and longest first."""
-        seen = [
+        observed = [
             (mode, self._times[oid][1] - self._times[oid][0], self._before[oid].name)
             for oid, mode in self._modes.items()
         ]
         return [
-            SeenLock(name, BLOCKING_MODES[mode], round(seconds, 3))
-            for mode, seconds, name in sorted(seen, reverse=True)
+            ObservedLock(name, BLOCKING_MODES[mode], round(seconds, 3))
+            for mode, seconds, name in sorted(observed, reverse=True)
         ]
 
     def rewritten(self, session: psycopg.Connection) -> Sequence[TableStorage]:
-        """Return the tables that are stored in another file now, as they were before.
+        """Return the tables that the migration rewrote, with their former file and size.
 
         Args:
             session: on the copy, after the migration.
@@ -147,9 +144,9 @@ class LockRecorder(_LockObserver):
         now: Mapping[int, TableStorage] = {
             found.oid: found for found in rewrites_and_locks.table_storage(session)
         }
-        return [was for oid, was in self._before.items() if oid in now and now[oid].file != was.file]
+        return [before for oid, before in self._before.items() if oid in now and now[oid].file != before.file]
 
-    def _look(self) -> None:
+    def _observe(self) -> None:
         held = rewrites_and_locks.blocking_locks(self._session, self._job.application_name)
         now = time.monotonic()
         for lock in held:
@@ -167,21 +164,20 @@ def take_lock(
     within_s: float,
     state: str,
 ) -> None:
-    """Take the advisory lock of a migration tool, which is held until the session ends.
+    """Acquire the advisory lock of a migration tool until the session ends.
 
     Args:
-        lock: takes it, and waits for the session's lock timeout at most.
+        lock: acquires the lock, and waits up to the session's lock_timeout.
         within_s: that timeout in seconds, for the message.
-        state: a sentence without full stop, such as "Nothing was applied".
+        state: a clause without full stop about the state after a failure, such as "Nothing was applied".
 
     Raises:
-        OperationFailed: another session holds it.
+        OperationFailed: another session holds the lock.
     """
     try:
         lock(connection)
     except errors.LockNotAvailable:
         raise OperationFailed(
-            f"{state}: another migration of this database is running. "
-            f"Its lock was not released within {within_s:g} s.{watch.held_by} "
-            "Run it again after that migration has ended."
+            f"{state}: another migration of this database is running and did not release its lock within "
+            f"{within_s:g} s.{watch.held_by} Try again after that migration has ended."
         ) from None

@@ -1,4 +1,4 @@
-"""The history of a Prisma project: its records in the database compared with its files."""
+"""Compare the migration files of a Prisma project with Prisma's records in the database."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DEFAULT_SCHEMA = "public"
 
 
 class PrismaHistory(Migrator):
-    """A migrator of a Prisma project."""
+    """A migration tool for Prisma projects."""
 
     default_folder = "prisma/migrations"
 
     def open(self, job: Job, *, read_only: bool = False) -> psycopg.Connection:
-        """Open a session in the schema that the connection's `?schema=` names, as Prisma does."""
+        """Open a session in the schema set with `?schema=` in the connection URL, as Prisma does."""
         connection = job.connect(
             lock_timeout_s=LOCK_TIMEOUT_S,
             read_only=read_only,
@@ -41,15 +41,12 @@ class PrismaHistory(Migrator):
         return prisma_migrations(self.folder)
 
     def recorded_status(self, connection: psycopg.Connection) -> Status:
-        """Compare the records with the files."""
+        """Return the status from the records and the files."""
         return compare(self.migrations(), self.records(connection))
 
     @abc.abstractmethod
     def mark_rolled_back(self, job: Job, name: str) -> None:
-        """Record a failed migration as rolled back, which makes it pending again.
-
-        Args:
-            name: of a migration that `status` lists as failed.
+        """Record a failed migration as rolled back, so that it is pending again.
 
         Raises:
             OperationFailed: it could not be recorded.
@@ -57,12 +54,12 @@ class PrismaHistory(Migrator):
 
     @staticmethod
     def take_lock(connection: psycopg.Connection, watch: LockWatch, *, state: str) -> None:
-        """Take Prisma's lock: an unfinished record may belong to a migration that is running."""
+        """Acquire Prisma's lock, because an unfinished record may belong to a running migration."""
         take_lock(prisma.lock, connection, watch, within_s=LOCK_TIMEOUT_S, state=state)
 
     @staticmethod
     def records(connection: psycopg.Connection) -> list[prisma.Record]:
-        """Return Prisma's records; none if it was never used in this schema."""
+        """Return Prisma's records; empty if Prisma was never used in this schema."""
         return prisma.records(connection) if prisma.has_records(connection) else []
 
 
@@ -72,11 +69,11 @@ def compare(migrations: Sequence[Migration], records: Sequence[prisma.Record]) -
     A record that was rolled back is ignored; one that is neither finished nor rolled back has failed. Both
     rules are Prisma's (schema engine, `apply_migrations` and `diagnose_migration_history`).
     """
-    standing = [record for record in records if record.rolled_back_at is None]
-    applied = {record.migration_name: record for record in standing if record.finished_at is not None}
-    failed = [record for record in standing if record.finished_at is None]
+    current = [record for record in records if record.rolled_back_at is None]
+    applied = {record.migration_name: record for record in current if record.finished_at is not None}
+    failed = [record for record in current if record.finished_at is None]
     by_name = {migration.name: migration for migration in migrations}
-    recorded = {record.migration_name for record in standing}
+    recorded = {record.migration_name for record in current}
     return Status(
         total=len(migrations),
         applied=tuple(applied),

@@ -1,4 +1,4 @@
-"""Migration tools of a Python project: run by its Python, checked against their table in the target."""
+"""Run the migration tool of a Python project, and check its result against its table in the target."""
 
 from __future__ import annotations
 
@@ -30,51 +30,47 @@ from deployctl.operations.migrations.session_limits import session_limits
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.text import pluralize
 
-MARK = "deployctl-answer:"  # projects print what they like; this line is ours
-LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
-LAST_WORDS_BYTES = 16 * 1024
-# The line with which Python ends a traceback. Not PostgreSQL's DETAIL and HINT, which are capitals only.
+MARK = "deployctl-answer:"  # distinguishes the result from other output of the project
+LARGEST_OUTPUT_BYTES = 16 * 1024 * 1024
+TAIL_BYTES = 16 * 1024
+# The last line of a Python traceback, but not PostgreSQL's DETAIL and HINT, which are in upper case.
 EXCEPTION = re.compile(r"^((?:\w+\.)*[A-Z]\w*[a-z]\w*: .+)$", re.MULTILINE)
 
 
 class PythonProject(Migrator):
-    """A tool that is run by the project's own Python, in the folder that holds its `main_file`."""
+    """A tool that the project's own Python runs in the folder of its `main_file`."""
 
     default_folder: ClassVar[str] = "."
     main_file: ClassVar[str]
-    upgrade: ClassVar[Sequence[str]]  # arguments to Python that apply everything
+    upgrade: ClassVar[Sequence[str]]  # Python's arguments to apply all migrations
 
     @abc.abstractmethod
-    def applied(self, connection: psycopg.Connection, wanted: Collection[str]) -> list[str]:
-        """Return the migrations that the tool's own table in the target has as applied.
-
-        Args:
-            wanted: the names to look for.
-        """
+    def applied(self, connection: psycopg.Connection, names: Collection[str]) -> list[str]:
+        """Return those of the named migrations that the tool's table in the target records as applied."""
 
     def apply(self, job: Job) -> Sequence[str]:
-        """Let the tool apply everything pending at once, and report progress from its table."""
-        with job.step("Ask for the migration status"):
+        """Apply all pending migrations with the tool, and report progress from its table."""
+        with job.step("Check the migration status"):
             before = self.status(job)
             refuse_unless_ready(before)
         if not before.pending:
             return []
-        words = _StderrTail()
+        stderr = _StderrTail()
         with (
             job.step(f"Apply {pluralize(len(before.pending), 'migration')} ({self.title})"),
             LockWatch(job) as watch,
         ):
             try:
-                self.run(job, *self.upgrade, on_output=words.read, while_running=self._progress(job, before))
+                self.run(job, *self.upgrade, on_output=stderr.read, while_running=self._progress(job, before))
             except ProcessFailed as failure:
-                reason = words.exception or failure.sentence
-                raise OperationFailed(self._what_failed(job, before, reason, watch)) from failure
+                reason = stderr.exception or failure.sentence
+                raise OperationFailed(self._failure_message(job, before, reason, watch)) from failure
         done = self._newly_applied(job, before)
         job.advance(len(done), len(before.pending), unit="migrations")
         if not done:
             raise OperationFailed(
-                f"{self.title} ended without an error, but the target's own records say that nothing was "
-                "applied. Does the project read DATABASE_URL? It may have migrated another database."
+                f"{self.title} ended without an error, but the target's records show no new migrations. "
+                "It may have migrated another database: check that the project uses DATABASE_URL."
             )
         return done
 
@@ -85,7 +81,7 @@ class PythonProject(Migrator):
         on_output: Callable[[str, bytes], None] | None = None,
         while_running: Callable[[], None] | None = None,
     ) -> None:
-        """Run the project's Python; `DATABASE_URL` reaches that program alone."""
+        """Run the project's Python with `DATABASE_URL` in its environment."""
         folder = self.main_folder()
         job.execute(
             [*self.project.command("python"), *arguments],
@@ -98,42 +94,45 @@ class PythonProject(Migrator):
         )
 
     def main_folder(self) -> Path:
-        """Return the folder in which the tool is run.
+        """Return the folder in which the tool runs.
 
         Raises:
-            OperationFailed: it does not contain the main file.
+            OperationFailed: it doesn't contain the main file.
         """
         folder = self.folder
         if not (folder / self.main_file).is_file():
             raise OperationFailed(
                 f"{folder} has no {self.main_file}. Nothing was changed. "
-                "Name the folder that has it in deployctl.toml as migrations.folder."
+                "Set migrations.folder in deployctl.toml to the folder that contains it."
             )
         return folder
 
-    def ask(self, job: Job, *arguments: str) -> dict[str, Any]:
-        """Run a program that prints one line of JSON after `MARK`.
+    def run_json(self, job: Job, *arguments: str) -> dict[str, Any]:
+        """Run a Python script that prints a line of JSON after `MARK`, and return the object.
 
         Raises:
-            OperationFailed: it failed, or its answer cannot be read.
+            OperationFailed: the script failed, or printed no such line.
         """
-        said = bytearray()
+        output = bytearray()
 
-        def keep(stream: str, chunk: bytes) -> None:
-            if stream == "stdout" and len(said) < LARGEST_ANSWER_BYTES:
-                said.extend(chunk)
+        def collect(stream: str, chunk: bytes) -> None:
+            if stream == "stdout" and len(output) < LARGEST_OUTPUT_BYTES:
+                output.extend(chunk)
 
         try:
-            self.run(job, *arguments, on_output=keep)
+            self.run(job, *arguments, on_output=collect)
         except ProcessFailed as failure:
             raise OperationFailed(
-                f"The project could not be asked for its migrations: {failure.sentence}"
+                f"The project's migrations could not be listed: {failure.sentence}"
             ) from failure
-        for line in said.decode("utf-8", errors="replace").splitlines():
+        for line in output.decode("utf-8", errors="replace").splitlines():
             if line.startswith(MARK):
-                answer: dict[str, Any] = json.loads(line.removeprefix(MARK))
-                return answer
-        raise OperationFailed("The project was asked for its migrations and gave no answer.")
+                result: dict[str, Any] = json.loads(line.removeprefix(MARK))
+                return result
+        raise OperationFailed(
+            "The project's migrations could not be listed: its Python ended without an error, but printed no "
+            "result."
+        )
 
     def _newly_applied(self, job: Job, before: Status) -> list[str]:
         with failure_on_error(job, UNREADABLE), read_only_session(job) as connection:
@@ -144,37 +143,37 @@ class PythonProject(Migrator):
         connection = read_only_session(job)
         return progress_reporter(job, before.pending, lambda: self.applied(connection, before.pending))
 
-    def _what_failed(self, job: Job, before: Status, reason: str, watch: LockWatch) -> str:
+    def _failure_message(self, job: Job, before: Status, reason: str, watch: LockWatch) -> str:
         done = self._newly_applied(job, before)
-        next_one = next((name for name in before.pending if name not in done), "")
+        failed = next((name for name in before.pending if name not in done), "")
         waited = ""
         if "lock timeout" in reason or "LockNotAvailable" in reason:
             waited = f" It waited {LOCK_TIMEOUT_S} s for a lock.{watch.held_by}"
         return (
-            f"{self.title} failed: {reason.rstrip('.')}.{waited} Not applied: {next_one} and what "
-            f"follows it; it is undone unless it has transactions of its own. {progress_so_far(done)}"
+            f"{self.title} failed: {reason.rstrip('.')}.{waited} The migration {failed} and the later ones "
+            f"are not applied; it was rolled back, unless it isn't atomic. {progress_so_far(done)}"
         )
 
 
 class _StderrTail:
-    """The end of what a program writes to standard error, and the exception that a traceback ends with."""
+    """The last part of a program's standard error, with the exception of a traceback."""
 
     def __init__(self) -> None:
         self._tail = b""
 
     def read(self, stream: str, chunk: bytes) -> None:
         if stream == "stderr":
-            self._tail = (self._tail + chunk)[-LAST_WORDS_BYTES:]
+            self._tail = (self._tail + chunk)[-TAIL_BYTES:]
 
     @property
     def exception(self) -> str | None:
-        """Such as "psycopg.errors.SyntaxError: …", on one line; None where it ended without one."""
+        """Return the last exception, such as "psycopg.errors.SyntaxError: …", on one line, or None."""
         found = EXCEPTION.findall(self._tail.decode("utf-8", errors="replace"))
         return "".join(c if c.isprintable() else " " for c in found[-1])[:500] if found else None
 
 
 def _connection(job: Job) -> ConnectionSpec:
-    """As libpq understands it: Prisma's `schema` becomes a search_path, its other parameters stay out."""
+    """Return the connection for libpq, with `schema` as search_path and without Prisma's other parameters."""
     schema = job.target.connection.options.get("schema")
     settings = []
     if schema is not None:

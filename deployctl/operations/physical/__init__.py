@@ -1,1 +1,1 @@
-"""Physical backups: pgBackRest driven as a second engine. Nothing of what it does is done here again."""
+"""Run pgBackRest, the engine of physical backups."""

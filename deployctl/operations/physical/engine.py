@@ -1,4 +1,4 @@
-"""Which stanza of which pgBackRest configuration is a target's own."""
+"""The physical engine of a target: its stanza in a pgBackRest configuration."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Engine:
 
     Args:
         stanza: pgBackRest's name for the cluster.
-        configuration: pgBackRest's configuration file; None for the place where it looks by itself.
-        scratch: the folder below which backups are restored for a test.
+        configuration: pgBackRest's configuration file; None for its default location.
+        scratch: the folder in which test restores are done.
     """
 
     stanza: str

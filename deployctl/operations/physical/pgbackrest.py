@@ -1,4 +1,4 @@
-"""Running pgBackRest for an operation: which program, under which account, and what its failures mean."""
+"""Run pgBackRest under the right operating system account, and explain its failures."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from deployctl.operations.framework.base import Job, OperationFailed, ProcessFai
 from deployctl.operations.physical.engine import Engine
 
 NAME = "pgbackrest"
-ALSO_SEARCHED = ("/usr/local/bin", "/usr/bin")  # of a service, PATH may be shorter
-# From here on `verify` tells its findings (`--output=text`).
+EXTRA_FOLDERS = ("/usr/local/bin", "/usr/bin")  # the PATH of a service may lack them
+# The first version in which `verify` reports its findings (`--output=text`).
 OLDEST = (2, 45)
 VERSION = re.compile(r"pgBackRest ((\d+)\.(\d+)\S*)")
-# Where pgBackRest itself looks, in this order.
+# The default locations of pgBackRest, in its order.
 DEFAULT_CONFIGURATIONS = (Path("/etc/pgbackrest/pgbackrest.conf"), Path("/etc/pgbackrest.conf"))
-MOST_ANSWER_BYTES = 64 << 20
-# pgBackRest's exit statuses (its src/build/error/error.yaml) → what to do about it.
+LARGEST_OUTPUT_BYTES = 64 << 20
+# pgBackRest's exit statuses (src/build/error/error.yaml) → the next step.
 ADVICE = {
-    37: "Does its configuration have this stanza, with pg1-path?",
-    41: "Let the account that runs it read the configuration, or run the worker under the account that may.",
-    50: "Another pgBackRest works on this stanza, perhaps from cron. Wait for it, then try again.",
+    37: "Check that its configuration has this stanza, with pg1-path.",
+    41: "Allow the worker's account to read the configuration, or run the worker under an account that can.",
+    50: "Another pgBackRest is working on this stanza, perhaps from cron. Wait for it, then try again.",
     55: "Correct the path of the configuration in the target's settings.",
-    56: "Does pgBackRest reach the server by the pg1-socket-path, pg1-port and pg1-user it is given?",
-    68: "Set archive_command as the sentence says and reload the server.",
-    82: "No WAL arrived in the repository in time: read the server's log for what archive_command says.",
+    56: "Check pg1-socket-path, pg1-port and pg1-user in its configuration.",
+    68: "Set archive_command as described and reload the server.",
+    82: "No WAL arrived in the repository in time. Look for errors of archive_command in the server's log.",
     87: "Set archive_mode = on in postgresql.conf and restart the server.",
 }
 
 
 class PgBackRest:
-    """pgBackRest for one target.
+    """Runs pgBackRest for one target.
 
     Args:
-        job: whose output and end it shares.
-        engine: of the target.
+        job: the run, which gets the output and can be cancelled.
+        engine: the physical engine of the target.
 
     Raises:
-        OperationFailed: it is not there, or too old.
+        OperationFailed: pgBackRest is missing or too old.
     """
 
     def __init__(self, job: Job, engine: Engine) -> None:
@@ -62,80 +62,84 @@ class PgBackRest:
         on_output: Callable[[str, bytes], None],
         console: str = "info",
     ) -> None:
-        """Run a command to its end.
+        """Run a command.
 
         Args:
             command: such as "backup".
-            options: in the form `--name=value`, and what the command is about.
-            state: a sentence on what things are like when it fails.
-            on_output: takes its standard output, which does not go to the log by itself.
-            console: how much it writes there, such as "detail".
+            options: such as `--name=value`, and the command's arguments.
+            state: a sentence about the state after a failure, for the message.
+            on_output: called with the output, which isn't logged automatically.
+            console: the log level of standard output, such as "detail".
 
         Raises:
-            OperationFailed: with pgBackRest's own words, `state`, and what to do.
+            OperationFailed: with pgBackRest's message, `state` and the next step.
         """
-        # What is given here outweighs the configuration, so that what we read is what we expect. Errors come
-        # by standard error as well, where the end of a failed program is looked for.
+        # These override the configuration, so that the output has the expected form. Errors are written to
+        # standard error, too, because the message of `ProcessFailed` is read from there.
         levels = [f"--log-level-console={console}", "--log-level-stderr=error", "--no-log-timestamp"]
         try:
-            self._execute([*self._identifying(), *levels, command, *options], on_output)
+            self._execute([*self._stanza_options(), *levels, command, *options], on_output)
         except ProcessFailed as error:
-            raise OperationFailed(_sentence(command, error, state)) from error
+            raise OperationFailed(_failure_message(command, error, state)) from error
 
-    def read(self, command: str, *options: str, take: Callable[[bytes], None]) -> None:
-        """Run a command that answers with data.
+    def stream(self, command: str, *options: str, on_chunk: Callable[[bytes], None]) -> None:
+        """Run a read-only command, and pass on its standard output.
 
         Args:
-            take: called with each piece of the answer.
+            on_chunk: called with each chunk of the output.
 
         Raises:
-            OperationFailed: as `run`; commands that answer change nothing.
+            OperationFailed: as `run`.
         """
 
         def receive(stream: str, chunk: bytes) -> None:
             if stream == "stdout":
-                take(chunk)
+                on_chunk(chunk)
 
         self.run(command, *options, state="Nothing was changed.", on_output=receive, console="off")
 
-    def answer(self, command: str, *options: str) -> bytes:
-        """What a command answers, all of it.
+    def output(self, command: str, *options: str) -> bytes:
+        """Run a read-only command, and return its standard output.
 
         Raises:
-            OperationFailed: as `read`, or because it does not end.
+            OperationFailed: as `stream`, or because there is too much output.
         """
-        answer = bytearray()
+        output = bytearray()
 
-        def take(chunk: bytes) -> None:
-            answer.extend(chunk)
-            if len(answer) > MOST_ANSWER_BYTES:
+        def receive(chunk: bytes) -> None:
+            output.extend(chunk)
+            if len(output) > LARGEST_OUTPUT_BYTES:
                 raise OperationFailed(
-                    f"pgBackRest's {command} answered more than can be true. Nothing was changed."
+                    f"The output of pgBackRest's {command} is larger than {LARGEST_OUTPUT_BYTES >> 20} MiB. "
+                    "Nothing was changed."
                 )
 
-        self.read(command, *options, take=take)
-        return bytes(answer)
+        self.stream(command, *options, on_chunk=receive)
+        return bytes(output)
 
-    def _identifying(self) -> list[str]:
-        given = self.engine.configuration
-        return [f"--stanza={self.engine.stanza}", *([f"--config={given}"] if given else [])]
+    def _stanza_options(self) -> list[str]:
+        configuration = self.engine.configuration
+        return [
+            f"--stanza={self.engine.stanza}",
+            *([f"--config={configuration}"] if configuration else []),
+        ]
 
     def _execute(self, options: list[str], on_output: Callable[[str, bytes], None]) -> None:
-        # The folder we are in may be closed to the account.
+        # The account may not have access to the current folder.
         argv, env = as_account(self.account, [str(self._path), *options], stop="TERM")
         self._job.execute(argv, env=env, cwd=Path("/"), log_stdout=False, on_output=on_output)
 
     def _check_version(self) -> str:
-        said = bytearray()
+        output = bytearray()
         try:
-            self._execute(["version"], lambda _stream, chunk: said.extend(chunk))
+            self._execute(["version"], lambda _stream, chunk: output.extend(chunk))
         except ProcessFailed as error:
-            raise OperationFailed(_sentence("version", error, "Nothing was done.")) from error
-        found = VERSION.search(said.decode(errors="replace"))
+            raise OperationFailed(_failure_message("version", error, "Nothing was done.")) from error
+        found = VERSION.search(output.decode(errors="replace"))
         if found is None or (int(found[2]), int(found[3])) < OLDEST:
             raise OperationFailed(
-                f"{self._path} is {found[0] if found else 'no pgBackRest'}; version "
-                f"{OLDEST[0]}.{OLDEST[1]} or newer is needed. Nothing was done. Install a newer one."
+                f"{self._path} is {found[0] if found else 'not pgBackRest'}, but deployctl needs pgBackRest "
+                f"{OLDEST[0]}.{OLDEST[1]} or newer. Nothing was done. Install a newer version."
             )
         return found[1]
 
@@ -143,7 +147,11 @@ class PgBackRest:
 def repository_param() -> Any:
     """Declare the parameter `repository`."""
     return param(
-        1, label="Repository", help="Its number in pgBackRest's configuration.", minimum=1, maximum=256
+        1,
+        label="Repository",
+        help="The repository's number in pgBackRest's configuration.",
+        minimum=1,
+        maximum=256,
     )
 
 
@@ -152,7 +160,7 @@ def jobs_param() -> Any:
     return param(
         0,
         label="Parallel processes",
-        help="0 for as many as pgBackRest's configuration says (process-max).",
+        help="0 for the number in pgBackRest's configuration (process-max).",
         minimum=0,
         maximum=64,
     )
@@ -164,30 +172,31 @@ def jobs_option(job: Job) -> list[str]:
 
 
 def engine_of(job: Job) -> Engine:
-    """The physical engine of a run's target.
+    """Return the physical engine of a run's target.
 
     Raises:
-        OperationFailed: it has none.
+        OperationFailed: the target has none.
     """
     if job.target.physical is None:
         raise OperationFailed(
-            f"The target {job.target.name} has no physical engine. Nothing was done. An administrator names "
-            "its pgBackRest stanza in the target's settings."
+            f"The target {job.target.name} has no physical engine. Nothing was done. "
+            "An administrator can set its pgBackRest stanza in the target's settings."
         )
     return job.target.physical
 
 
 def account_for(configuration: Path | None) -> Account:
-    """The account under which pgBackRest runs: ours; for root the owner of the configuration, else postgres.
+    """Return the account that runs pgBackRest.
 
-    As root, pgBackRest would leave files in its repository that archive_command may not write beside.
+    That is the worker's account. If that is root, it is the owner of the configuration, or postgres: files in
+    the repository that belong to root would make archive_command fail.
     """
     if os.geteuid() != 0:
         return Account()
     for path in [configuration] if configuration else DEFAULT_CONFIGURATIONS:
         try:
             owner = pwd.getpwuid(path.stat().st_uid)
-        except (OSError, KeyError):  # not there, or of an account that is gone
+        except (OSError, KeyError):  # the file or its owner doesn't exist
             continue
         if owner.pw_uid != 0:
             return Account(owner.pw_name)
@@ -195,34 +204,33 @@ def account_for(configuration: Path | None) -> Account:
 
 
 def as_account(account: Account, argv: list[str], *, stop: str) -> tuple[list[str], dict[str, str]]:
-    """A command line under an account, and what to add to its environment.
+    """Return the command that runs a program under an account, and the variables to add to its environment.
 
     Args:
-        stop: the signal that ends the program with its parent, such as "TERM".
+        stop: the signal that ends the program when its parent dies, such as "TERM".
     """
     if not account.is_other:
         return argv, {}
-    # Its own home, for that is where libpq looks for its pass file.
+    # libpq looks for the password file in the account's home.
     return parent_death.command(argv, signal_name=stop, user=account.name), {
         "HOME": pwd.getpwnam(account.name).pw_dir
     }
 
 
 def _find() -> Path:
-    found = shutil.which(NAME, path=os.pathsep.join([*os.get_exec_path(), *ALSO_SEARCHED]))
+    found = shutil.which(NAME, path=os.pathsep.join([*os.get_exec_path(), *EXTRA_FOLDERS]))
     if found is None:
         raise OperationFailed(
-            "pgBackRest was not found on the worker's machine. Nothing was done. Install it there (Debian, "
+            "pgBackRest isn't installed on the worker's machine. Nothing was done. Install it there (Debian, "
             "Ubuntu: apt-get install pgbackrest; Red Hat: dnf install pgbackrest)."
         )
     return Path(found).absolute()
 
 
-def _sentence(command: str, error: ProcessFailed, state: str) -> str:
-    """What pgBackRest said, what state things are in, and what to do."""
+def _failure_message(command: str, error: ProcessFailed, state: str) -> str:
     status = error.completed.exit_status
-    said = " ".join(line.strip() for line in error.last_words.splitlines())
-    end = "failed" if status is not None else f"was ended by signal {error.completed.signal}"
-    how = f"pgBackRest's {command} {end}: {said or 'it said nothing'}"
+    message = " ".join(line.strip() for line in error.last_words.splitlines())
+    result = "failed" if status is not None else f"was ended by signal {error.completed.signal}"
+    failure = f"pgBackRest's {command} {result}: {message or 'it gave no reason'}"
     advice = ADVICE.get(status or 0, "")
-    return " ".join(part for part in (how.rstrip(".") + ".", state, advice) if part)
+    return " ".join(part for part in (failure.rstrip(".") + ".", state, advice) if part)

@@ -1,4 +1,4 @@
-"""What a recovered cluster holds, and whether it was recovered as asked."""
+"""Recover a restored cluster, check that it reached the recovery target, and count its rows."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from deployctl.operations.physical.scratch_server import ScratchServer
 from deployctl.postgres.queries import recovery, relations, server
 from deployctl.postgres.queries.recovery import DatabaseEntry, RecoveryState
 
-STATE = "The target was not touched, and what was restored is removed."
+STATE = "The target is unchanged, and the restored cluster is removed."
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What the recovered cluster must be: the cluster, and the database by its oid."""
+class ExpectedCluster:
+    """The cluster that must be recovered, with a database that it must contain."""
 
     system_identifier: str
     database_oid: int
 
 
 @dataclass(frozen=True)
-class Found:
-    """What it was. `counts` maps "schema.table" of the target's database to rows."""
+class RecoveredCluster:
+    """A recovered cluster; `counts` maps "schema.table" of the target's database to its number of rows."""
 
     recovered: RecoveryState
     databases: tuple[str, ...]
@@ -36,53 +36,56 @@ class Found:
     recover_s: float
 
 
-def recover_and_check(job: Job, copy: ScratchServer, moment: RecoveryTarget, expected: Expected) -> Found:
-    """Recover a restored cluster, count, and stop it.
+def recover_and_check(
+    job: Job, copy: ScratchServer, target: RecoveryTarget, expected: ExpectedCluster
+) -> RecoveredCluster:
+    """Recover a restored cluster, count the rows of the target's database, and stop the server.
 
     Raises:
-        OperationFailed: it did not reach the moment, or is not what it must be.
+        OperationFailed: recovery didn't reach its target, or it is another cluster.
     """
     started = time.monotonic()
     with contextlib.ExitStack() as running:
         with job.step("Recover"):
             running.enter_context(copy.recovered())
-            recovered, listed = _check_recovered(job, copy, moment, expected)
+            state, databases = _check_recovered(job, copy, target, expected)
             recover_s = time.monotonic() - started
         with job.step("Count the rows"):
-            counts = _count(job, copy, next(one.name for one in listed if one.oid == expected.database_oid))
+            name = next(one.name for one in databases if one.oid == expected.database_oid)
+            counts = _count(job, copy, name)
         with job.step("Stop and remove"):
             running.close()
-    return Found(recovered, tuple(one.name for one in listed), counts, recover_s)
+    return RecoveredCluster(state, tuple(one.name for one in databases), counts, recover_s)
 
 
 def _check_recovered(
-    job: Job, copy: ScratchServer, moment: RecoveryTarget, expected: Expected
+    job: Job, copy: ScratchServer, target: RecoveryTarget, expected: ExpectedCluster
 ) -> tuple[RecoveryState, list[DatabaseEntry]]:
     with copy.connect() as session:
-        recovered, listed = recovery.recovery_state(session), recovery.databases(session)
+        state, databases = recovery.recovery_state(session), recovery.databases(session)
         found = server.identity(session).system_identifier
     if found not in {None, expected.system_identifier}:
-        raise OperationFailed(f"What was restored is the cluster {found}, not the target's. {STATE}")
-    late = moment.time is not None and recovered.last_commit_at and recovered.last_commit_at > moment.time
-    if recovered.in_recovery or recovered.replayed_lsn is None or late:
+        raise OperationFailed(f"The backup contains another cluster, {found}. {STATE}")
+    too_late = target.time is not None and state.last_commit_at and state.last_commit_at > target.time
+    if state.in_recovery or state.replayed_lsn is None or too_late:
         raise OperationFailed(
-            f"Recovery did not end at {moment}: it {'still goes on' if recovered.in_recovery else 'ended'} "
-            f"at {recovered.replayed_lsn}, its last transaction committed at {recovered.last_commit_at}. "
-            f"{STATE}"
+            f"Recovery did not end at {target}: it {'is still running' if state.in_recovery else 'ended'} "
+            f"at {state.replayed_lsn}, with the last commit at {state.last_commit_at}. {STATE}"
         )
-    if expected.database_oid not in {one.oid for one in listed}:
-        names = ", ".join(one.name for one in listed)
+    if expected.database_oid not in {one.oid for one in databases}:
+        names = ", ".join(one.name for one in databases)
         raise OperationFailed(
-            "The cluster was recovered, but at that moment the target's database (oid "
-            f"{expected.database_oid}) was not in it. It held: {names}. {STATE} Was the database made later?"
+            f"The cluster was recovered, but it doesn't contain the target's database (OID "
+            f"{expected.database_oid}), only: {names}. {STATE} If the database was created later, choose a "
+            "later time."
         )
-    last = f", last transaction committed at {recovered.last_commit_at}" if recovered.last_commit_at else ""
-    job.log(f"RecoveryState to {recovered.replayed_lsn} on timeline {recovered.timeline}{last}.")
-    return recovered, listed
+    last = f", last commit at {state.last_commit_at}" if state.last_commit_at else ""
+    job.log(f"Recovered to {state.replayed_lsn} on timeline {state.timeline}{last}.")
+    return state, databases
 
 
 def _count(job: Job, copy: ScratchServer, database: str) -> dict[str, int]:
-    """Read every row of the target's database; a page that is damaged fails it."""
+    """Count the rows of every table, which reads every page and fails on a damaged one."""
     stats = TableStats()
     with copy.connect(database) as session:
         tables = relations.tables(session)

@@ -1,4 +1,4 @@
-"""What is in a pgBackRest repository, as `info --output=json` tells it, and whether it is the target's."""
+"""Read the backups in a pgBackRest repository, and check that they belong to the target's cluster."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from deployctl.postgres.queries import server
 from deployctl.text import pluralize
 
 STATEMENT_TIMEOUT_S = 30
-# Status codes of `info` (pgBackRest's src/command/info/info.c): what it lists then is all there is.
-OK, NO_BACKUPS = 0, 2
-MIXED = 4
+# Status codes of `info` (pgBackRest's src/command/info/info.c). With MIXED, a repository failed, so the list
+# is incomplete.
+OK, NO_BACKUPS, MIXED = 0, 2, 4
 
 
 class _Range(BaseModel):
@@ -36,7 +36,7 @@ class _Times(BaseModel):
 
 class _RepositorySize(BaseModel):
     delta: int
-    size: int | None = None  # left out where blocks are shared between backups
+    size: int | None = None  # missing if the backups share blocks (block incremental)
 
 
 class _Sizes(BaseModel):
@@ -51,7 +51,7 @@ class _Database(BaseModel):
 
 
 class Entry(BaseModel):
-    """A backup in the repository."""
+    """A backup in a repository, as in `info --output=json`."""
 
     label: str
     type: str
@@ -61,15 +61,15 @@ class Entry(BaseModel):
     info: _Sizes
     database: _Database
     reference: list[str] | None = None
-    error: bool | None = None  # pages with wrong checksums; None where the cluster has none
+    error: bool | None = None  # True if pages have invalid checksums; None without checksums
 
     @property
     def stopped_at(self) -> dt.datetime:
-        """When it ended: from then on it can be restored."""
+        """Return the end of the backup, the earliest time to which it can be recovered."""
         return dt.datetime.fromtimestamp(self.timestamp.stop, dt.UTC)
 
     def details(self, *, stanza: str, system_identifier: str) -> dict[str, Json]:
-        """What the record keeps of it."""
+        """Return the facts about the backup for its record."""
         return {
             "stanza": stanza,
             "label": self.label,
@@ -111,7 +111,7 @@ class _Stanza(BaseModel):
 
 @dataclass(frozen=True)
 class Repository:
-    """A stanza's backups, oldest first. `is_complete`: every repository answered."""
+    """The backups of a stanza, oldest first; `is_complete` is False if a repository could not be read."""
 
     stanza: str
     system_identifier: str
@@ -120,38 +120,37 @@ class Repository:
     is_complete: bool
 
     def find(self, label: str) -> Entry | None:
-        """The backup of a label."""
+        """Return the backup with a label, or None."""
         return next((entry for entry in self.entries if entry.label == label), None)
 
 
 def read(program: PgBackRest) -> Repository:
-    """Ask pgBackRest what there is.
+    """Return the backups of the engine's stanza.
 
     Raises:
-        OperationFailed: the stanza is not there, or cannot be read.
+        OperationFailed: the stanza doesn't exist, or can't be read.
     """
-    return parse(program.answer("info", "--output=json"), stanza=program.engine.stanza)
+    return parse(program.output("info", "--output=json"), stanza=program.engine.stanza)
 
 
-def parse(answer: bytes, *, stanza: str) -> Repository:
-    """Read what `info --output=json` printed.
+def parse(output: bytes, *, stanza: str) -> Repository:
+    """Parse the output of `info --output=json`.
 
     Raises:
-        OperationFailed: the stanza is not there, or cannot be read.
+        OperationFailed: the stanza doesn't exist, or can't be read.
     """
     try:
-        found = next(one for one in TypeAdapter(list[_Stanza]).validate_json(answer) if one.name == stanza)
+        found = next(one for one in TypeAdapter(list[_Stanza]).validate_json(output) if one.name == stanza)
     except (ValidationError, StopIteration) as error:
         raise OperationFailed(
-            f"pgBackRest's info does not tell of stanza {stanza} in a form that is known. Nothing was "
-            "changed."
+            f"The output of pgBackRest's info for stanza {stanza} has an unknown form. Nothing was changed."
         ) from error
     if found.status.code not in {OK, NO_BACKUPS, MIXED} or not found.db:
         raise OperationFailed(
-            f"pgBackRest says of stanza {stanza}: {found.status.message}. Nothing was changed. Is the "
-            "stanza's name right, is its repository reached, and was it made with `pgbackrest stanza-create`?"
+            f"pgBackRest reports about stanza {stanza}: {found.status.message}. Nothing was changed. Check "
+            "the stanza's name, access to its repository, and that `pgbackrest stanza-create` was run."
         )
-    newest = found.db[-1]  # earlier ones are the cluster before an upgrade
+    newest = found.db[-1]  # the earlier ones are from before an upgrade
     return Repository(
         stanza=stanza,
         system_identifier=str(newest.system_identifier),
@@ -162,36 +161,35 @@ def parse(answer: bytes, *, stanza: str) -> Repository:
 
 
 def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repository:
-    """The repository, after making sure that it is of the target's own cluster.
+    """Return the backups of the target's stanza after checking the cluster's system identifier.
 
-    A stanza is only a name: what it is of is told by the cluster's system identifier, as the target is. The
-    record is brought up to date on the way.
+    Backups on record that the repository no longer contains are expired.
 
     Args:
         session: on the target.
 
     Raises:
-        OperationFailed: as `read`, or it is another cluster's.
+        OperationFailed: as `read`, or the stanza belongs to another cluster.
     """
-    # Before the repository is read: what another run records meanwhile is no backup that is missing there.
+    # Read before the repository: a backup that another run records in between must not count as missing.
     recorded = job.backup_catalog.physical()
     repository = read(program)
     own = server.identity(session).system_identifier
     if own is None:
         role = psycopg.sql.Identifier(job.target.connection.user).as_string()
         raise OperationFailed(
-            f"Role {job.target.connection.user} may not read the cluster's system identifier, so nobody can "
-            f"tell whether stanza {repository.stanza} is of this cluster. Nothing was done. Permit it: GRANT "
-            f"EXECUTE ON FUNCTION pg_control_system() TO {role};"
+            f"Role {job.target.connection.user} may not read the cluster's system identifier, so deployctl "
+            f"can't check that stanza {repository.stanza} belongs to this cluster. Nothing was done. Allow "
+            f"it with: GRANT EXECUTE ON FUNCTION pg_control_system() TO {role};"
         )
     if own != repository.system_identifier:
         raise OperationFailed(
-            f"Stanza {repository.stanza} is of the cluster {repository.system_identifier}, but "
-            f"{job.target.name} is on the cluster {own}. Nothing was done. Name the stanza whose pg1-path is "
-            "this server's data directory."
+            f"Stanza {repository.stanza} belongs to the cluster {repository.system_identifier}, but "
+            f"{job.target.name} is on the cluster {own}. Nothing was done. Set the stanza whose pg1-path is "
+            "this server's data directory in the target's settings."
         )
     job.log(
-        f"Stanza {repository.stanza} is of this cluster ({own}): "
+        f"Stanza {repository.stanza} belongs to this cluster ({own}): "
         f"{pluralize(len(repository.entries), 'backup')} in the repository."
     )
     _expire_missing(job, repository, recorded)
@@ -199,7 +197,7 @@ def read_own(job: Job, program: PgBackRest, session: psycopg.Connection) -> Repo
 
 
 def on_record(job: Job, repository: Repository) -> dict[str, KeptBackup]:
-    """The backups on record that the repository should have, by label."""
+    """Return the backups on record that belong to the repository, by label."""
     return _of_repository(repository, job.backup_catalog.physical())
 
 
@@ -213,31 +211,31 @@ def _of_repository(repository: Repository, recorded: Iterable[KeptBackup]) -> di
 
 
 def path_of(stanza: str, entry: Entry) -> Path:
-    """Where a backup lies below the path of its repository."""
+    """Return the folder of a backup, relative to the path of its repository."""
     return Path("backup", stanza, entry.label)
 
 
 def digest_of_manifest(program: PgBackRest, entry: Entry) -> str:
-    """SHA-256 of a backup's manifest as it is stored; the manifest holds the checksum of every file."""
+    """Return the SHA-256 of a backup's stored manifest, which contains the checksum of every file."""
     digest = hashlib.sha256()
     path = path_of(program.engine.stanza, entry) / "backup.manifest"
-    program.read("repo-get", "--raw", f"--repo={entry.database.repo}", str(path), take=digest.update)
+    program.stream("repo-get", "--raw", f"--repo={entry.database.repo}", str(path), on_chunk=digest.update)
     return digest.hexdigest()
 
 
 def damaged_pages(program: PgBackRest, entry: Entry) -> list[Any]:
-    """The files in which pgBackRest met pages with wrong checksums, as it names them."""
-    answer = program.answer("info", "--output=json", f"--set={entry.label}", f"--repo={entry.database.repo}")
-    stanzas = TypeAdapter(list[dict[str, Any]]).validate_json(answer)
+    """Return the files in which pgBackRest found pages with invalid checksums."""
+    output = program.output("info", "--output=json", f"--set={entry.label}", f"--repo={entry.database.repo}")
+    stanzas = TypeAdapter(list[dict[str, Any]]).validate_json(output)
     listed = [backup.get("error-list") or [] for stanza in stanzas for backup in stanza.get("backup", [])]
     return [name for names in listed for name in names]
 
 
 def _expire_missing(job: Job, repository: Repository, recorded: Iterable[KeptBackup]) -> None:
-    """What pgBackRest's own retention removed is expired on record, too."""
+    """Expire the backups on record that pgBackRest's retention removed from its repository."""
     if not repository.is_complete:
-        return  # a repository that does not answer has lost nothing
+        return
     for label, kept in _of_repository(repository, recorded).items():
         if repository.find(label) is None:
             job.backup_catalog.expire(kept, "pgBackRest's own retention removed it from its repository")
-            job.log(f"{kept.name} is not in the repository any more: pgBackRest expired it.")
+            job.log(f"{kept.name} is no longer in the repository: pgBackRest expired it.")

@@ -1,7 +1,7 @@
-"""A place for a restored cluster: made for a test, removed afterwards, and found again should we be killed.
+"""Create a scratch folder for a restored cluster and remove it afterwards, even if the worker was killed.
 
-It is ours by its name, and in use as long as somebody holds the lock inside, which the kernel frees with the
-process that holds it.
+A scratch folder is recognized by its name. It is in use while a process holds its lock file, which the kernel
+releases when the process dies.
 """
 
 from __future__ import annotations
@@ -24,93 +24,94 @@ from deployctl.operations.framework.base import Job, OperationFailed
 PREFIX = "deployctl-scratch-"
 NAME = re.compile(r"deployctl-scratch-[a-z0-9_-]+-\d+-[0-9a-f]{8}")
 SOCKET_PREFIX = "deployctl-socket-"
-# What recovery writes beside the restored files: WAL, and pages that grow.
+# Reserved for the WAL and the new pages that recovery writes.
 SPARE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
 class ScratchFolder:
-    """Where a restored cluster and what belongs to it lie."""
+    """The folder of a restored cluster."""
 
     folder: Path
 
     @property
     def cluster(self) -> Path:
-        """The data directory."""
+        """Return the data directory."""
         return self.folder / "cluster"
 
     @property
     def tablespaces(self) -> Path:
-        """Where the cluster's tablespaces are restored, each in a folder of its own."""
+        """Return the folder of the restored tablespaces, with a folder for each."""
         return self.folder / "tablespaces"
 
     @property
     def socket(self) -> Path:
-        """A folder for the server's socket, with a path short enough (107 bytes is the most)."""
+        """Return the folder of the server's socket; a socket's path is limited to 107 bytes (unix(7))."""
         return (self.folder / "socket").readlink()
 
 
 @contextlib.contextmanager
 def create(job: Job, root: Path, account: Account, *, needed_bytes: int) -> Iterator[ScratchFolder]:
-    """A new, empty place; removed at the end, whatever happens.
+    """Create an empty scratch folder, and remove it at the end.
 
     Args:
-        root: the folder to make it in.
-        account: owns what the restored server writes to.
-        needed_bytes: that the restored cluster takes.
+        root: its parent folder.
+        account: the owner of the server's files.
+        needed_bytes: the size of the restored cluster.
 
     Raises:
-        OperationFailed: it cannot be made there, or there is too little room.
+        OperationFailed: it can't be created, or there is too little space.
     """
-    _refuse_unfit(root, account, needed_bytes)
-    made = ScratchFolder(root / f"{PREFIX}{job.target.name}-{job.run_id}-{secrets.token_hex(4)}")
-    lock = FolderLock(made.folder / "lock")
+    _check_root(root, account, needed_bytes)
+    scratch = ScratchFolder(root / f"{PREFIX}{job.target.name}-{job.run_id}-{secrets.token_hex(4)}")
+    lock = FolderLock(scratch.folder / "lock")
     try:
         try:
-            made.folder.mkdir(mode=0o711)
+            scratch.folder.mkdir(mode=0o711)
             lock.acquire()
-            _furnish(made, account)
+            _create_subfolders(scratch, account)
         except OSError as error:
             raise OperationFailed(
-                f"{made.folder} cannot be made: {error.strerror or error}. Nothing was restored. Name "
+                f"{scratch.folder} can't be created: {error.strerror or error}. Nothing was restored. Set "
                 "another scratch folder in the target's settings."
             ) from error
-        job.log(f"Restoring into {made.cluster}.")
-        yield made
+        job.log(f"Restoring into {scratch.cluster}.")
+        yield scratch
     finally:
-        _remove(made)
+        _remove(scratch)
         lock.release()
-        job.log(f"{made.folder} was removed.")
+        job.log(f"Removed {scratch.folder}.")
 
 
 def clear_up(job: Job, root: Path) -> None:
-    """Remove what killed runs of the target left, before another place is made.
+    """Remove the scratch folders of the target's killed runs, and log their names.
 
     Raises:
-        OperationFailed, EmbeddedError: something could not be removed, or a server does not end.
+        OperationFailed, EmbeddedError: a folder could not be removed, or its server could not be stopped.
     """
     try:
         for name in sweep(root, job.target.name):
-            job.log(f"{name}, left by a run that was killed, was removed.")
+            job.log(f"Removed {name} of a run that was killed.")
     except OSError as error:
         raise OperationFailed(
-            f"What a run that was killed left in {root} could not be removed: {error.strerror or error} "
-            f"({error.filename}). Nothing was restored. Remove what begins with {PREFIX}{job.target.name}."
+            f"A scratch folder of a killed run in {root} could not be removed: {error.strerror or error} "
+            f"({error.filename}). Nothing was restored. Remove the folders there whose names start with "
+            f"{PREFIX}{job.target.name}."
         ) from error
 
 
 def sweep(root: Path, target: str) -> list[str]:
-    """Remove the places of a target that killed runs left, ending servers that still run in them.
+    """Stop the servers and remove the scratch folders of a target's killed runs.
 
     Args:
-        root: the folder to look in.
-        target: its name.
+        root: the parent folder.
+        target: the target's name.
 
     Returns:
-        The names of what was removed.
+        The names of the removed folders.
 
     Raises:
-        OSError, EmbeddedError: something could not be removed, or a server does not end.
+        OSError, EmbeddedError: a folder could not be removed, or its server could not be stopped.
     """
     removed = []
     for folder in sorted(root.glob(f"{PREFIX}{target}-*")):
@@ -130,46 +131,46 @@ def sweep(root: Path, target: str) -> list[str]:
     return removed
 
 
-def _refuse_unfit(root: Path, account: Account, needed_bytes: int) -> None:
+def _check_root(root: Path, account: Account, needed_bytes: int) -> None:
     if not root.is_dir():
         raise OperationFailed(
-            f"The scratch folder {root} does not exist. Nothing was restored. Make it, or name another one "
+            f"The scratch folder {root} doesn't exist. Nothing was restored. Create it, or set another one "
             "in the target's settings."
         )
     for folder in (root.resolve(), *root.resolve().parents):
         if (folder / "PG_VERSION").exists():
             raise OperationFailed(
-                f"The scratch folder {root} lies in {folder}, which is a server's data directory. Nothing "
-                "was restored. Name another one in the target's settings."
+                f"The scratch folder {root} is inside a server's data directory, {folder}. Nothing was "
+                "restored. Set another one in the target's settings."
             )
     if not account.can_enter(root):
         raise OperationFailed(
-            f"The account {account.name}, which runs pgBackRest, cannot enter {root}. Nothing was restored. "
-            "Let it pass through that folder and those above it, or name another scratch folder in the "
-            "target's settings."
+            f"The account {account.name}, which runs pgBackRest, has no access to {root}. Nothing was "
+            "restored. Grant it execute permission on that folder and its parents, or set another scratch "
+            "folder in the target's settings."
         )
     free = shutil.disk_usage(root).free
     if free < needed_bytes + SPARE_BYTES:
         raise OperationFailed(
-            f"The scratch folder {root} has {free:,} bytes free; the restored cluster takes "
+            f"The scratch folder {root} has {free:,} bytes free, but the restored cluster needs "
             f"{needed_bytes:,}, and recovery up to {SPARE_BYTES:,} more. Nothing was restored. Free some "
-            "space, or name another folder."
+            "space, or set another scratch folder in the target's settings."
         )
 
 
-def _furnish(made: ScratchFolder, account: Account) -> None:
-    for folder in (made.cluster, made.tablespaces):
+def _create_subfolders(scratch: ScratchFolder, account: Account) -> None:
+    for folder in (scratch.cluster, scratch.tablespaces):
         folder.mkdir(mode=0o700)
         account.own(folder)
     socket = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX))
     account.own(socket)
-    (made.folder / "socket").symlink_to(socket)
+    (scratch.folder / "socket").symlink_to(socket)
 
 
-def _remove(made: ScratchFolder) -> None:
+def _remove(scratch: ScratchFolder) -> None:
     with contextlib.suppress(OSError):
-        # Looked at before it is followed: what lies in a folder that others may write to is no order.
-        if made.socket.name.startswith(SOCKET_PREFIX) and not made.socket.is_symlink():
-            shutil.rmtree(made.socket, ignore_errors=True)
+        # Other accounts may write to the folder, so the link's target is checked before it is removed.
+        if scratch.socket.name.startswith(SOCKET_PREFIX) and not scratch.socket.is_symlink():
+            shutil.rmtree(scratch.socket, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(made.folder)
+        shutil.rmtree(scratch.folder)

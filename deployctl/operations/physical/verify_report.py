@@ -1,4 +1,4 @@
-"""What pgBackRest's `verify` found, from what it writes: 2.45 ends with status 0 in any case."""
+"""Parse the output of pgBackRest's `verify`, because version 2.45 always ends with status 0."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ BACKUP = re.compile(r"backup: (\S+), status: ([^,]+), total files checked: (\d+)
 # `archiveId: 15-1, total WAL checked: 5, total valid WAL: 5`
 ARCHIVE = re.compile(r"archiveId: (\S+), total WAL checked: (\d+), total valid WAL: (\d+)")
 STATUS = re.compile(r"^\s*status: (\w+)")
-# `P01   INFO: invalid checksum '20260102-030405F/pg_data/base/5/1255_vm.lz4'`, or, where the damage keeps it
-# from being unpacked, `P01   INFO: invalid result 15-1/0000000100000000/0000….gz: [29] raised from …`. In
-# some versions these are errors.
+# `P01   INFO: invalid checksum '20260102-030405F/pg_data/base/5/1255_vm.lz4'`, or, if the file can't be
+# decompressed, `P01   INFO: invalid result 15-1/0000000100000000/0000….gz: [29] raised from …`. Some versions
+# log these at level ERROR.
 FILE = re.compile(r"(?:INFO|WARN|ERROR: \[\d+\]): (?:file missing|invalid \w+) '?([^':]+)")
 VALID, IN_PROGRESS = "valid", "in-progress"
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What became of one backup. `files` is how many were checked."""
+class VerifiedBackup:
+    """The result of one backup; `files` is the number of files checked."""
 
     label: str
     status: str
@@ -27,59 +27,59 @@ class Checked:
     valid_files: int
 
     @property
-    def is_whole(self) -> bool:
-        """Every file is there and has the checksum that the manifest says."""
+    def is_intact(self) -> bool:
+        """Return True if every file exists and has the checksum in the manifest."""
         return self.status == VALID and self.files == self.valid_files
 
 
 @dataclass
-class Findings:
-    """Filled line by line.
+class VerifyReport:
+    """The result of `verify`.
 
     Args:
-        status: pgBackRest's word on everything, "ok" or "error"; "" until it was said.
-        backups: by label.
-        archives: WAL segments checked and valid, by pgBackRest's name for the archive.
-        files: damaged or missing, as pgBackRest names them.
+        status: the overall status, "ok" or "error"; "" if the output has none.
+        backups: the results by label.
+        archives: the number of WAL segments checked and valid, by archive ID.
+        files: the paths of damaged or missing files.
     """
 
     status: str = ""
-    backups: dict[str, Checked] = field(default_factory=dict)
+    backups: dict[str, VerifiedBackup] = field(default_factory=dict)
     archives: dict[str, tuple[int, int]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
     @property
     def damaged(self) -> list[str]:
-        """The labels of the backups that must not be relied on."""
-        checked = (one for one in self.backups.values() if one.status != IN_PROGRESS)
-        return [one.label for one in checked if not one.is_whole]
+        """Return the labels of damaged backups."""
+        finished = (backup for backup in self.backups.values() if backup.status != IN_PROGRESS)
+        return [backup.label for backup in finished if not backup.is_intact]
 
     @property
-    def is_whole(self) -> bool:
-        """Nothing is wrong with backups or WAL."""
-        return self.status == "ok" and not self.damaged and not self.files and not self.lost_segments
+    def is_intact(self) -> bool:
+        """Return True if all backups and WAL segments are valid."""
+        return self.status == "ok" and not self.damaged and not self.files and not self.damaged_segments
 
     @property
     def segments(self) -> int:
-        """How many WAL segments were checked."""
+        """Return the number of WAL segments checked."""
         return sum(checked for checked, _ in self.archives.values())
 
     @property
-    def lost_segments(self) -> int:
-        """How many of them are damaged."""
+    def damaged_segments(self) -> int:
+        """Return the number of damaged WAL segments."""
         return sum(checked - valid for checked, valid in self.archives.values())
 
 
-def parse(lines: list[str]) -> Findings:
-    """Read what `verify --output=text --verbose` wrote; its log at level "info" says the same once more."""
-    findings = Findings()
+def parse(lines: list[str]) -> VerifyReport:
+    """Parse the output of `verify --output=text --verbose`, which the log at level "info" repeats."""
+    report = VerifyReport()
     for line in lines:
         if (backup := BACKUP.search(line)) is not None:
-            findings.backups[backup[1]] = Checked(backup[1], backup[2], int(backup[3]), int(backup[4]))
+            report.backups[backup[1]] = VerifiedBackup(backup[1], backup[2], int(backup[3]), int(backup[4]))
         elif (archive := ARCHIVE.search(line)) is not None:
-            findings.archives[archive[1]] = int(archive[2]), int(archive[3])
+            report.archives[archive[1]] = int(archive[2]), int(archive[3])
         elif (status := STATUS.match(line)) is not None:
-            findings.status = status[1]
-        elif (file := FILE.search(line)) is not None and file[1] not in findings.files:
-            findings.files.append(file[1])
-    return findings
+            report.status = status[1]
+        elif (file := FILE.search(line)) is not None and file[1] not in report.files:
+            report.files.append(file[1])
+    return report

@@ -1,4 +1,4 @@
-"""The backup of a production database that is made just before the database is replaced."""
+"""Back up a production database before a restore replaces it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl.operations.framework.postgres_errors import sentence_of
 from deployctl.operations.framework.sub_job import sub_job
 from deployctl.operations.kinds.backup import Backup
 
-LABEL = "No backup first, because"
+LABEL = "Reason to skip the pre-restore backup"
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class PreRestoreBackupParams:
         "",
         label=LABEL,
         help=(
-            "On production, what is there now is backed up first. Only where that is impossible, as in a "
-            "damaged database, say why; the audit log keeps it."
+            "On production, the current database is backed up first. Give a reason only if that is "
+            "impossible, for example because the database is damaged. The audit log records it."
         ),
         maximum=500,
     )
@@ -33,31 +33,31 @@ class PreRestoreBackupParams:
 def back_up_first(job: Job) -> str | None:
     """Back up the target's database if it is production, and record the backup at once.
 
-    It remains on record if the run fails.
+    The backup stays on record even if the run fails afterwards.
 
     Args:
-        job: its parameters are `PreRestoreBackupParams` and `RestoreParams`.
+        job: a run with `PreRestoreBackupParams` and `RestoreParams`.
 
     Returns:
-        Its name; None if it was not made, because the target is not production or a person gave a reason.
+        The backup's name; None if the target is not production, or if a reason to skip the backup was given.
 
     Raises:
-        OperationFailed: the backup failed; the message says how to continue without it.
+        OperationFailed: the backup failed; the message says how to skip it.
         Cancelled: the run was cancelled.
     """
     if not job.target.is_production:
         return None
     if reason := job.params.no_backup_reason.strip():
-        job.log(f"What is there now is not backed up first. The reason given: {reason}", level="warning")
+        job.log(f"The pre-restore backup is skipped. Reason: {reason}", level="warning")
         return None
     try:
         made = Backup().perform(sub_job(job, "Back up first", Backup.Params(jobs=job.params.jobs)))
     except (DeployctlError, psycopg.Error) as error:
         job.raise_if_cancelled()
         raise OperationFailed(
-            f"{job.target.connection.dbname} is untouched and serves; it could not be backed up first: "
-            f"{sentence_of(error)} Correct that; or, if it cannot be backed up at all, start again with the "
-            f"reason under “{LABEL}”."
+            f"The pre-restore backup failed, and {job.target.connection.dbname} is unchanged: "
+            f"{sentence_of(error)} Correct the cause; or, if no backup is possible, start again and fill in "
+            f"“{LABEL}”."
         ) from error
     job.backup_catalog.record_outcome(made)
     job.log(made.summary)

@@ -1,6 +1,6 @@
-"""Scratch databases: created for a restore, dropped afterwards, and found again if the worker was killed.
+"""Create a scratch database for a restore and drop it afterwards, even if the worker was killed.
 
-A scratch database is recognized by its name and its comment; others are never touched. The run that uses it
+A scratch database is recognized by its name and comment; no other database is dropped. The run that uses it
 holds an advisory lock on its name, in the maintenance database, from before it is created. The server
 releases the lock when that session ends, and then any run may drop the database.
 """
@@ -30,12 +30,12 @@ NAME = re.compile(r"deployctl_scratch_\d+_[0-9a-f]{8}")
 MARK = "deployctl scratch database"
 DROP_WITHIN_S = 15.0
 POLL_S = 0.2
-# A large database takes seconds to drop.
+# Dropping a large database takes several seconds.
 SWEEP_WITHIN_S = 120.0
 
 
 class Scratch:
-    """A scratch database. `is_kept`: it has replaced the target's database and is not dropped."""
+    """A scratch database; `is_kept` is set when it has replaced the target's database."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,18 +44,20 @@ class Scratch:
 
 @contextlib.contextmanager
 def create(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterator[Scratch]:
-    """Create an empty database of the target's role on its server, and drop it at the end.
+    """Create an empty database on the target's server, and drop it at the end unless it is kept.
 
     Args:
-        maintenance: stays open as long as the database is used.
-        like: gives encoding and collation; if it has none, those of the target are used.
+        maintenance: a session that stays open while the database is used.
+        like: the encoding and collation; if unknown, those of the target are used.
 
     Raises:
-        OperationFailed: the server refused to create it.
+        OperationFailed: the server could not create it.
     """
     scratch = Scratch(f"{PREFIX}{job.run_id}_{secrets.token_hex(4)}")
     if not advisory.try_lock(maintenance, scratch.name):
-        raise OperationFailed("A scratch database of that name is in use. Nothing was done. Try again.")
+        raise OperationFailed(
+            f"A scratch database with the name {scratch.name} is in use. Nothing was changed. Try again."
+        )
     try:
         try:
             _create(job, maintenance, scratch.name, like)
@@ -63,9 +65,9 @@ def create(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterator[
         except psycopg.Error as error:
             job.raise_if_cancelled()
             raise OperationFailed(
-                f"The server refused to create a scratch database: {message_of(error)}. Nothing was changed."
+                f"The server could not create a scratch database: {message_of(error)}. Nothing was changed."
             ) from error
-        job.log(f"Scratch database {scratch.name} was created.")
+        job.log(f"Created scratch database {scratch.name}.")
         yield scratch
     finally:
         if not scratch.is_kept:
@@ -73,7 +75,7 @@ def create(job: Job, maintenance: psycopg.Connection, like: Source) -> Iterator[
 
 
 def _create(job: Job, maintenance: psycopg.Connection, name: str, like: Source) -> None:
-    """Create the database; a dump that was made elsewhere does not contain its collation."""
+    """Create the database; a dump that was made elsewhere has no collation."""
     known: Source | Database | None = like
     if not like.encoding:
         known = databases.find(maintenance, job.target.connection.dbname)
@@ -86,9 +88,9 @@ def _create(job: Job, maintenance: psycopg.Connection, name: str, like: Source) 
 
 
 def clear_up(job: Job, maintenance: psycopg.Connection) -> None:
-    """Drop the scratch databases of killed runs before another one is created, and log their names."""
+    """Drop the scratch databases of killed runs, and log their names."""
     for name in remove_leftovers(maintenance):
-        job.log(f"{name}, left by a run that was killed, was dropped.")
+        job.log(f"Dropped {name} of a run that was killed.")
 
 
 def remove_leftovers(maintenance: psycopg.Connection) -> list[str]:
@@ -110,13 +112,13 @@ def leftovers(maintenance: psycopg.Connection) -> list[DatabaseComment]:
     return [
         found
         for found in databases.owned(maintenance, PREFIX)
-        # Without a comment: killed between creating and marking it.
+        # Without a comment, the run was killed between CREATE and COMMENT.
         if NAME.fullmatch(found.name) and (not found.comment or found.comment.startswith(MARK))
     ]
 
 
 def sweep(spec: ConnectionSpec) -> list[str]:
-    """Run `remove_leftovers` over a new session, to clean up after a lost run.
+    """Drop the scratch databases of killed runs over a new session, to clean up after a lost run.
 
     Raises:
         CannotConnect: no maintenance database could be reached.
@@ -136,33 +138,32 @@ def sweep(spec: ConnectionSpec) -> list[str]:
 
 
 def _drop(job: Job, name: str, maintenance: str) -> None:
-    """Drop the database over a new session: the run's sessions end when it is cancelled."""
+    """Drop the database over a new session, because a cancellation ends the run's sessions."""
     try:
         drop(job.target.connection, name, maintenance)
     except (CannotConnect, psycopg.Error) as error:
         job.log(
             f"The scratch database {name} could not be dropped: {sentence_of(error)} "
-            "The next test restore or restore of this target drops it.",
+            "The next restore or test restore of this target will drop it.",
             level="warning",
         )
     else:
-        job.log(f"Scratch database {name} was dropped.")
+        job.log(f"Dropped scratch database {name}.")
 
 
 def drop(spec: ConnectionSpec, name: str, maintenance: str) -> None:
-    """Drop a scratch database, over a new session.
+    """Drop a scratch database over a new session.
 
     Args:
-        spec: the server and the role.
         maintenance: the database to connect to.
     """
-    where = spec.with_database(maintenance)
-    with short_session(where, within_s=SWEEP_WITHIN_S, application_name="deployctl scratch") as session:
+    server = spec.with_database(maintenance)
+    with short_session(server, within_s=SWEEP_WITHIN_S, application_name="deployctl scratch") as session:
         _drop_unused(session, name)
 
 
 def _drop_unused(session: psycopg.Connection, name: str) -> None:
-    """Drop the database, and retry while its terminated sessions are still ending."""
+    """Terminate the database's sessions and drop it; retry until they have ended."""
     deadline = time.monotonic() + DROP_WITHIN_S
     while True:
         databases.end_sessions(session, name)

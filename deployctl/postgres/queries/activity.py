@@ -1,4 +1,4 @@
-"""Sessions on the server: ours, everybody's, and who holds what."""
+"""Query and terminate sessions, and find the sessions that block others."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class ConnectionUse:
-    """How many of the server's connections are taken.
+    """The number of client sessions and its limits.
 
-    `available` is what ordinary roles may use: `max_connections` less those kept for superusers.
+    `available` is the limit for ordinary roles: `max_connections` without the reserved connections.
     """
 
     used: int
@@ -28,11 +28,14 @@ class ConnectionUse:
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that blocks another one.
+    """A session that blocks another one, or could.
 
     Args:
-        waiting_since: when the blocked statement began.
-        query: its current statement or, when it is idle, its last one; None if the role may not read it.
+        waiting_pid: the PID of the blocked backend.
+        waiting_since: the start of the blocked statement.
+        query: the blocker's current statement or, if it is idle, its last one; None if the role may not
+            read it.
+        relation, mode: the relation that the blocked session waits for and the blocker's lock mode on it.
     """
 
     waiting_pid: int
@@ -48,7 +51,7 @@ class Blocker:
 
     @property
     def description(self) -> str:
-        """Return what people need to find the session's owner: role, application, lock, state and query."""
+        """Return the blocker's PID, role, application, lock, state and query in one line."""
         program = f" ({self.application_name})" if self.application_name else ""
         lock = f", which holds {self.mode} on {self.relation}" if self.mode else ""
         state = f", {self.state}" if self.state else ""
@@ -58,10 +61,10 @@ class Blocker:
 
 
 def pids_named(connection: psycopg.Connection, prefix: str) -> list[int]:
-    """Sessions, other than this one, whose application name starts with a prefix.
+    """Return the PIDs of other sessions whose application name starts with a prefix.
 
     Args:
-        prefix: such as "deployctl:1f6e02ab:12:"; with its last colon, or run 1 would match run 12.
+        prefix: such as "deployctl:1f6e02ab:12:"; without the last colon, run 1 would match run 12.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(
@@ -74,23 +77,23 @@ def pids_named(connection: psycopg.Connection, prefix: str) -> list[int]:
 
 
 def terminate_named(connection: psycopg.Connection, prefix: str, *, wait_s: float = 5.0) -> list[int]:
-    """End the sessions whose application name starts with a prefix, and wait until they are gone.
+    """Terminate the sessions whose application name starts with a prefix, and wait until they are gone.
 
-    A role may end its own sessions without further rights. Asked again every 0.1 s, for a program that is
-    being killed may still open one.
+    A role needs no privilege to terminate its own sessions. Repeated every 0.1 s, because a program that is
+    being killed may still open a session.
 
     Args:
         prefix: see `pids_named`.
-        wait_s: how long to wait, in seconds.
+        wait_s: the maximum wait in seconds.
 
     Returns:
-        The process ids that are still there: empty when all is well.
+        The PIDs of the sessions that still exist.
     """
     deadline = time.monotonic() + wait_s
     while True:
-        left = pids_named(connection, prefix)
-        if not left or time.monotonic() > deadline:
-            return left
+        remaining = pids_named(connection, prefix)
+        if not remaining or time.monotonic() > deadline:
+            return remaining
         connection.execute(
             """
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -102,7 +105,7 @@ def terminate_named(connection: psycopg.Connection, prefix: str, *, wait_s: floa
 
 
 def connection_use(connection: psycopg.Connection) -> ConnectionUse:
-    """Client sessions against the limit."""
+    """Return the number of client sessions of the server and its limits."""
     with connection.cursor(row_factory=class_row(ConnectionUse)) as cursor:
         return one(
             cursor.execute(
@@ -118,26 +121,26 @@ def connection_use(connection: psycopg.Connection) -> ConnectionUse:
 
 
 def blockers_of(connection: psycopg.Connection, pid: int) -> list[Blocker]:
-    """Which sessions a waiting session waits for, since when, and what they ran.
+    """Return the sessions that block a session, the longest transaction first.
 
-    Another role's statement is readable only for members of pg_read_all_stats; otherwise `query` and
-    `state` are None, and the process id still names the session.
+    Only members of pg_read_all_stats can read the statements of other roles; for others, `query` and `state`
+    are None.
 
     Args:
-        pid: the session that waits.
+        pid: of the blocked session.
     """
     return _blockers(connection, "waiting.pid = %s", pid)
 
 
 def blockers_of_named(connection: psycopg.Connection, prefix: str) -> list[Blocker]:
-    """The same for all sessions whose application name starts with a prefix."""
+    """Return the sessions that block any session whose application name starts with a prefix."""
     return _blockers(connection, "starts_with(waiting.application_name, %s)", prefix)
 
 
 def exclusive_holders(connection: psycopg.Connection) -> list[Blocker]:
-    """Sessions that keep everybody else from reading a table of this database. Waits for nothing.
+    """Return the sessions that hold an ACCESS EXCLUSIVE lock on a table of this database; waits for no lock.
 
-    Tables of transactions that are not committed do not show: nobody can wait for them.
+    Tables created by a transaction that is still open are left out, because no other session can see them.
     """
     with connection.cursor(row_factory=class_row(Blocker)) as cursor:
         return cursor.execute(
@@ -158,19 +161,19 @@ def exclusive_holders(connection: psycopg.Connection) -> list[Blocker]:
 
 
 def _blockers(connection: psycopg.Connection, condition: str, value: int | str) -> list[Blocker]:
-    # `condition` is one of the two literals above, never anything from outside.
+    # `condition` is one of the two literals above, never user input.
     statement = f"""
         SELECT waiting.pid AS waiting_pid, waiting.query_start AS waiting_since, holder.pid,
                holder.usename::text AS role, holder.application_name, holder.state,
                nullif(holder.query, '<insufficient privilege>') AS query,
                holder.xact_start AS transaction_since,
-               (SELECT wanted.relation::regclass::text FROM pg_locks wanted
-                WHERE wanted.pid = waiting.pid AND NOT wanted.granted AND wanted.relation IS NOT NULL
+               (SELECT awaited.relation::regclass::text FROM pg_locks awaited
+                WHERE awaited.pid = waiting.pid AND NOT awaited.granted AND awaited.relation IS NOT NULL
                 LIMIT 1) AS relation,
-               (SELECT held.mode FROM pg_locks wanted
-                JOIN pg_locks held ON held.relation = wanted.relation AND held.database = wanted.database
+               (SELECT held.mode FROM pg_locks awaited
+                JOIN pg_locks held ON held.relation = awaited.relation AND held.database = awaited.database
                                   AND held.granted AND held.pid = holder.pid
-                WHERE wanted.pid = waiting.pid AND NOT wanted.granted LIMIT 1) AS mode
+                WHERE awaited.pid = waiting.pid AND NOT awaited.granted LIMIT 1) AS mode
         FROM pg_stat_activity waiting
         CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocking(pid)
         JOIN pg_stat_activity holder ON holder.pid = blocking.pid

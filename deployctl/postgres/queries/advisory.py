@@ -1,4 +1,4 @@
-"""Our lock on a target: two installations of deployctl cannot work on one database at the same time."""
+"""Lock a database with an advisory lock, so that only one installation of deployctl changes it at a time."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from psycopg.rows import scalar_row
 
 from deployctl.postgres.queries.rows import one
 
-# The first half of the lock's key, "dctl" in ASCII, sets it apart from locks of applications; Prisma's own
-# is 72707369.
-OURS = 0x6463746C
+# The first key of the lock, "dctl" in ASCII, distinguishes it from the locks of applications and of Prisma
+# (72707369).
+KEY_CLASS = 0x6463746C
 
 
 def try_lock(connection: psycopg.Connection, database: str) -> bool:
-    """Take the lock for as long as the session lives, or say at once that somebody has it.
+    """Acquire the lock until the session ends; return False at once if another session holds it.
 
     Args:
-        connection: a direct session; behind a pooler that changes sessions between statements the lock
-            would belong to nobody.
-        database: the name of the database that is locked. Advisory locks are local to the database that the
-            session is connected to, so all must be connected to the same one.
+        connection: a direct session; a pooler could pass a session with the lock to another client.
+        database: the name of the database to lock. Advisory locks are local to the database of the session,
+            so every caller must connect to the same one (PostgreSQL manual, "Advisory Locks").
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(
-            one(cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (OURS, _key(database))).fetchone())
+            one(cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (KEY_CLASS, _key(database))).fetchone())
         )
 
 
 def holder(connection: psycopg.Connection, database: str) -> str | None:
-    """Who has the lock: its application name and address, None where nobody has it (any more)."""
+    """Return the application name and address of the session that holds the lock, or None."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         found: str | None = cursor.execute(
             """
@@ -40,12 +39,12 @@ def holder(connection: psycopg.Connection, database: str) -> str | None:
               AND l.objsubid = 2
               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             """,
-            (OURS, _key(database) % 2**32),
+            (KEY_CLASS, _key(database) % 2**32),
         ).fetchone()
         return found
 
 
 def _key(database: str) -> int:
-    """The second half: 32 bits with sign, as the function takes them."""
+    """Return the second key of the lock, a signed 32-bit integer."""
     number = zlib.crc32(database.encode())
     return number - 2**32 if number >= 2**31 else number

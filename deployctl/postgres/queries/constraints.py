@@ -1,4 +1,4 @@
-"""Constraints: which exist, and which PostgreSQL never checked against the rows that are there."""
+"""Query constraints and foreign keys, and whether PostgreSQL has validated them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A constraint as PostgreSQL writes it. `kind`: check, foreign key, primary key, unique, …"""
+    """A constraint with its definition. `kind`: "check", "foreign key", "primary key", "unique", …"""
 
     schema: str
     table: str
@@ -36,18 +36,18 @@ class Constraint:
 
 
 def foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
-    """Every foreign key of the application's tables; those of partitions are covered by their parent's."""
+    """Return the foreign keys of the application's tables; those that partitions inherit are left out."""
     with connection.cursor(row_factory=class_row(ForeignKey)) as cursor:
         return cursor.execute(
             """
             SELECT n.nspname AS schema, t.relname AS "table", k.conname AS name,
-                   ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u(number, place)
+                   ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u(number, ordinal)
                          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number
-                         ORDER BY u.place) AS columns,
+                         ORDER BY u.ordinal) AS columns,
                    rn.nspname AS referenced_schema, r.relname AS referenced_table,
-                   ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u(number, place)
+                   ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u(number, ordinal)
                          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number
-                         ORDER BY u.place) AS referenced_columns,
+                         ORDER BY u.ordinal) AS referenced_columns,
                    k.convalidated AS validated, k.confmatchtype = 'f' AS match_full
             FROM pg_constraint k
             JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
@@ -60,7 +60,7 @@ def foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
 
 
 def constraints(connection: psycopg.Connection) -> list[Constraint]:
-    """Every constraint of the application's tables."""
+    """Return the constraints of the application's tables."""
     with connection.cursor(row_factory=class_row(Constraint)) as cursor:
         return cursor.execute(
             """

@@ -1,7 +1,6 @@
-"""What is set on a database as a whole, outside of it: who may connect, how many, and with which settings.
+"""Query and set a database's own connection limit, privileges and configuration parameters.
 
-No dump of a single database holds any of it (pg_dump writes it with --create only), so a restored copy has it
-only if it is carried over.
+pg_dump writes them with --create only, so they must be copied to a restored database.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from psycopg.rows import class_row, scalar_row
 
 from deployctl.postgres.queries.rows import one
 
-# Settings whose value is a list of quoted names. As one literal, "a, b" would become a single name
-# (pg_dump does the same for this very list, `variable_is_guc_list_quote` in src/fe_utils/string_utils.c).
-LISTS = frozenset(
+# Parameters whose value is a list of quoted names. In a single literal, "a, b" would become one name. The
+# list is that of pg_dump (`variable_is_guc_list_quote` in src/fe_utils/string_utils.c).
+LIST_PARAMETERS = frozenset(
     {
         "local_preload_libraries",
         "search_path",
@@ -32,7 +31,7 @@ NO_LIMIT = -1
 
 @dataclass(frozen=True)
 class Setting:
-    """A parameter that sessions of the database begin with; `role` is None where it is for every role."""
+    """A configuration parameter of a database; `role` is None if it applies to every role."""
 
     role: str | None
     name: str
@@ -41,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Privilege:
-    """A right on the database itself; `role` is None for PUBLIC."""
+    """A privilege on a database; `role` is None for PUBLIC."""
 
     role: str | None
     privilege: str
@@ -49,7 +48,7 @@ class Privilege:
 
 
 def connection_limit(connection: psycopg.Connection, name: str) -> int:
-    """How many sessions a database takes at a time, NO_LIMIT for as many as the server."""
+    """Return the maximum number of sessions of a database, or NO_LIMIT."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(
             one(cursor.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", (name,)).fetchone())
@@ -57,7 +56,7 @@ def connection_limit(connection: psycopg.Connection, name: str) -> int:
 
 
 def settings(connection: psycopg.Connection, name: str) -> list[Setting]:
-    """What ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET have set on a database."""
+    """Return the parameters set with ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET."""
     with connection.cursor(row_factory=class_row(Setting)) as cursor:
         return cursor.execute(
             """
@@ -72,12 +71,12 @@ def settings(connection: psycopg.Connection, name: str) -> list[Setting]:
 
 
 def privileges(connection: psycopg.Connection, name: str) -> list[Privilege] | None:
-    """Who was given what on a database, its owner left out; None where it has the rights it was born with."""
+    """Return the privileges on a database except the owner's; None if it has the default privileges."""
     with connection.cursor(row_factory=scalar_row) as cursor:
-        untouched = cursor.execute(
+        has_defaults = cursor.execute(
             "SELECT datacl IS NULL FROM pg_database WHERE datname = %s", (name,)
         ).fetchone()
-    if untouched:
+    if has_defaults:
         return None
     with connection.cursor(row_factory=class_row(Privilege)) as cursor:
         return cursor.execute(
@@ -93,29 +92,29 @@ def privileges(connection: psycopg.Connection, name: str) -> list[Privilege] | N
 
 
 def set_connection_limit(connection: psycopg.Connection, name: str, limit: int) -> None:
-    """Let a database take so many sessions at a time."""
+    """Set the maximum number of sessions of a database."""
     connection.execute(
         sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(sql.Identifier(name), sql.Literal(limit))
     )
 
 
 def setting_statement(setting: Setting, name: str) -> sql.Composed:
-    """The statement that sets a parameter on a database."""
-    # A list is kept as it is written in SQL, names quoted where needed.
-    value = sql.SQL(setting.value) if setting.name in LISTS else sql.Literal(setting.value)
+    """Return the statement that sets a parameter of a database."""
+    # The catalog stores a list in SQL syntax, with names quoted if necessary.
+    value = sql.SQL(setting.value) if setting.name in LIST_PARAMETERS else sql.Literal(setting.value)
     return _set(setting, name, sql.SQL("TO {}").format(value))
 
 
-def shown_statement(setting: Setting, name: str) -> sql.Composed:
-    """The same to read, without the value of an application's own parameter, which may be a secret."""
+def redacted_statement(setting: Setting, name: str) -> sql.Composed:
+    """Return the statement for display; the value of a custom parameter is hidden, as it may be a secret."""
     if "." in setting.name:
         return _set(setting, name, sql.SQL("TO …"))
     return setting_statement(setting, name)
 
 
 def apply_setting(connection: psycopg.Connection, setting: Setting, name: str) -> None:
-    """Set a parameter on a database, all or nothing."""
-    if setting.name not in LISTS:
+    """Set a parameter of a database."""
+    if setting.name not in LIST_PARAMETERS:
         connection.execute(setting_statement(setting, name))
         return
     with connection.transaction():
@@ -124,17 +123,17 @@ def apply_setting(connection: psycopg.Connection, setting: Setting, name: str) -
 
 
 def revoke_privileges(connection: psycopg.Connection, name: str) -> None:
-    """Take from everybody what a database is born with: CONNECT and TEMPORARY for PUBLIC."""
+    """Revoke the default privileges on a database, CONNECT and TEMPORARY, from PUBLIC."""
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 
-def privilege_statement(right: Privilege, name: str) -> sql.Composed:
-    """The statement that gives a right on a database."""
+def grant_statement(privilege: Privilege, name: str) -> sql.Composed:
+    """Return the statement that grants a privilege on a database."""
     return sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-        sql.SQL(right.privilege),  # a key word, as the server names it
+        sql.SQL(privilege.privilege),  # a key word from the server
         sql.Identifier(name),
-        sql.SQL("PUBLIC") if right.role is None else sql.Identifier(right.role),
-        sql.SQL(" WITH GRANT OPTION" if right.grantable else ""),
+        sql.SQL("PUBLIC") if privilege.role is None else sql.Identifier(privilege.role),
+        sql.SQL(" WITH GRANT OPTION" if privilege.grantable else ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""Databases of a server: looking one up and creating one."""
+"""Find, create, rename, comment on and drop databases, and end their sessions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg.rows import class_row, scalar_row
 
 @dataclass(frozen=True)
 class Database:
-    """A database. `locale` is what sorts its texts."""
+    """A database; `collate` and `ctype` are its LC_COLLATE and LC_CTYPE."""
 
     name: str
     oid: int
@@ -23,7 +23,7 @@ class Database:
 
 @dataclass(frozen=True)
 class DatabaseComment:
-    """A database with its comment, "" where it has none."""
+    """A database with its comment, "" if it has none."""
 
     name: str
     oid: int
@@ -32,7 +32,7 @@ class DatabaseComment:
 
 @dataclass(frozen=True)
 class DatabaseSession:
-    """Somebody who is connected to a database."""
+    """A session on a database."""
 
     pid: int
     role: str
@@ -40,7 +40,7 @@ class DatabaseSession:
 
 
 def find(connection: psycopg.Connection, name: str) -> Database | None:
-    """A database by its exact name, None where there is none."""
+    """Return the database with an exact name, or None."""
     with connection.cursor(row_factory=class_row(Database)) as cursor:
         return cursor.execute(
             """
@@ -56,14 +56,14 @@ def find(connection: psycopg.Connection, name: str) -> Database | None:
 def create(connection: psycopg.Connection, name: str, *, owner: str, encoding: str, locale: str) -> None:
     """Create an empty database.
 
-    From template0, for only it may be copied with another encoding or locale than its own, and nobody has
-    put anything into it.
+    It is a copy of template0, the only template that can be copied with another encoding or locale
+    (PostgreSQL manual, "Template Databases").
 
     Args:
         name: taken literally.
-        owner: a role; empty for the session's own.
+        owner: a role; empty for the session's role.
         encoding: such as "UTF8".
-        locale: for sorting and character classes; empty for the server's default.
+        locale: LC_COLLATE and LC_CTYPE; empty for those of template0.
     """
     options = [sql.SQL("TEMPLATE template0 ENCODING {}").format(sql.Literal(encoding))]
     if owner:
@@ -78,11 +78,11 @@ def create(connection: psycopg.Connection, name: str, *, owner: str, encoding: s
 def create_like(
     connection: psycopg.Connection, name: str, *, encoding: str, collate: str, ctype: str
 ) -> None:
-    """Create an empty database of the session's role with the encoding and sorting of another one.
+    """Create an empty database that belongs to the session's role, with the locale of another database.
 
     Args:
         name: taken literally.
-        encoding, collate, ctype: as `find` or a manifest tells them.
+        encoding, collate, ctype: of the other database, from `find` or a manifest.
     """
     connection.execute(
         sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}").format(
@@ -92,17 +92,18 @@ def create_like(
 
 
 def drop(connection: psycopg.Connection, name: str) -> None:
-    """Drop a database that nobody is connected to; one that is not there is no error."""
+    """Drop a database without sessions, if it exists."""
     connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def rename(connection: psycopg.Connection, old: str, new: str) -> None:
-    """Give a database another name. Unlike creating one, this belongs to the session's transaction.
+    """Rename a database. Unlike CREATE DATABASE, this can run in a transaction.
 
-    The server first locks the database against new sessions, then waits 5 s for the others to end.
+    The server locks the database against new sessions, then waits up to 5 s for its sessions to end
+    (`CountOtherDBBackends` in src/backend/storage/ipc/procarray.c).
 
     Raises:
-        psycopg.errors.ObjectInUse: they did not.
+        psycopg.errors.ObjectInUse: the database still has sessions.
     """
     connection.execute(
         sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new))
@@ -110,14 +111,14 @@ def rename(connection: psycopg.Connection, old: str, new: str) -> None:
 
 
 def comment(connection: psycopg.Connection, name: str, text: str | None) -> None:
-    """Set the comment of a database, or remove it."""
+    """Set the comment of a database; None removes it."""
     connection.execute(
         sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text))
     )
 
 
 def comment_of(connection: psycopg.Connection, name: str) -> str | None:
-    """The comment of a database, None where it has none or there is no such database."""
+    """Return the comment of a database; None if it has none or doesn't exist."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         text: str | None = cursor.execute(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s", (name,)
@@ -126,11 +127,7 @@ def comment_of(connection: psycopg.Connection, name: str) -> str | None:
 
 
 def owned(connection: psycopg.Connection, prefix: str) -> list[DatabaseComment]:
-    """Databases of the session's role with their comments.
-
-    Args:
-        prefix: how their names begin.
-    """
+    """Return the databases that belong to the session's role and whose names start with a prefix."""
     with connection.cursor(row_factory=class_row(DatabaseComment)) as cursor:
         return cursor.execute(
             """
@@ -144,10 +141,10 @@ def owned(connection: psycopg.Connection, prefix: str) -> list[DatabaseComment]:
 
 
 def sessions(connection: psycopg.Connection, name: str) -> list[DatabaseSession]:
-    """Who is connected to a database, this session left out.
+    """Return the other sessions on a database.
 
-    Autovacuum workers do not count: the server itself ends them when a database is renamed or dropped. They
-    are told by having no role, because what kind of process it is only members of its role may see.
+    Autovacuum workers are left out: the server ends them when a database is renamed or dropped. They are
+    recognized by having no role, because `backend_type` is hidden from other roles.
     """
     with connection.cursor(row_factory=class_row(DatabaseSession)) as cursor:
         return cursor.execute(
@@ -163,7 +160,7 @@ def sessions(connection: psycopg.Connection, name: str) -> list[DatabaseSession]
 
 
 def end_sessions(connection: psycopg.Connection, name: str) -> None:
-    """Ask the client sessions of a database to end: those that the session's role may end, leaving others."""
+    """Terminate the other sessions on a database, as far as the session's role may."""
     connection.execute(
         """
         SELECT pg_terminate_backend(a.pid)
@@ -178,7 +175,7 @@ def end_sessions(connection: psycopg.Connection, name: str) -> None:
 
 
 def role_exists(connection: psycopg.Connection, name: str) -> bool:
-    """Whether the server has a role of that exact name."""
+    """Return True if the server has a role with this exact name."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(
             cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (name,)).fetchone()
@@ -186,10 +183,10 @@ def role_exists(connection: psycopg.Connection, name: str) -> bool:
 
 
 def may_assign_owner(connection: psycopg.Connection, owner: str) -> bool:
-    """Whether the session's role may make a database that belongs to another role.
+    """Return True if the session's role may create a database that belongs to another role.
 
-    "To create a database owned by another role, you must be able to SET ROLE to that role" (CREATE
-    DATABASE, 16); before version 16 membership gave that.
+    "To create a database owned by another role, you must be able to SET ROLE to that role" (CREATE DATABASE,
+    version 16); before version 16, every member of a role could.
     """
     privilege = "SET" if connection.info.server_version >= 160000 else "MEMBER"
     with connection.cursor(row_factory=scalar_row) as cursor:

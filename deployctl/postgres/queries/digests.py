@@ -1,18 +1,18 @@
-"""What tables hold, as a count and a digest that two copies can be compared by, whatever their order.
+"""Compute the row count and the content digest of tables, to compare a copy with its original.
 
-The digest of a table is made on the server, in one pass (by parallel workers where it is large) and in
-constant memory: the first 64 bits of the SHA-256 of each row's text, summed up over all rows modulo 2**64.
+The server computes the digest in one pass (with parallel workers for a large table) and in constant memory:
+the first 64 bits of the SHA-256 of each row's text, summed over all rows modulo 2**64.
 
-- A sum forgets the order, which a restored table need not keep. It does count repeated rows; with XOR two
-  equal rows would cancel out, and losing both would not show.
-- SHA-256 is the same in every version and on every machine, unlike PostgreSQL's `hashtext`, and is allowed
-  where MD5 is not (FIPS). A row is hashed as text, for the binary form of a row carries type numbers (oid)
-  that a restored copy does not keep. `record_out` quotes every value, and a cast that the application defined
-  on its own row type cannot get in between.
-- Two different tables with equally many rows agree by accident once in 2**64. Taking 128 bits was measured to
-  take twice as long. Against somebody who makes up rows on purpose no sum of hashes is a proof; that is what
-  the SHA-256 of every file and of the manifest is for.
-- The text of a value depends on settings of the session; `prepare` fixes all that matter.
+- A sum doesn't depend on the order of the rows, which can change in a restore. It does count duplicate rows;
+  with XOR, two equal rows would cancel each other, and the loss of both would not be detected.
+- SHA-256 gives the same value in every version and on every machine, unlike PostgreSQL's `hashtext`, and is
+  allowed where MD5 is not (FIPS). Rows are hashed as text, because their binary form contains type OIDs,
+  which differ in a restored copy. `record_out` quotes every value and ignores casts that the application
+  defines on its row types.
+- Two different tables with the same number of rows have equal digests with a probability of 1 in 2**64. With
+  128 bits, the computation took twice as long. A sum of hashes doesn't protect against rows that are
+  constructed on purpose; the SHA-256 of each file and of the manifest does.
+- The text of a value depends on settings of the session; `prepare` fixes them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from psycopg.rows import class_row, tuple_row
 
 from deployctl.postgres.queries.rows import one
 
-# What the text of dates, intervals, floats, byte strings, money and names of objects depends on. pg_dump
-# fixes most of them, too; not `lc_monetary`, which only has to be the same on both sides of a comparison.
+# The text of dates, intervals, floats, byte strings, money and object names depends on these settings.
+# pg_dump fixes most of them, too, except `lc_monetary`, which only has to be equal for both copies.
 SETTINGS = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -36,22 +36,22 @@ SETTINGS = {
     "lc_monetary": "C",
     "search_path": "",
 }
-# A large object is read in pieces of this size, in bytes, because one may be larger than the server's memory.
-PIECE_BYTES = 1 << 20
+# Large objects are read in chunks, because one may be larger than the server's memory.
+CHUNK_BYTES = 1 << 20
 
 CONTENT = """
     SELECT count(*) AS rows,
            coalesce(sum(('x' || encode(substr(sha256({bytes}), 1, 8), 'hex'))::bit(64)::bigint), 0) AS total
     FROM {rows}
 """
-BYTES_OF_ROW = "convert_to(textin(record_out(t.*)), getdatabaseencoding())"
-# The piece's place is part of what is hashed; so pieces that changed places are found.
-BYTES_OF_PIECE = "convert_to(oid || ':' || {offset} || ':', 'UTF8') || lo_get(oid, {offset}, {size})"
+ROW_BYTES = "convert_to(textin(record_out(t.*)), getdatabaseencoding())"
+# The hash covers the object and the offset of the chunk, so that swapped chunks are detected.
+LARGE_OBJECT_BYTES = "convert_to(oid || ':' || {offset} || ':', 'UTF8') || lo_get(oid, {offset}, {size})"
 
 
 @dataclass(frozen=True)
 class Content:
-    """What one table holds. `digest` is 16 hexadecimal digits."""
+    """The row count and the digest of a table; `digest` is 16 hexadecimal digits."""
 
     rows: int
     digest: str
@@ -64,27 +64,27 @@ class _Sum:
 
 
 def prepare(connection: psycopg.Connection) -> None:
-    """Fix the settings that the text of rows depends on, for the rest of the session."""
+    """Fix the session's settings that the text of rows depends on."""
     for name, value in SETTINGS.items():
         connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
 
 
-def of_table(connection: psycopg.Connection, relation: sql.Composable) -> Content:
-    """What a table holds, without the rows of tables that inherit from it, as a dump keeps them apart.
+def table_content(connection: psycopg.Connection, relation: sql.Composable) -> Content:
+    """Return the row count and the digest of a table, without the rows of tables that inherit from it.
 
     Args:
-        connection: prepared.
+        connection: a session after `prepare`.
         relation: such as `Relation.identifier`.
     """
-    found = _sum(connection, sql.SQL(BYTES_OF_ROW), sql.SQL("ONLY {} AS t").format(relation))
+    found = _sum(connection, sql.SQL(ROW_BYTES), sql.SQL("ONLY {} AS t").format(relation))
     return Content(found.rows, _hexadecimal(found.total))
 
 
-def of_large_objects(connection: psycopg.Connection) -> Content:
-    """What the large objects of the database hold; `rows` is how many there are.
+def large_objects_content(connection: psycopg.Connection) -> Content:
+    """Return the number (as `rows`) and the digest of the database's large objects.
 
     Raises:
-        psycopg.errors.InsufficientPrivilege: the role may not read one of them; nor could pg_dump.
+        psycopg.errors.InsufficientPrivilege: the role may not read one of them, so pg_dump can't either.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         objects = [
@@ -92,10 +92,10 @@ def of_large_objects(connection: psycopg.Connection) -> Content:
         ]
     count, total, offset = len(objects), 0, 0
     while objects:
-        piece = sql.SQL(BYTES_OF_PIECE).format(offset=sql.Literal(offset), size=sql.Literal(PIECE_BYTES))
-        pieces = sql.SQL("unnest({}::oid[]) AS piece(oid)").format(sql.Literal(objects))
-        total += _sum(connection, piece, pieces).total
-        offset += PIECE_BYTES
+        chunk = sql.SQL(LARGE_OBJECT_BYTES).format(offset=sql.Literal(offset), size=sql.Literal(CHUNK_BYTES))
+        chunks = sql.SQL("unnest({}::oid[]) AS chunk(oid)").format(sql.Literal(objects))
+        total += _sum(connection, chunk, chunks).total
+        offset += CHUNK_BYTES
         objects = _longer_than(connection, objects, offset)
     return Content(count, _hexadecimal(total))
 

@@ -1,4 +1,4 @@
-"""Indexes: which exist, and which are invalid."""
+"""Query indexes, and whether they are valid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from psycopg.rows import class_row
 class Index:
     """An index.
 
-    `valid` is False after a failed CREATE INDEX CONCURRENTLY: writes maintain it, but queries cannot use it.
+    `valid` is False after a failed CREATE INDEX CONCURRENTLY: writes update the index, but queries can't use
+    it (CREATE INDEX, "Building Indexes Concurrently").
     """
 
     schema: str

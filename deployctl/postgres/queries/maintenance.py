@@ -1,4 +1,4 @@
-"""ANALYZE and VACUUM: what they may work on, how far they are, and what they left."""
+"""Run ANALYZE and VACUUM, query their progress, and find what prevents the removal of dead rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.rows import class_row, scalar_row
 
 from deployctl.postgres.queries.relations import QualifiedName
 
-# The privilege MAINTAIN came with PostgreSQL 17; before, only owners may.
+# PostgreSQL 17 added the privilege MAINTAIN; before, only owners can analyze and vacuum.
 MAINTAIN_FROM_VERSION = 170000
 
 Work = Literal["analyze", "vacuum"]
@@ -22,8 +22,8 @@ Work = Literal["analyze", "vacuum"]
 class MaintainableTable(QualifiedName):
     """A table that can be analyzed or vacuumed.
 
-    `runs` counts how often that was done manually so far, which shows afterwards whether it was done again:
-    the server only warns if it is not permitted.
+    `runs` is the number of manual runs so far. It shows afterwards if the command had an effect, because the
+    server only warns if the role lacks the privilege.
     """
 
     oid: int
@@ -36,7 +36,7 @@ class MaintainableTable(QualifiedName):
 
 @dataclass(frozen=True)
 class MaintenanceProgress:
-    """One ANALYZE or VACUUM that runs now, in blocks of the table it is at (a partition, a TOAST table)."""
+    """The progress of an ANALYZE or VACUUM, in blocks of the relation that it is processing."""
 
     relation: str
     phase: str
@@ -46,7 +46,10 @@ class MaintenanceProgress:
 
 @dataclass(frozen=True)
 class OldestSnapshot:
-    """What keeps VACUUM from removing dead rows: the session, slot or transaction with the oldest view."""
+    """The session, replication slot or prepared transaction whose snapshot is the oldest.
+
+    VACUUM can't remove rows that this snapshot can see. `age` is in transactions.
+    """
 
     kind: str
     name: str
@@ -55,11 +58,10 @@ class OldestSnapshot:
 
 
 def maintainable_tables(connection: psycopg.Connection, work: Work) -> list[MaintainableTable]:
-    """The tables and materialized views of this database, in alphabetical order.
+    """Return the tables and materialized views of this database, in alphabetical order; waits for no lock.
 
-    ANALYZE of a partitioned table does its partitions, too, and only so are there statistics over all of
-    them; therefore it stands for them. VACUUM has nothing to do in a partitioned table itself, so its
-    partitions stand for it. Waits for no lock.
+    For ANALYZE, a partitioned table is listed instead of its partitions: it analyzes them, too, and only so
+    collects statistics across all of them. For VACUUM, the partitions are listed instead.
     """
     permitted = (
         "OR has_table_privilege(c.oid, 'MAINTAIN')"
@@ -71,7 +73,7 @@ def maintainable_tables(connection: psycopg.Connection, work: Work) -> list[Main
         if work == "analyze"
         else "c.relkind IN ('r', 'm')"
     )
-    # Made of the literals above only.
+    # Built from the literals above only.
     statement = f"""
         SELECT n.nspname AS schema, c.relname AS name, c.oid::bigint AS oid,
                pg_has_role(c.relowner, 'USAGE')
@@ -92,24 +94,24 @@ def maintainable_tables(connection: psycopg.Connection, work: Work) -> list[Main
 
 
 def analyze(connection: psycopg.Connection, table: sql.Composable) -> None:
-    """Gather a table's statistics for the planner. Blocks no reading and no writing."""
+    """Collect a table's planner statistics; blocks neither reads nor writes."""
     connection.execute(sql.SQL("ANALYZE {}").format(table))
 
 
 def vacuum(connection: psycopg.Connection, table: sql.Composable, *, analyze: bool, truncate: bool) -> None:
-    """Free the space of dead rows for new ones. Blocks no reading and no writing; never FULL, which does.
+    """Make the space of dead rows reusable; blocks neither reads nor writes, unlike VACUUM FULL.
 
     Args:
-        analyze: gather statistics, too.
-        truncate: give empty blocks at the end back to the file system, for which the table is locked
-            for a moment, if nobody else is at it.
+        analyze: collect planner statistics, too.
+        truncate: return empty pages at the end of the table to the file system. This takes a brief ACCESS
+            EXCLUSIVE lock, or is skipped if the table is in use.
     """
     options = sql.SQL("ANALYZE {}, TRUNCATE {}").format(sql.Literal(analyze), sql.Literal(truncate))
     connection.execute(sql.SQL("VACUUM ({}) {}").format(options, table))
 
 
 def analyze_progress(connection: psycopg.Connection, application_name: str) -> MaintenanceProgress | None:
-    """How far the ANALYZE of the session with an application name is; None when none runs."""
+    """Return the progress of the ANALYZE of the session with an application name, or None."""
     return _progress(
         connection,
         """
@@ -123,7 +125,7 @@ def analyze_progress(connection: psycopg.Connection, application_name: str) -> M
 
 
 def vacuum_progress(connection: psycopg.Connection, application_name: str) -> MaintenanceProgress | None:
-    """How far the VACUUM of the session with an application name is; None when none runs."""
+    """Return the progress of the VACUUM of the session with an application name, or None."""
     return _progress(
         connection,
         """
@@ -139,9 +141,10 @@ def vacuum_progress(connection: psycopg.Connection, application_name: str) -> Ma
 
 
 def oldest_snapshot(connection: psycopg.Connection) -> OldestSnapshot | None:
-    """Who keeps the oldest dead rows from being removed here; None where nobody else does.
+    """Return the oldest snapshot of others that prevents the removal of dead rows, or None.
 
-    Long transactions, replication slots and prepared ones do (PostgreSQL manual, "Routine Vacuuming").
+    It belongs to a long transaction, a replication slot or a prepared transaction (PostgreSQL manual,
+    "Routine Vacuuming").
     """
     with connection.cursor(row_factory=class_row(OldestSnapshot)) as cursor:
         return cursor.execute(
@@ -171,7 +174,7 @@ def _progress(
 
 
 def runs_of(connection: psycopg.Connection, oid: int, work: Work) -> int:
-    """How often a table was analyzed or vacuumed by hand."""
+    """Return the number of manual ANALYZE or VACUUM runs of a table."""
     statement = f"SELECT coalesce(max({work}_count), 0) FROM pg_stat_all_tables WHERE relid = %s"  # noqa: S608
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(cursor.execute(statement.encode(), (oid,)).fetchone() or 0)

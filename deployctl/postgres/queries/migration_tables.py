@@ -1,4 +1,4 @@
-"""The tables in which Django and Alembic keep what they applied, and which database a session is in."""
+"""Query the migrations that Django and Alembic have recorded, and the identity of a database."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from deployctl.postgres.queries.rows import one
 
 
 def django_migrations(connection: psycopg.Connection) -> list[tuple[str, str]]:
-    """App and name of every migration that Django has recorded, oldest first; none without its table."""
+    """Return the app and name of each recorded Django migration, oldest first; empty without the table."""
     if not _exists(connection, "django_migrations"):
         return []
     return connection.execute("SELECT app, name FROM django_migrations ORDER BY id").fetchall()
 
 
 def alembic_heads(connection: psycopg.Connection) -> list[str]:
-    """The revisions at which Alembic says the database is; none without its table."""
+    """Return the current revisions that Alembic has recorded; empty without the table."""
     if not _exists(connection, "alembic_version"):
         return []
     with connection.cursor(row_factory=scalar_row) as cursor:
@@ -24,12 +24,12 @@ def alembic_heads(connection: psycopg.Connection) -> list[str]:
 
 
 def database_identity(connection: psycopg.Connection) -> str:
-    """Tells one database from another for as long as its server runs; any role may read it."""
+    """Return a string that identifies the database while its server runs; any role can read it."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return str(one(cursor.execute(DATABASE_IDENTITY).fetchone()))
 
 
-# Also sent by the project's own Python, whose answer must be the same.
+# The project's own Python sends the same statement; both results must be equal.
 DATABASE_IDENTITY = (
     "SELECT current_database() || ' ' || (SELECT oid FROM pg_database WHERE datname = current_database())"
     " || ' ' || extract(epoch FROM pg_postmaster_start_time())"

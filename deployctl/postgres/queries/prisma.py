@@ -1,7 +1,7 @@
-"""Prisma's own records of its migrations, in the table `_prisma_migrations`.
+"""Query and update Prisma's records of migrations in the table `_prisma_migrations`.
 
-The statements are those that Prisma Migrate 6.19 sends (seen in the server's log), so that its CLI and we can
-continue each other's work. The table is named without a schema, as there: the session's search_path decides.
+The statements are those of Prisma Migrate 6.19 (from the server's log), so that its CLI and deployctl can
+continue each other's work. As there, the table has no schema prefix and the session's search_path applies.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from psycopg.rows import class_row, scalar_row
 
 from deployctl.postgres.queries.rows import one
 
-# The key under which every Prisma Migrate, whatever the project, takes its turn in a database.
+# The key of the advisory lock that every Prisma Migrate acquires in a database.
 ADVISORY_LOCK = 72707369
 
 
 @dataclass(frozen=True)
 class Record:
-    """A row of `_prisma_migrations`. Unfinished and not rolled back means: failed, or running just now."""
+    """A row of `_prisma_migrations`; one that is neither finished nor rolled back failed or is running."""
 
     id: str
     checksum: str
@@ -34,24 +34,20 @@ class Record:
 
 
 def lock(connection: psycopg.Connection) -> None:
-    """Take Prisma's turn in this database, until the session ends; waits up to its lock_timeout."""
+    """Acquire Prisma's advisory lock until the session ends; waits up to the session's lock_timeout."""
     connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
 
 
 def use_schema(connection: psycopg.Connection, schema: str) -> None:
-    """Work in a schema, as `?schema=` in DATABASE_URL asks.
-
-    Args:
-        schema: its exact name.
-    """
+    """Set the session's search_path to a schema, as Prisma does for `?schema=` in DATABASE_URL."""
     path = sql.Identifier(schema).as_string(connection)
     connection.execute("SELECT set_config('search_path', %s, false)", (path,))
 
 
 def create_schema(connection: psycopg.Connection, schema: str) -> None:
-    """Create a schema where there is none.
+    """Create a schema if it doesn't exist.
 
-    Looked for first: IF NOT EXISTS asks for the right to create schemas even where it does nothing.
+    It is looked up first, because IF NOT EXISTS requires the CREATE privilege even for an existing schema.
     """
     found = connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
     if found is None:
@@ -59,12 +55,12 @@ def create_schema(connection: psycopg.Connection, schema: str) -> None:
 
 
 def has_records(connection: psycopg.Connection) -> bool:
-    """Whether the schema in use has the table."""
+    """Return True if the current schema has the table."""
     return "_prisma_migrations" in table_names(connection)
 
 
 def table_names(connection: psycopg.Connection) -> list[str]:
-    """Ordinary tables of the schema in use; Prisma calls a schema empty when there is none."""
+    """Return the ordinary tables of the current schema; without any, Prisma considers it empty."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(
             """
@@ -75,7 +71,7 @@ def table_names(connection: psycopg.Connection) -> list[str]:
 
 
 def create_table(connection: psycopg.Connection) -> None:
-    """Create the table, word for word as the CLI does."""
+    """Create the table with the same statement as the CLI."""
     connection.execute(
         """
         CREATE TABLE _prisma_migrations (
@@ -93,7 +89,7 @@ def create_table(connection: psycopg.Connection) -> None:
 
 
 def records(connection: psycopg.Connection) -> list[Record]:
-    """Every row, oldest first."""
+    """Return every record, oldest first."""
     with connection.cursor(row_factory=class_row(Record)) as cursor:
         return cursor.execute(
             """
@@ -105,12 +101,9 @@ def records(connection: psycopg.Connection) -> list[Record]:
 
 
 def begin(connection: psycopg.Connection, *, name: str, checksum: str) -> str:
-    """Record that a migration starts.
+    """Record the start of a migration and return the record's id.
 
-    The time is the server's, cut to milliseconds as the CLI's times are.
-
-    Returns:
-        The id of its row.
+    The time is the server's, truncated to milliseconds like the CLI's.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         return str(
@@ -128,7 +121,7 @@ def begin(connection: psycopg.Connection, *, name: str, checksum: str) -> str:
 
 
 def finish(connection: psycopg.Connection, record: str) -> None:
-    """Record that a migration was applied. The CLI counts a whole file as one step.
+    """Record that a migration was applied; the CLI counts a whole file as one step.
 
     Args:
         record: the id from `begin`.
@@ -145,23 +138,20 @@ def finish(connection: psycopg.Connection, record: str) -> None:
 
 
 def fail(connection: psycopg.Connection, record: str, logs: str) -> None:
-    """Record why a migration failed; it blocks the next ones until it is resolved.
+    """Record why a migration failed; the record blocks further migrations until it is resolved.
 
     Args:
         record: the id from `begin`.
-        logs: for people.
+        logs: the error message.
     """
     connection.execute("UPDATE _prisma_migrations SET logs = %s WHERE id = %s", (logs, record))
 
 
-def roll_back(connection: psycopg.Connection, name: str) -> int:
-    """Mark what stands unfinished of a migration as rolled back, so that it is pending again.
-
-    Args:
-        name: of the migration.
+def mark_rolled_back(connection: psycopg.Connection, name: str) -> int:
+    """Mark the unfinished records of a migration as rolled back, so that it is pending again.
 
     Returns:
-        How many records were marked.
+        The number of records marked.
     """
     return connection.execute(
         """
@@ -172,8 +162,8 @@ def roll_back(connection: psycopg.Connection, name: str) -> int:
     ).rowcount
 
 
-def forget(connection: psycopg.Connection, record: str) -> None:
-    """Remove the record of a migration that left nothing behind: it is pending again.
+def delete_unfinished(connection: psycopg.Connection, record: str) -> None:
+    """Delete the record of a migration that had no effect, so that it is pending again.
 
     Args:
         record: the id from `begin`.

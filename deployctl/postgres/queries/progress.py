@@ -1,4 +1,4 @@
-"""How far the server is with work of ours, from its progress views."""
+"""Query the progress of COPY and index builds from the server's progress views."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from psycopg.rows import class_row, scalar_row
 
 from deployctl.postgres.queries.rows import one
 
-# pg_stat_progress_copy came with PostgreSQL 14.
+# PostgreSQL 14 added pg_stat_progress_copy.
 COPY_FROM_VERSION = 140000
 
 
 @dataclass(frozen=True)
 class CopyProgress:
-    """One COPY that runs now: rows and bytes of text so far; the server does not know the total."""
+    """The progress of a COPY, in rows and in bytes of text; the server doesn't know the total."""
 
     pid: int
     relation_oid: int
@@ -25,7 +25,7 @@ class CopyProgress:
 
 @dataclass(frozen=True)
 class IndexProgress:
-    """One CREATE INDEX or REINDEX that runs now. Blocks and rows are those of the current phase."""
+    """The progress of a CREATE INDEX or REINDEX, in blocks and rows of the current phase."""
 
     pid: int
     relation_oid: int
@@ -38,14 +38,14 @@ class IndexProgress:
 
     @property
     def measure(self) -> tuple[str, int, int]:
-        """Unit, done and total of what the current phase counts; a total of 0 is not known."""
+        """Return the unit, the done and the total of the current phase; a total of 0 is unknown."""
         if self.rows_total:
             return "rows", self.rows_done, self.rows_total
         return "blocks", self.blocks_done, self.blocks_total
 
 
 def copies(connection: psycopg.Connection, application_name: str) -> list[CopyProgress]:
-    """The COPY commands of the sessions with an application name; none on servers before 14."""
+    """Return the running COPY commands of an application name; empty before PostgreSQL 14."""
     if connection.info.server_version < COPY_FROM_VERSION:
         return []
     with connection.cursor(row_factory=class_row(CopyProgress)) as cursor:
@@ -61,7 +61,7 @@ def copies(connection: psycopg.Connection, application_name: str) -> list[CopyPr
 
 
 def index_builds(connection: psycopg.Connection, application_name: str) -> list[IndexProgress]:
-    """The index builds of the sessions with an application name, in this database."""
+    """Return the running index builds of an application name in this database."""
     with connection.cursor(row_factory=class_row(IndexProgress)) as cursor:
         return cursor.execute(
             """
@@ -76,7 +76,7 @@ def index_builds(connection: psycopg.Connection, application_name: str) -> list[
 
 
 def rows_inserted(connection: psycopg.Connection) -> int:
-    """Rows that were ever put into the tables of this database by transactions that are over."""
+    """Return the number of rows ever inserted into this database's tables by finished transactions."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(
             one(

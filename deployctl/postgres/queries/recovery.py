@@ -1,4 +1,4 @@
-"""What a server that recovered from WAL can say about it, and whether it archives its own."""
+"""Query the result of a recovery from WAL, and the settings of WAL archiving."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from deployctl.postgres.queries.rows import one
 
 @dataclass(frozen=True)
 class RecoveryState:
-    """How far recovery came.
+    """The state of a recovery.
 
     Args:
-        in_recovery: it still goes on.
-        replayed_lsn: the last position replayed; None where nothing was. It stays after recovery has ended.
-        last_commit_at: of the last transaction replayed, None where there was none.
-        timeline: the server's; recovery that ends at a target begins a new one.
+        in_recovery: True until recovery ends.
+        replayed_lsn: the last WAL position replayed, also after the end of recovery; None if nothing was.
+        last_commit_at: the time of the last commit replayed; None if there was none.
+        timeline: the server's timeline ID; a recovery that ends at a recovery target starts a new one.
     """
 
     in_recovery: bool
@@ -30,7 +30,7 @@ class RecoveryState:
 
 @dataclass(frozen=True)
 class Archiving:
-    """How a server archives its WAL. `library` is "" where it has none or is older than 15."""
+    """A server's settings of WAL archiving; `library` is "" if unset or before PostgreSQL 15."""
 
     mode: str
     command: str
@@ -39,14 +39,14 @@ class Archiving:
 
 @dataclass(frozen=True)
 class DatabaseEntry:
-    """A database that lets sessions in."""
+    """A database that allows connections."""
 
     oid: int
     name: str
 
 
 def recovery_state(connection: psycopg.Connection) -> RecoveryState:
-    """How far the recovery came that this server started with."""
+    """Return the state of the recovery that the server started with."""
     with connection.cursor(row_factory=class_row(RecoveryState)) as cursor:
         return one(
             cursor.execute(
@@ -60,7 +60,7 @@ def recovery_state(connection: psycopg.Connection) -> RecoveryState:
 
 
 def archiving(connection: psycopg.Connection) -> Archiving:
-    """The settings of archiving; every role may read them."""
+    """Return the settings of WAL archiving; every role can read them."""
     with connection.cursor(row_factory=class_row(Archiving)) as cursor:
         return one(
             cursor.execute(
@@ -73,7 +73,7 @@ def archiving(connection: psycopg.Connection) -> Archiving:
 
 
 def databases(connection: psycopg.Connection) -> list[DatabaseEntry]:
-    """The databases of a server that let sessions in."""
+    """Return the databases of the server that allow connections."""
     with connection.cursor(row_factory=class_row(DatabaseEntry)) as cursor:
         return cursor.execute(
             """

@@ -1,4 +1,4 @@
-"""Tables: which exist, their sizes, their numbers of rows, and which the role may read."""
+"""Find tables, with their sizes, their row counts and the role's privilege to read them."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Relation(QualifiedName):
     """An ordinary table whose rows a dump contains.
 
     Args:
-        size_bytes: table and its TOAST data, without indexes: what a dump has to read.
-        estimated_rows: as of the last ANALYZE or VACUUM; -1 where there was none.
-        readable: whether the session's role may SELECT from it.
+        size_bytes: of the table with its TOAST data and without its indexes, which is what a dump reads.
+        estimated_rows: as of the last ANALYZE or VACUUM; -1 if there was none.
+        readable: True if the session's role may SELECT from it.
     """
 
     oid: int
@@ -49,15 +49,15 @@ class Relation(QualifiedName):
 def tables(
     connection: psycopg.Connection, *, schema: str | None = None, sizes: bool = True
 ) -> list[Relation]:
-    """Return the tables that hold an application's rows, largest first.
+    """Return the application's tables, largest first.
 
     Partitions are included and their parents are not, so that no row counts twice. Tables whose rows pg_dump
-    leaves out are missing: system, temporary and foreign tables, and tables that belong to an extension.
+    omits are left out: system, temporary and foreign tables, and those that belong to an extension.
 
     Args:
-        schema: only this one.
-        sizes: False leaves them 0. PostgreSQL locks a table to read its size, which would wait for a table
-            that is locked.
+        schema: limits the result to this schema.
+        sizes: False returns sizes of 0. PostgreSQL locks a table to read its size, which would wait for a
+            lock of another session.
     """
     with connection.cursor(row_factory=class_row(Relation)) as cursor:
         return cursor.execute(
@@ -84,7 +84,7 @@ def count_rows(connection: psycopg.Connection, relation: sql.Composable, *, only
 
     Args:
         relation: such as `Relation.identifier` or `sql.Identifier("Plan")`.
-        only: without the rows of tables that inherit from it, as a dump keeps them apart.
+        only: leave out the rows of tables that inherit from it.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         statement = sql.SQL("SELECT count(*) FROM {} {}").format(sql.SQL("ONLY" if only else ""), relation)
@@ -94,11 +94,11 @@ def count_rows(connection: psycopg.Connection, relation: sql.Composable, *, only
 def count_where(
     connection: psycopg.Connection, table: sql.Identifier, where: Mapping[str, str | int | bool]
 ) -> int:
-    """Return the number of rows that have these values.
+    """Return the number of rows that have the given values.
 
     Args:
-        table: such as `find` returns.
-        where: column to value. Compared as text, so that a value of an enum type needs no cast.
+        table: from `find`.
+        where: column to value; compared as text, so that values of enum types need no cast.
     """
     condition = sql.SQL(" AND ").join(
         sql.SQL("{}::text = {}").format(sql.Identifier(column), sql.Placeholder()) for column in where
@@ -110,11 +110,11 @@ def count_where(
 
 
 def find(connection: psycopg.Connection, name: str, *, schema: str | None = None) -> sql.Identifier | None:
-    """Return the table, view or partitioned table of an exact name, or None.
+    """Return the quoted name of a table or view, or None.
 
     Args:
-        name: unquoted, in exact case.
-        schema: to search; else the session's search_path is searched.
+        name: unquoted, case-sensitive.
+        schema: the schema to search; None for the session's search_path.
     """
     with connection.cursor(row_factory=class_row(QualifiedName)) as cursor:
         row = cursor.execute(
@@ -131,7 +131,7 @@ def find(connection: psycopg.Connection, name: str, *, schema: str | None = None
 
 
 def schema_of(connection: psycopg.Connection, name: str) -> str | None:
-    """Return the schema of a table, view or sequence; None if none or more than one has that name."""
+    """Return the schema of a table, view or sequence; None if the name isn't found or is ambiguous."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         found: list[str] = cursor.execute(
             """
@@ -144,5 +144,5 @@ def schema_of(connection: psycopg.Connection, name: str) -> str | None:
 
 
 def disable_row_security(connection: psycopg.Connection) -> None:
-    """Make statements fail if a policy would hide rows, as pg_dump does: a partial backup is not a backup."""
+    """Make statements fail if a row security policy would hide rows, as pg_dump does."""
     connection.execute("SET row_security = off")

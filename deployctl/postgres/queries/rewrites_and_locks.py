@@ -1,4 +1,4 @@
-"""The locks that a migration holds on tables, and the files in which tables are stored."""
+"""Query the locks that a migration holds on tables, and the files that store them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 
 @dataclass(frozen=True)
 class TableStorage:
-    """A table and the file in which it is stored; another file means that it was rewritten."""
+    """A table with its filenode; a new filenode means that the table was rewritten."""
 
     oid: int
     name: str
@@ -20,13 +20,13 @@ class TableStorage:
 
 @dataclass(frozen=True)
 class HeldLock:
-    """A lock that blocks writing or reading a table."""
+    """A lock on a table that blocks writes, or reads and writes."""
 
     oid: int
     mode: str
 
 
-# Lock modes that block writing rows (PostgreSQL manual, "Table-Level Locks"), the weakest first.
+# Lock modes that block writes (PostgreSQL manual, "Table-Level Locks"), the weakest first.
 BLOCKING_MODES = ("ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
 
 
@@ -46,7 +46,7 @@ def table_storage(connection: psycopg.Connection) -> list[TableStorage]:
 
 
 def blocking_locks(connection: psycopg.Connection, application_name: str) -> list[HeldLock]:
-    """Return the locks on tables of this database that sessions of an application name hold."""
+    """Return the blocking locks on tables of this database that sessions of an application name hold."""
     with connection.cursor(row_factory=class_row(HeldLock)) as cursor:
         return cursor.execute(
             """

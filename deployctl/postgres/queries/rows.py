@@ -1,4 +1,4 @@
-"""Reading the one row that a statement must return."""
+"""Read the row of a statement that always returns one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ Row = TypeVar("Row")
 
 
 def one(row: Row | None) -> Row:
-    """The row itself.
+    """Return the row.
 
     Raises:
-        LookupError: the statement returned none, which its text makes impossible: a defect.
+        LookupError: there is no row, which is a bug in the caller.
     """
     if row is None:
-        raise LookupError("PostgreSQL returned no row where one was certain")
+        raise LookupError("PostgreSQL returned no row for a statement that always returns one")
     return row

@@ -1,4 +1,4 @@
-"""What a server is, who we are on it, and which database this is."""
+"""Query the server's version and settings, the session's role and encryption, and the database's identity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployctl.postgres.queries.rows import one
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """The server as the session sees it."""
+    """The server's version, recovery state, start time and address."""
 
     version: str
     version_number: int
@@ -23,13 +23,13 @@ class ServerFacts:
 
     @property
     def major(self) -> int:
-        """15 for 150017, as PostgreSQL counts since version 10."""
+        """Return the major version, such as 15 for 150017 (since PostgreSQL 10)."""
         return self.version_number // 10000
 
 
 @dataclass(frozen=True)
 class Encryption:
-    """Whether the session is encrypted, and how."""
+    """The TLS encryption of a session."""
 
     used: bool
     protocol: str | None
@@ -39,7 +39,7 @@ class Encryption:
 
 @dataclass(frozen=True)
 class RoleFacts:
-    """What the session's role may do."""
+    """The attributes of a role."""
 
     name: str
     superuser: bool
@@ -52,9 +52,9 @@ class RoleFacts:
 
 @dataclass(frozen=True)
 class Identity:
-    """Which database this is, whatever it is called.
+    """The identity of a database, independent of its name.
 
-    `system_identifier` is None where the role may not read it.
+    `system_identifier` is None if the role may not read it.
     """
 
     system_identifier: str | None
@@ -63,7 +63,7 @@ class Identity:
 
 
 def facts(connection: psycopg.Connection) -> ServerFacts:
-    """Version, recovery state and start of the server."""
+    """Return the server's version, recovery state, start time and address."""
     with connection.cursor(row_factory=class_row(ServerFacts)) as cursor:
         return one(
             cursor.execute(
@@ -79,7 +79,7 @@ def facts(connection: psycopg.Connection) -> ServerFacts:
 
 
 def encryption(connection: psycopg.Connection) -> Encryption:
-    """TLS of this session, from `pg_stat_ssl`."""
+    """Return the TLS encryption of this session, from `pg_stat_ssl`."""
     with connection.cursor(row_factory=class_row(Encryption)) as cursor:
         row = cursor.execute(
             """
@@ -91,7 +91,7 @@ def encryption(connection: psycopg.Connection) -> Encryption:
 
 
 def role(connection: psycopg.Connection) -> RoleFacts:
-    """The attributes of the role that this session acts as."""
+    """Return the attributes of the session's current role."""
     with connection.cursor(row_factory=class_row(RoleFacts)) as cursor:
         return one(
             cursor.execute(
@@ -106,8 +106,10 @@ def role(connection: psycopg.Connection) -> RoleFacts:
 
 
 def dangerous_roles(connection: psycopg.Connection) -> list[str]:
-    """What would let this session's role run programs or touch files on the server: its own, if superuser,
-    and the predefined roles that it is a member of."""
+    """Return the roles by which the session can run programs or access files on the server.
+
+    That is its own role if it is a superuser, and the predefined roles of which it is a member.
+    """
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(
             """
@@ -121,12 +123,12 @@ def dangerous_roles(connection: psycopg.Connection) -> list[str]:
 
 
 def identity(connection: psycopg.Connection) -> Identity:
-    """The pair that names a database for good.
+    """Return the permanent identity of the database.
 
-    A restored copy has another oid; another cluster has another identifier.
+    A restored copy has another OID; another cluster has another system identifier.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
-        # Some managed services revoke it; asking first keeps the session out of a failed transaction.
+        # Some managed services revoke EXECUTE. The check avoids an error that would abort a transaction.
         permitted = cursor.execute(
             "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
         ).fetchone()
@@ -144,16 +146,16 @@ def identity(connection: psycopg.Connection) -> Identity:
 
 
 def database_size(connection: psycopg.Connection) -> int:
-    """Bytes the current database takes on disk, indexes included."""
+    """Return the size of the current database on disk in bytes, including indexes."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(one(cursor.execute("SELECT pg_database_size(current_database())").fetchone()))
 
 
 def latency_ms(connection: psycopg.Connection, *, samples: int = 5) -> float:
-    """Median time of an empty round trip in milliseconds.
+    """Return the median time of a round trip in milliseconds.
 
     Args:
-        samples: how many are taken; the median forgives one slow packet.
+        samples: the number of measurements.
     """
     times = []
     for _ in range(samples):
@@ -164,7 +166,7 @@ def latency_ms(connection: psycopg.Connection, *, samples: int = 5) -> float:
 
 
 def setting(connection: psycopg.Connection, name: str) -> str | None:
-    """A server setting as text, None where the server does not know it."""
+    """Return a configuration parameter as text, or None if the server doesn't have it."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         value: str | None = cursor.execute("SELECT current_setting(%s, true)", (name,)).fetchone()
         return value

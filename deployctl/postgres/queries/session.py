@@ -1,4 +1,4 @@
-"""Settings of our own session on a target."""
+"""Detect a pooler, and set the limits of a session."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from psycopg.rows import scalar_row
 
 from deployctl.postgres.queries.rows import one
 
-# `client_connection_check_interval` came with PostgreSQL 14.
+# PostgreSQL 14 added client_connection_check_interval.
 CHECKS_CLIENT_FROM = 140000
 
 
 def is_pooled(connection: psycopg.Connection) -> bool:
-    """Whether something hands out sessions of the server between it and us.
+    """Return True if a pooler is between deployctl and the server.
 
-    A server gives its clients the number of its process to cancel by (PostgreSQL manual, 55.2.1). PgBouncer
-    and its kind give one of their own, because the process behind a client changes.
+    The server sends its PID to each client as the cancellation key (PostgreSQL manual, "Start-up"). A pooler
+    such as PgBouncer sends a value of its own, because the client's backend changes.
     """
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(
@@ -26,7 +26,7 @@ def is_pooled(connection: psycopg.Connection) -> bool:
 def configure_transaction(
     connection: psycopg.Connection, *, statement_timeout_s: float | None, read_only: bool
 ) -> None:
-    """Begin a transaction with limits of its own, which leave nothing behind in the session.
+    """Begin a transaction with limits that are local to it, so that the session keeps none of them.
 
     Args:
         connection: a session without autocommit.
@@ -47,13 +47,13 @@ def configure(
     lock_timeout_s: float | None = None,
     read_only: bool = False,
 ) -> None:
-    """Set limits for the whole session.
+    """Set the limits of a session.
 
     Args:
         connection: an autocommit session.
-        statement_timeout_s: seconds; None leaves the server's setting.
-        lock_timeout_s: seconds; None leaves the server's setting.
-        read_only: refuse writes in every later transaction.
+        statement_timeout_s: seconds; None for the server's setting.
+        lock_timeout_s: seconds; None for the server's setting.
+        read_only: make every transaction read-only.
     """
     settings: dict[str, str] = {}
     if statement_timeout_s is not None:
@@ -63,7 +63,7 @@ def configure(
     if read_only:
         settings["default_transaction_read_only"] = "on"
     if connection.info.server_version >= CHECKS_CLIENT_FROM:
-        # Without it the statement of a killed worker runs to its end and holds its locks (measured: 28 s).
+        # Otherwise the statement of a killed worker runs to its end and keeps its locks (measured: 28 s).
         settings["client_connection_check_interval"] = "1s"
     for name, value in settings.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))

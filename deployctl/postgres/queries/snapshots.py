@@ -1,4 +1,4 @@
-"""One moment of the database, shared between sessions."""
+"""Export a snapshot that several sessions can share."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ LIMITS = [
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`id` is for `pg_dump --snapshot`; it is valid while the transaction that exported it is open."""
+    """An exported snapshot; `id` is valid for `pg_dump --snapshot` while its transaction is open."""
 
     id: str
     taken_at: dt.datetime
 
 
 def begin(connection: psycopg.Connection, tables: Sequence[sql.Identifier] = ()) -> Snapshot:
-    """Open a repeatable-read, read-only transaction and export what it sees.
+    """Begin a repeatable-read, read-only transaction and export its snapshot.
 
-    The tables are locked against being changed in shape (not in rows) until the end, and before the
-    snapshot is taken: a table that ALTER TABLE or TRUNCATE rewrites afterwards would look empty in it.
+    The tables are locked in ACCESS SHARE mode before the snapshot is taken, because a table that is rewritten
+    afterwards would appear empty in it (PostgreSQL manual, "Caveats" of concurrency control).
 
     Args:
         connection: an autocommit session outside a transaction; it is inside one afterwards.
-        tables: what will be read; the role may read them.
+        tables: the tables to read; the role needs the SELECT privilege on them.
 
     Raises:
-        psycopg.errors.LockNotAvailable: a table stayed locked for longer than the session's lock_timeout.
+        psycopg.errors.LockNotAvailable: a table was locked for longer than the session's lock_timeout.
     """
-    # The transaction idles while others dump; limits meant for applications would end it, and the dump.
+    # The transaction is idle while others dump; a timeout meant for applications would end both.
     connection.execute(
         "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY (%s)", (LIMITS,)
     )
@@ -56,5 +56,5 @@ def begin(connection: psycopg.Connection, tables: Sequence[sql.Identifier] = ())
 
 
 def end(connection: psycopg.Connection) -> None:
-    """Close the transaction; nothing was written in it."""
+    """End the transaction and its snapshot."""
     connection.execute("ROLLBACK")

@@ -1,4 +1,4 @@
-"""The records of migrations kept as plain .sql files, and running a migration's text."""
+"""Query and update the records of numbered .sql migrations, and run a migration's script."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from psycopg.rows import class_row, scalar_row
 
 from deployctl.postgres.queries.rows import one
 
-# Any fixed number; it differs from Prisma's so that the two tools never wait for each other.
+# An arbitrary key, other than Prisma's, so that the two tools never wait for each other.
 ADVISORY_LOCK = 5_307_101
 
 
 @dataclass(frozen=True)
 class Record:
-    """A row of `deployctl_migrations`: a file that was applied."""
+    """A row of `deployctl_migrations`: an applied file."""
 
     name: str
     checksum: str
@@ -24,18 +24,18 @@ class Record:
 
 
 def lock(connection: psycopg.Connection) -> None:
-    """Wait for the turn in this database, up to the session's lock_timeout; held until the session ends."""
+    """Acquire the advisory lock until the session ends; waits up to the session's lock_timeout."""
     connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
 
 
 def has_records(connection: psycopg.Connection) -> bool:
-    """Whether the records' table exists."""
+    """Return True if the table of records exists."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(one(cursor.execute("SELECT to_regclass('deployctl_migrations') IS NOT NULL").fetchone()))
 
 
 def create_table(connection: psycopg.Connection) -> None:
-    """Create the records' table."""
+    """Create the table of records."""
     connection.execute(
         """
         CREATE TABLE deployctl_migrations (
@@ -48,7 +48,7 @@ def create_table(connection: psycopg.Connection) -> None:
 
 
 def records(connection: psycopg.Connection) -> list[Record]:
-    """Every row, oldest first."""
+    """Return every record, oldest first."""
     with connection.cursor(row_factory=class_row(Record)) as cursor:
         return cursor.execute(
             "SELECT name, checksum, applied_at FROM deployctl_migrations ORDER BY applied_at, name"
@@ -56,23 +56,23 @@ def records(connection: psycopg.Connection) -> list[Record]:
 
 
 def add(connection: psycopg.Connection, *, name: str, checksum: str) -> None:
-    """Record a file as applied, in the transaction that applied it."""
+    """Record a file as applied; call it in the transaction that applies the file."""
     connection.execute("INSERT INTO deployctl_migrations (name, checksum) VALUES (%s, %s)", (name, checksum))
 
 
 def run_script(connection: psycopg.Connection, script: bytes) -> None:
     """Send a whole script as one simple query, as Prisma's engine and psql -c do.
 
-    The server runs its statements as one transaction, unless the script has BEGIN or COMMIT of its own
+    The server runs its statements in one transaction, unless the script contains BEGIN or COMMIT
     (PostgreSQL manual, "Multiple Statements in a Simple Query").
 
     Args:
-        script: as it lies on disk; nothing in it is a placeholder.
+        script: the file's content; it contains no placeholders.
     """
     connection.execute(script)
 
 
 def transaction_id(connection: psycopg.Connection) -> int:
-    """The number of the transaction in progress; it changes when a script ends that transaction."""
+    """Return the ID of the current transaction; it changes if a script ends that transaction."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return int(one(cursor.execute("SELECT txid_current()").fetchone()))

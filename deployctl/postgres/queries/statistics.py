@@ -1,4 +1,4 @@
-"""What the server has counted: work of a database, connections, sizes, statements."""
+"""Query the server's statistics: counters of the database, sessions, table sizes and statements."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from psycopg.rows import class_row, scalar_row
 
 from deployctl.postgres.queries.rows import one
 
-# The beginning of a statement whose values pg_stat_statements replaces by $1, $2, …
+# Statements of these kinds are stored with $1, $2, … instead of their values.
 READS_OR_WRITES = r"^\s*(/\*.*?\*/\s*)*(select|insert|update|delete|merge|with|table|values)\M"
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a database did since its counters were reset; only the difference of two of these means much.
+class DatabaseCounters:
+    """The counters of a database since their last reset; compare two of them to measure a period.
 
     Args:
         measured_at: by the server's clock.
-        reset_at: since when it is counted; None: since the database was made.
-        blocks_hit, blocks_read: found in the server's cache, and not.
+        reset_at: the last reset; None if there was none since the database was created.
+        blocks_hit, blocks_read: blocks found in shared buffers, and blocks read from disk.
     """
 
     measured_at: dt.datetime
@@ -42,7 +42,7 @@ class Work:
 
 @dataclass(frozen=True)
 class TableSize:
-    """A table with its TOAST data and indexes, in bytes; `rows` is the server's estimate."""
+    """The size of a table with its TOAST data and indexes, in bytes; `rows` is the server's estimate."""
 
     schema: str
     name: str
@@ -53,7 +53,7 @@ class TableSize:
 
 @dataclass(frozen=True)
 class Statement:
-    """What one normalized statement has cost so far. `query` is None where the role may not read it."""
+    """The cost of a normalized statement so far; `query` is None if the role may not read it."""
 
     queryid: int
     role: str
@@ -66,15 +66,15 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class NoStatements:
-    """Why there are no figures of statements, and what gives them, as sentences."""
+class StatementsUnavailable:
+    """The statistics of statements are not available; `reason` includes the next step."""
 
     reason: str
 
 
-def work(connection: psycopg.Connection) -> Work:
-    """The counters of the current database."""
-    with connection.cursor(row_factory=class_row(Work)) as cursor:
+def database_counters(connection: psycopg.Connection) -> DatabaseCounters:
+    """Return the counters of the current database."""
+    with connection.cursor(row_factory=class_row(DatabaseCounters)) as cursor:
         return one(
             cursor.execute(
                 """
@@ -90,9 +90,9 @@ def work(connection: psycopg.Connection) -> Work:
 
 
 def sessions_by_state(connection: psycopg.Connection) -> dict[str, int]:
-    """Client sessions of the current database, by what they do now.
+    """Return the number of sessions on the current database by state.
 
-    What a session of another role does is told to members of pg_read_all_stats only; others see "hidden".
+    The state of other roles' sessions is "hidden" unless the role is a member of pg_read_all_stats.
     """
     cursor = connection.execute(
         """
@@ -105,12 +105,8 @@ def sessions_by_state(connection: psycopg.Connection) -> dict[str, int]:
     return dict(cursor.fetchall())
 
 
-def table_sizes(connection: psycopg.Connection, *, most: int) -> list[TableSize]:
-    """The largest tables. Waits for tables that somebody has locked, up to the session's lock_timeout.
-
-    Args:
-        most: how many.
-    """
+def table_sizes(connection: psycopg.Connection, *, limit: int) -> list[TableSize]:
+    """Return the largest tables; waits for locked tables up to the session's lock_timeout."""
     with connection.cursor(row_factory=class_row(TableSize)) as cursor:
         return cursor.execute(
             """
@@ -121,22 +117,20 @@ def table_sizes(connection: psycopg.Connection, *, most: int) -> list[TableSize]
               AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%%'
             ORDER BY total_bytes DESC, n.nspname, c.relname LIMIT %s
             """,
-            (most,),
+            (limit,),
         ).fetchall()
 
 
-def statements(connection: psycopg.Connection, *, most: int) -> list[Statement] | NoStatements:
-    """The statements of the current database that cost the most time, from pg_stat_statements.
+def statements(connection: psycopg.Connection, *, limit: int) -> list[Statement] | StatementsUnavailable:
+    """Return the statements of the current database with the most total time, from pg_stat_statements.
 
-    Only those that read or write rows: others, such as ALTER ROLE … PASSWORD, are kept with their values.
-
-    Args:
-        most: how many.
+    Only statements that read or write rows are included: utility statements, such as ALTER ROLE … PASSWORD,
+    are stored with their values.
     """
     schema = _extension_schema(connection)
     if schema is None:
-        return NoStatements(
-            "The extension pg_stat_statements is not installed in this database. Add it to "
+        return StatementsUnavailable(
+            "The extension pg_stat_statements isn't installed in this database. Add it to "
             "shared_preload_libraries, restart the server, and run CREATE EXTENSION pg_stat_statements."
         )
     try:
@@ -157,17 +151,17 @@ def statements(connection: psycopg.Connection, *, most: int) -> list[Statement] 
                 ).format(
                     sql.Identifier(schema, "pg_stat_statements"),
                     sql.Literal(READS_OR_WRITES),
-                    sql.Literal(most),
+                    sql.Literal(limit),
                 )
             ).fetchall()
     except errors.ObjectNotInPrerequisiteState:
-        return NoStatements(
-            "The extension pg_stat_statements is installed, but the server does not load it. Add it to "
+        return StatementsUnavailable(
+            "The extension pg_stat_statements is installed, but the server doesn't load it. Add it to "
             "shared_preload_libraries and restart the server."
         )
     except errors.InsufficientPrivilege:
-        return NoStatements(
-            f"Role {connection.info.user} may not read pg_stat_statements. An administrator can permit it: "
+        return StatementsUnavailable(
+            f"Role {connection.info.user} may not read pg_stat_statements. An administrator can allow it: "
             f"GRANT pg_read_all_stats TO {sql.Identifier(connection.info.user).as_string(connection)};"
         )
 

@@ -58,7 +58,7 @@ def clean_up(run: Run) -> None:
     """
     if run.worker_host == socket.gethostname():
         end_processes(run.application_name_prefix)
-        pass_file.remove_left(run.application_name_prefix)
+        pass_file.remove_leftovers(run.application_name_prefix)
     left = [_end_sessions(run)]
     if run.exclusive:
         left.append(_remove_partials(run))

@@ -1,4 +1,4 @@
-"""Alembic's revisions, by the project's own Python."""
+"""Apply Alembic revisions with the project's own Python."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from deployctl.operations.migrations.base import UNREADABLE, Status
 from deployctl.operations.migrations.python_project import MARK, PythonProject
 from deployctl.postgres.queries import migration_tables
 
-# Reads the project's scripts, not its env.py: no database is involved.
-QUESTION = f"""
+# Lists the project's revisions without a database: env.py isn't run.
+LIST_REVISIONS = f"""
 import hashlib, json
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -51,15 +51,15 @@ class Alembic(PythonProject):
         self._parents: Mapping[str, Sequence[str]] = {}
 
     def status(self, job: Job) -> Status:
-        """Read the project's scripts and the target's `alembic_version`, and let Alembic say where it is.
+        """Return the status from the project's scripts and `alembic_version`, checked against Alembic's.
 
-        Alembic keeps no checksums, so a file that was edited after it was applied cannot be noticed; the
-        record keeps those of the files as they lie there now.
+        Alembic stores no checksums, so edited files can't be detected; the checksums are those of the current
+        files.
 
         Raises:
             OperationFailed: Alembic and the table in the target disagree.
         """
-        answer = self.ask(job, "-c", QUESTION)
+        answer = self.run_json(job, "-c", LIST_REVISIONS)
         parents = dict(answer["revisions"])
         with failure_on_error(job, UNREADABLE), read_only_session(job) as connection:
             heads = migration_tables.alembic_heads(connection)
@@ -74,44 +74,44 @@ class Alembic(PythonProject):
             checksums=answer["checksums"],
         )
 
-    def applied(self, connection: psycopg.Connection, wanted: Collection[str]) -> list[str]:
-        """The revisions in `alembic_version` and those before them."""
+    def applied(self, connection: psycopg.Connection, names: Collection[str]) -> list[str]:
+        """Return the named revisions that are in `alembic_version` or ancestors of those."""
         done = _with_ancestors(migration_tables.alembic_heads(connection), self._parents)
-        return [name for name in wanted if name in done]
+        return [name for name in names if name in done]
 
     def _refuse_disagreement(
         self, job: Job, heads: Sequence[str], parents: Mapping[str, Sequence[str]]
     ) -> None:
-        """Before anything is applied: a project that looks at another database must not change that one."""
-        said = bytearray()
+        """Raise OperationFailed if Alembic has another state than the target: it may use another database."""
+        output = bytearray()
         try:
             self.run(
                 job,
                 *("-m", "alembic", "current"),
-                on_output=lambda stream, chunk: said.extend(chunk if stream == "stdout" else b""),
+                on_output=lambda stream, chunk: output.extend(chunk if stream == "stdout" else b""),
             )
         except ProcessFailed as failure:
             if any(head not in parents for head in heads):
-                return  # Alembic stops at a revision that it does not know; the status names it
+                return  # Alembic fails on an unknown revision; the status reports it
             raise OperationFailed(
-                f"Alembic could not say at which revision it is. {failure.sentence}"
+                f"Alembic could not report its current revision. {failure.sentence}"
             ) from failure
-        current = set(CURRENT.findall(said.decode("utf-8", errors="replace"))) & parents.keys()
+        current = set(CURRENT.findall(output.decode("utf-8", errors="replace"))) & parents.keys()
         if current != set(heads) & parents.keys():
             raise OperationFailed(
-                "Alembic and the table alembic_version in the target disagree, so neither is believed: "
+                "Alembic and the table alembic_version in the target disagree, so nothing was applied: "
                 f"Alembic is at {', '.join(sorted(current)) or 'no revision'}, the table at "
-                f"{', '.join(heads) or 'no revision'}. Does env.py read DATABASE_URL, and keep "
-                "the table's usual name?"
+                f"{', '.join(heads) or 'no revision'}. Check that env.py uses DATABASE_URL and the default "
+                "name of the table."
             )
 
 
 def _with_ancestors(heads: Iterable[str], parents: Mapping[str, Sequence[str]]) -> set[str]:
     found: set[str] = set()
-    to_see = list(heads)
-    while to_see:
-        name = to_see.pop()
+    queue = list(heads)
+    while queue:
+        name = queue.pop()
         if name not in found:
             found.add(name)
-            to_see.extend(parents.get(name, ()))
+            queue.extend(parents.get(name, ()))
     return found

@@ -1,4 +1,4 @@
-"""Django's migrations, by the project's own manage.py."""
+"""Apply Django migrations with the project's own manage.py."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from deployctl.operations.migrations.base import UNREADABLE, Status
 from deployctl.operations.migrations.python_project import MARK, PythonProject
 from deployctl.postgres.queries import migration_tables
 
-# Run by the project's Python inside its settings. `clean_start` asks for every migration there is.
-QUESTION = f"""
+# Runs in the project's Python with its settings. `clean_start` lists all migrations, applied or not.
+LIST_MIGRATIONS = f"""
 import hashlib, inspect, json
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -25,14 +25,14 @@ leaves = executor.loader.graph.leaf_nodes()
 name = lambda app, migration: app + "." + migration
 checksum = lambda m: hashlib.sha256(open(inspect.getfile(type(m)), "rb").read()).hexdigest()
 every = [m for m, _ in executor.migration_plan(leaves, clean_start=True)]
-place = None
+identity = None
 if connection.vendor == "postgresql":
     with connection.cursor() as cursor:
         cursor.execute({migration_tables.DATABASE_IDENTITY!r})
-        place = cursor.fetchone()[0]
+        identity = cursor.fetchone()[0]
 print({MARK!r} + json.dumps({{
     "vendor": connection.vendor,
-    "place": place,
+    "identity": identity,
     "every": [[name(m.app_label, m.name), [name(*r) for r in m.replaces]] for m in every],
     "checksums": {{name(m.app_label, m.name): checksum(m) for m in every}},
     "pending": [name(m.app_label, m.name) for m, _ in executor.migration_plan(leaves)],
@@ -42,9 +42,9 @@ print({MARK!r} + json.dumps({{
 
 @dataclass(frozen=True)
 class _Plan:
-    """What Django says. `every` maps each migration, in order, to those that it replaces (squashed ones)."""
+    """The migrations according to Django; `every` maps each one, in order, to those that it replaces."""
 
-    place: str | None
+    identity: str | None
     vendor: str
     every: Mapping[str, Sequence[str]]
     pending: Sequence[str]
@@ -60,38 +60,43 @@ class Django(PythonProject):
     upgrade: ClassVar[Sequence[str]] = ("manage.py", "migrate", "--no-input", "--no-color")
 
     def status(self, job: Job) -> Status:
-        """Ask Django, and read its table in the target: both must agree, or neither is believed.
+        """Return the status according to Django, checked against its table in the target.
 
-        Django keeps no checksums in the database, so a file that was edited after it was applied cannot be
-        noticed; the record keeps those of the files as they lie there now.
+        Django stores no checksums, so edited files can't be detected; the checksums are those of the current
+        files.
 
         Raises:
-            OperationFailed: the project works on another database, or the two disagree.
+            OperationFailed: the project uses another database, or the two disagree.
         """
-        answer = self.ask(job, "manage.py", "shell", "--no-color", "-c", QUESTION)
+        answer = self.run_json(job, "manage.py", "shell", "--no-color", "-c", LIST_MIGRATIONS)
         plan = _Plan(
-            answer["place"], answer["vendor"], dict(answer["every"]), answer["pending"], answer["checksums"]
+            answer["identity"],
+            answer["vendor"],
+            dict(answer["every"]),
+            answer["pending"],
+            answer["checksums"],
         )
         with failure_on_error(job, UNREADABLE), read_only_session(job) as connection:
-            place = migration_tables.database_identity(connection)
+            identity = migration_tables.database_identity(connection)
             recorded = _recorded(connection)
-        if plan.place != place:
-            where = f"the database {plan.place.split()[0]}" if plan.place else plan.vendor
+        if plan.identity != identity:
+            other = f"the database {plan.identity.split()[0]}" if plan.identity else plan.vendor
             raise OperationFailed(
-                f"The project's settings lead to {where} instead of the target "
-                f"{job.target.connection.dbname}. Nothing was changed. Make its DATABASES from DATABASE_URL."
+                f"The project's settings use {other} instead of the target "
+                f"{job.target.connection.dbname}. Nothing was changed. Read DATABASES from DATABASE_URL."
             )
         status = _compare(plan, recorded)
         if set(status.pending) != set(plan.pending):
             raise OperationFailed(
-                "Django and its table in the target disagree, so neither is believed. Pending: Django says "
-                f"{', '.join(plan.pending) or 'none'}, the table {', '.join(status.pending) or 'none'}."
+                "Django and its table in the target disagree, so nothing was applied. Pending according to "
+                f"Django: {', '.join(plan.pending) or 'none'}; according to the table: "
+                f"{', '.join(status.pending) or 'none'}."
             )
         return status
 
-    def applied(self, connection: psycopg.Connection, wanted: Collection[str]) -> list[str]:
-        """Those recorded in `django_migrations`."""
-        return [name for name in _recorded(connection) if name in wanted]
+    def applied(self, connection: psycopg.Connection, names: Collection[str]) -> list[str]:
+        """Return the named migrations that are in `django_migrations`."""
+        return [name for name in _recorded(connection) if name in names]
 
 
 def _recorded(connection: psycopg.Connection) -> list[str]:
@@ -99,7 +104,7 @@ def _recorded(connection: psycopg.Connection) -> list[str]:
 
 
 def _compare(plan: _Plan, recorded: Sequence[str]) -> Status:
-    """A squashed migration counts as applied when all that it replaces are (Django's own rule)."""
+    """Return the status; a squashed migration is applied if all that it replaces are, as in Django."""
     known = set(recorded)
     applied = [
         name
@@ -116,10 +121,10 @@ def _compare(plan: _Plan, recorded: Sequence[str]) -> Status:
 
 
 def _ahead(plan: _Plan, recorded: Sequence[str]) -> list[str]:
-    """Recorded after everything that the project knows of the same app.
+    """Return the unknown migrations recorded after the last known one of the same app.
 
-    Older unknown ones are what squashing leaves behind, and those of apps that were removed are Django's
-    habit: both are no sign of a database that is ahead.
+    Older unknown ones remain after squashing, and those of removed apps are never deleted, so neither means
+    that the database is ahead of the project.
     """
     known = set(plan.every) | {name for replaces in plan.every.values() for name in replaces}
     apps = {name.partition(".")[0] for name in known}

@@ -1,4 +1,4 @@
-"""Prisma's migrations, applied by the project's own Prisma CLI."""
+"""Apply Prisma migrations with the project's own Prisma CLI."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from deployctl.operations.migrations.session_limits import session_limits
 from deployctl.postgres.queries import prisma
 from deployctl.text import pluralize
 
-# No telemetry, no colours, no questions, no hints about newer versions.
+# Disables telemetry, colors, prompts and update notices.
 CLI_ENVIRONMENT: Mapping[str, str] = {
     "CHECKPOINT_DISABLE": "1",
     "CI": "1",
@@ -35,14 +35,16 @@ CLI_ENVIRONMENT: Mapping[str, str] = {
     "PRISMA_HIDE_UPDATE_MESSAGE": "1",
 }
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# The sentences of `prisma migrate status`, with its own grammar ("Following migration have …").
+# The messages of `prisma migrate status`, with its grammar ("Following migration have …").
 UP_TO_DATE = re.compile(r"^Database schema is up to date!", re.MULTILINE)
 PENDING = re.compile(r"^(?:Following|The) migrations? have not yet been applied:\n((?:.+\n)+)", re.MULTILINE)
 FAILED = re.compile(r"^Following migrations? have failed:\n((?:.+\n)+)", re.MULTILINE)
 UNKNOWN = re.compile(
     r"^The migrations? from the database are not found locally in [^\n]*:\n((?:.+\n)+)", re.MULTILINE
 )
-ALTERNATIVE = 'or set tool = "prisma_files" in deployctl.toml: it applies the same migrations without Node.'
+ALTERNATIVE = (
+    'or set tool = "prisma_files" in deployctl.toml, which applies the same migrations without Node.'
+)
 
 
 @dataclass(frozen=True)
@@ -62,24 +64,24 @@ class PrismaCli(PrismaHistory):
     title: ClassVar[str] = "Prisma's own CLI"
 
     def status(self, job: Job) -> Status:
-        """Run the CLI, and read its records.
+        """Return the status from Prisma's records, checked against the CLI's.
 
-        The CLI does not report edited files and says little about a failure; the records do. Both must agree.
+        Only the records contain edited files and the reasons of failures.
 
         Raises:
             OperationFailed: the CLI is missing or failed, its output is unknown, or the two disagree.
         """
-        said = self._cli_status(job)
+        cli_status = self._cli_status(job)
         with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
             records = self.records(connection)
         status = compare(self.migrations(), records)
         rolled_back = {record.migration_name for record in records if record.rolled_back_at is not None}
-        _refuse_disagreement(said, status, rolled_back)
+        _refuse_disagreement(cli_status, status, rolled_back)
         return status
 
     def apply(self, job: Job) -> Sequence[str]:
-        """Run `prisma migrate deploy`, which applies everything pending in one go."""
-        with job.step("Ask for the migration status"):
+        """Run `prisma migrate deploy`, which applies all pending migrations."""
+        with job.step("Check the migration status"):
             before = self.status(job)
             refuse_unless_ready(before)
         if not before.pending:
@@ -91,7 +93,7 @@ class PrismaCli(PrismaHistory):
             try:
                 self._run(job, "deploy", while_running=self._progress(job, before))
             except ProcessFailed as failure:
-                raise OperationFailed(self._what_failed(job, before, failure, watch)) from failure
+                raise OperationFailed(self._failure_message(job, before, failure, watch)) from failure
         return self._newly_applied(job, before)
 
     def mark_rolled_back(self, job: Job, name: str) -> None:
@@ -117,8 +119,8 @@ class PrismaCli(PrismaHistory):
             lambda: {r.migration_name for r in self.records(connection) if r.finished_at is not None},
         )
 
-    def _what_failed(self, job: Job, before: Status, failure: ProcessFailed, watch: LockWatch) -> str:
-        """Return the failure as a sentence: from the records, else from the end of the CLI's output."""
+    def _failure_message(self, job: Job, before: Status, failure: ProcessFailed, watch: LockWatch) -> str:
+        """Return the message for a failure from the records, otherwise from the CLI's output."""
         with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
             after = self.recorded_status(connection)
         done = [name for name in before.pending if name in after.applied]
@@ -134,21 +136,21 @@ class PrismaCli(PrismaHistory):
         )
 
     def _cli_status(self, job: Job) -> CliStatus:
-        said = bytearray()
+        output = bytearray()
         failure: ProcessFailed | None = None
         try:
-            self._run(job, "status", on_output=lambda _stream, chunk: said.extend(chunk))
+            self._run(job, "status", on_output=lambda _stream, chunk: output.extend(chunk))
         except ProcessFailed as error:
             failure = error
-        status = parse_status(said.decode("utf-8", errors="replace"))
-        # Exit status 0 means up to date, 1 means not; words and status must say the same.
+        status = parse_status(output.decode("utf-8", errors="replace"))
+        # Exit status 0 means up to date, 1 means not up to date; it must match the output.
         if failure is None and status is not None and status.up_to_date:
             return status
         if failure is not None and failure.completed.exit_status == 1 and status is not None:
             return status
         raise OperationFailed(
-            "The status of the migrations is not known: "
-            + (failure.sentence if failure else "prisma migrate status said nothing that deployctl knows.")
+            "The migration status could not be determined: "
+            + (failure.sentence if failure else "the output of prisma migrate status is unknown.")
         )
 
     def _run(
@@ -170,41 +172,37 @@ class PrismaCli(PrismaHistory):
         )
 
     def _cli(self) -> Path:
-        """Return the CLI of the project's own node_modules; it is never downloaded."""
+        """Return the path of the CLI in the project's node_modules; it is never downloaded."""
         if shutil.which("node") is None:
             raise OperationFailed(
-                "Node.js was not found, and Prisma's CLI needs it. Nothing was changed. "
+                "Prisma's CLI needs Node.js, which isn't installed. Nothing was changed. "
                 f"Install it, {ALTERNATIVE}"
             )
         cli = self.project.folder / "node_modules" / ".bin" / "prisma"
         if not os.access(cli, os.X_OK):
             raise OperationFailed(
-                f"Prisma's CLI is not installed in {self.project.folder}. Nothing was changed. "
+                f"Prisma's CLI isn't installed in {self.project.folder}. Nothing was changed. "
                 f"Run npm ci there, {ALTERNATIVE}"
             )
         return cli
 
 
-def _refuse_disagreement(said: CliStatus, status: Status, rolled_back: Collection[str]) -> None:
-    """Refuse a CLI that contradicts the records: it may have read another database.
-
-    Raises:
-        OperationFailed: they disagree.
-    """
+def _refuse_disagreement(cli: CliStatus, status: Status, rolled_back: Collection[str]) -> None:
+    """Raise OperationFailed if the CLI contradicts the records: it may use another database."""
     failed = [failure.name for failure in status.failed]
-    # `migrate status` says nothing of what is pending once something failed, and never counts a migration
-    # that was resolved as rolled back, although `migrate deploy` will apply it (both seen with 6.19).
-    silent = set(status.pending) - set(said.pending)
+    # `migrate status` lists no pending migrations after a failure, and never one that was resolved as rolled
+    # back, although `migrate deploy` will apply it (both seen with 6.19).
+    unlisted = set(status.pending) - set(cli.pending)
     pending_agree = bool(failed) or (
-        set(said.pending) <= set(status.pending) and silent.issubset(rolled_back)
+        set(cli.pending) <= set(status.pending) and unlisted.issubset(rolled_back)
     )
-    if set(said.failed) == set(failed) and pending_agree:
+    if set(cli.failed) == set(failed) and pending_agree:
         return
     raise OperationFailed(
-        "Prisma's CLI and the records in the database disagree, so neither is believed. "
-        f"Pending: the CLI says {_listed(said.pending)}, the records {_listed(status.pending)}. "
-        f"Failed: the CLI says {_listed(said.failed)}, the records {_listed(failed)}. "
-        "Does the project override DATABASE_URL (prisma.config.ts, .env)?"
+        "Prisma's CLI and its records in the database disagree, so nothing was applied. "
+        f"Pending according to the CLI: {_listed(cli.pending)}; to the records: {_listed(status.pending)}. "
+        f"Failed according to the CLI: {_listed(cli.failed)}; to the records: {_listed(failed)}. "
+        "Check if the project overrides DATABASE_URL (prisma.config.ts, .env)."
     )
 
 

@@ -1,9 +1,9 @@
-"""Prisma's migrations without Node: the same files, the same records.
+"""Apply Prisma migrations without Node, with the same files and records.
 
-What it does follows Prisma's schema engine step by step, so that `prisma migrate status` agrees afterwards
-and either can continue the other's work. It differs in two things: a migration whose file was edited after it
-was applied stops the next ones, and of one that provably left nothing behind (lock timeout, cancelled) no
-record is kept, so that it is pending again for both.
+It follows Prisma's schema engine step by step, so that `prisma migrate status` agrees afterwards and either
+tool can continue the other's work. There are two differences: an edited migration blocks the next ones, and
+the record of a migration that certainly had no effect (lock timeout, cancellation) is deleted, so that the
+migration is pending again for both tools.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from deployctl.postgres.queries import prisma
 from deployctl.postgres.queries import sql_migrations as scripts
 from deployctl.text import pluralize
 
-# A script with one of these at the start of a statement decides itself what is undone when it fails.
+# A script with one of these statements controls its own transactions, so a failure may not undo all of it.
 OWN_TRANSACTION = re.compile(
     rb"(?:^|;)\s*(?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT)\b", re.IGNORECASE | re.MULTILINE
 )
@@ -47,100 +47,100 @@ class PrismaFiles(PrismaHistory):
     title: ClassVar[str] = "Prisma's files, without Node"
 
     def status(self, job: Job) -> Status:
-        """Read the records and compare them with the files."""
+        """Return the status from the records and the files."""
         with failure_on_error(job, UNREADABLE), self.open(job, read_only=True) as connection:
             return self.recorded_status(connection)
 
     def apply(self, job: Job) -> Sequence[str]:
-        """Apply what is pending, one step each."""
+        """Apply the pending migrations, one step each."""
         migrations = {migration.name: migration for migration in self.migrations()}
         done: list[str] = []
-        # The session that holds the lock also keeps the records; each script gets a session of its own, so
-        # that what one sets does not reach the next.
-        with LockWatch(job) as watch, self.open(job) as ledger:
+        # The session that holds the lock also writes the records; each script runs in a session of its own,
+        # so that its settings do not affect the next one.
+        with LockWatch(job) as watch, self.open(job) as records_session:
             with failure_on_error(job, "Nothing was applied"):
-                self._prepare(job, ledger, watch)
-                status = self.recorded_status(ledger)
+                self._prepare(job, records_session, watch)
+                status = self.recorded_status(records_session)
             refuse_unless_ready(status)
             job.advance(0, len(status.pending), unit="migrations")
             for name in status.pending:
                 with job.step(f"Apply {name}"):
-                    _Application(job, self, ledger, watch, done).run(migrations[name])
+                    _MigrationRun(job, self, records_session, watch, done).run(migrations[name])
                 done.append(name)
                 job.advance(len(done), len(status.pending), unit="migrations")
         return done
 
     def mark_rolled_back(self, job: Job, name: str) -> None:
-        """Write into the records what the CLI's `migrate resolve --rolled-back` does."""
+        """Update the records as the CLI's `migrate resolve --rolled-back` does."""
         state = f"{name} was not marked"
-        with LockWatch(job) as watch, failure_on_error(job, state), self.open(job) as ledger:
-            self.take_lock(ledger, watch, state=state)
-            if prisma.roll_back(ledger, name) == 0:
-                raise OperationFailed(f"{state}: somebody else resolved it meanwhile.")
+        with LockWatch(job) as watch, failure_on_error(job, state), self.open(job) as records_session:
+            self.take_lock(records_session, watch, state=state)
+            if prisma.mark_rolled_back(records_session, name) == 0:
+                raise OperationFailed(f"{state}, because it has already been resolved.")
 
-    def _prepare(self, job: Job, ledger: psycopg.Connection, watch: LockWatch) -> None:
-        """Take Prisma's lock, and make its table where the schema is empty."""
-        self.take_lock(ledger, watch, state="Nothing was applied")
+    def _prepare(self, job: Job, records_session: psycopg.Connection, watch: LockWatch) -> None:
+        """Acquire Prisma's lock, and create its table if the schema is empty."""
+        self.take_lock(records_session, watch, state="Nothing was applied")
         schema = self.schema(job)
-        prisma.create_schema(ledger, schema)
-        if prisma.has_records(ledger):
+        prisma.create_schema(records_session, schema)
+        if prisma.has_records(records_session):
             return
-        tables = prisma.table_names(ledger)
+        tables = prisma.table_names(records_session)
         if tables:
             shown = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
-            told = f"{pluralize(len(tables), 'table')} ({shown})"
             raise OperationFailed(
-                f"Nothing was applied: the schema {schema} has {told} but no records of Prisma (its error "
-                "P3005). Is this the right database? If so, record what is there already as "
-                "applied (prisma migrate resolve --applied, “baselining”)."
+                f"Nothing was applied: the schema {schema} has {pluralize(len(tables), 'table')} ({shown}) "
+                "but no records of Prisma (its error P3005). If this is the right database, record the "
+                "existing migrations as applied (prisma migrate resolve --applied, “baselining”)."
             )
-        prisma.create_table(ledger)
+        prisma.create_table(records_session)
 
 
-class _Application:
-    """One migration being applied."""
+class _MigrationRun:
+    """The execution of one migration."""
 
     def __init__(
         self,
         job: Job,
         history: PrismaHistory,
-        ledger: psycopg.Connection,
+        records_session: psycopg.Connection,
         watch: LockWatch,
         done: Sequence[str],
     ) -> None:
         self.job = job
         self.history = history
-        self.ledger = ledger
+        self.records_session = records_session
         self.watch = watch
         self.done = done
 
     def run(self, migration: Migration) -> None:
-        """Record the start, run the script, record the end."""
+        """Record the start, run the script, and record the end."""
         script = migration.script()
         started = time.monotonic()
         with self.history.open(self.job) as session:
             with failure_on_error(
-                self.job, f"{migration.name} was not begun. {progress_so_far(self.done)} The reason"
+                self.job,
+                f"{migration.name} was not started. {progress_so_far(self.done)} The server reported",
             ):
-                record = prisma.begin(self.ledger, name=migration.name, checksum=checksum(script))
+                record = prisma.begin(self.records_session, name=migration.name, checksum=checksum(script))
             try:
                 scripts.run_script(session, script)
             except psycopg.Error as error:
-                self._failed(session, record, migration, script, error)
+                self._fail(session, record, migration, script, error)
             if session.info.transaction_status != TransactionStatus.IDLE:
                 session.rollback()
-                reason = "it leaves a transaction open, and what it did after BEGIN was undone"
-                prisma.fail(self.ledger, record, f"ERROR: {migration.name}: {reason}")
+                reason = "it leaves a transaction open, which was rolled back"
+                prisma.fail(self.records_session, record, f"ERROR: {migration.name}: {reason}")
                 raise OperationFailed(
                     f"The migration {migration.name} failed: {reason}. {self._state(blocks=True)}"
                 )
         with failure_on_error(
-            self.job, f"{migration.name} was applied, but Prisma's record of it could not be finished"
+            self.job, f"{migration.name} was applied, but Prisma's record of it could not be updated"
         ):
-            prisma.finish(self.ledger, record)
+            prisma.finish(self.records_session, record)
         self.job.log(f"Applied {migration.name} in {time.monotonic() - started:.1f} s")
 
-    def _failed(
+    def _fail(
         self,
         session: psycopg.Connection,
         record: str,
@@ -148,32 +148,32 @@ class _Application:
         script: bytes,
         error: psycopg.Error,
     ) -> NoReturn:
-        """Write down what happened as far as it is known, and say it."""
+        """Record the failure and raise it; never returns."""
         name = migration.name
         if session.closed or session.broken:
             raise OperationFailed(
-                f"The connection was lost while the migration {name} ran ({message_of(error)}). "
-                "Whether it was applied is not known: Prisma's record of it is unfinished. Look at the "
-                f"schema and at the migration status before anything else. {progress_so_far(self.done)}"
+                f"The connection was lost while the migration {name} ran ({message_of(error)}), so it may or "
+                "may not have been applied, and Prisma's record of it is unfinished. Check the schema and "
+                f"the migration status before you continue. {progress_so_far(self.done)}"
             ) from error
         session.rollback()
-        undone = not OWN_TRANSACTION.search(script)
-        harmless = undone and isinstance(error, errors.LockNotAvailable | errors.QueryCanceled)
+        rolled_back = not OWN_TRANSACTION.search(script)
+        can_retry = rolled_back and isinstance(error, errors.LockNotAvailable | errors.QueryCanceled)
         reason = self._reason(error)
-        with contextlib.suppress(psycopg.OperationalError):  # a cancelled run may have lost this session, too
-            if harmless:
-                # Not marked as rolled back: `prisma migrate status` would take it for applied then.
-                prisma.forget(self.ledger, record)
+        with contextlib.suppress(psycopg.OperationalError):  # a cancellation may have ended this session, too
+            if can_retry:
+                # Not marked as rolled back, because `prisma migrate status` would not list it as pending.
+                prisma.delete_unfinished(self.records_session, record)
             else:
-                prisma.fail(self.ledger, record, logs_for(name, error, reason))
+                prisma.fail(self.records_session, record, logs_for(name, error, reason))
         self.job.raise_if_cancelled()
-        what_of_it = (
-            "It was undone entirely."
-            if undone
-            else "It has transactions of its own, so parts of it may remain."
+        effect = (
+            "It was rolled back completely."
+            if rolled_back
+            else "It controls its own transactions, so parts of it may remain."
         )
         raise OperationFailed(
-            f"The migration {name} failed: {reason}. {what_of_it} {self._state(blocks=not harmless)}"
+            f"The migration {name} failed: {reason}. {effect} {self._state(blocks=not can_retry)}"
         ) from error
 
     def _reason(self, error: psycopg.Error) -> str:
@@ -182,17 +182,17 @@ class _Application:
         return message_of(error)
 
     def _state(self, *, blocks: bool) -> str:
-        what_next = (
-            "Prisma's records hold it as failed: no other migration is applied until it is resolved "
+        next_step = (
+            "Prisma's records list it as failed, which blocks further migrations until it is resolved "
             "(prisma migrate resolve --rolled-back)."
             if blocks
-            else "Run the migrations again when the way is free."
+            else "Run the migrations again when the lock is free."
         )
-        return f"{progress_so_far(self.done)} {what_next}"
+        return f"{progress_so_far(self.done)} {next_step}"
 
 
 def logs_for(name: str, error: psycopg.Error, reason: str) -> str:
-    """What Prisma's engine writes into `logs`, without its stack trace."""
+    """Return the text that Prisma's engine writes into `logs`, without its stack trace."""
     position = f"\n\nPosition: {error.diag.statement_position}" if error.diag.statement_position else ""
     return (
         "A migration failed to apply. New migrations cannot be applied before the error is recovered from."

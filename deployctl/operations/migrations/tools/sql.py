@@ -1,4 +1,4 @@
-"""Plain numbered .sql files, for applications without a migration tool."""
+"""Apply numbered .sql files, for applications without a migration tool."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from deployctl.postgres.queries import sql_migrations as queries
 
 
 class SqlFiles(Migrator):
-    """Applies `migrations/0001_….sql` by number, each in one transaction with its record."""
+    """Applies `migrations/0001_….sql` by number, each in a transaction with its record."""
 
     tool: ClassVar[str] = "sql"
     title: ClassVar[str] = "Numbered .sql files"
     default_folder: ClassVar[str] = "migrations"
 
     def status(self, job: Job) -> Status:
-        """Read the records and compare them with the files."""
+        """Return the status from the records and the files."""
         session = job.connect(read_only=True, statement_timeout_s=STATUS_TIMEOUT_S)
         with failure_on_error(job, UNREADABLE), session as connection:
             return self._status(connection)
 
     def apply(self, job: Job) -> Sequence[str]:
-        """Apply what is pending, one step and one transaction each."""
+        """Apply the pending migrations, one step and one transaction each."""
         migrations = {migration.name: migration for migration in numbered_scripts(self.folder)}
         done: list[str] = []
         with LockWatch(job) as watch, job.connect(lock_timeout_s=LOCK_TIMEOUT_S) as holder:
@@ -88,16 +88,16 @@ def _apply(
         job.raise_if_cancelled()
         if session.closed or session.broken:
             raise OperationFailed(
-                f"The connection was lost while {migration.name} ran ({message_of(error)}). The migration "
-                "status tells whether it was applied, for script and record are one transaction. "
+                f"The connection was lost while {migration.name} ran ({message_of(error)}). Check the "
+                "migration status to see if it was applied; the script and its record are one transaction. "
                 f"{progress_so_far(done)}"
             ) from error
         reason = message_of(error)
         if isinstance(error, errors.LockNotAvailable):
             reason = f"it waited {LOCK_TIMEOUT_S} s for a lock.{watch.held_by}".rstrip(".")
         raise OperationFailed(
-            f"The migration {migration.name} failed: {reason}. It was undone entirely. "
-            f"{progress_so_far(done)} Run the migrations again when the cause is gone."
+            f"The migration {migration.name} failed: {reason}. It was rolled back completely. "
+            f"{progress_so_far(done)} Correct the cause, then run the migrations again."
         ) from error
     job.log(f"Applied {migration.name} in {time.monotonic() - started:.1f} s")
 
@@ -107,7 +107,7 @@ def _run_in_one_transaction(session: psycopg.Connection, migration: Migration, s
     queries.run_script(session, script)
     if queries.transaction_id(session) != before:
         raise OperationFailed(
-            f"The migration {migration.name} ends its own transaction (COMMIT or ROLLBACK), so it cannot be "
-            "applied together with its record. What it committed stays, and it is not recorded as applied. "
-            "Undo that by hand, remove the statement, and run the migrations again."
+            f"The migration {migration.name} ends its own transaction (COMMIT or ROLLBACK), so it can't be "
+            "applied in a transaction with its record. Its committed changes remain, and it isn't recorded "
+            "as applied. Undo them manually, remove the statement, and run the migrations again."
         )
