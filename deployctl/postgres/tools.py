@@ -130,8 +130,3 @@ def _version(path: Path) -> tuple[int, str] | None:
         return None
     match = VERSION.search(answer.stdout)
     return (int(match[2]), match[1]) if match else None
-
-
-def clear_cache() -> None:
-    """Discard the cached versions, after an installation and in tests."""
-    _version.cache_clear()
