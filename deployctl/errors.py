@@ -11,7 +11,7 @@ class DeployctlError(Exception):
     """Something went wrong that the reader can understand and act on."""
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """The message, as it is shown to people."""
         return str(self)
 

@@ -108,7 +108,7 @@ def signing_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
     try:
         signing_keys.signing_key()
     except signing_keys.SigningKeyMissing as error:
-        return [checks.Warning(error.sentence, id="deployctl.W003")]
+        return [checks.Warning(error.message, id="deployctl.W003")]
     return []
 
 

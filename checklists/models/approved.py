@@ -27,7 +27,7 @@ def refuse_another_database(deployment: Deployment) -> None:
     except DeployctlError as error:
         raise Refusal(
             f"Nobody knows whether {target} is still the database that was approved: it was not reached. "
-            f"“{deployment}” stays {deployment.now_in}. {error.sentence}"
+            f"“{deployment}” stays {deployment.now_in}. {error.message}"
         ) from error
     if facts.identity_differs:
         raise Refusal(

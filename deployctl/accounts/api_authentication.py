@@ -56,7 +56,7 @@ def token(view: View) -> View:
         except _Refused as refused:
             return _problem(str(refused), refused.status, wait_s=refused.wait_s)
         except DeployctlError as error:
-            return _problem(error.sentence, status_of(error))
+            return _problem(error.message, status_of(error))
         return cast("HttpResponseBase", answer)
 
     guarded.policy = POLICY  # type: ignore[attr-defined]

@@ -93,14 +93,14 @@ def read_heads() -> AnchoredHeads:
     try:
         targets = configured()
     except DeployctlError as error:
-        found.problems.append(error.sentence)
+        found.problems.append(error.message)
         return found
     for place in targets:
         try:
             for key in _worth_reading(sorted(place.sizes(f"{FOLDER}/"))):
                 _take(found, place, key)
         except DeployctlError as error:
-            found.problems.append(f"Heads in {place.address} could not be read: {error.sentence}")
+            found.problems.append(f"Heads in {place.address} could not be read: {error.message}")
     return found
 
 

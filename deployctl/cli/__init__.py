@@ -71,7 +71,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except DeployctlError as error:
-            raise click.ClickException(error.sentence) from error
+            raise click.ClickException(error.message) from error
         except Exception as error:
             if sentence := _database_sentence(error):
                 raise click.ClickException(sentence) from error

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
             emails = [one.partition("=")[2] for one in arguments if one.startswith("--administrator=")]
             lines = _first_administrator(emails[0]) if emails else []
     except DeployctlError as error:
-        sys.stderr.write(f"{error.sentence}\n")
+        sys.stderr.write(f"{error.message}\n")
         return 1
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0

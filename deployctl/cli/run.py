@@ -117,9 +117,9 @@ def _request(operation: type[Operation], target: str, params: dict[str, Any], *,
             typed_name=(target if exact else found.name) if meant else "",  # it was typed, as --target
         )
     except (Refusal, NotAllowed) as error:
-        raise Refused(error.sentence) from error
+        raise Refused(error.message) from error
     except InvalidInput as error:
-        raise Unusable(error.sentence) from error
+        raise Unusable(error.message) from error
 
 
 def _is_meant(says: str) -> bool:

@@ -94,7 +94,7 @@ def test_the_plan_may_come_from_a_file(asked: dict[str, str], tmp_path: Path) ->
 def test_what_cannot_be_used_is_a_sentence(
     asked: dict[str, str], changes: dict[str, str | None], words: str
 ) -> None:
-    assert words in error_of(create(asked, **changes)).sentence
+    assert words in error_of(create(asked, **changes)).message
     assert not Deployment.objects.exists()
 
 

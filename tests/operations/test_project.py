@@ -54,9 +54,9 @@ def test_a_wrong_file_is_refused_naming_file_and_key(tmp_path: Path, toml: str, 
     with pytest.raises(ProjectError) as caught:
         write_project(tmp_path, toml)
 
-    assert str(tmp_path / "deployctl.toml") in caught.value.sentence
+    assert str(tmp_path / "deployctl.toml") in caught.value.message
     for word in words:
-        assert word in caught.value.sentence
+        assert word in caught.value.message
 
 
 def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:

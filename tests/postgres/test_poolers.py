@@ -91,7 +91,7 @@ def test_a_real_pooler_is_recognised_whatever_its_mode_and_nothing_of_ours_stays
         with pytest.raises(CannotConnect, match="a pooler in front of it") as refused:
             operation().perform(job)
         assert refused.value.reason is Reason.POOLER
-        assert "the address of PostgreSQL itself" in refused.value.sentence
+        assert "the address of PostgreSQL itself" in refused.value.message
     with psycopg.connect(bouncer.conninfo(), autocommit=True) as application:
         row = application.execute(
             "SELECT current_setting('default_transaction_read_only'), current_setting('statement_timeout')"

@@ -150,7 +150,7 @@ def test_a_database_that_does_not_let_the_role_in_is_told_with_the_grant(
         assert refused.value.reason is Reason.NOT_ALLOWED
         names = [privileges.quote_name(name) for name in (poor.dbname, poor.user)]
         statement = "GRANT CONNECT ON DATABASE {} TO {}".format(*names)
-        assert f"{statement};" in refused.value.sentence
+        assert f"{statement};" in refused.value.message
         admin.execute(statement.encode())
     connect(poor, application_name="test").close()
 

@@ -99,7 +99,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
         try:
             _accept(request, user, form.cleaned_data, by_recovery=by_recovery)
         except DeployctlError as error:
-            form.add_error("code" if form.cleaned_data.get("code") else None, error.sentence)
+            form.add_error("code" if form.cleaned_data.get("code") else None, error.message)
         else:
             return cast("HttpResponseBase", stage.exit())
     context = {"form": form, "by_recovery": by_recovery} | passkeys.for_page(request)

@@ -67,7 +67,7 @@ class PythonProject(Migrator):
             try:
                 self.run(job, *self.upgrade, on_output=words.read, while_running=self._progress(job, before))
             except ProcessFailed as failure:
-                reason = words.exception or failure.sentence
+                reason = words.exception or failure.message
                 raise OperationFailed(self._what_failed(job, before, reason, watch)) from failure
         done = self._newly_applied(job, before)
         job.advance(len(done), len(before.pending), unit="migrations")
@@ -127,7 +127,7 @@ class PythonProject(Migrator):
             self.run(job, *arguments, on_output=keep)
         except ProcessFailed as failure:
             raise OperationFailed(
-                f"The project could not be asked for its migrations: {failure.sentence}"
+                f"The project could not be asked for its migrations: {failure.message}"
             ) from failure
         for line in said.decode("utf-8", errors="replace").splitlines():
             if line.startswith(MARK):

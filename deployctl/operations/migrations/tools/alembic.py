@@ -94,7 +94,7 @@ class Alembic(PythonProject):
             if any(head not in parents for head in heads):
                 return  # Alembic stops at a revision that it does not know; the status names it
             raise OperationFailed(
-                f"Alembic could not say at which revision it is. {failure.sentence}"
+                f"Alembic could not say at which revision it is. {failure.message}"
             ) from failure
         current = set(CURRENT.findall(said.decode("utf-8", errors="replace"))) & parents.keys()
         if current != set(heads) & parents.keys():

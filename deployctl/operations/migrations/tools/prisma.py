@@ -123,7 +123,7 @@ class PrismaCli(PrismaHistory):
             after = self.recorded_status(connection)
         done = [name for name in before.pending if name in after.applied]
         if not after.failed:
-            return f"{failure.sentence} No migration is recorded as failed. {progress_so_far(done)}"
+            return f"{failure.message} No migration is recorded as failed. {progress_so_far(done)}"
         failed = after.failed[0]
         reason = first_line(failed.logs)
         if "lock timeout" in failed.logs and watch.blockers:
@@ -148,7 +148,7 @@ class PrismaCli(PrismaHistory):
             return status
         raise OperationFailed(
             "The status of the migrations is not known: "
-            + (failure.sentence if failure else "prisma migrate status said nothing that deployctl knows.")
+            + (failure.message if failure else "prisma migrate status said nothing that deployctl knows.")
         )
 
     def _run(
