@@ -56,8 +56,8 @@ def _make_signing_key() -> None:
     data = Path(settings.DEPLOYCTL_DATA)
     # Where `deployctl up` keeps signed heads unless told otherwise; a store never makes its own folder.
     (data / "heads").mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not settings.DEPLOYCTL_SIGNING_KEY and not (data / signing_keys.FILE).exists():
-        write_private(data / signing_keys.FILE, signed_statements.new_key())
+    if not settings.DEPLOYCTL_SIGNING_KEY and not (data / signing_keys.FILE_NAME).exists():
+        write_private(data / signing_keys.FILE_NAME, signed_statements.new_key())
 
 
 def _migrate() -> None:

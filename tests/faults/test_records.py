@@ -53,7 +53,7 @@ def test_what_even_a_superuser_does_to_the_audit_log_is_found(
         session.execute("UPDATE audit_entry SET data = '{}' WHERE sequence IN (3, 5)")
         changed = CliRunner().invoke(command, ["verify"])
     assert cut.exit_code == changed.exit_code == 1
-    assert "The end is missing" in cut.stderr
+    assert "The end of the chain is missing" in cut.stderr
     assert "Entry 3 was changed" in changed.stderr
     seen(
         f"the application's role: refused; a superuser's: “{changed.stderr.strip()}”; "
