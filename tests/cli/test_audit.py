@@ -58,6 +58,6 @@ def test_entries_are_listed_by_action_and_person(dba: User) -> None:
     output = call("list", "--action", "permission.").output
     assert output.count("permission.granted") == 2
     assert "person.created" not in output
-    assert "No entry fits." in call("list", "--person", "nobody").output
+    assert "No entries match." in call("list", "--person", "nobody").output
     rows = json.loads(call("list", "--json").output)
     assert [row["sequence"] for row in rows] == [3, 2, 1]
