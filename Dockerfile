@@ -1,4 +1,4 @@
-# deployctl's own programs; PostgreSQL and Redis are services of their own (docker-compose.yml).
+# The image of deployctl. PostgreSQL and Redis are separate services (docker-compose.yml).
 FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements.txt ./
@@ -8,7 +8,7 @@ COPY . .
 RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable .
 
 FROM python:3.13-slim
-# pg_dump, psql and the rest come with the Python packages, in a version that suits every supported server.
+# The Python packages include pg_dump, psql and the other client programs, in a version for every supported server.
 RUN useradd --system --uid 10001 --create-home deployctl \
     && install --directory --owner deployctl --group deployctl --mode 0700 /data
 COPY --from=build /venv /venv
@@ -22,6 +22,6 @@ WORKDIR /app
 USER deployctl
 VOLUME /data
 EXPOSE 8000
-# Replaced per service in docker-compose.yml.
+# docker-compose.yml overrides this per service.
 CMD ["uvicorn", "deployctl.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", \
      "--no-server-header", "--timeout-graceful-shutdown", "5"]

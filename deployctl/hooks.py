@@ -1,4 +1,4 @@
-"""How a package notifies or asks the packages above it, which it must not import.
+"""Hooks: how a package notifies or queries the packages above it, which it must not import.
 
 A package declares its hooks in its `hooks.py`:
 
@@ -25,16 +25,16 @@ logger = logging.getLogger(__name__)
 
 
 class Hook(Generic[P, R]):
-    """An event that handlers react to, or a question that handlers answer.
+    """A point at which a package notifies handlers or collects their answers.
 
     Handlers run in the order in which they were connected, in the caller's transaction.
 
     Args:
-        name: of the hook, for the log.
-        on_error: "raise" passes a handler's exception on to the caller, whose transaction it undoes. "log"
-            logs the exception with the handler's name and continues with the next handler.
-        isolate: makes a context for each handler, such as `transaction.atomic`: what a failing handler wrote
-            is rolled back.
+        name: the name of the hook, for the log.
+        on_error: "raise" passes a handler's exception on to the caller, which rolls back its transaction.
+            "log" logs the exception with the handler's name and continues with the next handler.
+        isolate: creates a context for each handler. With `transaction.atomic`, the changes of a failing
+            handler are rolled back.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Hook(Generic[P, R]):
         self._handlers: list[Callable[P, R]] = []
 
     def connect(self, handler: Callable[P, R]) -> Callable[P, R]:
-        """Add a handler and return it, so that this serves as a decorator. A second time has no effect."""
+        """Add a handler and return it, for use as a decorator. Adding it again has no effect."""
         if handler not in self._handlers:
             self._handlers.append(handler)
         return handler
@@ -59,7 +59,7 @@ class Hook(Generic[P, R]):
         """Remove a handler.
 
         Raises:
-            ValueError: it is not connected.
+            ValueError: the handler isn't connected.
         """
         self._handlers.remove(handler)
 

@@ -1,7 +1,7 @@
-"""Find plugins: classes of which each is the only one in its file, such as the operations in `kinds/`.
+"""Discover plugins: classes with one file each, such as the operations in `kinds/`.
 
-Adding a plugin means adding one file to the catalogue's package. Another installed distribution adds a
-package of its own: `OPERATIONS.add("shop_operations")` in the `ready` method of its `AppConfig`.
+To add a plugin, add a file to the catalogue's package. Another installed distribution adds its own package
+with `OPERATIONS.add("shop_operations")` in the `ready` method of its `AppConfig`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def discover(package: str, base: type[T], key: str) -> Mapping[str, type[T]]:
 
     Args:
         package: import path of the package; its subpackages are not searched.
-        base: class that every plugin inherits from.
-        key: name of the class attribute that identifies a plugin. Its value is the name of the module.
+        base: base class of the plugins.
+        key: name of the class attribute that identifies a plugin; its value must be the module's name.
 
     Raises:
-        TypeError: a module does not hold exactly one plugin, or holds one with another key.
+        TypeError: a module doesn't contain exactly one plugin, or its key is not the module's name.
     """
     names = sorted(
         found.name
@@ -46,7 +46,7 @@ def _plugin_in(module_name: str, base: type[T], key: str) -> type[T]:
     name = module_name.rpartition(".")[2]
     if len(found) != 1 or getattr(found[0], key, None) != name:
         raise TypeError(
-            f"{module_name} must hold exactly one class that inherits from {base.__name__} and implements "
+            f"{module_name} must contain exactly one class that inherits from {base.__name__} and implements "
             f"its abstract methods, with {key} = {name!r}."
         )
     return found[0]
@@ -56,7 +56,7 @@ class Catalogue(Mapping[str, type[T]]):
     """The plugins of one kind by key, in alphabetical order. Packages are searched at the first access.
 
     Args:
-        package: see `discover`, as for `base` and `key`.
+        package, base, key: see `discover`.
     """
 
     def __init__(self, package: str, base: type[T], key: str) -> None:
@@ -94,8 +94,8 @@ class Catalogue(Mapping[str, type[T]]):
             found: dict[str, type[T]] = {}
             for source in self._sources:
                 more = self._plugins_of(source)
-                if twice := sorted(found.keys() & more.keys()):
-                    raise TypeError(f"{source} repeats the {self._base.__name__} {', '.join(twice)}.")
+                if duplicates := sorted(found.keys() & more.keys()):
+                    raise TypeError(f"{source} repeats the {self._base.__name__} {', '.join(duplicates)}.")
                 found |= more
             self._found = dict(sorted(found.items()))
         return self._found

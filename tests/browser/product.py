@@ -53,7 +53,7 @@ def demonstration(folder: Path) -> Iterator[Product]:
     )
     reading = _Terminal(process)
     try:
-        reading.wait_for("Before signing", READY_WITHIN_S)
+        reading.wait_for("To sign or start operations", READY_WITHIN_S)
         yield Product(f"http://127.0.0.1:{port}", folder, reading.passwords())
     finally:
         process.send_signal(signal.SIGINT)

@@ -221,5 +221,5 @@ def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp) -
 def test_a_folder_that_cannot_be_made_is_a_sentence(up: StartUp, data: Path) -> None:
     data.write_text("a file is in the way")
     refused = up(folder=data / "below")
-    refused.says("cannot be used: Not a directory. Nothing was started")
+    refused.says("can't be used: Not a directory. Nothing was started")
     assert refused.process.wait(GONE_WITHIN_S) == 1
