@@ -37,7 +37,7 @@ def _end_with_the_worker(**_: object) -> None:
 
 @worker_ready.connect
 def _report_worker_ready(sender: Any, **_: object) -> None:
-    _write_ready_file(sender.hostname.partition("@")[0])  # from --hostname worker@%h or upkeep@%h
+    _write_ready_file(sender.hostname.partition("@")[0])  # from --hostname worker@%h or maintenance@%h
 
 
 @beat_init.connect

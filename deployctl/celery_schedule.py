@@ -25,6 +25,6 @@ BEAT: dict[str, dict[str, Any]] = {
 }
 
 # Periodic tasks have their own queue and worker, so that they never wait for runs, which can take hours.
-ROUTES = {entry["task"]: {"queue": "upkeep"} for entry in BEAT.values()} | {
-    "deployctl.accounts.tasks.*": {"queue": "upkeep"}
+ROUTES = {entry["task"]: {"queue": "maintenance"} for entry in BEAT.values()} | {
+    "deployctl.accounts.tasks.*": {"queue": "maintenance"}
 }

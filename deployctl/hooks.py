@@ -65,7 +65,7 @@ class Hook(Generic[P, R]):
 
     @contextmanager
     def connected(self, handler: Callable[P, R]) -> Iterator[None]:
-        """Connect a handler for the duration of a `with` block."""
+        """Connect a handler during a `with` block."""
         self.connect(handler)
         try:
             yield

@@ -71,7 +71,7 @@ class Catalogue(Mapping[str, type[T]]):
 
     @contextmanager
     def extended(self, *sources: str | type[T]) -> Iterator[None]:
-        """Add packages or classes for the duration of a `with` block."""
+        """Add packages or classes during a `with` block."""
         before = list(self._sources)
         self.add(*sources)
         try:

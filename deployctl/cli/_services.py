@@ -26,7 +26,7 @@ READY_TIMEOUT_S = 90.0
 PROBE_INTERVAL_S = 0.2
 CHECK_INTERVAL_S = 0.5
 WEB_TIMEOUT_S = 10
-UPKEEP_THREADS = 2  # the dispatcher continues while the reaper waits for an unresponsive target
+MAINTENANCE_THREADS = 2  # the dispatcher continues while the reaper waits for an unresponsive target
 
 # These settings always come from the data folder: a DATABASE_URL left over in the shell must not connect the
 # embedded installation to another database.
@@ -92,7 +92,7 @@ class Services:
             self._say(instructions)
 
     def supervise(self) -> None:
-        """Check the programs until one fails for good or the process is stopped.
+        """Check the programs until one keeps failing or the process is stopped.
 
         Raises:
             RestartLimitReached: a program keeps ending.
@@ -108,10 +108,10 @@ class Services:
         self._installation.close()
 
     def _start_application(self) -> None:
-        self._start("web", "worker", "upkeep", "beat")
+        self._start("web", "worker", "maintenance", "beat")
         self._wait("web", self._web_is_ready)
         self._wait("worker", lambda: self._has_reported_ready("worker"))
-        self._wait("upkeep", lambda: self._has_reported_ready("upkeep"))
+        self._wait("maintenance", lambda: self._has_reported_ready("maintenance"))
         self._wait("beat", lambda: self._has_reported_ready("beat"))
 
     def _check_preconditions(self) -> None:
@@ -155,7 +155,9 @@ class Services:
         # Connections for live updates stay open; without this limit they would block the shutdown.
         web += ["--timeout-graceful-shutdown", "2"]
         worker = celery_worker("worker", queue="runs", pool="prefork", concurrency=self._options.workers)
-        upkeep = celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
+        maintenance = celery_worker(
+            "maintenance", queue="maintenance", pool="threads", concurrency=MAINTENANCE_THREADS
+        )
         beat = [python, "-m", "celery", "--app", "deployctl.celery:beat", "beat", "--loglevel", "INFO"]
         beat += ["--pidfile", "", "--schedule", str(installation.run / "beat-schedule")]
         return [
@@ -170,7 +172,14 @@ class Services:
             Program("web", parent_death.command(web, signal_name="TERM"), "TERM", 5, "deployctl", ROOT),
             # QUIT gives tasks the seconds of worker_soft_shutdown_timeout. TERM would wait without a limit.
             Program("worker", parent_death.command(worker, signal_name="QUIT"), "QUIT", 8, "deployctl", ROOT),
-            Program("upkeep", parent_death.command(upkeep, signal_name="QUIT"), "QUIT", 8, "deployctl", ROOT),
+            Program(
+                "maintenance",
+                parent_death.command(maintenance, signal_name="QUIT"),
+                "QUIT",
+                8,
+                "deployctl",
+                ROOT,
+            ),
             Program("beat", parent_death.command(beat, signal_name="TERM"), "TERM", 5, "deployctl", ROOT),
         ]
 

@@ -24,7 +24,7 @@ from tests.processes import GONE_WITHIN_S, free_port
 pytestmark = pytest.mark.timeout(1200)
 READY_WITHIN_S = 400
 ANSWERS_WITHIN_S = 30
-ALL = {"postgres", "redis", "web", "worker", "upkeep", "beat"}
+ALL = {"postgres", "redis", "web", "worker", "maintenance", "beat"}
 
 
 class Up:
@@ -58,7 +58,7 @@ class Up:
         return self.process.children(recursive=True)
 
     def one(self, program: str) -> psutil.Process:
-        signs = {"web": "uvicorn", "upkeep": "--hostname upkeep@", "postgres": "bin/postgres"}
+        signs = {"web": "uvicorn", "maintenance": "--hostname maintenance@", "postgres": "bin/postgres"}
         (supervisord,) = self.process.children()
         (found,) = (one for one in supervisord.children() if signs[program] in " ".join(one.cmdline()))
         return found
@@ -184,7 +184,7 @@ def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Pa
 def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp, data: Path) -> None:
     running = up()
     running.says("^ready ")
-    for program in ("web", "upkeep", "postgres"):
+    for program in ("web", "maintenance", "postgres"):
         running.one(program).kill()
         running.says(rf"^{program} ended unexpectedly \(terminated by SIGKILL\) and is being restarted")
         deadline = time.monotonic() + READY_WITHIN_S

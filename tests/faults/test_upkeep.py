@@ -10,7 +10,7 @@ from django.conf import settings
 
 from deployctl import celery
 from deployctl.audit import Machine
-from deployctl.cli._services import UPKEEP_THREADS, celery_worker
+from deployctl.cli._services import MAINTENANCE_THREADS, celery_worker
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.conftest import has_said, let_lease_run_out
@@ -22,7 +22,7 @@ StartWorker = Callable[[], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def upkeep(committed_db: Committed) -> Iterator[None]:
     """The second worker, as `deployctl up` starts it."""
-    argv = celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
+    argv = celery_worker("maintenance", queue="maintenance", pool="threads", concurrency=MAINTENANCE_THREADS)
     with subprocess.Popen(argv, env=committed_db.environment) as worker:
         yield
         worker.kill()
@@ -31,7 +31,7 @@ def upkeep(committed_db: Committed) -> Iterator[None]:
 @pytest.mark.parametrize("task", [entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()])
 def test_everything_that_beat_asks_for_is_upkeep(task: str) -> None:
     for app in (celery.app, celery.beat):
-        assert app.amqp.router.route({}, task)["queue"].name == "upkeep"
+        assert app.amqp.router.route({}, task)["queue"].name == "maintenance"
 
 
 def test_runs_are_not_upkeep() -> None:
