@@ -1,6 +1,6 @@
 """Check the English of docs, templates, docstrings, comments and messages against prose.toml, with proselint.
 
-Everything that is not prose is blanked out before a file is checked, which keeps the numbers of lines.
+Everything that isn't prose is blanked out before a file is checked, which preserves the line numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from proselint.registry.checks.engine import Fancy, RegexOptions
 from proselint.registry.checks.types import ExistenceSimple
 from proselint.tools import LintFile
 
-# They mark where a passage begins: START any passage, DOCSTRING a docstring.
+# These mark the start of a passage: DOCSTRING that of a docstring, START that of any other.
 START, DOCSTRING = "\ue000", "\ue001"
 SENTENCE = rf"(?:[{START}{DOCSTRING}]\s*|[.:!?]\s+)"
 IGNORED = {"migrations", "node_modules", "__pycache__"}
@@ -50,22 +50,22 @@ MARKDOWN_BLOCK = re.compile(r"^[ >]*(?:[-*+]|\d+\.|#+)(?= )|\||^(?=\n)", re.MULT
 
 
 def blank(text: str, fill: str = " ") -> str:
-    """Return `text` with everything but line ends replaced."""
+    """Return `text` with everything except line ends replaced."""
     return re.sub(r"[^\n]", fill, text)
 
 
 def code(match: re.Match[str]) -> str:
-    """Return what replaces code: a word that no rule knows."""
+    """Return the replacement of code: a word that no rule matches."""
     return blank(match[0], "X")
 
 
 def passage(text: str, mark: str = START) -> str:
-    """Return `text` with its first character, which is not prose, replaced by the mark of a passage."""
+    """Return `text` with its first character, which isn't prose, replaced by a passage mark."""
     return mark + text[1:]
 
 
 def python(source: str, *, messages: bool = True) -> str:
-    """Return the docstrings and comments of a module, and its messages if asked for."""
+    """Return the docstrings and comments of a module, and optionally its messages."""
     lines = source.splitlines(keepends=True)
     starts = [0]
     for line in lines:
@@ -95,7 +95,7 @@ def python(source: str, *, messages: bool = True) -> str:
         start = offset(node.lineno, node.col_offset)
         text = source[start : offset(node.end_lineno or node.lineno, node.end_col_offset or 0)]
         is_docstring = id(node) in docstrings
-        # The quotes of one literal, and those between literals that are written one after another.
+        # The quotes of a literal, and those between adjacent literals.
         text = re.sub(r'^\w*("""|"|\')|("""|"|\')$', lambda m: blank(m[0]), text)
         text = re.sub(r'["\'](?:\s|#.*)*\n\s*\w*["\']', lambda m: blank(m[0]), text)
         text = (DOCSTRING_CODE if is_docstring else PLACEHOLDER).sub(code, text)
@@ -135,7 +135,7 @@ READERS: dict[str, Callable[[str], str]] = {".py": python, ".html": template, ".
 
 
 def own_checks(rules: list[dict[str, str]]) -> Iterator[Check]:
-    """Return the rules of prose.toml as checks of proselint."""
+    """Yield the rules of prose.toml as proselint checks."""
     for rule in rules:
         pattern = rule["pattern"].replace("SENTENCE", SENTENCE).replace("PASSAGE", rf"{START}\s*")
         pattern = pattern.replace("DOCSTRING", rf"{DOCSTRING}\s*")
@@ -149,7 +149,7 @@ def own_checks(rules: list[dict[str, str]]) -> Iterator[Check]:
 
 
 def files(paths: list[str]) -> Iterator[Path]:
-    """Return the files among `paths`, and those below the folders among them."""
+    """Yield the files in `paths`, including those in folders."""
     for path in map(Path, paths):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.suffix in READERS and not IGNORED.intersection(file.parts):
@@ -157,7 +157,7 @@ def files(paths: list[str]) -> Iterator[Path]:
 
 
 def main(paths: list[str]) -> int:
-    """Print a line for each finding, and return 1 if there is one."""
+    """Print the findings, one per line, and return 1 if there are any."""
     style = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     registry = CheckRegistry()
     registry.register_many(proselint.checks.__register__)
@@ -171,7 +171,7 @@ def main(paths: list[str]) -> int:
         text = re.sub(" +", " ", prose)
         for result in LintFile(str(file), text or "\n").lint(config):
             check = result.check_result
-            # proselint puts a line end in front of the text.
+            # proselint adds a line end before the text.
             match = text[check.span[0] - 1 : check.span[1] - 1]
             words = match.lstrip(f"{START}{DOCSTRING} .:!?\n")
             line = text.count("\n", 0, check.span[1] - 1 - len(words)) + 1

@@ -1,4 +1,4 @@
-"""The project itself as an app: its system checks, its Celery application, its handlers."""
+"""The app configuration of the project itself."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from django.apps import AppConfig
 
 
 class DeployctlConfig(AppConfig):
-    """Registers the system checks and the Celery application."""
+    """The app of the project, which loads its system checks, Celery application and handlers."""
 
     name = "deployctl"
 
     def ready(self) -> None:
-        """Make `manage.py check` and every start look at the configuration; make tasks know their broker."""
-        from deployctl import celery, handlers, system_checks  # noqa: F401 (they register when imported)
+        """Import the modules that register something when they are imported."""
+        from deployctl import celery, handlers, system_checks  # noqa: F401

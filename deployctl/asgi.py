@@ -1,4 +1,4 @@
-"""The web application, for an ASGI server such as uvicorn."""
+"""The ASGI application."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deployctl.settings")
 
 _django = get_asgi_application()
 
-from deployctl.runs.urls import UPLOADS  # noqa: E402 - Django has to be set up first
+from deployctl.runs.urls import UPLOADS  # noqa: E402 - Django must be set up first
 
-# A file that is sent in for one of these is not part of the body that the limit is about.
+# The limit doesn't apply to files that are uploaded to these paths.
 application = FileForms(BodyLimit(_django, at_most=settings.LARGEST_REQUEST), paths=UPLOADS)

@@ -1,4 +1,4 @@
-"""The Celery applications: workers that execute runs or look after them, and the beat, their clock."""
+"""The Celery applications for workers and for beat."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ SETTINGS, PREFIX = "django.conf:settings", "CELERY"
 
 app = Celery("deployctl")
 app.config_from_object(SETTINGS, namespace=PREFIX)
-# On QUIT, running tasks get this many seconds before they are cut short; what becomes of a run is then
-# settled by its row.
+# On QUIT, running tasks get this many seconds before they are interrupted. The row of a run then records its
+# outcome.
 app.conf.worker_soft_shutdown_timeout = 4.0
 app.autodiscover_tasks()
 
-# Beat sends the names of tasks at their times. Without the Django fixup it loads neither apps nor models,
-# which makes it start in a third of the time and need a third of the memory.
+# Beat sends only the names of tasks. Without the Django fixup it loads no apps and models, which cuts its
+# start time and its memory to a third.
 beat = Celery("deployctl", fixups=[], set_as_current=False)
 beat.config_from_object(SETTINGS, namespace=PREFIX)
 
 
 @worker_process_init.connect
 def _end_with_the_worker(**_: object) -> None:
-    """Without this, killing the worker's main process leaves busy pool processes behind until they finish."""
+    """End a pool process with the worker's main process, even if it is busy."""
     end_with_parent(signal.SIGKILL)
 
 
 @worker_ready.connect
 def _report_worker_ready(sender: Any, **_: object) -> None:
-    _write_ready_file(sender.hostname.partition("@")[0])  # given as --hostname worker@%h, upkeep@%h
+    _write_ready_file(sender.hostname.partition("@")[0])  # from --hostname worker@%h or maintenance@%h
 
 
 @beat_init.connect
@@ -46,7 +46,7 @@ def _report_beat_ready(**_: object) -> None:
 
 
 def _write_ready_file(name: str) -> None:
-    """Tell `deployctl up`, which waits for it, that this process is connected and at work."""
+    """Write the file by which `deployctl up` knows that this process is ready."""
     from django.conf import settings
 
     folder = Path(settings.DEPLOYCTL_DATA) / "run"

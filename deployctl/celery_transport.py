@@ -1,4 +1,4 @@
-"""Celery's way to Redis, which survives that Redis goes away while runs go on."""
+"""Celery's Redis transport, changed to survive an outage of Redis during runs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from kombu.transport import redis
 
 
 class Channel(redis.Channel):
-    """One that lets go of its messages when its connection is lost.
+    """A channel that drops its messages when its connection is lost.
 
-    kombu (5.7) would put the messages of running tasks back, and later acknowledge them, through the
-    connection that broke. It asks for an address that is gone by then, and the AttributeError ends the
-    worker. Neither is needed: a run's row says whether it was taken, and the dispatcher repeats the message
-    of one that was not.
+    kombu (5.7) restores the messages of running tasks, and later acknowledges them, through the lost
+    connection. This raises an AttributeError that ends the worker. Neither is needed: the row of a run
+    records whether it was claimed, and the dispatcher sends the message again if it wasn't.
     """
 
     def close(self) -> None:
-        """Close it; messages that were not acknowledged go back where there is still a connection."""
+        """Close the channel, and restore unacknowledged messages only if it still has a connection."""
         self.do_restore = self._has_connection
         super().close()
 
     def basic_ack(self, delivery_tag: Any, multiple: bool = False) -> None:  # noqa: FBT001 (kombu's)
-        """Acknowledge a message, if it came through a connection that there still is."""
+        """Acknowledge a message, if the channel still has a connection."""
         if self._has_connection:
             super().basic_ack(delivery_tag, multiple=multiple)
 
@@ -32,6 +31,6 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """For `broker_transport`."""
+    """The transport for the setting `broker_transport`."""
 
     Channel = Channel

@@ -1,7 +1,6 @@
-"""The demonstration: a sample application, its people, two targets and a deployment ready to drive.
+"""The demo: a sample application with users, two targets and a planned deployment.
 
-`deployctl up --demo` calls `prepare` at every start. Nothing here is special: it calls the verbs that people
-call.
+`deployctl up --demo` calls `prepare` at every start. It uses the same methods of the models as the views.
 """
 
 from __future__ import annotations
@@ -28,19 +27,20 @@ from deployctl.postgres.connection import parse_url
 from deployctl.runs.execution import supervisor
 from deployctl.runs.models import Environment, Run, RunState, Target
 
-DEMONSTRATION = Machine("demonstration")
+DEMO = Machine("demo")
 OWNER = "healthcare_owner"
 STAGING, PRODUCTION = "healthcare", "healthcare_db"
 ROLLBACK_PLAN = """\
-1. Stop the deployment: press Halt, tell everybody in the channel.
-2. Assess: data corruption and breaches are critical, failed migrations high, slow queries medium.
-3. Mark the failed migration as rolled back, restore the backup taken just before, validate, call
-   the health URL.
-4. Write down what went wrong, what was done, and what to change in this plan."""
+1. Halt the deployment and notify the team in the incident channel.
+2. Assess the severity: data corruption or a breach is critical, a failed migration is high, slow
+   queries are medium.
+3. Mark the failed migration as rolled back, restore the pre-deployment backup, run the validation
+   and check the health URL.
+4. Record what went wrong, what was done, and how to improve this plan."""
 
 
 class Member(NamedTuple):
-    """Somebody of the sample team."""
+    """A user of the sample team."""
 
     name: str
     role: Role | None
@@ -49,12 +49,12 @@ class Member(NamedTuple):
 
     @property
     def email(self) -> str:
-        """The address to sign in with; `.example` is reserved, no mail ever leaves (RFC 2606)."""
+        """The e-mail address. `.example` is reserved, so no mail is ever delivered (RFC 2606)."""
         return f"{self.name.split()[0].lower()}@healthcare.example"
 
     @property
     def title(self) -> str:
-        """What they are, in words."""
+        """The role as text."""
         return self.role.label if self.role else "Administrator"
 
 
@@ -71,39 +71,44 @@ TEAM = (
 
 
 def prepare() -> list[str]:
-    """Make what is missing of the demonstration.
+    """Create the missing parts of the demo.
 
     Returns:
-        Lines for the terminal: how to sign in. Passwords are among them the first time only.
+        Lines for the terminal that explain how to sign in. Only the first call shows the passwords.
 
     Raises:
-        DeployctlError: with a sentence, when something cannot be made.
+        DeployctlError: something could not be created.
     """
-    # At every start: the embedded server may listen on another port than the last time.
+    # At every start, because the port of the embedded server may change.
     references = _connection_files(_owner_url())
     if Deployment.objects.filter(target__name=PRODUCTION).exists():
-        return ["Sign in as one of the sample people; their passwords were shown at the first start."]
+        return ["Sign in as one of the sample users. Their passwords were shown at the first start."]
     passwords = {member.email: secrets.token_urlsafe(12) for member in TEAM}
     people = {member: _person(member, passwords[member.email]) for member in TEAM}
-    staging = _target(STAGING, Environment.STAGING, references, "staging: migrated and seeded")
+    staging = _target(
+        STAGING, Environment.STAGING, references, "Staging database of the sample app, migrated and seeded"
+    )
     production = _target(
-        PRODUCTION, Environment.PRODUCTION, references, "production: waits for its first deployment"
+        PRODUCTION,
+        Environment.PRODUCTION,
+        references,
+        "Production database of the sample app, ready for its first deployment",
     )
     for target in (staging, production):
         for member, user in people.items():
             if member.role:
-                target.assign(user, member.role, by=DEMONSTRATION)
+                target.assign(user, member.role, by=DEMO)
     for kind in ("createdb", "migrate", "seed", "validate"):
         _run(staging, kind)
     deployment = _deployment(production, people)
-    _complete_items_of_the_week_before(deployment, people)
+    _complete_first_phase(deployment, people)
     return _sign_in_instructions(passwords)
 
 
 def _person(member: Member, password: str) -> User:
     found: User | None = User.objects.filter(email=member.email).first()
-    if found is not None:  # an earlier start was interrupted: the password it made was never shown
-        found.change_password(password, by=DEMONSTRATION)
+    if found is not None:  # an earlier start was interrupted, so the password was never shown
+        found.change_password(password, by=DEMO)
         return found
     person: User = User.objects.create_person(
         email=member.email,
@@ -111,23 +116,23 @@ def _person(member: Member, password: str) -> User:
         password=password,
         permissions=member.permissions,
         phone=member.phone,
-        by=DEMONSTRATION,
+        by=DEMO,
     )
     return person
 
 
 def _owner_url() -> str:
-    """A role on the embedded server that owns the sample databases and may do nothing else."""
+    """Create the role that owns the sample databases on the embedded server, and return its URL."""
     server = os.environ.get("DEPLOYCTL_EMBEDDED_URL", "")
     if not server:
         raise InvalidInput(
-            "The demonstration needs the embedded PostgreSQL: start it with `deployctl up --demo`."
+            "The demo needs the embedded PostgreSQL server. Start it with `deployctl up --demo`."
         )
     password = secrets.token_urlsafe(24)
     with psycopg.connect(parse_url(server).conninfo(), autocommit=True) as connection:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone()
         verb = sql.SQL("ALTER" if exists else "CREATE")
-        # As a verifier: a server's log may quote statements.
+        # As a verifier, because the server may log statements.
         verifier = connection.pgconn.encrypt_password(password.encode(), OWNER.encode(), b"scram-sha-256")
         connection.execute(
             sql.SQL("{} ROLE {} LOGIN CREATEDB PASSWORD {}").format(
@@ -139,31 +144,31 @@ def _owner_url() -> str:
 
 
 def _connection_files(server_url: str) -> dict[str, str]:
-    """Write the connection URLs of the targets; references to them, by target."""
+    """Write the connection URL of each target to a file, and return the references by target."""
     databases = {STAGING: "healthcare_staging", PRODUCTION: "healthcare_db"}
     return {
         name: _secret_file(f"{name}.url", f"{server_url}/{database}") for name, database in databases.items()
     }
 
 
-def _target(name: str, environment: Environment, references: dict[str, str], words: str) -> Target:
+def _target(name: str, environment: Environment, references: dict[str, str], description: str) -> Target:
     if existing := Target.objects.filter(name=name).first():
         return existing
     target = Target.add(
         name=name,
         environment=environment,
-        description=f"Sample application, {words}",
+        description=description,
         connection_reference=references[name],
         project_folder=str(_project_folder()),
-        by=DEMONSTRATION,
+        by=DEMO,
     )
     password = _secret_file(f"{name}.admin-password", secrets.token_urlsafe(24))
-    target.set_secret_reference("ADMIN_DEFAULT_PASSWORD", password, by=DEMONSTRATION)
+    target.set_secret_reference("ADMIN_DEFAULT_PASSWORD", password, by=DEMO)
     return target
 
 
 def _project_folder() -> Path:
-    """The sample application, copied to where operations may write into it."""
+    """Copy the sample application into the data folder, where operations may write, and return its path."""
     folder: Path = settings.DEPLOYCTL_DATA / "projects" / "healthcare"
     shutil.copytree(
         settings.BASE_DIR / "examples" / "healthcare",
@@ -184,14 +189,16 @@ def _secret_file(name: str, value: str) -> str:
 
 
 def _run(target: Target, kind: str) -> None:
-    """Execute an operation here and now; the worker, which starts later, finds it done."""
+    """Execute an operation in this process, because the worker isn't running yet."""
     if target.runs.filter(kind=kind, state=RunState.SUCCEEDED).exists():
         return
-    run = Run.request(target=target, kind=kind, params={}, by=DEMONSTRATION)
+    run = Run.request(target=target, kind=kind, params={}, by=DEMO)
     supervisor.execute(run.pk)
     run.refresh_from_db()
     if run.state != RunState.SUCCEEDED:
-        raise Refusal(f"The sample database could not be prepared: {kind} {run.state}. {run.summary}")
+        raise Refusal(
+            f"The sample database could not be prepared: “{kind}” ended as {run.state}. {run.summary}"
+        )
 
 
 def _deployment(target: Target, people: dict[Member, User]) -> Deployment:
@@ -200,7 +207,7 @@ def _deployment(target: Target, people: dict[Member, User]) -> Deployment:
     return Deployment.create(
         target=target,
         template_version=version,
-        title="Healthcare goes to production",
+        title="First release of the Healthcare app",
         window_start=start,
         window_end=start + timedelta(hours=6),
         team=[(user, member.role) for member, user in people.items() if member.role],
@@ -209,25 +216,25 @@ def _deployment(target: Target, people: dict[Member, User]) -> Deployment:
     )
 
 
-def _complete_items_of_the_week_before(deployment: Deployment, people: dict[Member, User]) -> None:
-    """Tick what lies before the deployment day, so that the visitor starts on the day itself."""
+def _complete_first_phase(deployment: Deployment, people: dict[Member, User]) -> None:
+    """Complete the items that are due before the deployment day, so that the demo starts on that day."""
     by_role = {member.role: user for member, user in people.items()}
     first_phase = deployment.checklist.sections.earliest("position").phase
     items = Item.objects.filter(section__checklist=deployment.checklist, section__phase=first_phase)
     for item in items.filter(children=None).order_by("section__position", "position"):
-        keeper = by_role.get(Role(item.role)) if item.role else None
-        keeper = keeper or by_role[Role.DBA]
+        user = by_role.get(Role(item.role)) if item.role else None
+        user = user or by_role[Role.DBA]
         if item.evidence_required:
-            item.add_proof(keeper, "note", text="Sample evidence of the demonstration.")
+            item.add_proof(user, "note", text="Sample evidence for the demo.")
         item.refresh_from_db()
         if item.state == ItemState.OPEN:
-            item.complete(keeper, "Done before the demonstration begins.")
+            item.complete(user, "Completed in the week before the deployment.")
 
 
 def _sign_in_instructions(passwords: dict[str, str]) -> list[str]:
     width = max(len(member.email) for member in TEAM)
     return [
-        "Sign in as one of these people; the passwords are shown this once and stored nowhere:",
+        "Sign in as one of these sample users. Their passwords are shown only once:",
         *(f"  {member.email:<{width}}  {passwords[member.email]}  {member.title}" for member in TEAM),
-        "Before signing or starting operations, each sets up an authenticator app (My account).",
+        "To sign or start operations, set up an authenticator app under “My account” first.",
     ]

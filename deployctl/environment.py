@@ -1,4 +1,4 @@
-"""Reading the process environment: names, defaults, `*_FILE` for secrets, and the data folder's own file."""
+"""Read settings from the process environment, `*_FILE` secrets and the data folder's `environment` file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ LOCALHOST = "localhost"
 
 
 def data_folder() -> Path:
-    """The folder that holds everything `deployctl up` keeps: `DEPLOYCTL_DATA`, else `.deployctl` here."""
+    """Return the data folder: `DEPLOYCTL_DATA`, else `.deployctl` in the current folder."""
     return Path(os.environ.get("DEPLOYCTL_DATA", ".deployctl")).absolute()
 
 
 def load_environment_file(path: Path) -> None:
-    """Take settings that `deployctl up` wrote, without overriding what the environment already says.
+    """Load the settings that `deployctl up` wrote, without overriding existing environment variables.
 
     Args:
-        path: a file of `NAME=value` lines; a missing file is an empty one.
+        path: a file with `NAME=value` lines; it may be missing.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -35,12 +35,12 @@ def load_environment_file(path: Path) -> None:
 
 
 def text(name: str, default: str = "") -> str:
-    """A setting as text."""
+    """Return a text setting."""
     return os.environ.get(name, default)
 
 
 def flag(name: str, *, default: bool) -> bool:
-    """A setting that is on or off.
+    """Return a setting that is on or off.
 
     Raises:
         InvalidInput: the value is neither.
@@ -52,11 +52,11 @@ def flag(name: str, *, default: bool) -> bool:
         return True
     if value.strip().lower() in FALSE:
         return False
-    raise InvalidInput(f"{name} is {value!r}; use 1 or 0.")
+    raise InvalidInput(f"{name} is {value!r}; it must be 1 or 0.")
 
 
 def number(name: str, default: int) -> int:
-    """A setting that is a whole number.
+    """Return a setting that is a whole number.
 
     Raises:
         InvalidInput: the value is not a whole number.
@@ -71,46 +71,46 @@ def number(name: str, default: int) -> int:
 
 
 def words(name: str, default: str = "") -> list[str]:
-    """A setting that is a list of words separated by commas."""
+    """Return a setting that is a list of words separated by commas."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
 def first_domain(hosts: list[str]) -> str:
-    """The first of the allowed hosts that is a domain, which an address in numbers is not."""
+    """Return the first allowed host that is a domain name and not an IP address, else `localhost`."""
     domains = (host.lstrip(".").lower() for host in hosts if host != "*" and "[" not in host)
     return next((domain for domain in domains if not domain.replace(".", "").isdigit()), LOCALHOST)
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of an address."""
+    """Return the origin of a URL: scheme, host and port."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def secret(name: str, default: str = "") -> str:
-    """A secret setting: `NAME`, or the content of the file that `NAME_FILE` names.
+    """Return a secret setting: `NAME`, or the content of the file `NAME_FILE`.
 
     Raises:
-        InvalidInput: the named file cannot be read.
+        InvalidInput: the file can't be read.
     """
     path = os.environ.get(f"{name}_FILE")
     if path:
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise InvalidInput(f"{name}_FILE names {path}, which cannot be read: {error.strerror}.") from None
+            raise InvalidInput(f"{name}_FILE is {path}, which can't be read: {error.strerror}.") from None
     return os.environ.get(name, default)
 
 
 def database(url: str) -> dict[str, str | int]:
-    """Django's description of the database that a `postgresql://` URL names.
+    """Return Django's `DATABASES` entry for a `postgresql://` URL.
 
     Raises:
-        InvalidInput: the URL is not one of PostgreSQL.
+        InvalidInput: it isn't a PostgreSQL URL.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
-        raise InvalidInput("DATABASE_URL must read postgresql://user:password@host:port/database.")
+        raise InvalidInput("DATABASE_URL must be like postgresql://user:password@host:port/database.")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),

@@ -1,28 +1,27 @@
-"""The errors whose message is a sentence for the person who reads it.
+"""Errors whose messages are shown to users. Any other exception that isn't caught is a defect.
 
-Everything else that escapes is a defect. A message says what happened, what state things are in now,
-and what to do next.
+A message says what happened, what the state is now, and what to do next.
 """
 
 from __future__ import annotations
 
 
 class DeployctlError(Exception):
-    """Something went wrong that the reader can understand and act on."""
+    """The base class of errors that the user can understand and act on."""
 
     @property
-    def sentence(self) -> str:
-        """The message, as it is shown to people."""
+    def message(self) -> str:
+        """The message for the user."""
         return str(self)
 
 
 class Refusal(DeployctlError):
-    """A verb was refused because of the state of things; nothing was changed (HTTP 409)."""
+    """The current state doesn't allow the action; nothing was changed (HTTP 409)."""
 
 
 class InvalidInput(DeployctlError):
-    """What was given cannot be used; nothing was changed (HTTP 422)."""
+    """The input is invalid; nothing was changed (HTTP 422)."""
 
 
 class NotAllowed(DeployctlError):
-    """The person may not do this; nothing was changed (HTTP 403)."""
+    """The user isn't allowed to do this; nothing was changed (HTTP 403)."""

@@ -1,4 +1,4 @@
-"""The handlers of the project itself, which knows the settings."""
+"""Handlers that need the project's settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl.storage.offsite import open_stores
 
 @anchor_stores.connect
 def configured_anchor_stores() -> list[AnchorStore]:
-    """Return the stores of `DEPLOYCTL_HEADS`, after reading their credentials."""
+    """Return the stores of `DEPLOYCTL_HEADS`, with their credentials."""
     stores = open_stores(
         settings.DEPLOYCTL_HEADS,
         lambda reference: allowed_paths.resolve_reference(reference).reveal(),

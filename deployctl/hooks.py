@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Hook(Generic[P, R]):
-    """An event that handlers react to, or a question that handlers answer.
+    """A point at which a package notifies handlers or collects their answers.
 
     Handlers run in the order in which they were connected, in the caller's transaction.
 

@@ -1,4 +1,4 @@
-"""Django's settings. What differs between installations comes from the environment (`.env.example`)."""
+"""Django settings. Settings that differ between installations come from the environment (`.env.example`)."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ env.load_environment_file(DEPLOYCTL_DATA / "environment")
 
 DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.secret("SECRET_KEY")
-# Loopback always: `deployctl up` asks there whether the pages answer, and links to it deceive nobody.
+# Always includes loopback, where `deployctl up` checks that the web server is ready.
 ALLOWED_HOSTS = [*env.words("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
-# `make run` speaks plain HTTP on loopback, where `__Host-` cookies (which must be Secure) would be lost.
+# `make run` uses plain HTTP on loopback, where browsers reject `__Host-` cookies, which must be Secure.
 HTTPS = env.flag("HTTPS", default=False)
 
 # --- deployctl's own ------------------------------------------------------------------------------
 
 DEPLOYCTL_DEMO = env.flag("DEPLOYCTL_DEMO", default=False)
-# Encrypts second factors at rest; kept outside the database (see deployctl.accounts.crypto).
+# Encrypts second factors and stored secrets in the database (see deployctl.accounts.crypto).
 DEPLOYCTL_FIELD_KEY = env.secret("DEPLOYCTL_FIELD_KEY")
-# Project folders of targets must lie below one of these.
+# Project folders of targets must be below one of these.
 DEPLOYCTL_PROJECT_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PROJECT_ROOTS")]
-# `file:` secret references must lie below one of these.
+# Files of `file:` references must be below one of these.
 DEPLOYCTL_SECRET_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_SECRET_ROOTS")]
-# Configurations of pgBackRest and folders for test restores of its backups must lie below one of these.
+# Configuration files of pgBackRest and folders for its test restores must be below one of these.
 DEPLOYCTL_PGBACKREST_ROOTS = [Path(root) for root in env.words("DEPLOYCTL_PGBACKREST_ROOTS")]
 DEPLOYCTL_BACKUPS = Path(env.text("DEPLOYCTL_BACKUPS", str(DEPLOYCTL_DATA / "backups")))
 # Offsite stores of backups, separated by white space (see deployctl.storage.offsite).
 DEPLOYCTL_OFFSITE = env.text("DEPLOYCTL_OFFSITE").split()
-# What one uploaded backup may have, in MB: as it is sent, and unpacked.
+# The maximum size of an uploaded backup in MB, as sent and unpacked.
 DEPLOYCTL_UPLOAD_MB = env.number("DEPLOYCTL_UPLOAD_MB", 10_240)
 DEPLOYCTL_UPLOAD_UNPACKED_MB = env.number("DEPLOYCTL_UPLOAD_UNPACKED_MB", 4 * DEPLOYCTL_UPLOAD_MB)
 DEPLOYCTL_STEP_UP_SECONDS = 600
-# Answers range queries of Pwned Passwords; nobody is asked where it is empty.
+# The URL for range queries of Pwned Passwords; empty disables the check.
 BREACHED_PASSWORDS_URL = env.text("BREACHED_PASSWORDS_URL")
-# Whether also who only looks needs a second factor, and sets it up before seeing anything else.
+# Require a second factor from viewers, too.
 SECOND_FACTOR_FOR_ALL = env.flag("SECOND_FACTOR_FOR_ALL", default=False)
-# Signs heads of the audit chain and evidence packs; default DATA/signing-key.pem (audit/signing_keys.py).
+# Signs heads and evidence packs; by default DATA/signing-key.pem (audit/signing_keys.py).
 DEPLOYCTL_SIGNING_KEY = env.secret("DEPLOYCTL_SIGNING_KEY")
-# Public keys whose signatures still count after the key was replaced.
+# Former public keys, whose signatures still count.
 DEPLOYCTL_FORMER_KEYS = env.words("DEPLOYCTL_FORMER_KEYS")
-# Where signed heads are kept besides the database: addresses as in DEPLOYCTL_OFFSITE.
+# Anchor stores for signed heads: addresses as in DEPLOYCTL_OFFSITE.
 DEPLOYCTL_HEADS = env.text("DEPLOYCTL_HEADS").split()
-# A folder with fonts for scripts that evidence in PDF cannot show otherwise.
+# A folder with fonts for additional scripts in PDF evidence.
 DEPLOYCTL_FONTS = env.text("DEPLOYCTL_FONTS")
-# Where people reach this installation; for links in e-mails, which no request tells.
+# The URL of this installation, for links in e-mails, which are sent outside of requests.
 DEPLOYCTL_URL = env.text("DEPLOYCTL_URL", next(iter(CSRF_TRUSTED_ORIGINS), "")).rstrip("/")
 
 # --- Application ----------------------------------------------------------------------------------
@@ -157,16 +157,17 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_TRANSPORT = "deployctl.celery_transport:Transport"
 CELERY_TASK_IGNORE_RESULT = True
-# The row in the database is the truth; a message is only a hint. Acknowledge late and take one at a
-# time, so that a lost worker leaves its message to another, which finds the row claimed and leaves.
+# The row in the database is authoritative; a message only triggers a look at it. Acknowledge late and fetch
+# one message at a time, so that the message of a lost worker is redelivered; another worker ignores it if
+# the row is already claimed.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # for ever: after some 50 minutes a worker would give up
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # no limit; by default a worker gives up after some 50 minutes
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Longer than any run: redelivery is harmless, but needless.
+    # Longer than any run, because redelivery is harmless but unnecessary.
     "visibility_timeout": 24 * 3600,
     "socket_connect_timeout": 2,
     "socket_timeout": 10,
@@ -208,13 +209,13 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_GET = False
 OTP_TOTP_ISSUER = env.text("OTP_ISSUER", "deployctl")
-# Browsers keep a passkey for this domain and those below it; another one later makes them all useless.
+# Passkeys are bound to this domain and its subdomains; changing it invalidates them.
 OTP_WEBAUTHN_RP_ID = env.text("PASSKEY_DOMAIN") or env.first_domain(ALLOWED_HOSTS)
 OTP_WEBAUTHN_RP_NAME = OTP_TOTP_ISSUER
 OTP_WEBAUTHN_CREDENTIAL_MODEL = "accounts.Passkey"
 OTP_WEBAUTHN_ALLOW_PASSWORDLESS_LOGIN = False
 OTP_WEBAUTHN_TIMEOUT_SECONDS = 300
-# Only for the library's own check of the settings: an answer must come from the address that asked for it.
+# Only for the library's own check of the settings; deployctl requires the origin of the request.
 OTP_WEBAUTHN_ALLOWED_ORIGINS = [
     f"{'http' if OTP_WEBAUTHN_RP_ID == env.LOCALHOST else 'https'}://{OTP_WEBAUTHN_RP_ID}"
 ]
@@ -224,14 +225,14 @@ OIDC_ISSUER = env.text("OIDC_ISSUER").rstrip("/")
 OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID")
 OIDC_CLIENT_SECRET = env.secret("OIDC_CLIENT_SECRET")
 OIDC_NAME = env.text("OIDC_NAME", "single sign-on")
-# Whoever the provider vouches for under these domains is added as a viewer; nobody where it is empty.
+# Users with a verified e-mail address in these domains are added as viewers; empty adds nobody.
 OIDC_DOMAINS = [domain.lower() for domain in env.words("OIDC_DOMAINS")]
 SOCIALACCOUNT_ADAPTER = "deployctl.accounts.single_sign_on.Adapter"
 
 EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 EMAIL_HOST = env.text("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.number("EMAIL_PORT", 25)
-EMAIL_TIMEOUT = 10  # seconds; whoever writes an e-mail waits for it
+EMAIL_TIMEOUT = 10  # seconds; the sender waits
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "deployctl@localhost")
 
 # --- Security -------------------------------------------------------------------------------------
@@ -245,10 +246,10 @@ SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "deployctl_session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "deployctl_csrf"
-# Pages carry the token against forgery themselves (templates/base.html); no script reads a cookie.
+# Pages contain the CSRF token (templates/base.html), so scripts don't read cookies.
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# Notices to the person: not in a cookie of their own, which would lack the `__Host-` prefix.
+# Messages are in the session, because their own cookie would lack the `__Host-` prefix.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
@@ -257,7 +258,7 @@ SESSION_ABSOLUTE_SECONDS = 12 * 3600
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-# Above the largest file that may be put beside an item, which is refused with words of its own.
+# Above the limit for evidence files, which have their own error message.
 LARGEST_REQUEST = 16 * 1024 * 1024
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -267,7 +268,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
         "connect-src": [SELF],
-        # Browsers hold a form to it on the way to the provider as well.
+        # Browsers also apply this to the redirect from a form to the provider.
         "form-action": [SELF, *([env.origin(OIDC_ISSUER)] if OIDC_ISSUER else [])],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
@@ -275,7 +276,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# --- Files, time, words ---------------------------------------------------------------------------
+# --- Files, time, formats -------------------------------------------------------------------------
 
 STATIC_URL = "static/"
 STATIC_ROOT = DEPLOYCTL_DATA / "static"
@@ -300,6 +301,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
-    # They log the URL of each request, with credentials and the digits of a new password's hash.
+    # They would log request URLs, with credentials and parts of password hashes.
     "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore")},
 }

@@ -1,4 +1,4 @@
-"""Misconfiguration, found at the start and said in a sentence with a way out."""
+"""System checks of the configuration."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 @register(Tags.security)
 def field_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Second factors are encrypted with a key that must exist and be kept."""
+    """Check that the key that encrypts second factors is set and valid."""
     keys = [key.strip() for key in settings.DEPLOYCTL_FIELD_KEY.split(",") if key.strip()]
     if not keys:
         return [
             Error(
-                "DEPLOYCTL_FIELD_KEY is not set, so second factors cannot be kept.",
-                hint="Make one with `python -c 'from cryptography.fernet import Fernet; "
+                "DEPLOYCTL_FIELD_KEY isn't set, so second factors can't be stored.",
+                hint="Generate a key with `python -c 'from cryptography.fernet import Fernet; "
                 "print(Fernet.generate_key().decode())'` and keep it outside the database.",
                 id="deployctl.E001",
             )
@@ -34,8 +34,8 @@ def field_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
         except ValueError:
             return [
                 Error(
-                    "DEPLOYCTL_FIELD_KEY is not a Fernet key (32 bytes in URL-safe base64).",
-                    hint="Several keys, newest first, are separated by commas.",
+                    "DEPLOYCTL_FIELD_KEY isn't a Fernet key (32 bytes in URL-safe base64).",
+                    hint="Separate several keys by commas, newest first.",
                     id="deployctl.E002",
                 )
             ]
@@ -44,13 +44,13 @@ def field_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 
 @register(Tags.security, deploy=True)
 def served_over_https(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Passwords and codes must not travel in the clear."""
+    """Warn if passwords and codes are sent unencrypted."""
     if settings.HTTPS:
         return []
     return [
         checks.Warning(
-            "HTTPS is off: cookies are not restricted to encrypted connections.",
-            hint="Set HTTPS=1 once a proxy in front speaks TLS.",
+            "HTTPS is off, so cookies aren't restricted to encrypted connections.",
+            hint="Set HTTPS=1 if a proxy in front of deployctl terminates TLS.",
             id="deployctl.W001",
         )
     ]
@@ -58,16 +58,16 @@ def served_over_https(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 
 @register(Tags.security)
 def single_sign_on_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Whoever answers at the issuer's address says who is who."""
+    """Check the settings of single sign-on."""
     if not settings.OIDC_ISSUER:
         return []
     if not _is_safe_url(settings.OIDC_ISSUER):
-        return [Error("OIDC_ISSUER does not begin with https://.", id="deployctl.E003")]
+        return [Error("OIDC_ISSUER isn't an https:// URL.", id="deployctl.E003")]
     if not settings.OIDC_CLIENT_ID or not settings.OIDC_CLIENT_SECRET:
         return [
             Error(
                 "OIDC_ISSUER is set, but OIDC_CLIENT_ID or OIDC_CLIENT_SECRET is not.",
-                hint="Register deployctl at the provider, which gives you both (docs/single-sign-on.md).",
+                hint="Register deployctl at the provider to get both (docs/single-sign-on.md).",
                 id="deployctl.E004",
             )
         ]
@@ -76,13 +76,16 @@ def single_sign_on_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG0
 
 @register(Tags.security)
 def breached_passwords_url_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """An address that cannot be asked would let every password pass; HTTP would show what is asked."""
+    """Check the URL of the breached passwords service.
+
+    A wrong URL would accept every password, and HTTP would reveal the queries.
+    """
     if not settings.BREACHED_PASSWORDS_URL or _is_safe_url(settings.BREACHED_PASSWORDS_URL):
         return []
     return [
         Error(
-            "BREACHED_PASSWORDS_URL does not begin with https:// and a host.",
-            hint="Such as https://api.pwnedpasswords.com/range/; http:// is taken on this machine only.",
+            "BREACHED_PASSWORDS_URL isn't an https:// URL.",
+            hint="Use a URL such as https://api.pwnedpasswords.com/range/. http:// works only on loopback.",
             id="deployctl.E005",
         )
     ]
@@ -90,12 +93,12 @@ def breached_passwords_url_is_usable(**kwargs: Any) -> list[CheckMessage]:  # no
 
 @register()
 def project_roots_exist(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Commands run in project folders, so an administrator says where those may be."""
+    """Check that the allowed locations of project folders exist."""
     missing = [root for root in settings.DEPLOYCTL_PROJECT_ROOTS if not root.is_dir()]
     return [
         checks.Warning(
-            f"DEPLOYCTL_PROJECT_ROOTS names {root}, which is not a folder.",
-            hint="Create it, or take it out of the list.",
+            f"DEPLOYCTL_PROJECT_ROOTS contains {root}, which isn't a folder.",
+            hint="Create it or remove it from the list.",
             id="deployctl.W002",
         )
         for root in missing
@@ -104,23 +107,23 @@ def project_roots_exist(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
 
 @register(Tags.security)
 def signing_key_is_usable(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Heads of the audit chain and evidence packs are signed with a key outside the database."""
+    """Check the key that signs heads and evidence packs."""
     try:
         signing_keys.signing_key()
     except signing_keys.SigningKeyMissing as error:
-        return [checks.Warning(error.sentence, id="deployctl.W003")]
+        return [checks.Warning(error.message, id="deployctl.W003")]
     return []
 
 
 @register(Tags.security, deploy=True)
 def audit_heads_are_anchored(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """A chain without an anchor outside can be rewritten as a whole."""
+    """Warn if signed heads aren't stored outside the database, whose owner could rewrite the whole chain."""
     if settings.DEPLOYCTL_HEADS:
         return []
     return [
         checks.Warning(
-            "Signed heads of the audit chain are kept in the database only.",
-            hint="Name a folder or a bucket in DEPLOYCTL_HEADS, such as file:///mnt/heads.",
+            "Signed heads of the audit chain are stored in the database only.",
+            hint="Set DEPLOYCTL_HEADS to an anchor store, such as file:///mnt/heads.",
             id="deployctl.W004",
         )
     ]
@@ -128,15 +131,15 @@ def audit_heads_are_anchored(**kwargs: Any) -> list[CheckMessage]:  # noqa: ARG0
 
 @register(Tags.database, Tags.security, deploy=True)
 def audit_log_is_write_protected(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """Where the application owns the table, triggers are all that keeps it from altering entries."""
+    """Warn if deployctl's own database role could alter audit entries."""
     if not databases or "default" not in databases:
         return []
-    from deployctl.audit import privileges  # has models, which are not loaded when this module is
+    from deployctl.audit import privileges  # imports models, which aren't loaded yet with this module
 
     return [
         checks.Warning(
             reason,
-            hint="docs/audit.md shows how to give the table an owner of its own.",
+            hint="docs/audit.md explains how to give the table another owner.",
             id="deployctl.W005",
         )
         for reason in privileges.audit_log_privileges().reasons
@@ -146,7 +149,7 @@ def audit_log_is_write_protected(databases: Any = None, **kwargs: Any) -> list[C
 def _is_safe_url(url: str) -> bool:
     try:
         address = urlsplit(url)
-        host, _ = address.hostname, address.port  # a port that is no number is an error only when read
+        host, _ = address.hostname, address.port  # reading the port raises ValueError if it isn't a number
     except ValueError:
         return False
     return (address.scheme == "https" and bool(host)) or (address.scheme == "http" and host in LOOPBACK)

@@ -1,4 +1,4 @@
-"""How many of something there are, in words: “1 file”, “1,204 rows”, “2 entries”."""
+"""Text helpers: numbers with nouns, such as “1 file”, “1,204 rows” or “2 entries”."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ VOWELS = "aeiou"
 
 
 def pluralize(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun.
+    """Return a number with its noun in the singular or plural.
 
     Args:
-        noun: what one of them is called.
-        plural: what several are called, where the usual ending does not do.
+        number: the number.
+        noun: the singular.
+        plural: the plural, if it is irregular.
     """
     return f"{number:,} {noun if number == 1 else plural or _plural(noun)}"
 

@@ -1,4 +1,4 @@
-"""Every address of the product, by app."""
+"""The URL configuration."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class TemplateForm(forms.Form):
             return Template.import_source(slug=data["slug"], name=data["name"], source=data["source"], by=by)
         except DeployctlError as error:
             self.refused = isinstance(error, Refusal)
-            self.add_error(None, error.sentence)
+            self.add_error(None, error.message)
             return None
 
     @property

@@ -504,7 +504,7 @@ class Deployment(models.Model):
         except DeployctlError as error:
             raise Refusal(
                 f"Nobody knows whether {target} is still the database that was approved: it was not reached. "
-                f"“{self}” stays {self.state_phrase}. {error.sentence}"
+                f"“{self}” stays {self.state_phrase}. {error.message}"
             ) from error
         if facts.identity_differs:
             raise Refusal(

@@ -79,7 +79,7 @@ def _answer(request: HttpRequest, found: Item, verb: Callable[[], object]) -> Ht
     except DeployctlError as error:
         # Whoever came second sees at once how things stand, and why nothing happened.
         found.refresh_from_db()
-        return _show(request, found, opened=True, problem=error.sentence, status=status_of(error))
+        return _show(request, found, opened=True, problem=error.message, status=status_of(error))
     if wants_fragment(request):
         return _show(request, found, opened=bool(posted(request, "open")))
     return see_other(request, f"{found.deployment.get_absolute_url()}#item-{found.pk}")

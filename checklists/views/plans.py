@@ -51,7 +51,7 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
         try:
             made = Deployment.create(**form.cleaned_data, team=team.seats, by=by)
         except DeployctlError as error:
-            form.add_error(None, error.sentence)
+            form.add_error(None, error.message)
             status = status_of(error)
         else:
             messages.success(request, f"“{made}” is planned. Its checklist is ready.")
@@ -82,7 +82,7 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
                     **_changes(form, team),
                 )
             except DeployctlError as error:
-                form.add_error(None, error.sentence)
+                form.add_error(None, error.message)
                 status = status_of(error)
             else:
                 said = f"Changed: {'; '.join(changed)}." if changed else "Nothing was changed."

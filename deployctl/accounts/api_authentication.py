@@ -56,7 +56,7 @@ def token_required(view: View) -> View:
         except _Rejected as error:
             return _problem(str(error), error.status, wait_s=error.wait_s)
         except DeployctlError as error:
-            return _problem(error.sentence, status_of(error))
+            return _problem(error.message, status_of(error))
         return cast("HttpResponseBase", response)
 
     guarded.policy = POLICY  # type: ignore[attr-defined]

@@ -262,7 +262,7 @@ def _redirect(request: HttpRequest, url: str, message: str = "") -> HttpResponse
 
 def _audit_not_allowed(request: HttpRequest, error: NotAllowed) -> None:
     if request.user.is_authenticated:
-        _audit_denial(request, reason=error.sentence)
+        _audit_denial(request, reason=error.message)
 
 
 def _audit_denial(request: HttpRequest, **data: str) -> None:

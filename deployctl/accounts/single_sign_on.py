@@ -222,5 +222,5 @@ def _audit_denial(request: HttpRequest, login: SocialLogin, error: DeployctlErro
             Action.SINGLE_SIGN_ON_DENIED,
             by=Machine(f"visitor from {address}"),
             subject=person,
-            data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid, "reason": error.sentence},
+            data={"issuer": settings.OIDC_ISSUER, "sub": login.account.uid, "reason": error.message},
         )

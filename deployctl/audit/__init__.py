@@ -1,4 +1,4 @@
-"""The audit chain: who did what to what, when; append-only, each entry sealed with the hash of the last.
+"""The audit log: who did what to which subject, and when. Append-only; each entry contains the previous hash.
 
 from deployctl import audit
 audit.append(audit.Action.ITEM_COMPLETED, by=user, subject=item, deployment_id=7, data={"note": note})
@@ -29,14 +29,14 @@ def append(
     data: dict[str, Any] | None = None,
 ) -> Entry:
     """Append an entry within the caller's transaction; see `Entry.objects.append`."""
-    # Models can only be imported once Django's apps are loaded, and this module is imported before that.
+    # This module is imported before Django's apps are loaded; models can only be imported afterwards.
     from deployctl.audit.models import Entry
 
     return Entry.objects.append(action, by=by, subject=subject, deployment_id=deployment_id, data=data)
 
 
 def verify(*expected: Head) -> VerificationResult:
-    """Read the whole chain back; see `deployctl.audit.verification.verify`."""
+    """Verify the whole chain; see `deployctl.audit.verification.verify`."""
     from deployctl.audit import verification
 
     return verification.verify(*expected)

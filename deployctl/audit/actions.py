@@ -1,4 +1,4 @@
-"""Everything that can be said to have happened, in one list. A value is never renamed: entries keep it."""
+"""The actions that the audit log records. Never rename a value: existing entries contain it."""
 
 # ruff: noqa: S105 (names of events, not passwords)
 from __future__ import annotations
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What happened: a noun and a past participle. Keep the lines sorted by value."""
+    """An action: a noun and a past participle. Keep the lines sorted by value."""
 
     ACCESS_DENIED = "access.denied"
     AUDIT_EXPORTED = "audit.exported"

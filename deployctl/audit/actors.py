@@ -1,4 +1,4 @@
-"""Who did it: a person, or a part of the machinery under a name of its own."""
+"""Actors: a person, or a named part of the system such as a worker or the command line."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 @runtime_checkable
 class Person(Protocol):
-    """What the audit needs to know of a person; people live one floor up."""
+    """The attributes of a user that the audit log needs. The model itself is in a higher layer."""
 
     @property
     def pk(self) -> Any:
-        """The number of the person."""
+        """The user's primary key."""
 
     @property
     def name(self) -> str:
-        """The name at this moment."""
+        """The user's current name."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Something that acts without a signed-in person, such as `Machine("worker")`.
+    """An actor that isn't a signed-in person, such as `Machine("worker")`.
 
     Attributes:
-        name: words for the reader: what acted, and for whom where that is known.
+        name: display name: what acted, and for whom if known.
     """
 
     name: str
@@ -37,10 +37,10 @@ Actor: TypeAlias = Person | Machine
 
 
 def actor_name(by: Actor) -> str:
-    """The actor's name at this moment, as entries and rows keep it (at most 200 characters)."""
+    """Return the actor's current name, cut to the 200 characters that entries and rows store."""
     return by.name[:200]
 
 
 def actor_user(by: Actor) -> Person | None:
-    """The actor as a person, or None for a machine."""
+    """Return the actor if it is a person, None for a machine."""
     return None if isinstance(by, Machine) else by

@@ -1,6 +1,6 @@
-"""Where signed heads are kept besides the database: written on schedule, read when the chain is verified.
+"""Anchor stores: signed heads outside the database, written on schedule and read when the chain is verified.
 
-A chain without an anchor outside can be rewritten as a whole by whoever owns the database.
+The owner of the database can rewrite a chain as a whole, unless its heads are anchored elsewhere.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from deployctl.audit.verification import Head
 from deployctl.errors import DeployctlError
 
 FOLDER = "deployctl-heads"
-LARGEST_HEAD = 10_000  # bytes; ours have some 400
-# A bucket answers one question at a time: the newest heads, and as many spread over the older ones.
-MOST_READ = 50
+MAX_HEAD_BYTES = 10_000  # ours have some 400
+# A bucket is read one object at a time: read the newest heads, and as many spread over the older ones.
+MAX_NEWEST = 50
 
 
 class AnchorStore(Protocol):
-    """What is needed of a store (`deployctl.storage.stores.Store`)."""
+    """The interface of a store that heads are written to (`deployctl.storage.stores.Store`)."""
 
     name: str
     address: str
@@ -35,28 +35,28 @@ class AnchorStore(Protocol):
         """Write an object."""
 
     def read(self, key: str) -> Iterator[bytes]:
-        """Read one."""
+        """Read an object."""
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Every key that begins so, with its size in bytes."""
+        """Return the size in bytes of every object whose key starts with `prefix`."""
 
 
 def configured() -> list[AnchorStore]:
-    """The configured places.
+    """Return the configured stores.
 
     Raises:
-        DeployctlError: the configuration cannot be used.
+        DeployctlError: the configuration is unusable.
     """
-    return [place for opened in hooks.anchor_stores.collect() for place in opened]
+    return [store for stores in hooks.anchor_stores.collect() for store in stores]
 
 
 @dataclass
 class AnchoredHeads:
-    """What was found in the places.
+    """The heads that were read from the stores.
 
     Attributes:
         heads: genuine ones, to compare the chain with.
-        problems: sentences about places that cannot be read and about heads that are not genuine.
+        problems: sentences about unreadable stores and about heads that are not genuine.
     """
 
     heads: list[Head] = field(default_factory=list)
@@ -64,74 +64,74 @@ class AnchoredHeads:
 
 
 def export(head: SignedHead) -> SignedHead:
-    """Write a head to every place, unless it is there already.
+    """Write a head to every store, unless that was done before.
 
     Raises:
-        DeployctlError: no place is configured, or one of them did not take it.
+        DeployctlError: no store is configured, or one of them failed.
     """
     if head.exported_at is not None:
         return head
-    targets = configured()
-    if not targets:
+    stores = configured()
+    if not stores:
         raise DeployctlError(
-            "The head was signed and is in the database only: DEPLOYCTL_HEADS names no other place for it."
+            "The head was signed, but it is in the database only. Set DEPLOYCTL_HEADS to an anchor store."
         )
-    for place in targets:
+    for store in stores:
         content = io.BytesIO(rfc8785.dumps(head.signed) + b"\n")
-        place.put(_key(head), content, lambda _written: None)
-    where = ", ".join(place.address for place in targets)[:500]
+        store.put(_key(head), content, lambda _written: None)
+    addresses = ", ".join(store.address for store in stores)[:500]
     SignedHead.objects.filter(pk=head.pk, exported_at=None).update(
-        exported_at=timezone.now(), exported_to=where
+        exported_at=timezone.now(), exported_to=addresses
     )
     head.refresh_from_db()
     return head
 
 
 def read_heads() -> AnchoredHeads:
-    """Read heads back from every place; what is wrong with a place is told and stops nothing."""
+    """Read heads from every store. A failing store is reported as a problem and does not raise."""
     found = AnchoredHeads()
     try:
-        targets = configured()
+        stores = configured()
     except DeployctlError as error:
-        found.problems.append(error.sentence)
+        found.problems.append(error.message)
         return found
-    for place in targets:
+    for store in stores:
         try:
-            for key in _worth_reading(sorted(place.sizes(f"{FOLDER}/"))):
-                _take(found, place, key)
+            for key in _select_keys(sorted(store.sizes(f"{FOLDER}/"))):
+                _read_head(found, store, key)
         except DeployctlError as error:
-            found.problems.append(f"Heads in {place.address} could not be read: {error.sentence}")
+            found.problems.append(f"Heads in {store.address} could not be read: {error.message}")
     return found
 
 
 def _key(head: SignedHead) -> str:
-    # With leading zeros, names sort as numbers do.
+    # Leading zeros make the keys sort in numeric order.
     return f"{FOLDER}/{head.sequence:015d}-{head.hash[:16]}.json"
 
 
-def _worth_reading(names: list[str]) -> list[str]:
-    newest, older = names[-MOST_READ:], names[:-MOST_READ]
-    step = max(1, len(older) // MOST_READ)
-    return older[::step][:MOST_READ] + newest
+def _select_keys(keys: list[str]) -> list[str]:
+    newest, older = keys[-MAX_NEWEST:], keys[:-MAX_NEWEST]
+    step = max(1, len(older) // MAX_NEWEST)
+    return older[::step][:MAX_NEWEST] + newest
 
 
-def _take(found: AnchoredHeads, place: AnchorStore, key: str) -> None:
-    content = b"".join(place.read(key))
+def _read_head(found: AnchoredHeads, store: AnchorStore, key: str) -> None:
+    content = b"".join(store.read(key))
     statement: Any = None
-    if len(content) <= LARGEST_HEAD:
+    if len(content) <= MAX_HEAD_BYTES:
         try:
             statement = json.loads(content)
         except ValueError:
             statement = None
     if not isinstance(statement, dict) or statement.get("schema") != SCHEMA:
-        found.problems.append(f"{key} in {place.address} is no signed head.")
+        found.problems.append(f"{key} in {store.address} isn't a signed head.")
     elif not signed_statements.has_valid_signature(statement):
-        found.problems.append(f"{key} in {place.address} was changed: its signature does not fit.")
+        found.problems.append(f"{key} in {store.address} was changed: its signature is invalid.")
     elif statement["public_key"] not in signing_keys.trusted_keys():
         found.problems.append(
-            f"{key} in {place.address} was signed with another key "
+            f"{key} in {store.address} was signed with another key "
             f"({signed_statements.fingerprint(statement['public_key'])[:16]}…). If that key was replaced, "
-            "name its public key in DEPLOYCTL_FORMER_KEYS."
+            "add its public key to DEPLOYCTL_FORMER_KEYS."
         )
     else:
         found.heads.append(Head(int(statement["sequence"]), str(statement["hash"])))

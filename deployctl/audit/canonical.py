@@ -1,4 +1,4 @@
-"""What of an entry is hashed, and its hash."""
+"""Canonical content and hash of an audit entry."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from deployctl.audit.chain import GENESIS, content_digest, link
 if TYPE_CHECKING:
     from deployctl.audit.models import Entry
 
-__all__ = ["GENESIS", "content", "exported", "jsonable", "seal"]
+__all__ = ["GENESIS", "compute_hash", "content", "export_record", "jsonable"]
 
-# Integers beyond this are not the same number in every JSON reader (RFC 8785, 3.2.2.3; RFC 7493, 2.2).
-_LARGEST = 2**53 - 1
+# Some JSON parsers change larger integers (RFC 8785, 3.2.2.3; RFC 7493, 2.2).
+_MAX_INTEGER = 2**53 - 1
 
 
 def jsonable(value: Any) -> Any:
-    """The nearest value that comes back unchanged from PostgreSQL's `jsonb`, so that hashes can be checked.
+    """Return the nearest value that PostgreSQL's `jsonb` stores unchanged, so that hashes can be recomputed.
 
-    Text loses NUL (which `jsonb` refuses) and lone surrogates; what JSON cannot say exactly, such as a date
-    or an integer beyond 2^53, becomes text.
+    In text, NUL (which `jsonb` rejects) and lone surrogates are replaced. Values that JSON can't represent
+    exactly, such as a date or an integer beyond 2^53, become text.
     """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return int(value) if abs(value) <= _LARGEST else str(int(value))
+        return int(value) if abs(value) <= _MAX_INTEGER else str(int(value))
     if isinstance(value, float):
-        return value if math.isfinite(value) and abs(value) <= _LARGEST else str(value)
+        return value if math.isfinite(value) and abs(value) <= _MAX_INTEGER else str(value)
     if isinstance(value, Mapping):
         return {jsonable(str(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -42,7 +42,7 @@ def jsonable(value: Any) -> Any:
 
 
 def content(entry: Entry) -> dict[str, Any]:
-    """What is hashed of an entry: everything that it says, but not its hash."""
+    """Return the hashed content of an entry: every field except the two hashes."""
     return {
         "sequence": entry.sequence,
         "at": entry.at.astimezone(dt.UTC).isoformat(timespec="microseconds"),
@@ -57,11 +57,11 @@ def content(entry: Entry) -> dict[str, Any]:
     }
 
 
-def exported(entry: Entry) -> dict[str, Any]:
-    """An entry as exports carry it: what it says, with its hash and the one before."""
+def export_record(entry: Entry) -> dict[str, Any]:
+    """Return an entry as exports contain it: its content, its hash and the previous hash."""
     return content(entry) | {"previous_hash": entry.previous_hash, "hash": entry.hash}
 
 
-def seal(entry: Entry) -> str:
-    """The entry's hash, recomputed from what it says and from the hash before (see `chain`)."""
+def compute_hash(entry: Entry) -> str:
+    """Return the entry's hash, computed from its content and the previous hash (see `chain`)."""
     return link(entry.previous_hash, content_digest(content(entry)))

@@ -1,10 +1,10 @@
-"""How entries are linked, as plain functions: the offline verifier uses them without a database or Django.
+"""Hashes of the audit chain, as plain functions: the offline verifier uses them without a database or Django.
 
     content digest = SHA-256 of the entry's canonical JSON (RFC 8785)
     hash           = SHA-256 of the previous entry's hash (32 bytes), then the content digest (32 bytes)
 
-The content is hashed by itself first, so that an evidence pack can carry the chain across the entries of
-other deployments by their digests alone: every hash can be recomputed, and nothing is told of what they say.
+The content is hashed separately first. An evidence pack can then include just the digests of other
+deployments' entries: every hash can be recomputed without revealing their content.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 import rfc8785
 
-# What the first entry follows.
+# The previous hash of the first entry.
 GENESIS = "0" * 64
-# The names of what is hashed; a chain that hashes something else gets another number.
+# Version of the hashed content; change it if other fields are hashed.
 VERSION = 1
-# The members of an entry that its content digest covers, besides the version.
+# The fields of an entry that its content digest covers, besides the version.
 COVERED = (
     "sequence",
     "at",
@@ -34,22 +34,22 @@ COVERED = (
 )
 
 
-def content_digest(said: Mapping[str, Any]) -> str:
-    """The digest of everything that an entry says, in hexadecimal.
+def content_digest(entry: Mapping[str, Any]) -> str:
+    """Return the digest of an entry's content, in hexadecimal.
 
     Args:
-        said: the members that `COVERED` names; others, such as the hash, are left out.
+        entry: the fields in `COVERED`; others, such as the hash, are ignored.
 
     Raises:
-        KeyError: a member is missing.
+        KeyError: a field is missing.
         rfc8785.CanonicalizationError: a value has no canonical form.
     """
-    content = {"version": VERSION} | {name: said[name] for name in COVERED}
+    content = {"version": VERSION} | {name: entry[name] for name in COVERED}
     return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
 
 def link(previous_hash: str, digest: str) -> str:
-    """The hash of an entry, from the hash before it and its content digest (all hexadecimal).
+    """Return an entry's hash, computed from the previous hash and its content digest (all hexadecimal).
 
     Raises:
         ValueError: one of them is not hexadecimal.

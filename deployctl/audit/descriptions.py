@@ -1,4 +1,4 @@
-"""The labels of facts in audit entries, records and packs, and an entry's facts as text."""
+"""Labels for the data of audit entries, records and packs, and an entry's data as text."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from typing import Any
 
 _LABELS = {
     "at": "when",
-    "audit_sequence": "place in the audit chain",
-    "by": "by whom",
+    "audit_sequence": "audit entry",
+    "by": "by",
     "created_by": "created by",
-    "creator_may_sign": "whether the creator may sign",
-    "database_oid": "database oid",
-    "email": "address",
+    "creator_may_sign": "creator may sign",
+    "database_oid": "database OID",
+    "email": "e-mail address",
     "for": "signed for",
-    "manifest_sha256": "digest of the manifest",
+    "manifest_sha256": "manifest digest (SHA-256)",
     "params": "parameters",
-    "quorum": "people needed",
-    "requires": "run that is required",
+    "quorum": "signatures needed",
+    "requires": "required run",
     "rows": "rows in all tables",
-    "sha256": "digest",
+    "sha256": "digest (SHA-256)",
     "size_bytes": "size in bytes",
-    "snapshot_at": "when its data was read",
-    "within_s": "within seconds",
+    "snapshot_at": "snapshot taken",
+    "within_s": "time limit in seconds",
 }
 
 
 def facts(data: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the label and the text of each fact that has a value.
 
-    Of values from before and after, only those that differ, as "old → new".
+    If the data is a `before` and an `after`, return only the values that differ, as "old → new".
     """
     if data.keys() == {"before", "after"} and all(isinstance(side, dict) for side in data.values()):
         before, after = data["before"], data["after"]
         return [
-            (label_of(key), f"{_words(before.get(key)) or '—'} → {_words(after.get(key)) or '—'}")
+            (label_of(key), f"{_as_text(before.get(key)) or '—'} → {_as_text(after.get(key)) or '—'}")
             for key in sorted(before.keys() | after.keys())
             if before.get(key) != after.get(key)
         ]
-    said = ((label_of(key), _words(value)) for key, value in data.items())
-    return [(name, words) for name, words in said if words]
+    described = ((label_of(key), _as_text(value)) for key, value in data.items())
+    return [(label, text) for label, text in described if text]
 
 
 def label_of(key: str) -> str:
@@ -46,13 +46,13 @@ def label_of(key: str) -> str:
     return _LABELS.get(key, key.replace("_", " "))
 
 
-def _words(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(_words(item) for item in value)
+        return ", ".join(_as_text(item) for item in value)
     if isinstance(value, dict):
-        return "; ".join(f"{label_of(key)}: {_words(item)}" for key, item in value.items())
+        return "; ".join(f"{label_of(key)}: {_as_text(item)}" for key, item in value.items())
     return str(value)

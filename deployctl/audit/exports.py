@@ -1,4 +1,4 @@
-"""Entries as JSON lines: one canonical entry a line, and a signed line at the end that seals all of them."""
+"""Export of the audit log as JSON lines: one canonical entry per line, and a signed closing line."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from django.utils import timezone
 from deployctl.audit import append, signed_statements, signing_keys
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name
-from deployctl.audit.canonical import exported
+from deployctl.audit.canonical import export_record
 from deployctl.audit.models.entry import Entry, EntryQuerySet
 
 SCHEMA = "deployctl.audit-export/1"
-CHUNK = 1000
+CHUNK_SIZE = 1000
 
 
-def export(found: EntryQuerySet, *, by: Actor, filters: Mapping[str, Any]) -> Iterator[bytes]:
-    """The entries that were found, oldest first, some thousand in memory at a time.
+def export(entries: EntryQuerySet, *, by: Actor, filters: Mapping[str, Any]) -> Iterator[bytes]:
+    """Yield the lines of an export, oldest entry first, with at most a thousand entries in memory.
 
-    The export itself becomes an entry before its first byte, and is not part of it.
+    The export is recorded as an audit entry before the first line; that entry isn't part of the export.
 
     Args:
-        found: entries; their order does not matter.
+        entries: in any order.
         by: who exports them.
-        filters: what was asked for, as the last line and the audit say it.
+        filters: the filters that selected the entries, for the closing line and the audit log.
 
     Raises:
         SigningKeyMissing: there is no key; nothing was exported.
@@ -37,13 +37,13 @@ def export(found: EntryQuerySet, *, by: Actor, filters: Mapping[str, Any]) -> It
     newest = Entry.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
     with transaction.atomic():
         append(Action.AUDIT_EXPORTED, by=by, data={"filters": dict(filters)})
-    return _lines(found.filter(sequence__lte=newest), key, actor_name(by), filters)
+    return _lines(entries.filter(sequence__lte=newest), key, actor_name(by), filters)
 
 
-def _lines(found: EntryQuerySet, key: Any, by: str, filters: Mapping[str, Any]) -> Iterator[bytes]:
+def _lines(entries: EntryQuerySet, key: Any, by: str, filters: Mapping[str, Any]) -> Iterator[bytes]:
     digest, count = hashlib.sha256(), 0
-    for entry in in_order(found):
-        line = rfc8785.dumps(exported(entry)) + b"\n"
+    for entry in in_order(entries):
+        line = rfc8785.dumps(export_record(entry)) + b"\n"
         digest.update(line)
         count += 1
         yield line
@@ -58,12 +58,12 @@ def _lines(found: EntryQuerySet, key: Any, by: str, filters: Mapping[str, Any]) 
     yield rfc8785.dumps(signed_statements.sign(closing, key)) + b"\n"
 
 
-def in_order(found: EntryQuerySet) -> Iterator[Entry]:
-    """Every entry found, oldest first, by questions of their own.
+def in_order(entries: EntryQuerySet) -> Iterator[Entry]:
+    """Yield the entries, oldest first, with one query per chunk.
 
-    Not one long statement: whoever reads slowly would hold a transaction open in the database.
+    A single long query would keep a transaction open for as long as a slow client downloads.
     """
     last = 0
-    while chunk := list(found.filter(sequence__gt=last).order_by("sequence")[:CHUNK]):
+    while chunk := list(entries.filter(sequence__gt=last).order_by("sequence")[:CHUNK_SIZE]):
         yield from chunk
         last = chunk[-1].sequence

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from deployctl.audit.models import Entry
 
 chain_broken: Hook[[Entry], None] = Hook("chain_broken", on_error="raise")
-"""A verification found the chain broken: `(entry of the verification)`."""
+"""A verification found that the chain is broken: `(audit entry of the verification)`."""
 
 anchor_stores: Hook[[], Sequence[AnchorStore]] = Hook("anchor_stores", on_error="raise")
 """Return the configured stores of signed heads. Raises `DeployctlError` if the configuration is unusable."""

@@ -1,7 +1,7 @@
-"""Whether the application's own database role could alter what it wrote into the audit log.
+"""Check whether deployctl's own database role could alter the audit log.
 
-Triggers refuse changes; whoever owns the table can take the triggers away. Where the table belongs to another
-role, the application can only add and read (docs/audit.md).
+Triggers reject changes, but the owner of the table can drop the triggers. If another role owns the table,
+deployctl can only insert and read entries (docs/audit.md).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from django.db import connection
 
 from deployctl.audit.models import Entry
 
-_QUESTION = """
+_PRIVILEGES_QUERY = """
 SELECT current_user,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
        pg_has_role(current_user, c.relowner, 'MEMBER'),
@@ -29,11 +29,11 @@ FROM pg_class c WHERE c.oid = %s::regclass
 
 @dataclass(frozen=True)
 class Privileges:
-    """What the application's role could do.
+    """The privileges of deployctl's role on the audit log.
 
     Attributes:
         role: its name.
-        reasons: sentences about how it could alter entries; empty where it could not.
+        reasons: sentences that say how it could alter entries; empty if it could not.
     """
 
     role: str
@@ -41,22 +41,22 @@ class Privileges:
 
 
 def audit_log_privileges() -> Privileges:
-    """Ask the database what the role that deployctl connects with may do to the table of entries."""
+    """Query the privileges of deployctl's role on the table of audit entries."""
     table = Entry._meta.db_table
     with connection.cursor() as cursor:
-        cursor.execute(_QUESTION, [table])
+        cursor.execute(_PRIVILEGES_QUERY, [table])
         role, superuser, is_owner, owner, update, delete, truncate, columns, guarded = cursor.fetchone()
     reasons = []
     if superuser:
-        reasons.append(f"{role} is a superuser, who may do anything.")
+        reasons.append(f"{role} is a superuser, so it can change anything.")
     elif is_owner:
         how = "owns" if role == owner else f"is a member of {owner}, which owns"
-        reasons.append(f"{role} {how} the table {table}, so it could take the triggers away.")
+        reasons.append(f"{role} {how} the table {table}, so it could drop the triggers.")
     else:
         granted = {"UPDATE": update or columns, "DELETE": delete, "TRUNCATE": truncate}
-        held = [name for name, may in granted.items() if may]
+        held = [name for name, is_granted in granted.items() if is_granted]
         if held:
-            reasons.append(f"{role} holds {', '.join(held)} on the table {table}.")
+            reasons.append(f"{role} has the privilege {', '.join(held)} on the table {table}.")
     if not guarded:
         reasons.append(f"The trigger audit_entry_append_only on {table} is missing or disabled.")
     return Privileges(role, reasons)

@@ -1,8 +1,8 @@
-"""Ed25519 signatures over JSON statements. No Django: the offline verifier uses it too.
+"""Ed25519 signatures over JSON statements. Doesn't use Django, because the offline verifier uses it too.
 
-A sealed statement is a JSON object with two more members: `public_key`, and `signature` over the canonical
-JSON (RFC 8785) of everything else. Each kind of statement names itself in `schema`, so that none passes for
-another.
+A signed statement is a JSON object with two more members: `public_key`, and `signature` over the canonical
+JSON (RFC 8785) of everything else. The member `schema` names the kind of statement, so that one kind can't be
+passed off as another.
 """
 
 from __future__ import annotations
@@ -28,85 +28,85 @@ KEY_DIGITS = 64
 
 
 class UnusableKey(ValueError):
-    """What was given is no Ed25519 key."""
+    """The input isn't an Ed25519 key."""
 
 
 def new_key() -> str:
-    """A new private key, as PEM (PKCS 8, not encrypted: the file's permissions protect it)."""
+    """Return a new private key as PEM (PKCS 8, unencrypted: the file's permissions protect it)."""
     key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
 
 
 def read_private(pem: str) -> Ed25519PrivateKey:
-    """A private key from its PEM.
+    """Return the private key in a PEM text.
 
     Raises:
-        UnusableKey: it is none, is encrypted, or is of another kind.
+        UnusableKey: the text isn't a PEM, or the key is encrypted or not an Ed25519 key.
     """
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError) as error:
-        raise UnusableKey("it holds no private key in PEM, or an encrypted one") from error
+        raise UnusableKey("it doesn't contain an unencrypted private key in PEM") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise UnusableKey("it holds a key of another kind than Ed25519")
+        raise UnusableKey("it isn't an Ed25519 key")
     return key
 
 
 def read_public(text: str) -> str:
-    """A public key in hexadecimal, from its PEM or from hexadecimal.
+    """Return a public key in hexadecimal, given as PEM or in hexadecimal.
 
     Raises:
-        UnusableKey: it is neither.
+        UnusableKey: the text is neither, or the key isn't an Ed25519 key.
     """
     if "-----BEGIN" in text:
         try:
             key = load_pem_public_key(text.encode())
         except (ValueError, TypeError) as error:
-            raise UnusableKey("it holds no public key in PEM") from error
+            raise UnusableKey("it doesn't contain a public key in PEM") from error
         if not isinstance(key, Ed25519PublicKey):
-            raise UnusableKey("it holds a key of another kind than Ed25519")
+            raise UnusableKey("it isn't an Ed25519 key")
         return _raw(key)
     bare = text.strip().lower()
     if len(bare) != KEY_DIGITS or not all(digit in "0123456789abcdef" for digit in bare):
-        raise UnusableKey(f"a public key is PEM or {KEY_DIGITS} hexadecimal digits")
+        raise UnusableKey(f"it is neither PEM nor {KEY_DIGITS} hexadecimal digits")
     return bare
 
 
 def public_of(private: Ed25519PrivateKey) -> str:
-    """The public key that belongs to a private one, in hexadecimal."""
+    """Return the public key of a private key, in hexadecimal."""
     return _raw(private.public_key())
 
 
 def public_pem(public_key: str) -> str:
-    """A public key as PEM, for other programs."""
+    """Return a public key as PEM, for other programs."""
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
 
 def fingerprint(public_key: str) -> str:
-    """SHA-256 of a public key (hexadecimal, its 32 bytes), in hexadecimal: what people compare and trust."""
+    """Return the SHA-256 of a public key's 32 bytes, in hexadecimal, for people to compare and trust."""
     return hashlib.sha256(bytes.fromhex(public_key)).hexdigest()
 
 
 def sign(statement: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
-    """The statement with the public key and the signature."""
-    said = {**statement, "public_key": public_of(key)}
-    return {**said, "signature": key.sign(rfc8785.dumps(said)).hex()}
+    """Return the statement with the public key and the signature added."""
+    signed = {**statement, "public_key": public_of(key)}
+    return {**signed, "signature": key.sign(rfc8785.dumps(signed)).hex()}
 
 
 def has_valid_signature(statement: Mapping[str, Any]) -> bool:
-    """Whether a sealed statement is what the holder of its own public key signed.
+    """Return True if the signature of a statement is valid for the public key in the statement.
 
-    That the key is the right one is another question: compare `public_key` with one that is trusted.
+    This doesn't mean that the key is trusted: compare `public_key` with a trusted one.
     """
-    said = {name: value for name, value in statement.items() if name != "signature"}
+    signed = {name: value for name, value in statement.items() if name != "signature"}
     try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(said["public_key"]))
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signed["public_key"]))
         signature = statement["signature"]
-        # One spelling only: bytes.fromhex would also take capitals and spaces.
+        # Accept one spelling only: bytes.fromhex would also accept capitals and spaces.
         if signature != signature.lower() or " " in signature:
             return False
-        key.verify(bytes.fromhex(signature), rfc8785.dumps(said))
+        key.verify(bytes.fromhex(signature), rfc8785.dumps(signed))
     except (InvalidSignature, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
     return True

@@ -1,4 +1,4 @@
-"""What workers are asked to do for the audit chain: load, call, done."""
+"""Celery tasks of the audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEDULE = Machine("scheduler")
 
 @shared_task(name="deployctl.audit.tasks.sign_head")
 def sign_head() -> None:
-    """Sign the head and write it to the places outside the database, where there are any."""
+    """Sign the head and write it to the anchor stores, if any are configured."""
     head = SignedHead.objects.sign()
     if anchor_stores.configured():
         anchor_stores.export(head)
@@ -21,5 +21,5 @@ def sign_head() -> None:
 
 @shared_task(name="deployctl.audit.tasks.verify_chain")
 def verify_chain() -> None:
-    """Read the whole chain back, and keep the result."""
+    """Verify the whole chain and store the result."""
     Verification.objects.perform(by=SCHEDULE)

@@ -1,21 +1,21 @@
-"""Reading the chain back: is every entry still what was written, in its place?"""
+"""Verify the audit chain: every entry is unchanged and in its position."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployctl.audit.canonical import GENESIS, seal
+from deployctl.audit.canonical import GENESIS, compute_hash
 from deployctl.audit.models.entry import Entry
 
-CHUNK = 2000
+CHUNK_SIZE = 2000
 
 
 @dataclass(frozen=True)
 class Head:
-    """The end of the chain at some moment, kept elsewhere.
+    """The last entry of the chain at some time.
 
     Attributes:
-        sequence: the last entry's number; 0 for an empty chain.
+        sequence: the number of the entry; 0 for an empty chain.
         hash: its hash in hexadecimal.
     """
 
@@ -25,14 +25,14 @@ class Head:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What reading the chain found.
+    """The result of a verification.
 
     Attributes:
-        ok: nothing is broken.
-        checked: how many entries were found good, from the first on.
-        first_broken_sequence: the number of the first entry that is changed, missing or out of place.
-        reason: a sentence about it, or "".
-        head: the last good entry.
+        ok: the chain is intact.
+        checked: number of intact entries, counted from the first.
+        first_broken_sequence: the number of the first entry that is changed, missing or out of order.
+        reason: what is wrong with that entry, or "".
+        head: the last intact entry.
     """
 
     ok: bool
@@ -49,50 +49,52 @@ class _Broken(Exception):
 
 
 def verify(*expected: Head) -> VerificationResult:
-    """Recompute every hash, first to last, with memory for some thousand entries at a time.
+    """Recompute every hash, from the first entry to the last, with a few thousand entries in memory.
 
-    Whoever may write to the database as its owner can rewrite a chain as a whole, or cut its end; only heads
-    that were kept elsewhere show that.
+    The owner of the database can rewrite the whole chain or cut off its end. Only a comparison with heads
+    that are stored elsewhere detects that.
 
     Args:
-        expected: heads noted earlier, which the chain must still contain.
+        expected: earlier heads, which the chain must still contain.
     """
     head = Head(0, GENESIS)
     hashes: dict[int, set[str]] = {}
-    for one in expected:
-        hashes.setdefault(one.sequence, set()).add(one.hash)
+    for earlier in expected:
+        hashes.setdefault(earlier.sequence, set()).add(earlier.hash)
     last_expected = max(hashes, default=0)
     try:
-        # One statement, so one snapshot: entries that come meanwhile do not disturb.
-        for entry in Entry.objects.order_by("sequence").iterator(chunk_size=CHUNK):
-            _check(entry, follows=head)
+        # One statement sees one snapshot: entries appended in the meantime don't interfere.
+        for entry in Entry.objects.order_by("sequence").iterator(chunk_size=CHUNK_SIZE):
+            _check(entry, previous=head)
             head = Head(entry.sequence, entry.hash)
             if hashes.get(head.sequence, {head.hash}) != {head.hash}:
                 raise _Broken(
                     head.sequence,
-                    f"Entry {head.sequence} is not the one that was noted as the head: the chain was"
-                    " rewritten up to there.",
+                    f"Entry {head.sequence} differs from the signed or given head: the chain was rewritten"
+                    " up to this entry.",
                 )
         if last_expected > head.sequence:
             raise _Broken(
                 head.sequence + 1,
-                f"The end is missing: entry {last_expected} was noted as the head,"
-                f" and the chain now ends at {head.sequence}.",
+                f"The end of the chain is missing: entry {last_expected} was the head earlier, but the chain"
+                f" now ends at entry {head.sequence}.",
             )
     except _Broken as broken:
         return VerificationResult(False, head.sequence, broken.sequence, str(broken), head)
     return VerificationResult(True, head.sequence, None, "", head)
 
 
-def _check(entry: Entry, *, follows: Head) -> None:
-    expected = follows.sequence + 1
+def _check(entry: Entry, *, previous: Head) -> None:
+    expected = previous.sequence + 1
     if entry.sequence != expected:
         raise _Broken(
-            expected, f"Entry {expected} is missing: after {follows.sequence} comes {entry.sequence}."
+            expected,
+            f"Entry {expected} is missing: entry {previous.sequence} is followed by {entry.sequence}.",
         )
-    if seal(entry) != entry.hash:
-        raise _Broken(expected, f"Entry {expected} was changed: its content does not give its hash.")
-    if entry.previous_hash != follows.hash:
+    if compute_hash(entry) != entry.hash:
+        raise _Broken(expected, f"Entry {expected} was changed: its hash doesn't match its content.")
+    if entry.previous_hash != previous.hash:
         raise _Broken(
-            expected, f"Entry {expected} does not follow entry {follows.sequence}: one of them was replaced."
+            expected,
+            f"Entry {expected} doesn't follow entry {previous.sequence}: one of the two was replaced.",
         )

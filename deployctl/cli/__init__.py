@@ -1,4 +1,4 @@
-"""The command line. Each command lives in a module of its own, which is imported only when it is called."""
+"""The command line. Each command is in its own module, which is imported only when the command is called."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ import click
 
 from deployctl.errors import DeployctlError
 
-# name: (where the click command is, the first sentence of its help). The sentence is repeated here so that
-# `deployctl --help` need not import what it lists; a test compares the two.
+# name: (import path of the click command, first sentence of its help). The sentence is repeated here so that
+# `deployctl --help` doesn't import every command; a test compares the two.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("deployctl.cli.up:up", "Start everything on this machine and keep it running."),
+    "up": ("deployctl.cli.up:up", "Start deployctl on this machine and keep it running."),
     "template": (
         "deployctl.cli.template:template",
-        "Read, check, keep and publish checklists written in Markdown.",
+        "Show, check, import and publish checklist templates.",
     ),
-    "target": ("deployctl.cli.target:target", "Add, list, show and check databases under care."),
+    "target": ("deployctl.cli.target:target", "Add, list, show and check targets."),
     "deployment": (
         "deployctl.cli.deployment:deployment",
-        "Plan deployments, list them, and say where one stands.",
+        "Plan, list and show deployments.",
     ),
     "run": ("deployctl.cli.run:run", "Start an operation on a target."),
     "backup": (
         "deployctl.cli.backup:backup",
-        "List backups; `deployctl run backup` and `deployctl run physical_backup` make them.",
+        "List, download, upload and expire backups.",
     ),
-    "user": ("deployctl.cli.user:user", "Add, list, enable and disable people."),
+    "user": ("deployctl.cli.user:user", "Add, list, enable and disable users."),
     "audit": ("deployctl.cli.audit:audit", "Read, verify, sign and export the audit log."),
     "evidence": (
         "deployctl.cli.evidence:evidence",
-        "Export evidence of deployments; `deployctl verify` checks it anywhere.",
+        "Export the evidence of deployments.",
     ),
     "verify": (
         "deployctl.cli.verify:verify",
-        "Check an evidence pack, a period pack or an audit export; exit status 1 names what is wrong.",
+        "Verify an evidence pack, a period pack or an audit export.",
     ),
-    "gate": ("deployctl.cli.gate:gate", "Say GO or NO-GO for a gate, by exit status."),
+    "gate": ("deployctl.cli.gate:gate", "Report GO or NO-GO for a gate by exit status."),
     "completion": (
         "deployctl.cli.completion:completion",
-        "Print the script that completes commands in a shell.",
+        "Print a shell completion script.",
     ),
 }
 
 
 class Group(click.Group):
-    """A group that imports its commands when they are needed, and shows our errors as one sentence."""
+    """A group that imports its commands on demand and shows deployctl's errors without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names, in the order in which help shows them."""
+        """Return the names of the commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import the command of that name."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -67,32 +67,32 @@ class Group(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error meant for people becomes one sentence and exit status 1."""
+        """Run a command. An expected error becomes its message and exit status 1."""
         try:
             return super().invoke(ctx)
         except DeployctlError as error:
-            raise click.ClickException(error.sentence) from error
+            raise click.ClickException(error.message) from error
         except Exception as error:
-            if sentence := _database_sentence(error):
-                raise click.ClickException(sentence) from error
+            if message := _database_message(error):
+                raise click.ClickException(message) from error
             raise
 
 
-def _database_sentence(error: Exception) -> str:
-    """What to do when deployctl's own database cannot be used; empty for any other error."""
-    # Named, not imported: a command that needs no database must not load Django.
+def _database_message(error: Exception) -> str:
+    """Return the message for an error of deployctl's own database; empty for any other error."""
+    # Compared by name, because a command that needs no database must not import Django.
     if type(error).__module__ != "django.db.utils":
         return ""
     if type(error).__name__ in {"OperationalError", "InterfaceError"}:
         return (
-            "deployctl's own database cannot be reached. Start it with `deployctl up` (or `make run`) and "
-            "give this command the same data folder: run it in the same folder, or set DEPLOYCTL_DATA. For a "
-            "database of your own, check DATABASE_URL."
+            "deployctl can't reach its own database. If you use `deployctl up` or `make run`, start it and "
+            "run this command in the same folder or with the same DEPLOYCTL_DATA; otherwise check "
+            "DATABASE_URL."
         )
     if type(error).__name__ == "ProgrammingError":
         return (
-            "deployctl's own database is not up to date. Start `deployctl up` once, or run "
-            f"`python manage.py migrate`. PostgreSQL said: {str(error).splitlines()[0]}"
+            "deployctl's own database isn't up to date. Run `deployctl up` or `python manage.py migrate`. "
+            f"PostgreSQL reported: {str(error).splitlines()[0]}"
         )
     return ""
 
@@ -100,9 +100,9 @@ def _database_sentence(error: Exception) -> str:
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="deployctl", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Take a PostgreSQL database to production and prove that it was done properly."""
+    """Deploy PostgreSQL databases to production, with checklists, sign-off and evidence."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; never returns."""
+    """Run the command line and exit."""
     cli.main(args=list(arguments) if arguments is not None else None, prog_name="deployctl")

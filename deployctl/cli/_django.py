@@ -1,4 +1,4 @@
-"""For commands that need the application: set Django up, and name the person at the command line."""
+"""Django setup and the actor for commands that need the application."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from deployctl.errors import DeployctlError
 
 
 def setup() -> None:
-    """Load the settings and the models. Call it before importing anything that has models.
+    """Load the settings and the models. Call this before importing a module with models.
 
     Raises:
-        DeployctlError: when the installation is not configured.
+        DeployctlError: the installation isn't configured.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deployctl.settings")
     try:
@@ -24,11 +24,11 @@ def setup() -> None:
     except ImproperlyConfigured as error:
         folder = os.environ.get("DEPLOYCTL_DATA", ".deployctl")
         raise DeployctlError(
-            f"There is no usable installation here: {error} The settings come from the environment or from "
-            f"the file {folder}/environment, which `deployctl up` writes."
+            f"No usable installation was found: {error} Set the settings in the environment, or run "
+            f"`deployctl up`, which writes them to {folder}/environment."
         ) from error
 
 
 def command_line_actor() -> Machine:
-    """Return the actor of what a command does: the operating system's account."""
+    """Return the actor of a command, named after the operating system account."""
     return Machine(f"command line: {getpass.getuser()}")

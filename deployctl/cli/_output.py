@@ -1,4 +1,4 @@
-"""What commands print: plain tables for people, JSON for scripts."""
+"""Output of commands: plain tables for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def json_option(command: Command) -> Command:
-    """Give a command ``--json``, passed to it as ``as_json``."""
+    """Add the option ``--json`` to a command, which gets it as ``as_json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")(command)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON; times in ISO 8601, decimals and ids as text."""
-    # Not at the top: `deployctl verify` shares this module and works without Django.
+    """Print a value as indented JSON, with times in ISO 8601, and decimals and UUIDs as text."""
+    # Imported here because `deployctl verify` uses this module and must work without Django.
     from django.core.serializers.json import DjangoJSONEncoder
 
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, cls=DjangoJSONEncoder))
@@ -32,7 +32,7 @@ def print_rows(
 
     Args:
         rows: the records.
-        columns: the fields to show in the table, with their headings.
+        columns: the heading of each field to show in the table.
         as_json: print JSON instead.
         empty: the sentence to print instead of an empty table.
     """
@@ -49,12 +49,12 @@ def print_rows(
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns, separated by spaces."""
-    # As a row of its own, since tabulate gives headers extra space.
+    # Passed as a normal row, because tabulate pads headers with extra space.
     _print_aligned([[heading.upper() for heading in headings], *rows])
 
 
 def print_facts(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print one record, a field a line, or as a JSON object."""
+    """Print one record with one field per line, or as a JSON object."""
     if as_json:
         print_json(facts)
         return
@@ -66,12 +66,12 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # A name may hold anything; a line break or an escape sequence in it must not reach the terminal.
-    return "".join(one if unicodedata.category(one) != "Cc" else " " for one in str(value))
+    # Control characters, such as an escape sequence in a name, must not reach the terminal.
+    return "".join(char if unicodedata.category(char) != "Cc" else " " for char in str(value))
 
 
 def _print_aligned(rows: Sequence[Sequence[str]]) -> None:
-    # Not at the top: it takes a tenth of a second, which commands without a table need not wait.
+    # Imported here because it takes a tenth of a second, which commands without a table don't need.
     from tabulate import tabulate
 
     click.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))

@@ -1,4 +1,4 @@
-"""`deployctl audit`: read, verify, sign and export the audit log; who could alter it."""
+"""`deployctl audit`: read, verify, sign and export the audit log."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ def audit() -> None:
 @click.option(
     "--expect-head",
     metavar="NUMBER:HASH",
-    help="A head noted earlier; shows whether entries after it are missing or all were rewritten.",
+    help="An earlier head that the chain must still contain; detects removed or rewritten entries.",
 )
 @json_option
 def verify(*, expect_head: str | None, as_json: bool) -> None:
-    """Verify the whole chain, also against heads kept elsewhere; exit status 1 names what is broken."""
+    """Verify the whole chain, also against the heads in the anchor stores.
+
+    The exit status is 1 if the chain is broken.
+    """
     _django.setup()
     from deployctl.audit.models import Verification
     from deployctl.audit.verification import Head
@@ -51,10 +54,10 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
             f"The chain is intact: {pluralize(found.checked, 'entry')}, "
             f"head {found.checked}:{found.head_hash}"
         )
-        click.echo(f"Compared with {pluralize(found.heads, 'signed head')} kept elsewhere.")
+        click.echo(f"Compared with {pluralize(found.heads, 'anchored head')}.")
     else:
         click.echo(
-            f"The chain is broken. {found.reason} Intact before it: {pluralize(found.checked, 'entry')}.",
+            f"The chain is broken. {found.reason} Intact before that: {pluralize(found.checked, 'entry')}.",
             err=True,
         )
     if not as_json:
@@ -66,11 +69,11 @@ def verify(*, expect_head: str | None, as_json: bool) -> None:
 
 @audit.command()
 @click.option(
-    "--no-export", is_flag=True, help="Sign only; do not write it to the places of DEPLOYCTL_HEADS."
+    "--no-export", is_flag=True, help="Only sign the head; don't write it to the stores in DEPLOYCTL_HEADS."
 )
 @json_option
 def head(*, no_export: bool, as_json: bool) -> None:
-    """Sign the end of the chain now, keep it elsewhere, and print it."""
+    """Sign the current head, write it to the anchor stores and print it."""
     _django.setup()
     from deployctl.audit import anchor_stores
     from deployctl.audit.models import SignedHead
@@ -84,18 +87,18 @@ def head(*, no_export: bool, as_json: bool) -> None:
     facts = {
         "head": str(signed),
         "key": signed.fingerprint,
-        "kept in": signed.exported_to or "the database only",
+        "stored in": signed.exported_to or "the database only",
     }
     print_facts(facts, as_json=False)
 
 
 @audit.command()
 @click.option(
-    "--pem", is_flag=True, help="As PEM, for other programs; else hexadecimal with its fingerprint."
+    "--pem", is_flag=True, help="Print PEM for other programs, instead of hexadecimal and fingerprint."
 )
 @json_option
 def key(*, pem: bool, as_json: bool) -> None:
-    """Print the public key that heads and evidence packs are signed with."""
+    """Print the public key that verifies signed heads and evidence packs."""
     _django.setup()
     from deployctl.audit import signed_statements, signing_keys
 
@@ -107,13 +110,17 @@ def key(*, pem: bool, as_json: bool) -> None:
 
 
 @audit.command()
-@click.option("--deployment", type=click.IntRange(min=1), help="Only entries of this deployment.")
-@click.option("--action", default="", help="An action such as item.waived, or its beginning, such as item.")
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; else standard output."
+    "--deployment", type=click.IntRange(min=1), help="Only entries of the deployment with this number."
+)
+@click.option("--action", default="", help="Only this action or prefix, such as item.waived or item.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write; by default standard output.",
 )
 def export(*, deployment: int | None, action: str, output: Path | None) -> None:
-    """Write entries as JSON lines, oldest first; `deployctl verify` checks the file anywhere."""
+    """Export entries as JSON lines, oldest first. `deployctl verify` checks the file on any machine."""
     _django.setup()
     from deployctl.audit import exports
     from deployctl.audit.models import Entry
@@ -121,46 +128,55 @@ def export(*, deployment: int | None, action: str, output: Path | None) -> None:
     found = Entry.objects.filter(action__startswith=action)
     if deployment is not None:
         found = found.of_deployment(deployment)
-    said = {"action": action, "deployment": deployment}
+    filters = {"action": action, "deployment": deployment}
     chunks = exports.export(
-        found, by=_django.command_line_actor(), filters={name: value for name, value in said.items() if value}
+        found,
+        by=_django.command_line_actor(),
+        filters={name: value for name, value in filters.items() if value},
     )
     with click.open_file(str(output or "-"), "wb") as stream:
         for chunk in chunks:
             stream.write(chunk)
     if output:
-        click.echo(f"Written to {output}; check it with: deployctl verify {output}")
+        click.echo(f"Wrote {output}. Check it with `deployctl verify {output}`.")
 
 
 @audit.command()
 @json_option
 def privileges(*, as_json: bool) -> None:
-    """Say whether deployctl's own database role could alter the audit log; exit status 1 when it could."""
-    _django.setup()
-    from deployctl.audit import privileges as asked
+    """Check whether deployctl's own database role could alter the audit log.
 
-    found = asked.audit_log_privileges()
+    The exit status is 1 if it could.
+    """
+    _django.setup()
+    from deployctl.audit.privileges import audit_log_privileges
+
+    found = audit_log_privileges()
     if as_json:
-        print_json(
-            {"role": found.role, "audit_log_privileges": bool(found.reasons), "reasons": found.reasons}
-        )
+        print_json({"role": found.role, "can_alter": bool(found.reasons), "reasons": found.reasons})
     elif found.reasons:
         click.echo(f"The role {found.role} could alter the audit log:", err=True)
         for reason in found.reasons:
             click.echo(f"  {reason}", err=True)
-        click.echo("docs/audit.md shows how to give the table an owner of its own.", err=True)
+        click.echo("docs/audit.md explains how to give the table another owner.", err=True)
     else:
-        click.echo(f"The role {found.role} can add to the audit log and read it, nothing else.")
+        click.echo(f"The role {found.role} can only read the audit log and append to it.")
     if found.reasons:
         raise SystemExit(1)
 
 
 @audit.command("list")
-@click.option("--action", default="", help="An action such as item.waived, or its beginning, such as item.")
-@click.option("--person", default="", help="A part of the name of who did it.")
-@click.option("--deployment", type=click.IntRange(min=1), help="The number of a deployment.")
+@click.option("--action", default="", help="Only this action or prefix, such as item.waived or item.")
+@click.option("--person", default="", help="Only actors whose name contains this text.")
 @click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many, newest first."
+    "--deployment", type=click.IntRange(min=1), help="Only entries of the deployment with this number."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="The maximum number of entries.",
 )
 @json_option
 def list_(*, action: str, person: str, deployment: int | None, limit: int, as_json: bool) -> None:
@@ -176,14 +192,18 @@ def list_(*, action: str, person: str, deployment: int | None, limit: int, as_js
     if not as_json:
         for row in rows:
             row["at"] = f"{row['at']:%Y-%m-%d %H:%M:%S} UTC"
-    columns = {"sequence": "no.", "at": "when", "actor_name": "who", "action": "what", "subject": "subject"}
-    print_rows(rows, columns=columns, as_json=as_json, empty="No entry fits.")
+    columns = {
+        "sequence": "no.",
+        "at": "time",
+        "actor_name": "actor",
+        "action": "action",
+        "subject": "subject",
+    }
+    print_rows(rows, columns=columns, as_json=as_json, empty="No entries match.")
 
 
 def _parse_head(text: str) -> tuple[int, str]:
     number, _, digest = text.strip().partition(":")
     if not number.isdecimal() or len(digest) != HASH_LENGTH:
-        raise InvalidInput(
-            f"{text!r} is not a head; it reads NUMBER:HASH, as `deployctl audit verify` prints it."
-        )
+        raise InvalidInput(f"{text!r} isn't a head. Use NUMBER:HASH, as printed by `deployctl audit verify`.")
     return int(number), digest.lower()

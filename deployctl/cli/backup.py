@@ -1,4 +1,4 @@
-"""`deployctl backup`: the backups that were made."""
+"""`deployctl backup`: list, download, upload and expire backups."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ CHUNK_BYTES = 1 << 20
 
 @click.group()
 def backup() -> None:
-    """List backups; `deployctl run backup` and `deployctl run physical_backup` make them."""
+    """List, download, upload and expire backups.
+
+    To make a backup, use `deployctl run backup` or `deployctl run physical_backup`.
+    """
 
 
 @backup.command("list")
-@click.option("--target", "name", metavar="NAME", help="Only those of this target.")
+@click.option("--target", "name", metavar="NAME", help="Only backups of this target.")
 @json_option
 def list_(*, name: str | None, as_json: bool) -> None:
     """List backups, newest first."""
@@ -44,19 +47,19 @@ def list_(*, name: str | None, as_json: bool) -> None:
             "target": "target",
             "engine": "engine",
             "trust": "trust",
-            "snapshot_at": "taken",
+            "snapshot_at": "snapshot",
             "size_bytes": "bytes",
         },
         as_json=as_json,
-        empty="There is no backup yet. Make one with `deployctl run backup --target NAME --wait`.",
+        empty="There are no backups yet. Make one with `deployctl run backup --target NAME --wait`.",
     )
 
 
 @backup.command()
-@click.option("--target", "name", metavar="NAME", help="Only those of this target.")
+@click.option("--target", "name", metavar="NAME", help="Only backups of this target.")
 @json_option
 def copies(*, name: str | None, as_json: bool) -> None:
-    """List the copies in offsite stores; `deployctl run copy_offsite` makes them."""
+    """List offsite copies. To make one, use `deployctl run copy_offsite`."""
     _django.setup()
     from deployctl.runs.models import Copy, Target
 
@@ -87,7 +90,7 @@ def copies(*, name: str | None, as_json: bool) -> None:
             "read_back_at": "read back",
         },
         as_json=as_json,
-        empty="There is no copy yet. Make one with `deployctl run copy_offsite --target NAME --wait`.",
+        empty="There are no copies yet. Make one with `deployctl run copy_offsite --target NAME --wait`.",
     )
 
 
@@ -95,34 +98,35 @@ def copies(*, name: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--to",
-    "place",
+    "destination",
     metavar="FOLDER|FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="A folder that is there, or the file to write; never over one that is there.",
+    help="An existing folder, or a file to create. An existing file is never overwritten.",
 )
 @json_option
-def download(*, name: str, place: Path, as_json: bool) -> None:
-    """Write a backup as one tar, every byte compared with the manifest on its way."""
+def download(*, name: str, destination: Path, as_json: bool) -> None:
+    """Download a backup as a tar file; every byte is checked against the manifest."""
     _django.setup()
     from deployctl.runs.models import Backup
 
     found = Backup.objects.filter(name=name).select_related("target").first()
     if found is None:
-        raise InvalidInput(f"There is no backup {name}. `deployctl backup list` lists those there are.")
+        raise InvalidInput(f"There is no backup {name}. See `deployctl backup list`.")
     archive = found.download(by=_django.command_line_actor())
-    path = _write_archive(archive, place)
+    path = _write_archive(archive, destination)
     print_facts({"file": str(path), "size_bytes": archive.size}, as_json=as_json)
 
 
 @backup.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--target", "name", metavar="NAME", required=True, help="Whose backup it becomes.")
+@click.option("--target", "name", metavar="NAME", required=True, help="The target that the backup is for.")
 @json_option
 def upload(*, file: Path, name: str, as_json: bool) -> None:
-    """Take a dump that was made elsewhere, or a downloaded backup, in; a worker looks at it.
+    """Upload a dump or a downloaded backup; a worker checks and imports it.
 
-    A dump is SQL: restored, it can do whatever the target's role can. Take in only what you know.
+    A dump contains SQL that runs with the privileges of the target's role when it is restored. Upload only
+    dumps that you trust.
     """
     _django.setup()
     from deployctl.runs import uploads
@@ -138,11 +142,11 @@ def upload(*, file: Path, name: str, as_json: bool) -> None:
 
 
 @backup.command()
-@click.option("--target", "name", metavar="NAME", required=True, help="Whose backups.")
-@click.option("--dry-run", is_flag=True, help="Only show what would go, and why.")
+@click.option("--target", "name", metavar="NAME", required=True, help="The target.")
+@click.option("--dry-run", is_flag=True, help="Only show which backups would be deleted, and why.")
 @json_option
 def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
-    """Remove the backups that a target's retention does not keep; a worker does it."""
+    """Request a run that deletes the backups that a target's retention policy doesn't keep."""
     _django.setup()
     from deployctl.runs.models import Retention, Run, Target
 
@@ -152,7 +156,7 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
             [
                 {
                     "name": verdict.backup.name,
-                    "verdict": "goes" if verdict.is_deleted else "stays",
+                    "verdict": "delete" if verdict.is_deleted else "keep",
                     "why": verdict.why,
                     "trust": verdict.backup.trust,
                     "snapshot_at": verdict.backup.snapshot_at,
@@ -160,9 +164,9 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
                 }
                 for verdict in Retention.preview(target)
             ],
-            columns={"name": "name", "verdict": "verdict", "why": "why"},
+            columns={"name": "name", "verdict": "verdict", "why": "reason"},
             as_json=as_json,
-            empty=f"There is no backup of {target}.",
+            empty=f"There are no backups of {target}.",
         )
         return
     run = Run.request(target=target, kind="expire_backups", params={}, by=_django.command_line_actor())
@@ -170,14 +174,14 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
 
 
 @backup.command()
-@click.option("--target", "name", metavar="NAME", required=True, help="Whose backups.")
-@click.option("--keep-days", type=int, help="Every backup younger than this stays.")
-@click.option("--daily", type=int, help="The newest of each of the last so many days that have one.")
-@click.option("--weekly", type=int, help="The same for weeks.")
-@click.option("--monthly", type=int, help="The same for months.")
+@click.option("--target", "name", metavar="NAME", required=True, help="The target.")
+@click.option("--keep-days", type=int, help="Keep every backup that is younger than this many days.")
+@click.option("--daily", type=int, help="Keep the newest backup of each of this many days with backups.")
+@click.option("--weekly", type=int, help="Keep the newest backup of each of this many weeks with backups.")
+@click.option("--monthly", type=int, help="Keep the newest backup of each of this many months with backups.")
 @json_option
 def retention(*, name: str, as_json: bool, **given: int | None) -> None:
-    """Show how long a target's backups are kept; options change it."""
+    """Show a target's retention policy; the options change it."""
     _django.setup()
     from deployctl.runs.models import Retention, Target
 
@@ -197,7 +201,7 @@ def _facts(backup: Backup) -> dict[str, Any]:
         "origin": backup.origin,
         "run": backup.run_id,
         "engine": backup.engine,
-        # pgBackRest knows where its files are; with its label it finds them.
+        # pgBackRest finds the files of a physical backup by its label.
         "path": None if backup.is_physical else str(backup.target.backup_folder().root / backup.name),
         "label": backup.details.get("label"),
         "format": backup.format,
@@ -213,31 +217,32 @@ def _facts(backup: Backup) -> dict[str, Any]:
     }
 
 
-def _write_archive(archive: Archive, place: Path) -> Path:
-    """Write a backup into a file that only its owner reads; it has its name once it is whole.
+def _write_archive(archive: Archive, destination: Path) -> Path:
+    """Write a backup to a file that only its owner can read. It gets its final name when it is complete.
 
     Args:
-        place: a folder that is there, or the file.
+        destination: an existing folder, or the file.
 
     Raises:
-        InvalidInput: the file is there already.
-        DeployctlError: it cannot be written; nothing is left of it.
+        InvalidInput: the file exists.
+        DeployctlError: the file can't be written; nothing is left behind.
     """
-    path = place / archive.file_name if place.is_dir() else place
+    path = destination / archive.file_name if destination.is_dir() else destination
     if path.exists():
-        raise InvalidInput(f"{path} is there already. Nothing was written. Choose another file.")
+        raise InvalidInput(f"{path} already exists. Nothing was written; choose another file.")
     partial = path.with_name(path.name + ".partial")
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            for piece in archive.chunks():
-                file.write(piece)
+            for chunk in archive.chunks():
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise DeployctlError(
-            f"{path} could not be written: {error.strerror}. Nothing is left of it; the backup is untouched."
+            f"{path} could not be written: {error.strerror}. The incomplete file was removed; the backup is "
+            "unchanged."
         ) from error
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -246,14 +251,14 @@ def _write_archive(archive: Archive, place: Path) -> Path:
 
 
 def _read_file(path: Path, write: Callable[[bytes], None]) -> None:
-    """Read a file piece by piece.
+    """Read a file in chunks.
 
     Raises:
-        DeployctlError: it cannot be read.
+        DeployctlError: the file can't be read.
     """
     try:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 write(chunk)
     except OSError as error:
-        raise DeployctlError(f"{path} cannot be read: {error.strerror}. Nothing was kept.") from error
+        raise DeployctlError(f"{path} can't be read: {error.strerror}. Nothing was uploaded.") from error

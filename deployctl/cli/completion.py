@@ -1,4 +1,4 @@
-"""`deployctl completion`: completion of commands and options in a shell."""
+"""`deployctl completion`: shell completion of commands and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands in a shell.
+    """Print a shell completion script.
+
+    Add one of these lines to the file on the right:
 
     \b
     bash: eval "$(deployctl completion bash)"            in ~/.bashrc
@@ -20,7 +22,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     fish: deployctl completion fish | source             in ~/.config/fish/config.fish
     """
     found = get_completion_class(shell)
-    if found is None:  # click knows the three; only a very old one would not
-        raise click.ClickException(f"This version of click cannot complete in {shell}.")
+    if found is None:
+        raise click.ClickException(f"The installed version of click doesn't support completion in {shell}.")
     root = ctx.find_root().command
     click.echo(found(root, {}, "deployctl", "_DEPLOYCTL_COMPLETE").source())

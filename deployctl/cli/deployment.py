@@ -1,4 +1,4 @@
-"""`deployctl deployment`: plan deployments, list them, and say where one stands."""
+"""`deployctl deployment`: plan, list and show deployments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def deployment() -> None:
-    """Plan deployments, list them, and say where one stands."""
+    """Plan, list and show deployments."""
 
 
 @deployment.command()
@@ -28,26 +28,30 @@ def deployment() -> None:
     "--template",
     required=True,
     metavar="SLUG[@VERSION]",
-    help="The checklist; by default its newest published version.",
+    help="The template; by default its newest published version.",
 )
-@click.option("--title", required=True, help="What it brings, in a few words.")
-@click.option("--window-start", required=True, metavar="TIME", help="Such as 2030-01-31T22:00+01:00.")
-@click.option("--window-end", required=True, metavar="TIME", help="Such as 2030-01-31T23:30+01:00.")
+@click.option("--title", required=True, help="A short description of the change.")
+@click.option(
+    "--window-start", required=True, metavar="TIME", help="Planned start, such as 2030-01-31T22:00+01:00."
+)
+@click.option(
+    "--window-end", required=True, metavar="TIME", help="Planned end, such as 2030-01-31T23:30+01:00."
+)
 @click.option(
     "--member",
     "members",
     multiple=True,
     metavar="ROLE=EMAIL",
-    help="Once for each; by default the target's people. Roles: "
+    help="A team member; can be repeated. By default the people of the target. Roles: "
     "dba, devops_lead, cto, app_team_lead, qa_lead, on_call.",
 )
-@click.option("--rollback-plan", metavar="TEXT", help="What is done when it goes wrong.")
+@click.option("--rollback-plan", metavar="TEXT", help="What to do if the deployment fails.")
 @click.option(
     "--rollback-plan-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A text file with the rollback plan.",
 )
-@click.option("--notes", default="", help="Anything out of the ordinary.")
+@click.option("--notes", default="", help="Anything unusual about this deployment.")
 @_output.json_option
 def create(
     *,
@@ -63,7 +67,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Plan a deployment of a target from a published template."""
-    start, end = _moment("--window-start", window_start), _moment("--window-end", window_end)
+    start, end = _parse_time("--window-start", window_start), _parse_time("--window-end", window_end)
     plan = _plan(rollback_plan, rollback_plan_file)
     _django.setup()
     from checklists.models import Deployment
@@ -71,7 +75,7 @@ def create(
     from deployctl.runs.models import Target
 
     target = Target.objects.by_name(target_name)
-    made = Deployment.create(
+    created = Deployment.create(
         target=target,
         template_version=_version(template),
         title=title,
@@ -82,31 +86,33 @@ def create(
         notes=notes,
         by=_django.command_line_actor(),
     )
-    _print(made, as_json=as_json)
+    _print(created, as_json=as_json)
 
 
 @deployment.command(name="list")
-@click.option("--all", "everything", is_flag=True, help="Those that have ended, too.")
-@click.option("--target", "target_name", help="Only those of one target.")
+@click.option("--all", "include_ended", is_flag=True, help="Include deployments that have ended.")
+@click.option("--target", "target_name", help="Only deployments of this target.")
 @_output.json_option
-def list_(*, everything: bool, target_name: str | None, as_json: bool) -> None:
-    """List the deployments that are planned or under way, the nearest window first."""
+def list_(*, include_ended: bool, target_name: str | None, as_json: bool) -> None:
+    """List the deployments that are planned or in progress, earliest window first."""
     _django.setup()
     from checklists import readiness
     from checklists.models import Deployment
     from deployctl.runs.models import Target
 
     found = Deployment.objects.for_page()
-    found = found.order_by("-window_start", "-pk") if everything else found.next_first()
+    found = found.order_by("-window_start", "-pk") if include_ended else found.next_first()
     if target_name:
         found = found.filter(target=Target.objects.by_name(target_name))
     listed = list(found)
     verdicts = readiness.verdicts(listed)
     rows = [_facts(one, verdicts[one.pk]) for one in listed]
-    columns = {"number": "no", "title": "title", "target": "target", "state": "state"}
-    columns |= {"window_start": "window start", "blockers": "in the way"}
+    columns = {"number": "no.", "title": "title", "target": "target", "state": "state"}
+    columns |= {"window_start": "window start", "blockers": "blockers"}
     empty = (
-        "There is no deployment." if everything else "Nothing is planned or under way; --all lists the rest."
+        "There are no deployments."
+        if include_ended
+        else "No deployments are planned or in progress. Use --all to include those that have ended."
     )
     if not as_json:
         rows = [row | {"blockers": len(row["blockers"])} for row in rows]
@@ -117,13 +123,13 @@ def list_(*, everything: bool, target_name: str | None, as_json: bool) -> None:
 @click.argument("number", type=click.IntRange(1))
 @_output.json_option
 def show(number: int, *, as_json: bool) -> None:
-    """Say where a deployment stands: state, what is in the way, every item."""
+    """Show a deployment: its state, blockers and items."""
     _django.setup()
     from checklists.models import Deployment
 
     found = Deployment.objects.for_page().filter(pk=number).first()
     if found is None:
-        raise InvalidInput(f"There is no deployment {number}. `deployctl deployment list --all` lists them.")
+        raise InvalidInput(f"There is no deployment {number}. See `deployctl deployment list --all`.")
     _print(found, as_json=as_json)
 
 
@@ -154,20 +160,20 @@ def _print(found: Deployment, *, as_json: bool) -> None:
     shown = {name: value for name, value in facts.items() if name not in {"items", "blockers", "team"}}
     shown["team"] = ", ".join(f"{seat['name']} ({seat['role']})" for seat in facts["team"])
     parents = {item["parent"] for item in facts["items"]}
-    to_keep = [item for item in facts["items"] if item["number"] not in parents]
-    awaited = [item for item in to_keep if item["stage"] in COUNTED]
+    counted = [item for item in facts["items"] if item["number"] not in parents]
+    required = [item for item in counted if item["stage"] in COUNTED]
     if found.window_conflicts:
-        shown["window_taken_by"] = ", ".join(f"{other} (no {other.pk})" for other in found.window_conflicts)
-    shown["items"] = _kept(to_keep)
-    shown["items_before_closing"] = _kept(awaited)
+        shown["window_conflicts"] = ", ".join(f"{other} (no. {other.pk})" for other in found.window_conflicts)
+    shown["items"] = _progress(counted)
+    shown["required_items"] = _progress(required)
     _output.print_facts(shown, as_json=False)
     if facts["blockers"]:
-        click.echo("\nIn the way of the next gate:")
-        for sentence in facts["blockers"]:
-            click.echo(f"  {sentence}")
+        click.echo("\nBlockers of the next gate:")
+        for blocker in facts["blockers"]:
+            click.echo(f"  {blocker}")
 
 
-def _kept(items: list[dict[str, Any]]) -> str:
+def _progress(items: list[dict[str, Any]]) -> str:
     from checklists.models.item_state import OUTSTANDING
 
     return f"{sum(1 for item in items if item['state'] not in OUTSTANDING)} of {len(items)} done"
@@ -191,30 +197,30 @@ def _facts(found: Deployment, blockers: list[Blocker]) -> dict[str, Any]:
     }
 
 
-def _moment(option: str, text: str) -> datetime:
+def _parse_time(option: str, text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        time = None
+    if time is None or time.tzinfo is None:
         raise InvalidInput(
-            f"{option} is {text!r}. Give date, time and offset from UTC, such as 2030-01-31T22:00+01:00. "
-            "Nothing was created."
+            f"{option} {text!r} isn't a date and time with an offset from UTC, such as "
+            "2030-01-31T22:00+01:00. Nothing was created."
         )
-    return moment
+    return time
 
 
 def _plan(text: str | None, file: Path | None) -> str:
     if (text is None) == (file is None):
         raise InvalidInput(
-            "Give the rollback plan by --rollback-plan or by --rollback-plan-file. Nothing was created."
+            "Give the rollback plan with either --rollback-plan or --rollback-plan-file. Nothing was created."
         )
     if file is None:
         return text or ""
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read as text: {error}. Nothing was created.") from error
+        raise InvalidInput(f"{file} can't be read as text: {error}. Nothing was created.") from error
 
 
 def _version(text: str) -> TemplateVersion:
@@ -223,14 +229,14 @@ def _version(text: str) -> TemplateVersion:
     slug, _, number = text.partition("@")
     template = Template.objects.with_versions().filter(slug=slug).first()
     if template is None:
-        known = ", ".join(Template.objects.values_list("slug", flat=True)) or "none yet"
-        raise InvalidInput(f"There is no template {slug!r}. There are: {known}. Nothing was created.")
+        known = ", ".join(Template.objects.values_list("slug", flat=True)) or "none"
+        raise InvalidInput(f"There is no template {slug!r}; available: {known}. Nothing was created.")
     versions = {str(version.number): version for version in template.versions.all()}
     version = versions.get(number) if number else template.current
     if version is None:
         known = ", ".join(sorted(versions))
-        what = f"no version {number!r}; there are: {known}" if number else "no published version; publish one"
-        raise InvalidInput(f"Template {slug} has {what}. Nothing was created.")
+        problem = f"no version {number!r}; available: {known}" if number else "no published version"
+        raise InvalidInput(f"Template {slug} has {problem}. Nothing was created.")
     return version
 
 
@@ -239,10 +245,10 @@ def _seat(text: str) -> Seat:
 
     role, separator, email = text.partition("=")
     if not separator:
-        raise InvalidInput(f"--member is {text!r}; write ROLE=EMAIL, such as dba=ann@example.org.")
+        raise InvalidInput(f"--member {text!r} isn't valid. Use ROLE=EMAIL, such as dba=ann@example.org.")
     person = User.objects.filter(email__iexact=email.strip()).first()
     if person is None:
         raise InvalidInput(
-            f"Nobody has the address {email!r}. Nothing was created; `deployctl user list` names all."
+            f"No user has the e-mail address {email!r}. Nothing was created; see `deployctl user list`."
         )
     return person, role.strip()

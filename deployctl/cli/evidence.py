@@ -1,4 +1,4 @@
-"""`deployctl evidence`: export what proves deployments."""
+"""`deployctl evidence`: export the evidence of deployments."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ FORMATS = ("json", "pdf", "md")
 
 @click.group()
 def evidence() -> None:
-    """Export evidence of deployments; `deployctl verify` checks it anywhere."""
+    """Export the evidence of deployments.
+
+    `deployctl verify` verifies exported evidence on any machine.
+    """
 
 
 @evidence.command()
-@click.option("--deployment", type=click.IntRange(1), help="The number of one deployment …")
-@click.option("--target", "target_name", help="… or all deployments of a target, with --from and --to.")
-@click.option("--from", "since", type=DAY, help="The first day (UTC) on which a window opened.")
-@click.option("--to", "until", type=DAY, help="The last day (UTC).")
+@click.option("--deployment", type=click.IntRange(1), help="The number of a deployment.")
+@click.option("--target", "target_name", help="All deployments of this target between --from and --to.")
+@click.option("--from", "since", type=DAY, help="The first day (UTC) on which a window starts.")
+@click.option("--to", "until", type=DAY, help="The last day (UTC) on which a window starts.")
 @click.option(
     "--format",
     "formats",
     type=click.Choice(FORMATS),
     multiple=True,
-    help="For one deployment: pack, document, checklist; all three unless said otherwise.",
+    help="For --deployment: pack (json), document (pdf) or checklist (md); can be repeated. Default: all.",
 )
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="The folder to write into; else this one.",
+    help="The folder to write to; by default the current one.",
 )
 @json_option
 def export(
@@ -51,29 +54,29 @@ def export(
     output: Path,
     as_json: bool,
 ) -> None:
-    """Export the evidence of a deployment, or of a target's deployments between two days."""
+    """Export the evidence of a deployment, or of a target's deployments in a period."""
     if (deployment is None) == (target_name is None):
-        raise InvalidInput("Say which: --deployment NUMBER, or --target NAME with --from and --to.")
+        raise InvalidInput("Give either --deployment NUMBER, or --target NAME with --from and --to.")
     _django.setup()
     output.mkdir(parents=True, exist_ok=True)
     if deployment is not None:
         written = _one(deployment, formats or FORMATS, output)
     elif since is None or until is None:
-        raise InvalidInput("A period needs both days: --from and --to. Nothing was exported.")
+        raise InvalidInput("A period needs both --from and --to. Nothing was exported.")
     else:
         written = [_period(target_name or "", since, until, output)]
     if as_json:
         print_facts({"files": [str(path) for path in written]}, as_json=True)
         return
     for path in written:
-        click.echo(f"Written: {path}")
+        click.echo(f"Wrote {path}.")
 
 
 @evidence.command("list")
-@click.option("--deployment", type=click.IntRange(1), help="Only those of one deployment.")
+@click.option("--deployment", type=click.IntRange(1), help="Only packs of the deployment with this number.")
 @json_option
 def list_(*, deployment: int | None, as_json: bool) -> None:
-    """List the packs that were exported, newest first."""
+    """List the exported evidence packs, newest first."""
     _django.setup()
     from signoff.models import EvidencePack
 
@@ -83,7 +86,10 @@ def list_(*, deployment: int | None, as_json: bool) -> None:
     fields = ("deployment_id", "made_at", "by_name", "is_final", "size_bytes", "digest", "head", "problem")
     columns = {"deployment_id": "deployment", "made_at": "exported", "by_name": "by", "is_final": "final"}
     columns |= {"digest": "SHA-256"}
-    print_rows(found.values(*fields), columns=columns, as_json=as_json, empty="Nothing was exported yet.")
+    empty = (
+        "There are no evidence packs yet. Export one with `deployctl evidence export --deployment NUMBER`."
+    )
+    print_rows(found.values(*fields), columns=columns, as_json=as_json, empty=empty)
 
 
 def _one(number: int, formats: tuple[str, ...], folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`deployctl gate`: GO or NO-GO for a gate, with an exit status that a pipeline can branch on."""
+"""`deployctl gate`: report GO or NO-GO for a gate by exit status, for pipelines."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ NO_GO, NOT_SIGNED = 3, 4
 
 @click.command()
 @click.argument("deployment", type=click.IntRange(1))
-@click.option(
-    "--stage", type=click.Choice(["pre", "post"]), required=True, help="The first or the second gate."
-)
-@click.option("--signed", is_flag=True, help="Ask also that the gate is fully signed.")
+@click.option("--stage", type=click.Choice(["pre", "post"]), required=True, help="The gate.")
+@click.option("--signed", is_flag=True, help="Also require that the gate is fully signed.")
 @json_option
 def gate(*, deployment: int, stage: str, signed: bool, as_json: bool) -> None:
-    """Say GO or NO-GO for a gate, by exit status.
+    """Report GO or NO-GO for a gate by exit status.
 
     \b
-    0  GO: nothing is in the way; with --signed, and the gate is fully signed
-    1  the question could not be answered
-    2  the command was called in a wrong way
-    3  NO-GO: something is in the way, or the deployment is halted, rolled back or cancelled
-    4  with --signed: nothing is in the way, but the gate is not fully signed
+    Exit status:
+      0  GO: no blockers; with --signed, the gate is also fully signed
+      1  the state could not be determined
+      2  usage error
+      3  NO-GO: there are blockers, or the deployment is halted, rolled back or cancelled
+      4  with --signed: no blockers, but the gate is not fully signed
     """
     _django.setup()
     from checklists.models import Deployment
@@ -34,17 +33,16 @@ def gate(*, deployment: int, stage: str, signed: bool, as_json: bool) -> None:
 
     found = Deployment.objects.select_related("target").filter(pk=deployment).first()
     if found is None:
-        raise InvalidInput(
-            f"There is no deployment {deployment}. `deployctl deployment list --all` lists them."
-        )
-    said = verdict.of(found, stage)
+        raise InvalidInput(f"There is no deployment {deployment}. See `deployctl deployment list --all`.")
+    result = verdict.of(found, stage)
     if as_json:
-        print_json(said.as_json())
+        print_json(result.as_json())
     else:
-        click.echo(f"{said.word}: {said.title}, stage {stage}, {'signed' if said.signed else 'not signed'}")
-        for blocker in said.blockers:
+        is_signed = "signed" if result.signed else "not signed"
+        click.echo(f"{result.word}: {result.title}, stage {stage}, {is_signed}")
+        for blocker in result.blockers:
             click.echo(f"  {blocker['sentence']}")
-    if not said.go:
+    if not result.go:
         raise SystemExit(NO_GO)
-    if signed and not said.signed:
+    if signed and not result.signed:
         raise SystemExit(NOT_SIGNED)

@@ -1,9 +1,7 @@
-"""Brings key, database, static files and built-in templates up to date and makes the first people.
+"""Prepare an installation: signing key, migrations, static files, built-in templates and the first users.
 
-A step of `deployctl up`.
-
-A process of its own, so that `up` stays small while it watches over the others. What it prints is what people
-need for signing in; `up` shows it when everything is ready.
+`deployctl up` runs this in a separate process, so that its own process stays small. Standard output holds the
+sign-in instructions, which `up` shows when everything is ready.
 """
 
 from __future__ import annotations
@@ -19,11 +17,11 @@ from deployctl.errors import DeployctlError
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare everything.
+    """Prepare the installation.
 
     Args:
-        arguments: ``--demo`` adds the demonstration; ``--administrator=EMAIL`` adds the first person where
-            there is none yet; with neither, nobody is added.
+        arguments: ``--demo`` adds the demo; ``--administrator=EMAIL`` adds the first user if there is none.
+            With neither, no user is added.
 
     Returns:
         The exit status.
@@ -35,29 +33,33 @@ def main(arguments: list[str]) -> int:
         _collect_static_files()
         _publish_builtin_templates()
         if "--demo" in arguments:
-            # By name, because the demonstration is the only part that may be absent.
+            # Imported by name, because the demo is the only part that may be missing.
             lines = importlib.import_module("deployctl.demo").prepare()
         else:
-            emails = [one.partition("=")[2] for one in arguments if one.startswith("--administrator=")]
+            emails = [
+                argument.partition("=")[2]
+                for argument in arguments
+                if argument.startswith("--administrator=")
+            ]
             lines = _first_administrator(emails[0]) if emails else []
     except DeployctlError as error:
-        sys.stderr.write(f"{error.sentence}\n")
+        sys.stderr.write(f"{error.message}\n")
         return 1
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
 def _make_signing_key() -> None:
-    """Where none is configured, make the key that heads of the audit chain and evidence are signed with."""
+    """Create the signing key for heads and evidence packs, unless one is configured."""
     from django.conf import settings
 
     from deployctl.audit import signed_statements, signing_keys
 
     data = Path(settings.DEPLOYCTL_DATA)
-    # Where `deployctl up` keeps signed heads unless told otherwise; a store never makes its own folder.
+    # The default anchor store of `deployctl up`. A store never creates its own folder.
     (data / "heads").mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not settings.DEPLOYCTL_SIGNING_KEY and not (data / signing_keys.FILE).exists():
-        write_private(data / signing_keys.FILE, signed_statements.new_key())
+    if not settings.DEPLOYCTL_SIGNING_KEY and not (data / signing_keys.FILE_NAME).exists():
+        write_private(data / signing_keys.FILE_NAME, signed_statements.new_key())
 
 
 def _migrate() -> None:
@@ -65,15 +67,15 @@ def _migrate() -> None:
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
-    # Looking at the plan first is much quicker than `migrate` with nothing to do, which loads every model's
-    # state.
+    # Checking the plan first is much faster than a `migrate` with nothing to do, which loads the state of
+    # every model.
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, verbosity=0)
 
 
 def _collect_static_files() -> None:
-    """Collect and compress static files, unless they are what they were the last time."""
+    """Collect and compress the static files, unless they are unchanged."""
     from django.conf import settings
     from django.contrib.staticfiles.finders import get_finders
     from django.core.management import call_command
@@ -91,7 +93,7 @@ def _collect_static_files() -> None:
 
 
 def _publish_builtin_templates() -> None:
-    """A new installation has a checklist to plan with; a new version of ours is a new version there."""
+    """Publish the built-in templates; a changed template is published as a new version."""
     from checklists import builtin
     from checklists.models import Template
 
@@ -106,7 +108,7 @@ def _first_administrator(email: str) -> list[str]:
     from deployctl.audit.actors import Machine
 
     if User.objects.exists():
-        return ["Sign in with your account. Lost it? `deployctl user --help` shows how to add one."]
+        return ["Sign in with your account. If you have none, see `deployctl user --help`."]
     password = temporary_passwords.generate()
     User.objects.create_person(
         email=email,
@@ -117,9 +119,9 @@ def _first_administrator(email: str) -> list[str]:
         is_temporary=True,
     )
     return [
-        "Sign in as the first administrator; the password is shown this once and stored nowhere:",
+        "Sign in as the first administrator. This temporary password is shown only once:",
         f"  {email}  {password}",
-        "It is good for three days, and you replace it when you sign in.",
+        "It is valid for three days. You choose a new one when you sign in.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""`deployctl target`: the databases under care."""
+"""`deployctl target`: add, list, show and check targets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from deployctl.cli import _django
 from deployctl.cli._output import json_option, print_facts, print_rows
 from deployctl.errors import InvalidInput
+from deployctl.text import pluralize
 
 if TYPE_CHECKING:
     from deployctl.runs.models import Target
@@ -21,28 +22,28 @@ ROLES = ("dba", "devops_lead", "cto", "app_team_lead", "qa_lead", "on_call")
 
 @click.group()
 def target() -> None:
-    """Add, list, show and check databases under care."""
+    """Add, list, show and check targets."""
 
 
 @target.command()
 @click.argument("name")
-@click.option("--environment", type=click.Choice(ENVIRONMENTS), required=True, help="What it is used for.")
+@click.option("--environment", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
 @click.option(
     "--connection",
     "reference",
     required=True,
     metavar="REFERENCE",
-    help="Where the connection URL is kept: env:NAME or file:/path. Never the URL itself.",
+    help="Where to read the connection URL from: env:NAME or file:/path. Not the URL itself.",
 )
 @click.option(
-    "--project", default="", metavar="FOLDER", help="The application's folder, with deployctl.toml."
+    "--project", default="", metavar="FOLDER", help="The project folder, which contains deployctl.toml."
 )
-@click.option("--description", default="", help="One line for people.")
+@click.option("--description", default="", help="A one-line description.")
 @json_option
 def add(
     *, name: str, environment: str, reference: str, project: str, description: str, as_json: bool
 ) -> None:
-    """Take a database under care. Nothing is read from it yet; `target check` does that."""
+    """Add a target. This doesn't connect to it; `deployctl target check` does."""
     _django.setup()
     from deployctl.runs.models import Target
 
@@ -60,7 +61,7 @@ def add(
 @target.command("list")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List the databases under care."""
+    """List the targets."""
     _django.setup()
     from deployctl.runs.models import Target
 
@@ -68,7 +69,7 @@ def list_(*, as_json: bool) -> None:
         [_facts(one) for one in Target.objects.current()],
         columns={"name": "name", "environment": "environment", "description": "description"},
         as_json=as_json,
-        empty="No database is under care yet. Add one with `deployctl target add`.",
+        empty="There are no targets yet. Add one with `deployctl target add`.",
     )
 
 
@@ -76,7 +77,7 @@ def list_(*, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def show(*, name: str, as_json: bool) -> None:
-    """Show what is known of a target, without connecting to it."""
+    """Show the stored facts about a target, without connecting to it."""
     found = _found(name)
     from deployctl.runs.models import PhysicalEngine
 
@@ -106,7 +107,10 @@ def show(*, name: str, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def check(*, name: str, as_json: bool) -> None:
-    """Connect to a target and tell what answers. Exit status 1 when it cannot be reached."""
+    """Connect to a target and show what was found.
+
+    The exit status is 1 if the target can't be reached or is a different database than before.
+    """
     found = _found(name)
     from deployctl.runs import connection_check
 
@@ -114,7 +118,7 @@ def check(*, name: str, as_json: bool) -> None:
     print_facts(dataclasses.asdict(facts), as_json=as_json)
     if facts.identity_differs:
         raise click.ClickException(
-            f"This is another database than the one first seen as {found}. Check where its URL leads."
+            f"This isn't the database that {found} was at the first connection. Check its connection URL."
         )
 
 
@@ -123,26 +127,28 @@ def check(*, name: str, as_json: bool) -> None:
 @click.argument("email")
 @click.argument("role", type=click.Choice(ROLES))
 def assign(*, name: str, email: str, role: str) -> None:
-    """Give a person a part for a target: its contacts, and who may sign for its deployments."""
+    """Assign a role for a target to a user, for contacts and signatures."""
     found = _found(name)
     from deployctl.accounts.models import User
 
     person = User.objects.filter(email__iexact=email, is_active=True).first()
     if person is None:
-        raise InvalidInput(f"There is no active person {email}. Add them with `deployctl user add`.")
+        raise InvalidInput(f"No active user has the e-mail address {email}. See `deployctl user list`.")
     found.assign(person, role, by=_django.command_line_actor())
-    click.echo(f"{person.name} is {role} for {found}.")
+    click.echo(f"{person.name} now has the role {role} for {found}.")
 
 
 @target.command()
 @click.argument("name")
 @click.argument("secret")
 @click.argument("reference", required=False)
-@click.option("--stdin", "stored", is_flag=True, help="Read the value itself and store it encrypted.")
+@click.option(
+    "--stdin", "stored", is_flag=True, help="Read the value from standard input and store it encrypted."
+)
 def secret(*, name: str, secret: str, reference: str | None, stored: bool) -> None:
-    """Say where a secret is kept that operations need by name, as env:NAME or file:/path.
+    """Set where operations read a secret from, such as env:NAME or file:/path.
 
-    With --stdin instead of a reference, the value is read from standard input and stored, encrypted, in
+    With --stdin instead of a reference, the value is read from standard input and stored encrypted in
     deployctl's own database.
     """
     if stored == (reference is not None):
@@ -155,27 +161,30 @@ def secret(*, name: str, secret: str, reference: str | None, stored: bool) -> No
         reference = StoredSecret.store(found, secret, value, by=_django.command_line_actor()).reference
     else:
         found.set_secret_reference(secret, reference, by=_django.command_line_actor())
-    click.echo(f"{found} finds {secret} at {reference}.")
+    click.echo(f"{found} now reads {secret} from {reference}.")
 
 
 @target.command()
 @click.argument("name")
-@click.option("--stanza", metavar="STANZA", help="pgBackRest's name for the target's cluster.")
-@click.option("--configuration", default="", metavar="FILE", help="Where pgBackRest's configuration is.")
+@click.option("--stanza", metavar="STANZA", help="The pgBackRest stanza of the target's cluster.")
+@click.option("--configuration", default="", metavar="FILE", help="The configuration file of pgBackRest.")
 @click.option(
-    "--scratch", default="", metavar="FOLDER", help="For test restores; has room for the whole cluster."
+    "--scratch",
+    default="",
+    metavar="FOLDER",
+    help="A folder for test restores, with enough space for the whole cluster.",
 )
-@click.option("--forget", is_flag=True, help="Name no stanza any more; backups stay.")
-def physical(*, name: str, stanza: str | None, configuration: str, scratch: str, forget: bool) -> None:
-    """Say which pgBackRest stanza is a target's own; `run physical_check` looks whether it is right."""
-    if forget == (stanza is not None):
-        raise click.UsageError("Give either --stanza or --forget.")
+@click.option("--remove", is_flag=True, help="Remove the stanza from the target; backups stay.")
+def physical(*, name: str, stanza: str | None, configuration: str, scratch: str, remove: bool) -> None:
+    """Set the pgBackRest stanza of a target. Check it with `deployctl run physical_check`."""
+    if remove == (stanza is not None):
+        raise click.UsageError("Give either --stanza or --remove.")
     found = _found(name)
     from deployctl.runs.models import PhysicalEngine
 
     if stanza is None:
         PhysicalEngine.remove(found, by=_django.command_line_actor())
-        click.echo(f"{found} has no physical engine.")
+        click.echo(f"{found} no longer has a pgBackRest stanza.")
         return
     PhysicalEngine.set(
         found,
@@ -184,17 +193,17 @@ def physical(*, name: str, stanza: str | None, configuration: str, scratch: str,
         scratch_folder=scratch,
         by=_django.command_line_actor(),
     )
-    click.echo(f"{found} is backed up physically as stanza {stanza}.")
+    click.echo(f"{found} now has the pgBackRest stanza {stanza}.")
 
 
 @target.command("rotate-secrets")
 def rotate_secrets() -> None:
-    """Encrypt every stored secret anew with the first key of DEPLOYCTL_FIELD_KEY."""
+    """Re-encrypt every stored secret with the first key of DEPLOYCTL_FIELD_KEY."""
     _django.setup()
     from deployctl.runs.models import StoredSecret
 
     count = StoredSecret.rotate(by=_django.command_line_actor())
-    click.echo(f"{count} stored secrets are encrypted with the newest key; they need no older one.")
+    click.echo(f"Re-encrypted {pluralize(count, 'stored secret')} with the newest key.")
 
 
 def _found(name: str) -> Target:

@@ -1,4 +1,4 @@
-"""`deployctl template`: checklists in Markdown, from files and to files, checked and published."""
+"""`deployctl template`: show, check, import, export and publish checklist templates."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ SOURCE = click.argument("source", metavar="FILE|SLUG")
 
 @click.group()
 def template() -> None:
-    """Read, check, keep and publish checklists written in Markdown."""
+    """Show, check, import and publish checklist templates."""
 
 
 @template.command()
 @SOURCE
 @_output.json_option
 def show(source: str, *, as_json: bool) -> None:
-    """Show what a template says.
+    """Show the phases and sections of a template.
 
-    FILE|SLUG is a Markdown file, a built-in template or one that was imported (its newest version).
+    FILE|SLUG is a Markdown file, a built-in template, or the newest version of an imported template.
     """
     parsed = _parsed(source)
     if as_json:
@@ -45,15 +45,17 @@ def show(source: str, *, as_json: bool) -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_output.json_option
 def lint(files: tuple[Path, ...], *, as_json: bool) -> None:
-    """Check Markdown files and list every problem with its line. Needs no database.
+    """Check Markdown files and list every problem with its line. No database is needed.
 
-    The exit status is 1 if a file cannot be used; remarks alone leave it 0.
+    The exit status is 1 if there are errors; warnings don't change it.
     """
     findings: list[dict[str, Any]] = []
     for file in files:
         try:
             found = template_warnings(parse_template(read_file(file), str(file)))
-            findings += [{"file": str(file), "line": 0, "level": "remark", "message": text} for text in found]
+            findings += [
+                {"file": str(file), "line": 0, "level": "warning", "message": text} for text in found
+            ]
         except TemplateErrors as errors:
             findings += [
                 {"file": str(file), "line": problem.line, "level": "error", "message": problem.message}
@@ -72,7 +74,7 @@ def lint(files: tuple[Path, ...], *, as_json: bool) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.option("--version", "number", type=click.IntRange(1), help="Version of an imported template.")
 def export_(source: str, output: Path | None, number: int | None) -> None:
-    """Write a template as Markdown; importing it gives the same template again."""
+    """Export a template as Markdown; importing it gives the same template."""
     text = render(_stored(source, number).parsed() if number else _parsed(source))
     if output is None:
         click.echo(text, nl=False)
@@ -80,22 +82,22 @@ def export_(source: str, output: Path | None, number: int | None) -> None:
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise DeployctlError(f"{output} could not be written: {error.strerror}.") from error
+        raise DeployctlError(f"{output} can't be written: {error.strerror}.") from error
     click.echo(f"Wrote {output}.")
 
 
 @template.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--slug", help="Short name; by default made from the name of the file.")
-@click.option("--name", default="", help="What people call it; by default its title.")
-@click.option("--publish", is_flag=True, help="Publish it at once, so that deployments can use it.")
+@click.option("--slug", help="Short name; by default derived from the file name.")
+@click.option("--name", default="", help="Display name; by default the title.")
+@click.option("--publish", is_flag=True, help="Publish the version, so that deployments can use it.")
 @_output.json_option
 def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: bool) -> None:
-    """Keep a Markdown file as the next version of a template, as a draft."""
+    """Import a Markdown file as a draft of the next version of a template."""
     from checklists.markdown.slugs import slug as slug_of
 
     source = read_file(file)
-    parse_template(source, str(file))  # problems name the file, and need no database
+    parse_template(source, str(file))  # problems name the file, and are found without a database
     _django.setup()
     from django.db import transaction
 
@@ -112,10 +114,10 @@ def import_(file: Path, *, slug: str | None, name: str, publish: bool, as_json: 
 
 @template.command()
 @click.argument("slug")
-@click.option("--version", "number", type=click.IntRange(1), help="By default the newest one.")
+@click.option("--version", "number", type=click.IntRange(1), help="The version; by default the newest.")
 @_output.json_option
 def publish(slug: str, *, number: int | None, as_json: bool) -> None:
-    """Publish a draft, so that deployments can use it. It never changes afterwards."""
+    """Publish a draft, so that deployments can use it. A published version never changes."""
     version = _stored(slug, number)
     version.publish(by=_django.command_line_actor())
     _print_version(version, as_json=as_json)
@@ -124,7 +126,7 @@ def publish(slug: str, *, number: int | None, as_json: bool) -> None:
 @template.command(name="list")
 @_output.json_option
 def list_(*, as_json: bool) -> None:
-    """List the templates that were imported, with their versions."""
+    """List the imported templates with their versions."""
     _django.setup()
     from checklists.models import Template
 
@@ -138,19 +140,19 @@ def list_(*, as_json: bool) -> None:
         }
         for one in Template.objects.with_versions()
     ]
-    headings = {
+    columns = {
         "slug": "slug",
         "name": "name",
         "newest": "newest",
         "state": "state",
         "published": "published",
     }
-    empty = f"No template was imported yet. Built in, ready to import: {', '.join(builtin.slugs())}."
-    _output.print_rows(rows, columns=headings, as_json=as_json, empty=empty)
+    empty = f"There are no imported templates yet. Built-in templates: {', '.join(builtin.slugs())}."
+    _output.print_rows(rows, columns=columns, as_json=as_json, empty=empty)
 
 
 def _parsed(source: str) -> ParsedTemplate:
-    """A file, else a built-in template, else an imported one; only the last needs the database."""
+    """Parse a file, a built-in template or an imported template; only the last needs the database."""
     path = Path(source)
     if path.is_file() or path.suffix == ".md" or path.name != source:
         return parse_template(read_file(path), source)
@@ -166,10 +168,9 @@ def _stored(slug: str, number: int | None) -> TemplateVersion:
     versions = TemplateVersion.objects.select_related("template").filter(template__slug=slug)
     version = (versions.filter(number=number) if number else versions).first()
     if version is None:
-        which = f"version {number} of a template" if number else "template, no file and no built-in template"
-        raise DeployctlError(
-            f"There is no {which} named “{slug}”. `deployctl template list` shows what there is."
-        )
+        if number:
+            raise DeployctlError(f"There is no version {number} of template “{slug}”.")
+        raise DeployctlError(f"There is no template or file named “{slug}”. See `deployctl template list`.")
     return version
 
 
@@ -185,15 +186,15 @@ def _print_findings(findings: list[dict[str, Any]], files: int) -> None:
         line = f":{finding['line']}" if finding["line"] else ""
         click.echo(f"{finding['file']}{line}: {finding['level']}: {finding['message']}")
     if not findings:
-        click.echo("The file is a good template." if files == 1 else f"All {files} files are good templates.")
+        click.echo("The template is valid." if files == 1 else f"All {files} templates are valid.")
 
 
 def _print_outline(parsed: ParsedTemplate) -> None:
     items = list(parsed.walk_items())
-    told = f"{pluralize(len(items), 'item')}, {pluralize(len(parsed.slots), 'signature line')}"
+    summary = f"{pluralize(len(items), 'item')}, {pluralize(len(parsed.slots), 'signature line')}"
     parents = sum(1 for item in items if item.children)
-    follow = f"; items with sub-items, which they follow: {parents}" if parents else ""
-    click.echo(f"{parsed.title}: {told}{follow}")
+    summary += f"; {pluralize(parents, 'item')} with sub-items" if parents else ""
+    click.echo(f"{parsed.title}: {summary}")
     for phase in parsed.phases:
         click.echo(f"\n{phase.title} ({phase.stage})")
         for section in phase.sections:

@@ -1,4 +1,4 @@
-"""`deployctl up`: PostgreSQL, Redis, web, worker and beat from one command, in one data folder."""
+"""`deployctl up`: run PostgreSQL, Redis, web server, workers and beat, with all data in one folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import click
 
 from deployctl.cli._services import Services, UpOptions
 
-MOST_WORKERS = 64
+MAX_WORKERS = 64
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """Somebody asked us to stop. No ``except Exception`` on the way is meant to keep it."""
+    """A stop signal was received. A BaseException, so that no ``except Exception`` catches it."""
 
 
 @click.command()
@@ -27,7 +27,7 @@ class Stopped(BaseException):
     type=click.IntRange(1, 65535),
     default=8000,
     show_default=True,
-    help="Port of the web pages, on 127.0.0.1.",
+    help="The port of the web server on 127.0.0.1.",
 )
 @click.option(
     "--data",
@@ -35,51 +35,51 @@ class Stopped(BaseException):
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".deployctl"),
     show_default=True,
-    help="Folder that keeps everything.",
+    help="The folder for all data.",
 )
-@click.option("--demo", is_flag=True, help="Add a sample database, application, people and deployment.")
+@click.option("--demo", is_flag=True, help="Add a sample database, application, users and deployment.")
 @click.option(
     "--workers",
-    type=click.IntRange(1, MOST_WORKERS),
+    type=click.IntRange(1, MAX_WORKERS),
     default=4,
     show_default=True,
-    help="How many runs are executed at the same time.",
+    help="The number of runs that are executed at the same time.",
 )
 @click.option(
     "--administrator",
     metavar="EMAIL",
     default="admin@localhost",
     show_default=True,
-    help="Address of the first administrator, made at the first start without --demo.",
+    help="The e-mail address of the first administrator, who is added at the first start without --demo.",
 )
 def up(*, port: int, data: Path, demo: bool, workers: int, administrator: str) -> None:
-    """Start everything on this machine and keep it running.
+    """Start deployctl on this machine and keep it running.
 
-    PostgreSQL, Redis, the web pages, the workers and their clock run on 127.0.0.1 and keep their data in one
-    folder. Ctrl-C stops them all.
+    PostgreSQL, Redis, the web server, the workers and the scheduler run on 127.0.0.1, with all data in one
+    folder. Press Ctrl-C to stop them.
     """
-    running = Services(data, UpOptions(port, demo, workers, administrator), say=_say)
-    with _stopping_on_signals():
+    services = Services(data, UpOptions(port, demo, workers, administrator), say=_say)
+    with _stop_on_signals():
         try:
-            running.start()
-            running.keep()
+            services.start()
+            services.supervise()
         except Stopped:
             _say("Stopping …")
         finally:
-            _ignore_signals()  # a second Ctrl-C would only break the orderly end
-            running.stop()
+            _ignore_signals()  # a second Ctrl-C would interrupt the orderly shutdown
+            services.stop()
     _say("Stopped.")
 
 
 @contextmanager
-def _stopping_on_signals() -> Iterator[None]:
+def _stop_on_signals() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         _ignore_signals()
         raise Stopped
 
-    # A hangup that is ignored already is nohup's doing: it asks us to outlive the terminal.
-    heard = [n for n in STOP_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heard}
+    # If SIGHUP is already ignored, nohup did that, and the terminal may close.
+    handled = [n for n in STOP_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in handled}
     try:
         yield
     finally:
@@ -93,6 +93,6 @@ def _ignore_signals() -> None:
 
 
 def _say(text: str) -> None:
-    # A terminal that is gone is no reason to leave the programs in disorder.
+    # A closed terminal must not prevent the programs from being stopped.
     with suppress(OSError):
         click.echo(text)

@@ -1,4 +1,4 @@
-"""`deployctl user`: people who may sign in."""
+"""`deployctl user`: add, list, enable and disable users."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ PERMISSIONS = ("viewer", "operator", "approver", "administrator")
 
 @click.group()
 def user() -> None:
-    """Add, list, enable and disable people."""
+    """Add, list, enable and disable users."""
 
 
 @user.command()
 @click.argument("email")
-@click.option("--name", required=True, help="As it is printed beside signatures.")
+@click.option("--name", required=True, help="The full name, as shown beside signatures.")
 @click.option(
     "--permission",
     "permissions",
     type=click.Choice(PERMISSIONS),
     multiple=True,
-    help="What they may do on the site; may be given several times. Everybody may view.",
+    help="A permission; can be repeated. Every user is a viewer.",
 )
-@click.option("--phone", default="", help="For the emergency contacts.")
-@click.option("--timezone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
+@click.option("--phone", default="", help="The phone number for emergency contacts.")
+@click.option("--timezone", default="UTC", show_default=True, help="The time zone, such as Europe/Berlin.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @json_option
 def add(
@@ -47,9 +47,9 @@ def add(
     password_stdin: bool,
     as_json: bool,
 ) -> None:
-    """Add a person; a random password is printed once and stored nowhere.
+    """Add a user with a temporary password, which is printed once.
 
-    It is good for three days, and the person replaces it when they sign in.
+    The password is valid for three days and must be changed at the first sign-in.
     """
     _django.setup()
     from deployctl.accounts import temporary_passwords
@@ -85,7 +85,7 @@ def add(
 @user.command("list")
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List people with their permissions."""
+    """List the users with their permissions."""
     _django.setup()
     from deployctl.accounts.models import User
 
@@ -108,14 +108,14 @@ def list_(*, as_json: bool) -> None:
         "active": "active",
         "last_sign_in": "last sign-in",
     }
-    empty = "There is nobody yet. Add a person with: deployctl user add EMAIL --name NAME"
+    empty = "There are no users yet. Add one with `deployctl user add EMAIL --name NAME`."
     print_rows(rows, columns=columns, as_json=as_json, empty=empty)
 
 
 @user.command()
 @click.argument("email")
 def disable(email: str) -> None:
-    """Shut a person out at once and sign them out everywhere; what they did stays."""
+    """Disable a user and end their sessions. Their signatures and other records stay."""
     person = _find(email)
     person.disable(by=_django.command_line_actor())
     click.echo(f"{person.name} ({person.email}) is disabled and signed out everywhere.")
@@ -124,19 +124,19 @@ def disable(email: str) -> None:
 @user.command()
 @click.argument("email")
 def enable(email: str) -> None:
-    """Let a disabled person in again."""
+    """Re-enable a disabled user."""
     person = _find(email)
     person.enable(by=_django.command_line_actor())
-    click.echo(f"{person.name} ({person.email}) may sign in again.")
+    click.echo(f"{person.name} ({person.email}) is enabled and can sign in again.")
 
 
 @user.command()
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def password(email: str, *, password_stdin: bool) -> None:
-    """Set another password for a person who lost theirs; a random one is printed once.
+    """Set a temporary password for a user, which is printed once.
 
-    It is good for three days, and the person replaces it when they sign in.
+    The password is valid for three days and must be changed at the next sign-in.
     """
     from django.contrib.auth.password_validation import validate_password
     from django.core.exceptions import ValidationError
@@ -152,7 +152,7 @@ def password(email: str, *, password_stdin: bool) -> None:
     person.change_password(new, by=_django.command_line_actor(), is_temporary=True)
     click.echo(
         f"{person.name} ({person.email}) has a new temporary password and is signed out everywhere."
-        f" It is valid until {_minute(person.temporary_password_until)}, and is replaced at the next sign-in."
+        f" It is valid until {_minute(person.temporary_password_until)} and must be changed at sign-in."
     )
     if not password_stdin:
         click.echo(new)
@@ -164,7 +164,7 @@ def _find(email: str) -> User:
 
     person: User | None = User.objects.filter(email__iexact=email.strip()).first()
     if person is None:
-        raise InvalidInput(f"There is nobody with the address {email}. See: deployctl user list")
+        raise InvalidInput(f"No user has the e-mail address {email}. See `deployctl user list`.")
     return person
 
 

@@ -1,1 +1,1 @@
-"""PostgreSQL, Redis and every process of deployctl on one machine, from one command, in one data folder."""
+"""The embedded installation: PostgreSQL, Redis and deployctl's own processes, with all data in one folder."""

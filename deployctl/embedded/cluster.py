@@ -1,4 +1,4 @@
-"""The folder of a PostgreSQL cluster: where it lies, how it is made, what an earlier server left in it."""
+"""The data directory of the PostgreSQL cluster: locate it, create it, and clear leftovers of a crash."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ LC_CTYPE_MASK = 1  # LC_CTYPE_MASK of glibc and musl
 
 
 def locate(folder: Path, account: Account, say: Callable[[str], None]) -> Path:
-    """Return where the cluster of ``folder`` lies: inside it, or in a place the account can reach.
+    """Return the path of the cluster of ``folder``: inside it, or in a folder that the account can enter.
 
-    The place is decided once and remembered in ``folder/location``.
+    The path is chosen once and stored in ``folder/location``.
     """
-    note = folder / "location"
+    location_file = folder / "location"
     with suppress(FileNotFoundError):
-        return Path(note.read_text(encoding="utf-8").strip())
+        return Path(location_file.read_text(encoding="utf-8").strip())
     inside = folder / "cluster"
     if inside.is_dir() or account.can_enter(folder):
         return inside
     make_shared_folder()
-    place = shared_folder_for(folder)
-    if place.exists():
-        # Its data folder was deleted, and the passwords with it. Data is never deleted on a guess.
-        aside = place.with_name(f"{place.name}.old-{int(time.time())}")
-        place.rename(aside)
+    shared = shared_folder_for(folder)
+    if shared.exists():
+        # Its data folder was deleted, including the passwords. Keep the data in case it is needed.
+        aside = shared.with_name(f"{shared.name}.old-{int(time.time())}")
+        shared.rename(aside)
         say(
-            f"An earlier cluster whose data folder is gone was moved to {aside}; delete it if you do not "
-            "need it."
+            f"An earlier cluster whose data folder no longer exists was moved to {aside}. Delete it if you "
+            "don't need it."
         )
-    place.mkdir(mode=0o711)
-    write_private(note, f"{place / 'cluster'}\n")
-    write_private(place / "belongs-to", f"{folder.resolve()}\n")
+    shared.mkdir(mode=0o711)
+    write_private(location_file, f"{shared / 'cluster'}\n")
+    write_private(shared / "belongs-to", f"{folder.resolve()}\n")
     say(
-        f"PostgreSQL runs as the account {account.name}, which cannot enter {folder}: its files are kept in "
-        f"{place}."
+        f"PostgreSQL runs under the account {account.name}, which can't enter {folder}. Its files are in "
+        f"{shared}."
     )
-    return place / "cluster"
+    return shared / "cluster"
 
 
 def major_of(cluster: Path) -> int | None:
-    """Return the major version that wrote the cluster, None when there is no cluster yet."""
+    """Return the major version of the cluster, or None if there is no cluster yet."""
     try:
         return int((cluster / "PG_VERSION").read_text(encoding="ascii"))
     except FileNotFoundError:
@@ -65,17 +65,17 @@ def major_of(cluster: Path) -> int | None:
 def create(
     cluster: Path, binaries: PostgresBinaries, account: Account, *, password: str, durable: bool
 ) -> None:
-    """Make a new cluster whose superuser is ``postgres``; what a killed attempt left behind is replaced.
+    """Create a cluster with the superuser ``postgres``; leftovers of an interrupted attempt are replaced.
 
     Args:
         cluster: must not exist yet; its parent must.
-        binaries: which PostgreSQL to use.
-        account: becomes the owner.
-        password: of the superuser; every connection needs one (SCRAM).
-        durable: False saves the flush to disk, for clusters that are thrown away.
+        binaries: the PostgreSQL to use.
+        account: the owner of the files.
+        password: of the superuser; every connection needs a password (SCRAM).
+        durable: False skips the flush to disk, for temporary clusters.
 
     Raises:
-        EmbeddedError: when initdb fails, with its message.
+        EmbeddedError: initdb failed; its message is included.
     """
     partial = cluster.with_name(f"{cluster.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -95,7 +95,7 @@ def create(
                 "--encoding=UTF8",
                 *_locale_options(binaries.major),
                 "--data-checksums",
-                # Known from 14 on; before, what it prints is dropped all the same.
+                # Available since PostgreSQL 14.
                 *(["--no-instructions"] if binaries.major >= 14 else []),
                 *([] if durable else ["--no-sync"]),
             ],
@@ -106,19 +106,19 @@ def create(
     if result.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
         raise EmbeddedError(
-            f"PostgreSQL {binaries.major} could not create its data folder {cluster}; nothing was left "
-            f"behind. initdb says: {result.stderr.strip() or result.stdout.strip()}"
+            f"PostgreSQL {binaries.major} could not create the cluster {cluster}; nothing was left "
+            f"behind. initdb reported: {result.stderr.strip() or result.stdout.strip()}"
         )
     partial.rename(cluster)
 
 
 def clear_leftovers(cluster: Path) -> None:
-    """Stop a server that its parent's death left running, and drop a pid file that would block the next one.
+    """Stop a server that outlived its parent, and remove a PID file that would block the next server.
 
-    The caller holds the lock of the data folder, so nobody is using that server.
+    The caller holds the lock of the data folder, so the server is not in use.
 
     Raises:
-        EmbeddedError: when it does not stop.
+        EmbeddedError: the server doesn't stop.
     """
     pid_file = cluster / "postmaster.pid"
     try:
@@ -126,20 +126,20 @@ def clear_leftovers(cluster: Path) -> None:
     except (FileNotFoundError, ValueError):
         return
     if pid == 0 or not psutil.pid_exists(pid):
-        return  # PostgreSQL itself recognises a dead pid
+        return  # PostgreSQL itself detects the PID of a dead process
     process = psutil.Process(pid)
     if not _serves(process, cluster):
-        # The number was given to another program, as happens after a reboot or in containers. PostgreSQL
-        # would only see that it is alive, and refuse to start.
+        # The PID was reused by another program, as happens after a reboot or in containers. PostgreSQL would
+        # refuse to start, because it only checks that the process is alive.
         pid_file.unlink(missing_ok=True)
         return
-    process.send_signal(signal.SIGINT)  # "fast": ends connections, writes a checkpoint
+    process.send_signal(signal.SIGINT)  # fast shutdown: ends connections and writes a checkpoint
     try:
         process.wait(LEFTOVER_TIMEOUT_S)
     except psutil.TimeoutExpired:
         raise EmbeddedError(
-            f"A PostgreSQL server left over from before (process {pid}) does not stop. It still serves "
-            f"{cluster}. Stop it with `kill -INT {pid}` and start again."
+            f"A PostgreSQL server of an earlier start (process {pid}) doesn't stop and still uses {cluster}. "
+            f"Stop it with `kill -INT {pid}` and start again."
         ) from None
 
 
@@ -151,16 +151,16 @@ def _serves(process: psutil.Process, cluster: Path) -> bool:
 
 
 def _locale_options(major: int) -> list[str]:
-    """Return initdb's options for sorting by code point with Unicode letters, the same on every machine."""
+    """Return initdb's options for the same collation on every machine: by code point, with Unicode ctype."""
     if _c_utf8_is_known():
         return ["--locale=C.UTF-8"]
-    if major >= 17:  # brings its own: https://www.postgresql.org/docs/17/locale.html#LOCALE-PROVIDERS
+    if major >= 17:  # has a builtin provider: https://www.postgresql.org/docs/17/locale.html#LOCALE-PROVIDERS
         return ["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return ["--no-locale"]
 
 
 def _c_utf8_is_known() -> bool:
-    # newlocale asks without changing the locale of this process, as Python's locale module would.
+    # Unlike Python's locale module, newlocale doesn't change the locale of this process.
     library = ctypes.CDLL(None)
     library.newlocale.restype = ctypes.c_void_p
     library.freelocale.argtypes = [ctypes.c_void_p]

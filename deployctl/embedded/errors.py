@@ -1,4 +1,4 @@
-"""What can go wrong with the parts that deployctl runs itself."""
+"""Errors of the embedded installation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from deployctl.errors import DeployctlError
 
 
 class EmbeddedError(DeployctlError):
-    """A part that deployctl runs itself could not be prepared, started or stopped."""
+    """A program of the embedded installation could not be prepared, started or stopped."""
 
 
 class BinariesMissing(EmbeddedError):
@@ -14,8 +14,8 @@ class BinariesMissing(EmbeddedError):
 
 
 class PortTaken(EmbeddedError):
-    """Something else listens on the port that was asked for."""
+    """Another program listens on the requested port."""
 
 
 class FolderInUse(EmbeddedError):
-    """Another process of deployctl works on the same folder."""
+    """Another deployctl process uses the folder."""

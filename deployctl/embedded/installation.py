@@ -1,4 +1,4 @@
-"""The data folder: keys, addresses and passwords of an installation, and the servers that keep its data."""
+"""The data folder of an embedded installation: keys, addresses, passwords, and its PostgreSQL and Redis."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from deployctl.embedded.redis import RedisServer
 DATABASE = ROLE = "deployctl"
 
 HEADER = """\
-# Written by `deployctl up`. Holds the keys of this installation: keep it private, and keep a copy with your
-# backups. Lines you add stay. DATABASE_URL and REDIS_URL are written anew at every start.
+# Written by `deployctl up`. Contains the keys of this installation: keep it private, and keep a copy with
+# your backups. Lines that you add are kept. DATABASE_URL and REDIS_URL are overwritten at every start.
 """
 
 
 class Installation:
-    """Everything that belongs to one data folder.
+    """An installation in a data folder.
 
     Args:
-        folder: the data folder; created (0700, for root 0711) when missing.
-        say: called with sentences meant for the user.
+        folder: the data folder; created if missing (mode 0700, for root 0711).
+        say: called with messages for the user.
     """
 
     def __init__(self, folder: Path, *, say: Callable[[str], None]) -> None:
@@ -41,74 +41,74 @@ class Installation:
         self._lock = FolderLock(self.folder / "lock")
 
     def open(self) -> None:
-        """Create what is missing and keep other processes out until ``close``.
+        """Create missing folders and lock the data folder until ``close``.
 
         Raises:
-            FolderInUse: when another `deployctl up` runs on it.
-            EmbeddedError: when it cannot be written to.
+            FolderInUse: another `deployctl up` uses the folder.
+            EmbeddedError: the folder isn't writable.
         """
         try:
             if not self.folder.exists():
-                # For root's sake, PostgreSQL's account passes through; what is inside stays closed to it.
+                # If root runs this, PostgreSQL's account must be able to enter the folder, but not read it.
                 self.folder.mkdir(parents=True, mode=0o711 if choose_account().is_other else 0o700)
             self._lock.acquire()
             for folder in (self.logs, self.run, self.secrets):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise EmbeddedError(
-                f"The data folder {self.folder} cannot be used: {error.strerror or error}. Nothing was "
-                "started. Make room or correct its permissions, or choose another folder with DATA=…"
+                f"The data folder {self.folder} can't be used: {error.strerror or error}. Nothing was "
+                "started. Free some space or correct its permissions, or choose another folder with DATA=…"
             ) from error
 
     def close(self) -> None:
-        """Let others use the folder."""
+        """Release the locks."""
         self.postgres.release()
         self.redis.release()
         self._lock.release()
 
     def prepare_servers(self) -> None:
-        """Make PostgreSQL and Redis ready to be started by a process manager.
+        """Prepare PostgreSQL and Redis, so that a process manager can start them.
 
         Raises:
-            EmbeddedError: with a sentence.
+            EmbeddedError: one of them could not be prepared.
         """
         try:
             self.postgres.prepare()
             self.redis.prepare()
         except OSError as error:
             raise EmbeddedError(
-                f"The data folder {self.folder} cannot be written to: {error.strerror or error}. Nothing was "
-                "started. Make room or correct its permissions, or choose another folder with DATA=…"
+                f"The data folder {self.folder} isn't writable: {error.strerror or error}. Nothing was "
+                "started. Free some space or correct its permissions, or choose another folder with DATA=…"
             ) from error
 
     def ensure_database(self) -> None:
-        """Create the application's own role and database on the running server."""
+        """Create deployctl's own role and database on the running server."""
         self.postgres.ensure_database(DATABASE, owner=ROLE, password=self._database_password)
 
-    def write_environment(self, changing: Mapping[str, str]) -> dict[str, str]:
-        """Write the file that Django's settings read; keys are made once and then kept.
+    def write_environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+        """Write the file that Django's settings read. Keys are generated only once.
 
         Args:
-            changing: settings of this start, such as where things listen.
+            changes: settings that may change with every start.
 
         Returns:
-            Everything the file says.
+            All settings in the file.
         """
         values = {
             "SECRET_KEY": secrets.token_urlsafe(50),
-            # What cryptography's Fernet takes: 32 random bytes in URL-safe base64.
+            # A Fernet key: 32 random bytes in URL-safe base64.
             "DEPLOYCTL_FIELD_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode("ascii"),
             **self.read_environment(),
             "DATABASE_URL": self.postgres.url(DATABASE, ROLE, self._database_password),
             "REDIS_URL": self.redis.url(),
-            **changing,
+            **changes,
         }
         lines = "".join(f"{name}={value}\n" for name, value in values.items())
         write_private(self.environment_file, HEADER + lines)
         return values
 
     def read_environment(self) -> dict[str, str]:
-        """Return what the file says now; nothing when there is none yet."""
+        """Return the settings in the file; empty if it doesn't exist yet."""
         try:
             text = self.environment_file.read_text(encoding="utf-8")
         except FileNotFoundError:

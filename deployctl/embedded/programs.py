@@ -1,4 +1,4 @@
-"""The programs that make up a running deployctl, as the process manager gets to know them."""
+"""The programs of a running deployctl, and their supervisord configuration."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from deployctl.embedded.errors import EmbeddedError
 LOG_BYTES = "10MB"
 LOG_BACKUPS = 3
 
-# A program that lives this long counts as started; one that does not is tried again after 1, 2, 3 … seconds.
-SETTLED_AFTER_S = 2
+# A program that runs this long counts as started; otherwise it is restarted after 1, 2, 3 … seconds.
+STARTED_AFTER_S = 2
 RETRIES = 4
 
-# The configuration language takes these for the beginning of a comment and knows no way to quote them.
+# These start a comment in supervisord's configuration and can't be quoted.
 UNQUOTABLE = (" #", " ;", "\t#", "\t;", "\n", "\r")
 
 
 @dataclass(frozen=True)
 class Program:
-    """One program under the process manager.
+    """A program under the process manager.
 
     Args:
-        name: as people call it, such as ``"web"``; its log is ``<name>.log``.
-        argv: what to run, in the foreground.
-        stop_signal: asks it to end in an orderly way, such as ``"TERM"``.
-        stop_wait_s: seconds until it is killed with everything it started.
-        group: programs of one group are stopped together; the groups one after the other, last one first.
-        directory: where it runs.
+        name: its name, such as ``"web"``; its log is ``<name>.log``.
+        argv: the command, which must run in the foreground.
+        stop_signal: the signal for an orderly shutdown, such as ``"TERM"``.
+        stop_wait_s: seconds until it is killed with its child processes.
+        group: programs of one group are stopped together; the groups are stopped in reverse order.
+        directory: its working directory.
     """
 
     name: str
@@ -42,21 +42,21 @@ class Program:
 
     @property
     def address(self) -> str:
-        """How the process manager calls it."""
+        """Its name in the process manager."""
         return f"{self.group}:{self.name}"
 
 
 def configuration(programs: Sequence[Program], *, socket: Path, pid_file: Path, logs: Path) -> str:
-    """Return the process manager's configuration: nothing starts by itself, everything restarts by itself.
+    """Return the configuration of supervisord. Programs restart automatically but are started on request.
 
     Args:
-        programs: in the order in which their groups start; they stop in the reverse order.
-        socket: for control, readable by the owner alone.
-        pid_file: names the process manager's own process.
+        programs: in the start order of their groups; they stop in reverse order.
+        socket: the control socket, accessible only by the owner.
+        pid_file: for the PID of supervisord.
         logs: folder of the logs, which are rotated.
 
     Raises:
-        EmbeddedError: when a path cannot be expressed.
+        EmbeddedError: a path can't be written in the configuration.
     """
     sections = {
         "unix_http_server": {"file": str(socket), "chmod": "0600"},
@@ -90,7 +90,7 @@ def _program_section(program: Program, logs: Path) -> dict[str, str]:
         "directory": str(program.directory),
         "autostart": "false",
         "autorestart": "true",
-        "startsecs": str(SETTLED_AFTER_S),
+        "startsecs": str(STARTED_AFTER_S),
         "startretries": str(RETRIES),
         "stopsignal": program.stop_signal,
         "stopwaitsecs": str(program.stop_wait_s),
@@ -105,12 +105,12 @@ def _program_section(program: Program, logs: Path) -> dict[str, str]:
 def _section(name: str, values: dict[str, str]) -> str:
     lines = [f"[{name}]"]
     for key, value in values.items():
-        if any(sign in value for sign in UNQUOTABLE):
+        if any(sequence in value for sequence in UNQUOTABLE):
             raise EmbeddedError(
                 "A folder name contains a line break, or a space followed by # or ;, which the process "
-                f"manager cannot express: {value!r}. Nothing was started. Choose another data folder with "
+                f"manager doesn't support: {value!r}. Nothing was started. Choose another data folder with "
                 "DATA=…"
             )
-        # A percent sign would begin an expansion.
+        # A percent sign would start an expansion.
         lines.append(f"{key} = {value.replace('%', '%%')}")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""A Redis server of our own: loopback only, with a password, all files in one folder."""
+"""The embedded Redis server: on loopback only, password-protected, with all files in one folder."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from deployctl.embedded.server import Server
 
 PROBE_TIMEOUT_S = 2
 
-# The password is in this file and not in an argument, where `ps` would show it. What Redis holds are hints
-# that the database can give again, so a snapshot every few minutes is enough.
+# The password is in this file because `ps` would show it as an argument. A snapshot every few minutes is
+# enough, because lost messages are sent again from the database.
 CONFIGURATION = """\
 bind {host}
 port {port}
@@ -41,9 +41,9 @@ class RedisServer(Server):
     """A Redis server in ``folder``.
 
     Args:
-        folder: keeps the configuration, the password, the port and the snapshot.
-        port: on 127.0.0.1; by default chosen once and kept while free.
-        say: called with sentences meant for the user.
+        folder: for the configuration, the password, the port and the snapshot.
+        port: on 127.0.0.1; by default chosen once and reused if free.
+        say: called with messages for the user.
     """
 
     name = "Redis"
@@ -69,17 +69,17 @@ class RedisServer(Server):
         return f"redis://:{self._password}@{LOOPBACK}:{self.port}/{db}"
 
     def command(self) -> list[str]:
-        """Return the argument list that runs the server in the foreground, which ends with its parent."""
+        """Return the argument list of the server, which runs in the foreground and ends with its parent."""
         argv = [str(self._program), str(self.folder / "redis.conf")]
         return parent_death.command(argv, signal_name=self.stop_signal, environment=server_environment())
 
     def is_ready(self) -> bool:
-        """Tell whether PING is answered; while loading its snapshot it is not."""
+        """Return True if the server answers PING, which it doesn't while it loads its snapshot."""
         client = redis.Redis.from_url(
             self.url(),
             socket_timeout=PROBE_TIMEOUT_S,
             socket_connect_timeout=PROBE_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # the caller asks again, and sooner
+            retry=Retry(NoBackoff(), 0),  # the caller retries
         )
         try:
             return bool(client.ping())
@@ -89,14 +89,14 @@ class RedisServer(Server):
             client.close()
 
     def discard(self) -> None:
-        """Stop the server and delete everything it ever wrote."""
+        """Stop the server and delete all its files."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
         self._program = find_redis()
         self._password = stored_password(self.folder / "password")
-        self._port = stored_port(self.folder / "port", wanted=self._wanted_port, what=self.name)
+        self._port = stored_port(self.folder / "port", requested=self._requested_port, server=self.name)
         folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
         write_private(
             self.folder / "redis.conf",

@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: a folder, a lock, a process, and stopping it for certain."""
+"""The base class of the embedded servers: folder, lock, process, start and stop."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from typing import Self
 from deployctl.embedded.errors import EmbeddedError
 from deployctl.embedded.private_files import FolderLock
 
-START_TIMEOUT_S = 60.0  # recovery after a crash may have to replay the log since the last checkpoint
+START_TIMEOUT_S = 60.0  # crash recovery may have to replay the WAL since the last checkpoint
 STOP_TIMEOUT_S = 10.0
 PROBE_INTERVAL_S = 0.05
 LOG_TAIL_LINES = 12
 
 
 class Server(ABC):
-    """One server on the loopback address, with its files in ``folder``.
+    """A server on the loopback address, with its files in ``folder``.
 
-    ``prepare`` makes everything the program needs; then either ``start`` runs it as a child of this process,
-    or a process manager runs ``command``. The server ends with the thread that started it, so start it from
-    one that lives long enough.
+    After ``prepare``, either ``start`` runs the program as a child process, or a process manager runs
+    ``command``. The server ends with the thread that started it, so start it from a long-lived one.
     """
 
-    name: str  # for people
-    stop_signal: str  # orderly end, such as "TERM"
+    name: str  # display name
+    stop_signal: str  # for an orderly shutdown, such as "TERM"
 
     def __init__(self, folder: Path, *, port: int | None, say: Callable[[str], None] | None) -> None:
         self.folder = folder.absolute()
-        self._wanted_port = port
+        self._requested_port = port
         self._say = say or (lambda _text: None)
         self._lock = FolderLock(self.folder / "lock")
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,32 +44,32 @@ class Server(ABC):
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return the argument list that runs the server in the foreground, which ends with its parent."""
+        """Return the argument list of the server, which runs in the foreground and ends with its parent."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Ask the server a real question over its port, and tell whether it answered."""
+        """Return True if the server answers a query on its port."""
 
     @abstractmethod
     def _prepare(self) -> None: ...
 
     @property
     def log_file(self) -> Path:
-        """Where ``start`` keeps what the server prints."""
+        """The file for the output of a server that ``start`` runs."""
         return self.folder / "server.log"
 
     @property
     def pid(self) -> int:
-        """The process id of the server that ``start`` started."""
+        """The process ID of the server that ``start`` runs."""
         if self._process is None:
             raise EmbeddedError(f"{self.name} is not running.")
         return self._process.pid
 
     def prepare(self) -> None:
-        """Create what is missing, clear what a crash left, choose the port, and hold the folder's lock.
+        """Lock the folder, create missing files, clear leftovers of a crash, and choose the port.
 
         Raises:
-            EmbeddedError: with a sentence; FolderInUse, PortTaken and BinariesMissing among them.
+            EmbeddedError: the server could not be prepared; also FolderInUse, PortTaken and BinariesMissing.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock.acquire()
@@ -81,14 +80,14 @@ class Server(ABC):
             raise
 
     def release(self) -> None:
-        """Give up the folder's lock, when a process manager has stopped the server."""
+        """Release the folder's lock, after a process manager stopped the server."""
         self._lock.release()
 
     def start(self) -> Self:
-        """Prepare and run the server, and return when it answers.
+        """Prepare and run the server, and return when it is ready.
 
         Raises:
-            EmbeddedError: when it cannot be started; the tail of its log is part of the sentence.
+            EmbeddedError: the server could not be started; the message contains the end of its log.
         """
         self.prepare()
         try:
@@ -100,7 +99,7 @@ class Server(ABC):
         return self
 
     def stop(self) -> None:
-        """Stop the server in an orderly way, and by force after 10 seconds; returns when it is gone."""
+        """Shut the server down, kill it after 10 seconds, and return when it has ended."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.send_signal(signal.Signals[f"SIG{self.stop_signal}"])
@@ -112,20 +111,21 @@ class Server(ABC):
         self._lock.release()
 
     def wait_until_ready(self, *, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Return as soon as the server answers.
+        """Return as soon as the server is ready.
 
         Raises:
-            EmbeddedError: when it ended, or has not answered within ``timeout_s`` seconds.
+            EmbeddedError: the server ended, or wasn't ready within ``timeout_s`` seconds.
         """
         deadline = time.monotonic() + timeout_s
         while not self.is_ready():
             if self._process is not None and self._process.poll() is not None:
-                raise EmbeddedError(f"{self.name} ended while starting. Its last words:\n{self._tail()}")
+                raise EmbeddedError(
+                    f"{self.name} ended during its start. The end of its log:\n{self._tail()}"
+                )
             if time.monotonic() > deadline:
                 raise EmbeddedError(
-                    f"{self.name} has not answered on port {self.port} within {timeout_s:g} s. Its last "
-                    "words:\n"
-                    f"{self._tail()}"
+                    f"{self.name} did not respond on port {self.port} within {timeout_s:g} s. The end of its "
+                    f"log:\n{self._tail()}"
                 )
             time.sleep(PROBE_INTERVAL_S)
 
@@ -145,7 +145,7 @@ class Server(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Its own process group: Ctrl-C in a terminal is for us, and we stop it in order.
+                # In its own process group, so that Ctrl-C in a terminal reaches only this process.
                 process_group=0,
             )
 
@@ -153,5 +153,5 @@ class Server(ABC):
         try:
             lines = self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
-            return "(nothing)"
-        return "\n".join(lines[-LOG_TAIL_LINES:]) or "(nothing)"
+            return "(empty)"
+        return "\n".join(lines[-LOG_TAIL_LINES:]) or "(empty)"

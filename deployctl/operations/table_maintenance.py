@@ -119,7 +119,7 @@ def process_tables(
                     ) from error
                 result.skipped[table.key] = _reason(table, error, watch)
             except OperationFailed as failure:
-                result.skipped[table.key] = failure.sentence
+                result.skipped[table.key] = failure.message
             if table.key in result.skipped:
                 job.log(result.skipped[table.key], level="error")
     return result

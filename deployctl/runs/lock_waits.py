@@ -67,7 +67,7 @@ def _look(run: Run) -> LockWaits:
             found = activity.blockers_of_named(session, run.application_name_prefix)
         return LockWaits(_masked(run, spec, found))
     except DeployctlError as error:
-        return LockWaits(problem=error.sentence)
+        return LockWaits(problem=error.message)
     except psycopg.Error as error:
         return LockWaits(problem=f"The server said: {message_of(error)}.")
 

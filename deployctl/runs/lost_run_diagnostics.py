@@ -61,7 +61,7 @@ def diagnose(run: Run) -> Diagnostics:
                 status=status,
             )
     except DeployctlError as error:
-        return Diagnostics(status=status, problem=error.sentence)
+        return Diagnostics(status=status, problem=error.message)
     except psycopg.Error as error:
         return Diagnostics(status=status, problem=f"The server said: {message_of(error)}.")
 

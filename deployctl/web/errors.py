@@ -39,4 +39,4 @@ def problem(request: HttpRequest, message: str, *, status: int) -> HttpResponse:
 
 def answer(request: HttpRequest, error: DeployctlError) -> HttpResponse:
     """An error that has a sentence, answered with it."""
-    return problem(request, error.sentence, status=status_of(error))
+    return problem(request, error.message, status=status_of(error))

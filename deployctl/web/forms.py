@@ -21,5 +21,5 @@ def add_to_form(form: forms.Form, verb: Callable[[], Any]) -> Any:
     except NotAllowed:
         raise
     except DeployctlError as error:
-        form.add_error(None, error.sentence)
+        form.add_error(None, error.message)
         return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deployctl.audit import Action
-from deployctl.audit.canonical import content, exported, seal
+from deployctl.audit.canonical import compute_hash, content, export_record
 from deployctl.audit.chain import content_digest
 from deployctl.audit.exports import in_order
 from deployctl.audit.models import Entry, SignedHead
@@ -54,10 +54,10 @@ def _links(deployment_id: int, first: Entry, head: SignedHead) -> Iterator[Any]:
     running = first.previous_hash
     expected = first.sequence
     for entry in in_order(Entry.objects.filter(sequence__gte=first.sequence, sequence__lte=head.sequence)):
-        if entry.sequence != expected or entry.previous_hash != running or seal(entry) != entry.hash:
+        if entry.sequence != expected or entry.previous_hash != running or compute_hash(entry) != entry.hash:
             raise _broken(expected)
         is_own = entry.deployment_id == deployment_id and entry.action not in NOT_PART
-        yield exported(entry) if is_own else content_digest(content(entry))
+        yield export_record(entry) if is_own else content_digest(content(entry))
         running, expected = entry.hash, expected + 1
     if running != head.hash:
         raise _broken(expected - 1)

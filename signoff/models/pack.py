@@ -118,7 +118,7 @@ class EvidencePack(models.Model):
             finding = packs.verify(self.content(), signing_keys.trusted_keys())
         except Refusal as gone:
             finding = Finding("evidence pack")
-            finding.add("", gone.sentence)
+            finding.add("", gone.message)
         self.problem = "; ".join(map(str, finding.problems))[:2000]
         type(self).objects.filter(pk=self.pk).update(problem=self.problem, verified_at=Now())
         self.refresh_from_db(fields=["verified_at"])

@@ -104,7 +104,7 @@ class Slot(models.Model):
             raise
 
     def _record_refusal(self, by: User, error: DeployctlError) -> None:
-        data = {"gate": self.gate.key, "role": self.role, "reason": error.sentence}
+        data = {"gate": self.gate.key, "role": self.role, "reason": error.message}
         entry = denied_log.record(
             Action.SIGNATURE_REJECTED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
         )

@@ -35,7 +35,7 @@ def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
         try:
             given = Delegation.give(by=by, **form.cleaned_data)
         except (InvalidInput, Refusal) as error:  # what is not allowed rises, and is audited
-            form.add_error(None, error.sentence)
+            form.add_error(None, error.message)
             status = status_of(error)
         else:
             messages.success(request, f"{given.delegate_name} may sign as {given.slot.label} for you.")

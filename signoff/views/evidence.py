@@ -106,7 +106,7 @@ def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
             try:
                 made = period_archive.archive(target, since, until, current_user(request))
             except DeployctlError as error:
-                form.add_error(None, error.sentence)
+                form.add_error(None, error.message)
                 status = status_of(error)
             else:
                 name = period_archive.file_name(target, since, until)

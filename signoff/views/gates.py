@@ -72,7 +72,7 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
                 passkey=form.cleaned_data.get("passkey", ""),
             )
         except DeployctlError as error:
-            form.add_error(None, error.sentence)
+            form.add_error(None, error.message)
             status = status_of(error)
         else:
             messages.success(request, f"Signed as {slot.label}.")

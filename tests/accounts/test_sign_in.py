@@ -35,8 +35,8 @@ def mistype_codes(client: Client, user: User, times: int) -> None:
 @pytest.fixture
 def audit_by_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give audit entries the time of the stopped clock instead of the database's."""
-    next_place = entry._next_place
-    monkeypatch.setattr(entry, "_next_place", lambda: (*next_place()[:2], clock()))
+    next_place = entry._lock_chain
+    monkeypatch.setattr(entry, "_lock_chain", lambda: (*next_place()[:2], clock()))
 
 
 def test_people_without_a_second_factor_sign_in_with_a_password(client: Client, viewer: User) -> None:

@@ -66,7 +66,7 @@ def test_what_was_changed_in_an_export_is_named(
 def test_many_entries_are_read_in_portions(
     db: Any, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
-    monkeypatch.setattr(exports, "CHUNK", 3)
+    monkeypatch.setattr(exports, "CHUNK_SIZE", 3)
     for _ in range(7):
         audit.append(Action.PERSON_EDITED, by=TEST)
     with django_assert_num_queries(4):

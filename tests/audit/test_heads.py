@@ -80,7 +80,7 @@ def test_a_missing_tail_is_found_without_anybody_giving_a_head(chain: None, fold
     cut_after(4)
     result = Verification.objects.perform(by=TEST)
     assert (result.ok, result.first_broken_sequence) == (False, 5)
-    assert "entry 6 was noted as the head" in result.reason
+    assert "entry 6 was the head earlier" in result.reason
 
 
 def test_a_rewritten_chain_is_found(chain: None, folder: Path) -> None:
@@ -105,8 +105,8 @@ def test_an_older_head_convicts_a_chain_that_was_rewritten_and_signed_anew(chain
     ("change", "words"),
     [
         (lambda text: text.replace('"sequence":6', '"sequence":5'), "was changed"),
-        (lambda text: text[:-30], "is no signed head"),
-        (lambda _text: "x" * 20_000, "is no signed head"),
+        (lambda text: text[:-30], "isn't a signed head"),
+        (lambda _text: "x" * 20_000, "isn't a signed head"),
         (signed_by_another, "signed with another key"),
     ],
     ids=["edited", "cut", "too large", "signed over"],
@@ -152,12 +152,12 @@ def test_a_setting_that_cannot_be_used_is_named(chain: None, monkeypatch: pytest
 
 def test_without_a_place_the_head_is_signed_and_exporting_it_is_refused(chain: None) -> None:
     tasks.sign_head()
-    with pytest.raises(DeployctlError, match="DEPLOYCTL_HEADS names no other place"):
+    with pytest.raises(DeployctlError, match="Set DEPLOYCTL_HEADS to an anchor store"):
         anchor_stores.export(SignedHead.objects.get())
 
 
 def test_an_empty_chain_has_no_head(db: Any) -> None:
-    with pytest.raises(Refusal, match="no entry yet"):
+    with pytest.raises(Refusal, match="no entries yet"):
         SignedHead.objects.sign()
 
 
@@ -168,10 +168,10 @@ def test_without_a_key_nothing_is_signed(
     monkeypatch.setattr(settings, "DEPLOYCTL_DATA", tmp_path)
     with pytest.raises(signing_keys.SigningKeyMissing, match="openssl genpkey"):
         SignedHead.objects.sign()
-    (tmp_path / signing_keys.FILE).write_text("no key")
-    with pytest.raises(signing_keys.SigningKeyMissing, match="cannot be used"):
+    (tmp_path / signing_keys.FILE_NAME).write_text("no key")
+    with pytest.raises(signing_keys.SigningKeyMissing, match="is unusable"):
         SignedHead.objects.sign()
-    (tmp_path / signing_keys.FILE).write_text(signed_statements.new_key())
+    (tmp_path / signing_keys.FILE_NAME).write_text(signed_statements.new_key())
     assert SignedHead.objects.sign().sequence == 6
 
 

@@ -13,7 +13,7 @@ from deployctl import audit
 from deployctl.accounts.models import User
 from deployctl.accounts.tasks import send_security_emails
 from deployctl.audit import Action, Machine
-from deployctl.audit.canonical import seal
+from deployctl.audit.canonical import compute_hash
 from deployctl.audit.models import Entry, Verification
 from deployctl.audit.tasks import verify_chain
 from deployctl.audit.verification import Head
@@ -92,11 +92,12 @@ def test_an_edited_entry_with_a_recomputed_hash_is_found_at_the_next_one(chain: 
     forged.actor_name = "Nobody"
     with triggers_off() as cursor:
         cursor.execute(
-            "UPDATE audit_entry SET actor_name = 'Nobody', hash = %s WHERE sequence = 3", [seal(forged)]
+            "UPDATE audit_entry SET actor_name = 'Nobody', hash = %s WHERE sequence = 3",
+            [compute_hash(forged)],
         )
     result = audit.verify()
     assert result.first_broken_sequence == 4
-    assert "does not follow entry 3" in result.reason
+    assert "doesn't follow entry 3" in result.reason
 
 
 def test_a_removed_entry_is_named(chain: list[Entry]) -> None:
@@ -122,7 +123,7 @@ def test_a_cut_tail_shows_only_against_a_head_kept_elsewhere(chain: list[Entry])
     assert audit.verify().ok
     result = audit.verify(Head(6, chain[-1].hash))
     assert (result.ok, result.first_broken_sequence) == (False, 5)
-    assert "The end is missing" in result.reason
+    assert "The end of the chain is missing" in result.reason
 
 
 def test_a_chain_that_was_rewritten_as_a_whole_does_not_contain_the_old_head(chain: list[Entry]) -> None:

@@ -53,7 +53,7 @@ def demonstration(folder: Path) -> Iterator[Product]:
     )
     terminal = _Terminal(process)
     try:
-        terminal.wait_for("Before signing", START_TIMEOUT_S)
+        terminal.wait_for("To sign or start operations", START_TIMEOUT_S)
         yield Product(f"http://127.0.0.1:{port}", folder, terminal.passwords())
     finally:
         process.send_signal(signal.SIGINT)

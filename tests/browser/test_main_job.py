@@ -94,6 +94,6 @@ def test_a_deployment_from_the_first_tick_to_the_history(
 
     # The deployment is in the history, and the audit log is intact.
     sofia.page.goto("/history/")
-    row = sofia.page.get_by_role("row").filter(has_text="Healthcare goes to production")
+    row = sofia.page.get_by_role("row").filter(has_text="First release of the Healthcare app")
     expect(row).to_contain_text("Signed off")
     assert product.deployctl("audit", "verify").returncode == 0

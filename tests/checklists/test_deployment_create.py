@@ -161,7 +161,7 @@ def test_of_several_planned_at_once_for_one_window_one_is_and_no_number_is_missi
         try:
             return plan(target, version, [(ann, Role.DBA)]).pk
         except Refusal as refusal:
-            return refusal.sentence
+            return refusal.message
         finally:
             connection.close()
 

@@ -135,7 +135,7 @@ def test_of_two_people_who_begin_at_once_one_is_told_that_it_has_begun() -> None
         try:
             mine.begin(by)
         except Refusal as refusal:
-            told.append(refusal.sentence)
+            told.append(refusal.message)
         finally:
             connection.close()
 

@@ -33,7 +33,7 @@ def test_the_head_that_was_printed_is_found_again(dba: User) -> None:
 def test_a_missing_tail_is_found_against_a_head(dba: User) -> None:
     result = call("verify", "--expect-head", f"99:{'a' * 64}")
     assert result.exit_code == 1
-    assert "entry 99 was noted as the head" in result.stderr
+    assert "entry 99 was the head earlier" in result.stderr
 
 
 def test_the_first_broken_entry_is_named(dba: User) -> None:
@@ -58,6 +58,6 @@ def test_entries_are_listed_by_action_and_person(dba: User) -> None:
     output = call("list", "--action", "permission.").output
     assert output.count("permission.granted") == 2
     assert "person.created" not in output
-    assert "No entry fits." in call("list", "--person", "nobody").output
+    assert "No entries match." in call("list", "--person", "nobody").output
     rows = json.loads(call("list", "--json").output)
     assert [row["sequence"] for row in rows] == [3, 2, 1]

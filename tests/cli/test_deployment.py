@@ -78,23 +78,23 @@ def test_the_plan_may_come_from_a_file(asked: dict[str, str], tmp_path: Path) ->
     ("changes", "words"),
     [
         ({"target": "nowhere"}, "There is no target 'nowhere'"),
-        ({"template": "nothing"}, "There is no template 'nothing'. There are: small"),
-        ({"template": "small@9"}, "no version '9'; there are: 1"),
-        ({"window_start": "tomorrow"}, "--window-start is 'tomorrow'"),
+        ({"template": "nothing"}, "There is no template 'nothing'; available: small"),
+        ({"template": "small@9"}, "no version '9'; available: 1"),
+        ({"window_start": "tomorrow"}, "--window-start 'tomorrow' isn't a date"),
         ({"window_start": "2031-01-31T22:00"}, "offset from UTC"),
         ({"window_end": "2031-01-31T21:00+01:00"}, "ends before it starts"),
-        ({"member": "dba"}, "write ROLE=EMAIL"),
-        ({"member": "dba=nobody@example.org"}, "Nobody has the address"),
+        ({"member": "dba"}, "Use ROLE=EMAIL"),
+        ({"member": "dba=nobody@example.org"}, "No user has the e-mail address"),
         ({"member": "boss=dana.baker@example.org"}, "is not a role"),
         ({"rollback_plan": None}, "Give the rollback plan"),
         ({"rollback_plan_file": "/nonexistent"}, "Give the rollback plan"),
-        ({"rollback_plan": None, "rollback_plan_file": "/nonexistent"}, "cannot be read"),
+        ({"rollback_plan": None, "rollback_plan_file": "/nonexistent"}, "can't be read"),
     ],
 )
 def test_what_cannot_be_used_is_a_sentence(
     asked: dict[str, str], changes: dict[str, str | None], words: str
 ) -> None:
-    assert words in error_of(create(asked, **changes)).sentence
+    assert words in error_of(create(asked, **changes)).message
     assert not Deployment.objects.exists()
 
 
@@ -102,7 +102,7 @@ def test_list_shows_what_is_under_way(deployment: Deployment, dba: User) -> None
     assert "Shop goes live" in invoke("list").output
     assert "planning" in invoke("list", "--target", "shop").output
     deployment.cancel(dba, "Later.")
-    assert "--all lists the rest" in invoke("list").output
+    assert "Use --all to include those that have ended" in invoke("list").output
     listed = json.loads(invoke("list", "--all", "--json").output)
     assert [(one["title"], one["state"]) for one in listed] == [("Shop goes live", "cancelled")]
 

@@ -26,7 +26,7 @@ from tests.people import person
 from tests.runs.conftest import add_target, kinds, real_target, target  # noqa: F401 (fixtures)
 
 SYSTEM = Machine("test")
-WITHIN_S = 60
+TIMEOUT_S = 60
 # The package has a command of the same name as the module.
 run_command = importlib.import_module("deployctl.cli.run")
 
@@ -42,22 +42,22 @@ def invoke(command: Any, *arguments: str) -> Result:
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Run], None]], None]]:
-    """`meanwhile(act)`: in another thread, once the command line has said how its run stands."""
-    told: SimpleQueue[int] = SimpleQueue()
+    """Return a function that calls `act(run)` in another thread once the run's state is shown."""
+    shown: SimpleQueue[int] = SimpleQueue()
     threads: list[threading.Thread] = []
 
-    def saying(run: Run) -> str:
-        said: str = how_it_stands(run)
-        told.put(run.pk)
-        return said
+    def state_message_and_signal(run: Run) -> str:
+        message: str = state_message(run)
+        shown.put(run.pk)
+        return message
 
-    how_it_stands = run_command._how_it_stands
-    monkeypatch.setattr(run_command, "_how_it_stands", saying)
+    state_message = run_command._state_message
+    monkeypatch.setattr(run_command, "_state_message", state_message_and_signal)
 
     def start(act: Callable[[Run], None]) -> None:
         def work() -> None:
             try:
-                act(Run.objects.get(pk=told.get(timeout=WITHIN_S)))
+                act(Run.objects.get(pk=shown.get(timeout=TIMEOUT_S)))
             finally:
                 connections.close_all()
 
@@ -70,7 +70,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[R
 
 
 def execute(queued: Run) -> None:
-    """What a worker does."""
+    """Execute a run as a worker does."""
     with contextlib.suppress(SystemExit):
         supervisor.execute(queued.pk)
 
@@ -146,7 +146,7 @@ def test_what_needs_a_second_person_says_whom_it_waits_for(
     assert result.exit_code == 5
     assert json.loads(result.stdout)["state"] == "waiting"
     waiting = Run.objects.get()
-    assert f"Run {waiting.pk} waits for a second person, for live is production: 2 operators" in result.stderr
+    assert f"Run {waiting.pk} needs consent because live is a production target. 2 operators" in result.stderr
     assert f"/runs/{waiting.pk}/" in result.stderr
 
 
@@ -167,7 +167,7 @@ def test_waiting_goes_on_while_a_second_person_is_waited_for(
     result = invoke(run, "drop_kept_database", "--database", "live_before_1", "--target", "live", "--wait")
 
     assert result.exit_code == 4
-    assert "waits for a second person" in result.output
+    assert "needs consent" in result.output
     assert "Bo Two objected: Not tonight." in result.output
 
 
@@ -231,7 +231,7 @@ def test_backups_are_made_and_listed(
     real_target: Target,  # noqa: F811
     meanwhile: Callable[..., None],
 ) -> None:
-    assert "There is no backup yet" in invoke(backup, "list").output
+    assert "There are no backups yet" in invoke(backup, "list").output
     meanwhile(execute)
     made = invoke(run, "backup", "--target", "shop", "--wait")
 

@@ -64,7 +64,7 @@ def test_lint_names_every_problem_with_file_and_line(good: Path, bad: Path) -> N
     assert result.exit_code == 1
     assert f"{bad}:1: error: “rol” is not an annotation of items" in result.output
     assert f"{bad}:2: error: “x” is not a due time" in result.output
-    assert f"{good}: remark: There are no signature lines" in result.output
+    assert f"{good}: warning: There are no signature lines" in result.output
 
 
 def test_remarks_alone_are_no_failure(good: Path) -> None:
@@ -79,7 +79,7 @@ def test_lint_tells_scripts_the_same_in_json(bad: Path) -> None:
 def test_lint_says_so_when_all_is_well(tmp_path: Path) -> None:
     path = tmp_path / "list.md"
     path.write_text(run("export", "healthcare").output, encoding="utf-8")
-    assert run("lint", path).output == "The file is a good template.\n"
+    assert run("lint", path).output == "The template is valid.\n"
 
 
 def test_an_export_imports_as_the_same_template(good: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_export_imports_as_the_same_template(good: Path, tmp_path: Path) -> N
 
 @pytest.mark.django_db
 def test_import_list_publish_and_show(good: Path) -> None:
-    assert run("list").output.startswith("No template was imported yet")
+    assert run("list").output.startswith("There are no imported templates yet")
     assert run("import", good).output == "Go live v1 is draft.\n"
     assert run("publish", "go-live").output == "Go live v1 is published.\n"
     (row,) = json.loads(run("list", "--json").output)
@@ -113,8 +113,8 @@ def test_a_refused_import_leaves_nothing_and_says_why(good: Path, bad: Path) -> 
     for arguments, sentence in (
         (("template", "import", good), "Nothing was imported."),
         (("template", "import", bad), "did you mean “role”?"),
-        (("template", "publish", "none"), "There is no template"),
-        (("template", "show", "none"), "`deployctl template list` shows what there is"),
+        (("template", "publish", "none"), "There is no template or file named “none”"),
+        (("template", "show", "none"), "See `deployctl template list`"),
         (("template", "show", "none.md"), "No such file"),
         (("template", "export", "go-live", "--version", "7"), "no version 7"),
     ):

@@ -24,7 +24,7 @@ from tests.processes import EXIT_TIMEOUT_S, free_port
 pytestmark = pytest.mark.timeout(1200)
 READY_WITHIN_S = 400
 ANSWERS_WITHIN_S = 30
-ALL = {"postgres", "redis", "web", "worker", "upkeep", "beat"}
+ALL = {"postgres", "redis", "web", "worker", "maintenance", "beat"}
 
 
 class Up:
@@ -58,7 +58,7 @@ class Up:
         return self.process.children(recursive=True)
 
     def one(self, program: str) -> psutil.Process:
-        signs = {"web": "uvicorn", "upkeep": "--hostname upkeep@", "postgres": "bin/postgres"}
+        signs = {"web": "uvicorn", "maintenance": "--hostname maintenance@", "postgres": "bin/postgres"}
         (supervisord,) = self.process.children()
         (found,) = (one for one in supervisord.children() if signs[program] in " ".join(one.cmdline()))
         return found
@@ -170,23 +170,23 @@ def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Pa
     assert second.process.wait(EXIT_TIMEOUT_S) == 1
     other = data.parent / "other"
     third = up(port=running.port, folder=other)
-    third.says(rf"Port {running.port} on 127\.0\.0\.1 is taken.* PORT={running.port + 1} make run")
+    third.says(rf"Port {running.port} on 127\.0\.0\.1 is in use.* PORT={running.port + 1} make run")
     assert third.process.wait(EXIT_TIMEOUT_S) == 1
     assert not other.exists()
     assert running.answers(), "it was not disturbed"
     running.end()
-    up("--demo").says("is not a demonstration.* Nothing was changed")
+    up("--demo").says("an installation without demo data.* Nothing was changed")
     environment = data / "environment"
     environment.write_text(environment.read_text().replace("DEPLOYCTL_DEMO=0", "DEPLOYCTL_DEMO=1"))
-    up().says("holds a demonstration.* Nothing was changed")
+    up().says("contains a demo.* Nothing was changed")
 
 
 def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp, data: Path) -> None:
     running = up()
     running.says("^ready ")
-    for program in ("web", "upkeep", "postgres"):
+    for program in ("web", "maintenance", "postgres"):
         running.one(program).kill()
-        running.says(rf"^{program} ended unexpectedly \(terminated by SIGKILL\) and is started again")
+        running.says(rf"^{program} ended unexpectedly \(terminated by SIGKILL\) and is being restarted")
         deadline = time.monotonic() + READY_WITHIN_S
         while not running.answers():
             assert time.monotonic() < deadline, f"without {program} for too long"
@@ -214,12 +214,12 @@ def test_it_outlives_its_terminal_under_nohup(up: StartUp) -> None:
 
 def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp) -> None:
     broken = up(LOG_LEVEL="nonsense")
-    broken.says("could not be brought up to date, so everything was stopped")
+    broken.says("could not be prepared, so everything was stopped")
     assert broken.process.wait(EXIT_TIMEOUT_S) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(up: StartUp, data: Path) -> None:
     data.write_text("a file is in the way")
     refused = up(folder=data / "below")
-    refused.says("cannot be used: Not a directory. Nothing was started")
+    refused.says("can't be used: Not a directory. Nothing was started")
     assert refused.process.wait(EXIT_TIMEOUT_S) == 1

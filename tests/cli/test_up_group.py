@@ -32,7 +32,7 @@ def test_help_imports_neither_django_nor_any_command() -> None:
         "print([m for m in sys.modules if m == 'django' or m.startswith('deployctl.cli.')])"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "Start everything on this machine" in shown
+    assert "Start deployctl on this machine" in shown
     assert shown.endswith("[]\n")
 
 

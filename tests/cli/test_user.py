@@ -75,7 +75,7 @@ def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> Non
         ((*ADD, "--password-stdin"), "short\n", "too short"),
         ((*ADD, "--password-stdin"), "", "too short"),
         ((*ADD, "--timezone", "Mars/Olympus"), "", "isn't a time zone"),
-        (("disable", "nobody@example.org"), "", "There is nobody"),
+        (("disable", "nobody@example.org"), "", "No user has the e-mail address"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(

@@ -41,7 +41,7 @@ def file(pack: EvidencePack, tmp_path: Path) -> Path:  # noqa: F811
 def test_a_pack_is_verified_without_django_database_or_environment(file: Path, tmp_path: Path) -> None:
     alone = verify(file)
     assert (alone.returncode, "byte for byte" in alone.stdout) == (0, True), alone.stderr
-    assert "The key is the file's own" in alone.stderr
+    assert "The key comes from the file itself" in alone.stderr
     key_file = tmp_path / "key.pem"
     key_file.write_text(signed_statements.public_pem(signing_keys.public_key()))
     trusted = verify(file, "--public-key", key_file)
@@ -60,5 +60,5 @@ def test_a_key_that_cannot_be_used_is_a_sentence(file: Path, tmp_path: Path) -> 
     nonsense = tmp_path / "nonsense"
     nonsense.write_text("nonsense")
     refused = verify(file, "--public-key", nonsense)
-    assert (refused.returncode, "cannot be used as a key" in refused.stderr) == (1, True)
-    assert "is no fingerprint" in verify(file, "--fingerprint", "abc").stderr
+    assert (refused.returncode, "isn't a usable key" in refused.stderr) == (1, True)
+    assert "isn't a fingerprint" in verify(file, "--fingerprint", "abc").stderr

@@ -56,8 +56,8 @@ time.sleep(600)
 """
 
 
-def look_until_given_up(watch: Supervisor) -> None:
-    until(lambda: watch.look())
+def check_until_given_up(supervisor: Supervisor) -> None:
+    until(lambda: supervisor.check())
 
 
 Open = Callable[..., ProcessManager]
@@ -110,21 +110,21 @@ def test_a_program_that_is_killed_is_started_again_and_reported_once(
     open_manager: Open, folder: Path
 ) -> None:
     manager = open_manager(diarist(folder, "web", "one"))
-    said: list[str] = []
-    watch = Supervisor(manager, logs=folder, say=said.append)
+    messages: list[str] = []
+    supervisor = Supervisor(manager, logs=folder, say=messages.append)
 
     def runs() -> bool:
-        watch.look()
+        supervisor.check()
         return manager.statuses()[0].state is State.RUNNING
 
     until(lambda: runs() and "hello from web" in (folder / "web.log").read_text())
     first = manager.statuses()[0].pid
     os.kill(first, signal.SIGKILL)
     until(lambda: runs() and manager.statuses()[0].pid != first)
-    watch.look()
-    assert len(said) == 1
-    assert said[0].startswith("web ended unexpectedly (terminated by SIGKILL) and is started again")
-    assert "hello from web" in said[0]
+    supervisor.check()
+    assert len(messages) == 1
+    assert messages[0].startswith("web ended unexpectedly (terminated by SIGKILL) and is being restarted")
+    assert "hello from web" in messages[0]
 
 
 def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
@@ -136,13 +136,13 @@ def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
             "web", parent_death.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one"
         )
     )
-    said: list[str] = []
-    watch = Supervisor(manager, logs=folder, say=said.append)
+    messages: list[str] = []
+    supervisor = Supervisor(manager, logs=folder, say=messages.append)
     with pytest.raises(
         RestartLimitReached, match=r"web keeps ending \(exit status 7\)(.|\n)*cannot go on: no disk"
     ):
-        look_until_given_up(watch)
-    assert said
+        check_until_given_up(supervisor)
+    assert messages
 
 
 def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: Open, folder: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: O
     os.kill(supervisord, signal.SIGKILL)
     until(lambda: is_gone(pid))
     with pytest.raises(RestartLimitReached, match="process manager ended unexpectedly"):
-        look_until_given_up(Supervisor(manager, logs=folder, say=print))
+        check_until_given_up(Supervisor(manager, logs=folder, say=print))
 
 
 def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:

@@ -15,7 +15,7 @@ import requests
 from django.conf import settings
 from django.test import Client
 
-from deployctl.cli._services import UPKEEP_THREADS, celery_worker
+from deployctl.cli._services import MAINTENANCE_THREADS, celery_worker
 from deployctl.runs.models import Run
 from tests.web.server import Stream, running
 
@@ -55,7 +55,7 @@ class Installation:
     def maintenance_worker(self) -> Process:
         """Start the maintenance worker with the arguments of `deployctl up`."""
         return self._start(
-            celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
+            celery_worker("maintenance", queue="maintenance", pool="threads", concurrency=MAINTENANCE_THREADS)
         )
 
     def beat(self) -> Process:

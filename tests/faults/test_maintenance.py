@@ -10,7 +10,7 @@ from django.conf import settings
 
 from deployctl import celery
 from deployctl.audit import Machine
-from deployctl.cli._services import UPKEEP_THREADS, celery_worker
+from deployctl.cli._services import MAINTENANCE_THREADS, celery_worker
 from deployctl.runs.models import Run, RunState, Target
 from tests.conftest import Committed
 from tests.faults.conftest import expire_lease, has_logged
@@ -22,7 +22,7 @@ StartWorker = Callable[[], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def maintenance_worker(committed_db: Committed) -> Iterator[None]:
     """A running maintenance worker, started with the arguments of `deployctl up`."""
-    argv = celery_worker("upkeep", queue="upkeep", pool="threads", concurrency=UPKEEP_THREADS)
+    argv = celery_worker("maintenance", queue="maintenance", pool="threads", concurrency=MAINTENANCE_THREADS)
     with subprocess.Popen(argv, env=committed_db.environment) as worker:
         yield
         worker.kill()
@@ -31,7 +31,7 @@ def maintenance_worker(committed_db: Committed) -> Iterator[None]:
 @pytest.mark.parametrize("task", [entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()])
 def test_periodic_tasks_are_routed_to_a_queue_of_their_own(task: str) -> None:
     for app in (celery.app, celery.beat):
-        assert app.amqp.router.route({}, task)["queue"].name == "upkeep"
+        assert app.amqp.router.route({}, task)["queue"].name == "maintenance"
 
 
 def test_runs_are_routed_to_the_runs_queue() -> None:

@@ -55,7 +55,7 @@ def test_changes_to_the_audit_log_by_a_superuser_are_detected(
         session.execute("UPDATE audit_entry SET data = '{}' WHERE sequence IN (3, 5)")
         changed = CliRunner().invoke(command, ["verify"])
     assert truncated.exit_code == changed.exit_code == 1
-    assert "The end is missing" in truncated.stderr
+    assert "The end of the chain is missing" in truncated.stderr
     assert "Entry 3 was changed" in changed.stderr
     seen(
         f"the application's role: refused; changed by a superuser: “{changed.stderr.strip()}”; "

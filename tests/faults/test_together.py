@@ -175,7 +175,7 @@ def request_together(target: Target, *kinds: str) -> tuple[Run, str]:
         try:
             return request(target, kind)
         except Refusal as refused:
-            return refused.sentence
+            return refused.message
         finally:
             connections.close_all()
 

@@ -223,7 +223,7 @@ def test_what_is_no_dump_is_refused_in_words_and_nothing_of_it_is_left(what: str
     with pytest.raises(UploadRefused, match=words) as refusal:
         import_backup(content, tmp_path)
 
-    assert "pg_dump --format=custom" in refusal.value.sentence
+    assert "pg_dump --format=custom" in refusal.value.message
     assert nothing_is_left(tmp_path)
 
 

@@ -62,9 +62,9 @@ def test_an_invalid_file_is_rejected_with_file_and_key(
     with pytest.raises(ProjectError) as caught:
         write_project(tmp_path, toml)
 
-    assert str(tmp_path / "deployctl.toml") in caught.value.sentence
+    assert str(tmp_path / "deployctl.toml") in caught.value.message
     for part in expected:
-        assert part in caught.value.sentence
+        assert part in caught.value.message
 
 
 def test_all_invalid_keys_are_reported_together(tmp_path: Path) -> None:

@@ -100,5 +100,5 @@ def test_what_the_disk_has_no_room_for_is_refused_before_it_is_written(tmp_path:
     content = tar_with((member("d/toc.dat"), b"PGDMP"), (member("d/1.dat"), bytes(5000)))
     with pytest.raises(OperationFailed, match="has room for 4,096 bytes, and the tar holds more") as refusal:
         unpack(content, tmp_path, room=4096)
-    assert "Free some space, then send it again." in refusal.value.sentence
+    assert "Free some space, then send it again." in refusal.value.message
     assert not (tmp_path / "into" / "1.dat").exists()

@@ -91,7 +91,7 @@ def test_pgbouncer_is_detected_in_every_mode_and_keeps_no_settings(
         with pytest.raises(CannotConnect, match="a connection pooler, not PostgreSQL") as caught:
             operation().perform(job)
         assert caught.value.reason is Reason.POOLER
-        assert "the address of PostgreSQL itself" in caught.value.sentence
+        assert "the address of PostgreSQL itself" in caught.value.message
     with psycopg.connect(bouncer.conninfo(), autocommit=True) as application:
         row = application.execute(
             "SELECT current_setting('default_transaction_read_only'), current_setting('statement_timeout')"

@@ -160,7 +160,7 @@ def test_a_missing_connect_privilege_is_reported_with_its_grant(
         assert caught.value.reason is Reason.NOT_ALLOWED
         names = [privileges.quote_name(name) for name in (unprivileged.dbname, unprivileged.user)]
         statement = "GRANT CONNECT ON DATABASE {} TO {}".format(*names)
-        assert f"{statement};" in caught.value.sentence
+        assert f"{statement};" in caught.value.message
         admin.execute(statement.encode())
     connect(unprivileged, application_name="test").close()
 

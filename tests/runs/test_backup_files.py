@@ -349,7 +349,7 @@ def test_the_command_line_takes_a_backup_away_and_in(
     assert file.stat().st_mode & 0o777 == 0o600
     assert Entry.objects.get(action="backup.downloaded").actor_name.startswith("command line: ")
     again = invoke("download", backup.name, "--to", str(tmp_path))
-    assert "is there already" in str(again.exception)
+    assert "already exists" in str(again.exception)
     assert "There is no backup nope" in str(invoke("download", "nope", "--to", str(tmp_path)).exception)
 
     assert invoke("upload", str(file), "--target", "shop").exit_code == 0

@@ -106,7 +106,7 @@ def test_who_sits_at_the_command_line_is_asked(
     result = CliRunner().invoke(run_command, ["restore", "--target", "shop"], input=f"{answer}\n")
 
     assert "The backup takes the place of what is in shop now" in result.stderr
-    assert "Is that meant?" in result.stderr
+    assert "Continue?" in result.stderr
     assert Run.objects.count() == runs
     assert ("Nothing was started." in result.stderr) == (not runs)
     assert "add --yes" not in result.stderr

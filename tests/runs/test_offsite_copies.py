@@ -33,7 +33,7 @@ def invoke(*arguments: str) -> Any:
 def test_a_real_backup_is_copied_recorded_and_shown(
     real_target: Target, executed: Executed, offsite: Path
 ) -> None:
-    assert "There is no copy yet" in invoke("copies").output
+    assert "There are no copies yet" in invoke("copies").output
     assert executed(real_target, "backup").state == RunState.SUCCEEDED
 
     run = executed(real_target, "copy_offsite")

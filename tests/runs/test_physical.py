@@ -182,8 +182,8 @@ def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) 
     (listed,) = json.loads(runner.invoke(backup_command, ["list", "--json"], catch_exceptions=False).output)
     assert (listed["engine"], listed["label"], listed["path"]) == ("pgbackrest", LABEL, None)
 
-    said = runner.invoke(target_command, ["physical", "shop", "--forget"], catch_exceptions=False).output
-    assert "no physical engine" in said
+    said = runner.invoke(target_command, ["physical", "shop", "--remove"], catch_exceptions=False).output
+    assert "no longer has a pgBackRest stanza" in said
     runner.invoke(target_command, ["physical", "shop", "--stanza", "main"], catch_exceptions=False)
     shown = runner.invoke(target_command, ["show", "shop", "--json"], catch_exceptions=False).output
     assert json.loads(shown)["physical_engine"]["stanza"] == "main"

@@ -182,7 +182,7 @@ def test_the_command_previews_and_requests(target: Target) -> None:
     backed_up(target, 40)
 
     shown = invoke("expire", "--target", "shop", "--dry-run").output
-    assert "shop-40  goes     older than 30 days" in shown
+    assert "shop-40  delete   older than 30 days" in shown
     assert not Run.objects.filter(kind="expire_backups").exists()
     assert invoke("expire", "--target", "shop").exit_code == 0
     assert Run.objects.filter(kind="expire_backups").exists()

@@ -143,7 +143,7 @@ def test_the_command_stores_what_it_reads(target: Target) -> None:
         return CliRunner().invoke(target_command, arguments, **options)
 
     stored = invoke("secret", "shop", "API_KEY", "--stdin", input=VALUE + "\n")
-    assert stored.output == "shop finds API_KEY at stored:shop/API_KEY.\n"
+    assert stored.output == "shop now reads API_KEY from stored:shop/API_KEY.\n"
     assert target.secret("API_KEY").reveal() == VALUE
     assert "1 stored secrets" in invoke("rotate-secrets").output
     assert "either a reference or --stdin" in invoke("secret", "shop", "API_KEY").output

@@ -92,7 +92,7 @@ def test_of_a_day_that_is_none_only_that_is_said_and_it_stays_in_the_form(office
 
     assert answer.status_code == 422
     assert f"“{day}” is no date. Write it as in 2026-12-31." in answer.text
-    assert "No entry fits" not in answer.text
+    assert "No entries match" not in answer.text
     # A browser would show a calendar empty.
     assert f'<input type="text" name="since" value="{day}"' in answer.text
     assert '<input type="date" name="until" value="2026-03-01"' in answer.text
@@ -105,7 +105,7 @@ def test_a_period_that_ends_before_it_begins_is_refused_and_not_exported(office:
 
     assert answer.status_code == 422
     assert "The period ends before it begins." in answer.text
-    assert "No entry fits" not in answer.text
+    assert "No entries match" not in answer.text
     assert office.get("/audit/export", reversed_).status_code == 422
 
 
@@ -120,4 +120,4 @@ def test_a_day_written_short_stays_to_be_seen(office: Client) -> None:
 def test_a_filter_that_lets_nothing_through_says_so(office: Client) -> None:
     answer = office.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
     assert answer.status_code == 200
-    assert "No entry fits this filter" in answer.text
+    assert "No entries match this filter" in answer.text

@@ -36,7 +36,7 @@ def test_one_code_from_ten_threads_gives_one_signature(
         try:
             slot_of(deployment, Role.DBA).sign(by=dba, password=PASSWORD, code=code, digest=digest)
         except DeployctlError as error:
-            return error.sentence
+            return error.message
         finally:
             connection.close()
         return "signed"
@@ -65,7 +65,7 @@ def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committ
             slot = slot_of(deployment, Role.DBA)
             slot.sign(by=each, password=PASSWORD, code=current_code(each), digest=digest)
         except DeployctlError as error:
-            return error.sentence
+            return error.message
         finally:
             connection.close()
         return "signed"
@@ -82,7 +82,7 @@ def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committ
         try:
             Signature.objects.get(pk=given.pk).withdraw(by=signer, reason="Not yet.")
         except DeployctlError as error:
-            return error.sentence
+            return error.message
         finally:
             connection.close()
         return "withdrawn"

@@ -230,4 +230,4 @@ def test_a_refused_attempt_to_sign_stands_in_the_deployments_history(
         sign(deployment, dba, Role.DBA, **wrong)
     entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.rejected")
     assert (entry.actor, entry.data["role"]) == (dba, "dba")
-    assert entry.data["reason"] == refused.value.sentence
+    assert entry.data["reason"] == refused.value.message

@@ -52,7 +52,7 @@ def factor(request: HttpRequest) -> HttpResponse:
                 user, form.cleaned_data["code"], password=form.cleaned_data.get("password"), keep=sign_in.pk
             )
         except DeployctlError as error:
-            form.add_error(None, error.sentence)
+            form.add_error(None, error.message)
         else:
             upgrade_session(request, TotpFactor.objects.get(user=user, confirmed=True))
             return show_recovery_codes(request, codes, replaced=has_second_factor)
@@ -83,7 +83,7 @@ def step_up_page(request: HttpRequest) -> HttpResponse:
         try:
             factor = verify_second_factor(user, code=code, passkey=passkey, purpose=Purpose.STEP_UP)
         except DeployctlError as error:
-            form.add_error("code" if code else None, error.sentence)
+            form.add_error("code" if code else None, error.message)
         else:
             upgrade_session(request, factor)
             return redirect(next_url.destination(request))

@@ -49,7 +49,7 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
                 user, name, form.cleaned_data["passkey"], keep=current_sign_in(request).pk
             )
         except DeployctlError as error:
-            form.add_error(None, error.sentence)
+            form.add_error(None, error.message)
         else:
             upgrade_session(request, user.passkeys.latest("pk"))
             messages.success(request, f"The passkey “{name}” was added.")

@@ -66,7 +66,7 @@ def new_person(request: HttpRequest) -> HttpResponse:
                 is_temporary=password is not None,
             )
         except InvalidInput as error:
-            form.add_error(None, error.sentence)
+            form.add_error(None, error.message)
         else:
             return _person_added(request, added, password, invite=invite)
     return render(request, "accounts/person_new.html", {"form": form}, status=422 if form.errors else 200)
@@ -217,7 +217,7 @@ def _invite(request: HttpRequest, invited: User) -> None:
     try:
         invitations.send(request, invited, by=current_user(request))
     except Refusal as error:
-        messages.error(request, error.sentence)
+        messages.error(request, error.message)
     else:
         messages.success(request, f"An invitation was sent to {invited.email}.")
 

@@ -102,7 +102,7 @@ def sign_in_code(request: HttpRequest) -> HttpResponseBase:
         try:
             _verify(request, user, form.cleaned_data, uses_recovery=uses_recovery)
         except DeployctlError as error:
-            form.add_error("code" if form.cleaned_data.get("code") else None, error.sentence)
+            form.add_error("code" if form.cleaned_data.get("code") else None, error.message)
         else:
             return cast("HttpResponseBase", stage.exit())
     context = {"form": form, "uses_recovery": uses_recovery} | passkeys.page_context(request)

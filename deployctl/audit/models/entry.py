@@ -1,4 +1,4 @@
-"""One append-only, hash-chained line: who did what to what, when."""
+"""The audit entry: an append-only, hash-chained row that says who did what to which subject, and when."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from django.db import connection, models, transaction
 
 from deployctl.audit.actions import Action
 from deployctl.audit.actors import Actor, actor_name, actor_user
-from deployctl.audit.canonical import GENESIS, jsonable, seal
+from deployctl.audit.canonical import GENESIS, compute_hash, jsonable
 from deployctl.audit.descriptions import facts
 
-# "audit" in ASCII: no other advisory lock of the product uses this number.
+# "audit" in ASCII: no other advisory lock of deployctl uses this number.
 CHAIN_LOCK = 0x6175646974
 
 
 class EntryQuerySet(models.QuerySet["Entry"]):
-    """Entries by what they are about."""
+    """Queries for audit entries."""
 
     def of_deployment(self, deployment_id: int) -> EntryQuerySet:
-        """What happened to a deployment and to everything in it."""
+        """Return the entries about a deployment and everything in it."""
         return self.filter(deployment_id=deployment_id)
 
     def about(self, subject: models.Model) -> EntryQuerySet:
-        """What happened to one thing."""
+        """Return the entries about one object."""
         return self.filter(subject_type=subject._meta.label_lower, subject_id=str(subject.pk))
 
     def between(self, start: dt.datetime | None, end: dt.datetime | None) -> EntryQuerySet:
-        """What happened from `start` on and before `end`; None leaves a side open."""
+        """Return the entries from `start` (inclusive) to `end` (exclusive); None means no limit."""
         found = self
         if start is not None:
             found = found.filter(at__gte=start)
@@ -39,7 +39,7 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
 
 class EntryManager(models.Manager.from_queryset(EntryQuerySet)):  # type: ignore[misc]
-    """The chain."""
+    """The manager that appends entries to the chain."""
 
     def append(
         self,
@@ -50,18 +50,18 @@ class EntryManager(models.Manager.from_queryset(EntryQuerySet)):  # type: ignore
         deployment_id: int | None = None,
         data: dict[str, Any] | None = None,
     ) -> Entry:
-        """Add the next entry within the caller's transaction: it stands if and only if that commits.
+        """Append an entry within the caller's transaction, with which it is committed or rolled back.
 
-        One transaction at a time may be between here and its commit, so call this as the last act of a verb,
-        after every row lock: whoever waits for a row while holding the chain can deadlock with whoever holds
-        that row and waits for the chain (PostgreSQL then ends one of the two).
+        Appending locks the chain until the end of the transaction, so call this last, after every row lock.
+        A transaction that locks the chain first and a row afterwards can deadlock with one that locks them in
+        the other order.
 
         Args:
             action: what happened.
             by: who did it; the name is kept as it is now.
-            subject: what it happened to; its `str()` is kept as it is now.
-            deployment_id: the deployment that this belongs to.
-            data: further facts for the reader, as JSON: earlier and later values, reasons. No secrets.
+            subject: the object it happened to; its current `str()` is stored.
+            deployment_id: the deployment that the entry belongs to.
+            data: further facts as JSON, such as earlier and later values or a reason. No secrets.
 
         Raises:
             django.db.transaction.TransactionManagementError: there is no transaction.
@@ -81,16 +81,16 @@ class EntryManager(models.Manager.from_queryset(EntryQuerySet)):  # type: ignore
             deployment_id=deployment_id,
             data=jsonable(data or {}),
         )
-        entry.sequence, entry.previous_hash, entry.at = _next_place()
-        entry.hash = seal(entry)
+        entry.sequence, entry.previous_hash, entry.at = _lock_chain()
+        entry.hash = compute_hash(entry)
         entry.save(force_insert=True)
         return entry
 
 
 class Entry(models.Model):
-    """A line of the audit chain; appended by `deployctl.audit.append`, never changed.
+    """An entry of the audit chain, appended by `deployctl.audit.append` and never changed.
 
-    The database refuses UPDATE, DELETE and TRUNCATE by triggers (see the first migration).
+    Triggers reject UPDATE, DELETE and TRUNCATE (see the first migration).
     """
 
     sequence = models.BigIntegerField(primary_key=True)
@@ -103,7 +103,7 @@ class Entry(models.Model):
     subject_type = models.CharField(max_length=60, blank=True)
     subject_id = models.CharField(max_length=60, blank=True)
     subject = models.CharField(max_length=300, blank=True)
-    # A number, not a foreign key: deployments live on a higher floor.
+    # Not a foreign key, because deployments are in a higher layer.
     deployment_id = models.BigIntegerField(null=True)
     data = models.JSONField(default=dict)
     previous_hash = models.CharField(max_length=64)
@@ -128,21 +128,21 @@ class Entry(models.Model):
         return f"{self.sequence} {self.action} {self.subject}".rstrip()
 
     @property
-    def what(self) -> str:
-        """The action in words, without the noun that it begins with: “proof added”."""
+    def verb(self) -> str:
+        """The action as text, without its leading noun: “proof added”."""
         return self.action.partition(".")[2].replace("_", " ")
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """The further facts as names and words."""
+        """The data as pairs of label and text."""
         return facts(self.data)
 
 
-def _next_place() -> tuple[int, str, dt.datetime]:
-    """Wait for the end of the chain; then its next number, the hash to follow, and the database's time."""
+def _lock_chain() -> tuple[int, str, dt.datetime]:
+    """Lock the end of the chain and return the next number, the previous hash and the database's time."""
     with connection.cursor() as cursor:
-        # Released at the end of the transaction, whatever that is. A statement of its own: the next one then
-        # sees what was committed while we waited (PostgreSQL manual, 13.2.1, Read Committed).
+        # The lock is released when the transaction ends. It needs a separate statement: the next one then
+        # sees what was committed while this one waited (PostgreSQL manual, 13.2.1, Read Committed).
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHAIN_LOCK])
         cursor.execute(
             "SELECT coalesce(max(sequence), 0), clock_timestamp(),"

@@ -1,4 +1,4 @@
-"""The end of the chain at some moment, signed with a key that is not in the database."""
+"""Signed heads: the last entry of the chain at some time, signed with a key that isn't in the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SignedHeadManager(models.Manager["SignedHead"]):
     """Signed heads, newest first."""
 
     def sign(self) -> SignedHead:
-        """Sign the end of the chain as it is now; where that was done already, the same head again.
+        """Sign the current head and return it. If it is already signed, return the existing row.
 
         Raises:
             SigningKeyMissing: there is no key.
@@ -27,7 +27,7 @@ class SignedHeadManager(models.Manager["SignedHead"]):
         key = signing_keys.signing_key()
         last = Entry.objects.order_by("-sequence").first()
         if last is None:
-            raise Refusal("The audit chain has no entry yet, so there is nothing to sign.")
+            raise Refusal("The audit log has no entries yet, so there is nothing to sign.")
         statement = signed_statements.sign(
             {
                 "schema": SCHEMA,
@@ -37,7 +37,7 @@ class SignedHeadManager(models.Manager["SignedHead"]):
             },
             key,
         )
-        # Several processes may sign at once; the first one's head stands.
+        # Several processes may sign at the same time; the first row is kept.
         head, _ = self.get_or_create(
             sequence=last.sequence,
             hash=last.hash,
@@ -47,13 +47,13 @@ class SignedHeadManager(models.Manager["SignedHead"]):
         return head
 
     def covering(self, sequence: int) -> SignedHead:
-        """The earliest head of the present key that covers an entry; signed now where there is none.
+        """Return the earliest head of the current key that covers an entry; sign one if there is none.
 
         Raises:
             SigningKeyMissing: there is no key.
         """
-        present = signed_statements.public_of(signing_keys.signing_key())
-        found = self.filter(sequence__gte=sequence, public_key=present).order_by("sequence").first()
+        public_key = signed_statements.public_of(signing_keys.signing_key())
+        found = self.filter(sequence__gte=sequence, public_key=public_key).order_by("sequence").first()
         return found or self.sign()
 
 
@@ -65,7 +65,7 @@ class SignedHead(models.Model):
     public_key = models.CharField(max_length=64)
     statement = models.JSONField()
     at = models.DateTimeField(auto_now_add=True)
-    # When it was written to a place outside the database, and where; empty until then.
+    # When and to which anchor stores the head was written; empty until then.
     exported_at = models.DateTimeField(null=True)
     exported_to = models.CharField(max_length=500, blank=True)
 
@@ -82,11 +82,11 @@ class SignedHead(models.Model):
 
     @property
     def signed(self) -> dict[str, Any]:
-        """The statement that was signed, with its signature."""
-        said: dict[str, Any] = self.statement
-        return said
+        """The signed statement, with its signature."""
+        statement: dict[str, Any] = self.statement
+        return statement
 
     @property
     def fingerprint(self) -> str:
-        """Of the key that signed it."""
+        """The fingerprint of the key that signed the head."""
         return signed_statements.fingerprint(self.public_key)

@@ -1,4 +1,4 @@
-"""When the chain was last read back, by whom, and what was found."""
+"""Verifications of the audit chain: when, by whom and with which result."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class VerificationManager(models.Manager["Verification"]):
     """Verifications, newest first."""
 
     def perform(self, *, by: Actor, expected_head: Head | None = None) -> Verification:
-        """Verify the chain now, also against the heads that are kept elsewhere, and keep the result.
+        """Verify the chain, also against the heads in the anchor stores, and store the result.
 
         Args:
-            by: who asks for it.
-            expected_head: a head noted earlier, which the chain must still contain.
+            by: who requested it.
+            expected_head: an earlier head, which the chain must still contain.
         """
-        from deployctl.audit import anchor_stores  # it knows the models
+        from deployctl.audit import anchor_stores  # imports the models
 
-        elsewhere = anchor_stores.read_heads()
-        noted = [expected_head] if expected_head else []
-        result = verification.verify(*noted, *elsewhere.heads)
+        anchored = anchor_stores.read_heads()
+        given = [expected_head] if expected_head else []
+        result = verification.verify(*given, *anchored.heads)
         with transaction.atomic():
             row = self.create(
                 by_name=actor_name(by),
@@ -35,8 +35,8 @@ class VerificationManager(models.Manager["Verification"]):
                 first_broken_sequence=result.first_broken_sequence,
                 reason=result.reason,
                 head_hash=result.head.hash,
-                heads=len(elsewhere.heads),
-                problems=elsewhere.problems,
+                heads=len(anchored.heads),
+                problems=anchored.problems,
             )
             entry = audit.append(
                 Action.CHAIN_VERIFIED,
@@ -45,8 +45,8 @@ class VerificationManager(models.Manager["Verification"]):
                     "ok": result.ok,
                     "checked": result.checked,
                     "reason": result.reason,
-                    "heads": len(elsewhere.heads),
-                    "problems": elsewhere.problems,
+                    "heads": len(anchored.heads),
+                    "problems": anchored.problems,
                 },
             )
             if not result.ok:
@@ -55,17 +55,17 @@ class VerificationManager(models.Manager["Verification"]):
 
 
 class Verification(models.Model):
-    """One reading of the chain, from the first entry on."""
+    """A verification of the whole chain."""
 
     at = models.DateTimeField(auto_now_add=True)
     by_name = models.CharField(max_length=200)
     ok = models.BooleanField()
-    # As many entries were good, which is also the number of the last good one; its hash.
+    # The number of intact entries, which is also the sequence of the last one, and the hash of that entry.
     checked = models.BigIntegerField()
     head_hash = models.CharField(max_length=64)
     first_broken_sequence = models.BigIntegerField(null=True)
     reason = models.TextField(blank=True)
-    # How many heads kept elsewhere the chain was compared with, and sentences about what is wrong there.
+    # How many anchored heads the chain was compared with, and problems with stores and heads.
     heads = models.IntegerField(default=0)
     problems = models.JSONField(default=list)
 

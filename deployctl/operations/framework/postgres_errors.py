@@ -21,7 +21,7 @@ def message_of(error: psycopg.Error) -> str:
 
 def sentence_of(error: DeployctlError | psycopg.Error) -> str:
     """Return the message of an error of ours or of PostgreSQL as a sentence."""
-    return error.sentence if isinstance(error, DeployctlError) else f"{message_of(error)}."
+    return error.message if isinstance(error, DeployctlError) else f"{message_of(error)}."
 
 
 @contextlib.contextmanager

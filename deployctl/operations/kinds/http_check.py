@@ -63,8 +63,8 @@ class HttpCheck(Operation):
                 with job.step(question.text):
                     answers.append(_asked(job, question, timeout_s=job.params.timeout_s))
             except OperationFailed as finding:
-                job.log(finding.sentence, level="error")
-                findings.append(finding.sentence)
+                job.log(finding.message, level="error")
+                findings.append(finding.message)
         job.advance(len(questions), len(questions), unit="endpoints")
         if findings:
             raise OperationFailed(
@@ -108,7 +108,7 @@ def _asked(job: Job, question: _Question, *, timeout_s: int) -> Json:
             question.method, question.url, timeout_s=timeout_s, check=job.raise_if_cancelled
         )
     except (NoResponse, ForbiddenURL) as error:
-        raise OperationFailed(f"{question.text}: {error.sentence}") from error
+        raise OperationFailed(f"{question.text}: {error.message}") from error
     took = round(answer.duration_s * 1000)
     job.log(f"{question.text}: {answer.status} in {took} ms")
     if answer.status not in question.expected:

@@ -72,7 +72,7 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
         try:
             applied = migrator.apply(job)
         except OperationFailed as failure:
-            raise OperationFailed(f"The rehearsal failed. {failure.sentence} {STATE}") from failure
+            raise OperationFailed(f"The rehearsal failed. {failure.message} {STATE}") from failure
         duration = time.monotonic() - started
     with job.step("Look at what they did"):
         status = migrator.status(job)

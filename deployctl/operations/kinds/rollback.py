@@ -124,7 +124,7 @@ def _restore(job: Job, marked: str) -> Outcome:
         return Restore().perform(sub_job(job, "Restore", job.params))
     except DeployctlError as error:
         resolved = f" {marked} is marked as rolled back; what it had made is still there." if marked else ""
-        raise OperationFailed(f"The rollback ended at the restore. {error.sentence}{resolved}") from error
+        raise OperationFailed(f"The rollback ended at the restore. {error.message}{resolved}") from error
 
 
 def _validate(job: Job, restored: Outcome) -> Outcome | None:
@@ -136,7 +136,7 @@ def _validate(job: Job, restored: Outcome) -> Outcome | None:
         return validate(sub_job(job, "Validate", Validate.Params()), may_be_older=True)
     except DeployctlError as error:
         raise OperationFailed(
-            f"The backup is restored, but is not sound. {error.sentence} {_state(job, restored)}"
+            f"The backup is restored, but is not sound. {error.message} {_state(job, restored)}"
         ) from error
 
 
@@ -155,11 +155,11 @@ def _call(job: Job, restored: Outcome) -> Json:
                 except OperationFailed as failure:
                     if time.monotonic() > deadline:
                         raise
-                    job.log(failure.sentence, level="warning")
+                    job.log(failure.message, level="warning")
                 time.sleep(ASK_EVERY_S)
     except OperationFailed as failure:
         raise OperationFailed(
-            f"The database is rolled back, but the application does not answer. {failure.sentence} "
+            f"The database is rolled back, but the application does not answer. {failure.message} "
             f"{_state(job, restored)} Look at the application: was it rolled back, too?"
         ) from failure
 

@@ -97,7 +97,7 @@ def _remarking(examine: Callable[[], Examination], remarks: Findings) -> Callabl
         try:
             seen, wrong = examine()
         except OperationFailed as failure:
-            seen, wrong = {}, [failure.sentence]
+            seen, wrong = {}, [failure.message]
         remarks.extend(wrong)
         return seen, []
 
@@ -125,8 +125,8 @@ def _examine(
             if wrong:
                 raise _Finding(" ".join(wrong))
     except OperationFailed as finding:
-        job.log(finding.sentence, level="error")
-        findings.append(finding.sentence)
+        job.log(finding.message, level="error")
+        findings.append(finding.message)
 
 
 def _migrations(job: Job, project: Project, remarks: Findings | None) -> Examination:

@@ -63,7 +63,7 @@ class PythonProject(Migrator):
             try:
                 self.run(job, *self.upgrade, on_output=stderr.read, while_running=self._progress(job, before))
             except ProcessFailed as failure:
-                reason = stderr.exception or failure.sentence
+                reason = stderr.exception or failure.message
                 raise OperationFailed(self._failure_message(job, before, reason, watch)) from failure
         done = self._newly_applied(job, before)
         job.advance(len(done), len(before.pending), unit="migrations")
@@ -123,7 +123,7 @@ class PythonProject(Migrator):
             self.run(job, *arguments, on_output=collect)
         except ProcessFailed as failure:
             raise OperationFailed(
-                f"The project's migrations could not be listed: {failure.sentence}"
+                f"The project's migrations could not be listed: {failure.message}"
             ) from failure
         for line in output.decode("utf-8", errors="replace").splitlines():
             if line.startswith(MARK):

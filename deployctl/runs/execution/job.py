@@ -178,4 +178,4 @@ class RunJob:
             return StepState.CANCELLED, ""
         if self._stop:
             return StepState.INTERRUPTED, ""
-        return StepState.FAILED, error.sentence if isinstance(error, DeployctlError) else ""
+        return StepState.FAILED, error.message if isinstance(error, DeployctlError) else ""

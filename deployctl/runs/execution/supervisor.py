@@ -175,7 +175,7 @@ class Supervisor:
 
     def _sentence(self, error: BaseException) -> str:
         if isinstance(error, DeployctlError):
-            return error.sentence
+            return error.message
         if isinstance(error, psycopg.Error):
             return outcome_messages.postgres_error(self._run, error)
         # An internal error. Its traceback may show values, so it is masked.

@@ -73,7 +73,7 @@ async def backup_uploads(request: HttpRequest, name: str) -> HttpResponseBase:
         try:
             run = await _receive(request, target, uploaded_stream(request))
         except DeployctlError as error:
-            form.add_error(None, error.sentence)
+            form.add_error(None, error.message)
         else:
             return see_other(request, reverse("runs:run", args=[run.pk]))
     return await sync_to_async(_page)(request, target, form, status=422)

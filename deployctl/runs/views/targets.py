@@ -97,7 +97,7 @@ def target_connection(request: HttpRequest, name: str) -> HttpResponse:
     try:
         context["facts"] = connection_check.check(target)
     except DeployctlError as error:
-        context["problem"] = error.sentence
+        context["problem"] = error.message
     if wants_fragment(request):
         return render(request, "runs/_target_connection.html", context)
     if "problem" in context:

@@ -94,7 +94,7 @@ class Alembic(PythonProject):
             if any(head not in parents for head in heads):
                 return  # Alembic fails on an unknown revision; the status reports it
             raise OperationFailed(
-                f"Alembic could not report its current revision. {failure.sentence}"
+                f"Alembic could not report its current revision. {failure.message}"
             ) from failure
         current = set(CURRENT.findall(output.decode("utf-8", errors="replace"))) & parents.keys()
         if current != set(heads) & parents.keys():

@@ -125,7 +125,7 @@ class PrismaCli(PrismaHistory):
             after = self.recorded_status(connection)
         done = [name for name in before.pending if name in after.applied]
         if not after.failed:
-            return f"{failure.sentence} No migration is recorded as failed. {progress_so_far(done)}"
+            return f"{failure.message} No migration is recorded as failed. {progress_so_far(done)}"
         failed = after.failed[0]
         reason = first_line(failed.logs)
         if "lock timeout" in failed.logs and watch.blockers:
@@ -150,7 +150,7 @@ class PrismaCli(PrismaHistory):
             return status
         raise OperationFailed(
             "The migration status could not be determined: "
-            + (failure.sentence if failure else "the output of prisma migrate status is unknown.")
+            + (failure.message if failure else "the output of prisma migrate status is unknown.")
         )
 
     def _run(
