@@ -1,4 +1,4 @@
-"""Sections: their progress, and ticking what is open in one of them."""
+"""Show a section's progress, and complete its open items together."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from deployctl.web.http import posted, see_other, wants_fragment
 @require_safe
 @member
 def section(request: HttpRequest, number: int) -> HttpResponse:
-    """The head of a section with its progress; without htmx, its place on the deployment's page."""
+    """Show a section's heading and progress; without htmx, redirect to the deployment's page."""
     found = _section(request, number)
     if not wants_fragment(request):
-        return see_other(request, _place(found))
+        return see_other(request, _section_url(found))
     return render(request, "checklists/_section_head.html", {"part": _part(request, found)})
 
 
 @require_POST
 @member
 def completions(request: HttpRequest, number: int) -> HttpResponse:
-    """Tick what is open in a section and kept by hand, with one shared note."""
+    """Complete a section's open manual items with one shared note."""
     found = _section(request, number)
     with signature_warnings.locked_if_warned(request, found.checklist.deployment, found.stage):
         found.complete_open(current_user(request), posted(request, "note"))
     if not wants_fragment(request):
-        return see_other(request, _place(found))
-    # The items themselves are announced to every open page, this one among them.
+        return see_other(request, _section_url(found))
+    # The items themselves are announced to every open page, including this one.
     return render(request, "checklists/_section_head.html", {"part": _part(request, found)})
 
 
@@ -44,7 +44,7 @@ def _section(request: HttpRequest, number: int) -> Section:
     return get_object_or_404(visible.select_related("checklist__deployment"), pk=number)
 
 
-def _place(found: Section) -> str:
+def _section_url(found: Section) -> str:
     return f"{found.checklist.deployment.get_absolute_url()}#section-{found.pk}"
 
 

@@ -295,7 +295,7 @@ RUNS = [
 
 DEPLOYMENTS = [
     read("checklists:home"),
-    read("checklists:home_part", MEMBER, lambda _world, _side: {"name": "runs"}),
+    read("checklists:home_fragment", MEMBER, lambda _world, _side: {"name": "runs"}),
     read("checklists:deployments"),
     read("checklists:deployment_new", OPERATOR),
     act("checklists:deployment_new", OPERATOR),
@@ -306,7 +306,7 @@ DEPLOYMENTS = [
     read("checklists:deployment_progress", MEMBER, deployment),
     read("checklists:deployment_timeline", MEMBER, deployment),
     read("checklists:phase", MEMBER, lambda _world, side: {"number": side.deployment.pk, "position": 0}),
-    act("checklists:launch", LEADING, deployment),
+    act("checklists:start", LEADING, deployment),
     act("checklists:verification", LEADING, deployment),
     act("checklists:closure", LEADING, deployment),
     act("checklists:cancellation", LEADING, deployment, reason),
