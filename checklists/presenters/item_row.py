@@ -188,7 +188,7 @@ class ItemRow:
 
     @property
     def completes_with_one_click(self) -> bool:
-        """Return True if completing or undoing it needs no input and keeps signatures valid."""
+        """Return True if completing or undoing it needs no input and affects no signature."""
         if not self.may_complete or self.is_parent or self.is_signed or self.is_waived:
             return False
         if self.is_done:

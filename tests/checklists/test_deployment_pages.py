@@ -160,7 +160,7 @@ def test_anonymous_users_are_redirected_to_sign_in(deployment: Deployment, clien
     assert "login" in response["Location"]
 
 
-# --- Transitions --------------------------------------------------------------------------------------------
+# --- Transitions --------------------------------------------------------------------------------------
 
 
 def test_the_page_offers_only_permitted_transitions(
