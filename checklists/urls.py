@@ -24,7 +24,7 @@ urlpatterns = [
     # Deployments
     path("deployments/", deployments.deployment_list, name="deployments"),
     path("deployments/new", plans.deployment_new, name="deployment_new"),
-    path("deployments/<int:number>/", deployments.deployment, name="deployment"),
+    path("deployments/<int:number>/", deployments.deployment_detail, name="deployment"),
     path("deployments/<int:number>/plan", plans.deployment_edit, name="deployment_edit"),
     path(
         "deployments/<int:number>/state",
@@ -44,7 +44,7 @@ urlpatterns = [
         {"name": "timeline"},
         name="deployment_timeline",
     ),
-    path("deployments/<int:number>/phases/<int:position>", deployments.phase, name="phase"),
+    path("deployments/<int:number>/phases/<int:position>", deployments.phase_head, name="phase"),
     # What moves them on
     path("deployments/<int:number>/start", transitions.start, name="start"),
     path("deployments/<int:number>/verification", transitions.verification, name="verification"),
@@ -59,9 +59,9 @@ urlpatterns = [
         name="rollback_completion",
     ),
     # Their promises
-    path("sections/<int:number>/", sections.section, name="section"),
+    path("sections/<int:number>/", sections.section_head, name="section"),
     path("sections/<int:number>/completions", sections.completions, name="section_completions"),
-    path("items/<int:number>/", items.item, name="item"),
+    path("items/<int:number>/", items.item_detail, name="item"),
     path("items/<int:number>/completion", items.completion, name="item_completion"),
     path("items/<int:number>/waiver", items.waiver, name="item_waiver"),
     path("items/<int:number>/proofs", items.proofs, name="item_proofs"),

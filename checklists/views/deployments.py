@@ -41,7 +41,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @member
-def deployment(request: HttpRequest, number: int) -> HttpResponse:
+def deployment_detail(request: HttpRequest, number: int) -> HttpResponse:
     """Show a deployment."""
     page = _page(request, number)
     context = _state_context(page) | {"page": page, "timeline": timeline_of(page.deployment)}
@@ -65,15 +65,15 @@ def deployment_fragment(request: HttpRequest, number: int, name: str) -> HttpRes
 
 @require_safe
 @member
-def phase(request: HttpRequest, number: int, position: int) -> HttpResponse:
+def phase_head(request: HttpRequest, number: int, position: int) -> HttpResponse:
     """Show a phase's heading and progress."""
     page = _page(request, number)
-    found = next((each for each in page.phases if each.number == position), None)
-    if found is None:
+    phase = next((each for each in page.phases if each.number == position), None)
+    if phase is None:
         raise Http404
     if not wants_fragment(request):
-        return see_other(request, f"{page.deployment.get_absolute_url()}#{found.identifier}")
-    return render(request, "checklists/_phase_head.html", {"phase": found})
+        return see_other(request, f"{page.deployment.get_absolute_url()}#{phase.identifier}")
+    return render(request, "checklists/_phase_head.html", {"phase": phase})
 
 
 def _page(request: HttpRequest, number: int) -> DeploymentPage:

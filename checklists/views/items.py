@@ -26,86 +26,86 @@ HISTORY_ENTRIES = 20
 
 @require_safe
 @member
-def item(request: HttpRequest, number: int) -> HttpResponse:
+def item_detail(request: HttpRequest, number: int) -> HttpResponse:
     """Show an item; as a fragment, collapsed unless `?open` is given."""
-    return _render(request, _item(request, number), expanded="open" in request.GET)
+    return _render(request, _get_item(request, number), expanded="open" in request.GET)
 
 
 @require_http_methods(["POST", "DELETE"])
 @member
 def completion(request: HttpRequest, number: int) -> HttpResponse:
     """Complete an item, or undo its completion."""
-    found, by = _item(request, number), current_user(request)
+    item, by = _get_item(request, number), current_user(request)
     if request.method == "DELETE":
-        return _apply(request, found, lambda: found.undo(by))
-    return _apply(request, found, lambda: found.complete(by, posted(request, "note")))
+        return _apply(request, item, lambda: item.undo(by))
+    return _apply(request, item, lambda: item.complete(by, posted(request, "note")))
 
 
 @require_http_methods(["POST", "DELETE"])
 @member
 def waiver(request: HttpRequest, number: int) -> HttpResponse:
     """Waive an item, or undo its waiver."""
-    found, by = _item(request, number), current_user(request)
+    item, by = _get_item(request, number), current_user(request)
     if request.method == "DELETE":
-        return _apply(request, found, lambda: found.unwaive(by))
-    return _apply(request, found, lambda: found.waive(by, posted(request, "reason")))
+        return _apply(request, item, lambda: item.unwaive(by))
+    return _apply(request, item, lambda: item.waive(by, posted(request, "reason")))
 
 
 @require_POST
 @member
 def proofs(request: HttpRequest, number: int) -> HttpResponse:
     """Add a note, link or file to an item as proof."""
-    found, by = _item(request, number), current_user(request)
+    item, by = _get_item(request, number), current_user(request)
     kind, text, url = (posted(request, name) for name in ("kind", "text", "url"))
     file = request.FILES.get("file")
-    return _apply(request, found, lambda: found.add_proof(by, kind, text=text, url=url, file=file))
+    return _apply(request, item, lambda: item.add_proof(by, kind, text=text, url=url, file=file))
 
 
 @require_POST
 @operator
 def runs(request: HttpRequest, number: int) -> HttpResponseBase:
     """Start the operation that proves an item, with the approved parameters from the template."""
-    found, by = _item(request, number), current_user(request)
-    if found.needs_second_person(found.deployment.target) and (ask := ask_for_fresh_code(request)):
+    item, by = _get_item(request, number), current_user(request)
+    if item.needs_second_person(item.deployment.target) and (ask := ask_for_fresh_code(request)):
         return ask
-    return _apply(request, found, lambda: found.start(by, typed_name=posted(request, "typed_name")))
+    return _apply(request, item, lambda: item.start(by, typed_name=posted(request, "typed_name")))
 
 
-def _apply(request: HttpRequest, found: Item, change: Callable[[], object]) -> HttpResponse:
+def _apply(request: HttpRequest, item: Item, change: Callable[[], object]) -> HttpResponse:
     """Apply the change and show the item's new state, or its current state with the error."""
     try:
-        with signature_warnings.locked_if_warned(request, found.deployment, found.section.stage):
+        with signature_warnings.locked_if_warned(request, item.deployment, item.section.stage):
             change()
     except DeployctlError as error:
         # If somebody else was faster, show what they did.
-        found.refresh_from_db()
-        return _render(request, found, expanded=True, error=error.sentence, status=status_of(error))
+        item.refresh_from_db()
+        return _render(request, item, expanded=True, error=error.sentence, status=status_of(error))
     if wants_fragment(request):
-        return _render(request, found, expanded=bool(posted(request, "open")))
-    return see_other(request, f"{found.deployment.get_absolute_url()}#item-{found.pk}")
+        return _render(request, item, expanded=bool(posted(request, "open")))
+    return see_other(request, f"{item.deployment.get_absolute_url()}#item-{item.pk}")
 
 
 def _render(
-    request: HttpRequest, found: Item, *, expanded: bool, error: str = "", status: int = 200
+    request: HttpRequest, item: Item, *, expanded: bool, error: str = "", status: int = 200
 ) -> HttpResponse:
-    row = _row(request, found)
+    row = _row(request, item)
     row.expanded, row.error = expanded or not wants_fragment(request), error
     context = {"row": row, "deployment": row.deployment}
     if row.expanded:
-        context["history"] = Entry.objects.about(found)[:HISTORY_ENTRIES]
+        context["history"] = Entry.objects.about(item)[:HISTORY_ENTRIES]
     return page_or_fragment(
         request, "checklists/item_detail.html", "checklists/_item.html", context, status=status
     )
 
 
-def _row(request: HttpRequest, found: Item) -> ItemRow:
+def _row(request: HttpRequest, item: Item) -> ItemRow:
     by = current_user(request)
-    deployment = _visible(request).for_page().get(pk=found.section.checklist.deployment_id)
+    deployment = _visible(request).for_page().get(pk=item.section.checklist.deployment_id)
     permissions, is_operator = DeploymentPermissions.of(by, deployment), by.may(Permission.OPERATOR)
     signed_stages = readiness.signed_stages(deployment)
 
-    def row(each: Item) -> ItemRow:
-        each.section = found.section
+    def row_of(each: Item) -> ItemRow:
+        each.section = item.section
         return ItemRow(
             each,
             deployment,
@@ -115,12 +115,12 @@ def _row(request: HttpRequest, found: Item) -> ItemRow:
             signed_stages=lambda: signed_stages,
         )
 
-    parent = row(Item.objects.for_pages().get(pk=found.pk))
-    parent.children = [row(child) for child in found.children.all()]
-    return parent
+    row = row_of(Item.objects.for_pages().get(pk=item.pk))
+    row.children = [row_of(child) for child in item.children.all()]
+    return row
 
 
-def _item(request: HttpRequest, number: int) -> Item:
+def _get_item(request: HttpRequest, number: int) -> Item:
     visible = Item.objects.filter(section__checklist__deployment__in=_visible(request))
     return get_object_or_404(visible.select_related("section__checklist__deployment__target"), pk=number)
 

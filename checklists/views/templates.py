@@ -97,7 +97,6 @@ def _initial(request: HttpRequest) -> dict[str, str]:
 def _totals(parsed: ParsedTemplate) -> dict[str, int]:
     items = list(parsed.walk_items())
     return {
-        "phases": len(parsed.phases),
         "items": len(items),
         "parents": sum(1 for item in items if item.children),
         "automated": sum(1 for item in items if item.operation or item.check),

@@ -239,7 +239,7 @@ def test_the_list_shows_active_deployments_with_go_or_no_go(
     assert "Plan one with a target" in page
 
 
-def test_pages_response_head_requests(deployment: Deployment, dba: User, signed_in: Any) -> None:
+def test_pages_answer_head_requests(deployment: Deployment, dba: User, signed_in: Any) -> None:
     browser = signed_in(dba)
     for url in ("/", "/deployments/", deployment.get_absolute_url(), "/deployments/new", "/history.csv"):
         response = browser.head(url)

@@ -227,7 +227,7 @@ def plan_digest_in(page: str) -> str:
     return found[1]
 
 
-def test_a_plan_changed_meanwhile_is_not_overwritten(
+def test_a_plan_changed_by_somebody_else_is_not_overwritten(
     deployment: Deployment, dba: User, devops_lead: User, signed_in: Any
 ) -> None:
     browser, url = signed_in(devops_lead), f"{deployment.get_absolute_url()}plan"
