@@ -12,7 +12,7 @@ from checklists.models import Deployment
 from deployctl.web.http import posted
 
 # What a form says whose page has warned.
-FIELD = "withdraws"
+FIELD = "confirm_revocation"
 
 
 @contextmanager

@@ -20,28 +20,33 @@ app_name = "checklists"
 
 urlpatterns = [
     path("", home.home, name="home"),
-    path("home/<slug:name>", home.home_part, name="home_part"),
+    path("home/<slug:name>", home.home_fragment, name="home_fragment"),
     # Deployments
     path("deployments/", deployments.deployment_list, name="deployments"),
     path("deployments/new", plans.deployment_new, name="deployment_new"),
-    path("deployments/<int:number>/", deployments.deployment, name="deployment"),
+    path("deployments/<int:number>/", deployments.deployment_detail, name="deployment"),
     path("deployments/<int:number>/plan", plans.deployment_edit, name="deployment_edit"),
-    path("deployments/<int:number>/state", deployments.part, {"name": "state"}, name="deployment_state"),
+    path(
+        "deployments/<int:number>/state",
+        deployments.deployment_fragment,
+        {"name": "state"},
+        name="deployment_state",
+    ),
     path(
         "deployments/<int:number>/progress",
-        deployments.part,
+        deployments.deployment_fragment,
         {"name": "progress"},
         name="deployment_progress",
     ),
     path(
         "deployments/<int:number>/timeline",
-        deployments.part,
+        deployments.deployment_fragment,
         {"name": "timeline"},
         name="deployment_timeline",
     ),
-    path("deployments/<int:number>/phases/<int:position>", deployments.phase, name="phase"),
+    path("deployments/<int:number>/phases/<int:position>", deployments.phase_head, name="phase"),
     # What moves them on
-    path("deployments/<int:number>/launch", transitions.launch, name="launch"),
+    path("deployments/<int:number>/start", transitions.start, name="start"),
     path("deployments/<int:number>/verification", transitions.verification, name="verification"),
     path("deployments/<int:number>/closure", transitions.closure, name="closure"),
     path("deployments/<int:number>/cancellation", transitions.cancellation, name="cancellation"),
@@ -54,9 +59,9 @@ urlpatterns = [
         name="rollback_completion",
     ),
     # Their promises
-    path("sections/<int:number>/", sections.section, name="section"),
+    path("sections/<int:number>/", sections.section_head, name="section"),
     path("sections/<int:number>/completions", sections.completions, name="section_completions"),
-    path("items/<int:number>/", items.item, name="item"),
+    path("items/<int:number>/", items.item_detail, name="item"),
     path("items/<int:number>/completion", items.completion, name="item_completion"),
     path("items/<int:number>/waiver", items.waiver, name="item_waiver"),
     path("items/<int:number>/proofs", items.proofs, name="item_proofs"),

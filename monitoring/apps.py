@@ -1,7 +1,7 @@
-"""Monitoring of targets: probes, readings, alerts, routines and incidents will live here. Empty so far.
+"""The app for monitoring of targets; empty until probes, alerts and incidents are added.
 
-The floor is laid so that nothing below comes to depend on it: monitoring imports `checklists` and what lies
-under it, never `signoff`, and nothing imports monitoring.
+It reserves the place in the layers: monitoring may import `checklists` and lower packages but not `signoff`,
+and only the top layer may import monitoring.
 """
 
 from django.apps import AppConfig

@@ -1,4 +1,4 @@
-"""The forms that plan a deployment and change the plan."""
+"""Forms that create a deployment and edit its plan."""
 
 from __future__ import annotations
 
@@ -19,49 +19,51 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from deployctl.runs.models import Target
 
-MINUTE = "%Y-%m-%dT%H:%M"
+DATETIME_LOCAL = "%Y-%m-%dT%H:%M"
 SPARE_ROWS = 3
 
 
 class PlanForm(forms.Form):
-    """What every deployment says of itself. Times are read and shown in the viewer's zone."""
+    """A deployment's plan; times are in the viewer's time zone."""
 
-    title = forms.CharField(max_length=TITLE_LENGTH, help_text="What it brings, in a few words.")
+    title = forms.CharField(max_length=TITLE_LENGTH, help_text="A few words on what this deployment changes.")
     window_start = forms.DateTimeField(
-        label="Window opens", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTE)
+        label="Window opens",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=DATETIME_LOCAL),
     )
     window_end = forms.DateTimeField(
-        label="Window closes", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTE)
+        label="Window closes",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=DATETIME_LOCAL),
     )
     rollback_plan = forms.CharField(
         max_length=TEXT_LENGTH,
-        help_text="What is done, and by whom, when it goes wrong. The first gate approves this plan.",
+        help_text="What to do if the deployment fails, and who does it. The first gate approves this plan.",
         widget=forms.Textarea(attrs={"rows": 8}),
     )
     notes = forms.CharField(
         required=False,
         max_length=TEXT_LENGTH,
-        help_text="Anything out of the ordinary. Notes may change at any time.",
+        help_text="Anything unusual about this deployment. You can change notes at any time.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Name the zone in which times are read."""
+        """Add the time zone to the help text of time fields."""
         super().__init__(*args, **kwargs)
-        zone = f"In your time zone, {timezone.get_current_timezone_name()}."
+        help_text = f"In your time zone, {timezone.get_current_timezone_name()}."
         for name in ("window_start", "window_end"):
-            self.fields[name].help_text = zone
+            self.fields[name].help_text = help_text
 
 
 class DeploymentForm(PlanForm):
-    """A new deployment: the plan, and of what."""
+    """A new deployment: its target, checklist and plan."""
 
     target = forms.ModelChoiceField(queryset=Target.objects.none(), to_field_name="name", empty_label=None)
     template_version = forms.ModelChoiceField(
         queryset=TemplateVersion.objects.none(),
         label="Checklist",
         empty_label=None,
-        help_text="The published template that its items and signatures are made from.",
+        help_text="The published template that defines the deployment's items and signatures.",
     )
 
     field_order = [
@@ -75,98 +77,100 @@ class DeploymentForm(PlanForm):
     ]
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        """Offer what this person may choose."""
+        """Limit the choices to targets that the user can see and to current template versions."""
         super().__init__(*args, **kwargs)
         self.fields["target"].queryset = Target.objects.visible_to(user).current()  # type: ignore[attr-defined]
         self.fields["template_version"].queryset = current_versions()  # type: ignore[attr-defined]
 
 
-class SeatForm(forms.Form):
-    """A person and their part; a row without a person is left out."""
+class TeamMemberForm(forms.Form):
+    """A person and their role in the team; a row without a person is ignored."""
 
     role = forms.ChoiceField(choices=[("", "—"), *Role.choices], required=False)
     user = forms.ChoiceField(label="Person", required=False)
 
     def __init__(self, *args: Any, people: Iterable[User] = (), **kwargs: Any) -> None:
-        """Take the people once for all rows."""
+        """Offer `people`, which all rows share."""
         super().__init__(*args, **kwargs)
         self.people = {str(person.pk): person for person in people}
         self.fields["user"].choices = [  # type: ignore[attr-defined]
-            ("", "nobody"),
-            *((number, _named(person)) for number, person in self.people.items()),
+            ("", "Nobody"),
+            *((pk, _person_label(person)) for pk, person in self.people.items()),
         ]
 
     def clean(self) -> dict[str, Any]:
-        """Ask for a role where there is a person."""
+        """Require a role for a selected person."""
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("user") and not cleaned.get("role"):
-            self.add_error("role", "Say what this person does.")
+            self.add_error("role", "Choose a role for this person.")
         return cleaned
 
     @property
-    def seat(self) -> Seat | None:
-        """The person with their role, if the row names one."""
+    def member(self) -> Seat | None:
+        """The selected person and their role; None if the row has no person."""
         person = self.people.get(self.cleaned_data.get("user", ""))
         return (person, self.cleaned_data["role"]) if person else None
 
 
-def _named(person: User) -> str:
+def _person_label(person: User) -> str:
     return f"{person.name} · {person.email}{'' if person.is_active else ' (disabled)'}"
 
 
 if TYPE_CHECKING:
-    _Rows = BaseFormSet[SeatForm]
+    _TeamFormSetBase = BaseFormSet[TeamMemberForm]
 else:
-    _Rows = BaseFormSet
+    _TeamFormSetBase = BaseFormSet
 
 
-class TeamRows(_Rows):
+class TeamFormSet(_TeamFormSetBase):
     """The rows of a team."""
 
     @property
-    def seats(self) -> list[Seat]:
-        """Everybody who is named."""
-        return [form.seat for form in self.forms if form.seat]
+    def members(self) -> list[Seat]:
+        """The selected people with their roles."""
+        return [form.member for form in self.forms if form.member]
 
 
-_Team = formset_factory(SeatForm, formset=TeamRows, extra=0, max_num=60, absolute_max=60)
+_TeamFormSet = formset_factory(TeamMemberForm, formset=TeamFormSet, extra=0, max_num=60, absolute_max=60)
 
 
-def team_form(seats: Iterable[Seat], data: Any = None, *, spare: int = SPARE_ROWS) -> TeamRows:
-    """Rows for a team: who is in it, a row for each role that nobody has, and some to spare.
+def team_formset(members: Iterable[Seat], data: Any = None, *, spare: int = SPARE_ROWS) -> TeamFormSet:
+    """Return rows for the members, one row for each role that nobody has, and some spare rows.
 
     Args:
-        seats: who is in it, or would usually be.
-        data: what was posted, if it was.
+        members: the current or the default team.
+        data: the submitted data, if any.
+        spare: how many empty rows to add.
     """
-    taken = list(seats)
-    rows = [{"role": role, "user": str(user.pk)} for user, role in taken]
-    held = {row["role"] for row in rows}
-    rows += [{"role": role.value, "user": ""} for role in Role if role.value not in held]
+    present = list(members)
+    rows = [{"role": role, "user": str(user.pk)} for user, role in present]
+    assigned = {row["role"] for row in rows}
+    rows += [{"role": role.value, "user": ""} for role in Role if role.value not in assigned]
     rows += [{"role": "", "user": ""}] * spare
-    # Whoever is in it stays to choose, so that saving something else does not drop disabled people unseen.
-    people = list(User.objects.filter(Q(is_active=True) | Q(pk__in=[user.pk for user, _ in taken])))
-    # A posted row that equals its initial values would count as empty, and its person be left out.
-    rows_given = rows if data is None else None
-    return cast("TeamRows", _Team(data, initial=rows_given, prefix="team", form_kwargs={"people": people}))
+    # Disabled members stay in the list, so that saving another field does not silently remove them.
+    people = list(User.objects.filter(Q(is_active=True) | Q(pk__in=[user.pk for user, _ in present])))
+    # Django ignores a submitted row that equals its initial values, which would remove the person.
+    initial = rows if data is None else None
+    formset = _TeamFormSet(data, initial=initial, prefix="team", form_kwargs={"people": people})
+    return cast("TeamFormSet", formset)
 
 
 def current_versions() -> Any:
-    """The newest published version of each template."""
+    """Return the newest published version of each template."""
     published = TemplateVersion.objects.filter(state=VersionState.PUBLISHED)
     newest = published.order_by("template_id", "-number").distinct("template_id")
     return TemplateVersion.objects.filter(pk__in=newest.values("pk")).select_related("template")
 
 
-def usual_window() -> tuple[datetime, datetime]:
-    """Tomorrow evening in the viewer's zone: two hours from 20:00."""
+def default_window() -> tuple[datetime, datetime]:
+    """Return tomorrow from 20:00 to 22:00 in the viewer's time zone."""
     tomorrow = timezone.localtime() + timedelta(days=1)
     start = tomorrow.replace(hour=20, minute=0, second=0, microsecond=0)
     return start, start + timedelta(hours=2)
 
 
-def default_plan(version: TemplateVersion | None) -> str:
-    """What the template says about rolling back, as a start for the plan."""
+def default_rollback_plan(version: TemplateVersion | None) -> str:
+    """Return the notes and commands of the template's rollback phases as Markdown."""
     if version is None:
         return ""
     parts = [
@@ -187,8 +191,8 @@ def _as_markdown(block: ParsedNote | ParsedCommands) -> str:
     return f"```{block.language}\n{block.source}\n```"
 
 
-def plan_of(deployment: Deployment) -> dict[str, Any]:
-    """A deployment's plan as the form begins with it, to the minute, which is all that browsers show."""
+def initial_plan(deployment: Deployment) -> dict[str, Any]:
+    """Return the form's initial values; times are cut to the minute, because browsers show no seconds."""
     return {
         "title": deployment.title,
         "window_start": deployment.window_start.replace(second=0, microsecond=0),

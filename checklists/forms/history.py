@@ -1,4 +1,4 @@
-"""The filter of the history."""
+"""The filter form of the history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deployctl.web.date_fields import IsoDateField, validate_period
 
 
 class HistoryForm(forms.Form):
-    """Which deployments of the past to show; everything is optional."""
+    """A filter for deployments; all fields are optional."""
 
     target = forms.ModelChoiceField(
         queryset=Target.objects.none(), to_field_name="name", required=False, empty_label="All targets"
@@ -22,29 +22,29 @@ class HistoryForm(forms.Form):
     since = IsoDateField(label="Window from", required=False)
     until = IsoDateField(label="Window until", required=False)
     state = forms.ChoiceField(choices=[("", "All states"), *DeploymentState.choices], required=False)
-    person = forms.ModelChoiceField(queryset=User.objects.none(), required=False, empty_label="Everybody")
+    person = forms.ModelChoiceField(queryset=User.objects.none(), required=False, empty_label="All people")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        """Offer what this person may see."""
+        """Limit the choices to what the user can see."""
         super().__init__(*args, **kwargs)
         self.fields["target"].queryset = Target.objects.visible_to(user)  # type: ignore[attr-defined]
         self.fields["person"].queryset = User.objects.all()  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a period that ends before it begins."""
+        """Reject a period that ends before it starts."""
         cleaned = super().clean() or self.cleaned_data
         validate_period(self)
         return cleaned
 
-    def narrow(self, found: DeploymentQuerySet) -> DeploymentQuerySet:
-        """Leave out what the filter does not let through; a filter with errors lets nothing through."""
+    def apply(self, deployments: DeploymentQuerySet) -> DeploymentQuerySet:
+        """Return the deployments that match; none if the filter is invalid."""
         if not self.is_valid():
-            return found.none()
-        given = self.cleaned_data
-        if given["target"]:
-            found = found.filter(target=given["target"])
-        if given["state"]:
-            found = found.filter(state=given["state"])
-        if given["person"]:
-            found = found.of_person(given["person"])
-        return found.in_period(given["since"], given["until"])
+            return deployments.none()
+        filters = self.cleaned_data
+        if filters["target"]:
+            deployments = deployments.filter(target=filters["target"])
+        if filters["state"]:
+            deployments = deployments.filter(state=filters["state"])
+        if filters["person"]:
+            deployments = deployments.of_person(filters["person"])
+        return deployments.in_period(filters["since"], filters["until"])

@@ -1,4 +1,4 @@
-"""The form of a rollback: which backup, and what else the operation asks."""
+"""The form that requests a rollback run: the backup and the operation's other parameters."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ from deployctl.runs.forms.operations import form_for
 from deployctl.runs.models import Backup
 from deployctl.web.templatetags.web import duration
 
-BEFORE, LATER = "Taken before the deployment began", "Taken later"
+BEFORE, LATER = "Taken before the deployment started", "Taken later"
 
 
 class RollbackForm(forms.Form):
-    """The operation's own fields, with the target's backups to choose from; made by `of`."""
+    """The operation's parameters, with the target's backups as choices; create it with `of`."""
 
-    # The one that is proposed: the newest of ours that was taken before the deployment began. What somebody
-    # uploaded says itself when it was taken, and is restored by name only.
+    # The newest backup that was taken before the deployment started. Uploads are never proposed, because the
+    # time in an upload is only what its sender claims.
     proposed: Backup | None
 
     @classmethod
     def of(cls, deployment: Deployment, data: Any = None) -> RollbackForm:
-        """The form for a deployment.
+        """Return the form for a deployment.
 
         Args:
-            data: what was posted.
+            deployment: the deployment to roll back.
+            data: the submitted data, if any.
         """
-        began = deployment.state_changes.filter(to_state=DeploymentState.DEPLOYING).first()
-        # Only dumps: rolling back restores one database, pgBackRest a whole cluster.
+        start = deployment.state_changes.filter(to_state=DeploymentState.DEPLOYING).first()
+        # Only dumps: a rollback restores one database, but pgBackRest restores a whole cluster.
         backups = Backup.objects.dumps().for_display().filter(target=deployment.target_id, expired_at=None)
         groups: dict[str, list[Backup]] = {BEFORE: [], LATER: []}
         for backup in backups.order_by("-snapshot_at"):
-            groups[BEFORE if began and backup.snapshot_at < began.at else LATER].append(backup)
+            groups[BEFORE if start and backup.snapshot_at < start.at else LATER].append(backup)
         form = cls(data, auto_id="id_rollback_%s")
-        form.proposed = next((one for one in groups[BEFORE] if not one.uploaded_from), None)
+        form.proposed = next((backup for backup in groups[BEFORE] if not backup.uploaded_from), None)
         form.fields = dict(form_for(operation(ROLLBACK))().fields)
         form.fields["backup"] = forms.ChoiceField(
             label="Backup",
             choices=[
-                ("", "Choose one"),
+                ("", "Choose a backup"),
                 *(
-                    (title, [(one.name, _in_words(one)) for one in found])
-                    for title, found in groups.items()
-                    if found
+                    (title, [(backup.name, _backup_label(backup)) for backup in group])
+                    for title, group in groups.items()
+                    if group
                 ),
             ],
             initial=form.proposed.name if form.proposed else "",
@@ -56,9 +57,9 @@ class RollbackForm(forms.Form):
         return form
 
 
-def _in_words(backup: Backup) -> str:
-    took = backup.last_restore_s
-    restored = f"restored in {duration(took)}" if took is not None else "never restored"
+def _backup_label(backup: Backup) -> str:
+    seconds = backup.last_restore_s
+    restored = f"restored in {duration(seconds)}" if seconds is not None else "never restored"
     taken = timezone.localtime(backup.snapshot_at)
     facts = [f"{taken:%-d %b, %H:%M}", backup.trust.label.lower(), restored, backup.origin]
     return f"{', '.join(filter(None, facts))}: {backup.name}"

@@ -232,7 +232,7 @@ class Deployment(models.Model):
                 window=[window.start.isoformat(), window.end.isoformat()],
                 team=describe_team(seats),
             )
-            announce("home", "home-next", "home-waiting")
+            announce("home", "home-next", "home-tasks")
         return deployment
 
     def edit(
@@ -405,7 +405,7 @@ class Deployment(models.Model):
     def announce(self, *fragments: str) -> None:
         """Announce changed fragments to open pages; state, progress and timeline are always among them."""
         announce(self.channel, *fragments, *(f"deployment-{self.pk}-{part}" for part in PARTS))
-        announce("home", "home-waiting", "home-next")
+        announce("home", "home-tasks", "home-next")
 
     def _transition(self, verb: str, by: Actor, action: Action, *, reason: str = "", needs: str = "") -> None:
         with self.locked() as current:

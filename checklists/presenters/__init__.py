@@ -1,7 +1,7 @@
-"""What a deployment's page tells, read in a handful of queries and handed to templates as plain data."""
+"""Presenters: load a deployment in a few queries and prepare it for templates."""
 
 from checklists.presenters.deployment_page import DeploymentPage, PhasePart, SectionPart
-from checklists.presenters.item_filter import Show
+from checklists.presenters.item_filter import ItemFilter
 from checklists.presenters.item_row import ItemRow
 
-__all__ = ["DeploymentPage", "ItemRow", "PhasePart", "SectionPart", "Show"]
+__all__ = ["DeploymentPage", "ItemFilter", "ItemRow", "PhasePart", "SectionPart"]

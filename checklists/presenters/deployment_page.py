@@ -1,4 +1,4 @@
-"""A deployment with all its phases, sections and items, as the page shows them to one person."""
+"""A deployment's page: phases, sections and items, filtered and with progress, for one viewer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from checklists.models import Deployment, Item, Proof, Section
 from checklists.models.item_state import OUTSTANDING
 from checklists.models.stage_rules import COVERED_BY, NEXT_GATE, current_stages
 from checklists.permissions import DeploymentPermissions
-from checklists.presenters.item_filter import Show
+from checklists.presenters.item_filter import ItemFilter
 from checklists.presenters.item_row import Block, ItemRow, blocks_of
 from checklists.readiness import Blocker
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from deployctl.runs.models import Run
 
+REQUIRED_STAGES = frozenset(stage for gate in ("pre", "post", "closure") for stage in COVERED_BY[gate])
+
 
 @dataclass
 class SectionPart:
-    """A section with the items that the filter lets through."""
+    """A section with the items that the filter shows."""
 
     section: Section
     rows: list[ItemRow]
@@ -33,28 +35,30 @@ class SectionPart:
 
     @property
     def blocks(self) -> list[Block]:
-        """Its text and commands."""
+        """The section's notes and commands."""
         return blocks_of(self.section.blocks, f"section-{self.section.pk}")
 
     @cached_property
-    def leaves(self) -> list[ItemRow]:
-        """Every item that somebody keeps, shown or not."""
+    def counted_rows(self) -> list[ItemRow]:
+        """All counted items, shown or not."""
         return [row for row in self.all_rows if not row.is_parent]
 
     @property
     def total(self) -> int:
-        """How many promises there are."""
-        return len(self.leaves)
+        """The number of counted items."""
+        return len(self.counted_rows)
 
     @property
     def completed(self) -> int:
-        """How many of them are done or waived."""
-        return sum(1 for row in self.leaves if row.item.state not in OUTSTANDING)
+        """The number of counted items that are done or waived."""
+        return sum(1 for row in self.counted_rows if row.item.state not in OUTSTANDING)
 
     @property
-    def for_bulk(self) -> int:
-        """How many the viewer could tick together."""
-        return sum(1 for row in self.leaves if row.completes_with_one_click and row.is_in_bulk)
+    def bulk_count(self) -> int:
+        """The number of items that the viewer can complete together."""
+        return sum(
+            1 for row in self.counted_rows if row.completes_with_one_click and row.allows_bulk_completion
+        )
 
 
 @dataclass
@@ -69,48 +73,54 @@ class PhasePart:
 
     @property
     def total(self) -> int:
-        """How many promises there are."""
+        """The number of counted items."""
         return sum(part.total for part in self.sections)
 
     @property
     def completed(self) -> int:
-        """How many of them are done or waived."""
+        """The number of counted items that are done or waived."""
         return sum(part.completed for part in self.sections)
 
     @property
-    def shown(self) -> list[SectionPart]:
-        """The sections that have something to show."""
+    def visible_sections(self) -> list[SectionPart]:
+        """The sections that have items to show, or no items at all."""
         return [part for part in self.sections if part.rows or not part.all_rows]
 
     @property
     def identifier(self) -> str:
-        """The id of its head, which is announced when its progress changes."""
+        """The element ID of the heading, which is announced when the progress changes."""
         return f"phase-{self.deployment.pk}-{self.number}"
 
 
 class DeploymentPage:
-    """Reads a deployment for one viewer; everything else on the page is computed from that."""
+    """A deployment's page for one viewer; loads the data once, when it is first needed."""
 
-    def __init__(self, deployment: Deployment, viewer: User, show: Show = Show.ALL, find: str = "") -> None:
-        """Prepare; nothing is read yet.
+    def __init__(
+        self,
+        deployment: Deployment,
+        viewer: User,
+        item_filter: ItemFilter = ItemFilter.ALL,
+        search: str = "",
+    ) -> None:
+        """Store the arguments without a query.
 
         Args:
             deployment: from `Deployment.objects.for_page()`.
-            viewer: decides what may be done.
-            show: which items to show.
-            find: show only items with these words, in their text or in the title of their section.
+            viewer: the user whose permissions apply.
+            item_filter: which items to show.
+            search: show only items that contain this text, or whose section's title does.
         """
         self.deployment = deployment
         self.viewer = viewer
-        self.show = show
-        self.find = find.strip()
+        self.item_filter = item_filter
+        self.search = search.strip()
         self.now = timezone.now()
         self.permissions = DeploymentPermissions.of(viewer, deployment)
-        self.operator = viewer.may(Permission.OPERATOR)
+        self.is_operator = viewer.may(Permission.OPERATOR)
 
     @cached_property
     def rows(self) -> list[ItemRow]:
-        """Every item in order, sub-items known to their parents."""
+        """All items in order, with sub-items also in the `children` of their parents."""
         items = Item.objects.of_deployment(self.deployment.pk).for_pages()
         proofs: dict[int, list[Proof]] = {}
         for proof in Proof.objects.of_deployment(self.deployment.pk):
@@ -127,15 +137,15 @@ class DeploymentPage:
 
     @cached_property
     def phases(self) -> list[PhasePart]:
-        """The phases, with what the filter shows of them."""
+        """The phases that have items to show; all phases without a filter."""
         by_section: dict[int, list[ItemRow]] = {}
         for row in self.rows:
             by_section.setdefault(row.item.section_id, []).append(row)
         phases: dict[int, PhasePart] = {}
         for section in self._sections:
-            found = by_section.get(section.pk, [])
-            shown = [row for row in found if row.item.parent_id is None and self._shows(row)]
-            part = SectionPart(section, shown, found)
+            all_rows = by_section.get(section.pk, [])
+            shown = [row for row in all_rows if row.item.parent_id is None and self._is_shown(row)]
+            part = SectionPart(section, shown, all_rows)
             phase = phases.setdefault(
                 section.phase_position, PhasePart(self.deployment, section.phase_position, section.phase)
             )
@@ -143,49 +153,51 @@ class DeploymentPage:
         for phase in phases.values():
             phase.expanded = self._is_expanded(phase)
         return [
-            phase for phase in phases.values() if not self.is_filtered or any(s.rows for s in phase.sections)
+            phase
+            for phase in phases.values()
+            if not self.is_filtered or any(part.rows for part in phase.sections)
         ]
 
     @cached_property
-    def counts(self) -> dict[Show, int]:
-        """How many items each filter would show."""
-        found = [row for row in self.rows if self._matches(row)]
-        return {show: sum(1 for row in found if show.counts(row)) for show in Show}
+    def filter_counts(self) -> dict[ItemFilter, int]:
+        """The number of counted items that each filter shows."""
+        matches = [row for row in self.rows if self._matches_search(row)]
+        return {each: sum(1 for row in matches if each.counts(row)) for each in ItemFilter}
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the page shows a part of the checklist only."""
-        return self.show != Show.ALL or bool(self.find)
+        """Return True if the page shows only some of the items."""
+        return self.item_filter != ItemFilter.ALL or bool(self.search)
 
     @property
-    def query(self) -> str:
-        """What the page shows, as it stands in its address: `?show=mine&find=seed`, or nothing."""
-        return self._query(self.show)
+    def query_string(self) -> str:
+        """The query string of this filter and search, such as `?show=mine&find=seed`; may be empty."""
+        return self._query_string(self.item_filter)
 
     @property
-    def choices(self) -> list[tuple[Show, int, str]]:
-        """The filters: each with how many items it would show, and its query."""
-        return [(show, count, self._query(show)) for show, count in self.counts.items()]
+    def filter_choices(self) -> list[tuple[ItemFilter, int, str]]:
+        """Each filter with its number of items and its query string."""
+        return [(each, count, self._query_string(each)) for each, count in self.filter_counts.items()]
 
     @property
-    def counted_rows(self) -> list[ItemRow]:
-        """The promises that gates and closing wait for; recurring ones and reading matter do not count."""
-        return [row for row in self.rows if not row.is_parent and row.item.section.stage in COUNTED]
+    def required_rows(self) -> list[ItemRow]:
+        """The required items: counted items except those of the stages `ongoing` and `reference`."""
+        return [row for row in self.rows if not row.is_parent and row.item.section.stage in REQUIRED_STAGES]
 
     @cached_property
     def progress(self) -> tuple[int, int]:
-        """How many promises are kept, of how many."""
-        rows = self.counted_rows
+        """The number of required items that are done or waived, and of all required items."""
+        rows = self.required_rows
         return sum(1 for row in rows if not row.is_outstanding), len(rows)
 
     @property
-    def uncounted(self) -> int:
-        """How many items nothing waits for: recurring ones and reading matter."""
-        return sum(1 for row in self.rows if not row.is_parent) - len(self.counted_rows)
+    def optional_count(self) -> int:
+        """The number of counted items that are not required."""
+        return sum(1 for row in self.rows if not row.is_parent) - len(self.required_rows)
 
     @cached_property
     def blockers(self) -> list[Blocker]:
-        """What is in the way of the next gate."""
+        """The blockers of the next gate, or of closing."""
         gate_key = NEXT_GATE.get(self.deployment.state)
         if gate_key is None:
             return []
@@ -200,7 +212,7 @@ class DeploymentPage:
 
     @property
     def running(self) -> list[tuple[ItemRow, Run]]:
-        """The items that runs prove just now."""
+        """The items with an active run, each with the run."""
         return [(row, row.run) for row in self.rows if row.run is not None]
 
     @cached_property
@@ -208,32 +220,37 @@ class DeploymentPage:
         return list(Section.objects.filter(checklist__deployment=self.deployment.pk))
 
     @cached_property
-    def _signed(self) -> frozenset[Stage]:
+    def _signed_stages(self) -> frozenset[Stage]:
         return readiness.signed_stages(self.deployment)
 
     def _row(self, item: Item, proofs: list[Proof]) -> ItemRow:
-        row = ItemRow(item, self.deployment, self.permissions, self.operator, proofs, now=self.now)
-        row.signed = lambda: self._signed
-        return row
+        return ItemRow(
+            item,
+            self.deployment,
+            self.permissions,
+            self.is_operator,
+            proofs,
+            signed_stages=lambda: self._signed_stages,
+            now=self.now,
+        )
 
-    def _query(self, show: Show) -> str:
-        asked = {"show": "" if show == Show.ALL else show.value, "find": self.find}
-        asked = {name: value for name, value in asked.items() if value}
-        return f"?{urlencode(asked)}" if asked else ""
+    def _query_string(self, item_filter: ItemFilter) -> str:
+        params = {"show": "" if item_filter == ItemFilter.ALL else item_filter.value, "find": self.search}
+        params = {name: value for name, value in params.items() if value}
+        return f"?{urlencode(params)}" if params else ""
 
-    def _shows(self, row: ItemRow) -> bool:
-        """Whether a row of the first level is shown: for itself, or for one of its sub-items."""
-        return self.show.shows(row) and any(self._matches(each) for each in (row, *row.children))
+    def _is_shown(self, row: ItemRow) -> bool:
+        """Return True if a top-level item or one of its sub-items matches the filter and the search."""
+        return self.item_filter.shows(row) and any(
+            self._matches_search(each) for each in (row, *row.children)
+        )
 
-    def _matches(self, row: ItemRow) -> bool:
-        words = self.find.casefold()
-        return words in row.item.text.casefold() or words in row.item.section.title.casefold()
+    def _matches_search(self, row: ItemRow) -> bool:
+        search = self.search.casefold()
+        return search in row.item.text.casefold() or search in row.item.section.title.casefold()
 
     def _is_expanded(self, phase: PhasePart) -> bool:
         if self.is_filtered:
             return True
-        turn = current_stages(self.deployment.state)
-        return any(part.section.stage in turn and part.completed < part.total for part in phase.sections)
-
-
-COUNTED = frozenset(stage for gate in ("pre", "post", "closure") for stage in COVERED_BY[gate])
+        current = current_stages(self.deployment.state)
+        return any(part.section.stage in current and part.completed < part.total for part in phase.sections)

@@ -1,4 +1,4 @@
-"""Which of a hundred and fifty items the viewer wants to see."""
+"""The filters of a deployment's page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from checklists.models import ItemState
 from checklists.presenters.item_row import ItemRow
 
 
-class Show(StrEnum):
-    """The filters of a deployment's page, as they stand in its address (`?show=mine`)."""
+class ItemFilter(StrEnum):
+    """A filter; its value is the query parameter, as in `?show=mine`."""
 
     ALL = "all"
     MINE = "mine"
@@ -18,31 +18,31 @@ class Show(StrEnum):
     LATE = "late"
 
     @classmethod
-    def read(cls, text: str | None) -> Show:
-        """The filter of an address; everything where it names none that exists."""
-        return next((show for show in cls if show.value == text), cls.ALL)
+    def parse(cls, value: str | None) -> ItemFilter:
+        """Return the filter with this value; `ALL` if there is none."""
+        return next((each for each in cls if each.value == value), cls.ALL)
 
     @property
     def label(self) -> str:
-        """What the filter is called on the page."""
+        """The name on the page."""
         return self.value.capitalize()
 
     def shows(self, row: ItemRow) -> bool:
-        """Whether an item is shown: itself, or because one of its sub-items is."""
-        return self._shows_itself(row) or any(self.shows(child) for child in row.children)
+        """Return True if the item or one of its sub-items matches."""
+        return self._matches(row) or any(self.shows(child) for child in row.children)
 
     def counts(self, row: ItemRow) -> bool:
-        """Whether an item counts in the filter's number; what follows its sub-items does not."""
-        return not row.is_parent and self._shows_itself(row)
+        """Return True if the item matches and is a counted item."""
+        return not row.is_parent and self._matches(row)
 
-    def _shows_itself(self, row: ItemRow) -> bool:
+    def _matches(self, row: ItemRow) -> bool:
         match self:
-            case Show.MINE:
+            case ItemFilter.MINE:
                 return row.is_mine and row.is_outstanding
-            case Show.OPEN:
+            case ItemFilter.OPEN:
                 return row.is_outstanding
-            case Show.FAILING:
+            case ItemFilter.FAILING:
                 return row.item.state == ItemState.FAILED
-            case Show.LATE:
+            case ItemFilter.LATE:
                 return row.overdue_by is not None
         return True

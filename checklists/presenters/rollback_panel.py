@@ -1,4 +1,4 @@
-"""The way back of a deployment: the runs of its rollback, and what starts one."""
+"""The rollback panel of a deployment's page: its runs, and the form that requests one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployctl.runs.preconditions import Confirmation
 
 @dataclass(frozen=True)
 class RollbackPanel:
-    """What a deployment's page shows of its rollback. `form` is None for those who may not start one now."""
+    """The rollback of a deployment; `form` is None if the viewer can't request a run now."""
 
     runs: list[Run]
     form: RollbackForm | None
@@ -24,18 +24,20 @@ class RollbackPanel:
 
     @property
     def restore_s(self) -> float | None:
-        """Seconds that the proposed backup took when it was restored last; None where it never was."""
+        """The seconds that the last restore of the proposed backup took; None if it was never restored."""
         return self.form.proposed.last_restore_s if self.form and self.form.proposed else None
 
 
 def rollback_panel_of(page: DeploymentPage) -> RollbackPanel | None:
-    """The rollback of a deployment that is rolling back or was; None for every other one."""
+    """Return the panel of a deployment that is rolling back or rolled back; None for other states."""
     deployment = page.deployment
     if deployment.state not in {DeploymentState.ROLLING_BACK, DeploymentState.ROLLED_BACK}:
         return None
     runs = list(Run.objects.filter(authority=deployment.authority, kind=ROLLBACK))
-    is_free = deployment.state == DeploymentState.ROLLING_BACK and not any(run.is_unfinished for run in runs)
-    may_start = is_free and page.operator and page.permissions.may_lead
+    can_start = deployment.state == DeploymentState.ROLLING_BACK and not any(
+        run.is_unfinished for run in runs
+    )
+    may_start = can_start and page.is_operator and page.permissions.may_lead
     return RollbackPanel(
         runs=runs,
         form=RollbackForm.of(deployment) if may_start else None,

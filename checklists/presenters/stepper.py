@@ -1,4 +1,4 @@
-"""Where a deployment is on its way, what comes next, and what the viewer may press."""
+"""The stepper of a deployment's page: its steps, the next one, and the viewer's permitted transitions."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ STEPS = (
     DeploymentState.CLOSED,
 )
 
-# Once nothing is in the way any more.
+# The next step if the gate has no blockers.
 READY_STEPS = {
-    DeploymentState.PLANNING: "Nothing is in the way: have the first gate signed.",
-    DeploymentState.VERIFYING: "Nothing is in the way: have the second gate signed.",
-    DeploymentState.SIGNED_OFF: "Nothing is left of the first week: close it.",
+    DeploymentState.PLANNING: "The first gate has no blockers. It can be signed now.",
+    DeploymentState.VERIFYING: "The second gate has no blockers. It can be signed now.",
+    DeploymentState.SIGNED_OFF: "All items of the first week are done. The deployment can be closed now.",
 }
 
 NEXT_STEPS = {
-    DeploymentState.PLANNING: "Tick or run what the first gate covers, then have it signed.",
-    DeploymentState.APPROVED: "Begin when the window opens.",
-    DeploymentState.DEPLOYING: "Do the work of the day, then start verification.",
-    DeploymentState.VERIFYING: "Verify, then have the second gate signed.",
-    DeploymentState.SIGNED_OFF: "Do what is left of the first week, then close it.",
-    DeploymentState.HALTED: "Assess, then resume or roll back. Nothing new starts meanwhile.",
-    DeploymentState.ROLLING_BACK: "Follow the rollback plan; say so when the target is as it was.",
+    DeploymentState.PLANNING: "Complete the items of the first gate, then sign it.",
+    DeploymentState.APPROVED: "Start the deployment when the window opens.",
+    DeploymentState.DEPLOYING: "Complete the items of the deployment, then start the verification.",
+    DeploymentState.VERIFYING: "Complete the verification, then sign the second gate.",
+    DeploymentState.SIGNED_OFF: "Complete the items of the first week, then close the deployment.",
+    DeploymentState.HALTED: "Resume the deployment or roll it back. Until then, no new operation starts.",
+    DeploymentState.ROLLING_BACK: "Follow the rollback plan, then finish the rollback.",
 }
 
 
 @dataclass(frozen=True)
 class Stepper:
-    """The way of a deployment as its page draws it."""
+    """A deployment's progress through its states, with the transitions that the viewer may make."""
 
     steps: tuple[DeploymentState, ...]
     current_step: DeploymentState
@@ -48,7 +48,7 @@ class Stepper:
     gate_label: str
     window_label: str
     outside_window: bool
-    may_begin: bool
+    may_start: bool
     may_verify: bool
     may_close: bool
     may_cancel: bool
@@ -60,24 +60,24 @@ class Stepper:
 
     @property
     def has_verdict(self) -> bool:
-        """Whether GO or NO-GO is a question now."""
+        """Return True if the state has a next gate, and so a GO or NO-GO."""
         return bool(self.gate_label)
 
 
-GATES = {"pre": "the first gate", "post": "the second gate", "closure": "closing"}
+GATE_LABELS = {"pre": "the first gate", "post": "the second gate", "closure": "closing"}
 
 
 def stepper_of(page: DeploymentPage) -> Stepper:
-    """Read off a page where its deployment is, and what its viewer may do."""
+    """Return the stepper for a page."""
     deployment, permissions = page.deployment, page.permissions
     state, now = DeploymentState(deployment.state), timezone.now()
     is_blocked = any(blocker.blocks_signing for blocker in page.blockers)
 
-    def may(verb: str, *, by_right: bool) -> bool:
-        return by_right and state in TRANSITIONS[verb]
+    def may(transition: str, *, permitted: bool) -> bool:
+        return permitted and state in TRANSITIONS[transition]
 
     if deployment.is_final:
-        window_label = ""  # it waits for no window any more
+        window_label = ""
     elif now < deployment.window_start:
         window_label = "opens"
     elif now <= deployment.window_end:
@@ -86,19 +86,19 @@ def stepper_of(page: DeploymentPage) -> Stepper:
         window_label = "closed"
     return Stepper(
         steps=STEPS,
-        # A halted deployment is still where it was halted.
+        # A halted deployment stays at the step where it was halted.
         current_step=DeploymentState(deployment.state_before_halt or state),
         next_step=(not is_blocked and READY_STEPS.get(state)) or NEXT_STEPS.get(state, ""),
-        gate_label=GATES.get(NEXT_GATE.get(state, ""), ""),
+        gate_label=GATE_LABELS.get(NEXT_GATE.get(state, ""), ""),
         window_label=window_label,
         outside_window=window_label != "closes",
-        may_begin=may("begin", by_right=permissions.may_lead),
-        may_verify=may("start_verification", by_right=permissions.may_lead),
-        may_close=may("close", by_right=permissions.may_lead) and not page.blockers,
-        may_cancel=may("cancel", by_right=permissions.may_lead),
-        may_halt=may("halt", by_right=permissions.may_halt),
-        may_resume=may("resume", by_right=permissions.may_lead),
-        may_roll_back=may("start_rollback", by_right=permissions.may_lead),
-        may_finish_rollback=may("finish_rollback", by_right=permissions.may_lead),
+        may_start=may("begin", permitted=permissions.may_lead),
+        may_verify=may("start_verification", permitted=permissions.may_lead),
+        may_close=may("close", permitted=permissions.may_lead) and not page.blockers,
+        may_cancel=may("cancel", permitted=permissions.may_lead),
+        may_halt=may("halt", permitted=permissions.may_halt),
+        may_resume=may("resume", permitted=permissions.may_lead),
+        may_roll_back=may("start_rollback", permitted=permissions.may_lead),
+        may_finish_rollback=may("finish_rollback", permitted=permissions.may_lead),
         may_edit=permissions.may_lead and (state in NOT_BEGUN or not deployment.is_final),
     )

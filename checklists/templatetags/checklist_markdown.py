@@ -1,4 +1,4 @@
-"""Filters that show a checklist's Markdown and its words: `{{ item.text|inline_markdown }}`."""
+"""Template filters for a checklist's Markdown, roles, stages and due times."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ UNITS = {
 
 @register.filter
 def inline_markdown(text: str) -> SafeString:
-    """One line of Markdown; raw HTML in it is shown, not obeyed."""
+    """Render one line of Markdown; raw HTML is escaped."""
     return SafeString(inline_html(str(text)))
 
 
 @register.filter
 def block_markdown(text: str) -> SafeString:
-    """Paragraphs, lists and tables; raw HTML in them is shown, not obeyed."""
+    """Render paragraphs, lists and tables; raw HTML is escaped."""
     return SafeString(block_html(str(text)))
 
 
 @register.filter
 def role_label(role: str) -> str:
-    """A role as people write it."""
+    """Return the label of a role."""
     return ROLE_LABELS.get(role, role)
 
 
 @register.filter
 def stage_label(stage: str) -> str:
-    """A stage as people write it."""
+    """Return the label of a stage."""
     return str(Stage(stage).label)
 
 
 @register.filter
-def due_words(due: timedelta | None) -> str:
-    """When something is due, relative to a window that is not known yet."""
+def due_phrase(due: timedelta | None) -> str:
+    """Describe a due time relative to the window, such as “2 hours before the window”."""
     if due is None:
         return ""
     if not due:
         return "by the end of the window"
     unit, length = next((unit, length) for unit, length in UNITS.items() if not due % length)
-    words = pluralize(abs(due) // length, unit)
-    return f"{words} before the window" if due < timedelta() else f"within {words} after the window"
+    amount = pluralize(abs(due) // length, unit)
+    return f"{amount} before the window" if due < timedelta() else f"within {amount} after the window"
 
 
 @register.filter
 def block_kind(block: object) -> str:
-    """Which of the four kinds of block this is, so that a page can choose how to show it."""
+    """Return “note”, “commands”, “slot” or “item”."""
     if isinstance(block, ParsedNote):
         return "note"
     if isinstance(block, ParsedCommands):

@@ -1,4 +1,4 @@
-"""Every deployment there was: filtered, on pages, and as a table for other programs."""
+"""Show past and present deployments with filters, and export them as CSV."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ COLUMNS = (
     "Template",
     "Window start",
     "Window end",
-    "Begun",
+    "Started",
     "Ended",
     "Duration in minutes",
     "Created by",
     "Team",
 )
-# What spreadsheets take for the beginning of a formula (OWASP, CSV Injection).
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Spreadsheets interpret a cell that starts with one of these as a formula (OWASP, CSV Injection).
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @require_safe
 @member
 def history(request: HttpRequest) -> HttpResponse:
-    """The table."""
-    form, found = _found(request)
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    """List deployments, the newest window first."""
+    form, deployments = _filtered_deployments(request)
+    page = Paginator(deployments, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "form": form,
         "page": page,
@@ -59,49 +59,49 @@ def history(request: HttpRequest) -> HttpResponse:
 @require_safe
 @member
 def history_csv(request: HttpRequest) -> HttpResponse:
-    """The same, whole, as comma-separated values; times in UTC.
+    """Download all matching deployments as CSV, with times in UTC.
 
     Raises:
-        InvalidInput: the filter makes no sense; an empty table would say that there is nothing.
+        InvalidInput: the filter is invalid. An empty table would suggest that no deployment matches.
     """
-    form, found = _found(request)
+    form, deployments = _filtered_deployments(request)
     if not form.is_valid():
-        wrong = (f"{form[name].label}: {' '.join(map(str, errors))}" for name, errors in form.errors.items())
-        raise InvalidInput(f"The filter cannot be used, so there is no table. {' '.join(wrong)}")
-    # Not streamed: an ASGI server would gather the rows of a synchronous stream first anyway.
+        errors = (f"{form[name].label}: {' '.join(map(str, texts))}" for name, texts in form.errors.items())
+        raise InvalidInput(f"The filter isn't valid, so nothing was exported. {' '.join(errors)}")
+    # Not streamed: an ASGI server collects the rows of a synchronous stream before it sends them.
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="deployments.csv"'
-    csv.writer(response).writerows(_rows(found))
+    csv.writer(response).writerows(_rows(deployments))
     return response
 
 
-def _found(request: HttpRequest) -> tuple[HistoryForm, DeploymentQuerySet]:
+def _filtered_deployments(request: HttpRequest) -> tuple[HistoryForm, DeploymentQuerySet]:
     by = current_user(request)
     form = HistoryForm(request.GET, user=by)
     visible = Deployment.objects.visible_to(by).for_page().with_times()
-    return form, form.narrow(visible).order_by("-window_start", "-pk")
+    return form, form.apply(visible).order_by("-window_start", "-pk")
 
 
-def _rows(found: DeploymentQuerySet) -> Iterator[list[str]]:
+def _rows(deployments: DeploymentQuerySet) -> Iterator[list[str]]:
     yield list(COLUMNS)
-    for deployment in found.iterator(chunk_size=200):
-        yield [harmless(value) for value in _values(deployment)]
+    for deployment in deployments.iterator(chunk_size=200):
+        yield [escape_formula(value) for value in _values(deployment)]
 
 
 def _values(deployment: Any) -> Iterator[object]:
-    length = deployment.duration
+    duration = deployment.duration
     yield from (deployment.pk, deployment.title, deployment.target.name)
     yield from (deployment.target.get_environment_display(), deployment.get_state_display())
     yield deployment.template_version
-    moments = (deployment.window_start, deployment.window_end, deployment.began_at, deployment.ended_at)
-    for moment in moments:
-        yield "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
-    yield "" if length is None else round(length.total_seconds() / 60)
+    times = (deployment.window_start, deployment.window_end, deployment.began_at, deployment.ended_at)
+    for time in times:
+        yield "" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
+    yield "" if duration is None else round(duration.total_seconds() / 60)
     yield deployment.created_by_name
-    yield ", ".join(f"{seat.user} ({seat.get_role_display()})" for seat in deployment.team.all())
+    yield ", ".join(f"{member.user} ({member.get_role_display()})" for member in deployment.team.all())
 
 
-def harmless(value: object) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe goes before what would be one."""
+def escape_formula(value: object) -> str:
+    """Return the value as text, with a leading apostrophe if a spreadsheet would read it as a formula."""
     text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return f"'{text}" if text.startswith(FORMULA_PREFIXES) else text

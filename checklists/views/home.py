@@ -1,4 +1,4 @@
-"""The first page: what waits on the viewer, what runs, what ships next."""
+"""Show the home page: the viewer's tasks, active runs and the next deployments."""
 
 from __future__ import annotations
 
@@ -24,64 +24,61 @@ NEXT_SHOWN = 3
 @require_safe
 @member
 def home(request: HttpRequest) -> HttpResponse:
-    """The page."""
+    """Show the home page, with setup steps while no deployment exists."""
     by = current_user(request)
-    context = _waiting(by) | _runs(by) | _next(by)
+    context = _tasks(by) | _runs(by) | _next(by)
     if not context["next"] and not Deployment.objects.exists():
-        context |= _beginning(by)
+        context |= _setup(by)
     return render(request, "checklists/home.html", context)
 
 
 @require_safe
 @member
-def home_part(request: HttpRequest, name: str) -> HttpResponse:
-    """One live part of it."""
-    parts = {"waiting": _waiting, "runs": _runs, "next": _next}
-    if name not in parts:
+def home_fragment(request: HttpRequest, name: str) -> HttpResponse:
+    """Show one fragment of the home page: tasks, runs or next."""
+    contexts = {"tasks": _tasks, "runs": _runs, "next": _next}
+    if name not in contexts:
         raise Http404
     if not wants_fragment(request):
         return see_other(request, "/")
-    return render(request, f"checklists/_home_{name}.html", parts[name](current_user(request)))
+    return render(request, f"checklists/_home_{name}.html", contexts[name](current_user(request)))
 
 
-def _waiting(by: User) -> dict[str, Any]:
+def _tasks(by: User) -> dict[str, Any]:
     items = list(Item.objects.outstanding_for(by)[: ITEMS_SHOWN + 1])
     return {
         "items": items[:ITEMS_SHOWN],
         "more_items": len(items) > ITEMS_SHOWN,
-        "others": readiness.waiting_on(by),
+        "pending_actions": readiness.waiting_on(by),
         "decisions": _decisions(by),
         "consents": list(Run.objects.visible_to(by).waiting_for(by).select_related("target")),
     }
 
 
 def _decisions(by: User) -> list[Run]:
-    """Runs whose outcome nobody knows, for those who may decide it."""
+    """Return the runs with unknown outcome, if the user may decide them."""
     if not by.may(Permission.OPERATOR):
         return []
     return list(Run.objects.visible_to(by).filter(state=RunState.UNKNOWN).select_related("target"))
 
 
 def _runs(by: User) -> dict[str, Any]:
-    under_way = [RunState.WAITING, RunState.QUEUED, RunState.RUNNING]
-    found = Run.objects.visible_to(by).filter(state__in=under_way).select_related("target")
-    return {"runs": list(found)}
+    active = [RunState.WAITING, RunState.QUEUED, RunState.RUNNING]
+    return {"runs": list(Run.objects.visible_to(by).filter(state__in=active).select_related("target"))}
 
 
 def _next(by: User) -> dict[str, Any]:
-    found = list(Deployment.objects.visible_to(by).next_first().select_related("target")[:NEXT_SHOWN])
-    verdicts = readiness.verdicts(found)
-    return {"next": [(deployment, verdicts[deployment.pk]) for deployment in found]}
+    deployments = list(Deployment.objects.visible_to(by).next_first().select_related("target")[:NEXT_SHOWN])
+    verdicts = readiness.verdicts(deployments)
+    return {"next": [(deployment, verdicts[deployment.pk]) for deployment in deployments]}
 
 
-def _beginning(by: User) -> dict[str, Any]:
-    """What to do first, where there is nothing yet."""
-    has_target, has_template = Target.objects.current().exists(), Template.objects.published().exists()
+def _setup(by: User) -> dict[str, Any]:
     return {
-        "beginning": {
+        "setup": {
             "has_people": User.objects.count() > 1,
-            "has_target": has_target,
-            "has_template": has_template,
+            "has_target": Target.objects.current().exists(),
+            "has_template": Template.objects.published().exists(),
             "may_administer": by.may(Permission.ADMINISTRATOR),
             "may_plan": by.may(Permission.OPERATOR),
         }

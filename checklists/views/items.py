@@ -1,4 +1,4 @@
-"""Items: look, tick, undo, waive, prove, run; in place for htmx, on a page of their own without it."""
+"""Show, complete, undo, waive, prove and run items: as fragments for htmx, as pages without it."""
 
 from __future__ import annotations
 
@@ -21,112 +21,108 @@ from deployctl.errors import DeployctlError
 from deployctl.web.errors import status_of
 from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragment
 
-HISTORY_LINES = 20
+HISTORY_ENTRIES = 20
 
 
 @require_safe
 @member
-def item(request: HttpRequest, number: int) -> HttpResponse:
-    """An item, closed or (`?open=1`) opened in place; as a page it is always open."""
-    return _show(request, _item(request, number), opened="open" in request.GET)
+def item_detail(request: HttpRequest, number: int) -> HttpResponse:
+    """Show an item; as a fragment, collapsed unless `?open` is given."""
+    return _render(request, _get_item(request, number), expanded="open" in request.GET)
 
 
 @require_http_methods(["POST", "DELETE"])
 @member
 def completion(request: HttpRequest, number: int) -> HttpResponse:
-    """Tick an item, or undo it."""
-    found, by = _item(request, number), current_user(request)
+    """Complete an item, or undo its completion."""
+    item, by = _get_item(request, number), current_user(request)
     if request.method == "DELETE":
-        return _answer(request, found, lambda: found.undo(by))
-    return _answer(request, found, lambda: found.complete(by, posted(request, "note")))
+        return _apply(request, item, lambda: item.undo(by))
+    return _apply(request, item, lambda: item.complete(by, posted(request, "note")))
 
 
 @require_http_methods(["POST", "DELETE"])
 @member
 def waiver(request: HttpRequest, number: int) -> HttpResponse:
-    """Waive an item, or withdraw that."""
-    found, by = _item(request, number), current_user(request)
+    """Waive an item, or undo its waiver."""
+    item, by = _get_item(request, number), current_user(request)
     if request.method == "DELETE":
-        return _answer(request, found, lambda: found.unwaive(by))
-    return _answer(request, found, lambda: found.waive(by, posted(request, "reason")))
+        return _apply(request, item, lambda: item.unwaive(by))
+    return _apply(request, item, lambda: item.waive(by, posted(request, "reason")))
 
 
 @require_POST
 @member
 def proofs(request: HttpRequest, number: int) -> HttpResponse:
-    """Put a note, a link or a file beside an item."""
-    found, by = _item(request, number), current_user(request)
+    """Add a note, link or file to an item as proof."""
+    item, by = _get_item(request, number), current_user(request)
     kind, text, url = (posted(request, name) for name in ("kind", "text", "url"))
     file = request.FILES.get("file")
-    return _answer(request, found, lambda: found.add_proof(by, kind, text=text, url=url, file=file))
+    return _apply(request, item, lambda: item.add_proof(by, kind, text=text, url=url, file=file))
 
 
 @require_POST
 @operator
 def runs(request: HttpRequest, number: int) -> HttpResponseBase:
-    """Start the operation that proves an item. Its parameters are the template's: they were approved."""
-    found, by = _item(request, number), current_user(request)
-    if found.needs_second_person(found.deployment.target) and (ask := require_step_up(request)):
+    """Start the operation that proves an item, with the approved parameters from the template."""
+    item, by = _get_item(request, number), current_user(request)
+    if item.needs_second_person(item.deployment.target) and (ask := require_step_up(request)):
         return ask
-    return _answer(request, found, lambda: found.start(by, typed_name=posted(request, "typed_name")))
+    return _apply(request, item, lambda: item.start(by, typed_name=posted(request, "typed_name")))
 
 
-def _answer(request: HttpRequest, found: Item, verb: Callable[[], object]) -> HttpResponse:
-    """Do it, and show the item as it is afterwards: with the sentence, where it was refused."""
+def _apply(request: HttpRequest, item: Item, change: Callable[[], object]) -> HttpResponse:
+    """Apply the change and show the item's new state, or its current state with the error."""
     try:
-        with signature_warnings.locked_if_warned(request, found.deployment, found.section.stage):
-            verb()
+        with signature_warnings.locked_if_warned(request, item.deployment, item.section.stage):
+            change()
     except DeployctlError as error:
-        # Whoever came second sees at once how things stand, and why nothing happened.
-        found.refresh_from_db()
-        return _show(request, found, opened=True, problem=error.message, status=status_of(error))
+        # If somebody else was faster, show what they did.
+        item.refresh_from_db()
+        return _render(request, item, expanded=True, error=error.message, status=status_of(error))
     if wants_fragment(request):
-        return _show(request, found, opened=bool(posted(request, "open")))
-    return see_other(request, f"{found.deployment.get_absolute_url()}#item-{found.pk}")
+        return _render(request, item, expanded=bool(posted(request, "open")))
+    return see_other(request, f"{item.deployment.get_absolute_url()}#item-{item.pk}")
 
 
-def _show(
-    request: HttpRequest, found: Item, *, opened: bool, problem: str = "", status: int = 200
+def _render(
+    request: HttpRequest, item: Item, *, expanded: bool, error: str = "", status: int = 200
 ) -> HttpResponse:
-    row = _row(request, found, opened=opened or not wants_fragment(request), problem=problem)
+    row = _row(request, item)
+    row.expanded, row.error = expanded or not wants_fragment(request), error
     context = {"row": row, "deployment": row.deployment}
-    if row.open:
-        context["history"] = Entry.objects.about(found)[:HISTORY_LINES]
+    if row.expanded:
+        context["history"] = Entry.objects.about(item)[:HISTORY_ENTRIES]
     return page_or_fragment(
         request, "checklists/item_detail.html", "checklists/_item.html", context, status=status
     )
 
 
-def _row(request: HttpRequest, found: Item, *, opened: bool, problem: str) -> ItemRow:
+def _row(request: HttpRequest, item: Item) -> ItemRow:
     by = current_user(request)
-    deployment = _deployments(request).get(pk=found.section.checklist.deployment_id)
-    permissions, operator_ = DeploymentPermissions.of(by, deployment), by.may(Permission.OPERATOR)
-    signed = readiness.signed_stages(deployment)
+    deployment = _visible(request).for_page().get(pk=item.section.checklist.deployment_id)
+    permissions, is_operator = DeploymentPermissions.of(by, deployment), by.may(Permission.OPERATOR)
+    signed_stages = readiness.signed_stages(deployment)
 
-    def row(each: Item) -> ItemRow:
-        each.section = found.section
+    def row_of(each: Item) -> ItemRow:
+        each.section = item.section
         return ItemRow(
             each,
             deployment,
             permissions,
-            operator_,
+            is_operator,
             list(each.proofs.select_related("run")),
-            signed=lambda: signed,
+            signed_stages=lambda: signed_stages,
         )
 
-    shown = row(Item.objects.for_pages().get(pk=found.pk))
-    shown.children = [row(child) for child in found.children.all()]
-    shown.open, shown.problem = opened, problem
-    return shown
+    row = row_of(Item.objects.for_pages().get(pk=item.pk))
+    row.children = [row_of(child) for child in item.children.all()]
+    return row
 
 
-def _item(request: HttpRequest, number: int) -> Item:
+def _get_item(request: HttpRequest, number: int) -> Item:
     visible = Item.objects.filter(section__checklist__deployment__in=_visible(request))
     return get_object_or_404(visible.select_related("section__checklist__deployment__target"), pk=number)
-
-
-def _deployments(request: HttpRequest) -> DeploymentQuerySet:
-    return _visible(request).for_page()
 
 
 def _visible(request: HttpRequest) -> DeploymentQuerySet:

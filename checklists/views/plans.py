@@ -1,4 +1,4 @@
-"""Planning a deployment, and changing the plan."""
+"""Create deployments and edit their plans."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from checklists import readiness, signature_warnings
 from checklists.forms.deployments import (
     DeploymentForm,
     PlanForm,
-    TeamRows,
+    TeamFormSet,
     current_versions,
-    default_plan,
-    plan_of,
-    team_form,
-    usual_window,
+    default_rollback_plan,
+    default_window,
+    initial_plan,
+    team_formset,
 )
 from checklists.models import Deployment
 from checklists.models.plan_changes import Changes, plan_digest
@@ -32,52 +32,51 @@ from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
 from deployctl.web.http import posted, see_other
 
-USUAL_TITLE_END = " to production"
+DEFAULT_TITLE_SUFFIX = " to production"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @operator
 def deployment_new(request: HttpRequest) -> HttpResponse:
-    """Plan a deployment; `?target=name` chooses whose people are suggested."""
+    """Create a deployment; `?target=name` selects the target whose people form the default team."""
     by = current_user(request)
     if request.method != "POST":
-        target = _chosen_target(request)
-        form = DeploymentForm(initial=_suggestions(request, target), user=by)
-        return _form_page(
-            request, "checklists/deployment_new.html", form, team_form(default_team(target) if target else [])
-        )
-    form, team, status = DeploymentForm(request.POST, user=by), team_form([], request.POST), 422
+        target = _selected_target(request)
+        form = DeploymentForm(initial=_initial(request, target), user=by)
+        team = team_formset(default_team(target) if target else [])
+        return _render_form(request, "checklists/deployment_new.html", form, team)
+    form, team, status = DeploymentForm(request.POST, user=by), team_formset([], request.POST), 422
     if form.is_valid() and team.is_valid():
         try:
-            made = Deployment.create(**form.cleaned_data, team=team.seats, by=by)
+            deployment = Deployment.create(**form.cleaned_data, team=team.members, by=by)
         except DeployctlError as error:
             form.add_error(None, error.message)
             status = status_of(error)
         else:
-            messages.success(request, f"“{made}” is planned. Its checklist is ready.")
-            for blocker in readiness.people_blockers(made):
+            messages.success(request, f"“{deployment}” was created. Its checklist is ready.")
+            for blocker in readiness.people_blockers(deployment):
                 messages.warning(request, blocker.sentence)
-            return see_other(request, made.get_absolute_url())
-    return _form_page(request, "checklists/deployment_new.html", form, team, status=status)
+            return see_other(request, deployment.get_absolute_url())
+    return _render_form(request, "checklists/deployment_new.html", form, team, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @enrolled
 def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
-    """Change the plan. What was not touched stays to the second as it was."""
+    """Edit a plan; fields that the user did not change keep their exact values."""
     by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).for_page(), pk=number)
     DeploymentPermissions.of(by, deployment).require_lead()
-    seats = [(member.user, member.role) for member in deployment.team.all()]
-    form = PlanForm(request.POST or None, initial=plan_of(deployment))
-    team, status = team_form(seats, request.POST or None), 200
+    members = [(member.user, member.role) for member in deployment.team.all()]
+    form = PlanForm(request.POST or None, initial=initial_plan(deployment))
+    team, status = team_formset(members, request.POST or None), 200
     if request.method == "POST":
         status = 422
         if form.is_valid() and team.is_valid():
             try:
                 changed = deployment.edit(
                     by,
-                    seen=posted(request, "seen"),
+                    seen=posted(request, "plan_digest"),
                     may_withdraw=signature_warnings.is_warned(request),
                     **_changes(form, team),
                 )
@@ -85,44 +84,44 @@ def deployment_edit(request: HttpRequest, number: int) -> HttpResponse:
                 form.add_error(None, error.message)
                 status = status_of(error)
             else:
-                said = f"Changed: {'; '.join(changed)}." if changed else "Nothing was changed."
-                messages.success(request, said)
+                message = f"Plan changed: {'; '.join(changed)}." if changed else "Nothing was changed."
+                messages.success(request, message)
                 return see_other(request, deployment.get_absolute_url())
     is_signed = plan_stage(deployment.state) in readiness.signed_stages(deployment)
-    context = {"deployment": deployment, "seen": plan_digest(deployment), "is_signed": is_signed}
-    return _form_page(request, "checklists/deployment_edit.html", form, team, status=status, **context)
+    context = {"deployment": deployment, "plan_digest": plan_digest(deployment), "is_signed": is_signed}
+    return _render_form(request, "checklists/deployment_edit.html", form, team, status=status, **context)
 
 
-def _changes(form: PlanForm, team: TeamRows) -> Changes:
+def _changes(form: PlanForm, team: TeamFormSet) -> Changes:
     changes = cast("Changes", {name: form.cleaned_data[name] for name in form.changed_data})
-    changes["team"] = team.seats
+    changes["team"] = team.members
     return changes
 
 
-def _chosen_target(request: HttpRequest) -> Target | None:
+def _selected_target(request: HttpRequest) -> Target | None:
     targets = Target.objects.visible_to(current_user(request)).current()
     return targets.filter(name=request.GET.get("target", "")).first() or targets.first()
 
 
-def _suggestions(request: HttpRequest, target: Target | None) -> dict[str, Any]:
-    start, end = usual_window()
+def _initial(request: HttpRequest, target: Target | None) -> dict[str, Any]:
+    start, end = default_window()
     version = current_versions().first()
-    suggested: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "target": target.name if target else None,
         "template_version": version.pk if version else None,
-        "title": f"{target.name}{USUAL_TITLE_END}" if target else "",
+        "title": f"{target.name}{DEFAULT_TITLE_SUFFIX}" if target else "",
         "window_start": start,
         "window_end": end,
-        "rollback_plan": default_plan(version),
+        "rollback_plan": default_rollback_plan(version),
     }
-    # “Use its people” sends the form by GET: what was filled in already stays, but not our own title.
-    kept = {name: text for name, text in request.GET.items() if text}
-    if str(kept.get("title", "")).endswith(USUAL_TITLE_END):
-        del kept["title"]
-    return suggested | kept
+    # “Load team” submits the form by GET: keep what the user entered, but not our default title.
+    entered = {name: text for name, text in request.GET.items() if text}
+    if str(entered.get("title", "")).endswith(DEFAULT_TITLE_SUFFIX):
+        del entered["title"]
+    return defaults | entered
 
 
-def _form_page(
-    request: HttpRequest, page: str, form: PlanForm, team: TeamRows, *, status: int = 200, **context: Any
+def _render_form(
+    request: HttpRequest, page: str, form: PlanForm, team: TeamFormSet, *, status: int = 200, **context: Any
 ) -> HttpResponse:
     return render(request, page, {"form": form, "team": team} | context, status=status)

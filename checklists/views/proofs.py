@@ -1,4 +1,4 @@
-"""Files that people put beside items."""
+"""Download evidence files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployctl.errors import Refusal
 @require_safe
 @member
 def file(request: HttpRequest, number: int) -> HttpResponseBase:
-    """Download a file: always as a download and without a type, so that no browser shows or runs it."""
+    """Download an evidence file, always as an untyped attachment, so that browsers never render it."""
     visible = Deployment.objects.visible_to(current_user(request))
     proofs = Proof.objects.filter(kind=ProofKind.FILE, item__section__checklist__deployment__in=visible)
     proof = get_object_or_404(proofs, pk=number)
@@ -23,8 +23,8 @@ def file(request: HttpRequest, number: int) -> HttpResponseBase:
         content = proof.file.open("rb")
     except FileNotFoundError:
         raise Refusal(
-            f"The file “{proof.file_name}” is no longer where it was kept. Its digest {proof.file_sha256} "
-            "stays in the record; ask an administrator to put the file back from a backup."
+            f"The file “{proof.file_name}” is missing from storage. Its SHA-256 {proof.file_sha256} is still "
+            "on record; ask an administrator to restore the file from a backup."
         ) from None
     response = FileResponse(
         content, as_attachment=True, filename=proof.file_name, content_type="application/octet-stream"

@@ -1,4 +1,4 @@
-"""Templates: what there is, what each version says, import, publish, export."""
+"""List, show, import, publish and export templates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployctl.web.http import see_other
 @require_safe
 @member
 def template_list(request: HttpRequest) -> HttpResponse:
-    """Every template with its newest and its published version."""
+    """List the templates, each with its newest and its current version."""
     context = {
         "templates": Template.objects.with_versions(),
         "may_import": _may(request, Permission.OPERATOR),
@@ -31,15 +31,15 @@ def template_list(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @operator
 def template_new(request: HttpRequest) -> HttpResponse:
-    """Take a checklist in: a new template, or a new version of one."""
-    sent = request.method == "POST"
+    """Import a checklist as a new template or as a new version of one."""
+    is_post = request.method == "POST"
     form = TemplateForm(
-        request.POST if sent else None, request.FILES if sent else None, initial=_initial(request)
+        request.POST if is_post else None, request.FILES if is_post else None, initial=_initial(request)
     )
     if form.is_valid():
         version = form.import_source(by=current_user(request))
         if version:
-            messages.success(request, f"{version} was imported as a draft. Read it, then publish it.")
+            messages.success(request, f"{version} was imported as a draft. Review it, then publish it.")
             return see_other(request, version.get_absolute_url())
     return render(request, "checklists/template_new.html", {"form": form}, status=form.status)
 
@@ -47,7 +47,7 @@ def template_new(request: HttpRequest) -> HttpResponse:
 @require_safe
 @member
 def template_detail(request: HttpRequest, slug: str, number: int | None = None) -> HttpResponse:
-    """One version of a template, by default the newest: its structure, and the other versions."""
+    """Show a template version, by default the newest, and list the others."""
     template = get_object_or_404(Template.objects.with_versions(), slug=slug)
     version = _version(slug, number or (template.latest.number if template.latest else 0))
     context = {"template": template, "version": version, "may_import": _may(request, Permission.OPERATOR)}
@@ -63,17 +63,17 @@ def template_detail(request: HttpRequest, slug: str, number: int | None = None) 
 @require_POST
 @approver
 def template_publication(request: HttpRequest, slug: str, number: int) -> HttpResponse:
-    """Publish a draft."""
+    """Publish a draft version."""
     version = _version(slug, number)
     version.publish(by=current_user(request))
-    messages.success(request, f"{version} is published. New deployments can be created from it.")
+    messages.success(request, f"{version} was published. New deployments can use it.")
     return see_other(request, version.get_absolute_url())
 
 
 @require_safe
 @member
 def template_export(request: HttpRequest, slug: str, number: int) -> HttpResponse:  # noqa: ARG001
-    """The version as a Markdown file."""
+    """Download a version as a Markdown file."""
     text = _version(slug, number).exported()
     response = HttpResponse(text, content_type="text/markdown; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{slug}-v{number}.md"'
@@ -86,7 +86,7 @@ def _version(slug: str, number: int) -> TemplateVersion:
 
 
 def _initial(request: HttpRequest) -> dict[str, str]:
-    """What the form begins with: the text of a template to be revised, or a built-in one."""
+    """Return initial values from the template named by `?slug=`, or from a built-in one."""
     slug = request.GET.get("slug", "")
     latest = TemplateVersion.objects.select_related("template").filter(template__slug=slug).first()
     if latest:
@@ -97,7 +97,6 @@ def _initial(request: HttpRequest) -> dict[str, str]:
 def _totals(parsed: ParsedTemplate) -> dict[str, int]:
     items = list(parsed.walk_items())
     return {
-        "phases": len(parsed.phases),
         "items": len(items),
         "parents": sum(1 for item in items if item.children),
         "automated": sum(1 for item in items if item.operation or item.check),

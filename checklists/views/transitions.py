@@ -1,4 +1,4 @@
-"""What moves a deployment on: begin, verify, close, cancel, halt, resume, roll back. One verb each."""
+"""Change a deployment's state: start, verify, close, cancel, halt, resume, roll back."""
 
 from __future__ import annotations
 
@@ -24,61 +24,69 @@ from deployctl.web.http import posted, see_other
 
 @require_POST
 @enrolled
-def launch(request: HttpRequest, number: int) -> HttpResponse:
-    """Begin."""
-    return _transition(request, number, lambda deployment, by: deployment.begin(by), "has begun")
+def start(request: HttpRequest, number: int) -> HttpResponse:
+    """Start an approved deployment."""
+    return _transition(request, number, lambda deployment, by: deployment.begin(by), "was started")
 
 
 @require_POST
 @enrolled
 def verification(request: HttpRequest, number: int) -> HttpResponse:
-    """The work is done; verify it."""
+    """Start the verification."""
     return _transition(
-        request, number, lambda deployment, by: deployment.start_verification(by), "is being verified"
+        request, number, lambda deployment, by: deployment.start_verification(by), "is now being verified"
     )
 
 
 @require_POST
 @enrolled
 def closure(request: HttpRequest, number: int) -> HttpResponse:
-    """The first week is over."""
-    return _transition(request, number, lambda deployment, by: deployment.close(by), "is closed")
+    """Close a deployment that is signed off."""
+    return _transition(request, number, lambda deployment, by: deployment.close(by), "was closed")
 
 
 @require_POST
 @enrolled
 def cancellation(request: HttpRequest, number: int) -> HttpResponse:
-    """Give it up before it began."""
+    """Cancel a deployment that has not started."""
     reason = posted(request, "reason")
-    return _transition(request, number, lambda deployment, by: deployment.cancel(by, reason), "is cancelled")
+    return _transition(request, number, lambda deployment, by: deployment.cancel(by, reason), "was cancelled")
 
 
 @require_http_methods(["POST", "DELETE"])
 @enrolled
 def halt(request: HttpRequest, number: int) -> HttpResponse:
-    """Stop it, or go on."""
+    """Halt a deployment, or resume it."""
     reason = posted(request, "reason")
     if request.method == "DELETE":
-        return _transition(request, number, lambda deployment, by: deployment.resume(by, reason), "goes on")
+        return _transition(
+            request, number, lambda deployment, by: deployment.resume(by, reason), "was resumed"
+        )
     return _transition(
-        request, number, lambda deployment, by: deployment.halt(by, reason), "is halted; nothing new starts"
+        request,
+        number,
+        lambda deployment, by: deployment.halt(by, reason),
+        "was halted; no new operation can start",
     )
 
 
 @require_POST
 @enrolled
 def rollback(request: HttpRequest, number: int) -> HttpResponse:
-    """Go back, by the approved plan."""
+    """Start the rollback of a halted deployment."""
     reason = posted(request, "reason")
     return _transition(
-        request, number, lambda deployment, by: deployment.start_rollback(by, reason), "is being rolled back"
+        request,
+        number,
+        lambda deployment, by: deployment.start_rollback(by, reason),
+        "is now being rolled back",
     )
 
 
 @require_POST
 @operator
 def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
-    """Have the machine carry out the plan."""
+    """Request the run that carries out the rollback plan."""
     by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by).select_related("target"), pk=number)
     rollback_class = operation(ROLLBACK)
@@ -87,7 +95,7 @@ def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
     ):
         return ask
     form = RollbackForm.of(deployment, request.POST)
-    # Whatever the form cannot clean, the verb refuses with a sentence that names it.
+    # If the form is invalid, request_rollback rejects the raw values and names the parameter.
     known = {parameter.name for parameter in parameters_of(rollback_class.Params)}
     given = {name: value for name, value in request.POST.items() if name in known}
     params = form.cleaned_data if form.is_valid() else given
@@ -98,18 +106,18 @@ def rollback_runs(request: HttpRequest, number: int) -> HttpResponseBase:
 @require_POST
 @enrolled
 def rollback_completion(request: HttpRequest, number: int) -> HttpResponse:
-    """The target is as it was before."""
+    """Confirm that the target was returned to its state before the deployment."""
     reason = posted(request, "reason")
     return _transition(
-        request, number, lambda deployment, by: deployment.finish_rollback(by, reason), "is rolled back"
+        request, number, lambda deployment, by: deployment.finish_rollback(by, reason), "was rolled back"
     )
 
 
 def _transition(
-    request: HttpRequest, number: int, verb: Callable[[Deployment, User], None], became: str
+    request: HttpRequest, number: int, transition: Callable[[Deployment, User], None], outcome: str
 ) -> HttpResponse:
     by = current_user(request)
     deployment = get_object_or_404(Deployment.objects.visible_to(by), pk=number)
-    verb(deployment, by)
-    messages.success(request, f"“{deployment}” {became}.")
+    transition(deployment, by)
+    messages.success(request, f"“{deployment}” {outcome}.")
     return see_other(request, deployment.get_absolute_url())

@@ -136,7 +136,7 @@ def show(number: int, *, as_json: bool) -> None:
 def _print(found: Deployment, *, as_json: bool) -> None:
     from checklists import readiness
     from checklists.models import Item
-    from checklists.presenters.deployment_page import COUNTED
+    from checklists.presenters.deployment_page import REQUIRED_STAGES
 
     facts = _facts(found, readiness.verdicts([found])[found.pk])
     items = Item.objects.of_deployment(found.pk).select_related("section")
@@ -161,7 +161,7 @@ def _print(found: Deployment, *, as_json: bool) -> None:
     shown["team"] = ", ".join(f"{seat['name']} ({seat['role']})" for seat in facts["team"])
     parents = {item["parent"] for item in facts["items"]}
     counted = [item for item in facts["items"] if item["number"] not in parents]
-    required = [item for item in counted if item["stage"] in COUNTED]
+    required = [item for item in counted if item["stage"] in REQUIRED_STAGES]
     if found.window_conflicts:
         shown["window_conflicts"] = ", ".join(f"{other} (no. {other.pk})" for other in found.window_conflicts)
     shown["items"] = _progress(counted)

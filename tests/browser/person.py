@@ -98,7 +98,7 @@ class Person:
     def tick(self, text: str) -> None:
         """Tick an item."""
         item = self.item(text)
-        item.get_by_role("button", name=re.compile(r"^Tick")).click()
+        item.get_by_role("button", name=re.compile(r"^Complete:")).click()
         expect(item).to_have_attribute("data-status", "done")
 
     def run(self, text: str, operation: str) -> None:
@@ -110,10 +110,10 @@ class Person:
     def tick_section(self, section: str, note: str) -> None:
         """Tick all open items of a section with one note."""
         head = self.page.locator(".section__head").filter(has_text=section)
-        head.get_by_text(re.compile(r"Tick \d+ together")).click()
-        head.get_by_label("One note for all of them").fill(note)
-        head.get_by_role("button", name=re.compile(r"Tick \d+ items")).click()
-        expect(head.get_by_text(re.compile(r"Tick \d+ together"))).to_have_count(0)
+        head.get_by_text(re.compile(r"Complete \d+ open items")).click()
+        head.get_by_label("Note for all items").fill(note)
+        head.get_by_role("button", name=re.compile(r"Complete \d+ items")).click()
+        expect(head.get_by_text(re.compile(r"Complete \d+ open items"))).to_have_count(0)
 
     def resolve_blockers(self, gate_url: str) -> None:
         """Follow the link of every blocker of a gate and complete its item."""
@@ -137,11 +137,11 @@ class Person:
             return
         tick = item.locator("[data-tick]")
         tick.click()
-        if (tick.get_attribute("aria-label") or "").startswith("Open"):
-            item.get_by_label("A note").fill("Seen; the paper lies in the vault.")
+        if (tick.get_attribute("aria-label") or "").startswith("Show details"):
+            item.get_by_label("Evidence note").fill("Seen; the paper lies in the vault.")
             item.get_by_role("button", name="Add note").click()
             expect(item.get_by_label("Proof")).to_contain_text("the paper lies in the vault")
-            item.get_by_role("button", name="Tick", exact=True).click()
+            item.get_by_role("button", name="Complete item", exact=True).click()
         expect(item).to_have_attribute("data-status", "done")
 
     def sign(self, gate_url: str, slot: str) -> None:

@@ -55,7 +55,7 @@ def test_a_deployment_from_the_first_tick_to_the_history(
 
     # The deployment begins.
     dana.page.goto(DEPLOYMENT)
-    dana.page.get_by_role("button", name="Begin").click()
+    dana.page.get_by_role("button", name="Start deployment").click()
     expect(dana.page.get_by_role("button", name="Start verification")).to_be_visible()
     dana.run("Prisma client generated", "Generate")
     dana.run("Migrations applied successfully", "Migrate")

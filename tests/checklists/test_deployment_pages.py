@@ -1,4 +1,4 @@
-"""The deployment's page and its parts, the list, and what people may press."""
+"""The page of a deployment, its fragments and transitions, and the list of deployments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from checklists import readiness
 from checklists.models import Deployment, Item, Template
-from checklists.presenters import Show
+from checklists.presenters import ItemFilter
 from checklists.presenters.timeline import timeline_of
 from deployctl.accounts.models import User
 from tests.checklists.factories import MACHINE, in_hours, item, plan, team_of
@@ -19,44 +19,46 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def whole(target: Any, dba: User, devops_lead: User, qa_lead: User) -> Deployment:
-    """A deployment of the whole production checklist."""
+def full_deployment(target: Any, dba: User, devops_lead: User, qa_lead: User) -> Deployment:
+    """A deployment with the full production checklist."""
     return plan(target, Template.ensure_builtin(), team_of(dba, devops_lead, qa_lead))
 
 
-def put(deployment: Deployment, state: str) -> None:
+def set_state(deployment: Deployment, state: str) -> None:
     Deployment.objects.filter(pk=deployment.pk).update(state=state)
 
 
-def test_the_page_of_the_whole_checklist_needs_few_queries(
-    whole: Deployment, dba: User, signed_in: Any
+def test_the_page_of_a_full_checklist_needs_few_queries(
+    full_deployment: Deployment, dba: User, signed_in: Any
 ) -> None:
     browser = signed_in(dba)
-    for checklist_item in Item.objects.of_deployment(whole.pk).for_bulk()[:20]:
+    for checklist_item in Item.objects.of_deployment(full_deployment.pk).for_bulk()[:20]:
         checklist_item.complete(dba)
-    item(whole, "Database credentials").add_proof(dba, "note", text="In the vault.")
+    item(full_deployment, "Database credentials").add_proof(dba, "note", text="In the vault.")
     with CaptureQueriesContext(connection) as captured:
-        answer = browser.get(whole.get_absolute_url())
-    assert answer.status_code == 200
+        response = browser.get(full_deployment.get_absolute_url())
+    assert response.status_code == 200
     queries = [query["sql"][:150] for query in captured.captured_queries]
     assert len(queries) <= 15, "\n".join(queries)
 
 
-def test_the_numbers_of_the_whole_checklist_add_up_in_words(
-    whole: Deployment, dba: User, signed_in: Any
+def test_item_counts_add_up_to_the_full_checklist(
+    full_deployment: Deployment, dba: User, signed_in: Any
 ) -> None:
-    page = " ".join(signed_in(dba).get(whole.get_absolute_url()).text.split())
+    page = " ".join(signed_in(dba).get(full_deployment.get_absolute_url()).text.split())
     assert 'All <span class="numeric">140</span>' in page
-    assert "<span>0 of 120 done</span>" in page
-    assert "counting what the gates and closing wait for; besides, 20 recurring or to read" in page
-    template = signed_in(dba).get(whole.template_version.get_absolute_url()).text
-    assert "142</span>, 2 of them with sub-items, which they follow" in template
+    assert "<span>0 of 120 required items done</span>" in page
+    assert "<span>plus 20 recurring or for reference</span>" in page
+    template = signed_in(dba).get(full_deployment.template_version.get_absolute_url()).text
+    assert "142</span>, including 2 with sub-items" in template
 
 
-def test_the_page_tells_the_story(deployment: Deployment, dba: User, viewer: User, signed_in: Any) -> None:
+def test_the_page_shows_state_blockers_checklist_and_plan(
+    deployment: Deployment, dba: User, viewer: User, signed_in: Any
+) -> None:
     item(deployment, "Server").complete(dba, "Version 16.")
     page = signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
-    for words in (
+    for text in (
         "Shop goes live",
         "NO-GO",
         "for the first gate",
@@ -67,19 +69,17 @@ def test_the_page_tells_the_story(deployment: Deployment, dba: User, viewer: Use
         "1 of 6",
         "Dana Baker",
         "Restore the backup.",
-        "ticked",
+        "completed",
         f'data-live-channels="deployment:{deployment.pk}"',
     ):
-        assert words in page, words
+        assert text in page, text
 
 
-@pytest.mark.parametrize("part", ["state", "progress", "timeline"])
-def test_each_live_part_is_a_fragment_with_its_id(
-    deployment: Deployment, viewer: User, signed_in: Any, part: str
-) -> None:
-    answer = signed_in(viewer).get(f"{deployment.get_absolute_url()}{part}", headers=HTMX)
-    assert f'id="deployment-{deployment.pk}-{part}"' in answer.content.decode()
-    assert "<html" not in answer.content.decode()
+@pytest.mark.parametrize("name", ["state", "progress", "timeline"])
+def test_each_fragment_has_its_id(deployment: Deployment, viewer: User, signed_in: Any, name: str) -> None:
+    response = signed_in(viewer).get(f"{deployment.get_absolute_url()}{name}", headers=HTMX)
+    assert f'id="deployment-{deployment.pk}-{name}"' in response.content.decode()
+    assert "<html" not in response.content.decode()
 
 
 def test_every_announced_fragment_is_on_the_page(
@@ -100,7 +100,7 @@ def test_every_announced_fragment_is_on_the_page(
         assert 'hx-trigger="live"' in page.partition(f'id="{fragment}"')[2][:300]
 
 
-def test_heads_of_phases_and_sections_are_fragments(
+def test_headings_of_phases_and_sections_are_fragments(
     deployment: Deployment, dba: User, signed_in: Any
 ) -> None:
     browser = signed_in(dba)
@@ -119,7 +119,7 @@ def test_heads_of_phases_and_sections_are_fragments(
         ("late", "Server is there", "Looked at the log"),
     ],
 )
-def test_filters_of_the_address(
+def test_filters_select_items(
     deployment: Deployment, qa_lead: User, signed_in: Any, show: str, shown: str, hidden: str
 ) -> None:
     item(deployment, "Anybody").complete(qa_lead)
@@ -133,54 +133,54 @@ def test_filters_of_the_address(
     assert hidden not in phases
 
 
-def test_an_unknown_filter_shows_everything() -> None:
-    assert Show.read("nonsense") == Show.ALL
-    assert Show.read(None) == Show.ALL
+def test_an_unknown_filter_shows_all_items() -> None:
+    assert ItemFilter.parse("nonsense") == ItemFilter.ALL
+    assert ItemFilter.parse(None) == ItemFilter.ALL
 
 
-def test_a_filter_that_nothing_fits_says_so(deployment: Deployment, dba: User, signed_in: Any) -> None:
+def test_a_filter_without_matches_shows_a_message(deployment: Deployment, dba: User, signed_in: Any) -> None:
     page = signed_in(dba).get(f"{deployment.get_absolute_url()}?show=failing").content.decode()
-    assert "No item fits this filter." in page
+    assert "No items match this filter." in page
 
 
-def test_how_late_an_item_is_stands_beside_it(deployment: Deployment, dba: User, signed_in: Any) -> None:
+def test_a_late_item_shows_how_late_it_is(deployment: Deployment, dba: User, signed_in: Any) -> None:
     Item.objects.of_deployment(deployment.pk).filter(text__startswith="Server").update(due_at=in_hours(-50))
     assert "2 d 2 h late" in signed_in(dba).get(deployment.get_absolute_url()).content.decode()
 
 
-def test_a_deployment_that_is_not_there_is_not_found(db: None, dba: User, signed_in: Any) -> None:
+def test_an_unknown_deployment_is_not_found(db: None, dba: User, signed_in: Any) -> None:
     browser = signed_in(dba)
     assert browser.get("/deployments/4711/").status_code == 404
-    assert browser.post("/deployments/4711/launch").status_code == 404
+    assert browser.post("/deployments/4711/start").status_code == 404
 
 
-def test_who_is_not_signed_in_is_sent_to_sign_in(deployment: Deployment, client: Any) -> None:
-    answer = client.get(deployment.get_absolute_url())
-    assert answer.status_code == 302
-    assert "login" in answer["Location"]
+def test_anonymous_users_are_redirected_to_sign_in(deployment: Deployment, client: Any) -> None:
+    response = client.get(deployment.get_absolute_url())
+    assert response.status_code == 302
+    assert "login" in response["Location"]
 
 
-# --- Moves --------------------------------------------------------------------------------------------
+# --- Transitions --------------------------------------------------------------------------------------
 
 
-def test_the_page_offers_what_the_viewer_may_press(
+def test_the_page_offers_only_permitted_transitions(
     deployment: Deployment, dba: User, qa_lead: User, viewer: User, signed_in: Any
 ) -> None:
-    put(deployment, "approved")
-    begin, cancel = f"/deployments/{deployment.pk}/launch", f"/deployments/{deployment.pk}/cancellation"
+    set_state(deployment, "approved")
+    start, cancel = f"/deployments/{deployment.pk}/start", f"/deployments/{deployment.pk}/cancellation"
     page = signed_in(dba).get(deployment.get_absolute_url()).content.decode()
-    assert begin in page
+    assert start in page
     assert cancel in page
-    assert "outside the window" in page
+    assert "you started outside it" in page
     for other in (qa_lead, viewer):
-        assert begin not in signed_in(other).get(deployment.get_absolute_url()).content.decode()
+        assert start not in signed_in(other).get(deployment.get_absolute_url()).content.decode()
 
 
-def test_a_deployment_goes_through_its_moves(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    browser, address = signed_in(dba), deployment.get_absolute_url()
-    put(deployment, "approved")
-    for post, data, state in (
-        ("launch", {}, "deploying"),
+def test_a_deployment_goes_through_its_transitions(deployment: Deployment, dba: User, signed_in: Any) -> None:
+    browser, url = signed_in(dba), deployment.get_absolute_url()
+    set_state(deployment, "approved")
+    for path, data, state in (
+        ("start", {}, "deploying"),
         ("halt", {"reason": "Smoke."}, "halted"),
         ("halt", {"_method": "DELETE"}, "deploying"),
         ("verification", {}, "verifying"),
@@ -188,39 +188,37 @@ def test_a_deployment_goes_through_its_moves(deployment: Deployment, dba: User, 
         ("rollback", {"reason": "No way on."}, "rolling_back"),
         ("rollback/completion", {"reason": "Counts are as before."}, "rolled_back"),
     ):
-        answer = browser.post(f"{address}{post}", data)
-        assert (answer.status_code, answer["Location"]) == (303, address)
+        response = browser.post(f"{url}{path}", data)
+        assert (response.status_code, response["Location"]) == (303, url)
         deployment.refresh_from_db()
         assert deployment.state == state
 
 
-def test_a_refused_move_is_a_conflict_with_a_sentence(
+def test_a_transition_from_the_wrong_state_is_a_conflict(
     deployment: Deployment, dba: User, signed_in: Any
 ) -> None:
-    answer = signed_in(dba).post(f"{deployment.get_absolute_url()}launch")
-    assert answer.status_code == 409
-    assert "is planning, so it cannot be begun" in answer.content.decode()
+    response = signed_in(dba).post(f"{deployment.get_absolute_url()}start")
+    assert response.status_code == 409
+    assert "is planning, so it cannot be begun" in response.content.decode()
 
 
-def test_a_move_without_its_reason_cannot_be_processed(
-    deployment: Deployment, dba: User, signed_in: Any
-) -> None:
-    answer = signed_in(dba).post(f"{deployment.get_absolute_url()}cancellation", {"reason": ""})
-    assert answer.status_code == 422
+def test_a_cancellation_needs_a_reason(deployment: Deployment, dba: User, signed_in: Any) -> None:
+    response = signed_in(dba).post(f"{deployment.get_absolute_url()}cancellation", {"reason": ""})
+    assert response.status_code == 422
 
 
-def test_a_move_by_somebody_else_is_forbidden_with_a_sentence(
+def test_a_transition_by_an_outsider_is_forbidden(
     deployment: Deployment, outsider: User, signed_in: Any
 ) -> None:
-    answer = signed_in(outsider).post(f"{deployment.get_absolute_url()}cancellation", {"reason": "x"})
-    assert answer.status_code == 403
-    assert "Database Administrator, DevOps Lead" in answer.content.decode()
+    response = signed_in(outsider).post(f"{deployment.get_absolute_url()}cancellation", {"reason": "x"})
+    assert response.status_code == 403
+    assert "Database Administrator, DevOps Lead" in response.content.decode()
 
 
-def test_a_move_needs_the_second_factor(deployment: Deployment, dba: User, signed_in: Any) -> None:
+def test_a_transition_needs_the_second_factor(deployment: Deployment, dba: User, signed_in: Any) -> None:
     browser = signed_in(dba, second_factor=False)
-    answer = browser.post(f"{deployment.get_absolute_url()}cancellation", {"reason": "x"})
-    assert answer.status_code == 302
+    response = browser.post(f"{deployment.get_absolute_url()}cancellation", {"reason": "x"})
+    assert response.status_code == 302
     deployment.refresh_from_db()
     assert deployment.state == "planning"
 
@@ -228,7 +226,7 @@ def test_a_move_needs_the_second_factor(deployment: Deployment, dba: User, signe
 # --- The list -----------------------------------------------------------------------------------------
 
 
-def test_the_list_shows_what_is_under_way_with_go_or_no_go(
+def test_the_list_shows_active_deployments_with_go_or_no_go(
     deployment: Deployment, dba: User, viewer: User, signed_in: Any
 ) -> None:
     page = signed_in(viewer).get("/deployments/").content.decode()
@@ -238,27 +236,26 @@ def test_the_list_shows_what_is_under_way_with_go_or_no_go(
     deployment.cancel(dba, "Later.")
     page = signed_in(dba).get("/deployments/").content.decode()
     assert "Shop goes live" not in page
-    assert "Plan the first deployment" in page
+    assert "Plan one with a target" in page
 
 
-def test_programs_may_ask_for_the_head_of_a_page_only(
-    deployment: Deployment, dba: User, signed_in: Any
-) -> None:
+def test_pages_answer_head_requests(deployment: Deployment, dba: User, signed_in: Any) -> None:
     browser = signed_in(dba)
-    for address in ("/", "/deployments/", deployment.get_absolute_url(), "/deployments/new", "/history.csv"):
-        answer = browser.head(address)
-        assert (answer.status_code, answer.content) == (200, b""), address
+    for url in ("/", "/deployments/", deployment.get_absolute_url(), "/deployments/new", "/history.csv"):
+        response = browser.head(url)
+        assert (response.status_code, response.content) == (200, b""), url
 
 
 def test_the_timeline_reads_as_sentences(deployment: Deployment, dba: User) -> None:
     deployment.edit(dba, title="Renamed", rollback_plan="Another.")
     item(deployment, "Connection").start(dba).cancel(by=dba)
-    lines = [
-        f"{line.actor} {line.phrase} {line.subject} {line.detail}".strip() for line in timeline_of(deployment)
+    sentences = [
+        f"{entry.actor} {entry.phrase} {entry.subject} {entry.detail}".strip()
+        for entry in timeline_of(deployment)
     ]
-    assert "Dana Baker changed the plan  rollback plan, title" in lines
-    assert any(line.startswith("Dana Baker asked for run ") for line in lines)
-    assert not [line for line in lines if ": requested" in line or ": cancelled" in line]
+    assert "Dana Baker changed the plan  rollback plan, title" in sentences
+    assert any(sentence.startswith("Dana Baker requested run ") for sentence in sentences)
+    assert not [text for text in sentences if ": requested" in text or ": cancelled" in text]
 
 
 @pytest.mark.parametrize(
@@ -266,10 +263,10 @@ def test_the_timeline_reads_as_sentences(deployment: Deployment, dba: User) -> N
     [
         ("SERVER is", "Server is there", "Anybody checks this"),
         ("pool", "Thresholds", "Server is there"),
-        ("server&show=failing", "No item fits this filter.", "Server is there"),
+        ("server&show=failing", "No items match this filter.", "Server is there"),
     ],
 )
-def test_items_are_found_by_their_words(
+def test_the_search_finds_items_by_text(
     deployment: Deployment, dba: User, signed_in: Any, find: str, shown: str, hidden: str
 ) -> None:
     page = signed_in(dba).get(f"{deployment.get_absolute_url()}?find={find}").content.decode()
@@ -278,60 +275,66 @@ def test_items_are_found_by_their_words(
     assert hidden not in checklist
 
 
-def test_a_section_is_found_by_its_title_and_filters_keep_what_was_looked_for(
-    whole: Deployment, dba: User, signed_in: Any
+def test_the_search_finds_sections_and_is_kept_by_filters(
+    full_deployment: Deployment, dba: User, signed_in: Any
 ) -> None:
-    page = signed_in(dba).get(f"{whole.get_absolute_url()}?find=security+hardening").content.decode()
+    page = (
+        signed_in(dba).get(f"{full_deployment.get_absolute_url()}?find=security+hardening").content.decode()
+    )
     assert "Audit logging enabled" in page
     assert "Prisma client generated" not in page.partition("<aside")[0]
     assert "?show=mine&amp;find=security+hardening" in page
 
 
-def test_a_halted_deployment_says_who_halted_it_and_why(
+def test_a_halted_deployment_shows_who_halted_it_and_why(
     deployment: Deployment, dba: User, viewer: User, signed_in: Any
 ) -> None:
-    put(deployment, "deploying")
+    set_state(deployment, "deploying")
     Deployment.objects.get(pk=deployment.pk).halt(dba, "Pods crash.")
     page = signed_in(viewer).get(f"{deployment.get_absolute_url()}state", headers=HTMX).content.decode()
-    assert "Dana Baker halted it" in page
+    assert "Dana Baker halted the deployment" in page
     assert "“Pods crash.”" in page
 
 
-def test_what_has_ended_waits_for_no_window(deployment: Deployment, viewer: User, signed_in: Any) -> None:
+def test_an_ended_deployment_shows_no_upcoming_window(
+    deployment: Deployment, viewer: User, signed_in: Any
+) -> None:
     assert "Window opens" in signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
-    put(deployment, "closed")
+    set_state(deployment, "closed")
     page = signed_in(viewer).get(deployment.get_absolute_url()).content.decode()
     assert "Window opens" not in page
     assert str(deployment.window) in page
 
 
-def test_who_has_the_window_of_a_reopened_deployment_is_said_with_a_link(
+def test_a_reopened_deployment_links_the_owner_of_its_window(
     deployment: Deployment, viewer: User, dba: User, signed_in: Any
 ) -> None:
-    put(deployment, "signed_off")
+    set_state(deployment, "signed_off")
     facts = {"window_start": deployment.window_start, "window_end": deployment.window_end}
     version = deployment.template_version
     other = plan(deployment.target, version, [(dba, "dba")], title="The next one", **facts)
-    browser, address, said = signed_in(viewer), deployment.get_absolute_url(), "gave its window up"
-    assert said not in browser.get(address).text
+    browser, url, notice = signed_in(viewer), deployment.get_absolute_url(), "released its window"
+    assert notice not in browser.get(url).text
 
     reopened = Deployment.objects.get(pk=deployment.pk)
     reopened.reopen(MACHINE, "because")
-    page = browser.get(address).text
+    page = browser.get(url).text
     assert f'<a href="{other.get_absolute_url()}">“The next one”</a> has shop from {other.window}' in page
-    assert said in page
-    assert said not in browser.get(other.get_absolute_url()).text
-    # It keeps the reopened one from nothing.
+    assert notice in page
+    assert notice not in browser.get(other.get_absolute_url()).text
+    # It does not block the reopened deployment.
     assert "The next one" not in str(readiness.blockers(reopened, "post"))
 
     other.cancel(MACHINE, "Not needed.")
-    assert said not in browser.get(address).text
+    assert notice not in browser.get(url).text
 
 
-def test_a_gate_that_nothing_is_in_the_way_of_asks_for_signatures(
+def test_a_gate_without_blockers_asks_for_signatures(
     deployment: Deployment, viewer: User, signed_in: Any
 ) -> None:
-    address = deployment.get_absolute_url()
-    assert "Tick or run what the first gate covers" in signed_in(viewer).get(address).content.decode()
+    url = deployment.get_absolute_url()
+    assert (
+        "Complete the items of the first gate, then sign it." in signed_in(viewer).get(url).content.decode()
+    )
     Item.objects.of_deployment(deployment.pk).update(state="done")
-    assert "have the first gate signed" in signed_in(viewer).get(address).content.decode()
+    assert "The first gate has no blockers." in signed_in(viewer).get(url).content.decode()

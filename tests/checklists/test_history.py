@@ -1,4 +1,4 @@
-"""The history: filters, pages, and the table for other programs."""
+"""The deployment history: filters, pages and the CSV export."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import pytest
 from django.utils import timezone
 
 from checklists.models import Deployment, StateChange, TemplateVersion
-from checklists.views.history import harmless
+from checklists.views.history import escape_formula
 from deployctl.accounts.models import User
 from deployctl.runs.models import Target
 from tests.checklists.factories import a_target, in_hours, plan
 
 
-def rows_of(answer: Any) -> list[list[str]]:
-    text = answer.content.decode()
-    return list(csv.reader(io.StringIO(text)))
+def csv_rows(response: Any) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(response.content.decode())))
 
 
 @pytest.fixture
 def past(deployment: Deployment, dba: User) -> Deployment:
-    """A deployment that took ninety minutes."""
+    """A closed deployment that took 90 minutes, with a formula as its title."""
     Deployment.objects.filter(pk=deployment.pk).update(state="closed", title="=cmd|' /C calc'!A1")
     now = timezone.now()
     for state, at in (("deploying", now), ("signed_off", now + timedelta(minutes=90))):
@@ -40,7 +39,7 @@ def test_the_table_shows_outcome_and_duration(past: Deployment, viewer: User, si
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "is_listed"),
     [
         ({}, True),
         ({"target": "shop"}, True),
@@ -51,17 +50,19 @@ def test_the_table_shows_outcome_and_duration(past: Deployment, viewer: User, si
         ({"until": "2020-01-01"}, False),
     ],
 )
-def test_filters(
-    past: Deployment, viewer: User, signed_in: Any, query: dict[str, str], *, found: bool
+def test_filters_select_deployments(
+    past: Deployment, viewer: User, signed_in: Any, query: dict[str, str], *, is_listed: bool
 ) -> None:
     a_target("other")
     page = signed_in(viewer).get("/history/", query).content.decode()
-    assert (past.get_absolute_url() in page) == found
-    if not found:
-        assert "No deployment fits this filter." in page
+    assert (past.get_absolute_url() in page) == is_listed
+    if not is_listed:
+        assert "No deployment matches this filter." in page
 
 
-def test_by_person_means_team_or_planner(past: Deployment, dba: User, outsider: User, signed_in: Any) -> None:
+def test_the_person_filter_finds_team_members(
+    past: Deployment, dba: User, outsider: User, signed_in: Any
+) -> None:
     browser = signed_in(dba)
     assert past.get_absolute_url() in browser.get("/history/", {"person": dba.pk}).content.decode()
     assert past.get_absolute_url() not in browser.get("/history/", {"person": outsider.pk}).content.decode()
@@ -77,41 +78,43 @@ def test_by_person_means_team_or_planner(past: Deployment, dba: User, outsider: 
         {"state": "x"},
     ],
 )
-def test_a_filter_that_makes_no_sense_says_so(
+def test_an_invalid_filter_shows_an_error(
     past: Deployment, viewer: User, signed_in: Any, query: dict[str, str]
 ) -> None:
-    answer = signed_in(viewer).get("/history/", query)
-    assert answer.status_code == 422
-    assert "field__error" in answer.content.decode()
+    response = signed_in(viewer).get("/history/", query)
+    assert response.status_code == 422
+    assert "field__error" in response.content.decode()
 
 
-def test_an_empty_history_says_so(db: None, viewer: User, signed_in: Any) -> None:
-    assert "There is no deployment yet." in signed_in(viewer).get("/history/").content.decode()
+def test_an_empty_history_shows_a_message(db: None, viewer: User, signed_in: Any) -> None:
+    assert "There are no deployments yet." in signed_in(viewer).get("/history/").content.decode()
 
 
-def test_the_csv_holds_the_same_and_no_formulas(past: Deployment, viewer: User, signed_in: Any) -> None:
-    answer = signed_in(viewer).get("/history.csv", {"state": "closed"})
-    head, row = rows_of(answer)
-    assert answer["Content-Disposition"] == 'attachment; filename="deployments.csv"'
+def test_the_csv_contains_the_same_rows_without_formulas(
+    past: Deployment, viewer: User, signed_in: Any
+) -> None:
+    response = signed_in(viewer).get("/history.csv", {"state": "closed"})
+    head, row = csv_rows(response)
+    assert response["Content-Disposition"] == 'attachment; filename="deployments.csv"'
     values = dict(zip(head, row, strict=True))
     assert values["Title"] == "'=cmd|' /C calc'!A1"
     assert values["Duration in minutes"] == "90"
     assert values["Team"].startswith("Dana Baker (Database Administrator)")
 
 
-def test_a_csv_by_a_filter_that_makes_no_sense_is_refused(db: None, viewer: User, signed_in: Any) -> None:
-    answer = signed_in(viewer).get("/history.csv", {"state": "x"})
-    assert answer.status_code == 422
-    assert "The filter cannot be used, so there is no table. State:" in answer.content.decode()
+def test_an_invalid_filter_exports_no_csv(db: None, viewer: User, signed_in: Any) -> None:
+    response = signed_in(viewer).get("/history.csv", {"state": "x"})
+    assert response.status_code == 422
+    assert "The filter isn&#x27;t valid, so nothing was exported. State:" in response.content.decode()
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_whatever_begins_like_a_formula_is_defused(start: str) -> None:
-    assert harmless(f"{start}1+1") == f"'{start}1+1"
-    assert harmless("plain") == "plain"
+def test_cells_that_look_like_formulas_are_escaped(start: str) -> None:
+    assert escape_formula(f"{start}1+1") == f"'{start}1+1"
+    assert escape_formula("plain") == "plain"
 
 
-def test_long_histories_have_pages(
+def test_a_long_history_is_paginated(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
     for number in range(26):

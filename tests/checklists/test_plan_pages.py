@@ -1,4 +1,4 @@
-"""The forms that plan a deployment and change the plan."""
+"""The pages that create a deployment and edit its plan."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from deployctl.runs.models import Target, TargetRole
 from tests.checklists.factories import in_hours
 
 
-def filled(
+def form_data(
     target: Target, version: TemplateVersion, team: Sequence[tuple[User | None, str]], **changes: Any
 ) -> dict[str, str]:
-    """What a browser would send."""
+    """The form data that a browser would send."""
     start, end = timezone.localtime(in_hours(24)), timezone.localtime(in_hours(26))
     data = {
         "target": target.name,
@@ -37,7 +37,7 @@ def filled(
     return data | changes
 
 
-def test_the_form_suggests_the_targets_people_and_a_window(
+def test_the_form_suggests_the_team_and_a_window(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
     TargetRole.objects.create(target=target, user=dba, role="dba")
@@ -48,13 +48,13 @@ def test_the_form_suggests_the_targets_people_and_a_window(
     assert "In your time zone, UTC." in page
 
 
-def test_the_template_says_how_to_roll_back(target: Target, dba: User, signed_in: Any) -> None:
+def test_the_default_rollback_plan_comes_from_the_template(target: Target, dba: User, signed_in: Any) -> None:
     Template.ensure_builtin()
     page = signed_in(dba).get("/deployments/new").content.decode()
     assert "Stop deployment immediately" in page
 
 
-def test_what_was_filled_in_stays_when_other_people_are_asked_for(
+def test_loading_another_team_keeps_the_entered_values(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
     query = {"target": target.name, "title": "Mine", "rollback_plan": "My plan."}
@@ -63,62 +63,65 @@ def test_what_was_filled_in_stays_when_other_people_are_asked_for(
     assert "My plan." in page
 
 
-def test_a_plan_becomes_a_deployment(
+def test_submitting_the_form_creates_a_deployment(
     target: Target, version: TemplateVersion, dba: User, qa_lead: User, signed_in: Any
 ) -> None:
-    data = filled(target, version, [(dba, "dba"), (qa_lead, "qa_lead"), (None, "cto"), (None, "")])
-    answer = signed_in(dba).post("/deployments/new", data)
-    made = Deployment.objects.get()
-    assert (answer.status_code, answer["Location"]) == (303, made.get_absolute_url())
-    assert [(seat.user, seat.role) for seat in made.team.all()] == [(dba, "dba"), (qa_lead, "qa_lead")]
-    assert made.created_by == dba
+    data = form_data(target, version, [(dba, "dba"), (qa_lead, "qa_lead"), (None, "cto"), (None, "")])
+    response = signed_in(dba).post("/deployments/new", data)
+    deployment = Deployment.objects.get()
+    assert (response.status_code, response["Location"]) == (303, deployment.get_absolute_url())
+    assert [(member.user, member.role) for member in deployment.team.all()] == [
+        (dba, "dba"),
+        (qa_lead, "qa_lead"),
+    ]
+    assert deployment.created_by == dba
 
 
-def test_times_are_read_in_the_viewers_zone(
+def test_times_are_in_the_viewers_time_zone(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
     User.objects.filter(pk=dba.pk).update(timezone="Asia/Kolkata")
-    data = filled(
+    data = form_data(
         target, version, [(dba, "dba")], window_start="2031-01-31T22:00", window_end="2031-01-31T23:30"
     )
     browser = signed_in(dba)
     browser.post("/deployments/new", data)
-    made = Deployment.objects.get()
-    assert made.window_start.isoformat() == "2031-01-31T16:30:00+00:00"
-    assert 'value="2031-01-31T22:00"' in browser.get(f"{made.get_absolute_url()}plan").content.decode()
+    deployment = Deployment.objects.get()
+    assert deployment.window_start.isoformat() == "2031-01-31T16:30:00+00:00"
+    assert 'value="2031-01-31T22:00"' in browser.get(f"{deployment.get_absolute_url()}plan").content.decode()
 
 
-def test_an_hour_that_does_not_exist_is_asked_for_again(
+def test_a_time_skipped_by_daylight_saving_is_rejected(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
     User.objects.filter(pk=dba.pk).update(timezone="Europe/Berlin")
-    data = filled(
+    data = form_data(
         target, version, [(dba, "dba")], window_start="2031-03-30T02:30", window_end="2031-03-30T05:00"
     )
-    answer = signed_in(dba).post("/deployments/new", data)
-    assert answer.status_code == 422
+    response = signed_in(dba).post("/deployments/new", data)
+    assert response.status_code == 422
     assert not Deployment.objects.exists()
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-def test_the_ends_of_the_calendar_are_no_defect(
+def test_the_first_and_last_day_of_the_calendar_are_rejected(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any, zone: str, day: str
 ) -> None:
     User.objects.filter(pk=dba.pk).update(timezone=zone)
     window = {"window_start": f"{day}T00:00", "window_end": f"{day}T23:59"}
-    answer = signed_in(dba).post("/deployments/new", filled(target, version, [(dba, "dba")], **window))
-    assert answer.status_code == 422
-    assert "look like a slip" in answer.content.decode()
+    response = signed_in(dba).post("/deployments/new", form_data(target, version, [(dba, "dba")], **window))
+    assert response.status_code == 422
+    assert "look like a slip" in response.content.decode()
 
 
-def test_errors_stand_beside_their_fields_and_nothing_typed_is_lost(
+def test_errors_are_shown_at_their_fields_and_input_is_kept(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
-    data = filled(target, version, [(dba, "")], title="", rollback_plan="Keep me.")
-    answer = signed_in(dba).post("/deployments/new", data)
-    page = answer.content.decode()
-    assert answer.status_code == 422
+    data = form_data(target, version, [(dba, "")], title="", rollback_plan="Keep me.")
+    response = signed_in(dba).post("/deployments/new", data)
+    page = response.content.decode()
+    assert response.status_code == 422
     assert "Keep me." in page
     assert "field--invalid" in page
 
@@ -126,20 +129,22 @@ def test_errors_stand_beside_their_fields_and_nothing_typed_is_lost(
 def test_a_row_with_a_person_needs_a_role(
     target: Target, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
-    answer = signed_in(dba).post("/deployments/new", filled(target, version, [(dba, "")]))
-    assert answer.status_code == 422
-    assert "Say what this person does." in answer.content.decode()
+    response = signed_in(dba).post("/deployments/new", form_data(target, version, [(dba, "")]))
+    assert response.status_code == 422
+    assert "Choose a role for this person." in response.content.decode()
 
 
-def test_an_overlap_is_a_conflict_on_the_form(
+def test_overlapping_windows_are_rejected_with_a_conflict(
     deployment: Deployment, version: TemplateVersion, dba: User, signed_in: Any
 ) -> None:
-    answer = signed_in(dba).post("/deployments/new", filled(deployment.target, version, [(dba, "dba")]))
-    assert answer.status_code == 409
-    assert "“Shop goes live” holds shop from" in answer.content.decode()
+    response = signed_in(dba).post("/deployments/new", form_data(deployment.target, version, [(dba, "dba")]))
+    assert response.status_code == 409
+    assert "“Shop goes live” holds shop from" in response.content.decode()
 
 
-def test_forged_rows_are_refused(target: Target, version: TemplateVersion, dba: User, signed_in: Any) -> None:
+def test_forged_form_data_is_rejected(
+    target: Target, version: TemplateVersion, dba: User, signed_in: Any
+) -> None:
     browser = signed_in(dba)
     for forged in (
         {"team-0-user": "999999"},
@@ -149,8 +154,8 @@ def test_forged_rows_are_refused(target: Target, version: TemplateVersion, dba: 
         {"target": "nowhere"},
         {"template_version": "0"},
     ):
-        answer = browser.post("/deployments/new", filled(target, version, [(dba, "dba")]) | forged)
-        assert answer.status_code == 422, forged
+        response = browser.post("/deployments/new", form_data(target, version, [(dba, "dba")]) | forged)
+        assert response.status_code == 422, forged
     assert not Deployment.objects.exists()
 
 
@@ -165,97 +170,102 @@ def test_only_published_versions_are_offered(
     assert str(draft) not in page
 
 
-def test_without_targets_or_templates_the_page_says_what_comes_first(
-    db: None, dba: User, signed_in: Any
-) -> None:
-    assert "There is no target yet." in signed_in(dba).get("/deployments/new").content.decode()
+def test_without_a_target_the_page_says_what_is_missing(db: None, dba: User, signed_in: Any) -> None:
+    assert (
+        "A deployment needs a target, and none exists yet."
+        in signed_in(dba).get("/deployments/new").content.decode()
+    )
 
 
-def test_planning_is_for_operators(db: None, cto: User, signed_in: Any) -> None:
+def test_only_operators_can_create_deployments(db: None, cto: User, signed_in: Any) -> None:
     assert signed_in(cto).get("/deployments/new").status_code == 403
 
 
 # --- Editing ------------------------------------------------------------------------------------------
 
 
-def test_saving_an_untouched_form_changes_nothing(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    browser, address = signed_in(dba), f"{deployment.get_absolute_url()}plan"
-    seats = [(seat.user, seat.role) for seat in deployment.team.all()]
+def test_saving_an_unchanged_form_changes_nothing(deployment: Deployment, dba: User, signed_in: Any) -> None:
+    browser, url = signed_in(dba), f"{deployment.get_absolute_url()}plan"
+    members = [(member.user, member.role) for member in deployment.team.all()]
     start, end = deployment.window_start, deployment.window_end
-    untouched = filled(
+    unchanged = form_data(
         deployment.target,
         deployment.template_version,
-        seats,
+        members,
         window_start=f"{start:%Y-%m-%dT%H:%M}",
         window_end=f"{end:%Y-%m-%dT%H:%M}",
         rollback_plan="Restore the backup.",
     )
-    answer = browser.post(address, untouched, follow=True)
-    assert "Nothing was changed." in answer.content.decode()
+    response = browser.post(url, unchanged, follow=True)
+    assert "Nothing was changed." in response.content.decode()
     deployment.refresh_from_db()
     assert (deployment.window_start, deployment.window_end) == (start, end)
 
 
-def test_editing_says_what_changed(deployment: Deployment, dba: User, signed_in: Any) -> None:
-    seats = [(seat.user, seat.role) for seat in deployment.team.all()][:2]
-    data = filled(deployment.target, deployment.template_version, seats, title="Renamed")
-    answer = signed_in(dba).post(f"{deployment.get_absolute_url()}plan", data, follow=True)
-    page = answer.content.decode()
+def test_saving_shows_what_changed(deployment: Deployment, dba: User, signed_in: Any) -> None:
+    members = [(member.user, member.role) for member in deployment.team.all()][:2]
+    data = form_data(deployment.target, deployment.template_version, members, title="Renamed")
+    response = signed_in(dba).post(f"{deployment.get_absolute_url()}plan", data, follow=True)
+    page = response.content.decode()
     assert "title changed from “Shop goes live” to “Renamed”" in page
     assert "without Quinn Adler (QA Lead)" in page
 
 
-def test_somebody_who_does_not_lead_is_refused(deployment: Deployment, qa_lead: User, signed_in: Any) -> None:
-    data = filled(deployment.target, deployment.template_version, [(qa_lead, "dba")])
-    answer = signed_in(qa_lead).post(f"{deployment.get_absolute_url()}plan", data)
-    assert answer.status_code == 403
-    assert "for operators" in answer.content.decode()
+def test_submitting_a_plan_needs_permission_to_lead(
+    deployment: Deployment, qa_lead: User, signed_in: Any
+) -> None:
+    data = form_data(deployment.target, deployment.template_version, [(qa_lead, "dba")])
+    response = signed_in(qa_lead).post(f"{deployment.get_absolute_url()}plan", data)
+    assert response.status_code == 403
+    assert "for operators" in response.content.decode()
 
 
-def seen_in(page: str) -> str:
-    """What the form says it was made from."""
-    found = re.search(r'name="seen" value="([0-9a-f]{64})"', page)
+def plan_digest_in(page: str) -> str:
+    """The digest of the plan that the form shows."""
+    found = re.search(r'name="plan_digest" value="([0-9a-f]{64})"', page)
     assert found
     return found[1]
 
 
-def test_nobody_overwrites_a_plan_that_they_did_not_see(
+def test_a_plan_changed_by_somebody_else_is_not_overwritten(
     deployment: Deployment, dba: User, devops_lead: User, signed_in: Any
 ) -> None:
-    browser, address = signed_in(devops_lead), f"{deployment.get_absolute_url()}plan"
-    seats = [(seat.user, seat.role) for seat in deployment.team.all()]
-    mine = filled(deployment.target, deployment.template_version, seats, rollback_plan="My plan.")
-    mine["seen"] = seen_in(browser.get(address).content.decode())
+    browser, url = signed_in(devops_lead), f"{deployment.get_absolute_url()}plan"
+    members = [(member.user, member.role) for member in deployment.team.all()]
+    data = form_data(deployment.target, deployment.template_version, members, rollback_plan="My plan.")
+    data["plan_digest"] = plan_digest_in(browser.get(url).content.decode())
     deployment.edit(dba, rollback_plan="A better plan.")
 
-    refused = browser.post(address, mine)
-    page = refused.content.decode()
-    assert refused.status_code == 409
+    response = browser.post(url, data)
+    page = response.content.decode()
+    assert response.status_code == 409
     assert "Somebody else changed the plan" in page
     assert "My plan." in page
     deployment.refresh_from_db()
     assert deployment.rollback_plan == "A better plan."
 
-    assert browser.post(address, mine | {"seen": seen_in(page)}).status_code == 303
+    assert browser.post(url, data | {"plan_digest": plan_digest_in(page)}).status_code == 303
     deployment.refresh_from_db()
     assert deployment.rollback_plan == "My plan."
 
 
-def test_a_disabled_person_stays_in_the_team_until_somebody_takes_them_out(
+def test_a_disabled_person_stays_in_the_team_until_removed(
     deployment: Deployment, dba: User, qa_lead: User, administrator: User, signed_in: Any
 ) -> None:
     qa_lead.disable(by=administrator)
-    browser, address = signed_in(dba), f"{deployment.get_absolute_url()}plan"
-    page = browser.get(address).content.decode()
+    browser, url = signed_in(dba), f"{deployment.get_absolute_url()}plan"
+    page = browser.get(url).content.decode()
     assert f'value="{qa_lead.pk}" selected>Quinn Adler · {qa_lead.email} (disabled)' in page
-    seats = [(seat.user, seat.role) for seat in deployment.team.all()]
-    data = filled(deployment.target, deployment.template_version, seats, title="Renamed")
-    assert browser.post(address, data).status_code == 303
+    members = [(member.user, member.role) for member in deployment.team.all()]
+    data = form_data(deployment.target, deployment.template_version, members, title="Renamed")
+    assert browser.post(url, data).status_code == 303
     assert deployment.team.filter(user=qa_lead).exists()
-    without = filled(deployment.target, deployment.template_version, seats[:2], title="Renamed")
-    browser.post(address, without)
+    without = form_data(deployment.target, deployment.template_version, members[:2], title="Renamed")
+    browser.post(url, without)
     assert not deployment.team.filter(user=qa_lead).exists()
 
 
-def test_who_does_not_lead_gets_no_form(deployment: Deployment, qa_lead: User, signed_in: Any) -> None:
+def test_the_edit_form_needs_permission_to_lead(
+    deployment: Deployment, qa_lead: User, signed_in: Any
+) -> None:
     assert signed_in(qa_lead).get(f"{deployment.get_absolute_url()}plan").status_code == 403

@@ -77,9 +77,9 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     browser, address = signed_in(dba), f"/deployments/{rolling_back.pk}/rollback/runs"
     page = browser.get(rolling_back.get_absolute_url()).text
     assert '<option value="shop-before" selected>' in page
-    assert page.index('label="Taken before the deployment began"') < page.index("shop-old")
+    assert page.index('label="Taken before the deployment started"') < page.index("shop-old")
     assert page.index('label="Taken later"') < page.index("shop-after")
-    assert "shop-before</span> took 12 min 34 s the last time" in page
+    assert "shop-before</span> took 12 min 34 s last time" in page
 
     given = {"backup": "shop-before", "jobs": "2", "migration": "2_two"}
     wrong = browser.post(address, {**given, "typed_name": "Shop"})

@@ -295,7 +295,7 @@ RUNS = [
 
 DEPLOYMENTS = [
     get("checklists:home"),
-    get("checklists:home_part", MEMBER, lambda _world, _side: {"name": "runs"}),
+    get("checklists:home_fragment", MEMBER, lambda _world, _side: {"name": "runs"}),
     get("checklists:deployments"),
     get("checklists:deployment_new", OPERATOR),
     post("checklists:deployment_new", OPERATOR),
@@ -306,7 +306,7 @@ DEPLOYMENTS = [
     get("checklists:deployment_progress", MEMBER, deployment),
     get("checklists:deployment_timeline", MEMBER, deployment),
     get("checklists:phase", MEMBER, lambda _world, side: {"number": side.deployment.pk, "position": 0}),
-    post("checklists:launch", LEAD, deployment),
+    post("checklists:start", LEAD, deployment),
     post("checklists:verification", LEAD, deployment),
     post("checklists:closure", LEAD, deployment),
     post("checklists:cancellation", LEAD, deployment, reason),

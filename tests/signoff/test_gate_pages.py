@@ -216,14 +216,14 @@ def test_the_first_of_three_signatures_already_warns_before_a_change(
 ) -> None:
     promise = factories.item(deployment, "Server")
     page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
-    assert "This is signed." not in page
+    assert "This item is signed." not in page
     sign(deployment, dba, Role.DBA)
     page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
-    assert "This is signed. A change here withdraws the signatures" in page
-    assert f'aria-label="Open: {promise}"' in page  # its box opens it instead of undoing it at once
+    assert "This item is signed. If you change it, its signatures become stale" in page
+    assert f'aria-label="Show details: {promise}"' in page  # its box opens it instead of undoing it at once
     promise.undo(devops_lead)
     page = signed_in(devops_lead).get(f"{promise.get_absolute_url()}?open").content.decode()
-    assert "This is signed." not in page
+    assert "This item is signed." not in page
 
 
 @pytest.mark.parametrize("lost", ["the role", "the permission", "the account"])

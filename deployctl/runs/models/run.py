@@ -572,7 +572,7 @@ class Run(models.Model):
         )
         announce(f"run:{self.pk}", *parts)
         announce(f"target:{self.target.name}", f"target-{self.target_id}-runs")
-        announce("home", "home-runs", "home-waiting")
+        announce("home", "home-runs", "home-tasks")
         if self.deployment_id is not None:
             fragments = f"run-{self.pk}", f"deployment-{self.deployment_id}-state"
             announce(f"deployment:{self.deployment_id}", *fragments)
