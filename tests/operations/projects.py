@@ -53,7 +53,7 @@ def job_for(project: Project | None, url: str, **more: Any) -> FakeJob:
 
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let who holds a lock be noticed long before a short lock timeout is over, on a busy machine too."""
-    monkeypatch.setattr(lock_observers, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(lock_observers, "WATCH_EVERY_S", 0.02)
 
 
 def is_running(url: str, text: str) -> bool:

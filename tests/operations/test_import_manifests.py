@@ -12,7 +12,7 @@ import pytest
 
 from deployctl.operations.backup import manifest
 from deployctl.operations.backup.manifest import Manifest
-from deployctl.operations.backup.upload_extraction import LARGEST, UploadRefused, refuse_complex_manifest
+from deployctl.operations.backup.upload_extraction import MAX_SIZES, UploadRefused, refuse_complex_manifest
 from deployctl.operations.kinds.import_backup import refuse_invalid_manifest
 from deployctl.postgres.connection import parse_url
 from tests.operations.restores import back_up
@@ -138,7 +138,7 @@ def test_a_manifest_of_very_many_tiny_values_is_refused_before_it_is_parsed(
     tmp_path: Path, tiny: bytes
 ) -> None:
     crowded = tmp_path / manifest.NAME
-    crowded.write_bytes(b"[" + tiny * (LARGEST[manifest.NAME] // len(tiny) - 1) + b"0]")
+    crowded.write_bytes(b"[" + tiny * (MAX_SIZES[manifest.NAME] // len(tiny) - 1) + b"0]")
 
     with pytest.raises(UploadRefused, match=r"at most 2,000,000 are taken, which do for .* 125,000 tables"):
         refuse_complex_manifest(crowded)
@@ -150,7 +150,7 @@ def test_an_upload_with_such_a_manifest_is_refused(
     folder = back_up(parse_url(make_database()), tmp_path).path
     there = tmp_path / "there"
     there.mkdir()
-    monkeypatch.setattr("deployctl.operations.backup.upload_extraction.MOST_MARKS", 20)
+    monkeypatch.setattr("deployctl.operations.backup.upload_extraction.MAX_DELIMITERS", 20)
 
     with pytest.raises(
         UploadRefused, match=r"manifest\.json has \d+ commas, colons and brackets; at most 20 are"
@@ -172,4 +172,4 @@ def test_a_manifest_of_ten_thousand_tables_is_far_below_the_limits(tmp_path: Pat
     Manifest.from_json(many).write(tmp_path)
 
     refuse_complex_manifest(tmp_path / manifest.NAME)
-    assert (tmp_path / manifest.NAME).stat().st_size < LARGEST[manifest.NAME] / 10
+    assert (tmp_path / manifest.NAME).stat().st_size < MAX_SIZES[manifest.NAME] / 10

@@ -84,7 +84,7 @@ def job(url: str, tmp_path: Path, backup: BackupArtefact, project: Project | Non
 def test_it_resolves_restores_validates_and_calls(
     url: str, tmp_path: Path, before: BackupArtefact, health: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollback, "ASK_EVERY_S", 0.01)
+    monkeypatch.setattr(rollback, "CHECK_EVERY_S", 0.01)
     work = job(url, tmp_path, before, project_in(tmp_path / "new", health=health), migration=TWO)
 
     outcome = Rollback().perform(work)

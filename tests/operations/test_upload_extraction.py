@@ -21,7 +21,7 @@ def unpack(content: bytes, tmp_path: Path, *, room: int = GB, at_most: int = GB)
     (tmp_path / "x.tar").write_bytes(content)
     into = tmp_path / "into"
     into.mkdir()
-    upload_extraction.extract(tmp_path / "x.tar", UploadFormat.TAR, into, at_most=at_most, room=room)
+    upload_extraction.extract(tmp_path / "x.tar", UploadFormat.TAR, into, max_bytes=at_most, free_bytes=room)
     return into
 
 
@@ -71,7 +71,7 @@ def test_a_long_name_in_an_extension_is_taken(tmp_path: Path) -> None:
 
 
 def test_folders_are_counted_like_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload_extraction, "MOST_FILES", 3)
+    monkeypatch.setattr(upload_extraction, "MAX_FILES", 3)
     folders = [(member(f"d{number}", tarfile.DIRTYPE), b"") for number in range(3)]
     with pytest.raises(UploadRefused, match="more than 3 files and folders"):
         unpack(tar_with(*folders, (member("d/toc.dat"), b"PGDMP")), tmp_path)

@@ -118,7 +118,7 @@ def test_a_text_that_is_about_something_else_misses_nothing() -> None:
 def test_our_own_sentences_and_what_programs_pass_on_are_understood() -> None:
     for said in (
         "Counts could not be examined: permission denied for table Plan (42501). Nothing was changed.",
-        "pg_dump failed with exit status 1. It said: pg_dump: error: query failed: ERROR:  permission denied "
+        "pg_dump failed with exit status 1: pg_dump: error: query failed: ERROR:  permission denied "
         "for table Plan\npg_dump: detail: Query was: LOCK TABLE x.",
         "Alembic failed: psycopg.errors.InsufficientPrivilege: permission denied for table Plan.",
         "PostgreSQL said: permission denied for table Plan. “Seed” changes shop.",
