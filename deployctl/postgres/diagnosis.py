@@ -86,9 +86,9 @@ PHRASES: tuple[tuple[str, Reason], ...] = (
 
 # Appended to a sentence that says that the address belongs to a pooler.
 POOLER_ADVICE = (
-    "Advisory locks, session settings and pg_dump don't work through a pooler, because it shares sessions "
-    "between clients. Put the address of PostgreSQL itself into the target's connection URL; the application "
-    "can keep using the pooler."
+    "Session settings, advisory locks, prepared statements, LISTEN, application names and pg_dump don't work "
+    "through a pooler, because it shares sessions between clients. Put the address of PostgreSQL itself into "
+    "the target's connection URL; the application can keep using the pooler."
 )
 
 MESSAGES: dict[Reason, str] = {

@@ -72,7 +72,7 @@ def test_a_worker_killed_in_a_migration_leaves_it_to_a_person_with_its_status_sh
     assert answer["Location"] == f"/runs/{status.pk}/"
     until(has_ended(status))
     status.refresh_from_db()
-    assert status.summary == "The database is not up to date. Not yet applied: 2_two.sql."
+    assert status.summary == "The database is not up to date. Pending: 2_two.sql."
     assert status.summary in browser.get(f"/runs/{run.pk}/diagnostics").text
     assert installation.deliveries(run.pk).count(worker.pid) == len(installation.deliveries(run.pk)) == 1
 

@@ -1,4 +1,4 @@
-"""What is set on a database as a whole comes along when a restored copy takes its place."""
+"""Tests that a restore copies the database's connection limit, privileges and settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def admin(postgres_superuser_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def other(admin: psycopg.Connection, shop: ConnectionSpec) -> Iterator[str]:
-    """Another role, called awkwardly; gone afterwards, with what it was given."""
+    """Create a role whose name needs quoting, and drop it with its privileges afterwards."""
     name = f'app "x" of {shop.user}'
     admin.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
     yield name
@@ -51,7 +51,7 @@ def alter(admin: psycopg.Connection, statement: str, shop: ConnectionSpec, role:
     admin.execute(sql.SQL(statement).format(database=sql.Identifier(shop.dbname), role=sql.Identifier(role)))
 
 
-def test_who_may_connect_how_many_and_with_what_stays_as_it_was(
+def test_privileges_connection_limit_and_settings_are_copied(
     shop: ConnectionSpec, admin: psycopg.Connection, other: str, tmp_path: Path
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -81,10 +81,10 @@ def test_who_may_connect_how_many_and_with_what_stays_as_it_was(
     assert len(before) == 4
     with connect(shop, application_name="test") as session:
         assert session.execute("SHOW search_path").fetchone() == ('"$user", "a, b", public',)
-    assert "Not carried over" not in job.text
+    assert "Not copied" not in job.text
 
 
-def test_what_only_others_may_set_is_told_as_the_statement_to_run(
+def test_a_setting_that_the_role_may_not_set_is_logged_as_a_statement(
     shop: ConnectionSpec, admin: psycopg.Connection, other: str, tmp_path: Path
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -95,7 +95,7 @@ def test_what_only_others_may_set_is_told_as_the_statement_to_run(
     job, outcome = perform(Restore, shop, tmp_path, artefact)
 
     assert outcome.facts["kept"] == kept_of(admin, shop)[0]
-    warnings = [text for level, text in job.lines if level == "warning" and "Not carried over" in text]
+    warnings = [text for level, text in job.lines if level == "warning" and "Not copied" in text]
     assert len(warnings) == 3
     assert f"""ALTER DATABASE "{shop.dbname}" SET "log_statement" TO 'ddl';""" in warnings[0]
     for statement in (warning.rpartition("): ")[2] for warning in warnings):
@@ -107,7 +107,7 @@ def test_what_only_others_may_set_is_told_as_the_statement_to_run(
     ]
 
 
-def test_the_value_of_an_application_s_own_parameter_is_not_told_for_it_may_be_a_secret(
+def test_the_value_of_a_custom_parameter_is_not_logged(
     shop: ConnectionSpec, admin: psycopg.Connection, tmp_path: Path
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -119,7 +119,7 @@ def test_the_value_of_an_application_s_own_parameter_is_not_told_for_it_may_be_a
     assert "hunter2" not in job.text
 
 
-def test_what_was_never_set_stays_unset(
+def test_default_settings_are_left_unset(
     shop: ConnectionSpec, admin: psycopg.Connection, tmp_path: Path
 ) -> None:
     perform(Restore, shop, tmp_path, back_up(shop, tmp_path))

@@ -53,7 +53,7 @@ def test_a_failing_command_says_what_it_said(tmp_path: Path) -> None:
 def test_a_missing_program_is_a_sentence(tmp_path: Path) -> None:
     project = write_project(tmp_path, PRISMA_FILES + '[commands]\ngenerate = ["npm-of-nobody", "run", "x"]')
 
-    with pytest.raises(CannotStart, match="npm-of-nobody was not found"):
+    with pytest.raises(CannotStart, match="npm-of-nobody wasn't found"):
         Generate().perform(job_for(project, NOWHERE))
 
 

@@ -1,4 +1,4 @@
-"""Migrating and its status, as operations."""
+"""Tests for the operations that apply migrations and report their status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.operations.projects import healthcare, job_for, prisma_project, rows
 Database = Callable[..., str]
 
 
-def test_migrate_applies_everything_and_reads_it_back(tmp_path: Path, make_database: Database) -> None:
+def test_migrate_applies_everything_and_checks_the_status(tmp_path: Path, make_database: Database) -> None:
     job = job_for(healthcare(tmp_path), make_database())
 
     outcome = Migrate().perform(job)
@@ -26,18 +26,16 @@ def test_migrate_applies_everything_and_reads_it_back(tmp_path: Path, make_datab
     assert Migrate().perform(job).summary == "Nothing to apply: all 6 migrations were there already."
 
 
-def test_status_fails_naming_what_is_pending_and_succeeds_when_nothing_is(
-    tmp_path: Path, make_database: Database
-) -> None:
+def test_status_fails_while_migrations_are_pending(tmp_path: Path, make_database: Database) -> None:
     job = job_for(healthcare(tmp_path), make_database())
 
-    with pytest.raises(OperationFailed, match=r"not up to date\. Not yet applied: 20250106090000_init, "):
+    with pytest.raises(OperationFailed, match=r"not up to date\. Pending: 20250106090000_init, "):
         MigrationStatus().perform(job)
     Migrate().perform(job)
     assert MigrationStatus().perform(job).facts["pending"] == []
 
 
-def test_status_of_an_empty_database_leaves_it_empty(tmp_path: Path, make_database: Database) -> None:
+def test_status_changes_nothing_in_an_empty_database(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     project = prisma_project(tmp_path, {"1_one": "SELECT 1"})
     with pytest.raises(OperationFailed):
@@ -46,7 +44,7 @@ def test_status_of_an_empty_database_leaves_it_empty(tmp_path: Path, make_databa
     assert rows(url, "SELECT to_regclass('_prisma_migrations')") == [(None,)]
 
 
-def test_status_names_a_failure_and_an_edit(tmp_path: Path, make_database: Database) -> None:
+def test_status_reports_failed_and_edited_migrations(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     one = {"1_one": "CREATE TABLE one ();"}
     with pytest.raises(OperationFailed):

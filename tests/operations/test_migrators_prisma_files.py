@@ -1,4 +1,4 @@
-"""Prisma's files without Node: the same records, and an honest word when something is wrong."""
+"""Tests for applying Prisma migrations without Node: records, failures, locks and cancellation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def apply(job: FakeJob) -> list[str]:
     return list(migrator_for(job.target.project).apply(job))
 
 
-def test_the_sample_application_is_migrated_one_step_each(tmp_path: Path, make_database: Database) -> None:
+def test_the_sample_application_is_migrated_in_one_step_each(tmp_path: Path, make_database: Database) -> None:
     project = healthcare(tmp_path)
     job = job_for(project, make_database())
 
@@ -41,7 +41,7 @@ def test_the_sample_application_is_migrated_one_step_each(tmp_path: Path, make_d
     assert apply(job) == []
 
 
-def test_its_records_are_those_of_the_cli(tmp_path: Path, make_database: Database) -> None:
+def test_the_records_equal_those_of_the_cli(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     apply(job_for(prisma_project(tmp_path, ONE), url))
 
@@ -54,7 +54,9 @@ def test_its_records_are_those_of_the_cli(tmp_path: Path, make_database: Databas
     assert started <= finished
 
 
-def test_a_failed_migration_is_undone_recorded_and_blocks(tmp_path: Path, make_database: Database) -> None:
+def test_a_failed_migration_is_rolled_back_and_blocks_the_next(
+    tmp_path: Path, make_database: Database
+) -> None:
     url = make_database()
     project = prisma_project(
         tmp_path, ONE | {"2_two": "CREATE TABLE two (id int);\nSELEC 1;", "3_three": "SELECT 1"}
@@ -65,10 +67,10 @@ def test_a_failed_migration_is_undone_recorded_and_blocks(tmp_path: Path, make_d
         apply(job)
 
     assert (
-        'The migration 2_two failed: syntax error at or near "SELEC" (42601). It was undone entirely.'
+        'The migration 2_two failed: syntax error at or near "SELEC" (42601). It was rolled back completely.'
         in str(caught.value)
     )
-    assert "Applied before by this run, and staying: 1_one." in str(caught.value)
+    assert "This run applied these migrations before, and they remain applied: 1_one." in str(caught.value)
     assert job.steps == [("Apply 1_one", "succeeded"), ("Apply 2_two", "failed")]
     assert rows(url, "SELECT to_regclass('two')") == [(None,)]
     ((finished, rolled_back, steps, logs),) = rows(
@@ -86,7 +88,7 @@ def test_a_failed_migration_is_undone_recorded_and_blocks(tmp_path: Path, make_d
     assert (status.applied, status.pending) == (("1_one",), ("3_three",))
 
 
-def test_a_resolved_migration_runs_again(tmp_path: Path, make_database: Database) -> None:
+def test_a_resolved_migration_is_applied_again(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     with pytest.raises(OperationFailed):
         apply(job_for(prisma_project(tmp_path, ONE | {"2_two": "SELEC 1"}), url))
@@ -95,9 +97,7 @@ def test_a_resolved_migration_runs_again(tmp_path: Path, make_database: Database
     assert apply(job_for(prisma_project(tmp_path, TWO), url)) == ["2_two"]
 
 
-def test_a_file_edited_after_it_was_applied_stops_the_next_ones(
-    tmp_path: Path, make_database: Database
-) -> None:
+def test_an_edited_migration_blocks_the_next_ones(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     apply(job_for(prisma_project(tmp_path, ONE), url))
     edited = prisma_project(tmp_path, TWO | {"1_one": "CREATE TABLE one (id bigint);"})
@@ -107,7 +107,7 @@ def test_a_file_edited_after_it_was_applied_stops_the_next_ones(
     assert rows(url, "SELECT to_regclass('two')") == [(None,)]
 
 
-def test_other_line_endings_are_no_edit(tmp_path: Path, make_database: Database) -> None:
+def test_different_line_endings_are_not_an_edit(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     script = "CREATE TABLE one (\nid int\n);\n"
     project = prisma_project(tmp_path, {"1_one": script})
@@ -117,7 +117,7 @@ def test_other_line_endings_are_no_edit(tmp_path: Path, make_database: Database)
     assert migrator_for(project).status(job_for(project, url)).up_to_date
 
 
-def test_a_schema_with_tables_of_somebody_else_is_refused(tmp_path: Path, make_database: Database) -> None:
+def test_a_schema_with_tables_but_no_records_is_rejected(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     rows(url, "CREATE TABLE customers ()")
 
@@ -126,9 +126,7 @@ def test_a_schema_with_tables_of_somebody_else_is_refused(tmp_path: Path, make_d
     assert rows(url, "SELECT to_regclass('_prisma_migrations')") == [(None,)]
 
 
-def test_bodies_with_semicolons_and_percent_signs_run_as_they_are(
-    tmp_path: Path, make_database: Database
-) -> None:
+def test_semicolons_and_percent_signs_in_bodies_are_kept(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     body = "CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS $$ BEGIN; RETURN '100 %s'; END; $$;"
     script = body.replace("BEGIN;", "BEGIN") + " -- 100 %"
@@ -138,7 +136,7 @@ def test_bodies_with_semicolons_and_percent_signs_run_as_they_are(
 
 
 @pytest.mark.fault(12)
-def test_a_blocked_migration_names_the_session_and_can_be_run_again(
+def test_a_blocked_migration_names_the_blocker_and_can_be_retried(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrations.prisma_history.LOCK_TIMEOUT_S", 2)
@@ -161,13 +159,13 @@ def test_a_blocked_migration_names_the_session_and_can_be_run_again(
     assert "forgotten editor" in sentence
     assert "idle in transaction" in sentence
     assert "SELECT count(*) FROM one" in sentence
-    assert "It was undone entirely." in sentence
+    assert "It was rolled back completely." in sentence
     assert "Waiting for a lock held by session" in job.text
     assert apply(job_for(project, url)) == ["2_two"]
     seen(f"with a limit of 2 s failed after {took:.1f} s, naming session, application, state and query")
 
 
-def test_two_at_once_take_turns(
+def test_two_concurrent_migrations_run_one_after_the_other(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrations.prisma_history.LOCK_TIMEOUT_S", 1)
@@ -180,7 +178,7 @@ def test_two_at_once_take_turns(
     assert rows(url, "SELECT to_regclass('one')") == [(None,)]
 
 
-def test_cancelling_undoes_the_migration_and_says_so_in_the_records(
+def test_a_cancelled_migration_is_rolled_back_and_pending_again(
     tmp_path: Path, make_database: Database
 ) -> None:
     url = make_database()
@@ -204,18 +202,18 @@ def test_cancelling_undoes_the_migration_and_says_so_in_the_records(
     assert rows(url, "SELECT migration_name FROM _prisma_migrations") == [("1_one",)]
 
 
-def test_a_lost_connection_claims_nothing(tmp_path: Path, make_database: Database) -> None:
+def test_a_lost_connection_leaves_the_result_unknown(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     project = prisma_project(tmp_path, {"1_one": "SELECT pg_terminate_backend(pg_backend_pid());"})
 
-    with pytest.raises(OperationFailed, match=r"connection was lost.*Whether it was applied is not known"):
+    with pytest.raises(OperationFailed, match=r"connection was lost.*may or may not have been applied"):
         apply(job_for(project, url))
     assert [failure.name for failure in migrator_for(project).status(job_for(project, url)).failed] == [
         "1_one"
     ]
 
 
-def test_a_script_with_its_own_transactions_is_not_called_undone(
+def test_a_script_with_its_own_transactions_may_remain_in_part(
     tmp_path: Path, make_database: Database
 ) -> None:
     url = make_database()
@@ -252,7 +250,7 @@ def test_the_schema_of_the_url_is_used(tmp_path: Path, make_database: Database) 
     assert migrator_for(project).status(job).up_to_date
 
 
-def test_a_migration_folder_without_its_file_is_named(tmp_path: Path, make_database: Database) -> None:
+def test_a_migration_folder_without_a_script_is_reported(tmp_path: Path, make_database: Database) -> None:
     project = prisma_project(tmp_path, ONE)
     (tmp_path / "prisma/migrations/2_two").mkdir()
 
@@ -260,7 +258,7 @@ def test_a_migration_folder_without_its_file_is_named(tmp_path: Path, make_datab
         apply(job_for(project, make_database()))
 
 
-def test_a_migrations_folder_that_leads_out_of_the_project_is_refused(
+def test_a_migrations_folder_outside_of_the_project_is_rejected(
     tmp_path: Path, make_database: Database
 ) -> None:
     project = prisma_project(tmp_path / "project", {})
@@ -268,11 +266,11 @@ def test_a_migrations_folder_that_leads_out_of_the_project_is_refused(
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "project/prisma/migrations").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(OperationFailed, match="leads out of the project"):
+    with pytest.raises(OperationFailed, match="is outside of the project"):
         apply(job_for(project, make_database()))
 
 
-def test_a_database_ahead_of_the_project_is_told(tmp_path: Path, make_database: Database) -> None:
+def test_a_database_ahead_of_the_project_is_reported(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     apply(job_for(prisma_project(tmp_path / "new", TWO), url))
     older = prisma_project(tmp_path / "old", ONE)
@@ -283,23 +281,23 @@ def test_a_database_ahead_of_the_project_is_told(tmp_path: Path, make_database: 
     assert not status.up_to_date
 
 
-def test_a_role_without_rights_is_told_what_it_lacks(tmp_path: Path, make_database: Database) -> None:
+def test_a_role_without_privileges_is_reported(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
-    # A role of another database: it may connect here, and since PostgreSQL 15 no more than that.
-    stranger = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
+    # The owner of another database: since PostgreSQL 15, it can only connect to this one.
+    other_role_url = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
     rows(url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 
     with pytest.raises(OperationFailed, match=r"Nothing was applied: permission denied for schema public"):
-        apply(job_for(prisma_project(tmp_path, ONE), stranger))
+        apply(job_for(prisma_project(tmp_path, ONE), other_role_url))
 
 
-def test_a_role_without_rights_on_the_database_may_migrate_its_schema(
+def test_a_role_with_privileges_on_its_schema_only_can_migrate_it(
     tmp_path: Path, make_database: Database
 ) -> None:
     url = make_database()
-    stranger = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
-    role = stranger.split("//")[1].split(":")[0]
+    other_role_url = make_database().rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
+    role = other_role_url.split("//")[1].split(":")[0]
     rows(url, "CREATE SCHEMA clinic")
     rows(url, f"GRANT ALL ON SCHEMA clinic TO {role}")
 
-    assert apply(job_for(prisma_project(tmp_path, ONE), f"{stranger}?schema=clinic")) == ["1_one"]
+    assert apply(job_for(prisma_project(tmp_path, ONE), f"{other_role_url}?schema=clinic")) == ["1_one"]

@@ -1,4 +1,4 @@
-"""Django and Alembic: real projects, migrated by their own tools, believed by their own tables."""
+"""Tests for applying Django and Alembic migrations of real projects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.waiting import until
 
 Database = Callable[..., str]
 
-# Every look starts the project's Python anew.
+# Each status check starts the project's Python.
 pytestmark = pytest.mark.timeout(180)
 
 ONE = {"0001_one": "CREATE TABLE one (id int)"}
@@ -32,14 +32,14 @@ TWO = ONE | {"0002_two": "CREATE TABLE two (id int)"}
 
 
 class MakeProject(Protocol):
-    """One of the two, called alike."""
+    """The common signature of the functions that create a project."""
 
     def __call__(self, folder: Path, migrations: Mapping[str, str], /) -> Project: ...
 
 
 @pytest.fixture(params=["django", "alembic"])
 def make_project(request: pytest.FixtureRequest) -> MakeProject:
-    """Migrations are called "0001_one" here and "clinic.0001_one" in Django's records."""
+    """Return the function that creates a project; Django's records name its migrations "clinic.0001_one"."""
     return django_project if request.param == "django" else alembic_project
 
 
@@ -52,12 +52,12 @@ def status_of(job: FakeJob) -> Status:
     return migrator_for(job.target.project).status(job)
 
 
-def test_everything_is_applied_counted_and_read_back(
+def test_all_migrations_are_applied_and_reported(
     tmp_path: Path, make_database: Database, make_project: MakeProject
 ) -> None:
     url = make_database()
     job = job_for(make_project(tmp_path, TWO), url)
-    with pytest.raises(OperationFailed, match=r"not up to date\. Not yet applied: .*0001_one, .*0002_two"):
+    with pytest.raises(OperationFailed, match=r"not up to date\. Pending: .*0001_one, .*0002_two"):
         MigrationStatus().perform(job)
     assert rows(url, "SELECT to_regclass('one')") == [(None,)]
 
@@ -68,7 +68,7 @@ def test_everything_is_applied_counted_and_read_back(
     assert rows(url, "SELECT to_regclass('two') IS NULL") == [(False,)]
     facts = MigrationStatus().perform(job).facts
     assert facts["pending"] == []
-    # Of the files as they lie there, for the record; the tools keep none themselves.
+    # The checksums of the current files, because the tools store none.
     checksums = facts["checksums"]
     assert isinstance(checksums, dict)
     assert {name.rpartition(".")[2] for name in checksums} >= {"0001_one", "0002_two"}
@@ -76,7 +76,7 @@ def test_everything_is_applied_counted_and_read_back(
     assert Migrate().perform(job).facts["newly_applied"] == []
 
 
-def test_a_failure_says_what_stayed_and_what_was_undone(
+def test_a_failure_reports_what_was_applied_and_rolled_back(
     tmp_path: Path, make_database: Database, make_project: MakeProject
 ) -> None:
     url = make_database()
@@ -86,15 +86,15 @@ def test_a_failure_says_what_stayed_and_what_was_undone(
     with pytest.raises(OperationFailed) as caught:
         Migrate().perform(job_for(project, url))
 
-    assert "Not applied: " in str(caught.value)
-    assert "0003_three and what follows it" in str(caught.value)
+    assert "are not applied" in str(caught.value)
+    assert "0003_three and the later ones" in str(caught.value)
     assert "syntax error" in str(caught.value)
-    assert "and staying: " in str(caught.value)
+    assert "and they remain applied: " in str(caught.value)
     assert rows(url, "SELECT to_regclass('two') IS NULL, to_regclass('three')") == [(False, None)]
     assert names(status_of(job_for(project, url)).pending) == ["0003_three", "0004_four"]
 
 
-def test_a_migration_that_waits_for_a_lock_fails_and_names_the_session(
+def test_a_lock_timeout_fails_and_names_the_blocker(
     tmp_path: Path, make_database: Database, make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrations.python_project.LOCK_TIMEOUT_S", 2)
@@ -112,7 +112,7 @@ def test_a_migration_that_waits_for_a_lock_fails_and_names_the_session(
     assert names(status_of(job_for(project, url)).pending) == ["0002_two"]
 
 
-def test_cancelling_ends_the_tool_and_its_sessions(
+def test_a_cancellation_ends_the_tool_and_its_sessions(
     tmp_path: Path, make_database: Database, make_project: MakeProject
 ) -> None:
     url = make_database()
@@ -133,7 +133,7 @@ def test_cancelling_ends_the_tool_and_its_sessions(
     until(lambda: not is_running(url, "pg_sleep(600)"), seconds=5)
 
 
-def test_a_database_ahead_of_the_project_is_told(
+def test_a_database_ahead_of_the_project_is_reported(
     tmp_path: Path, make_database: Database, make_project: MakeProject
 ) -> None:
     url = make_database()
@@ -141,7 +141,7 @@ def test_a_database_ahead_of_the_project_is_told(
     older = job_for(make_project(tmp_path / "old", ONE), url)
 
     assert names(status_of(older).unknown) == ["0002_two"]
-    with pytest.raises(OperationFailed, match="Applied but not in the project"):
+    with pytest.raises(OperationFailed, match="Applied but missing from the project"):
         MigrationStatus().perform(older)
 
 
@@ -158,16 +158,14 @@ def test_the_schema_of_the_url_is_used(
     assert rows(url, found) == [(False, None)]
 
 
-def test_django_that_works_on_another_database_is_refused_before_anything_is_done(
-    tmp_path: Path, make_database: Database
-) -> None:
+def test_django_with_another_database_is_rejected(tmp_path: Path, make_database: Database) -> None:
     project = django_project(tmp_path, ONE, settings=SQLITE)
 
-    with pytest.raises(OperationFailed, match="settings lead to sqlite instead of the target"):
+    with pytest.raises(OperationFailed, match="settings use sqlite instead of the target"):
         Migrate().perform(job_for(project, make_database()))
 
 
-def test_alembic_that_works_on_another_database_is_refused_once_the_two_differ(
+def test_alembic_with_another_database_is_rejected_if_they_differ(
     tmp_path: Path, make_database: Database
 ) -> None:
     url, other = make_database(), make_database()
@@ -184,7 +182,7 @@ def alembic_project_of(folder: Path) -> Project:
     return Project.load(folder, [folder])
 
 
-def test_a_squashed_migration_is_applied_when_all_that_it_replaces_are(
+def test_a_squashed_migration_is_applied_if_all_replaced_ones_are(
     tmp_path: Path, make_database: Database
 ) -> None:
     url = make_database()
@@ -203,7 +201,7 @@ def test_a_squashed_migration_is_applied_when_all_that_it_replaces_are(
     assert (status.applied, status.up_to_date) == (("clinic.0001_squashed_0002",), True)
 
 
-def test_two_heads_of_alembic_are_both_applied(tmp_path: Path, make_database: Database) -> None:
+def test_both_of_two_alembic_heads_are_applied(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     project = alembic_project(tmp_path, TWO)
     (tmp_path / "alembic_scripts/versions/branch_step.py").write_text(
@@ -217,7 +215,7 @@ def test_two_heads_of_alembic_are_both_applied(tmp_path: Path, make_database: Da
 
 
 @pytest.mark.parametrize(("tool", "file"), [("django", "manage.py"), ("alembic", "alembic.ini")])
-def test_a_folder_without_the_tools_file_is_named(tmp_path: Path, tool: str, file: str) -> None:
+def test_a_folder_without_the_main_file_is_reported(tmp_path: Path, tool: str, file: str) -> None:
     (tmp_path / "deployctl.toml").write_text(f'[migrations]\ntool = "{tool}"\n')
     project = Project.load(tmp_path, [tmp_path])
 
@@ -225,7 +223,7 @@ def test_a_folder_without_the_tools_file_is_named(tmp_path: Path, tool: str, fil
         MigrationStatus().perform(job_for(project, "postgresql://nobody@127.0.0.1:1/none"))
 
 
-def test_the_password_reaches_the_tool_in_its_environment_alone(
+def test_the_password_is_only_in_the_tools_environment(
     tmp_path: Path, make_database: Database, make_project: MakeProject
 ) -> None:
     url = make_database()
@@ -236,4 +234,4 @@ def test_the_password_reaches_the_tool_in_its_environment_alone(
 
     assert password.encode() not in job.output
     assert password not in job.text
-    assert importlib.util.find_spec("clinic") is None  # nothing of the project is imported here
+    assert importlib.util.find_spec("clinic") is None  # the project isn't imported into this process

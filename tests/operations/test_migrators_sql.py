@@ -1,4 +1,4 @@
-"""Plain numbered .sql files: one transaction each, together with its record."""
+"""Tests for applying numbered .sql files, each in a transaction with its record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def apply(project: Project, url: str) -> list[str]:
     return list(migrator_for(project).apply(job_for(project, url)))
 
 
-def test_files_are_applied_by_number_and_once(tmp_path: Path, make_database: Database) -> None:
+def test_files_are_applied_once_in_the_order_of_their_numbers(
+    tmp_path: Path, make_database: Database
+) -> None:
     url = make_database()
     project = write_project(tmp_path, TOML, FILES)
     migrator, job = migrator_for(project), job_for(project, url)
@@ -46,21 +48,19 @@ def test_files_are_applied_by_number_and_once(tmp_path: Path, make_database: Dat
     assert rows(url, "SELECT name FROM first") == [("100 %",)]
 
 
-def test_a_failed_file_is_undone_with_its_record_and_can_be_corrected(
-    tmp_path: Path, make_database: Database
-) -> None:
+def test_a_failed_file_is_rolled_back_and_can_be_corrected(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     broken = FILES | {"migrations/2_second.sql": "CREATE TABLE second (); SELECT 1/0;"}
 
     with pytest.raises(
-        OperationFailed, match=r"2_second\.sql failed: division by zero.*staying: 001_first\.sql"
+        OperationFailed, match=r"2_second\.sql failed: division by zero.*remain applied: 001_first\.sql"
     ):
         apply(write_project(tmp_path, TOML, broken), url)
     assert rows(url, "SELECT to_regclass('second')") == [(None,)]
     assert apply(write_project(tmp_path, TOML, FILES), url) == ["2_second.sql", "10_tenth.sql"]
 
 
-def test_an_edited_file_is_refused(tmp_path: Path, make_database: Database) -> None:
+def test_an_edited_file_is_rejected(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     apply(write_project(tmp_path, TOML, FILES), url)
     edited = write_project(tmp_path, TOML, {"migrations/001_first.sql": "CREATE TABLE first (id bigint);"})
@@ -69,7 +69,7 @@ def test_an_edited_file_is_refused(tmp_path: Path, make_database: Database) -> N
         apply(edited, url)
 
 
-def test_a_file_that_commits_by_itself_is_told(tmp_path: Path, make_database: Database) -> None:
+def test_a_file_that_ends_its_transaction_is_reported(tmp_path: Path, make_database: Database) -> None:
     url = make_database()
     project = write_project(
         tmp_path, TOML, {"migrations/1_a.sql": "CREATE TABLE a (); COMMIT; BEGIN; SELECT 1;"}
@@ -81,22 +81,22 @@ def test_a_file_that_commits_by_itself_is_told(tmp_path: Path, make_database: Da
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "expected"),
     [
         ("migrations/1_again.sql", "have the same number"),
-        ("migrations/later.sql", "does not begin with a number"),
+        ("migrations/later.sql", "doesn't start with a number"),
     ],
 )
-def test_files_whose_order_is_not_certain_are_refused(
-    tmp_path: Path, make_database: Database, name: str, words: str
+def test_files_without_a_unique_number_are_rejected(
+    tmp_path: Path, make_database: Database, name: str, expected: str
 ) -> None:
     project = write_project(tmp_path, TOML, FILES | {name: "SELECT 1"})
 
-    with pytest.raises(OperationFailed, match=words):
+    with pytest.raises(OperationFailed, match=expected):
         apply(project, make_database())
 
 
-def test_a_blocked_file_names_the_session(
+def test_a_blocked_file_names_the_blocker(
     tmp_path: Path, make_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrations.tools.sql.LOCK_TIMEOUT_S", 2)
@@ -110,8 +110,8 @@ def test_a_blocked_file_names_the_session(
             apply(write_project(tmp_path, TOML, FILES), url)
 
 
-def test_a_project_without_the_folder_is_told_where_it_is_named(
+def test_a_missing_migrations_folder_is_reported_with_the_setting(
     tmp_path: Path, make_database: Database
 ) -> None:
-    with pytest.raises(OperationFailed, match=r"has no folder migrations\. Name the right one"):
+    with pytest.raises(OperationFailed, match=r"has no folder migrations\. Correct migrations\.folder"):
         apply(write_project(tmp_path, TOML), make_database())

@@ -1,4 +1,4 @@
-"""Which pg_restore a dump needs."""
+"""Test for the version of pg_restore that a dump needs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from tests.operations.test_import_backup import NOWHERE, manifest_of
 
 
 @pytest.mark.parametrize("version", ["98", "98.1", "98beta1", "98rc1", "98devel"])
-def test_the_major_version_is_read_of_releases_and_of_what_comes_before_them(
-    tmp_path: Path, version: str
-) -> None:
+def test_the_major_version_of_releases_and_betas_is_parsed(tmp_path: Path, version: str) -> None:
     (tmp_path / "toc.dat").write_bytes(b"PGDMP")
     written = dataclasses.replace(manifest_of(tmp_path), tool_version=version)
     with pytest.raises(ToolMissing, match="the dump was written by version 98,"):

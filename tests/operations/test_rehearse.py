@@ -1,4 +1,4 @@
-"""Rehearsals: the migrations run on a copy, what they do is told, and the target stays as it is."""
+"""Tests for rehearsals, which run the migrations on a copy and report their locks and rewrites."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def rehearsal(spec: ConnectionSpec, tmp_path: Path, migrations: dict[str, str]) 
     return job
 
 
-def test_what_the_migrations_would_do_is_told_and_the_target_is_untouched(
+def test_a_rehearsal_reports_locks_and_leaves_the_target_unchanged(
     shop: ConnectionSpec, tmp_path: Path
 ) -> None:
     job = rehearsal(
         shop,
         tmp_path,
         {
-            # Held for long enough to be seen, however busy the machine is.
+            # Held for long enough to be observed on a busy machine.
             "2_two": "ALTER TABLE one ALTER COLUMN id TYPE bigint; SELECT pg_sleep(1);",
             "3_three": "ALTER TABLE other ADD note text;",
         },
@@ -67,9 +67,7 @@ def test_what_the_migrations_would_do_is_told_and_the_target_is_untouched(
     assert restores.databases_of(shop) == [shop.dbname]
 
 
-def test_a_migration_that_fails_on_the_copy_fails_the_rehearsal_and_leaves_nothing(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_a_migration_that_fails_on_the_copy_fails_the_rehearsal(shop: ConnectionSpec, tmp_path: Path) -> None:
     job = rehearsal(shop, tmp_path, {"2_two": "ALTER TABLE one ADD CHECK (id < 100);"})
 
     with pytest.raises(OperationFailed) as caught:
@@ -80,11 +78,11 @@ def test_a_migration_that_fails_on_the_copy_fails_the_rehearsal_and_leaves_nothi
     assert restores.databases_of(shop) == [shop.dbname]
 
 
-def test_nothing_pending_is_nothing_to_rehearse(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_rehearsal_needs_pending_migrations(shop: ConnectionSpec, tmp_path: Path) -> None:
     assert Rehearse().perform(rehearsal(shop, tmp_path, {})).summary.startswith("Nothing to rehearse: ")
 
 
-def test_without_a_backup_there_is_no_rehearsal(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_rehearsal_needs_a_backup(shop: ConnectionSpec, tmp_path: Path) -> None:
     job = restores.job_for(Rehearse, shop, tmp_path, [])
     job.target = dataclasses.replace(job.target, project=projects.prisma_project(tmp_path / "project", ONE))
 

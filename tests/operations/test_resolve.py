@@ -1,4 +1,4 @@
-"""Resolving a failed migration: seen first, named exactly, marked once."""
+"""Tests for resolving a failed migration in two runs: show the schema, then mark the migration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def url(make_database: Database) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, url: str) -> Project:
-    """A migration that failed after it had made a table."""
+    """Return a project with a migration that failed after it created a table."""
     made = prisma_project(tmp_path, {"1_one": "BEGIN;\n" + LEAVES_A_TABLE})
     with pytest.raises(OperationFailed, match="division by zero"):
         Migrate().perform(job_for(made, url))
@@ -48,7 +48,7 @@ def state_shown(job: FakeJob) -> str:
     return found[1]
 
 
-def test_the_first_run_shows_what_is_left_and_marks_nothing(project: Project, url: str) -> None:
+def test_the_first_run_shows_the_schema_and_marks_nothing(project: Project, url: str) -> None:
     job = job_for(project, url)
 
     state_shown(job)
@@ -59,7 +59,7 @@ def test_the_first_run_shows_what_is_left_and_marks_nothing(project: Project, ur
     assert rows(url, "SELECT rolled_back_at FROM _prisma_migrations") == [(None,)]
 
 
-def test_the_second_run_marks_it_and_it_is_pending_again(project: Project, url: str) -> None:
+def test_the_second_run_marks_the_migration_as_rolled_back(project: Project, url: str) -> None:
     rows(url, "DROP TABLE one")
     job = job_for(project, url)
     state = state_shown(job)
@@ -91,12 +91,12 @@ def test_a_schema_that_changed_since_it_was_shown_is_shown_again(project: Projec
 
 
 @pytest.mark.parametrize("name", ["1_on", "1_one ", "--help", "'; DROP TABLE one; --"])
-def test_another_name_changes_nothing_and_hears_which_failed(project: Project, url: str, name: str) -> None:
+def test_another_name_is_rejected_with_the_failed_ones(project: Project, url: str, name: str) -> None:
     with pytest.raises(OperationFailed, match=r"is not recorded as failed\. Failed are: 1_one\."):
         resolve(job_for(project, url), name)
 
 
-def test_a_migration_that_still_runs_is_not_called_failed(
+def test_a_running_migration_is_not_a_failed_one(
     project: Project, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.migrations.prisma_history.LOCK_TIMEOUT_S", 1)
@@ -108,7 +108,7 @@ def test_a_migration_that_still_runs_is_not_called_failed(
     assert "somebody's prisma" in str(c.value)
 
 
-def test_other_tools_have_nothing_to_resolve(tmp_path: Path, url: str) -> None:
+def test_other_tools_cannot_resolve_migrations(tmp_path: Path, url: str) -> None:
     project = write_project(tmp_path, '[migrations]\ntool = "sql"\n', {"migrations/1.sql": "SELECT 1"})
     with pytest.raises(OperationFailed, match="the project uses sql, and only Prisma keeps failed"):
         resolve(job_for(project, url), "1")

@@ -1,4 +1,4 @@
-"""A server that is restarted in the middle of a migration: nothing is claimed, the state is read back."""
+"""Test for a server restart during a migration, whose result is unknown until the status is read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MIGRATIONS = {
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    """A server that the test may restart."""
+    """Run a server that the test can restart."""
     folder = Path(tempfile.mkdtemp(prefix="deployctl-test-restart-"))
     folder.chmod(0o755)
     try:
-        # What is on trial is how it goes down and what it says afterwards, not the disk.
+        # The test is about the restart, not about durability.
         with PostgresServer(folder / "postgres", settings={"fsync": "off"}) as running:
             yield running
     finally:
@@ -38,7 +38,7 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.fault(11)
-def test_a_restarted_server_leaves_a_migration_of_which_nothing_is_claimed(
+def test_a_server_restart_leaves_the_migrations_result_unknown(
     tmp_path: Path, server: PostgresServer, seen: Callable[[str], None]
 ) -> None:
     url = server.url()
@@ -55,18 +55,18 @@ def test_a_restarted_server_leaves_a_migration_of_which_nothing_is_claimed(
     with pytest.raises(OperationFailed) as caught:
         Migrate().perform(job_for(project, url))
     stopper.join()
-    server.start()  # not in that thread: the server lives as long as the thread that started it
+    server.start()  # not in the other thread, because the server ends with the thread that started it
 
     sentence = str(caught.value)
     assert "The connection was lost while the migration 2_two ran" in sentence
-    assert "Whether it was applied is not known" in sentence
+    assert "may or may not have been applied" in sentence
     assert "rolled back" not in sentence
     assert "undone" not in sentence
-    assert "Applied before by this run, and staying: 1_one." in sentence
+    assert "This run applied these migrations before, and they remain applied: 1_one." in sentence
 
-    with pytest.raises(OperationFailed, match=r"The migration 2_two failed at .* and was not resolved"):
+    with pytest.raises(OperationFailed, match=r"The migration 2_two failed at .* and has not been resolved"):
         MigrationStatus().perform(job_for(project, url))
     with pytest.raises(OperationFailed, match=r"Nothing was applied\. The migration 2_two failed"):
         Migrate().perform(job_for(project, url))
     assert rows(url, "SELECT to_regclass('one') IS NULL, to_regclass('two')") == [(False, None)]
-    seen("“Whether it was applied is not known”; read back afterwards: failed, not resolved")
+    seen("“it may or may not have been applied”; status afterwards: failed, not resolved")

@@ -1,4 +1,4 @@
-"""Restores: the copy is proven before it serves, the original stays whatever happens."""
+"""Tests for restores: the copy is proven before the swap, and a failure leaves the original unchanged."""
 
 from __future__ import annotations
 
@@ -37,16 +37,14 @@ def plans(spec: ConnectionSpec) -> int:
     return int(row[0])
 
 
-def spoil(spec: ConnectionSpec) -> None:
+def delete_rows(spec: ConnectionSpec) -> None:
     with connect(spec, application_name="test") as session:
         session.execute("DELETE FROM plan WHERE n > 10")
 
 
-def test_the_backup_serves_and_the_original_is_kept_until_released(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_a_restore_swaps_in_the_backup_and_keeps_the_original(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
-    spoil(shop)
+    delete_rows(shop)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         databases.comment(session, shop.dbname, "the shop's own comment")
 
@@ -69,9 +67,7 @@ def test_the_backup_serves_and_the_original_is_kept_until_released(
     assert plans(shop) == 1000
 
 
-def test_sessions_that_connect_again_and_again_do_not_keep_the_names_from_changing(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_sessions_that_keep_reconnecting_do_not_block_the_swap(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact, done = back_up(shop, tmp_path), threading.Event()
 
     def connect_again() -> None:
@@ -92,7 +88,7 @@ def test_sessions_that_connect_again_and_again_do_not_keep_the_names_from_changi
         with connect(shop.with_database("postgres"), application_name="test") as session:
 
             def all_have_left() -> bool:
-                # Again and again: one may just have been about to connect once more.
+                # Repeated, because a session may just have reconnected.
                 for name in databases_of(shop):
                     databases.end_sessions(session, name)
                 return not any(member.is_alive() for member in pool)
@@ -105,7 +101,7 @@ def test_sessions_that_connect_again_and_again_do_not_keep_the_names_from_changi
 
 @pytest.mark.fault(20)
 @pytest.mark.parametrize("where", ["restore", "compare", "names"])
-def test_a_restore_that_fails_half_way_leaves_the_original_serving(
+def test_a_failed_restore_leaves_the_original_unchanged(
     shop: ConnectionSpec,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -113,7 +109,7 @@ def test_a_restore_that_fails_half_way_leaves_the_original_serving(
     where: str,
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    spoil(shop)
+    delete_rows(shop)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         before = databases.find(session, shop.dbname)
     restore, rename = pg_restore.restore, databases.rename
@@ -133,33 +129,33 @@ def test_a_restore_that_fails_half_way_leaves_the_original_serving(
     else:
         monkeypatch.setattr(pg_restore, "restore", damaged)
 
-    with pytest.raises(OperationFailed, match=f"{shop.dbname} is untouched and serves"):
+    with pytest.raises(OperationFailed, match=f"{shop.dbname} is unchanged"):
         perform(Restore, shop, tmp_path, artefact)
 
     assert databases_of(shop) == [shop.dbname]
     assert plans(shop) == 10
     with connect(shop.with_database("postgres"), application_name="test") as session:
         assert databases.find(session, shop.dbname) == before
-    seen(f"cut off in {where}: the original is untouched and serves")
+    seen(f"cut off in {where}: the original is unchanged")
 
 
-def test_a_session_that_may_not_be_ended_is_named_and_the_original_serves(
+def test_a_session_that_cannot_be_terminated_blocks_the_swap(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefact = back_up(shop, tmp_path)
     monkeypatch.setattr(database_swap, "ATTEMPTS", 1)
-    there = parse_url(postgres_superuser_url).with_database(shop.dbname)
-    with connect(there, application_name="forgotten psql") as admin:
+    superuser = parse_url(postgres_superuser_url).with_database(shop.dbname)
+    with connect(superuser, application_name="forgotten psql") as admin:
         pid = admin.info.backend_pid
 
-        with pytest.raises(OperationFailed, match=rf"session {pid} of role .*untouched and serves"):
+        with pytest.raises(OperationFailed, match=rf"session {pid} of role .*is unchanged"):
             perform(Restore, shop, tmp_path, artefact)
 
         admin.execute("SELECT 1")
     assert databases_of(shop) == [shop.dbname]
 
 
-def test_the_most_trusted_backup_is_taken_even_if_another_is_newer(
+def test_the_most_trusted_backup_is_restored_even_if_another_is_newer(
     shop: ConnectionSpec, tmp_path: Path
 ) -> None:
     proven = on_record(back_up(shop, tmp_path), "proven")
@@ -168,9 +164,7 @@ def test_the_most_trusted_backup_is_taken_even_if_another_is_newer(
     assert perform(Restore, shop, tmp_path, newer, proven)[1].facts["backup"] == proven.name
 
 
-def test_a_backup_without_digests_is_restored_only_when_counts_suffice(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_a_backup_without_digests_is_restored_only_on_request(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path, digests=False)
 
     with pytest.raises(OperationFailed, match="has no digests"):
@@ -189,7 +183,7 @@ def test_a_damaged_backup_is_not_restored(shop: ConnectionSpec, tmp_path: Path) 
     assert databases_of(shop) == [shop.dbname]
 
 
-def test_a_database_that_is_gone_comes_back(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_missing_database_is_restored(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         databases.end_sessions(session, shop.dbname)
@@ -201,11 +195,11 @@ def test_a_database_that_is_gone_comes_back(shop: ConnectionSpec, tmp_path: Path
     assert plans(shop) == 1000
 
 
-def test_on_production_what_is_there_is_backed_up_first_and_stays_on_record(
+def test_a_pre_restore_backup_of_production_stays_on_record(
     shop: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    spoil(shop)
+    delete_rows(shop)
 
     job, outcome = perform(Restore, shop, tmp_path, artefact, environment="production")
 
@@ -227,15 +221,15 @@ def test_on_production_what_is_there_is_backed_up_first_and_stays_on_record(
     assert [part.artefact is not None for part in failing.backup_catalog.settled] == [True]
 
 
-def test_what_cannot_be_backed_up_is_restored_over_only_with_a_reason(
+def test_the_pre_restore_backup_is_skipped_only_with_a_reason(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str
 ) -> None:
     artefact = back_up(shop, tmp_path)
-    there = parse_url(postgres_superuser_url).with_database(shop.dbname)
-    with connect(there, application_name="test") as admin:
+    superuser = parse_url(postgres_superuser_url).with_database(shop.dbname)
+    with connect(superuser, application_name="test") as admin:
         admin.execute("CREATE TABLE damaged ()")
     with pytest.raises(
-        OperationFailed, match=r"untouched and serves.*may not read.*No backup first, because"
+        OperationFailed, match=r"is unchanged.*may not read.*Reason to skip the pre-restore backup"
     ):
         perform(Restore, shop, tmp_path, artefact, environment="production")
 
@@ -249,7 +243,7 @@ def test_what_cannot_be_backed_up_is_restored_over_only_with_a_reason(
     assert job.backup_catalog.settled == []
 
 
-def test_a_database_of_somebody_else_is_refused_with_the_statement(
+def test_a_database_of_another_owner_is_rejected_with_the_statement(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -262,7 +256,7 @@ def test_a_database_of_somebody_else_is_refused_with_the_statement(
 
 @pytest.mark.fault(22)
 @pytest.mark.parametrize("name", [*STRANGE, "x" * 63, "é" * 31])
-def test_databases_with_strange_names_are_restored_and_released(
+def test_databases_with_special_names_are_restored_and_dropped(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
     spec = parse_url(make_database(name))
@@ -277,9 +271,7 @@ def test_databases_with_strange_names_are_restored_and_released(
     assert databases_of(spec) == [name]
 
 
-def test_release_drops_only_what_a_restore_has_kept_and_not_while_it_is_used(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_only_unused_kept_databases_can_be_dropped(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
     with connect(shop.with_database("postgres"), application_name="test") as session:
         session.execute(

@@ -1,4 +1,4 @@
-"""How far a restore is: rows from the server, then the indexes that are built."""
+"""Tests for the progress of a restore: restored rows, then index builds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
-def _always(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pg_restore, "PROGRESS_EVERY_S", 0.0)
 
 
@@ -36,47 +36,45 @@ def watch(shop: ConnectionSpec, tmp_path: Path, rows: int | None) -> tuple[FakeJ
     return job, RestoreProgress(job, job.connect(read_only=True), rows=rows)
 
 
-def told(job: FakeJob, progress: RestoreProgress, wanted: Callable[[Progress], bool]) -> Progress:
-    """Let it report until it tells what is wanted."""
+def report_until(job: FakeJob, progress: RestoreProgress, condition: Callable[[Progress], bool]) -> Progress:
+    """Report until the progress meets a condition, and return it."""
 
-    def tells() -> bool:
+    def is_met() -> bool:
         progress.report()
-        return bool(job.progress) and wanted(job.progress[-1])
+        return bool(job.progress) and condition(job.progress[-1])
 
-    until(tells)
+    until(is_met)
     return job.progress[-1]
 
 
-def test_rows_count_while_a_table_is_filled_and_stay_when_it_is_done(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_rows_are_counted_during_and_after_the_load_of_a_table(shop: ConnectionSpec, tmp_path: Path) -> None:
     job, progress = watch(shop, tmp_path, 30_000)
     with connect(shop, application_name=job.application_name) as filling:
         if filling.info.server_version >= 140000:
             with filling.cursor().copy("COPY plan FROM STDIN") as copy:
                 copy.write("1\n" * 10_000)
-                # The server reads in blocks: what is sent last may wait in its buffer.
-                half = told(job, progress, lambda seen: seen.done >= 5_000)
+                # The server reads in blocks, so the last rows may still be in its buffer.
+                half = report_until(job, progress, lambda reported: reported.done >= 5_000)
                 assert (half.unit, half.total, half.phase) == ("rows", 30_000, "restore")
                 assert half.done <= 10_000
                 copy.write("1\n" * 10_000)
         filling.execute("INSERT INTO other SELECT generate_series(1, 10000)")
-    told(job, progress, lambda seen: seen.done == 30_000)
+    report_until(job, progress, lambda reported: reported.done == 30_000)
     progress.finish()
 
-    assert [seen.done for seen in job.progress] == sorted(seen.done for seen in job.progress)
+    assert [reported.done for reported in job.progress] == sorted(reported.done for reported in job.progress)
 
 
-def test_where_nobody_counted_it_says_how_many_so_far(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_progress_without_counts_has_no_total(shop: ConnectionSpec, tmp_path: Path) -> None:
     job, progress = watch(shop, tmp_path, None)
     with connect(shop, application_name=job.application_name) as filling:
         filling.execute("INSERT INTO plan SELECT generate_series(1, 500)")
-    assert told(job, progress, lambda seen: seen.done == 500).total is None
+    assert report_until(job, progress, lambda reported: reported.done == 500).total is None
     progress.finish()
-    assert {seen.total for seen in job.progress} == {None}
+    assert {reported.total for reported in job.progress} == {None}
 
 
-def test_the_index_that_is_built_is_named_with_its_phase(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_an_index_build_is_reported_with_its_phase(shop: ConnectionSpec, tmp_path: Path) -> None:
     with connect(shop, application_name="test") as session:
         session.execute(
             """
@@ -95,17 +93,17 @@ def test_the_index_that_is_built_is_named_with_its_phase(shop: ConnectionSpec, t
     thread = threading.Thread(target=build)
     thread.start()
     try:
-        # Before that it says for a moment that it is initializing.
-        seen = told(job, progress, lambda seen: seen.phase.startswith("index on plan: building index"))
+        # The first phase is “initializing”.
+        reported = report_until(
+            job, progress, lambda reported: reported.phase.startswith("index on plan: building index")
+        )
     finally:
         building.cancel_safe()
         thread.join()
-    assert seen.unit in {"blocks", "rows"}
+    assert reported.unit in {"blocks", "rows"}
 
 
-def test_a_session_that_is_gone_stops_the_reports_and_not_the_restore(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_a_lost_session_ends_the_progress_but_not_the_restore(shop: ConnectionSpec, tmp_path: Path) -> None:
     job, progress = watch(shop, tmp_path, 5)
     job.close()
     progress.report()
@@ -114,7 +112,7 @@ def test_a_session_that_is_gone_stops_the_reports_and_not_the_restore(
     assert job.text.count("The server stopped reporting progress") == 1
 
 
-def test_rate_and_what_is_left_are_measured_from_what_is_reported() -> None:
+def test_rate_and_remaining_time_are_measured_from_progress() -> None:
     measured = Measured()
     for second in range(5):
         columns = measured.report(second * 1000, 30_000, unit="rows", phase="restore", now=float(second))

@@ -1,4 +1,4 @@
-"""Rolling back: each part in turn, and what every failure says of the state of things."""
+"""Tests for the rollback operation: its steps, and the state that each failure reports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXPECTS = "[expect.counts]\nplan = 2\nhalf = 1\n"
 
 
 class Application(http.server.BaseHTTPRequestHandler):
-    """Healthy from the second question on."""
+    """An application that is healthy from the second request on."""
 
     status = [503, 200]
 
@@ -65,7 +65,7 @@ def project_in(folder: Path, *, health: str = "") -> Project:
 
 @pytest.fixture
 def before(tmp_path: Path, url: str) -> BackupArtefact:
-    """A backup of the first migration's work; afterwards the second one failed half way."""
+    """Return a backup after the first migration; then the second one failed in the middle."""
     first = {name: text for name, text in MIGRATIONS.items() if ONE in name}
     Migrate().perform(job_for(write_project(tmp_path / "old", PRISMA_FILES, first), url))
     rows(url, "INSERT INTO plan VALUES (1), (2)")
@@ -81,7 +81,7 @@ def job(url: str, tmp_path: Path, backup: BackupArtefact, project: Project | Non
     return restores.job_for(Rollback, parse_url(url), tmp_path, [backup], project=project, **given)
 
 
-def test_it_resolves_restores_validates_and_calls(
+def test_a_rollback_resolves_restores_validates_and_checks_health(
     url: str, tmp_path: Path, before: BackupArtefact, health: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollback, "CHECK_EVERY_S", 0.01)
@@ -107,22 +107,22 @@ def test_it_resolves_restores_validates_and_calls(
         "Call http",
     ]
     assert {status for _, status in work.steps} == {"succeeded"}
-    # It serves from the change of names on, and that is on record at once.
+    # The swap is recorded at once.
     (settled,) = work.backup_catalog.settled
     assert settled.trust == {before.name: ("hashed", "restored", "proven")}
     assert settled.database_oid == outcome.facts["database_oid"]
     assert (outcome.trust, outcome.database_oid) == ({}, None)
-    # The project is newer than what was restored: said, and no reason to fail.
+    # The project is newer than the restored database, which is a remark and not a failure.
     validated = outcome.facts["validated"]
     assert isinstance(validated, dict)
     assert validated["remarks"] == [f"Not applied to it: {TWO}.", validated["remarks"][1]]
-    assert "There is no table half" in validated["remarks"][1]
+    assert "has no table half" in validated["remarks"][1]
     assert outcome.facts["migration"] == TWO
     assert outcome.summary.endswith("The application answers.")
     assert "answered 503" in work.text
 
 
-def test_a_failed_migration_is_named_or_nothing_is_done(
+def test_a_rollback_needs_the_name_of_the_failed_migration(
     url: str, tmp_path: Path, before: BackupArtefact
 ) -> None:
     project = project_in(tmp_path / "new")
@@ -137,7 +137,7 @@ def test_a_failed_migration_is_named_or_nothing_is_done(
     assert restores.databases_of(parse_url(url)) == [parse_url(url).dbname]
 
 
-def test_a_restore_that_fails_says_that_the_migration_is_marked_already(
+def test_a_failed_restore_reports_the_resolved_migration(
     url: str, tmp_path: Path, before: BackupArtefact
 ) -> None:
     (before.path / "toc.dat").write_bytes(b"")
@@ -148,7 +148,7 @@ def test_a_restore_that_fails_says_that_the_migration_is_marked_already(
     assert rows(url, "SELECT to_regclass('half')::text") == [("half",)]
 
 
-def test_what_is_restored_but_not_sound_or_not_answering_says_what_serves(
+def test_a_failed_health_check_reports_the_restored_backup(
     url: str, tmp_path: Path, before: BackupArtefact, health: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollback, "HEALTHY_WITHIN_S", 0.0)
@@ -159,19 +159,17 @@ def test_what_is_restored_but_not_sound_or_not_answering_says_what_serves(
         Rollback().perform(work)
     work.close()
 
-    told = str(failed.value)
-    assert "The database is rolled back, but the application does not answer." in told
-    assert "answered 500" in told
+    message = str(failed.value)
+    assert "The database is rolled back, but the application does not answer." in message
+    assert "answered 500" in message
     name = parse_url(url).dbname
     assert re.search(
-        rf"{name} is backup {before.name} now, proven, and serves\. .* kept as {name}_before_", told
+        rf"{name} is backup {before.name} now, proven, and serves\. .* kept as {name}_before_", message
     )
     assert [part.database_oid is not None for part in work.backup_catalog.settled] == [True]
 
 
-def test_without_a_project_it_only_restores_and_says_so(
-    url: str, tmp_path: Path, before: BackupArtefact
-) -> None:
+def test_a_rollback_without_a_project_only_restores(url: str, tmp_path: Path, before: BackupArtefact) -> None:
     work = job(url, tmp_path, before, None)
 
     outcome = Rollback().perform(work)
@@ -184,7 +182,7 @@ def test_without_a_project_it_only_restores_and_says_so(
         Rollback().perform(job(url, tmp_path, before, None, migration=TWO))
 
 
-def test_a_database_that_is_gone_comes_back_without_a_look_at_its_migrations(
+def test_a_missing_database_is_restored_without_checking_migrations(
     url: str, tmp_path: Path, before: BackupArtefact
 ) -> None:
     name = parse_url(url).dbname
@@ -199,7 +197,7 @@ def test_a_database_that_is_gone_comes_back_without_a_look_at_its_migrations(
     assert "could not be looked at, so none is resolved" in work.text
 
 
-def test_what_is_restored_but_not_sound_says_what_serves(
+def test_a_failed_validation_reports_the_restored_backup(
     url: str, tmp_path: Path, before: BackupArtefact
 ) -> None:
     rows(url, "ALTER TABLE plan ADD CONSTRAINT few CHECK (n < 100) NOT VALID")

@@ -1,4 +1,4 @@
-"""Test restores: what proves a backup, and what does not."""
+"""Tests for test restores: which backups are proven, and which are rejected."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def shop(make_database: Callable[..., str]) -> ConnectionSpec:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_backup_that_comes_back_whole_is_proven_and_nothing_is_left(
+def test_a_restored_backup_is_proven_and_the_copy_dropped(
     shop: ConnectionSpec, tmp_path: Path, jobs: int
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -74,12 +74,12 @@ def test_a_backup_that_comes_back_whole_is_proven_and_nothing_is_left(
 
 @pytest.mark.fault(19)
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ("DELETE FROM heir WHERE id = 2", "public.heir has 1 row instead of 2"),
         (
             "UPDATE parent SET f = f + 1e-9 WHERE id = 7",
-            "public.parent has the right number of rows, but other",
+            "public.parent has the right number of rows, but different",
         ),
         ("UPDATE heir SET extra = '' WHERE extra IS NULL", "public.heir has the right number of rows, but"),
         ("UPDATE twins SET n = 2 WHERE n = 1", "public.twins has the right number"),
@@ -89,13 +89,13 @@ def test_a_backup_that_comes_back_whole_is_proven_and_nothing_is_left(
         ("SELECT lo_put(min(oid), 2000000, '!') FROM pg_largeobject_metadata", "the large objects differ"),
     ],
 )
-def test_content_that_differs_fails_although_every_tool_was_content(
+def test_different_content_fails_the_test_restore(
     shop: ConnectionSpec,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seen: Callable[[str], None],
     change: str,
-    words: str,
+    expected: str,
 ) -> None:
     artefact = back_up(shop, tmp_path)
     restore = pg_restore.restore
@@ -107,13 +107,13 @@ def test_content_that_differs_fails_although_every_tool_was_content(
 
     monkeypatch.setattr(pg_restore, "restore", restore_and_change)
 
-    with pytest.raises(OperationFailed, match=words):
+    with pytest.raises(OperationFailed, match=expected):
         perform(RestoreTest, shop, tmp_path, artefact)
     assert databases_of(shop) == [shop.dbname]
-    seen(f"“{words}”")
+    seen(f"“{expected}”")
 
 
-def test_order_does_not_matter_and_settings_neither(shop: ConnectionSpec) -> None:
+def test_digests_do_not_depend_on_order_or_settings(shop: ConnectionSpec) -> None:
     with connect(shop, application_name="test") as session:
         session.execute("CREATE TABLE copied (LIKE parent INCLUDING ALL)")
         session.execute(
@@ -140,7 +140,7 @@ def test_a_backup_without_digests_is_restored_but_not_proven(shop: ConnectionSpe
     assert outcome.trust == {artefact.name: ("hashed", "restored")}
 
 
-def test_a_manifest_of_version_1_is_still_read(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_manifest_of_version_1_can_be_read(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
     written = manifest.read(artefact.path)
     old = written.as_json() | {"version": 1}
@@ -155,7 +155,7 @@ def test_a_manifest_of_version_1_is_still_read(shop: ConnectionSpec, tmp_path: P
     assert [count.rows for count in read.counts] == [count.rows for count in written.counts]
 
 
-def test_a_damaged_backup_is_not_given_to_the_restore(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_damaged_backup_is_rejected_before_the_restore(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
     path = max(artefact.path.glob("*.dat.gz"), key=lambda one: one.stat().st_size)
     path.write_bytes(path.read_bytes()[:-1])
@@ -164,7 +164,7 @@ def test_a_damaged_backup_is_not_given_to_the_restore(shop: ConnectionSpec, tmp_
         perform(RestoreTest, shop, tmp_path, artefact)
 
 
-def test_the_newest_backup_is_taken_unless_one_is_named(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_the_newest_backup_is_the_default(shop: ConnectionSpec, tmp_path: Path) -> None:
     first = on_record(back_up(shop, tmp_path), "proven")
     second = on_record(back_up(shop, tmp_path))
 
@@ -178,7 +178,7 @@ def test_the_newest_backup_is_taken_unless_one_is_named(shop: ConnectionSpec, tm
 
 
 @pytest.mark.parametrize("grant", ["SUPERUSER", "pg_execute_server_program"])
-def test_a_role_that_could_run_programs_on_the_server_is_refused(
+def test_a_role_that_could_run_programs_on_the_server_is_rejected(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str, grant: str
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -187,14 +187,12 @@ def test_a_role_that_could_run_programs_on_the_server_is_refused(
         verb = "ALTER ROLE {} SUPERUSER" if grant == "SUPERUSER" else f"GRANT {grant} TO {{}}"
         admin.execute(psycopg.sql.SQL(verb).format(role))
 
-    with pytest.raises(
-        OperationFailed, match=r"could run programs on the server.*connect as an ordinary role"
-    ):
+    with pytest.raises(OperationFailed, match=r"could run programs on the server.*Create an ordinary role"):
         perform(RestoreTest, shop, tmp_path, artefact)
     assert databases_of(shop) == [shop.dbname]
 
 
-def test_a_role_without_the_right_to_create_databases_is_told_the_statement(
+def test_a_role_without_createdb_is_rejected_with_the_statement(
     shop: ConnectionSpec, tmp_path: Path, postgres_superuser_url: str
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -206,13 +204,13 @@ def test_a_role_without_the_right_to_create_databases_is_told_the_statement(
 
 
 @pytest.mark.fault(21)
-def test_a_dump_that_tries_to_run_a_program_fails_and_nothing_runs(
+def test_a_dump_that_runs_a_program_fails_without_running_it(
     make_database: Callable[..., str],
     tmp_path: Path,
     postgres_superuser_url: str,
     seen: Callable[[str], None],
 ) -> None:
-    # Where the server's account can write, unlike below pytest's own folder.
+    # The server's account can't write below pytest's folder.
     open_folder = Path(os.environ["TEST_FOLDER"]) / f"open-{uuid.uuid4().hex}"
     open_folder.mkdir()
     open_folder.chmod(0o777)
@@ -241,12 +239,12 @@ def test_a_dump_that_tries_to_run_a_program_fails_and_nothing_runs(
     with psycopg.connect(postgres_superuser_url) as admin:
         admin.execute(f"COPY (SELECT 1) TO PROGRAM 'cat > {proof}'".encode())
     assert proof.exists(), "as superuser it would have run"
-    seen("nothing ran (as superuser the same statement does); “permission denied to COPY to … a program”")
+    seen("nothing ran (a superuser could run it); “permission denied to COPY to … a program”")
 
 
 @pytest.mark.fault(22)
 @pytest.mark.parametrize("name", STRANGE)
-def test_databases_with_strange_names_are_proven_and_nothing_else_is_touched(
+def test_databases_with_special_names_are_proven(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
     spec = parse_url(make_database(name))
@@ -260,7 +258,7 @@ def test_databases_with_strange_names_are_proven_and_nothing_else_is_touched(
     assert databases_of(spec) == [name]
 
 
-def test_cancelling_ends_the_restore_and_drops_the_scratch_database(
+def test_a_cancellation_ends_the_restore_and_drops_the_copy(
     shop: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefact = back_up(shop, tmp_path)
@@ -273,14 +271,14 @@ def test_cancelling_ends_the_restore_and_drops_the_scratch_database(
         " AND state = 'active'"
     )
 
-    def press() -> None:
+    def cancel() -> None:
         with connect(shop.with_database("postgres"), application_name="watch") as watch:
             try:
                 until(lambda: watch.execute(counts, (job.application_name,)).fetchone())
             finally:
                 job.cancel()
 
-    person = threading.Thread(target=press)
+    person = threading.Thread(target=cancel)
     person.start()
     with pytest.raises((Cancelled, OperationFailed)):
         RestoreTest().perform(job)
@@ -289,26 +287,24 @@ def test_cancelling_ends_the_restore_and_drops_the_scratch_database(
     assert databases_of(shop) == [shop.dbname]
 
 
-def test_what_a_killed_run_left_is_dropped_and_what_is_used_or_not_ours_stays(
-    shop: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_only_unused_scratch_databases_are_dropped(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
-    ours = uuid.uuid4().hex[:8]  # names of databases are the whole server's
-    left, used, foreign = (f"deployctl_scratch_{n}_{ours}" for n in (1, 2, 3))
+    ours = uuid.uuid4().hex[:8]  # database names are shared by all tests on the server
+    leftover, used, unrelated = (f"deployctl_scratch_{n}_{ours}" for n in (1, 2, 3))
     with connect(shop.with_database("postgres"), application_name="other run") as other:
-        for name in (left, used, foreign):
-            comment = "somebody's own" if name == foreign else f"{scratch_database.MARK} of x"
+        for name in (leftover, used, unrelated):
+            comment = "of another owner" if name == unrelated else f"{scratch_database.MARK} of x"
             databases.create_like(other, name, encoding="UTF8", collate="C", ctype="C")
             databases.comment(other, name, comment)
         assert advisory.try_lock(other, used)
 
         job, _ = perform(RestoreTest, shop, tmp_path, artefact)
 
-        assert f"{left}, left by a run that was killed, was dropped" in job.text
-        assert databases_of(shop) == sorted([used, foreign, shop.dbname])
+        assert f"Dropped {leftover} of a run that was killed" in job.text
+        assert databases_of(shop) == sorted([used, unrelated, shop.dbname])
 
 
-def test_a_manifest_with_another_count_is_not_believed(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_manifest_with_a_wrong_count_fails_the_test_restore(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
     written = manifest.read(artefact.path)
     first = dataclasses.replace(written.counts[0], rows=written.counts[0].rows + 1)

@@ -1,4 +1,4 @@
-"""Reading connection URLs, and opening sessions."""
+"""Tests for parsing connection URLs and opening sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployctl.postgres.connection import (
     parse_url,
 )
 
-STRANGE_NAMES = [
+SPECIAL_NAMES = [
     "with \"quotes\" and 'apostrophes'",
     "line\nbreak",
     "$(touch /tmp/never)",
@@ -36,7 +36,7 @@ def spec_with(**changes: object) -> ConnectionSpec:
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
-def test_a_url_is_read_into_its_parts() -> None:
+def test_a_url_is_parsed_into_its_parts() -> None:
     spec = parse_url("postgresql://app:p%40ss%3Aw%2Frd@db.example:6432/shop?sslmode=require&schema=public")
 
     assert (spec.host, spec.port, spec.user, spec.password) == ("db.example", 6432, "app", "p@ss:w/rd")
@@ -44,38 +44,38 @@ def test_a_url_is_read_into_its_parts() -> None:
     assert spec.options == {"sslmode": "require", "schema": "public"}
 
 
-def test_the_port_may_be_left_out() -> None:
+def test_the_port_is_optional() -> None:
     assert parse_url("postgres://app@db.example/shop").port == 5432
 
 
-def test_a_socket_folder_and_an_ipv6_address_are_understood() -> None:
+def test_socket_folders_and_ipv6_addresses_are_parsed() -> None:
     assert parse_url("postgresql://app@/shop?host=/var/run/postgresql").host == "/var/run/postgresql"
     assert parse_url("postgresql://app@[::1]:5433/shop").host == "::1"
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "expected"),
     [
         ("mysql://app@h/shop", "postgresql://"),
         ("", "postgresql://"),
-        ("postgresql:///shop", "names no server"),
-        ("postgresql://h/shop", "names no user"),
-        ("postgresql://app@h", "names no database"),
+        ("postgresql:///shop", "has no server"),
+        ("postgresql://h/shop", "has no user"),
+        ("postgresql://app@h", "has no database"),
         ("postgresql://app@h:port/shop", "port"),
         ("postgresql://app@h:70000/shop", "1 to 65535"),
-        ("postgresql://app@h1,h2/shop", "several servers"),
+        ("postgresql://app@h1,h2/shop", "more than one server"),
         ("postgresql://app@h/shop?sslmod=require", "unknown parameter sslmod"),
-        ("postgresql://app@h/shop?service=other", "may not set service"),
+        ("postgresql://app@h/shop?service=other", "can't set service"),
         ("postgresql://app@h/shop?nonsense", "name=value"),
         ("postgresql://app:%zz@h/shop", "Percent-encode"),
     ],
 )
-def test_a_wrong_url_is_refused_with_what_is_wrong(url: str, words: str) -> None:
-    with pytest.raises(InvalidConnectionURL, match=words.replace("?", r"\?")):
+def test_an_invalid_url_is_rejected_with_the_reason(url: str, expected: str) -> None:
+    with pytest.raises(InvalidConnectionURL, match=expected.replace("?", r"\?")):
         parse_url(url)
 
 
-def test_no_message_about_a_url_repeats_its_password() -> None:
+def test_no_error_message_contains_the_password() -> None:
     for url in (
         "postgresql://app:hunter2%zz@h/shop",
         "http://app:hunter2@h/x",
@@ -86,15 +86,15 @@ def test_no_message_about_a_url_repeats_its_password() -> None:
         assert "hunter2" not in str(caught.value)
 
 
-def test_neither_repr_nor_the_display_form_shows_the_password() -> None:
+def test_repr_and_redacted_form_hide_the_password() -> None:
     spec = spec_with(options={"sslpassword": "other-s3cret"})
 
     assert "s3cret" not in repr(spec)
     assert "s3cret" not in spec.redacted
 
 
-@pytest.mark.parametrize("name", STRANGE_NAMES)
-def test_url_and_conninfo_carry_strange_names_literally(name: str) -> None:
+@pytest.mark.parametrize("name", SPECIAL_NAMES)
+def test_url_and_conninfo_quote_special_characters(name: str) -> None:
     spec = spec_with(user=name, password=name, dbname=name)
 
     again = parse_url(spec.url)
@@ -105,14 +105,14 @@ def test_url_and_conninfo_carry_strange_names_literally(name: str) -> None:
     assert read["host"] == "db.example"
 
 
-def test_the_applications_parameters_stay_out_of_the_conninfo_but_in_the_url() -> None:
+def test_application_parameters_are_in_the_url_but_not_in_the_conninfo() -> None:
     spec = parse_url("postgresql://app@h/shop?schema=public&connection_limit=5")
 
     assert "schema" not in spec.conninfo()
     assert spec.url.endswith("?schema=public&connection_limit=5")
 
 
-def test_a_session_has_its_limits_and_notices_a_dead_client(make_database: Callable[..., str]) -> None:
+def test_a_session_has_limits_and_detects_a_dead_client(make_database: Callable[..., str]) -> None:
     with connect(
         parse_url(make_database()), application_name="deployctl:1:1", statement_timeout_s=1.5, read_only=True
     ) as session:
@@ -130,7 +130,7 @@ def test_a_session_has_its_limits_and_notices_a_dead_client(make_database: Calla
 
 @contextlib.contextmanager
 def answering(reply: bytes | None) -> Iterator[int]:
-    """A server that is not PostgreSQL: sends `reply` to whoever connects, or stays silent (None)."""
+    """Run a server other than PostgreSQL that sends `reply` to each client, or nothing (None)."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
         done = threading.Event()
@@ -140,7 +140,7 @@ def answering(reply: bytes | None) -> Iterator[int]:
                 while not done.is_set():
                     with contextlib.suppress(
                         OSError
-                    ):  # nobody came meanwhile, or did not wait for the answer
+                    ):  # no client connected, or it closed the connection early
                         client = open_sockets.enter_context(server.accept()[0])
                         if reply is not None:
                             client.recv(1024)
@@ -163,8 +163,10 @@ def reason_for(spec: ConnectionSpec) -> tuple[Reason, str]:
     return caught.value.reason, str(caught.value)
 
 
-def test_nothing_listening_is_told() -> None:
-    with socket.socket() as kept:  # taken, so that nobody else comes to listen there, and not listening
+def test_a_refused_connection_is_diagnosed() -> None:
+    with (
+        socket.socket() as kept
+    ):  # bound, so that no other process listens on the port, but not listening itself
         kept.bind(("127.0.0.1", 0))
         port = kept.getsockname()[1]
         reason, message = reason_for(spec_with(host="127.0.0.1", port=port))
@@ -173,7 +175,7 @@ def test_nothing_listening_is_told() -> None:
     assert f"127.0.0.1:{port}" in message
 
 
-def test_an_unknown_host_is_told() -> None:
+def test_an_unknown_host_is_diagnosed() -> None:
     assert reason_for(spec_with(host="no-such-host.invalid"))[0] is Reason.UNKNOWN_HOST
 
 
@@ -182,33 +184,33 @@ def test_an_unknown_host_is_told() -> None:
     [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"-ERR unknown command\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b""],
     ids=["http", "redis", "ssh", "closes"],
 )
-def test_a_server_that_is_not_postgresql_is_recognised(reply: bytes) -> None:
+def test_a_server_other_than_postgresql_is_diagnosed(reply: bytes) -> None:
     with answering(reply) as port:
         reason, message = reason_for(spec_with(host="127.0.0.1", port=port))
 
     assert reason is Reason.NOT_POSTGRESQL
-    assert "does not speak PostgreSQL" in message
+    assert "doesn't speak the PostgreSQL" in message
 
 
-def test_a_silent_server_is_given_up_after_five_seconds() -> None:
+def test_a_silent_server_times_out_after_five_seconds() -> None:
     with answering(None) as port:
         assert reason_for(spec_with(host="127.0.0.1", port=port))[0] is Reason.TIMEOUT
 
 
-def test_a_wrong_password_a_missing_role_and_a_missing_database_are_told_apart(
+def test_wrong_password_role_and_database_are_distinguished(
     make_database: Callable[..., str],
 ) -> None:
     spec = parse_url(make_database())
 
     assert reason_for(replace(spec, password="wrong-password"))[0] is Reason.WRONG_PASSWORD
-    # To a stranger the server does not say whether the role exists; either answer is right.
+    # Without authentication, the server doesn't reveal if the role exists, so both reasons are correct.
     assert reason_for(replace(spec, user="nobody"))[0] in {Reason.WRONG_PASSWORD, Reason.NO_SUCH_ROLE}
     reason, message = reason_for(spec.with_database("missing"))
     assert reason is Reason.NO_SUCH_DATABASE
     assert "Create database" in message
 
 
-def test_a_server_without_encryption_is_told_when_encryption_is_demanded(
+def test_a_server_without_tls_is_diagnosed_if_tls_is_required(
     make_database: Callable[..., str],
 ) -> None:
     spec = replace(parse_url(make_database()), options={"sslmode": "require"})
@@ -219,15 +221,17 @@ def test_a_server_without_encryption_is_told_when_encryption_is_demanded(
     assert "SSL" in message
 
 
-@pytest.mark.parametrize("name", STRANGE_NAMES)
-def test_a_strange_database_name_leads_nowhere_else(make_database: Callable[..., str], name: str) -> None:
+@pytest.mark.parametrize("name", SPECIAL_NAMES)
+def test_a_special_database_name_connects_to_that_database(
+    make_database: Callable[..., str], name: str
+) -> None:
     spec = parse_url(make_database(name))
 
     with connect(spec, application_name="test") as session:
         assert session.execute("SELECT current_database()").fetchone() == (name,)
 
 
-def test_a_missing_certificate_file_is_not_taken_for_a_missing_database() -> None:
+def test_a_missing_certificate_file_is_not_a_missing_database() -> None:
     spec = spec_with(host="127.0.0.1", options={"sslmode": "verify-full", "sslrootcert": "/no/such/ca.pem"})
     with answering(b"S") as port:
         assert reason_for(replace(spec, port=port))[0] is Reason.TLS

@@ -1,4 +1,4 @@
-"""What stands between: a pooler is recognised and refused, and nobody waits for what does not answer."""
+"""Tests with PgBouncer, servers that hang and servers other than PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from deployctl.operations.kinds.connect import Connect
 from deployctl.postgres.connection import CannotConnect, ConnectionSpec, Reason, connect, parse_url
 from deployctl.postgres.short_session import short_session
 from tests.places import open_to_all
-from tests.postgres.lines import Line, line
+from tests.postgres.proxies import Proxy, proxy_to
 from tests.postgres.test_connection import reason_for, spec_with
 from tests.processes import free_port, listens
 from tests.waiting import until
 
-# There .make/find-pgbouncer installs it.
+# .make/find-pgbouncer installs it under these conditions.
 MUST_BE_THERE = bool(os.environ.get("CI")) and os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
@@ -40,7 +40,7 @@ def shop(make_database: Callable[..., str]) -> ConnectionSpec:
 
 @pytest.fixture(params=["transaction", "session", "statement"])
 def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path) -> Iterator[ConnectionSpec]:
-    """A real PgBouncer before the server, in each of its modes."""
+    """Run PgBouncer in front of the server, in each pool mode."""
     program = os.environ.get("DEPLOYCTL_PGBOUNCER") or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
     if not program:
         if MUST_BE_THERE:
@@ -53,7 +53,7 @@ def bouncer(request: pytest.FixtureRequest, shop: ConnectionSpec, tmp_path: Path
         f"listen_port={port}\nunix_socket_dir=\nauth_type=plain\nauth_file={tmp_path}/users\n"
         f"pool_mode={request.param}\n"
     )
-    # PgBouncer refuses to run as root.
+    # PgBouncer doesn't run as root.
     user = next((name for name in ("postgres", "nobody") if os.geteuid() == 0 and _exists(name)), None)
     if user:
         for path in (tmp_path, *tmp_path.iterdir()):
@@ -80,18 +80,18 @@ def _exists(name: str) -> bool:
     return True
 
 
-def test_a_real_pooler_is_recognised_whatever_its_mode_and_nothing_of_ours_stays_with_it(
+def test_pgbouncer_is_detected_in_every_mode_and_keeps_no_settings(
     bouncer: ConnectionSpec, shop: ConnectionSpec, tmp_path: Path
 ) -> None:
     job = FakeJob(bouncer, tmp_path=tmp_path, params=Backup.Params())
-    # PgBouncer lends no transactions in its mode "statement", so that not even a look is possible.
+    # With pool_mode=statement, PgBouncer allows no transactions, so that Connect fails, too.
     refused_in_mode: list[Any] = [Backup, Analyze] + ([Connect] if _mode(tmp_path) == "statement" else [])
     for operation in refused_in_mode:
         job.params = operation.Params()
-        with pytest.raises(CannotConnect, match="a pooler in front of it") as refused:
+        with pytest.raises(CannotConnect, match="a connection pooler, not PostgreSQL") as caught:
             operation().perform(job)
-        assert refused.value.reason is Reason.POOLER
-        assert "the address of PostgreSQL itself" in refused.value.sentence
+        assert caught.value.reason is Reason.POOLER
+        assert "the address of PostgreSQL itself" in caught.value.sentence
     with psycopg.connect(bouncer.conninfo(), autocommit=True) as application:
         row = application.execute(
             "SELECT current_setting('default_transaction_read_only'), current_setting('statement_timeout')"
@@ -100,43 +100,41 @@ def test_a_real_pooler_is_recognised_whatever_its_mode_and_nothing_of_ours_stays
 
 
 @pytest.mark.parametrize("bouncer", ["transaction"], indirect=True)
-def test_verify_connection_tells_of_a_real_pooler_and_what_it_prevents(
-    bouncer: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_verify_connection_warns_about_a_pooler(bouncer: ConnectionSpec, tmp_path: Path) -> None:
     job = FakeJob(bouncer, tmp_path=tmp_path)
 
     outcome = Connect().perform(job)
 
     assert outcome.facts["pooler"] is True
     assert outcome.facts["tls"] is False
-    for word in ("advisory locks", "prepared statements", "LISTEN", "settings", "name of a session"):
-        assert word in outcome.summary
+    for item in ("advisory locks", "prepared statements", "LISTEN", "settings", "application names"):
+        assert item in outcome.summary
     assert "A pooler such as PgBouncer answers" in job.text
     assert reason_for(bouncer.with_database("missing"))[0] in {Reason.NO_SUCH_DATABASE, Reason.OTHER}
 
 
-def test_a_direct_session_is_none_of_a_pooler(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_direct_session_is_not_taken_for_a_pooler(shop: ConnectionSpec, tmp_path: Path) -> None:
     assert Connect().perform(FakeJob(shop, tmp_path=tmp_path)).facts["pooler"] is False
-    with line(shop) as proxy:  # passes everything on, as a tunnel does
+    with proxy_to(shop) as proxy:  # forwards everything, like a tunnel
         connect(replace(shop, port=proxy.port), application_name="test").close()
 
 
-def _ask(session: psycopg.Connection, proxy: Line) -> None:
+def _ask(session: psycopg.Connection, proxy: Proxy) -> None:
     proxy.dead.set()
     session.execute("SELECT 1")
 
 
-def test_a_server_that_hangs_after_it_took_the_connection_is_left_in_time(shop: ConnectionSpec) -> None:
-    with line(shop) as proxy:
+def test_a_short_session_ends_in_time_if_the_server_hangs(shop: ConnectionSpec) -> None:
+    with proxy_to(shop) as proxy:
         started = time.monotonic()
-        look = short_session(replace(shop, port=proxy.port), within_s=1, application_name="test")
-        with pytest.raises(CannotConnect, match=r"did not answer within 1 s") as given_up, look as session:
+        connection = short_session(replace(shop, port=proxy.port), within_s=1, application_name="test")
+        with pytest.raises(CannotConnect, match=r"didn't answer within 1 s") as caught, connection as session:
             _ask(session, proxy)
-    assert given_up.value.reason is Reason.TIMEOUT
+    assert caught.value.reason is Reason.TIMEOUT
     assert time.monotonic() - started < 15
 
 
-def test_a_brief_session_that_is_done_in_time_is_not_cut_off(shop: ConnectionSpec) -> None:
+def test_a_short_session_that_ends_in_time_is_not_dropped(shop: ConnectionSpec) -> None:
     with short_session(shop, within_s=30, application_name="test") as session:
         session.execute("SELECT 1")
     with (
@@ -158,7 +156,7 @@ OTHERS: dict[str, tuple[list[bytes], Reason]] = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_whatever_answers_is_told_in_one_sentence_in_time(what: str) -> None:
+def test_an_unknown_server_is_diagnosed_in_one_sentence_in_time(what: str) -> None:
     says, reason = OTHERS[what]
     with socket.create_server(("127.0.0.1", 0)) as server:
         done = threading.Event()

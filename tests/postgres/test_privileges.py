@@ -1,4 +1,4 @@
-"""Missing rights: the statement that is told is tried, as a superuser would, and then the role may."""
+"""Tests that the suggested statements grant the missing privileges when a superuser runs them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TABLE = 'Line.a; "--table"'
 
 @pytest.fixture
 def superuser(make_database: Callable[..., str], postgres_superuser_url: str) -> ConnectionSpec:
-    """On a database of its own."""
+    """Return a superuser on a database of its own."""
     return parse_url(postgres_superuser_url).with_database(parse_url(make_database()).dbname)
 
 
 @pytest.fixture
-def poor(superuser: ConnectionSpec) -> Iterator[ConnectionSpec]:
-    """A role that may do nothing but connect, with a name that needs quoting."""
+def unprivileged(superuser: ConnectionSpec) -> Iterator[ConnectionSpec]:
+    """Create a role whose only privilege is to connect, with a name that needs quoting."""
     name = f"{ROLE} {superuser.dbname[-10:]}"
     made = sql.Identifier(name)
     with connect(superuser, application_name="test") as session:
@@ -58,7 +58,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_what_is_told_gives_the_right(superuser: ConnectionSpec, poor: ConnectionSpec, what: str) -> None:
+def test_the_suggested_statement_grants_the_privilege(
+    superuser: ConnectionSpec, unprivileged: ConnectionSpec, what: str
+) -> None:
     statement, changes = CASES[what]
     lender = f"lender_{superuser.dbname[-10:]}"
     statement = statement.replace("lender", lender).replace("ODD", sql.Identifier(TABLE).as_string())
@@ -81,84 +83,92 @@ def test_what_is_told_gives_the_right(superuser: ConnectionSpec, poor: Connectio
             )
         )
         try:
-            with connect(poor, application_name="test") as session:
-                with pytest.raises(psycopg.Error) as refused:
+            with connect(unprivileged, application_name="test") as session:
+                with pytest.raises(psycopg.Error) as caught:
                     session.execute(statement.encode())
-                said = str(refused.value)
+                message = str(caught.value)
                 found = privileges.missing_privileges(
-                    said, poor.user, changes=changes, schema_of=lambda name: schema_of(session, name)
+                    message,
+                    unprivileged.user,
+                    changes=changes,
+                    schema_of=lambda name: schema_of(session, name),
                 )
-            assert len(found) == 1, said
-            assert privileges.quote_name(poor.user) in found[0].statement
+            assert len(found) == 1, message
+            assert privileges.quote_name(unprivileged.user) in found[0].statement
             admin.execute(found[0].statement.encode())
-            with connect(poor, application_name="test") as session, session.transaction(force_rollback=True):
+            with (
+                connect(unprivileged, application_name="test") as session,
+                session.transaction(force_rollback=True),
+            ):
                 _try_again(session, statement)
         finally:
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(lender)))
 
 
 def _try_again(session: psycopg.Connection, statement: str) -> None:
-    """It works, or fails at something else than a right."""
+    """Run a statement that may fail, but not for lack of a privilege."""
     try:
         session.execute(statement.encode())
     except psycopg.errors.ActiveSqlTransaction:
-        return  # CREATE DATABASE, which the transaction around it keeps from happening
+        return  # CREATE DATABASE isn't allowed in a transaction
 
 
-def test_a_text_that_is_about_something_else_misses_nothing() -> None:
-    for said in (
+def test_an_unrelated_message_has_no_missing_privileges() -> None:
+    for message in (
         "",
         "permission denied",
         "relation does not exist",
         "permission denied for planet Mars (42501).",
     ):
-        assert privileges.grant_hint(said, "r", changes=False) == ""
+        assert privileges.grant_hint(message, "r", changes=False) == ""
 
 
-def test_our_own_sentences_and_what_programs_pass_on_are_understood() -> None:
-    for said in (
+def test_messages_of_deployctl_and_of_programs_are_recognized() -> None:
+    for message in (
         "Counts could not be examined: permission denied for table Plan (42501). Nothing was changed.",
         "pg_dump failed with exit status 1: pg_dump: error: query failed: ERROR:  permission denied "
         "for table Plan\npg_dump: detail: Query was: LOCK TABLE x.",
         "Alembic failed: psycopg.errors.InsufficientPrivilege: permission denied for table Plan.",
         "PostgreSQL said: permission denied for table Plan. “Seed” changes shop.",
     ):
-        assert privileges.grant_hint(said, "app", changes=False, schema_of=lambda _name: "public") == (
-            "Role app lacks SELECT on table Plan; an administrator or the owner gives it with: "
+        assert privileges.grant_hint(message, "app", changes=False, schema_of=lambda _name: "public") == (
+            "Role app lacks SELECT on table Plan. An administrator or the owner can grant it with: "
             'GRANT SELECT ON TABLE "public"."Plan" TO "app";'
         )
 
 
-def test_predefined_roles_are_named_as_each_version_puts_it() -> None:
-    for said in (
+def test_predefined_roles_are_recognized_in_every_versions_wording() -> None:
+    for message in (
         'must be a member of the role "pg_signal_backend"',
         'Only roles with privileges of the "pg_signal_backend" role may do this.',
         'must be able to SET ROLE "pg_signal_backend"',
         'must be member of role "pg_signal_backend"',
     ):
-        assert 'GRANT "pg_signal_backend" TO "r";' in privileges.grant_hint(said, "r", changes=True), said
+        assert 'GRANT "pg_signal_backend" TO "r";' in privileges.grant_hint(message, "r", changes=True), (
+            message
+        )
 
 
-def test_a_database_that_does_not_let_the_role_in_is_told_with_the_grant(
-    superuser: ConnectionSpec, poor: ConnectionSpec
+def test_a_missing_connect_privilege_is_reported_with_its_grant(
+    superuser: ConnectionSpec, unprivileged: ConnectionSpec
 ) -> None:
     with connect(superuser, application_name="test") as admin:
         database = sql.Identifier(superuser.dbname)
         admin.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database))
-        with pytest.raises(CannotConnect) as refused:
-            connect(poor, application_name="test")
-        assert refused.value.reason is Reason.NOT_ALLOWED
-        names = [privileges.quote_name(name) for name in (poor.dbname, poor.user)]
+        with pytest.raises(CannotConnect) as caught:
+            connect(unprivileged, application_name="test")
+        assert caught.value.reason is Reason.NOT_ALLOWED
+        names = [privileges.quote_name(name) for name in (unprivileged.dbname, unprivileged.user)]
         statement = "GRANT CONNECT ON DATABASE {} TO {}".format(*names)
-        assert f"{statement};" in refused.value.sentence
+        assert f"{statement};" in caught.value.sentence
         admin.execute(statement.encode())
-    connect(poor, application_name="test").close()
+    connect(unprivileged, application_name="test").close()
 
 
-def test_a_role_that_may_not_log_in_is_told_with_the_statement(
-    superuser: ConnectionSpec, poor: ConnectionSpec
+def test_a_role_without_login_is_reported_with_the_statement(
+    superuser: ConnectionSpec, unprivileged: ConnectionSpec
 ) -> None:
     with connect(superuser, application_name="test") as admin:
-        admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(poor.user)))
+        admin.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(unprivileged.user)))
         with pytest.raises(CannotConnect, match="LOGIN;"):
-            connect(poor, application_name="test")
+            connect(unprivileged, application_name="test")

@@ -1,4 +1,4 @@
-"""Running programs: what they see, how they end, and that none is left behind."""
+"""Tests for running programs: their environment, their output, and that none survives."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def run(
     return completed, received["stdout"], received["stderr"]
 
 
-def test_output_and_exit_status_come_back() -> None:
+def test_output_and_exit_status_are_returned() -> None:
     completed, out, err = run("printf 'out\\0\\377'; printf err >&2; exit 3")
 
     assert (completed.exit_status, completed.signal, completed.ok) == (3, None, False)
     assert (out, err) == (b"out\0\xff", b"err")
 
 
-def test_arguments_are_never_read_by_a_shell() -> None:
+def test_arguments_are_not_interpreted_by_a_shell() -> None:
     arguments = ["$(touch /tmp/never)", "a b", "", "--", "'\""]
 
     _, out, _ = run('printf "%s\\n" "$@"', *arguments)
@@ -62,7 +62,7 @@ def test_arguments_are_never_read_by_a_shell() -> None:
     assert out.decode().split("\n")[:-1] == arguments
 
 
-def test_ten_megabytes_arrive_in_pieces_and_complete() -> None:
+def test_ten_megabytes_of_output_arrive_complete() -> None:
     sizes: list[int] = []
 
     process.run(
@@ -76,20 +76,20 @@ def test_ten_megabytes_arrive_in_pieces_and_complete() -> None:
     assert max(sizes) <= process.CHUNK_BYTES
 
 
-def test_a_signal_is_told_apart_from_an_exit_status() -> None:
+def test_a_signal_is_distinguished_from_an_exit_status() -> None:
     completed, _, _ = run("kill -9 $$")
 
     assert (completed.exit_status, completed.signal) == (None, signal.SIGKILL)
 
 
-def test_a_missing_program_and_a_missing_folder_are_sentences(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="no-such-program was not found"):
+def test_a_missing_program_or_folder_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="no-such-program wasn't found"):
         process.run(["no-such-program"], env=PATH, timeout_s=5)
     with pytest.raises(CannotStart, match="does not exist"):
         process.run(["true"], env=PATH, cwd=tmp_path / "gone", timeout_s=5)
 
 
-def test_a_file_that_is_no_program_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_executable_is_reported(tmp_path: Path) -> None:
     script = tmp_path / "broken"
     script.write_bytes(b"\x7fELF nonsense")
     script.chmod(0o755)
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_program_is_a_sentence(tmp_path: Path) -> None:
         process.run([str(script)], env=PATH, timeout_s=5)
 
 
-def test_a_program_that_takes_too_long_is_ended() -> None:
+def test_a_program_that_exceeds_its_time_limit_is_stopped() -> None:
     turns: list[None] = []
 
     completed, _, _ = run("sleep 600", timeout_s=0.3, while_running=lambda: turns.append(None))
@@ -107,9 +107,9 @@ def test_a_program_that_takes_too_long_is_ended() -> None:
     assert len(turns) * process.TICK_S < 3
 
 
-def test_a_program_that_ignores_term_is_killed_within_five_seconds_of_cancelling() -> None:
+def test_a_program_that_ignores_sigterm_is_killed_within_five_seconds() -> None:
     ready: list[bytes] = []
-    # Turns of the loop, each of which waits for this long: seconds, but for what a busy machine adds.
+    # The number of iterations times their duration, which doesn't depend on the load of the machine.
     turns: list[None] = []
 
     completed = process.run(
@@ -126,7 +126,7 @@ def test_a_program_that_ignores_term_is_killed_within_five_seconds_of_cancelling
     assert len(turns) * process.TICK_S < 5
 
 
-def test_an_exception_in_a_callback_ends_the_program_and_passes_on() -> None:
+def test_an_exception_in_a_callback_stops_the_program() -> None:
     seen: list[int] = []
 
     def on_output(_: str, chunk: bytes) -> None:
@@ -138,29 +138,29 @@ def test_an_exception_in_a_callback_ends_the_program_and_passes_on() -> None:
     assert not psutil.pid_exists(seen[0])
 
 
-def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None:
-    # In a session of its own and with its output elsewhere: neither group nor pipe leads to it.
-    left = "echo $$ > $0/pid; mv $0/pid $0/ready; exec sleep 600"
+def test_remaining_children_of_a_program_are_killed(tmp_path: Path) -> None:
+    # In a session of its own with redirected output, so that neither group nor pipe leads to it.
+    child = "echo $$ > $0/pid; mv $0/pid $0/ready; exec sleep 600"
     completed, _, _ = run(
         'setsid sh -c "$2" "$1" >/dev/null 2>&1 & until [ -e "$1/ready" ]; do sleep 0.02; done',
         str(tmp_path),
-        left,
+        child,
     )
 
     assert completed.ok
     assert not psutil.pid_exists(int((tmp_path / "ready").read_text()))
 
 
-def test_nothing_of_ours_is_inherited_by_the_program() -> None:
+def test_a_program_inherits_no_file_descriptors() -> None:
     with Path("/etc/hostname").open() as ours:
         os.set_inheritable(ours.fileno(), True)
         _, out, _ = run("ls /proc/self/fd")
 
-    # 0, 1, 2 and the one that ls itself opens.
+    # 0, 1, 2 and the descriptor that ls itself opens.
     assert len(out.split()) == 4
 
 
-def test_the_environment_is_built_from_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_contains_only_known_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "of-somebody-else")
     monkeypatch.setenv("SECRET_KEY", "of-the-application")
 
@@ -193,7 +193,7 @@ def test_the_environment_is_built_from_empty(monkeypatch: pytest.MonkeyPatch) ->
     assert not path.parent.exists()
 
 
-def test_connection_parameters_travel_as_libpqs_own_variables() -> None:
+def test_connection_parameters_are_passed_as_libpq_variables() -> None:
     spec = replace(SPEC, options={"sslmode": "verify-full", "sslrootcert": "/ca.pem", "schema": "public"})
 
     with child_environment(spec, application_name="x") as env:
@@ -209,16 +209,16 @@ def test_connection_parameters_travel_as_libpqs_own_variables() -> None:
         ({"user": "line\nbreak"}, "db.example:5432:*:*:s3cret\n"),
     ],
 )
-def test_the_pass_file_is_escaped(changes: dict[str, str], line: str) -> None:
+def test_the_password_file_is_escaped(changes: dict[str, str], line: str) -> None:
     assert pass_file.pass_file_line(replace(SPEC, **changes)) == line  # type: ignore[arg-type]
 
 
-def test_a_password_with_a_line_break_is_refused() -> None:
+def test_a_password_with_a_line_break_is_rejected() -> None:
     with pytest.raises(pass_file.UnusablePassword, match="line break"):
         pass_file.pass_file_line(replace(SPEC, password="a\nb"))
 
 
-def test_a_real_program_connects_with_a_difficult_password(
+def test_psql_connects_with_a_password_of_special_characters(
     make_database: Callable[..., str], postgres_superuser_url: str
 ) -> None:
     spec = replace(parse_url(make_database()), password=r"it's: a \ %40 $(x)")
@@ -235,12 +235,12 @@ def test_a_real_program_connects_with_a_difficult_password(
     assert completed.ok
 
 
-def test_older_servers_are_not_given_a_setting_they_refuse() -> None:
+def test_older_servers_get_no_unknown_setting() -> None:
     assert process.session_options(SPEC, 130011) == {}
     assert process.session_options(SPEC, 140000) == {"PGOPTIONS": "-c client_connection_check_interval=1s"}
 
 
-# Tests that run beside these have other numbers.
+# Unique among parallel test processes.
 MARK = f"deployctl:{os.getpid()}:"
 
 WORKER = """
@@ -254,7 +254,7 @@ WORKER = """
 """
 
 
-def test_kill_9_takes_a_parallel_dump_and_its_sessions_down_within_two_seconds(
+def test_sigkill_ends_a_parallel_dump_and_its_sessions_in_two_seconds(
     make_database: Callable[..., str], tmp_path: Path
 ) -> None:
 
@@ -270,7 +270,7 @@ def test_kill_9_takes_a_parallel_dump_and_its_sessions_down_within_two_seconds(
     )
     try:
         with connect(spec, application_name="watch") as watch:
-            # The leader, and two that copy.
+            # The leader and two workers.
             until(lambda: len(activity.pids_named(watch, MARK)) == 3)
             tree = psutil.Process(worker.pid).children(recursive=True)
             assert len(tree) >= 4  # guard, leader, two workers
@@ -288,13 +288,13 @@ def test_kill_9_takes_a_parallel_dump_and_its_sessions_down_within_two_seconds(
     assert took < 2
 
 
-def test_killing_the_guard_itself_takes_the_program_down(tmp_path: Path) -> None:
+def test_killing_the_guard_ends_the_program(tmp_path: Path) -> None:
     pids: list[int] = []
 
     def kill_guard() -> None:
         if pids:
             return
-        # The server of these tests may be a child of this process too.
+        # The test server may be a child of this process, too.
         guards = [child for child in psutil.Process().children() if str(process.GUARD) in child.cmdline()]
         tree = [member for guard in guards for member in guard.children(recursive=True)]
         if len(tree) == 2:
@@ -307,7 +307,7 @@ def test_killing_the_guard_itself_takes_the_program_down(tmp_path: Path) -> None
     until(lambda: not any(psutil.pid_exists(pid) for pid in pids), seconds=2)
 
 
-def test_a_pass_file_whose_guard_was_killed_too_is_found_by_its_mark() -> None:
+def test_leftover_password_files_are_removed_by_their_prefix() -> None:
     with child_environment(SPEC, application_name=f"{MARK}7") as env:
         path = Path(env["PGPASSFILE"])
         pass_file.remove_leftovers(f"{MARK}8")
@@ -316,7 +316,7 @@ def test_a_pass_file_whose_guard_was_killed_too_is_found_by_its_mark() -> None:
         assert not path.parent.exists()
 
 
-def test_a_pass_file_of_somebody_else_is_never_removed() -> None:
+def test_another_password_file_is_never_removed() -> None:
     assert pass_file.pass_file_of({"PGPASSFILE": "/root/.pgpass"}) == ""
     assert pass_file.pass_file_of({}) == ""
 
@@ -333,7 +333,7 @@ def alive(member: psutil.Process) -> bool:
         return False
 
 
-def test_a_program_hears_the_signals_that_the_guard_ignores() -> None:
+def test_a_program_receives_the_signals_that_the_guard_ignores() -> None:
     completed, _, _ = run("kill -INT $$; sleep 5")
 
     assert completed.signal == signal.SIGINT

@@ -1,4 +1,4 @@
-"""The statements, each on a real database."""
+"""Tests for the SQL queries, on a real database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def session(spec: ConnectionSpec) -> Iterator[psycopg.Connection]:
         yield opened
 
 
-def test_a_server_tells_its_version_and_who_we_are(session: psycopg.Connection, spec: ConnectionSpec) -> None:
+def test_server_version_role_and_identity_are_queried(
+    session: psycopg.Connection, spec: ConnectionSpec
+) -> None:
     about, role, identity = server.facts(session), server.role(session), server.identity(session)
 
     assert about.version_number == session.info.server_version
@@ -50,7 +52,7 @@ def test_a_server_tells_its_version_and_who_we_are(session: psycopg.Connection, 
     assert server.setting(session, "no.such_setting") is None
 
 
-def test_the_servers_own_vacuum_workers_are_not_among_those_who_use_a_database(
+def test_autovacuum_workers_are_not_sessions_of_a_database(
     session: psycopg.Connection, spec: ConnectionSpec
 ) -> None:
     session.execute(
@@ -66,17 +68,17 @@ def test_the_servers_own_vacuum_workers_are_not_among_those_who_use_a_database(
         assert [(one.pid, one.application_name) for one in found] == [(reader.info.backend_pid, "reader")]
 
 
-def test_an_unreadable_system_identifier_is_none_and_no_error(
+def test_an_unreadable_system_identifier_is_none(
     session: psycopg.Connection, spec: ConnectionSpec, postgres_superuser_url: str
 ) -> None:
-    there = parse_url(postgres_superuser_url).with_database(spec.dbname)
-    with connect(there, application_name="admin") as admin:
+    superuser = parse_url(postgres_superuser_url).with_database(spec.dbname)
+    with connect(superuser, application_name="admin") as admin:
         admin.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
 
     assert server.identity(session).system_identifier is None
 
 
-def test_tables_are_those_whose_rows_a_dump_holds(session: psycopg.Connection) -> None:
+def test_tables_are_those_whose_rows_are_dumped(session: psycopg.Connection) -> None:
     session.execute(
         """
         CREATE TABLE "Plan" (id int);
@@ -107,7 +109,7 @@ def test_tables_are_those_whose_rows_a_dump_holds(session: psycopg.Connection) -
     ]
 
 
-def test_rows_of_inheriting_tables_count_only_when_asked(session: psycopg.Connection) -> None:
+def test_rows_of_inheriting_tables_are_counted_on_request(session: psycopg.Connection) -> None:
     session.execute(
         "CREATE TABLE base (id int); CREATE TABLE child () INHERITS (base); INSERT INTO child VALUES (1)"
     )
@@ -116,7 +118,7 @@ def test_rows_of_inheriting_tables_count_only_when_asked(session: psycopg.Connec
     assert relations.count_rows(session, sql.Identifier("base"), only=True) == 0
 
 
-def test_a_table_is_found_by_its_exact_name_only(session: psycopg.Connection) -> None:
+def test_a_table_is_found_by_its_exact_name(session: psycopg.Connection) -> None:
     session.execute('CREATE TABLE "Plan" (id int)')
 
     assert relations.find(session, "Plan") == sql.Identifier("public", "Plan")
@@ -124,7 +126,7 @@ def test_a_table_is_found_by_its_exact_name_only(session: psycopg.Connection) ->
     assert relations.find(session, "Plan", schema="other") is None
 
 
-def test_an_index_whose_concurrent_build_failed_is_found(session: psycopg.Connection) -> None:
+def test_an_invalid_index_is_found(session: psycopg.Connection) -> None:
     session.execute("CREATE TABLE pair (n int); INSERT INTO pair VALUES (1), (1)")
     with pytest.raises(psycopg.errors.UniqueViolation):
         session.execute("CREATE UNIQUE INDEX CONCURRENTLY broken ON pair (n)")
@@ -150,7 +152,7 @@ def orders(session: psycopg.Connection) -> psycopg.Connection:
     return session
 
 
-def test_a_foreign_key_that_was_never_checked_is_found(orders: psycopg.Connection) -> None:
+def test_a_foreign_key_that_is_not_validated_is_found(orders: psycopg.Connection) -> None:
     (key,) = constraints.foreign_keys(orders)
 
     assert (key.table, key.columns) == ("Order", ["region", "customerId"])
@@ -161,7 +163,7 @@ def test_a_foreign_key_that_was_never_checked_is_found(orders: psycopg.Connectio
     assert {constraint.kind for constraint in found} >= {"primary key", "foreign key"}
 
 
-def test_orphans_are_counted_with_a_sample_and_nulls_refer_to_nothing(orders: psycopg.Connection) -> None:
+def test_orphans_are_counted_with_a_sample_and_without_nulls(orders: psycopg.Connection) -> None:
     (key,) = constraints.foreign_keys(orders)
 
     found = orphans.orphans_of(orders, key)
@@ -171,7 +173,7 @@ def test_orphans_are_counted_with_a_sample_and_nulls_refer_to_nothing(orders: ps
     assert orphans.orphans_of(orders, key, sample=1).sample == ["south, 9"]
 
 
-def test_sessions_are_ended_by_the_start_of_their_name_and_no_others(spec: ConnectionSpec) -> None:
+def test_sessions_are_terminated_by_application_name_prefix(spec: ConnectionSpec) -> None:
     with connect(spec, application_name="reaper") as reaper:
         ended = connect(spec, application_name="deployctl:1:4")
         spared = connect(spec, application_name="deployctl:12:1")
@@ -186,13 +188,13 @@ def test_sessions_are_ended_by_the_start_of_their_name_and_no_others(spec: Conne
         spared.close()
 
 
-def test_connections_in_use_are_counted_against_the_limit(session: psycopg.Connection) -> None:
+def test_connections_are_counted_with_their_limit(session: psycopg.Connection) -> None:
     use = activity.connection_use(session)
 
     assert 1 <= use.used <= use.available < use.maximum
 
 
-def test_who_holds_a_lock_is_named_with_statement_and_since_when(spec: ConnectionSpec) -> None:
+def test_a_blocker_is_found_with_its_statement_and_start(spec: ConnectionSpec) -> None:
     mark = f"deployctl:{os.getpid()}:"
     with (
         connect(spec, application_name="watch") as watch,
@@ -225,7 +227,9 @@ def test_who_holds_a_lock_is_named_with_statement_and_since_when(spec: Connectio
     assert blocker.transaction_since is not None
 
 
-def test_a_snapshot_is_shared_with_another_session(session: psycopg.Connection, spec: ConnectionSpec) -> None:
+def test_a_snapshot_can_be_imported_by_another_session(
+    session: psycopg.Connection, spec: ConnectionSpec
+) -> None:
     session.execute("CREATE TABLE t AS SELECT 1 AS n; SET statement_timeout = '1min'")
     snapshot = snapshots.begin(session)
     with connect(spec, application_name="writer") as writer:
@@ -241,7 +245,7 @@ def test_a_snapshot_is_shared_with_another_session(session: psycopg.Connection, 
     snapshots.end(session)
 
 
-def test_a_database_is_found_by_its_literal_name(session: psycopg.Connection, spec: ConnectionSpec) -> None:
+def test_a_database_is_found_by_its_exact_name(session: psycopg.Connection, spec: ConnectionSpec) -> None:
     found = databases.find(session, spec.dbname)
 
     assert found is not None

@@ -1,4 +1,4 @@
-"""Choosing the version of PostgreSQL's programs."""
+"""Tests for choosing the version of PostgreSQL's programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def tool(major: int, folder: str = "/usr/lib") -> Tool:
     return Tool(Path(folder) / f"pg_dump-{major}", major, f"{major}.3")
 
 
-def test_the_nearest_version_that_is_not_older_is_chosen() -> None:
+def test_the_lowest_version_that_fits_is_chosen() -> None:
     found = [tool(18), tool(14), tool(16)]
 
     assert choose("pg_dump", found, 15).major == 16
@@ -23,16 +23,16 @@ def test_the_nearest_version_that_is_not_older_is_chosen() -> None:
     assert choose("pg_dump", found, 17).major == 18
 
 
-def test_the_first_folder_wins_among_equals() -> None:
+def test_the_first_of_equal_versions_is_chosen() -> None:
     assert choose("pg_dump", [tool(16, "/system"), tool(16, "/packaged")], 16).path.parent == Path("/system")
 
 
-def test_only_older_tools_are_refused_naming_both_versions() -> None:
+def test_older_tools_are_rejected_with_both_versions() -> None:
     with pytest.raises(ToolMissing, match=r"server is PostgreSQL 17.*older: 15\.3, 16\.3"):
         choose("pg_dump", [tool(16), tool(15)], 17)
 
 
-def test_what_wrote_a_dump_reads_it_too() -> None:
+def test_a_dump_needs_a_tool_of_its_version_or_newer() -> None:
     found = [tool(15), tool(16), tool(18)]
 
     assert choose("pg_restore", found, 14, dumped_by=16).major == 16
@@ -41,34 +41,34 @@ def test_what_wrote_a_dump_reads_it_too() -> None:
         choose("pg_restore", [tool(15)], 13, dumped_by=16)
 
 
-def test_only_newer_tools_than_a_server_before_17_understands_are_refused() -> None:
-    with pytest.raises(ToolMissing) as refused:
+def test_tools_from_17_on_are_rejected_for_older_servers() -> None:
+    with pytest.raises(ToolMissing) as caught:
         choose("pg_dump", [tool(18), tool(17), tool(13)], 15)
 
-    assert str(refused.value) == (
-        "The server is PostgreSQL 15, and no pg_dump here suits it: 13.3, 17.3, 18.3. From version 17 on, a "
-        "restore sets transaction_timeout, which servers before 17 do not know and refuse. "
+    assert str(caught.value) == (
+        "The server is PostgreSQL 15, but no pg_dump on this machine fits: 13.3, 17.3, 18.3. From version 17 "
+        "on, pg_restore sets transaction_timeout, which servers before 17 reject. "
         "Install PostgreSQL's client programs, version 15 to 16."
     )
     with pytest.raises(ToolMissing, match=r"server is PostgreSQL 15 .*version 18: .* version 17 or newer\."):
         choose("pg_restore", [tool(18)], 15, dumped_by=18)
 
 
-def test_no_tool_at_all_is_a_sentence() -> None:
-    with pytest.raises(ToolMissing, match=r"pg_dump was not found\. Install"):
+def test_a_missing_tool_is_reported() -> None:
+    with pytest.raises(ToolMissing, match=r"pg_dump wasn't found\. Install"):
         choose("pg_dump", [], 17)
     with pytest.raises(ToolMissing, match=r"version 16 exactly\."):
         choose("pg_dump", [], 16)
 
 
-def test_a_tool_of_this_machine_runs_and_tells_its_version() -> None:
+def test_an_installed_tool_reports_its_version() -> None:
     found = find_tool("pg_restore", server_major=1)
 
     assert found.path.is_file()
     assert found.version.startswith(str(found.major))
 
 
-def test_a_program_of_that_name_that_is_not_postgresqls_is_passed_over(
+def test_another_program_with_the_same_name_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pg_dump").write_text("#!/bin/sh\necho something else 99.1\n")

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from deployctl.runs import connection_check as looking
 from deployctl.runs.models import Run, RunState, Target
-from tests.postgres.lines import as_pooler, line
+from tests.postgres.proxies import as_pooler, proxy_to
 
 
 def test_a_run_through_a_pooler_is_refused_in_one_sentence_and_the_check_tells(
     real_target: Target, executed: Callable[..., Run], secret_file: Callable[[str], str]
 ) -> None:
     spec = real_target.spec()
-    with line(spec, as_pooler) as proxy:
+    with proxy_to(spec, as_pooler) as proxy:
         url = replace(spec, port=proxy.port).url
         Target.objects.filter(pk=real_target.pk).update(connection_reference=secret_file(url))
         real_target.refresh_from_db()
@@ -25,4 +25,4 @@ def test_a_run_through_a_pooler_is_refused_in_one_sentence_and_the_check_tells(
     assert "A pooler such as PgBouncer answers." in facts.pooler
     assert facts.encryption == "none"
     assert run.state == RunState.FAILED
-    assert "a pooler in front of it" in run.summary
+    assert "a connection pooler, not PostgreSQL" in run.summary

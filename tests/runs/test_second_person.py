@@ -274,7 +274,7 @@ def test_the_page_asks_for_name_and_code_and_the_other_one_consents(
 
     page = consents.get(f"/runs/{run.pk}/").text
     assert f'action="/runs/{run.pk}/consent"' in page
-    assert "No backup first, because" in page
+    assert "Reason to skip the pre-restore backup" in page
     assert "The backup takes the place of what is in live now" in page
     assert "With your consent it starts." in page
     refused = asks.post(f"/runs/{run.pk}/consent", {"typed_name": "live"})

@@ -87,7 +87,7 @@ def _replace(
     job: Job, session: psycopg.Connection, existing: Database | None, folder: Path, written: Manifest
 ) -> _Result:
     """Restore into a new database, compare it, and give it the target's name."""
-    state = f"{job.target.connection.dbname} is untouched and in use; the copy was dropped."
+    state = f"{job.target.connection.dbname} is unchanged, and the restored copy is dropped."
     with scratch_database.create(job, session, written.source) as copy:
         with job.step("Restore into a new database"):
             restore_s = pg_restore.restore_timed(

@@ -167,13 +167,13 @@ def _blockers(connection: psycopg.Connection, condition: str, value: int | str) 
                holder.usename::text AS role, holder.application_name, holder.state,
                nullif(holder.query, '<insufficient privilege>') AS query,
                holder.xact_start AS transaction_since,
-               (SELECT wanted.relation::regclass::text FROM pg_locks wanted
-                WHERE wanted.pid = waiting.pid AND NOT wanted.granted AND wanted.relation IS NOT NULL
+               (SELECT awaited.relation::regclass::text FROM pg_locks awaited
+                WHERE awaited.pid = waiting.pid AND NOT awaited.granted AND awaited.relation IS NOT NULL
                 LIMIT 1) AS relation,
-               (SELECT held.mode FROM pg_locks wanted
-                JOIN pg_locks held ON held.relation = wanted.relation AND held.database = wanted.database
+               (SELECT held.mode FROM pg_locks awaited
+                JOIN pg_locks held ON held.relation = awaited.relation AND held.database = awaited.database
                                   AND held.granted AND held.pid = holder.pid
-                WHERE wanted.pid = waiting.pid AND NOT wanted.granted LIMIT 1) AS mode
+                WHERE awaited.pid = waiting.pid AND NOT awaited.granted LIMIT 1) AS mode
         FROM pg_stat_activity waiting
         CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocking(pid)
         JOIN pg_stat_activity holder ON holder.pid = blocking.pid

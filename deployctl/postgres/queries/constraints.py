@@ -41,13 +41,13 @@ def foreign_keys(connection: psycopg.Connection) -> list[ForeignKey]:
         return cursor.execute(
             """
             SELECT n.nspname AS schema, t.relname AS "table", k.conname AS name,
-                   ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u(number, place)
+                   ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u(number, ordinal)
                          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number
-                         ORDER BY u.place) AS columns,
+                         ORDER BY u.ordinal) AS columns,
                    rn.nspname AS referenced_schema, r.relname AS referenced_table,
-                   ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u(number, place)
+                   ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u(number, ordinal)
                          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number
-                         ORDER BY u.place) AS referenced_columns,
+                         ORDER BY u.ordinal) AS referenced_columns,
                    k.convalidated AS validated, k.confmatchtype = 'f' AS match_full
             FROM pg_constraint k
             JOIN pg_class t ON t.oid = k.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace

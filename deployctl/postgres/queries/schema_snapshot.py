@@ -26,7 +26,7 @@ def schema_objects(connection: psycopg.Connection, schema: str) -> list[SchemaOb
     with connection.cursor(row_factory=class_row(SchemaObject)) as cursor:
         return cursor.execute(
             """
-            WITH here AS (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s)
+            WITH namespace AS (SELECT oid FROM pg_namespace WHERE nspname = %(schema)s)
             SELECT kind, name, coalesce(definition, '') AS definition FROM (
                 SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
                                       WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table'
@@ -41,38 +41,38 @@ def schema_objects(connection: psycopg.Connection, schema: str) -> list[SchemaOb
                           FROM pg_attribute a
                           LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
                           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END AS definition,
-                       'pg_class'::regclass AS catalogue, c.oid
-                FROM pg_class c WHERE c.relnamespace IN (TABLE here) AND c.relkind NOT IN ('i', 'I', 't')
+                       'pg_class'::regclass AS catalog, c.oid
+                FROM pg_class c WHERE c.relnamespace IN (TABLE namespace) AND c.relkind NOT IN ('i', 'I', 't')
                 UNION ALL
                 SELECT 'index', c.relname, pg_get_indexdef(c.oid)
                          || CASE WHEN x.indisvalid THEN '' ELSE ' (invalid)' END,
                        'pg_class'::regclass, c.oid
                 FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid
-                WHERE c.relnamespace IN (TABLE here)
+                WHERE c.relnamespace IN (TABLE namespace)
                 UNION ALL
                 SELECT 'constraint', k.conname, 'on ' || t.relname || ' ' || pg_get_constraintdef(k.oid),
                        'pg_constraint'::regclass, k.oid
                 FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
-                WHERE k.connamespace IN (TABLE here)
+                WHERE k.connamespace IN (TABLE namespace)
                 UNION ALL
                 SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'enum' END, y.typname,
                        CASE y.typtype WHEN 'd' THEN format_type(y.typbasetype, y.typtypmod)
                          ELSE (SELECT string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder)
                                FROM pg_enum e WHERE e.enumtypid = y.oid) END,
                        'pg_type'::regclass, y.oid
-                FROM pg_type y WHERE y.typnamespace IN (TABLE here) AND y.typtype IN ('d', 'e')
+                FROM pg_type y WHERE y.typnamespace IN (TABLE namespace) AND y.typtype IN ('d', 'e')
                 UNION ALL
                 SELECT 'function', p.proname, pg_get_function_identity_arguments(p.oid)
                          || ' (body ' || left(md5(p.prosrc), 8) || ')',
                        'pg_proc'::regclass, p.oid
-                FROM pg_proc p WHERE p.pronamespace IN (TABLE here)
+                FROM pg_proc p WHERE p.pronamespace IN (TABLE namespace)
                 UNION ALL
                 SELECT 'trigger', g.tgname, pg_get_triggerdef(g.oid), 'pg_trigger'::regclass, g.oid
                 FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid
-                WHERE t.relnamespace IN (TABLE here) AND NOT g.tgisinternal
-            ) things
+                WHERE t.relnamespace IN (TABLE namespace) AND NOT g.tgisinternal
+            ) objects
             WHERE NOT EXISTS (SELECT FROM pg_depend d
-                              WHERE d.classid = things.catalogue AND d.objid = things.oid AND d.deptype = 'e')
+                              WHERE d.classid = objects.catalog AND d.objid = objects.oid AND d.deptype = 'e')
             ORDER BY kind, name, definition
             """,
             {"schema": schema},

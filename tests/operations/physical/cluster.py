@@ -1,4 +1,4 @@
-"""A real cluster with a real pgBackRest, for tests: its own stanza, configuration and repository."""
+"""A cluster with pgBackRest for tests, with its own stanza, configuration and repository."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tests.places import in_memory
 from tests.waiting import until
 
 STANZA = "shop"
-# pgBackRest → the newest server it knows (its release notes).
+# pgBackRest version → the newest supported server (release notes).
 NEWEST_SERVER = {(2, 59): 19, (2, 57): 18, (2, 52): 17, (2, 48): 16, (2, 41): 15}
-# Cluster, repository and one restored copy.
+# The size of the cluster, the repository and a restored copy.
 ROOM_BYTES = 600 << 20
 
 CONFIGURATION = """
@@ -93,7 +93,7 @@ class Cluster:
 
     @property
     def hold(self) -> Path:
-        """While this file is there, no WAL is archived."""
+        """Return the path of a file that blocks archiving while it exists."""
         return self.folder / "hold"
 
     @property
@@ -105,7 +105,7 @@ class Cluster:
         return parse_url(self.server.url("shop"))
 
     def execute(self, *statements: str) -> list[tuple[object, ...]]:
-        """Run statements in the target's database; rows of the last one."""
+        """Run statements in the target's database, and return the rows of the last one."""
         rows: list[tuple[object, ...]] = []
         with psycopg.connect(self.server.url("shop"), autocommit=True) as session:
             for statement in statements:
@@ -114,7 +114,7 @@ class Cluster:
         return rows
 
     def pgbackrest(self, *arguments: str, stanza: str = STANZA) -> str:
-        """Run pgBackRest beside deployctl, as cron would."""
+        """Run pgBackRest directly, as cron would."""
         result = self.account.run(
             [self.program, f"--config={self.configuration}", f"--stanza={stanza}", *arguments], timeout=100
         )
@@ -122,19 +122,19 @@ class Cluster:
         return result.stdout
 
     def archive(self) -> None:
-        """Have what was written so far archived, and wait until it is."""
+        """Switch to a new WAL segment, and wait until the old one is archived."""
         ((segment,),) = self.execute("SELECT pg_walfile_name(pg_switch_wal())")
         archived = self.repository / "archive" / STANZA
         until(lambda: list(archived.glob(f"*/*/{segment}-*.lz4")))
 
-    def left(self) -> list[str]:
-        """What lies in the folder for test restores."""
+    def scratch_folders(self) -> list[str]:
+        """Return the names of the scratch folders."""
         return sorted(path.name for path in self.scratch.iterdir())
 
 
 @contextmanager
 def running() -> Iterator[Cluster]:
-    """Start a cluster with a table, make its stanza, and remove everything afterwards."""
+    """Start a cluster with a table, create its stanza, and remove everything afterwards."""
     program = shutil.which("pgbackrest")
     if program is None:
         not_here("pgBackRest is not installed (.make/find-pgbackrest says how)")
@@ -156,7 +156,7 @@ def running() -> Iterator[Cluster]:
             "archive_command": command,
             "unix_socket_directories": f"{folder}/socket",
             "fsync": "off",
-            # Would write pages again that a test has damaged on disk.
+            # The background writer could overwrite pages that a test has damaged on disk.
             "autovacuum": "off",
             "min_wal_size": "32MB",
             "max_wal_size": "64MB",
@@ -171,7 +171,7 @@ def running() -> Iterator[Cluster]:
         cluster.configuration.chmod(0o640)
         account.own(cluster.configuration)
         hba = server.cluster / "pg_hba.conf"
-        # pgBackRest comes by the socket, under the server's own account.
+        # pgBackRest connects over the socket, with the server's account.
         hba.write_text(f"local all postgres trust\n{hba.read_text()}")
         server.start()
         server.ensure_database("shop", owner="shopkeeper", password="of the shop")
@@ -187,16 +187,16 @@ def running() -> Iterator[Cluster]:
 
 
 def not_here(reason: str) -> NoReturn:
-    """Skip where an ordinary user cannot install what is missing; where it had to be installed, fail."""
+    """Skip the tests if a program is missing; fail where CI should have installed it."""
     if os.geteuid() == 0 or os.environ.get("CI"):
         pytest.fail(f"{reason}, but `make test` installs it here.")
     pytest.skip(f"{reason}: physical backups could not be tested.")
 
 
 def _server_for(program: str) -> int:
-    said = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"(\d+)\.(\d+)", said)
-    assert found, said
+    output = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", output)
+    assert found, output
     version = int(found[1]), int(found[2])
     newest = next((major for since, major in NEWEST_SERVER.items() if version >= since), 14)
     for major in range(newest, 13, -1):
@@ -208,7 +208,7 @@ def _server_for(program: str) -> int:
 
 
 def _folder() -> Path:
-    # In memory where there is room: pgBackRest flushes every file to disk, which takes most of its time.
+    # In memory if there is space, because pgBackRest spends most of its time on fsync.
     folder = Path(tempfile.mkdtemp(prefix="deployctl-physical-", dir=in_memory(ROOM_BYTES)))
     folder.chmod(0o755)
     return folder

@@ -1,4 +1,4 @@
-"""One cluster with pgBackRest for all tests of this folder that a process runs."""
+"""A cluster with pgBackRest, shared by the tests of this folder in a process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.operations.physical.cluster import Cluster, Record, running
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A server with 500 orders that archives into a repository of its own."""
+    """Run a server with 500 orders that archives into a repository of its own."""
     with running() as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def full(cluster: Cluster) -> BackupArtefact:
-    """A full backup of it, made by the operation."""
+    """Make a full backup of the cluster with the operation."""
     return made(job_for(PhysicalBackup, cluster, type="full"), PhysicalBackup)
 
 
 @pytest.fixture
 def job(cluster: Cluster, full: BackupArtefact) -> Iterator[Callable[..., FakeJob]]:
-    """`job(operation, **params)`: a job on the cluster with its full backup on record."""
+    """Return a function that returns a job on the cluster, with its full backup on record."""
     jobs: list[FakeJob] = []
 
     def make(operation: type[Operation], *more: BackupArtefact, **params: Any) -> FakeJob:
@@ -42,7 +42,7 @@ def job(cluster: Cluster, full: BackupArtefact) -> Iterator[Callable[..., FakeJo
 
 
 def job_for(operation: type[Operation], cluster: Cluster, *backups: BackupArtefact, **params: Any) -> FakeJob:
-    """A job on the cluster with these backups on record."""
+    """Return a job on the cluster with these backups on record."""
     return FakeJob(
         cluster.spec,
         params=operation.parse_params(params),
@@ -52,7 +52,7 @@ def job_for(operation: type[Operation], cluster: Cluster, *backups: BackupArtefa
 
 
 def made(job: FakeJob, operation: type[Operation]) -> BackupArtefact:
-    """The backup that an operation makes."""
+    """Run an operation, and return its backup."""
     outcome: Outcome = operation().perform(job)
     job.close()
     assert outcome.artefact is not None
@@ -60,7 +60,7 @@ def made(job: FakeJob, operation: type[Operation]) -> BackupArtefact:
 
 
 def kept(artefact: BackupArtefact) -> KeptBackup:
-    """A backup as the record shows it to operations."""
+    """Return a backup as it is on record."""
     return KeptBackup(
         artefact.name,
         artefact.snapshot_at,

@@ -1,6 +1,6 @@
-"""A test restore that stays where it counts, to be killed: `python -m tests.operations.physical.stuck`.
+"""Run a test restore that blocks while it counts, to be killed: `python -m tests.operations.physical.stuck`.
 
-Is told what to restore as JSON on standard input, and writes a line when the restored server runs.
+Reads its parameters as JSON from standard input, and writes a line when the restored server runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.operations.physical.cluster import Record
 
 
 class Stuck(FakeJob):
-    """Never gets beyond the first table."""
+    """A job that blocks at the first table."""
 
     def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         if phase == "count":
@@ -30,14 +30,14 @@ class Stuck(FakeJob):
 
 
 def main() -> None:
-    told = json.load(sys.stdin)
-    kept = KeptBackup(told["name"], dt.datetime.now(dt.UTC), "written", 0, "", told["details"])
+    params = json.load(sys.stdin)
+    kept = KeptBackup(params["name"], dt.datetime.now(dt.UTC), "written", 0, "", params["details"])
     job = Stuck(
-        parse_url(told["url"]),
+        parse_url(params["url"]),
         params=PhysicalRestoreTest.Params(until="immediate"),
-        physical=Engine(told["stanza"], Path(told["configuration"]), Path(told["scratch"])),
+        physical=Engine(params["stanza"], Path(params["configuration"]), Path(params["scratch"])),
         backup_catalog=Record([kept]),
-        run_id=told["run_id"],
+        run_id=params["run_id"],
     )
     PhysicalRestoreTest().perform(job)
 

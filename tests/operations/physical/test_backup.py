@@ -1,4 +1,4 @@
-"""Physical backups, made by the real pgBackRest of a real cluster."""
+"""Tests for physical backups with pgBackRest and a real cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def labels(cluster: Cluster) -> list[str]:
     return [backup["label"] for backup in stanza["backup"]]
 
 
-def test_a_full_backup_is_recorded_as_the_repository_has_it(cluster: Cluster, full: BackupArtefact) -> None:
+def test_a_full_backup_is_recorded_with_the_facts_of_the_repository(
+    cluster: Cluster, full: BackupArtefact
+) -> None:
     (stanza,) = json.loads(cluster.pgbackrest("--output=json", "info"))
     entry = next(one for one in stanza["backup"] if one["label"] == full.details["label"])
 
@@ -36,13 +38,13 @@ def test_a_full_backup_is_recorded_as_the_repository_has_it(cluster: Cluster, fu
     assert len(full.manifest_sha256) == 64
 
 
-def test_a_cancelled_backup_is_not_listed_and_the_next_one_tells_real_progress(
+def test_a_cancelled_backup_is_not_listed_and_the_next_reports_progress(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = labels(cluster)
     running = job(PhysicalBackup)
     log = running.log
-    # It waits for its WAL, so that it cannot have ended before it is cancelled.
+    # The backup waits for its WAL, so it can't end before it is cancelled.
     cluster.hold.touch()
 
     def cancel_when_begun(text: str, *, level: str = "info") -> None:
@@ -66,13 +68,13 @@ def test_a_cancelled_backup_is_not_listed_and_the_next_one_tells_real_progress(
     assert artefact.format == "incr"
     assert full.details["label"] in artefact.details["references"]  # type: ignore[operator]
     assert artefact.size_bytes < full.size_bytes / 2
-    told = [one.done for one in again.progress if one.phase == "back up"]
-    assert told == sorted(set(told))
-    assert told[-1] == 100
+    percentages = [one.done for one in again.progress if one.phase == "back up"]
+    assert percentages == sorted(set(percentages))
+    assert percentages[-1] == 100
     assert "DETAIL" not in again.text, "a line per file is too much"
 
 
-def test_damaged_pages_of_the_cluster_are_said_loudly(cluster: Cluster, job: Callable[..., FakeJob]) -> None:
+def test_damaged_pages_of_the_cluster_are_reported(cluster: Cluster, job: Callable[..., FakeJob]) -> None:
     cluster.execute("CREATE TABLE rotten AS SELECT n FROM generate_series(1, 2000) AS n", "CHECKPOINT")
     ((path,),) = cluster.execute("SELECT pg_relation_filepath('rotten')")
     file = cluster.server.cluster / str(path)
@@ -94,7 +96,7 @@ def test_damaged_pages_of_the_cluster_are_said_loudly(cluster: Cluster, job: Cal
     assert any(level == "warning" and "checksum" in text for level, text in running.lines)
 
 
-def test_a_stanza_of_another_cluster_is_refused(
+def test_a_stanza_of_another_cluster_is_rejected(
     full: BackupArtefact, job: Callable[..., FakeJob], make_database: Callable[..., str]
 ) -> None:
     running = job(PhysicalBackup)
@@ -105,7 +107,7 @@ def test_a_stanza_of_another_cluster_is_refused(
         backup_catalog=running.backup_catalog,
     )
 
-    with pytest.raises(OperationFailed, match=r"is of the cluster \d+, but shop is on the cluster \d+"):
+    with pytest.raises(OperationFailed, match=r"belongs to the cluster \d+, but shop is on the cluster \d+"):
         PhysicalBackup().perform(elsewhere)
     assert running.backup_catalog.gone == {}
     elsewhere.close()

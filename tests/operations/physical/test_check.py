@@ -1,4 +1,4 @@
-"""What the check of physical backups finds."""
+"""Tests for the check of physical backups."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.operations.physical.conftest import kept
 from tests.places import open_to_all
 
 
-def test_a_sound_stanza_passes_and_the_record_follows_the_repository(
+def test_a_valid_stanza_passes_and_the_records_are_updated(
     cluster: Cluster,
     full: BackupArtefact,
     job: Callable[..., FakeJob],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # What the worker was started with is not for its children.
+    # Child processes must not inherit the worker's environment.
     monkeypatch.setenv("PGBACKREST_STANZA", "elsewhere")
     monkeypatch.setenv("PGBACKREST_REPO1_PATH", "/nonexistent")
     expired = dataclasses.replace(
@@ -47,19 +47,19 @@ def test_a_sound_stanza_passes_and_the_record_follows_the_repository(
     assert "retention" in running.backup_catalog.gone["shop-20200101-000000F"]
 
 
-def test_without_the_program_the_sentence_says_what_to_install(
+def test_a_missing_pgbackrest_is_reported_with_the_package_to_install(
     job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("deployctl.operations.physical.pgbackrest.ALSO_SEARCHED", ())
+    monkeypatch.setattr("deployctl.operations.physical.pgbackrest.EXTRA_FOLDERS", ())
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
-        OperationFailed, match=r"not found on the worker's machine.*apt-get install pgbackrest"
+        OperationFailed, match=r"isn't installed on the worker's machine.*apt-get install pgbackrest"
     ):
         PhysicalCheck().perform(job(PhysicalCheck))
 
 
-def test_a_program_that_cannot_tell_what_it_verified_is_refused(
+def test_a_pgbackrest_without_verify_report_is_rejected(
     job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     old = tmp_path / "pgbackrest"
@@ -68,19 +68,21 @@ def test_a_program_that_cannot_tell_what_it_verified_is_refused(
     open_to_all(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    with pytest.raises(OperationFailed, match=r"is pgBackRest 2\.36; version 2\.45 or newer is needed"):
+    with pytest.raises(
+        OperationFailed, match=r"is pgBackRest 2\.36, but deployctl needs pgBackRest 2\.45 or newer"
+    ):
         PhysicalCheck().perform(job(PhysicalCheck))
 
 
 @pytest.mark.parametrize(
-    ("stanza", "configuration", "words"),
+    ("stanza", "configuration", "expected"),
     [
-        ("nope", None, "pgBackRest says of stanza nope: missing stanza path.*stanza-create"),
+        ("nope", None, "pgBackRest reports about stanza nope: missing stanza path.*stanza-create"),
         ("shop", "/nonexistent/pgbackrest.conf", r"ERROR: \[055\].*Correct the path"),
     ],
 )
-def test_a_wrong_stanza_or_configuration_is_told(
-    cluster: Cluster, job: Callable[..., FakeJob], stanza: str, configuration: str | None, words: str
+def test_a_wrong_stanza_or_configuration_is_reported(
+    cluster: Cluster, job: Callable[..., FakeJob], stanza: str, configuration: str | None, expected: str
 ) -> None:
     engine = dataclasses.replace(
         cluster.engine,
@@ -90,11 +92,11 @@ def test_a_wrong_stanza_or_configuration_is_told(
     running = job(PhysicalCheck)
     running.target = dataclasses.replace(running.target, physical=engine)
 
-    with pytest.raises(OperationFailed, match=words):
+    with pytest.raises(OperationFailed, match=expected):
         PhysicalCheck().perform(running)
 
 
-def test_a_server_that_does_not_archive_is_told_what_to_set(
+def test_a_server_without_archiving_is_reported_with_the_setting(
     job: Callable[..., FakeJob], make_database: Callable[..., str]
 ) -> None:
     running = job(PhysicalCheck)
@@ -110,7 +112,7 @@ def test_a_server_that_does_not_archive_is_told_what_to_set(
     elsewhere.close()
 
 
-def test_a_target_without_an_engine_is_told_where_to_name_it(job: Callable[..., FakeJob]) -> None:
+def test_a_target_without_an_engine_is_reported_with_the_setting(job: Callable[..., FakeJob]) -> None:
     running = job(PhysicalCheck)
     running.target = dataclasses.replace(running.target, physical=None)
 

@@ -1,4 +1,4 @@
-"""A worker killed with SIGKILL while a restored server runs."""
+"""Test for a worker that is killed with SIGKILL while a restored server runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.operations.physical.cluster import Cluster
 from tests.waiting import until
 
 
-def test_a_killed_worker_leaves_no_server_and_its_files_are_swept(
+def test_a_killed_workers_server_ends_and_its_files_are_removed(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
 ) -> None:
     mark = job(PhysicalRestoreTest)
@@ -54,7 +54,7 @@ def test_a_killed_worker_leaves_no_server_and_its_files_are_swept(
 
     assert servers
     until(lambda: not reaper.processes_of(mark.application_name))
-    assert cluster.left() == [place.name]
+    assert cluster.scratch_folders() == [place.name]
     assert scratch_folder.sweep(cluster.scratch, "shop") == [place.name]
-    assert cluster.left() == []
+    assert cluster.scratch_folders() == []
     assert not socket.exists()

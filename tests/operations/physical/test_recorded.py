@@ -1,4 +1,4 @@
-"""The whole way: requested, executed as a worker does, recorded."""
+"""Test for the records of runs that a worker executes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.operations.physical.cluster import Cluster
 from tests.runs.conftest import executed  # noqa: F401 (fixture)
 
 
-def test_a_backup_and_its_test_restore_leave_a_row_with_its_trust(
+def test_a_backup_and_its_test_restore_record_the_trust_level(
     cluster: Cluster,
     full: BackupArtefact,
     committed_db: Any,
@@ -50,4 +50,4 @@ def test_a_backup_and_its_test_restore_leave_a_row_with_its_trust(
     log = "\n".join(tried.lines.values_list("text", flat=True))
     assert "consistent recovery state reached" in log
     assert '"backup":[' not in log, "what pgBackRest answers as data is no line of the log"
-    assert cluster.left() == []
+    assert cluster.scratch_folders() == []

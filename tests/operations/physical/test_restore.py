@@ -1,4 +1,4 @@
-"""Restoring a cluster beside the original, to a moment."""
+"""Tests for test restores of a cluster, with point-in-time recovery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDED = dt.datetime(2026, 5, 4, 10, 30, tzinfo=dt.UTC)
 
 
 def clear_of(backup: BackupArtefact, cluster: Cluster) -> dt.datetime:
-    """Now by the server's clock, once the backup can be restored to it; backups tell whole seconds."""
+    """Return the server's time after the backup can be recovered to it; backups report whole seconds."""
     while True:
         ((now,),) = cluster.execute("SELECT clock_timestamp()")
         assert isinstance(now, dt.datetime)
@@ -34,10 +34,10 @@ def clear_of(backup: BackupArtefact, cluster: Cluster) -> dt.datetime:
 
 
 def nothing_left(cluster: Cluster, job: FakeJob) -> bool:
-    return cluster.left() == [] and not reaper.processes_of(job.application_name)
+    return cluster.scratch_folders() == [] and not reaper.processes_of(job.application_name)
 
 
-def test_a_row_deleted_afterwards_is_there_at_the_moment_before_and_not_at_the_end(
+def test_a_deleted_row_exists_at_the_recovery_target_before_it(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
 ) -> None:
     cluster.execute("CREATE TABLE items AS SELECT n FROM generate_series(1, 10) AS n")
@@ -61,20 +61,20 @@ def test_a_row_deleted_afterwards_is_there_at_the_moment_before_and_not_at_the_e
     )
 
 
-@pytest.mark.parametrize("wanted", ["restore", "recover"])
-def test_cancelled_in_the_middle_nothing_is_left(
+@pytest.mark.parametrize("cancel_in", ["restore", "recover"])
+def test_a_cancelled_test_restore_leaves_nothing_behind(
     cluster: Cluster,
     full: BackupArtefact,
     job: Callable[..., FakeJob],
     monkeypatch: pytest.MonkeyPatch,
-    wanted: str,
+    cancel_in: str,
 ) -> None:
     running = job(PhysicalRestoreTest, until="immediate", backup=full.name)
     advance = running.advance
 
     def cancel(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         advance(done, total, unit=unit, phase=phase)
-        if phase == wanted:
+        if phase == cancel_in:
             running.cancel()
 
     monkeypatch.setattr(running, "advance", cancel)
@@ -84,18 +84,20 @@ def test_cancelled_in_the_middle_nothing_is_left(
     assert nothing_left(cluster, running)
 
 
-def test_a_moment_that_the_archive_does_not_reach_is_told(
+def test_a_recovery_target_after_the_archived_wal_is_reported(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
 ) -> None:
     now = clear_of(full, cluster)
     running = job(PhysicalRestoreTest, until=now.isoformat(), backup=full.name)
 
-    with pytest.raises(OperationFailed, match=r"no transaction after that moment yet.*pg_switch_wal"):
+    with pytest.raises(OperationFailed, match=r"no later transaction yet.*pg_switch_wal"):
         PhysicalRestoreTest().perform(running)
     assert nothing_left(cluster, running)
 
 
-def test_a_moment_before_every_backup_is_refused(full: BackupArtefact, job: Callable[..., FakeJob]) -> None:
+def test_a_recovery_target_before_every_backup_is_rejected(
+    full: BackupArtefact, job: Callable[..., FakeJob]
+) -> None:
     before = (full.snapshot_at - dt.timedelta(hours=1)).isoformat()
 
     with pytest.raises(OperationFailed, match="No physical backup of shop on record ended before"):
@@ -107,13 +109,13 @@ def test_a_moment_before_every_backup_is_refused(full: BackupArtefact, job: Call
 
 
 @pytest.mark.usefixtures("full")
-def test_never_into_a_data_directory_nor_where_there_is_no_room(
+def test_a_data_directory_or_a_full_disk_is_rejected(
     cluster: Cluster, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = job(PhysicalRestoreTest)
     inside = dataclasses.replace(cluster.engine, scratch=cluster.server.cluster / "base")
     running.target = dataclasses.replace(running.target, physical=inside)
-    with pytest.raises(OperationFailed, match="which is a server's data directory"):
+    with pytest.raises(OperationFailed, match="is inside a server's data directory"):
         PhysicalRestoreTest().perform(running)
 
     running = job(PhysicalRestoreTest)
@@ -121,56 +123,56 @@ def test_never_into_a_data_directory_nor_where_there_is_no_room(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(OperationFailed, match="has 1 bytes free"):
         PhysicalRestoreTest().perform(running)
-    assert cluster.left() == []
+    assert cluster.scratch_folders() == []
 
 
-def test_the_restored_server_is_out_of_reach_and_leftovers_of_others_go_first(
+def test_the_scratch_server_is_isolated_and_leftovers_are_removed(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, strange = "deployctl-scratch-shop-7-0123abcd", "deployctl-scratch-shop-old"
-    for name in (left, strange):
+    leftover, unrelated = "deployctl-scratch-shop-7-0123abcd", "deployctl-scratch-shop-old"
+    for name in (leftover, unrelated):
         (cluster.scratch / name / "cluster").mkdir(parents=True)
     running = job(PhysicalRestoreTest, until="immediate", backup=full.name)
     servers: set[str] = set()
     advance = running.advance
 
-    def look(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
+    def inspect(done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         advance(done, total, unit=unit, phase=phase)
         if phase == "count":
             for process in reaper.processes_of(running.application_name):
-                with contextlib.suppress(psutil.NoSuchProcess):  # of a session that has just ended
+                with contextlib.suppress(psutil.NoSuchProcess):  # a session that has just ended
                     assert process.net_connections(kind="inet") == []
                     servers.add(" ".join(process.cmdline()))
 
-    monkeypatch.setattr(running, "advance", look)
+    monkeypatch.setattr(running, "advance", inspect)
     try:
         PhysicalRestoreTest().perform(running)
-        assert cluster.left() == [strange]
+        assert cluster.scratch_folders() == [unrelated]
     finally:
-        shutil.rmtree(cluster.scratch / strange)
+        shutil.rmtree(cluster.scratch / unrelated)
 
-    assert f"{left}, left by a run that was killed, was removed." in running.text
+    assert f"Removed {leftover} of a run that was killed." in running.text
     (server,) = [command for command in servers if command.partition(" ")[0].endswith("/postgres")]
     for setting in ("listen_addresses=", "archive_mode=off", "max_logical_replication_workers=0"):
         assert f"-c {setting} -c" in f"{server} -c"
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
-        ("tomorrow", "is no moment"),
-        ("2026-05-04T10:00:00", "names no time zone"),
-        ("2126-05-04T10:00:00Z", "has not come yet"),
+        ("tomorrow", "isn't a valid recovery target"),
+        ("2026-05-04T10:00:00", "has no time zone"),
+        ("2126-05-04T10:00:00Z", "is in the future"),
     ],
 )
-def test_what_is_no_moment_is_refused(text: str, words: str) -> None:
-    with pytest.raises(InvalidInput, match=words):
+def test_an_invalid_recovery_target_is_rejected(text: str, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
         recovery_target.parse(text, now=ENDED)
 
 
-def test_a_moment_is_given_to_pgbackrest_in_utc() -> None:
-    moment = recovery_target.parse("2026-05-04T10:00:00+02:00", now=ENDED)
+def test_a_recovery_target_is_passed_to_pgbackrest_in_utc() -> None:
+    target = recovery_target.parse("2026-05-04T10:00:00+02:00", now=ENDED)
 
-    assert moment.options[:2] == ["--type=time", "--target=2026-05-04 08:00:00.000000+00"]
-    assert not moment.is_after(dt.datetime(2026, 5, 4, 8, 0, tzinfo=dt.UTC)), "the backup's second counts"
+    assert target.options[:2] == ["--type=time", "--target=2026-05-04 08:00:00.000000+00"]
+    assert not target.is_after(dt.datetime(2026, 5, 4, 8, 0, tzinfo=dt.UTC)), "the backup's second counts"
     assert recovery_target.parse("latest", now=ENDED).options == ["--type=default"]

@@ -1,4 +1,4 @@
-"""What pgBackRest's own verification finds, and what is made of it."""
+"""Tests for the verification of a repository with pgBackRest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.operations.physical.cluster import STANZA, Cluster
 
 @contextmanager
 def flipped(file: Path) -> Iterator[None]:
-    """One bit in the middle of a file is another one."""
+    """Flip a bit in the middle of a file, and restore it afterwards."""
     sound = file.read_bytes()
     middle = len(sound) // 2
     file.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
@@ -28,7 +28,7 @@ def flipped(file: Path) -> Iterator[None]:
         file.write_bytes(sound)
 
 
-def test_a_whole_repository_raises_the_trust_of_what_is_on_record(
+def test_a_valid_repository_raises_the_trust_level_of_its_backups(
     full: BackupArtefact, job: Callable[..., FakeJob]
 ) -> None:
     outcome = PhysicalVerify().perform(job(PhysicalVerify))
@@ -37,7 +37,7 @@ def test_a_whole_repository_raises_the_trust_of_what_is_on_record(
     assert outcome.facts["files"][full.details["label"]] == full.files  # type: ignore[index]
 
 
-def test_one_flipped_bit_in_a_backup_is_found_and_named(
+def test_a_flipped_bit_in_a_backup_is_reported(
     cluster: Cluster, full: BackupArtefact, job: Callable[..., FakeJob]
 ) -> None:
     label = str(full.details["label"])
@@ -49,9 +49,7 @@ def test_one_flipped_bit_in_a_backup_is_found_and_named(
         PhysicalVerify().perform(job(PhysicalVerify))
 
 
-def test_one_flipped_bit_in_the_archived_wal_is_found_and_named(
-    cluster: Cluster, job: Callable[..., FakeJob]
-) -> None:
+def test_a_flipped_bit_in_the_archived_wal_is_reported(cluster: Cluster, job: Callable[..., FakeJob]) -> None:
     segment = next((cluster.repository / "archive" / STANZA).glob("*/*/*.lz4"))
     with (
         flipped(segment),
@@ -62,7 +60,7 @@ def test_one_flipped_bit_in_the_archived_wal_is_found_and_named(
         PhysicalVerify().perform(job(PhysicalVerify))
 
 
-def test_a_manifest_that_was_exchanged_is_found(full: BackupArtefact, job: Callable[..., FakeJob]) -> None:
+def test_a_replaced_manifest_is_detected(full: BackupArtefact, job: Callable[..., FakeJob]) -> None:
     running = job(PhysicalVerify)
     running.backup_catalog.kept = [
         dataclasses.replace(running.backup_catalog.kept[0], manifest_sha256="0" * 64)
@@ -72,7 +70,7 @@ def test_a_manifest_that_was_exchanged_is_found(full: BackupArtefact, job: Calla
         PhysicalVerify().perform(running)
 
 
-def test_what_verify_does_not_say_is_no_proof() -> None:
+def test_a_backup_missing_from_the_verify_report_is_not_valid() -> None:
     assert not parse([]).is_intact
     assert not parse(["status: error"]).is_intact
     counts = "total files checked: 9, total valid files: 9"
@@ -91,5 +89,5 @@ def test_what_verify_does_not_say_is_no_proof() -> None:
         "P01  ERROR: [063]: invalid result 15-1/0000000100000000/000000010000000000000002-a1.gz: [29] raised",
     ],
 )
-def test_damaged_files_are_named_however_the_version_puts_it(line: str) -> None:
+def test_damaged_files_are_parsed_in_every_versions_format(line: str) -> None:
     assert parse(["status: error", line]).files == ["15-1/0000000100000000/000000010000000000000002-a1.gz"]

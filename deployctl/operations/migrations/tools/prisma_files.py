@@ -57,15 +57,15 @@ class PrismaFiles(PrismaHistory):
         done: list[str] = []
         # The session that holds the lock also writes the records; each script runs in a session of its own,
         # so that its settings do not affect the next one.
-        with LockWatch(job) as watch, self.open(job) as ledger:
+        with LockWatch(job) as watch, self.open(job) as records_session:
             with failure_on_error(job, "Nothing was applied"):
-                self._prepare(job, ledger, watch)
-                status = self.recorded_status(ledger)
+                self._prepare(job, records_session, watch)
+                status = self.recorded_status(records_session)
             refuse_unless_ready(status)
             job.advance(0, len(status.pending), unit="migrations")
             for name in status.pending:
                 with job.step(f"Apply {name}"):
-                    _MigrationRun(job, self, ledger, watch, done).run(migrations[name])
+                    _MigrationRun(job, self, records_session, watch, done).run(migrations[name])
                 done.append(name)
                 job.advance(len(done), len(status.pending), unit="migrations")
         return done
@@ -73,19 +73,19 @@ class PrismaFiles(PrismaHistory):
     def mark_rolled_back(self, job: Job, name: str) -> None:
         """Update the records as the CLI's `migrate resolve --rolled-back` does."""
         state = f"{name} was not marked"
-        with LockWatch(job) as watch, failure_on_error(job, state), self.open(job) as ledger:
-            self.take_lock(ledger, watch, state=state)
-            if prisma.mark_rolled_back(ledger, name) == 0:
+        with LockWatch(job) as watch, failure_on_error(job, state), self.open(job) as records_session:
+            self.take_lock(records_session, watch, state=state)
+            if prisma.mark_rolled_back(records_session, name) == 0:
                 raise OperationFailed(f"{state}, because it has already been resolved.")
 
-    def _prepare(self, job: Job, ledger: psycopg.Connection, watch: LockWatch) -> None:
+    def _prepare(self, job: Job, records_session: psycopg.Connection, watch: LockWatch) -> None:
         """Acquire Prisma's lock, and create its table if the schema is empty."""
-        self.take_lock(ledger, watch, state="Nothing was applied")
+        self.take_lock(records_session, watch, state="Nothing was applied")
         schema = self.schema(job)
-        prisma.create_schema(ledger, schema)
-        if prisma.has_records(ledger):
+        prisma.create_schema(records_session, schema)
+        if prisma.has_records(records_session):
             return
-        tables = prisma.table_names(ledger)
+        tables = prisma.table_names(records_session)
         if tables:
             shown = ", ".join(tables[:5]) + (" …" if len(tables) > 5 else "")
             raise OperationFailed(
@@ -93,7 +93,7 @@ class PrismaFiles(PrismaHistory):
                 "but no records of Prisma (its error P3005). If this is the right database, record the "
                 "existing migrations as applied (prisma migrate resolve --applied, “baselining”)."
             )
-        prisma.create_table(ledger)
+        prisma.create_table(records_session)
 
 
 class _MigrationRun:
@@ -103,13 +103,13 @@ class _MigrationRun:
         self,
         job: Job,
         history: PrismaHistory,
-        ledger: psycopg.Connection,
+        records_session: psycopg.Connection,
         watch: LockWatch,
         done: Sequence[str],
     ) -> None:
         self.job = job
         self.history = history
-        self.ledger = ledger
+        self.records_session = records_session
         self.watch = watch
         self.done = done
 
@@ -122,7 +122,7 @@ class _MigrationRun:
                 self.job,
                 f"{migration.name} was not started. {progress_so_far(self.done)} The server reported",
             ):
-                record = prisma.begin(self.ledger, name=migration.name, checksum=checksum(script))
+                record = prisma.begin(self.records_session, name=migration.name, checksum=checksum(script))
             try:
                 scripts.run_script(session, script)
             except psycopg.Error as error:
@@ -130,14 +130,14 @@ class _MigrationRun:
             if session.info.transaction_status != TransactionStatus.IDLE:
                 session.rollback()
                 reason = "it leaves a transaction open, which was rolled back"
-                prisma.fail(self.ledger, record, f"ERROR: {migration.name}: {reason}")
+                prisma.fail(self.records_session, record, f"ERROR: {migration.name}: {reason}")
                 raise OperationFailed(
                     f"The migration {migration.name} failed: {reason}. {self._state(blocks=True)}"
                 )
         with failure_on_error(
             self.job, f"{migration.name} was applied, but Prisma's record of it could not be updated"
         ):
-            prisma.finish(self.ledger, record)
+            prisma.finish(self.records_session, record)
         self.job.log(f"Applied {migration.name} in {time.monotonic() - started:.1f} s")
 
     def _fail(
@@ -163,9 +163,9 @@ class _MigrationRun:
         with contextlib.suppress(psycopg.OperationalError):  # a cancellation may have ended this session, too
             if can_retry:
                 # Not marked as rolled back, because `prisma migrate status` would not list it as pending.
-                prisma.delete_unfinished(self.ledger, record)
+                prisma.delete_unfinished(self.records_session, record)
             else:
-                prisma.fail(self.ledger, record, logs_for(name, error, reason))
+                prisma.fail(self.records_session, record, logs_for(name, error, reason))
         self.job.raise_if_cancelled()
         effect = (
             "It was rolled back completely."

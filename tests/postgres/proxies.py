@@ -1,4 +1,4 @@
-"""What may stand between us and a server, as real sockets: a pooler, a line that goes dead, other servers."""
+"""A TCP proxy in front of a server, which can imitate a pooler or stop forwarding."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 
 from deployctl.postgres.connection import ConnectionSpec
 
-# BackendKeyData: its type, its length, then the number of the process (PostgreSQL manual, 55.7).
+# The type and length of BackendKeyData; the process ID follows (PostgreSQL manual, "Message Formats").
 KEY = b"K\x00\x00\x00\x0c"
 
 
-class Line:
-    """A proxy on a port of its own.
+class Proxy:
+    """A proxy on a free port.
 
-    `answer` sees and changes what the server sends; once `dead` is set, nothing comes through any more.
+    `answer` transforms the server's data; while `dead` is set, data is discarded.
     """
 
     def __init__(self, spec: ConnectionSpec, answer: Callable[[bytes], bytes]) -> None:
@@ -51,17 +51,17 @@ class Line:
 
 
 @contextlib.contextmanager
-def line(spec: ConnectionSpec, answer: Callable[[bytes], bytes] = bytes) -> Iterator[Line]:
-    """A proxy before a server."""
-    made = Line(spec, answer)
+def proxy_to(spec: ConnectionSpec, answer: Callable[[bytes], bytes] = bytes) -> Iterator[Proxy]:
+    """Run a proxy in front of a server."""
+    opened = Proxy(spec, answer)
     try:
-        yield made
+        yield opened
     finally:
-        made.close()
+        opened.close()
 
 
 def as_pooler(chunk: bytes) -> bytes:
-    """What a server sends, with the number of another process, as a pooler gives."""
+    """Replace the process ID in the server's data, as a pooler does."""
     start = chunk.find(KEY)
     if start < 0:
         return chunk
