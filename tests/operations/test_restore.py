@@ -18,7 +18,7 @@ from deployctl.operations.restore import database_swap, pg_restore
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import databases
 from tests.operations.restores import back_up, databases_of, job_for, on_record, perform
-from tests.operations.test_backup import STRANGE
+from tests.operations.test_backup import UNUSUAL_NAMES
 from tests.waiting import until
 
 
@@ -255,7 +255,7 @@ def test_a_database_of_another_owner_is_rejected_with_the_statement(
 
 
 @pytest.mark.fault(22)
-@pytest.mark.parametrize("name", [*STRANGE, "x" * 63, "é" * 31])
+@pytest.mark.parametrize("name", [*UNUSUAL_NAMES, "x" * 63, "é" * 31])
 def test_databases_with_special_names_are_restored_and_dropped(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:

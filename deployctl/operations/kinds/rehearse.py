@@ -21,7 +21,7 @@ from deployctl.operations.restore import pg_restore, scratch_database
 from deployctl.operations.restore.pg_restore import RestoreParams
 from deployctl.text import pluralize
 
-STATE = "The target was not touched; the scratch database was dropped."
+STATE = "The target is unchanged, and the scratch database is dropped."
 
 
 class Rehearse(Operation):

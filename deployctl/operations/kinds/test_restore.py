@@ -13,7 +13,7 @@ from deployctl.operations.framework.base import Job, Operation, Outcome, param
 from deployctl.operations.restore import pg_restore, scratch_database
 from deployctl.operations.restore.pg_restore import Comparison, RestoreParams
 
-STATE = "The target was not touched; the scratch database was dropped."
+STATE = "The target is unchanged, and the scratch database is dropped."
 
 
 class RestoreTest(Operation):
