@@ -154,7 +154,7 @@ def test_a_manifest_that_was_replaced_whole_is_not_restored(
     run = executed(filled, "restore")
 
     assert run.state == RunState.FAILED
-    assert "is not the one that was written with the backup" in run.summary
+    assert "is not the one written with the backup" in run.summary
 
 
 def test_after_a_restore_the_target_is_still_recognised(
