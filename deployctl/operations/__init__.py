@@ -1,4 +1,4 @@
-"""What the machine can do to a database. Knows PostgreSQL; knows nothing of our own tables."""
+"""The operations on a target. They use PostgreSQL, but not deployctl's own tables."""
 
 from __future__ import annotations
 

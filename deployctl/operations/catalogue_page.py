@@ -1,6 +1,6 @@
-"""The list of operations in docs/operations.md, made from the classes.
+"""Generate the list of operations in docs/operations.md from the classes.
 
-`make docs` rewrites it; a test fails where it is out of date.
+`make docs` rewrites it; a test fails if it is out of date.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ END = "<!-- end of catalogue -->"
 
 
 class NoMarkers(DeployctlError):
-    """A page has no place for the catalogue."""
+    """The page lacks the markers around the list of operations."""
 
 
 def render() -> str:
-    """The catalogue as Markdown: a table of the operations, then the parameters of those that take any."""
+    """Return the list as Markdown: a table of the operations, and a table of their parameters."""
     rows = "\n".join(_row(operation) for operation in catalogue().values())
     return f"""\
 | operation | button | what it does | changes the target | alone on the target |
@@ -41,37 +41,39 @@ Parameters, as options of `deployctl run` and as fields on the page of a target:
 
 
 def in_page(page: str) -> str:
-    """A page with the catalogue in its place.
+    """Return a page with the current list between its markers.
 
     Args:
-        page: Markdown that holds the two markers.
+        page: Markdown with the two markers.
 
     Raises:
-        NoMarkers: it does not.
+        NoMarkers: a marker is missing.
     """
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise NoMarkers(f"The page has no place for the catalogue. Put {BEGIN} and {END} around it.")
+        raise NoMarkers(f"The page has no markers for the list of operations. Add {BEGIN} and {END}.")
     return f"{before}{BEGIN}\n\n{render()}\n{END}{after}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Rewrite the page, or only look.
+    """Rewrite the page, or only check it.
 
     Returns:
-        The exit status: 1 where the page is out of date and was only looked at.
+        The exit status: 1 if the page was only checked and is out of date.
     """
-    parser = argparse.ArgumentParser(description="Write the catalogue of operations into docs/operations.md.")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 when out of date")
+    parser = argparse.ArgumentParser(description="Write the list of operations into docs/operations.md.")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit with status 1 if the page is out of date"
+    )
     options = parser.parse_args(arguments)
     page = PAGE.read_text(encoding="utf-8")
-    wanted = in_page(page)
-    if options.check and wanted != page:
+    current = in_page(page)
+    if options.check and current != page:
         sys.stderr.write(f"{PAGE.name} is out of date. Run make docs.\n")
         return 1
-    if wanted != page:
-        PAGE.write_text(wanted, encoding="utf-8")
+    if current != page:
+        PAGE.write_text(current, encoding="utf-8")
     return 0
 
 
@@ -106,7 +108,7 @@ def _yes_no(answer: object) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that stays inside its cell, `<markers>` included."""
+    """Escape a text for a cell of a Markdown table."""
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 

@@ -19,16 +19,16 @@ from deployctl.postgres.queries import maintenance
 from deployctl.postgres.queries.maintenance import MaintainableTable, MaintenanceProgress, Work
 from deployctl.text import pluralize
 
-# A locked table is skipped after this many seconds and named. While we wait, the application's later lock
+# A table that stays locked for so many seconds is skipped: while we wait, the application's later lock
 # requests queue behind ours.
 LOCK_TIMEOUT_S = 5
-LOOK_EVERY_S = 0.3
-LOOK_TIMEOUT_S = 2
+PROGRESS_EVERY_S = 0.3
+PROGRESS_TIMEOUT_S = 2
 # Servers before 15 update the statistics a moment later, through the statistics collector.
 REPORTED_WITHIN_S = 5.0
 
 Statement = Callable[[psycopg.Connection, sql.Identifier], None]
-Look = Callable[[psycopg.Connection, str], MaintenanceProgress | None]
+ReadProgress = Callable[[psycopg.Connection, str], MaintenanceProgress | None]
 
 
 @dataclass
@@ -39,15 +39,11 @@ class MaintenanceResult:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def fail_if_skipped(self, verb: str) -> None:
-        """Fail at the end if a table was skipped.
-
-        Raises:
-            OperationFailed: naming every skipped table.
-        """
+        """Raise OperationFailed with the reasons if a table was skipped."""
         if self.skipped:
             tables = pluralize(len(self.skipped) + len(self.done), "table")
             raise OperationFailed(
-                f"Not {verb}: {len(self.skipped)} of {tables}. "
+                f"{len(self.skipped)} of {tables} could not be {verb}. "
                 + " ".join(self.skipped.values())
                 + " The others are done; no data was changed."
             )
@@ -63,7 +59,7 @@ def select_tables(job: Job, work: Work, name: str) -> list[MaintainableTable]:
         OperationFailed: the table does not exist.
     """
     with (
-        failure_on_error(job, "Nothing was done. The tables could not be listed"),
+        failure_on_error(job, "Nothing was done: the tables could not be listed"),
         job.connect(read_only=True, statement_timeout_s=30) as connection,
     ):
         found = maintenance.maintainable_tables(connection, work)
@@ -74,36 +70,41 @@ def select_tables(job: Job, work: Work, name: str) -> list[MaintainableTable]:
         return matching
     if matching:
         raise OperationFailed(
-            f"Nothing was done: there is more than one table {name}. "
-            f"Say which: {', '.join(table.key for table in matching)}."
+            f"Nothing was done: there are several tables {name}. "
+            f"Name one of {', '.join(table.key for table in matching)}."
         )
     raise OperationFailed(
-        f"Nothing was done: there is no table {name} to {work} in the database "
-        f"{job.target.connection.dbname}. Names are exact, capitals included; of a partitioned table "
-        + ("name the whole." if work == "analyze" else "name the partitions.")
+        f"Nothing was done: database {job.target.connection.dbname} has no table {name} to {work}. Names are "
+        "case-sensitive; for a partitioned table, name the "
+        + ("table itself." if work == "analyze" else "partitions.")
     )
 
 
 def process_tables(
-    job: Job, tables: Sequence[MaintainableTable], *, work: Work, statement: Statement, look: Look
+    job: Job,
+    tables: Sequence[MaintainableTable],
+    *,
+    work: Work,
+    statement: Statement,
+    read_progress: ReadProgress,
 ) -> MaintenanceResult:
-    """Run a statement on every table, one step each; a table that cannot be processed is skipped and named.
+    """Run a statement on every table, one step each; skip a table that can't be processed.
 
     Args:
         statement: run in a separate session, which waits at most `LOCK_TIMEOUT_S` for a lock.
-        look: reads the progress of the run's sessions.
+        read_progress: reads the progress of the run's sessions.
 
     Raises:
         OperationFailed: the connection was lost.
-        Cancelled: the current table is as before; finished tables stay finished.
+        Cancelled: the current table is unchanged; the tables before are done.
     """
     result = MaintenanceResult()
     with (
         LockWatch(job) as watch,
         job.connect(lock_timeout_s=LOCK_TIMEOUT_S) as session,
-        job.connect(read_only=True, statement_timeout_s=LOOK_TIMEOUT_S) as observer,
+        job.connect(read_only=True, statement_timeout_s=PROGRESS_TIMEOUT_S) as observer,
     ):
-        worker = _TableWorker(job, work, statement, look, session, observer)
+        worker = _TableWorker(job, work, statement, read_progress, session, observer)
         for number, table in enumerate(tables, start=1):
             try:
                 with job.step(f"{work.capitalize()} {table.key}"):
@@ -114,8 +115,8 @@ def process_tables(
                 if session.closed or session.broken:
                     raise OperationFailed(
                         f"The connection was lost at {table.key} ({message_of(error)}). "
-                        f"Done before: {pluralize(len(result.done), 'table')}; no data was changed. Run it "
-                        "again."
+                        f"{pluralize(len(result.done), 'table')} had been processed; no data was changed. "
+                        "Run it again."
                     ) from error
                 result.skipped[table.key] = _reason(table, error, watch)
             except OperationFailed as failure:
@@ -127,51 +128,50 @@ def process_tables(
 
 @dataclass(frozen=True)
 class _TableWorker:
-    """The processing of one table after another."""
-
     job: Job
     work: Work
     statement: Statement
-    look: Look
+    read_progress: ReadProgress
     session: psycopg.Connection
     observer: psycopg.Connection
 
-    def process(self, table: MaintainableTable, place: str) -> None:
+    def process(self, table: MaintainableTable, position: str) -> None:
         """Check the privilege, process the table, and check that the server did it.
 
         Args:
-            place: such as "3 of 40".
+            position: such as "3 of 40".
         """
-        self._refuse_without_right(table)
+        self._check_privilege(table)
         # A thread waits for the server; only the run's own thread may report progress.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix=self.work) as pool:
             running = pool.submit(self.statement, self.session, table.identifier)
             try:
-                self._report_until(running, place)
+                self._report_progress(running, position)
             except BaseException:
                 cancel_until_done(self.session, running)
                 raise
             running.result()
-        self._refuse_unless_done(table)
+        self._check_done(table)
 
-    def _report_until(self, running: Future[None], place: str) -> None:
-        blind = False
-        while not wait([running], timeout=LOOK_EVERY_S).done:
+    def _report_progress(self, running: Future[None], position: str) -> None:
+        unavailable = False
+        while not wait([running], timeout=PROGRESS_EVERY_S).done:
             self.job.raise_if_cancelled()
-            if blind:
+            if unavailable:
                 continue
             try:
-                seen = self.look(self.observer, self.job.application_name)
+                progress = self.read_progress(self.observer, self.job.application_name)
             except psycopg.Error as error:
-                blind = True  # the work continues; only its progress is unknown from now on
+                unavailable = True  # the work continues without progress reports
                 self.job.log(f"The server stopped reporting progress: {message_of(error)}.", level="warning")
                 continue
-            if seen is not None:
-                phase = f"{place}: {seen.relation}, {seen.phase}"
-                self.job.advance(seen.blocks_done, seen.blocks_total or None, unit="blocks", phase=phase)
+            if progress is not None:
+                phase = f"{position}: {progress.relation}, {progress.phase}"
+                total = progress.blocks_total or None
+                self.job.advance(progress.blocks_done, total, unit="blocks", phase=phase)
 
-    def _refuse_without_right(self, table: MaintainableTable) -> None:
-        """Refuse beforehand, because the server only warns."""
+    def _check_privilege(self, table: MaintainableTable) -> None:
+        """Fail if the role lacks the privilege: the server would only warn and skip the table."""
         if table.permitted:
             return
         role = self.session.info.user
@@ -180,18 +180,18 @@ class _TableWorker:
         else:
             grant = f"GRANT {quote_name(table.owner)} TO {quote_name(role)}"
         raise OperationFailed(
-            f"{table.key} belongs to {table.owner}, and {role} may not {self.work} it. "
-            f"Its owner or an administrator can permit it: {grant}."
+            f"Role {role} can't {self.work} {table.key}, which {table.owner} owns. "
+            f"The owner or a superuser can allow it with: {grant};"
         )
 
-    def _refuse_unless_done(self, table: MaintainableTable) -> None:
-        """Check the server's counter: the statement succeeds even if the server skipped the table."""
+    def _check_done(self, table: MaintainableTable) -> None:
+        """Check the server's counter: the statement succeeds even if the server skips the table."""
         deadline = time.monotonic() + REPORTED_WITHIN_S
         while maintenance.runs_of(self.observer, table.oid, self.work) <= table.runs:
             if time.monotonic() > deadline:
                 raise OperationFailed(
-                    f"{table.key}: the server took the statement, but does not say that it did it "
-                    f"(pg_stat_all_tables.{self.work}_count)."
+                    f"{table.key}: the statement succeeded, but the server didn't count it in "
+                    f"pg_stat_all_tables.{self.work}_count."
                 )
             self.job.raise_if_cancelled()
             time.sleep(0.1)

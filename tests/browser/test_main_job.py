@@ -57,10 +57,10 @@ def test_a_deployment_from_the_first_tick_to_the_history(
     dana.page.goto(DEPLOYMENT)
     dana.page.get_by_role("button", name="Start deployment").click()
     expect(dana.page.get_by_role("button", name="Start verification")).to_be_visible()
-    dana.run("Prisma client generated", "Generate")
-    dana.run("Migrations applied successfully", "Migrate")
-    dana.run("Subscription plans created", "Seed")
-    dana.run("Health checks passed", "Validate")
+    dana.run("Prisma client generated", "Generate client")
+    dana.run("Migrations applied successfully", "Apply migrations")
+    dana.run("Subscription plans created", "Seed database")
+    dana.run("Health checks passed", "Validate database")
 
     # Another person watches a backup live.
     mei.page.goto("/targets/healthcare_db/")

@@ -96,9 +96,9 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     run.consent(by=devops_lead, typed_name="shop")
     run.claim(host="here", pid=1)
     check_claim(run)
-    run.fail("The rollback ended at the restore.")
+    run.fail("The rollback stopped at the restore.")
     page = browser.get(rolling_back.get_absolute_url()).text
-    assert "The rollback ended at the restore." in page
+    assert "The rollback stopped at the restore." in page
     assert f'action="{address}"' in page
 
 
@@ -168,7 +168,7 @@ def test_it_needs_an_operator_and_a_backup(
         with pytest.raises(NotAllowed):
             ask(rolling_back, somebody)
         assert "rollback/runs" not in signed_in(somebody).get(rolling_back.get_absolute_url()).text
-    with pytest.raises(InvalidInput, match="needs the parameter backup"):
+    with pytest.raises(InvalidInput, match="requires the parameter backup"):
         ask(rolling_back, dba, params={})
     assert not Run.objects.filter(kind="rollback").exists()
 

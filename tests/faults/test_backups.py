@@ -156,7 +156,7 @@ def test_a_backup_with_a_replaced_manifest_is_not_restored(
     run = executed(filled, "restore")
 
     assert run.state == RunState.FAILED
-    assert "is not the one that was written with the backup" in run.summary
+    assert "is not the one written with the backup" in run.summary
 
 
 def test_the_target_is_still_recognized_after_a_restore(

@@ -1,4 +1,4 @@
-"""Projects for tests: the sample application copied, or a few files written."""
+"""Projects for tests: a copy of the sample application, or a few files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRISMA_FILES = '[migrations]\ntool = "prisma_files"\n'
 
 
 def healthcare(folder: Path, *, tool: str = "prisma_files") -> Project:
-    """A copy of the sample application that a test may change."""
+    """Return a copy of the sample application that a test can change."""
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / "healthcare"
     shutil.copytree(HEALTHCARE, copy, ignore=shutil.ignore_patterns("node_modules", "generated"))
@@ -31,7 +31,7 @@ def healthcare(folder: Path, *, tool: str = "prisma_files") -> Project:
 
 
 def write_project(folder: Path, toml: str, files: Mapping[str, str] | None = None) -> Project:
-    """A project of these files; names are paths inside it."""
+    """Write the files of a project; names are paths inside it."""
     for name, content in {"deployctl.toml": toml, **(files or {})}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,24 +40,24 @@ def write_project(folder: Path, toml: str, files: Mapping[str, str] | None = Non
 
 
 def prisma_project(folder: Path, migrations: Mapping[str, str]) -> Project:
-    """A Prisma project of these migrations, by name."""
+    """Write a Prisma project with these migrations, by name."""
     (folder / "prisma" / "migrations").mkdir(parents=True, exist_ok=True)
     files = {f"prisma/migrations/{name}/migration.sql": script for name, script in migrations.items()}
     return write_project(folder, PRISMA_FILES, files)
 
 
 def job_for(project: Project | None, url: str, **more: Any) -> FakeJob:
-    """A job on a database."""
+    """Return a job on a database."""
     return FakeJob(parse_url(url), project, **more)
 
 
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let who holds a lock be noticed long before a short lock timeout is over, on a busy machine too."""
+    """Detect lock holders long before a short lock timeout, even on a busy machine."""
     monkeypatch.setattr(lock_observers, "WATCH_EVERY_S", 0.02)
 
 
 def is_running(url: str, text: str) -> bool:
-    """Whether another session of this role and database runs a statement with this text in it."""
+    """Return True if another session in the database is running a statement that contains this text."""
     statement = (
         "SELECT 1 FROM pg_stat_activity WHERE strpos(query, %s) > 0 AND state = 'active'"
         " AND pid <> pg_backend_pid() AND datname = current_database()"
@@ -67,7 +67,7 @@ def is_running(url: str, text: str) -> bool:
 
 
 def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """Run a statement in a session of its own; the rows it gives, none if it gives none."""
+    """Run a statement in a new session and return its rows."""
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []

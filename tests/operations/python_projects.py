@@ -1,4 +1,4 @@
-"""Small real projects of Django and Alembic, written for a test."""
+"""Small Django and Alembic projects for tests."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ with create_engine(url).connect() as connection:
 
 
 def django_project(folder: Path, migrations: Mapping[str, str], *, settings: str = SETTINGS) -> Project:
-    """A Django project with one app, `clinic`.
+    """Write a Django project with one app, `clinic`.
 
     Args:
         migrations: SQL by name, such as "0001_initial"; each depends on the one before. A text that
-            starts with "class" is the Python of the whole migration class instead.
+            starts with "class" is the Python code of the migration class instead.
     """
     files = {"manage.py": MANAGE, "settings.py": settings, "clinic/__init__.py": ""}
     files["clinic/migrations/__init__.py"] = ""
@@ -72,7 +72,7 @@ def django_project(folder: Path, migrations: Mapping[str, str], *, settings: str
 
 
 def alembic_project(folder: Path, revisions: Mapping[str, str], *, env: str = ENV) -> Project:
-    """A project with Alembic.
+    """Write an Alembic project.
 
     Args:
         revisions: SQL by revision; each follows the one before.

@@ -1,4 +1,4 @@
-"""A backup on record, and the operations that use it, for tests."""
+"""Backups on record for tests, and running operations that use them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deployctl.postgres.connection import ConnectionSpec, connect
 
 @dataclass
 class Record:
-    """The part of `framework.base.BackupCatalog` that restores use."""
+    """A backup catalog in memory, with the methods that restores use."""
 
     kept: list[KeptBackup] = field(default_factory=list)
     settled: list[Outcome] = field(default_factory=list)
@@ -85,7 +85,7 @@ def perform(
 
 
 def databases_of(spec: ConnectionSpec) -> list[str]:
-    """What the role owns on the server."""
+    """Return the names of the databases that the role owns."""
     with connect(spec.with_database("postgres"), application_name="test") as session:
         return names(session)
 

@@ -1,4 +1,4 @@
-"""The operation "Back up": what it makes, and that it is what was in the database."""
+"""The operation “Back up”: the backup has the content of the database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import relations, server
 from deployctl.postgres.tools import find_tool
 
-STRANGE = [
+UNUSUAL_NAMES = [
     'with "quotes"',
     "line\nbreak",
     "$(touch /tmp/never)",
@@ -40,7 +40,7 @@ def back_up(
 
 
 def restore(artefact: BackupArtefact, into: ConnectionSpec) -> dict[str, int]:
-    """Restore a backup as its owner would, and count."""
+    """Restore a backup with pg_restore, and return the row counts."""
     with connect(into, application_name="test") as session:
         tool = find_tool("pg_restore", server_major=server.facts(session).major)
     with process.child_environment(into, application_name="test") as env:
@@ -89,7 +89,7 @@ def test_a_backup_restores_with_the_counts_of_its_manifest(
     assert [state for _, state in job.steps] == ["succeeded"] * 6
 
 
-def test_the_manifest_says_what_it_is_of_and_matches_every_file(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_the_manifest_names_its_source_and_matches_every_file(shop: ConnectionSpec, tmp_path: Path) -> None:
     _, outcome, artefact = back_up(shop, tmp_path)
 
     written = manifest.read(artefact.path, expected_sha256=artefact.manifest_sha256)
@@ -107,7 +107,7 @@ def test_the_manifest_says_what_it_is_of_and_matches_every_file(shop: Connection
     assert written.snapshot_at == artefact.snapshot_at
 
 
-def test_counts_and_rows_are_of_one_moment_while_others_write(
+def test_counts_and_rows_are_of_one_snapshot_while_others_write(
     shop: ConnectionSpec, make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     done = threading.Event()
@@ -132,8 +132,8 @@ def test_counts_and_rows_are_of_one_moment_while_others_write(
 
 
 @pytest.mark.fault(22)
-@pytest.mark.parametrize("name", STRANGE)
-def test_databases_with_strange_names_are_backed_up_and_nothing_else(
+@pytest.mark.parametrize("name", UNUSUAL_NAMES)
+def test_databases_with_unusual_names_are_backed_up(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
     spec = parse_url(make_database(name))
@@ -147,14 +147,14 @@ def test_databases_with_strange_names_are_backed_up_and_nothing_else(
     assert restore(artefact, parse_url(make_database())) == artefact.counts
 
 
-def test_an_empty_database_is_backed_up_too(make_database: Callable[..., str], tmp_path: Path) -> None:
+def test_an_empty_database_is_backed_up(make_database: Callable[..., str], tmp_path: Path) -> None:
     _, outcome, artefact = back_up(parse_url(make_database()), tmp_path)
 
     assert artefact.counts == {}
     assert outcome.facts["rows"] == 0
 
 
-def test_progress_goes_forward_and_reaches_its_end(shop: ConnectionSpec, tmp_path: Path) -> None:
+def test_progress_never_decreases_and_reaches_its_total(shop: ConnectionSpec, tmp_path: Path) -> None:
     with connect(shop, application_name="test") as session:
         session.execute(
             'INSERT INTO "Plan" SELECT n, repeat(md5(n::text), 20) FROM generate_series(6000, 90000) n'
@@ -178,7 +178,7 @@ def test_the_password_is_neither_in_the_log_nor_in_the_backup(shop: ConnectionSp
     assert not any(shop.password.encode() in path.read_bytes() for path in artefact.path.iterdir())
 
 
-def test_the_servers_limits_for_applications_do_not_end_a_backup(
+def test_the_timeouts_of_the_database_do_not_end_a_backup(
     shop: ConnectionSpec, postgres_superuser_url: str, tmp_path: Path
 ) -> None:
     with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
@@ -192,7 +192,7 @@ def test_the_servers_limits_for_applications_do_not_end_a_backup(
     back_up(shop, tmp_path)
 
 
-def test_names_of_backups_sort_by_time_and_are_safe_as_folders() -> None:
+def test_backup_names_sort_by_time_and_are_safe_folder_names() -> None:
     at = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone(dt.timedelta(hours=1)))
 
     assert backup_name("shop", at, 7) == "shop-20260102T020405Z-run7"

@@ -1,4 +1,4 @@
-"""The operation "Back up" when something goes wrong: nothing half made is ever listed."""
+"""Failures of the operation “Back up”: an incomplete backup is never listed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def url(make_database: Callable[..., str]) -> str:
 
 @pytest.fixture
 def spec(url: str) -> ConnectionSpec:
-    """A small database."""
+    """Return a small database."""
     return fill(parse_url(url), rows=1000)
 
 
 @pytest.fixture
 def large(url: str) -> ConnectionSpec:
-    """One whose dump takes a while."""
+    """Return a database whose dump takes some time."""
     with connect(parse_url(url), application_name="fill") as session:
         make_large(session, "one", "two")
     return parse_url(url)
@@ -71,8 +71,8 @@ def job_for(spec: ConnectionSpec, tmp_path: Path) -> FakeJob:
     return FakeJob(spec, params=Backup.Params(), tmp_path=tmp_path)
 
 
-def failed(job: FakeJob, error: type[Exception] = OperationFailed) -> str:
-    """Run the backup, which must fail, leave nothing, and end its sessions; returns the message."""
+def failure_message(job: FakeJob, error: type[Exception] = OperationFailed) -> str:
+    """Run the backup, which must fail and leave nothing behind; return the message."""
     with pytest.raises(error) as caught:
         Backup().perform(job)
     root = job.target.backups.root
@@ -81,7 +81,7 @@ def failed(job: FakeJob, error: type[Exception] = OperationFailed) -> str:
     return str(caught.value)
 
 
-# Tests that run beside these have other numbers.
+# Parallel tests have other process IDs.
 MARK = f"deployctl:{os.getpid()}:"
 
 WORKER = """
@@ -102,7 +102,7 @@ WORKER = """
 
 
 @pytest.mark.fault(1)
-def test_kill_9_in_the_middle_leaves_no_child_no_session_and_only_a_partial(
+def test_a_killed_worker_leaves_only_a_partial_backup(
     url: str, watch: psycopg.Connection, tmp_path: Path
 ) -> None:
     worker = subprocess.Popen(
@@ -128,27 +128,27 @@ def test_kill_9_in_the_middle_leaves_no_child_no_session_and_only_a_partial(
 
 
 @pytest.mark.fault(13)
-def test_cancelling_ends_everything_within_five_seconds(
+def test_cancellation_ends_program_and_sessions_within_five_seconds(
     large: ConnectionSpec, watch: psycopg.Connection, tmp_path: Path
 ) -> None:
     job = job_for(large, tmp_path)
     ended = threading.Event()
     took: list[float] = []
 
-    def press() -> None:
+    def cancel_during_dump() -> None:
         try:
             until(lambda: progress.copies(watch, job.application_name))
         finally:
             job.cancel("cancelled by Dana Baker")
         took.append(until(ended.is_set))
 
-    person = threading.Thread(target=press)
-    person.start()
+    canceller = threading.Thread(target=cancel_during_dump)
+    canceller.start()
     try:
-        message = failed(job, Cancelled)
+        message = failure_message(job, Cancelled)
     finally:
         ended.set()
-        person.join()
+        canceller.join()
 
     assert message == "cancelled by Dana Baker"
     took.append(until(lambda: not activity.pids_named(watch, job.application_name)))
@@ -156,7 +156,7 @@ def test_cancelling_ends_everything_within_five_seconds(
 
 
 @pytest.mark.fault(15)
-def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
+def test_a_full_disk_is_reported_and_earlier_backups_remain(
     url: str,
     make_database: Callable[..., str],
     tmp_path: Path,
@@ -169,11 +169,11 @@ def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
     if subprocess.run([mount, "-t", "tmpfs", "-o", "size=5m", "tmpfs", disk], check=False).returncode:
         pytest.skip("a small disk can only be made by root")
     try:
-        # What the check before the start would notice, somebody else may fill later.
+        # Skip the check before the start: the disk may fill up later.
         monkeypatch.setattr(LocalFolder, "free_bytes", lambda _: 1 << 40)
         earlier = Backup().perform(job_for(fill(parse_url(make_database()), rows=100), disk)).artefact
         assert earlier is not None
-        # 10 MB, however well they are compressed.
+        # At least 10 MB after compression.
         job = job_for(fill(parse_url(url), rows=150_000), disk)
         with pytest.raises(
             OperationFailed, match=r"disk of the backup folder .* is full.*earlier backups are untouched"
@@ -184,24 +184,24 @@ def test_a_full_disk_is_the_reason_given_and_earlier_backups_stay(
         manifest.check(earlier.path, manifest.read(earlier.path, expected_sha256=earlier.manifest_sha256))
     finally:
         subprocess.run([shutil.which("umount") or "umount", disk], check=True)
-    seen(f"a tmpfs of 5 MB: “{caught.value}”; the earlier backup is whole")
+    seen(f"a tmpfs of 5 MB: “{caught.value}”; the earlier backup is undamaged")
 
 
-def test_too_little_room_is_refused_before_the_start(
+def test_too_little_disk_space_is_refused_before_the_start(
     spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LocalFolder, "free_bytes", lambda _: 1_000_000)
     job = job_for(spec, tmp_path)
 
-    message = failed(job)
+    message = failure_message(job)
 
     assert "has 1,000,000 bytes free" in message
     assert "Nothing was written" in message
-    assert job.steps == [("Look at the database", "failed")]
+    assert job.steps == [("Inspect the database", "failed")]
 
 
 @pytest.mark.fault(18)
-def test_a_dump_tool_older_than_the_server_is_refused_naming_both(
+def test_a_pg_dump_older_than_the_server_is_refused(
     spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
     (tmp_path / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.24'\n")
@@ -209,42 +209,40 @@ def test_a_dump_tool_older_than_the_server_is_refused_naming_both(
     monkeypatch.setattr(tools, "folders", lambda: [tmp_path])
 
     job = job_for(spec, tmp_path)
-    message = failed(job, ToolMissing)
+    message = failure_message(job, ToolMissing)
 
     assert "9.6.24" in message
     with connect(spec, application_name="test") as session:
         server = session.info.server_version // 10000
     assert f"The server is PostgreSQL {server}," in message
     assert job.output == b"", "the tool was started"
-    seen(f"pg_dump 9.6.24 for server {server}: refused before anything was started, both named")
+    seen(f"pg_dump 9.6.24 for server {server}: refused before the start, with both versions")
 
 
-def test_a_table_that_the_role_may_not_read_is_named_with_the_grant(
+def test_an_unreadable_table_is_named_with_the_missing_grant(
     spec: ConnectionSpec, postgres_superuser_url: str, tmp_path: Path
 ) -> None:
-    there = parse_url(postgres_superuser_url).with_database(spec.dbname)
-    with connect(there, application_name="admin") as admin:
+    as_superuser = parse_url(postgres_superuser_url).with_database(spec.dbname)
+    with connect(as_superuser, application_name="admin") as admin:
         admin.execute("CREATE TABLE payroll (id int)")
 
-    message = failed(job_for(spec, tmp_path))
+    message = failure_message(job_for(spec, tmp_path))
 
-    assert "may not read 1 of 3 tables (public.payroll)" in message
+    assert "can't read 1 of 3 tables (public.payroll)" in message
     assert f'GRANT pg_read_all_data TO "{spec.user}";' in message
 
 
-def test_rows_hidden_by_a_policy_fail_the_backup_instead_of_being_left_out(
-    spec: ConnectionSpec, tmp_path: Path
-) -> None:
+def test_rows_hidden_by_a_policy_fail_the_backup(spec: ConnectionSpec, tmp_path: Path) -> None:
     with connect(spec, application_name="test") as session:
         session.execute(
             "ALTER TABLE one ENABLE ROW LEVEL SECURITY; ALTER TABLE one FORCE ROW LEVEL SECURITY;"
             "CREATE POLICY few ON one USING (n < 10)"
         )
 
-    assert "row-level security" in failed(job_for(spec, tmp_path))
+    assert "row-level security" in failure_message(job_for(spec, tmp_path))
 
 
-def test_a_locked_table_fails_the_backup_naming_who_holds_it(
+def test_a_locked_table_fails_the_backup_and_names_the_lock_holder(
     spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dump, "LOCK_WAIT_S", 2)
@@ -254,15 +252,15 @@ def test_a_locked_table_fails_the_backup_naming_who_holds_it(
         pid = holder.info.backend_pid
         job = job_for(spec, tmp_path)
 
-        message = failed(job)
+        message = failure_message(job)
 
     assert f"session {pid} of role {spec.user} (forgotten psql)" in message
     assert "LOCK TABLE one IN ACCESS EXCLUSIVE MODE" in message
     assert f"Waiting for session {pid}" in job.text
-    assert job.steps == [("Look at the database", "failed")]
+    assert job.steps == [("Inspect the database", "failed")]
 
 
-def test_a_table_that_is_locked_for_a_moment_is_waited_for(spec: ConnectionSpec, tmp_path: Path) -> None:
+def test_a_backup_waits_for_a_short_lock(spec: ConnectionSpec, tmp_path: Path) -> None:
     job = job_for(spec, tmp_path)
     with connect(spec, application_name="migration") as holder:
         holder.execute("BEGIN")
@@ -283,15 +281,14 @@ def test_a_table_that_is_locked_for_a_moment_is_waited_for(spec: ConnectionSpec,
     assert outcome.facts["rows"] == 2000
 
 
-def test_a_table_locked_after_the_look_stops_the_dump_and_names_who(
+def test_a_lock_taken_after_the_check_fails_the_dump(
     spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dump, "LOCK_WAIT_S", 2)
-    monkeypatch.setattr(
-        dump_progress, "EVERY_S", 0
-    )  # seen long before the wait is over, on a busy machine too
+    # Detect the lock holder before the lock timeout, even on a busy machine.
+    monkeypatch.setattr(dump_progress, "EVERY_S", 0)
     with connect(spec, application_name="forgotten psql") as other:
-        # A parent table holds no rows, so the backup does not lock it itself; pg_dump does.
+        # The backup does not lock a partitioned table itself, because it has no rows; pg_dump does.
         other.execute("CREATE TABLE parent (n int) PARTITION BY RANGE (n)")
         pid = other.info.backend_pid
 
@@ -302,14 +299,14 @@ def test_a_table_locked_after_the_look_stops_the_dump_and_names_who(
 
         monkeypatch.setattr(activity, "exclusive_holders", lock)
         job = job_for(spec, tmp_path)
-        message = failed(job)
+        message = failure_message(job)
 
     assert f"session {pid} of role {spec.user} (forgotten psql)" in message
     assert f"pg_dump waits for session {pid}" in job.text
     assert job.steps[-1] == ("Dump", "failed")
 
 
-def test_what_the_medium_gives_back_differently_is_never_published(
+def test_a_backup_that_is_read_back_differently_is_not_published(
     spec: ConnectionSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def damage(folder: Path) -> None:
@@ -321,11 +318,11 @@ def test_what_the_medium_gives_back_differently_is_never_published(
     monkeypatch.setattr(manifest, "drop_page_cache", damage)
     job = job_for(spec, tmp_path)
 
-    assert "was changed after" in failed(job, Damaged)
-    assert job.steps[-1] == ("Read everything back", "failed")
+    assert "was changed after" in failure_message(job, Damaged)
+    assert job.steps[-1] == ("Read the files back", "failed")
 
 
-def test_a_server_that_goes_away_fails_the_backup_with_its_words(
+def test_a_lost_connection_fails_the_backup_with_the_servers_message(
     large: ConnectionSpec, watch: psycopg.Connection, tmp_path: Path
 ) -> None:
     job = job_for(large, tmp_path)
@@ -334,13 +331,13 @@ def test_a_server_that_goes_away_fails_the_backup_with_its_words(
         until(lambda: progress.copies(watch, job.application_name))
         activity.terminate_named(watch, job.application_name)
 
-    person = threading.Thread(target=end_sessions)
-    person.start()
-    message = failed(job)
-    person.join()
+    terminator = threading.Thread(target=end_sessions)
+    terminator.start()
+    message = failure_message(job)
+    terminator.join()
 
     assert "terminating connection" in message or "closed the connection" in message
-    assert "half-made backup was removed" in message
+    assert "incomplete backup was removed" in message
 
 
 def alive(member: psutil.Process) -> bool:

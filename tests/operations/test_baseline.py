@@ -1,4 +1,4 @@
-"""A baseline: what was measured, and honestly what could not be."""
+"""Baselines: the measured figures, and the reasons for missing ones."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from tests.waiting import until
 Database = Callable[..., str]
 
 
-class Watched(FakeJob):
-    """Something happens once, while the baseline watches."""
+class MeasuringJob(FakeJob):
+    """A job that calls `meanwhile` once during the measurement."""
 
     meanwhile: Callable[[], None] | None = None
 
     def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         super().advance(done, total, unit=unit, phase=phase)
-        happens, self.meanwhile = self.meanwhile, None
-        if happens is not None:
-            happens()
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
 
-def watching(url: str, seconds: int, meanwhile: Callable[[], None] | None = None) -> Watched:
-    job = Watched(parse_url(url), params=Baseline.parse_params({"seconds": seconds}))
+def job_for(url: str, seconds: int, meanwhile: Callable[[], None] | None = None) -> MeasuringJob:
+    job = MeasuringJob(parse_url(url), params=Baseline.parse_params({"seconds": seconds}))
     job.meanwhile = meanwhile
     return job
 
 
 def take(url: str, meanwhile: Callable[[], None] | None = None) -> Mapping[str, Any]:
-    """Supervision for a second, or for as long as `meanwhile` takes."""
-    facts = Baseline().perform(watching(url, 1, meanwhile)).facts
+    """Take a baseline of a second, or of the duration of `meanwhile`, and return its facts."""
+    facts = Baseline().perform(job_for(url, 1, meanwhile)).facts
     assert json.loads(json.dumps(facts)) == facts
     return facts
 
@@ -62,16 +62,16 @@ def test_sizes_connections_and_throughput_are_measured(url: str) -> None:
         with psycopg.connect(url, autocommit=True) as busy:
             for _ in range(200):
                 busy.execute('SELECT count(*) FROM "Plan"')
-        # A session's counts arrive when it ends, which may be after the next one has begun.
+        # A session reports its counts when it ends, possibly after the next one has started.
         until(lambda: rows(url, "SELECT seq_scan >= 200 FROM pg_stat_user_tables") == [(True,)])
 
-    began = time.monotonic()
+    started = time.monotonic()
     with psycopg.connect(url):
         facts = take(url, meanwhile=work)
-    took = time.monotonic() - began
+    duration = time.monotonic() - started
 
     seconds = facts["throughput"]["seconds"]
-    assert 1 <= seconds <= round(took, 3)
+    assert 1 <= seconds <= round(duration, 3)
     assert facts["throughput"]["commits_per_s"] * seconds >= 199  # rounded
     assert 0.9 < facts["throughput"]["cache_hit"] <= 1
     assert facts["connections"]["server_most"] >= 2
@@ -81,14 +81,14 @@ def test_sizes_connections_and_throughput_are_measured(url: str) -> None:
     assert plan["total_bytes"] > plan["index_bytes"] > 0
 
 
-def test_a_missing_extension_is_stated(url: str) -> None:
+def test_a_missing_extension_is_reported(url: str) -> None:
     facts = take(url)
 
     assert facts["statements"] is None
     assert "CREATE EXTENSION pg_stat_statements" in facts["statements_missing"]
 
 
-def test_a_locked_table_leaves_its_size_unknown_and_the_rest_measured(
+def test_a_locked_table_leaves_only_the_table_sizes_unknown(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.kinds.baseline.LOCK_TIMEOUT_S", 1)
@@ -101,18 +101,18 @@ def test_a_locked_table_leaves_its_size_unknown_and_the_rest_measured(
     assert facts["sizes"]["database_bytes"] > 0
 
 
-def test_cancelling_ends_the_watch(url: str) -> None:
-    job = watching(url, 3600)
+def test_cancellation_ends_the_measurement(url: str) -> None:
+    job = job_for(url, 3600)
     job.meanwhile = job.cancel
 
     with pytest.raises(Cancelled):
         Baseline().perform(job)
-    assert [progress.total for progress in job.progress] == [3600], "it looked again"
+    assert [progress.total for progress in job.progress] == [3600], "it measured again"
 
 
 @pytest.fixture
 def loaded() -> Iterator[PostgresServer]:
-    """A server that loads pg_stat_statements."""
+    """Run a server that loads pg_stat_statements."""
     folder = Path(tempfile.mkdtemp(prefix="deployctl-test-baseline-"))
     folder.chmod(0o755)
     server = PostgresServer(
@@ -125,7 +125,7 @@ def loaded() -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_the_costliest_statements_are_kept_without_secrets(loaded: PostgresServer) -> None:
+def test_the_most_expensive_statements_are_recorded_without_secrets(loaded: PostgresServer) -> None:
     url = loaded.url()
     available = rows(url, "SELECT 1 FROM pg_available_extensions WHERE name = 'pg_stat_statements'")
     if not available:
@@ -133,22 +133,22 @@ def test_the_costliest_statements_are_kept_without_secrets(loaded: PostgresServe
     rows(url, "CREATE EXTENSION pg_stat_statements")
     rows(url, "CREATE ROLE keeper PASSWORD 'not for the record'")
     rows(url, "SELECT pg_sleep(0.2)")
-    took: list[float] = []
+    durations: list[float] = []
 
     def work() -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         for _ in range(5):
             rows(url, "SELECT pg_sleep(0.05)")
-        took.append(time.monotonic() - began)
+        durations.append(time.monotonic() - started)
 
     facts = take(url, meanwhile=work)
 
-    first = _about(facts["statements"], "pg_sleep")
+    first = _statement_with(facts["statements"], "pg_sleep")
     assert first["query"] == "SELECT pg_sleep($1)"
     assert first["watched_calls"] == 5
-    assert 50 <= first["watched_mean_ms"] <= 1000 * took[0] / 5
+    assert 50 <= first["watched_mean_ms"] <= 1000 * durations[0] / 5
     assert "not for the record" not in json.dumps(facts)
 
 
-def _about(statements: Sequence[Mapping[str, Any]], word: str) -> Mapping[str, Any]:
+def _statement_with(statements: Sequence[Mapping[str, Any]], word: str) -> Mapping[str, Any]:
     return next(statement for statement in statements if word in str(statement["query"]))

@@ -1,4 +1,4 @@
-"""The operation "Verify connection"."""
+"""The operation “Verify connection”."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deployctl.operations.kinds.connect import Connect
 from deployctl.postgres.connection import CannotConnect, parse_url
 
 
-def test_it_reports_what_answers_and_changes_nothing(
+def test_it_reports_the_server_the_role_and_the_database(
     make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     spec = parse_url(make_database())
@@ -38,10 +38,10 @@ def test_it_reports_what_answers_and_changes_nothing(
     assert ("warning", "The connection is not encrypted.") in job.lines
     assert isinstance(facts["size_bytes"], int)
     assert facts["database_oid"]
-    assert job.steps == [("Connect", "succeeded"), ("Read what the server says", "succeeded")]
+    assert job.steps == [("Connect", "succeeded"), ("Read the server's facts", "succeeded")]
 
 
-def test_the_password_is_nowhere_in_the_log(make_database: Callable[..., str], tmp_path: Path) -> None:
+def test_the_password_is_not_in_the_log(make_database: Callable[..., str], tmp_path: Path) -> None:
     spec = parse_url(make_database())
     job = FakeJob(spec, tmp_path=tmp_path)
 
@@ -51,13 +51,13 @@ def test_the_password_is_nowhere_in_the_log(make_database: Callable[..., str], t
     assert spec.password not in repr(outcome)
 
 
-def test_an_unreachable_server_fails_the_first_step_with_a_sentence(
+def test_an_unreachable_server_fails_the_first_step(
     make_database: Callable[..., str], tmp_path: Path
 ) -> None:
-    with socket.socket() as kept:  # taken, so that nobody else comes to listen there, and not listening
-        kept.bind(("127.0.0.1", 0))
-        there = replace(parse_url(make_database()), port=kept.getsockname()[1])
-        job = FakeJob(there, tmp_path=tmp_path)
+    with socket.socket() as unused:  # reserves a port on which nothing listens
+        unused.bind(("127.0.0.1", 0))
+        unreachable = replace(parse_url(make_database()), port=unused.getsockname()[1])
+        job = FakeJob(unreachable, tmp_path=tmp_path)
 
         with pytest.raises(CannotConnect, match="Nothing accepts connections"):
             Connect().perform(job)

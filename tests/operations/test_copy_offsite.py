@@ -1,4 +1,4 @@
-"""Copies in a folder and in a bucket: written, read back, encrypted, and what goes wrong on the way."""
+"""Offsite copies in a folder and in a bucket: contents, encryption and failures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONTENT = {"toc.dat": b"toc", "data/1.dat.gz": b"rows" * 100_000, "data/empty": 
 
 
 class MemoryCatalog:
-    """A record in memory."""
+    """A backup catalog in memory."""
 
     def __init__(self, *stores: Store) -> None:
         self._stores = {store.name: store for store in stores}
@@ -59,7 +59,7 @@ class MemoryCatalog:
 
 
 def job_with(tmp_path: Path, *stores: Store, **params: Any) -> FakeJob:
-    """A job with one backup, `shop-1`."""
+    """Return a job whose target has one backup, `shop-1`."""
     job = FakeJob(ConnectionSpec(host="", port=0, user="", password="", dbname=""), tmp_path=tmp_path)
     job.params, job.backup_catalog = CopyOffsite.parse_params(params), MemoryCatalog(*stores)
     with job.target.backups.partial("shop-1") as partial:
@@ -94,13 +94,13 @@ def s3_store(bucket: str, endpoint: str, **options: Any) -> S3Store:
     return S3Store("bucket", S3Options(bucket, "copies", endpoint, "eu-central-1"), **options)
 
 
-def check_as_anybody_would(copy: Path) -> None:
+def check_with_sha256sum(copy: Path) -> None:
     argv = ["/usr/bin/env", "sha256sum", "-c", "copy.sha256"]
     checked = subprocess.run(argv, cwd=copy, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stdout
 
 
-def test_a_copy_in_a_folder_is_whole_and_can_be_checked_without_us(tmp_path: Path, offsite: Path) -> None:
+def test_a_copy_in_a_folder_is_complete_and_passes_sha256sum(tmp_path: Path, offsite: Path) -> None:
     job = job_with(tmp_path, FolderStore("disk", offsite))
 
     outcome = CopyOffsite().perform(job)
@@ -108,14 +108,14 @@ def test_a_copy_in_a_folder_is_whole_and_can_be_checked_without_us(tmp_path: Pat
     copy = offsite / "shop" / "shop-1"
     for path, content in CONTENT.items():
         assert (copy / path).read_bytes() == content
-    check_as_anybody_would(copy)
+    check_with_sha256sum(copy)
     result = job.backup_catalog.copies["shop-1", "disk"]
     assert result.digest == hashlib.sha256((copy / "copy.sha256").read_bytes()).hexdigest()
     assert outcome.facts["copies"] == {"disk": result.digest}
     assert not list(offsite.rglob("*.partial"))
 
 
-def test_a_copy_in_a_bucket_is_whole(tmp_path: Path, bucket: str, aws: str) -> None:  # noqa: F811
+def test_a_copy_in_a_bucket_is_complete(tmp_path: Path, bucket: str, aws: str) -> None:  # noqa: F811
     job = job_with(tmp_path, s3_store(bucket, aws))
 
     CopyOffsite().perform(job)
@@ -128,9 +128,7 @@ def test_a_copy_in_a_bucket_is_whole(tmp_path: Path, bucket: str, aws: str) -> N
     assert [name for name, _ in job.steps][-2:] == ["Copy to bucket", "Read back from bucket"]
 
 
-def test_an_encrypted_copy_is_opened_by_the_private_key_and_shows_nothing_else(
-    tmp_path: Path, offsite: Path
-) -> None:
+def test_an_encrypted_copy_is_readable_only_with_the_private_key(tmp_path: Path, offsite: Path) -> None:
     identity = pyrage.x25519.Identity.generate()
     job = job_with(tmp_path, FolderStore("disk", offsite, str(identity.to_public())))
 
@@ -143,11 +141,11 @@ def test_an_encrypted_copy_is_opened_by_the_private_key_and_shows_nothing_else(
         opened = pyrage.decrypt(stored, [identity])
         assert opened == content or (path == manifest.NAME and content in opened)
     assert not (copy / manifest.NAME).exists()
-    check_as_anybody_would(copy)
+    check_with_sha256sum(copy)
     assert [path.name for path in job.target.backups.root.iterdir()] == ["shop-1"]
 
 
-def test_an_encrypted_copy_fits_a_bucket(tmp_path: Path, bucket: str, aws: str) -> None:  # noqa: F811
+def test_an_encrypted_copy_can_be_stored_in_a_bucket(tmp_path: Path, bucket: str, aws: str) -> None:  # noqa: F811
     identity = pyrage.x25519.Identity.generate()
     job = job_with(tmp_path, s3_store(bucket, aws, recipient=str(identity.to_public())))
 
@@ -157,49 +155,49 @@ def test_an_encrypted_copy_fits_a_bucket(tmp_path: Path, bucket: str, aws: str) 
     assert pyrage.decrypt(stored["Body"].read(), [identity]) == CONTENT["data/1.dat.gz"]
 
 
-def test_a_copy_that_was_read_back_is_not_made_twice_unless_asked(tmp_path: Path, offsite: Path) -> None:
+def test_a_verified_copy_is_repeated_only_on_request(tmp_path: Path, offsite: Path) -> None:
     job = job_with(tmp_path, FolderStore("disk", offsite))
     CopyOffsite().perform(job)
     (offsite / "shop" / "shop-1" / "toc.dat").unlink()
 
-    assert "nothing was to do" in CopyOffsite().perform(job).summary
+    assert CopyOffsite().perform(job).summary == "Nothing to copy: every store has a verified copy of shop-1."
     job.params = CopyOffsite.parse_params({"again": "yes"})
     CopyOffsite().perform(job)
 
     assert (offsite / "shop" / "shop-1" / "toc.dat").read_bytes() == b"toc"
 
 
-class Bad(FolderStore):
-    """A store that does not keep what it was given."""
+class CorruptingStore(FolderStore):
+    """A store that loses or changes a file."""
 
-    how = ""
+    damage = ""
 
     def put(self, key: str, source: BinaryIO, advance: Callable[[int], None]) -> None:
         if key.endswith("1.dat.gz"):
             content = bytearray(source.read())
-            if self.how == "flipped":
+            if self.damage == "flipped":
                 content[1000] ^= 1
-            elif self.how == "truncated":
+            elif self.damage == "truncated":
                 del content[1000:]
-            elif self.how == "lost":
+            elif self.damage == "lost":
                 return
             source = io.BytesIO(content)
         super().put(key, source, advance)
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
+    ("damage", "words"),
     [
         ("flipped", r"1\.dat\.gz in .* was read back differently"),
         ("truncated", r"1\.dat\.gz in .* has 1000 bytes instead of 400000"),
         ("lost", r"1\.dat\.gz in .* is missing"),
     ],
 )
-def test_a_store_that_does_not_keep_what_it_was_given_is_found_out(
-    tmp_path: Path, offsite: Path, how: str, words: str
+def test_a_store_that_changes_a_file_is_detected(
+    tmp_path: Path, offsite: Path, damage: str, words: str
 ) -> None:
-    store = Bad("disk", offsite)
-    store.how = how
+    store = CorruptingStore("disk", offsite)
+    store.damage = damage
     job = job_with(tmp_path, store)
 
     with pytest.raises(OperationFailed, match=words):
@@ -207,11 +205,11 @@ def test_a_store_that_does_not_keep_what_it_was_given_is_found_out(
     assert not job.backup_catalog.copies
 
 
-def test_what_lies_there_besides_is_named(tmp_path: Path, offsite: Path) -> None:
+def test_an_unexpected_object_in_the_store_is_named(tmp_path: Path, offsite: Path) -> None:
     (offsite / "shop" / "shop-1").mkdir(parents=True)
     (offsite / "shop" / "shop-1" / "extra").write_bytes(b"")
 
-    with pytest.raises(OperationFailed, match=r"shop-1/extra in .* does not belong there"):
+    with pytest.raises(OperationFailed, match=r"shop-1/extra in .* is unexpected"):
         CopyOffsite().perform(job_with(tmp_path, FolderStore("disk", offsite)))
 
 
@@ -224,7 +222,7 @@ def test_a_damaged_backup_is_not_copied(tmp_path: Path, offsite: Path) -> None:
     assert not any(offsite.iterdir())
 
 
-def test_cancelling_in_the_middle_of_a_file_stops_the_copy(
+def test_cancellation_stops_the_copy_in_the_middle_of_a_file(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     bucket: str,
@@ -246,22 +244,22 @@ def test_cancelling_in_the_middle_of_a_file_stops_the_copy(
     ("params", "words"),
     [
         ({"backup": "other"}, "shop has no backup other"),
-        ({"store": "moon"}, "no offsite store moon. There are: disk"),
+        ({"store": "moon"}, "no offsite store moon. Stores: disk"),
     ],
 )
-def test_what_is_not_there_is_named(
+def test_an_unknown_backup_or_store_is_named(
     tmp_path: Path, offsite: Path, params: dict[str, str], words: str
 ) -> None:
     with pytest.raises(OperationFailed, match=words):
         CopyOffsite().perform(job_with(tmp_path, FolderStore("disk", offsite), **params))
 
 
-def test_without_a_store_the_setting_is_named(tmp_path: Path) -> None:
+def test_without_a_store_the_missing_setting_is_named(tmp_path: Path) -> None:
     with pytest.raises(OperationFailed, match="Set DEPLOYCTL_OFFSITE"):
         CopyOffsite().perform(job_with(tmp_path))
 
 
-def test_a_store_that_is_not_there_is_said_so(tmp_path: Path, aws: str, bucket: str) -> None:  # noqa: F811
+def test_an_unavailable_store_is_reported(tmp_path: Path, aws: str, bucket: str) -> None:  # noqa: F811
     stores: list[tuple[Store, str]] = [
         (FolderStore("disk", tmp_path / "unmounted"), "Check that its disk is mounted"),
         (s3_store("nowhere-bucket", aws), "The bucket does not exist"),
@@ -303,7 +301,7 @@ def test_stores_are_opened_by_their_addresses() -> None:
         ("s3://bucket?recipient=age1nonsense", "isn't a valid public key"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_explained_without_repeating_it(address: str, words: str) -> None:
+def test_an_invalid_address_is_explained_but_not_repeated(address: str, words: str) -> None:
     with pytest.raises(StorageError, match=words) as caught:
         open_stores([address], str)
     assert "hunter2" not in str(caught.value)
@@ -314,8 +312,8 @@ def test_two_stores_of_one_name_are_refused() -> None:
         open_stores(["file:///a/x", "file:///b/x"], str)
 
 
-def large(job: FakeJob) -> None:
-    """Give the job's backup a file of three parts."""
+def add_large_file(job: FakeJob) -> None:
+    """Add a file of three parts to the job's backup."""
     folder = job.target.backups.path("shop-1")
     (folder / "large.dat").write_bytes(bytes(range(256)) * (12 << 12))
     made = dataclasses.replace(manifest.read(folder), files=manifest.files_of(folder))
@@ -324,7 +322,7 @@ def large(job: FakeJob) -> None:
     )
 
 
-def test_a_large_file_goes_in_parts_and_arrives_whole(
+def test_a_large_file_is_uploaded_in_parts(
     tmp_path: Path,
     bucket: str,
     aws: str,  # noqa: F811
@@ -332,7 +330,7 @@ def test_a_large_file_goes_in_parts_and_arrives_whole(
 ) -> None:
     monkeypatch.setattr("deployctl.storage.stores.s3.PART_BYTES", 5 << 20)
     job = job_with(tmp_path, s3_store(bucket, aws))
-    large(job)
+    add_large_file(job)
 
     CopyOffsite().perform(job)
 
@@ -341,7 +339,7 @@ def test_a_large_file_goes_in_parts_and_arrives_whole(
     assert found["ETag"].strip('"').endswith("-3")
 
 
-def test_cancelling_between_parts_leaves_no_half_upload(
+def test_cancellation_between_parts_leaves_no_incomplete_upload(
     tmp_path: Path,
     bucket: str,
     aws: str,  # noqa: F811
@@ -349,7 +347,7 @@ def test_cancelling_between_parts_leaves_no_half_upload(
 ) -> None:
     monkeypatch.setattr("deployctl.storage.stores.s3.PART_BYTES", 5 << 20)
     job = job_with(tmp_path, s3_store(bucket, aws))
-    large(job)
+    add_large_file(job)
 
     def cancel_in_the_middle(done: int, _total: int | None, *, unit: str, phase: str = "") -> None:
         if phase == "copy" and done > 5 << 20:

@@ -1,4 +1,4 @@
-"""The operation "Create database"."""
+"""The operation “Create database”."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def create(spec: ConnectionSpec, tmp_path: Path, **params: str) -> tuple[FakeJob
     return job, outcome.summary, dict(outcome.facts)
 
 
-def test_a_database_is_created_as_asked_and_can_be_connected_to(
+def test_a_database_is_created_with_the_given_parameters(
     make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     spec = parse_url(make_database(create=False))
 
     job, summary, facts = create(spec, tmp_path, locale="C")
 
-    assert summary == f"Database {spec.dbname} was created: owner {spec.user}, encoding UTF8, locale C."
+    assert summary == f"Created database {spec.dbname}: owner {spec.user}, encoding UTF8, locale C."
     assert (facts["created"], facts["owner"], facts["encoding"], facts["collate"]) == (
         True,
         spec.user,
@@ -42,7 +42,7 @@ def test_a_database_is_created_as_asked_and_can_be_connected_to(
     assert [state for _, state in job.steps] == ["succeeded"] * 4
 
 
-def test_an_existing_database_is_reported_and_left_alone(
+def test_an_existing_database_is_reported_and_not_changed(
     make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     spec = parse_url(make_database())
@@ -51,20 +51,22 @@ def test_an_existing_database_is_reported_and_left_alone(
 
     _, summary, facts = create(spec, tmp_path)
 
-    assert summary.startswith(f"Database {spec.dbname} exists already (owner {spec.user}, encoding UTF8")
+    assert summary.startswith(f"Database {spec.dbname} already exists (owner {spec.user}, encoding UTF8")
     assert summary.endswith("Nothing was changed.")
     assert (facts["created"], facts["differences"]) == (False, [])
     with connect(spec, application_name="test") as session:
         assert session.execute("SELECT count(*) FROM precious").fetchone() == (1,)
 
 
-def test_an_existing_database_that_differs_is_told(make_database: Callable[..., str], tmp_path: Path) -> None:
+def test_differences_of_an_existing_database_are_reported(
+    make_database: Callable[..., str], tmp_path: Path
+) -> None:
     spec = parse_url(make_database())
 
     job, summary, facts = create(spec, tmp_path, owner="somebody", encoding="utf-8")
 
     assert facts["differences"] == [f"owner is {spec.user}, not somebody"]
-    assert "It differs from what was asked: owner" in summary
+    assert "It differs from the parameters: owner" in summary
     assert "differs" in job.text
 
 
@@ -79,7 +81,7 @@ def test_an_existing_database_that_differs_is_told(make_database: Callable[..., 
         "a'b%s",
     ],
 )
-def test_strange_names_are_taken_literally(
+def test_unusual_names_are_used_literally(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
     spec = parse_url(make_database(name, create=False))
@@ -89,20 +91,18 @@ def test_strange_names_are_taken_literally(
     assert (facts["created"], facts["name"]) == (True, name)
 
 
-def test_a_role_without_the_right_is_told_which_and_how_to_give_it(
+def test_a_missing_privilege_is_reported_with_its_statement(
     make_database: Callable[..., str], postgres_superuser_url: str, tmp_path: Path
 ) -> None:
     spec = parse_url(make_database(create=False))
     with psycopg.connect(postgres_superuser_url, autocommit=True) as admin:
         admin.execute(sql.SQL("ALTER ROLE {} NOCREATEDB").format(sql.Identifier(spec.user)))
 
-    with pytest.raises(
-        OperationFailed, match=f'may not create databases.*ALTER ROLE "{spec.user}" CREATEDB;'
-    ):
+    with pytest.raises(OperationFailed, match=f'can\'t create databases.*ALTER ROLE "{spec.user}" CREATEDB;'):
         create(spec, tmp_path)
 
 
-def test_giving_it_to_another_role_needs_membership_and_says_so(
+def test_another_owner_requires_membership_in_that_role(
     make_database: Callable[..., str], postgres_superuser_url: str, tmp_path: Path
 ) -> None:
     spec, other = parse_url(make_database(create=False)), parse_url(make_database(create=False))
@@ -119,12 +119,12 @@ def test_giving_it_to_another_role_needs_membership_and_says_so(
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"owner": "no such role"}, 'no role no such role.*CREATE ROLE "no such role";'),
+        ({"owner": "no such role"}, 'no such role doesn\'t exist.*CREATE ROLE "no such role";'),
         ({"encoding": "KLINGON"}, "KLINGON"),
-        ({"locale": "xx_YY.nowhere"}, "refused to create.*locale.*Nothing was changed"),
+        ({"locale": "xx_YY.nowhere"}, "could not create.*locale.*Nothing was changed"),
     ],
 )
-def test_a_wrong_choice_is_refused_with_the_reason(
+def test_an_invalid_parameter_is_refused_with_the_reason(
     make_database: Callable[..., str], tmp_path: Path, params: dict[str, str], words: str
 ) -> None:
     spec = parse_url(make_database(create=False))

@@ -1,4 +1,4 @@
-"""The command lines, exactly, and reading a table of contents."""
+"""The command lines of pg_dump and pg_restore, and parsing a table of contents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_list_command() -> None:
     assert argv == ["/bin/pg_restore", "--list", "--file=/t/contents", "--", "-odd"]
 
 
-def test_tables_with_data_are_counted_whatever_they_are_called() -> None:
+def test_tables_with_data_are_counted_despite_misleading_names() -> None:
     listing = """;
 ; Archive created at 2026-01-02 03:04:05 UTC
 ;     dbname: 1; 0 1 TABLE DATA x

@@ -1,4 +1,4 @@
-"""Removing backups: what goes, what stays, and what a crash leaves."""
+"""Expiring backups under a retention policy, also after a crash."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ NOW = dt.datetime.now(dt.UTC)
 
 
 class MemoryCatalog:
-    """A record in memory that breaks off where a test says so."""
+    """A backup catalog in memory that fails at a given point."""
 
     def __init__(self, **days_ago: int) -> None:
         self.on_record = {
             name: KeptBackup(name, NOW - dt.timedelta(days=days), "hashed", 7, "0" * 64)
             for name, days in days_ago.items()
         }
-        self.gone: dict[str, str] = {}
+        self.expired_reasons: dict[str, str] = {}
         self.killed_at = ""
 
     def policy(self) -> Policy:
         return Policy(keep_days=30, daily=0, weekly=0, monthly=0)
 
     def backups(self) -> tuple[KeptBackup, ...]:
-        return tuple(b for b in self.on_record.values() if b.name not in self.gone)
+        return tuple(b for b in self.on_record.values() if b.name not in self.expired_reasons)
 
     def expired(self) -> frozenset[str]:
-        return frozenset(self.gone)
+        return frozenset(self.expired_reasons)
 
     def expire(self, backup: KeptBackup, reason: str) -> None:
         if self.killed_at == "before the record":
             raise KeyboardInterrupt
-        self.gone[backup.name] = reason
+        self.expired_reasons[backup.name] = reason
         if self.killed_at == "after the record":
             raise KeyboardInterrupt
 
@@ -59,25 +59,25 @@ def names(job: FakeJob) -> list[str]:
     return sorted(path.name for path in job.target.backups.root.iterdir())
 
 
-def test_what_is_not_kept_is_removed_and_recorded_with_its_reason(tmp_path: Path) -> None:
+def test_an_expired_backup_is_deleted_and_recorded_with_the_reason(tmp_path: Path) -> None:
     job = job_with(tmp_path, backup_catalog := MemoryCatalog(old=40, older=50, new=1))
 
     outcome = ExpireBackups().perform(job)
 
     assert names(job) == ["new"]
-    assert backup_catalog.gone.keys() == {"old", "older"}
-    assert "older than 30 days" in backup_catalog.gone["old"]
+    assert backup_catalog.expired_reasons.keys() == {"old", "older"}
+    assert "older than 30 days" in backup_catalog.expired_reasons["old"]
     assert outcome.facts == {"removed": ["old", "older"], "kept": 1, "freed_bytes": 14}
-    assert "new stays: the newest one" in job.text
+    assert "Keep new: newest backup" in job.text
 
 
-def test_nothing_to_remove_is_a_success(tmp_path: Path) -> None:
+def test_a_run_without_backups_succeeds(tmp_path: Path) -> None:
     job = job_with(tmp_path, MemoryCatalog())
 
     assert ExpireBackups().perform(job).facts["removed"] == []
 
 
-def test_killed_before_the_record_the_backup_comes_back(tmp_path: Path) -> None:
+def test_a_run_killed_before_recording_is_reverted(tmp_path: Path) -> None:
     job = job_with(tmp_path, backup_catalog := MemoryCatalog(old=40, new=1))
     backup_catalog.killed_at = "before the record"
     with pytest.raises(KeyboardInterrupt):
@@ -92,7 +92,7 @@ def test_killed_before_the_record_the_backup_comes_back(tmp_path: Path) -> None:
     assert (job.target.backups.path("old") / "toc.dat").read_bytes() == b"content"
 
 
-def test_killed_after_the_record_the_rest_is_removed_by_the_next_run(tmp_path: Path) -> None:
+def test_a_run_killed_after_recording_is_completed_by_the_next_one(tmp_path: Path) -> None:
     job = job_with(tmp_path, backup_catalog := MemoryCatalog(old=40, new=1))
     backup_catalog.killed_at = "after the record"
     with pytest.raises(KeyboardInterrupt):
@@ -105,17 +105,16 @@ def test_killed_after_the_record_the_rest_is_removed_by_the_next_run(tmp_path: P
     assert names(job) == ["new"]
 
 
-def test_expired_on_record_but_listed_again_is_removed(tmp_path: Path) -> None:
+def test_files_of_an_expired_backup_that_reappear_are_deleted(tmp_path: Path) -> None:
     job = job_with(tmp_path, backup_catalog := MemoryCatalog(old=40, new=1))
-    backup_catalog.gone["old"] = "earlier"
+    backup_catalog.expired_reasons["old"] = "earlier"
 
     ExpireBackups().perform(job)
 
     assert names(job) == ["new"]
 
 
-def test_the_newest_whose_files_are_there_stays(tmp_path: Path) -> None:
-    """A row without files keeps nothing: the only real backup is not removed for it."""
+def test_the_newest_backup_with_files_is_kept(tmp_path: Path) -> None:
     job = job_with(tmp_path, backup_catalog := MemoryCatalog(old=40, new=1))
     job.target.backups.retire("new")
     job.target.backups.delete_retired("new")
@@ -123,22 +122,22 @@ def test_the_newest_whose_files_are_there_stays(tmp_path: Path) -> None:
     ExpireBackups().perform(job)
 
     assert names(job) == ["old"]
-    assert not backup_catalog.gone
-    assert ("warning", "new is on record, but its files are not there.") in job.lines
+    assert not backup_catalog.expired_reasons
+    assert ("warning", "new is on record, but its files are missing.") in job.lines
 
 
-def test_a_disk_that_is_not_mounted_removes_nothing(tmp_path: Path) -> None:
+def test_nothing_is_deleted_if_the_disk_is_not_mounted(tmp_path: Path) -> None:
     backup_catalog = MemoryCatalog(old=40, new=1)
     job = job_with(tmp_path, backup_catalog)
     job.target.backups.root.rename(tmp_path / "elsewhere")
 
-    with pytest.raises(OperationFailed, match="disk of the backups mounted"):
+    with pytest.raises(OperationFailed, match="Check that the backup disk is mounted"):
         ExpireBackups().perform(job)
 
-    assert not backup_catalog.gone
+    assert not backup_catalog.expired_reasons
 
 
-def test_what_is_retired_is_not_listed_and_never_overwrites(tmp_path: Path) -> None:
+def test_a_retired_backup_is_not_listed_and_overwrites_nothing(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     for _ in range(2):
         with folder.partial("a") as partial:

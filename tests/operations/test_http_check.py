@@ -113,7 +113,7 @@ def test_health_and_endpoints_of_the_project_are_requested(
 
     outcome = HttpCheck().perform(job)
 
-    assert outcome.summary == "3 endpoints answer as expected."
+    assert outcome.summary == "3 endpoints respond as expected."
     assert requests == [
         ("GET", "/health", b""),
         ("POST", "/api/v1/auth/register", b"{}"),
@@ -133,9 +133,9 @@ def test_every_unexpected_response_is_reported(tmp_path: Path, base: str) -> Non
     with pytest.raises(OperationFailed) as caught:
         check(tmp_path, f"{base}/broken", '{ method = "GET", path = "/fine", expect = [404] }')
 
-    assert "2 of 2 endpoints did not answer as expected." in str(caught.value)
-    assert f"GET {base}/broken: answered 500; expected 2xx." in str(caught.value)
-    assert f"GET {base}/fine: answered 200; expected 404." in str(caught.value)
+    assert "2 of 2 endpoints did not respond as expected." in str(caught.value)
+    assert f"GET {base}/broken: status 500; expected 2xx." in str(caught.value)
+    assert f"GET {base}/fine: status 200; expected 404." in str(caught.value)
 
 
 def test_a_redirect_is_reported_and_not_followed(
@@ -308,5 +308,5 @@ def test_an_endpoint_cannot_change_the_host(tmp_path: Path, base: str) -> None:
 
 def test_a_project_without_a_health_url_is_reported(tmp_path: Path) -> None:
     project = write_project(tmp_path, '[migrations]\ntool = "sql"\n')
-    with pytest.raises(OperationFailed, match=r"names no address of the application.*health = "):
+    with pytest.raises(OperationFailed, match=r"has no address of the application.*health = "):
         HttpCheck().perform(job_for(project, NOWHERE, params=HttpCheck.Params()))

@@ -1,4 +1,4 @@
-"""The manifest, and every way in which a backup can differ from it."""
+"""Manifests, and the detection of backups that differ from theirs."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def written(folder: Path) -> Manifest:
     )
 
 
-def look(folder: Path, expected_sha256: str | None = None) -> None:
+def check(folder: Path, expected_sha256: str | None = None) -> None:
     manifest.check(folder, manifest.read(folder, expected_sha256=expected_sha256))
 
 
 def test_an_untouched_backup_matches(backup: Path) -> None:
-    look(backup)
+    check(backup)
 
     assert manifest.read(backup) == written(backup)
     assert manifest.read(backup).size_bytes == 10_205
 
 
-def test_the_manifest_can_be_checked_without_us(backup: Path) -> None:
+def test_the_manifest_passes_sha256sum(backup: Path) -> None:
     program = shutil.which("sha256sum") or pytest.skip("this machine has no sha256sum")
     subprocess.run([program, "--check", "--strict", manifest.SUM_NAME], cwd=backup, check=True)
 
@@ -69,9 +69,9 @@ def test_the_manifest_can_be_checked_without_us(backup: Path) -> None:
         (lambda f: (f / "3.dat.gz").write_bytes(b"x"), "3.dat.gz", "not in its manifest"),
         (lambda f: (f / "sub").mkdir() or (f / "sub" / "x").write_bytes(b""), "sub/x", "not in its manifest"),
         (lambda f: swap(f / "1.dat.gz", f / "2.dat.gz"), "1.dat.gz", "has the content of 2.dat.gz"),
-        (lambda f: (f / "manifest.json").unlink(), "manifest.json", "cannot be read"),
-        (lambda f: (f / "manifest.sha256").unlink(), "manifest.sha256", "cannot be read"),
-        (lambda f: (f / "manifest.json").write_text("{}"), "manifest.json", "contradict"),
+        (lambda f: (f / "manifest.json").unlink(), "manifest.json", "can't be read"),
+        (lambda f: (f / "manifest.sha256").unlink(), "manifest.sha256", "can't be read"),
+        (lambda f: (f / "manifest.json").write_text("{}"), "manifest.json", "do not match"),
     ],
 )
 def test_each_kind_of_damage_has_its_own_message(
@@ -80,53 +80,53 @@ def test_each_kind_of_damage_has_its_own_message(
     damage(backup)
 
     with pytest.raises(Damaged, match=words) as caught:
-        look(backup)
+        check(backup)
     assert caught.value.file == file
 
 
-def test_a_link_in_place_of_a_file_is_not_followed(backup: Path) -> None:
+def test_a_symbolic_link_instead_of_a_file_is_not_followed(backup: Path) -> None:
     (backup / "1.dat.gz").rename(backup.parent / "elsewhere")
     (backup / "1.dat.gz").symlink_to(backup.parent / "elsewhere")
 
     with pytest.raises(Damaged, match=r"1\.dat\.gz"):
-        look(backup)
+        check(backup)
 
 
 @pytest.mark.fault(16)
-def test_one_flipped_bit_anywhere_is_found_and_its_file_named(backup: Path) -> None:
-    chance = random.Random(3)
+def test_a_single_flipped_bit_is_detected_in_every_file(backup: Path) -> None:
+    generator = random.Random(3)
     files = sorted(backup.iterdir())
     for _ in range(100):
-        path = chance.choice(files)
+        path = generator.choice(files)
         content = bytearray(path.read_bytes())
-        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-        whole = path.read_bytes()
+        content[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+        original = path.read_bytes()
         path.write_bytes(content)
         with pytest.raises(Damaged) as caught:
-            look(backup)
-        path.write_bytes(whole)
-        # The manifest and its digest only know that they contradict each other.
+            check(backup)
+        path.write_bytes(original)
+        # A mismatch of the manifest and its digest is reported for the manifest.
         assert caught.value.file == path.name.replace("manifest.sha256", "manifest.json")
-    look(backup)
+    check(backup)
 
 
-def test_a_manifest_replaced_together_with_its_digest_is_found_by_the_recorded_one(backup: Path) -> None:
+def test_a_manifest_replaced_together_with_its_digest_is_detected(backup: Path) -> None:
     recorded = manifest.sha256_of(backup / manifest.NAME)
     (backup / "1.dat.gz").write_bytes(b"other rows")
     written(backup).write(backup)
 
-    look(backup)
-    with pytest.raises(Damaged, match="not the one that was written"):
-        look(backup, expected_sha256=recorded)
+    check(backup)
+    with pytest.raises(Damaged, match="not the one written with the backup"):
+        check(backup, expected_sha256=recorded)
 
 
-def test_reading_tells_how_far_it_is(backup: Path) -> None:
-    told: list[int] = []
+def test_reading_reports_progress(backup: Path) -> None:
+    progress: list[int] = []
 
-    manifest.check(backup, manifest.read(backup), advance=told.append)
+    manifest.check(backup, manifest.read(backup), advance=progress.append)
 
-    assert told == sorted(told)
-    assert told[-1] == 10_205
+    assert progress == sorted(progress)
+    assert progress[-1] == 10_205
 
 
 def swap(one: Path, other: Path) -> None:
@@ -135,8 +135,8 @@ def swap(one: Path, other: Path) -> None:
     other.write_bytes(content)
 
 
-def test_swapped_files_of_different_size_are_told_from_truncated_ones(backup: Path) -> None:
+def test_swapped_files_of_different_sizes_are_not_called_truncated(backup: Path) -> None:
     swap(backup / "1.dat.gz", backup / "toc.dat")
 
     with pytest.raises(Damaged, match=r"1\.dat\.gz of shop-1 has the content of toc\.dat"):
-        look(backup)
+        check(backup)

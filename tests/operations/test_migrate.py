@@ -22,8 +22,8 @@ def test_migrate_applies_everything_and_checks_the_status(tmp_path: Path, make_d
 
     assert outcome.summary.startswith("Applied 6 migrations in ")
     assert outcome.facts["newly_applied"] == outcome.facts["applied"]
-    assert job.steps[-1] == ("Read the status back", "succeeded")
-    assert Migrate().perform(job).summary == "Nothing to apply: all 6 migrations were there already."
+    assert job.steps[-1] == ("Check the migration status", "succeeded")
+    assert Migrate().perform(job).summary == "Nothing to apply: all 6 migrations are already applied."
 
 
 def test_status_fails_while_migrations_are_pending(tmp_path: Path, make_database: Database) -> None:

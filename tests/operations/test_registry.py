@@ -1,4 +1,4 @@
-"""Finding operations, and their parameters."""
+"""The registry of operations, and parsing their parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_operation_is_found_under_its_kind() -> None:
 
 
 @pytest.mark.parametrize("operation", catalogue().values(), ids=lambda operation: operation.kind)
-def test_every_operation_says_what_form_command_and_page_need(operation: type[Operation]) -> None:
+def test_every_operation_has_complete_metadata(operation: type[Operation]) -> None:
     assert operation.title
     assert operation.help.endswith(".")
     assert operation.time_limit_s > 0
@@ -32,7 +32,7 @@ def test_every_operation_says_what_form_command_and_page_need(operation: type[Op
         assert parameter.help
 
 
-def test_an_unknown_kind_is_answered_with_those_there_are() -> None:
+def test_an_unknown_kind_is_reported_with_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match=r"no operation 'dance'.*backup, .*connect"):
         registry.operation("dance")
 
@@ -45,7 +45,7 @@ class Params:
     mode: str = param("fast", label="Mode", help="Which.", choices=lambda: ("fast", "slow"))
 
 
-def test_texts_from_a_form_become_values() -> None:
+def test_form_values_are_converted() -> None:
     assert parse(Params, {"name": "abc", "jobs": "4", "deep": "yes", "mode": "slow"}, subject="x") == Params(
         "abc", 4, True, "slow"
     )
@@ -55,8 +55,8 @@ def test_texts_from_a_form_become_values() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({}, r"x needs the parameter name \(Name\)"),
-        ({"name": "abc", "other": 1}, "no parameter other. It knows: name, jobs, deep, mode"),
+        ({}, r"x requires the parameter name \(Name\)"),
+        ({"name": "abc", "other": 1}, "no parameter other. Its parameters: name, jobs, deep, mode"),
         ({"name": "a"}, "at least 2 characters"),
         ({"name": "abcdef"}, "at most 5 characters"),
         ({"name": 7}, "must be a text"),
@@ -68,12 +68,12 @@ def test_texts_from_a_form_become_values() -> None:
         ({"name": "abc", "mode": "odd"}, "one of fast, slow"),
     ],
 )
-def test_a_wrong_value_names_its_parameter(values: dict[str, object], words: str) -> None:
+def test_an_invalid_value_is_reported(values: dict[str, object], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         parse(Params, values, subject="x")
 
 
-def test_what_is_declared_can_be_shown() -> None:
+def test_declared_parameters_can_be_listed() -> None:
     name, jobs, _, mode = parameters_of(Params)
 
     assert name.required

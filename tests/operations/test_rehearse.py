@@ -57,7 +57,7 @@ def test_a_rehearsal_reports_locks_and_leaves_the_target_unchanged(
 
     facts: Mapping[str, Any] = outcome.facts
     assert facts["applied"] == ["2_two", "3_three"]
-    assert "written anew: public.one." in outcome.summary
+    assert "rewritten tables: public.one." in outcome.summary
     assert [found["name"] for found in facts["rewritten"]] == ["public.one"]
     locks = {lock["table"]: lock for lock in facts["locks"]}
     assert locks["public.one"]["mode"] == "AccessExclusiveLock"
@@ -74,7 +74,7 @@ def test_a_migration_that_fails_on_the_copy_fails_the_rehearsal(shop: Connection
         Rehearse().perform(job)
 
     assert "The rehearsal failed. The migration 2_two failed: check constraint" in str(caught.value)
-    assert "The target was not touched" in str(caught.value)
+    assert "The target is unchanged" in str(caught.value)
     assert restores.databases_of(shop) == [shop.dbname]
 
 
@@ -86,5 +86,5 @@ def test_a_rehearsal_needs_a_backup(shop: ConnectionSpec, tmp_path: Path) -> Non
     job = restores.job_for(Rehearse, shop, tmp_path, [])
     job.target = dataclasses.replace(job.target, project=projects.prisma_project(tmp_path / "project", ONE))
 
-    with pytest.raises(OperationFailed, match="There is no backup of shop yet"):
+    with pytest.raises(OperationFailed, match="shop has no backup"):
         Rehearse().perform(job)

@@ -18,7 +18,7 @@ from deployctl.operations.restore import database_swap, pg_restore
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import databases
 from tests.operations.restores import back_up, databases_of, job_for, on_record, perform
-from tests.operations.test_backup import STRANGE
+from tests.operations.test_backup import UNUSUAL_NAMES
 from tests.waiting import until
 
 
@@ -207,7 +207,7 @@ def test_a_pre_restore_backup_of_production_stays_on_record(
     assert part.artefact is not None
     assert part.artefact.counts == {"public.plan": 10}
     assert outcome.facts["backup_before"] == part.artefact.name
-    assert ("Back up first: Read everything back", "succeeded") in job.steps
+    assert ("Back up first: Read the files back", "succeeded") in job.steps
     assert plans(shop) == 1000
 
     def fail(*_: object, **__: object) -> None:
@@ -229,7 +229,7 @@ def test_the_pre_restore_backup_is_skipped_only_with_a_reason(
     with connect(superuser, application_name="test") as admin:
         admin.execute("CREATE TABLE damaged ()")
     with pytest.raises(
-        OperationFailed, match=r"is unchanged.*may not read.*Reason to skip the pre-restore backup"
+        OperationFailed, match=r"is unchanged.*can't read.*Reason to skip the pre-restore backup"
     ):
         perform(Restore, shop, tmp_path, artefact, environment="production")
 
@@ -255,7 +255,7 @@ def test_a_database_of_another_owner_is_rejected_with_the_statement(
 
 
 @pytest.mark.fault(22)
-@pytest.mark.parametrize("name", [*STRANGE, "x" * 63, "é" * 31])
+@pytest.mark.parametrize("name", [*UNUSUAL_NAMES, "x" * 63, "é" * 31])
 def test_databases_with_special_names_are_restored_and_dropped(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
@@ -277,13 +277,15 @@ def test_only_unused_kept_databases_can_be_dropped(shop: ConnectionSpec, tmp_pat
         session.execute(
             sql.SQL("CREATE DATABASE {}").format(sql.Identifier(foreign := f"{shop.dbname}_before_1"))
         )
-    with pytest.raises(OperationFailed, match="No restore has kept"):
+    with pytest.raises(OperationFailed, match="Nothing was dropped: no restore kept"):
         perform(DropKeptDatabase, shop, tmp_path)
     kept = [str(perform(Restore, shop, tmp_path, artefact)[1].facts["kept"]) for _ in range(2)]
 
-    with pytest.raises(OperationFailed, match=f"Several databases are kept: {', '.join(kept)}"):
+    with pytest.raises(
+        OperationFailed, match=f"there are several kept databases. Name one of {', '.join(kept)}"
+    ):
         perform(DropKeptDatabase, shop, tmp_path)
-    with pytest.raises(OperationFailed, match="is not a database that a restore has kept"):
+    with pytest.raises(OperationFailed, match="is not a kept database"):
         perform(DropKeptDatabase, shop, tmp_path, database=foreign)
     with (
         connect(shop.with_database(kept[0]), application_name="reader"),

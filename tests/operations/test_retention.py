@@ -1,4 +1,4 @@
-"""Which backups go: whatever there is and whatever the policy says."""
+"""The retention policy, with generated backups and policies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from deployctl.operations.backup.retention import KeptBackup, Policy, Trust, decide
 
 NOW = dt.datetime(2026, 3, 31, 12, tzinfo=dt.UTC)
-NOTHING_KEPT = Policy(keep_days=1, daily=0, weekly=0, monthly=0)
+KEEP_NOTHING = Policy(keep_days=1, daily=0, weekly=0, monthly=0)
 
 
 def taken(days_ago: float, trust: str = "hashed") -> KeptBackup:
@@ -25,99 +25,96 @@ BACKUPS = st.lists(
 POLICIES = st.builds(Policy, st.integers(1, 400), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 
 
-def gone(backups: list[KeptBackup], policy: Policy) -> set[str]:
-    return {verdict.backup.name for verdict in decide(backups, policy, now=NOW) if verdict.is_deleted}
+def deleted(backups: list[KeptBackup], policy: Policy) -> set[str]:
+    return {decision.backup.name for decision in decide(backups, policy, now=NOW) if decision.is_deleted}
 
 
 @given(BACKUPS, POLICIES)
-def test_the_newest_and_the_newest_proven_one_never_go(backups: list[KeptBackup], policy: Policy) -> None:
-    going = gone(backups, policy)
+def test_the_newest_and_the_newest_proven_backup_are_kept(backups: list[KeptBackup], policy: Policy) -> None:
+    names = deleted(backups, policy)
 
     for trusts in (tuple(Trust), ("proven",)):
         candidates = [backup for backup in backups if backup.trust in trusts]
         if candidates:
             newest = max(backup.snapshot_at for backup in candidates)
-            assert any(b.name not in going for b in candidates if b.snapshot_at == newest)
+            assert any(b.name not in names for b in candidates if b.snapshot_at == newest)
 
 
 @given(BACKUPS, POLICIES)
-def test_every_backup_gets_one_verdict_with_a_reason_newest_first(
-    backups: list[KeptBackup], policy: Policy
-) -> None:
-    verdicts = decide(backups, policy, now=NOW)
+def test_every_backup_gets_a_decision_newest_first(backups: list[KeptBackup], policy: Policy) -> None:
+    decisions = decide(backups, policy, now=NOW)
 
-    assert sorted(v.backup.name for v in verdicts) == sorted(backup.name for backup in backups)
-    assert all(verdict.why for verdict in verdicts)
-    times = [verdict.backup.snapshot_at for verdict in verdicts]
+    assert sorted(v.backup.name for v in decisions) == sorted(backup.name for backup in backups)
+    assert all(decision.why for decision in decisions)
+    times = [decision.backup.snapshot_at for decision in decisions]
     assert times == sorted(times, reverse=True)
 
 
 @given(BACKUPS, POLICIES)
-def test_nothing_younger_than_the_days_goes(backups: list[KeptBackup], policy: Policy) -> None:
+def test_backups_younger_than_the_limit_are_kept(backups: list[KeptBackup], policy: Policy) -> None:
     limit = NOW - dt.timedelta(days=policy.keep_days)
 
-    assert not gone([b for b in backups if b.snapshot_at > limit], policy)
+    assert not deleted([b for b in backups if b.snapshot_at > limit], policy)
 
 
 @given(BACKUPS, POLICIES)
-def test_what_is_left_after_expiring_stays(backups: list[KeptBackup], policy: Policy) -> None:
-    """Deciding twice removes nothing more, so a repeated run is harmless."""
-    going = gone(backups, policy)
+def test_a_second_decision_deletes_nothing_more(backups: list[KeptBackup], policy: Policy) -> None:
+    names = deleted(backups, policy)
 
-    assert not gone([backup for backup in backups if backup.name not in going], policy)
+    assert not deleted([backup for backup in backups if backup.name not in names], policy)
 
 
 @given(BACKUPS, POLICIES, st.sampled_from(["keep_days", "daily", "weekly", "monthly"]))
-def test_a_policy_that_keeps_more_removes_no_more(
+def test_a_more_generous_policy_never_deletes_more(
     backups: list[KeptBackup], policy: Policy, field: str
 ) -> None:
     more = Policy(**{**vars(policy), field: getattr(policy, field) + 1})
 
-    assert gone(backups, more) <= gone(backups, policy)
+    assert deleted(backups, more) <= deleted(backups, policy)
 
 
 @given(BACKUPS, POLICIES, st.randoms())
-def test_the_order_in_which_they_are_given_does_not_matter(
+def test_the_order_of_the_backups_does_not_matter(
     backups: list[KeptBackup], policy: Policy, random: object
 ) -> None:
     shuffled = list(backups)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
 
-    assert gone(shuffled, policy) == gone(backups, policy)
+    assert deleted(shuffled, policy) == deleted(backups, policy)
 
 
-def test_by_default_thirty_days_are_kept() -> None:
+def test_backups_of_thirty_days_are_kept_by_default() -> None:
     backups = [taken(days) for days in (0, 1, 29.9, 30.1, 31.1, 500)]
-    verdicts = decide(backups, Policy(daily=0, weekly=0, monthly=0), now=NOW)
+    decisions = decide(backups, Policy(daily=0, weekly=0, monthly=0), now=NOW)
 
-    assert [verdict.is_deleted for verdict in verdicts] == [False, False, False, True, True, True]
-    assert verdicts[3].why == "older than 30 days, and no day, week or month is kept by it"
+    assert [decision.is_deleted for decision in decisions] == [False, False, False, True, True, True]
+    assert decisions[3].why == "older than 30 days, and not the newest of a kept day, week or month"
 
 
-def test_days_weeks_and_months_keep_their_newest_one() -> None:
+def test_the_newest_backup_of_each_day_week_and_month_is_kept() -> None:
     # 31, 30 and 29 March 2026 are Tuesday, Monday and Sunday: two ISO weeks.
     backups = [taken(days) for days in (0, 0.1, 1, 1.2, 2, 40, 41, 70)]
 
-    assert gone(backups, Policy(keep_days=1, daily=2, weekly=0, monthly=0)) == {
+    assert deleted(backups, Policy(keep_days=1, daily=2, weekly=0, monthly=0)) == {
         "shop-1.2", "shop-2", "shop-40", "shop-41", "shop-70",
     }  # fmt: skip
     kept_by_week = Policy(keep_days=1, daily=0, weekly=2, monthly=0)
-    assert gone(backups, kept_by_week) == {"shop-1", "shop-1.2", "shop-40", "shop-41", "shop-70"}
+    assert deleted(backups, kept_by_week) == {"shop-1", "shop-1.2", "shop-40", "shop-41", "shop-70"}
     kept_by_month = Policy(keep_days=1, daily=0, weekly=0, monthly=3)
-    assert gone(backups, kept_by_month) == {"shop-1", "shop-1.2", "shop-2", "shop-41"}
+    assert deleted(backups, kept_by_month) == {"shop-1", "shop-1.2", "shop-2", "shop-41"}
 
 
-def test_time_without_backups_uses_nothing_up() -> None:
+def test_periods_without_backups_do_not_count() -> None:
     backups = [taken(days) for days in (400, 500, 600)]
 
-    assert gone(backups, Policy(keep_days=1, daily=2, weekly=0, monthly=0)) == {"shop-600"}
+    assert deleted(backups, Policy(keep_days=1, daily=2, weekly=0, monthly=0)) == {"shop-600"}
 
 
-def test_an_old_proven_one_outlives_newer_unproven_ones() -> None:
+def test_an_old_proven_backup_outlives_newer_unproven_ones() -> None:
     backups = [taken(0), taken(50), taken(90, "proven"), taken(100, "proven")]
-    verdicts = {v.backup.name: v for v in decide(backups, NOTHING_KEPT, now=NOW)}
+    decisions = {v.backup.name: v for v in decide(backups, KEEP_NOTHING, now=NOW)}
 
-    assert verdicts["shop-90"].why == "the newest proven one"
-    assert verdicts["shop-0"].why.startswith("the newest one")
-    assert verdicts["shop-50"].is_deleted
-    assert verdicts["shop-100"].is_deleted
+    assert decisions["shop-90"].why == "newest proven backup"
+    assert decisions["shop-0"].why.startswith("newest backup")
+    assert decisions["shop-50"].is_deleted
+    assert decisions["shop-100"].is_deleted

@@ -84,7 +84,7 @@ def job(url: str, tmp_path: Path, backup: BackupArtefact, project: Project | Non
 def test_a_rollback_resolves_restores_validates_and_checks_health(
     url: str, tmp_path: Path, before: BackupArtefact, health: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollback, "ASK_EVERY_S", 0.01)
+    monkeypatch.setattr(rollback, "CHECK_EVERY_S", 0.01)
     work = job(url, tmp_path, before, project_in(tmp_path / "new", health=health), migration=TWO)
 
     outcome = Rollback().perform(work)
@@ -104,7 +104,7 @@ def test_a_rollback_resolves_restores_validates_and_checks_health(
         "Resolve",
         "Restore",
         "Validate",
-        "Call http",
+        "Check http",
     ]
     assert {status for _, status in work.steps} == {"succeeded"}
     # The swap is recorded at once.
@@ -112,14 +112,14 @@ def test_a_rollback_resolves_restores_validates_and_checks_health(
     assert settled.trust == {before.name: ("hashed", "restored", "proven")}
     assert settled.database_oid == outcome.facts["database_oid"]
     assert (outcome.trust, outcome.database_oid) == ({}, None)
-    # The project is newer than the restored database, which is a remark and not a failure.
+    # The project is newer than the restored database, which is a warning and not a failure.
     validated = outcome.facts["validated"]
     assert isinstance(validated, dict)
-    assert validated["remarks"] == [f"Not applied to it: {TWO}.", validated["remarks"][1]]
+    assert validated["remarks"] == [f"Pending migrations: {TWO}.", validated["remarks"][1]]
     assert "has no table half" in validated["remarks"][1]
     assert outcome.facts["migration"] == TWO
-    assert outcome.summary.endswith("The application answers.")
-    assert "answered 503" in work.text
+    assert outcome.summary.endswith("The application is healthy.")
+    assert "status 503" in work.text
 
 
 def test_a_rollback_needs_the_name_of_the_failed_migration(
@@ -127,9 +127,7 @@ def test_a_rollback_needs_the_name_of_the_failed_migration(
 ) -> None:
     project = project_in(tmp_path / "new")
     for named in ("", ONE):
-        with pytest.raises(
-            OperationFailed, match=f"Nothing was changed: {TWO} is recorded as failed, and was not"
-        ):
+        with pytest.raises(OperationFailed, match=f"Nothing was changed: {TWO} is recorded as failed"):
             Rollback().perform(job(url, tmp_path, before, project, migration=named))
     assert rows(url, "SELECT rolled_back_at FROM _prisma_migrations WHERE migration_name = '2_two'") == [
         (None,)
@@ -142,7 +140,7 @@ def test_a_failed_restore_reports_the_resolved_migration(
 ) -> None:
     (before.path / "toc.dat").write_bytes(b"")
     with pytest.raises(
-        OperationFailed, match=rf"ended at the restore\. toc\.dat .*{TWO} is marked as rolled back"
+        OperationFailed, match=rf"stopped at the restore\. toc\.dat .*{TWO} is marked as rolled back"
     ):
         Rollback().perform(job(url, tmp_path, before, project_in(tmp_path / "new"), migration=TWO))
     assert rows(url, "SELECT to_regclass('half')::text") == [("half",)]
@@ -160,12 +158,10 @@ def test_a_failed_health_check_reports_the_restored_backup(
     work.close()
 
     message = str(failed.value)
-    assert "The database is rolled back, but the application does not answer." in message
-    assert "answered 500" in message
+    assert "The database is rolled back, but the application is not healthy." in message
+    assert "status 500" in message
     name = parse_url(url).dbname
-    assert re.search(
-        rf"{name} is backup {before.name} now, proven, and serves\. .* kept as {name}_before_", message
-    )
+    assert re.search(rf"{name} is now backup {before.name} and in use\. .* kept as {name}_before_", message)
     assert [part.database_oid is not None for part in work.backup_catalog.settled] == [True]
 
 
@@ -176,8 +172,8 @@ def test_a_rollback_without_a_project_only_restores(url: str, tmp_path: Path, be
     work.close()
 
     assert rows(url, "SELECT count(*) FROM plan") == [(2,)]
-    assert "It was not validated" in outcome.summary
-    assert "The application was not asked" in outcome.summary
+    assert "Not validated" in outcome.summary
+    assert "The application was not checked" in outcome.summary
     with pytest.raises(OperationFailed, match="no project folder"):
         Rollback().perform(job(url, tmp_path, before, None, migration=TWO))
 
@@ -194,7 +190,7 @@ def test_a_missing_database_is_restored_without_checking_migrations(
 
     assert outcome.facts["kept"] is None
     assert rows(url, "SELECT count(*) FROM plan") == [(2,)]
-    assert "could not be looked at, so none is resolved" in work.text
+    assert "can't be read, so no migration is resolved" in work.text
 
 
 def test_a_failed_validation_reports_the_restored_backup(
@@ -205,6 +201,8 @@ def test_a_failed_validation_reports_the_restored_backup(
     rows(url, "UPDATE _prisma_migrations SET rolled_back_at = now() WHERE finished_at IS NULL")
     work = job(url, tmp_path, unsound, project_in(tmp_path / "new"))
 
-    with pytest.raises(OperationFailed, match=r"restored, but is not sound\..*plan\.few.* now, proven"):
+    with pytest.raises(
+        OperationFailed, match=r"restored, but validation failed\..*plan\.few.* is now backup"
+    ):
         Rollback().perform(work)
     work.close()

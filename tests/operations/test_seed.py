@@ -1,4 +1,4 @@
-"""Seeding: the password reaches one program, and the rows are counted afterwards."""
+"""Seeding a database, passing the administrator's password, and counting the rows afterwards."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def project(tmp_path: Path, url: str) -> Project:
     return project
 
 
-def seeding(project: Project, url: str, password: str = ADMIN_PASSWORD) -> FakeJob:
+def seed_job(project: Project, url: str, password: str = ADMIN_PASSWORD) -> FakeJob:
     return job_for(project, url, secrets={"ADMIN_DEFAULT_PASSWORD": password})
 
 
 def test_the_sample_application_is_seeded_and_counted(project: Project, url: str) -> None:
-    outcome = Seed().perform(seeding(project, url))
+    outcome = Seed().perform(seed_job(project, url))
 
     assert outcome.facts["counts"] == {"Plan": 6, "HealthPackage": 5, "DiagnosticTest": 5}
     assert outcome.facts["admins"] == 1
@@ -45,17 +45,17 @@ def test_the_sample_application_is_seeded_and_counted(project: Project, url: str
 
 
 def test_seeding_again_changes_nothing(project: Project, url: str) -> None:
-    Seed().perform(seeding(project, url))
+    Seed().perform(seed_job(project, url))
     rows(url, """UPDATE "Plan" SET "priceMinor" = 1 WHERE slug = 'family-yearly'""")
     before = rows(url, 'SELECT * FROM "Plan" ORDER BY id') + rows(url, 'SELECT * FROM "User"')
 
-    Seed().perform(seeding(project, url, "another password that is long"))
+    Seed().perform(seed_job(project, url, "another password that is long"))
 
     assert rows(url, 'SELECT * FROM "Plan" ORDER BY id') + rows(url, 'SELECT * FROM "User"') == before
 
 
-def test_the_password_is_kept_as_a_scrypt_hash(project: Project, url: str) -> None:
-    job = seeding(project, url)
+def test_the_password_is_stored_as_a_scrypt_hash(project: Project, url: str) -> None:
+    job = seed_job(project, url)
     Seed().perform(job)
 
     ((stored, must_change),) = rows(url, 'SELECT "passwordHash", "mustChangePassword" FROM "User"')
@@ -82,7 +82,7 @@ def test_a_weak_password_is_refused_and_nothing_is_written(
     project: Project, url: str, password: str, words: str
 ) -> None:
     with pytest.raises(ProcessFailed, match=f"{words}. Nothing was changed"):
-        Seed().perform(seeding(project, url, password))
+        Seed().perform(seed_job(project, url, password))
     assert rows(url, 'SELECT count(*) FROM "Plan"') == [(0,)]
 
 
@@ -94,24 +94,24 @@ def test_without_the_secret_nothing_runs(project: Project, url: str) -> None:
     assert job.output == b""
 
 
-def test_before_the_migrations_it_fails_with_the_reason(tmp_path: Path, url: str) -> None:
+def test_seeding_before_the_migrations_fails(tmp_path: Path, url: str) -> None:
     with pytest.raises(ProcessFailed, match="The seed failed and was rolled back"):
-        Seed().perform(seeding(healthcare(tmp_path), url))
+        Seed().perform(seed_job(healthcare(tmp_path), url))
 
 
-def test_a_seed_that_does_nothing_is_found_out(tmp_path: Path, url: str) -> None:
+def test_a_seed_that_inserts_nothing_fails(tmp_path: Path, url: str) -> None:
     rows(url, 'CREATE TABLE "Plan" ()')
     toml = PRISMA_FILES + '[commands]\nseed = ["{python}", "-c", "pass"]\n[expect.counts]\nPlan = 6'
 
-    with pytest.raises(OperationFailed, match="ended without an error, but Plan has 0 rows instead of 6"):
-        Seed().perform(seeding(write_project(tmp_path, toml), url))
+    with pytest.raises(OperationFailed, match="The seed command succeeded, but Plan has 0 rows instead of 6"):
+        Seed().perform(seed_job(write_project(tmp_path, toml), url))
 
 
-def test_the_schema_parameter_of_prisma_is_understood(tmp_path: Path, url: str) -> None:
+def test_the_schema_in_prismas_url_is_used(tmp_path: Path, url: str) -> None:
     project = healthcare(tmp_path)
     elsewhere = f"{url}?schema=clinic&connection_limit=3"
     Migrate().perform(job_for(project, elsewhere))
 
-    Seed().perform(seeding(project, elsewhere))
+    Seed().perform(seed_job(project, elsewhere))
 
     assert rows(url, 'SELECT count(*) FROM clinic."Plan"') == [(6,)]

@@ -1,4 +1,4 @@
-"""ANALYZE and VACUUM: done and seen to be done, and never in anybody's way."""
+"""ANALYZE and VACUUM: progress, checks of the result, and skipping locked tables."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def perform(kind: type[Operation], url: str, **params: Any) -> tuple[Outcome, Fa
 
 @pytest.fixture
 def url(make_database: Database) -> str:
-    """Two tables, one of which has dead rows."""
+    """Return a database with two tables; one has dead rows."""
     made = make_database()
     rows(made, 'CREATE TABLE "Plan" (id int); INSERT INTO "Plan" SELECT generate_series(1, 1000)')
     rows(made, "CREATE TABLE visits (id int); INSERT INTO visits SELECT generate_series(1, 5000)")
     rows(made, "DELETE FROM visits WHERE id % 2 = 0")
-    # A session's counts arrive when it ends, which may be after the next one has begun.
+    # A session reports its counts when it ends, possibly after the next one has started.
     until(
         lambda: rows(made, "SELECT sum(n_tup_ins), sum(n_tup_del) FROM pg_stat_user_tables") == [(6000, 2500)]
     )
     return made
 
 
-def test_every_table_is_analyzed_one_step_each(url: str) -> None:
+def test_every_table_is_analyzed_in_its_own_step(url: str) -> None:
     outcome, job = perform(Analyze, url)
 
     assert outcome.facts["tables"] == ["public.Plan", "public.visits"]
@@ -52,7 +52,7 @@ def test_every_table_is_analyzed_one_step_each(url: str) -> None:
     ]
 
 
-def test_a_partitioned_table_is_analyzed_as_a_whole_and_vacuumed_in_parts(make_database: Database) -> None:
+def test_analyze_takes_partitioned_tables_and_vacuum_partitions(make_database: Database) -> None:
     url = make_database()
     rows(url, "CREATE TABLE logs (day int) PARTITION BY RANGE (day)")
     rows(url, "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM (0) TO (9)")
@@ -61,7 +61,7 @@ def test_a_partitioned_table_is_analyzed_as_a_whole_and_vacuumed_in_parts(make_d
     assert perform(Vacuum, url)[0].facts["tables"] == ["public.logs_1"]
 
 
-def test_vacuum_frees_dead_rows_and_says_how_many(url: str) -> None:
+def test_vacuum_removes_dead_rows_and_reports_their_number(url: str) -> None:
     rows(url, "ANALYZE visits")
     outcome, _ = perform(Vacuum, url, table="visits")
 
@@ -76,7 +76,7 @@ def test_vacuum_never_rewrites_a_table(url: str) -> None:
     assert rows(url, "SELECT relfilenode FROM pg_class WHERE relname = 'visits'") == before
 
 
-def test_vacuum_names_who_keeps_dead_rows(url: str) -> None:
+def test_vacuum_reports_what_prevents_removing_dead_rows(url: str) -> None:
     with psycopg.connect(url, application_name="forgotten report") as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT 1 FROM visits LIMIT 1")
@@ -85,11 +85,11 @@ def test_vacuum_names_who_keeps_dead_rows(url: str) -> None:
 
     assert outcome.facts["dead_rows_after"] != 0
     assert "forgotten report" in str(outcome.facts["kept_by"])
-    assert "dead rows are left" in job.text
+    assert "dead rows can't be removed" in job.text
 
 
 @pytest.mark.parametrize("kind", [Analyze, Vacuum])
-def test_a_locked_table_is_left_out_and_its_holder_named(
+def test_a_locked_table_is_skipped_and_the_lock_holder_named(
     url: str, kind: type[Operation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.operations.table_maintenance.LOCK_TIMEOUT_S", 2)
@@ -100,20 +100,20 @@ def test_a_locked_table_is_left_out_and_its_holder_named(
         with pytest.raises(OperationFailed) as caught:
             kind().perform(job)
 
-    assert ": 1 of 2 tables. " in str(caught.value)
+    assert "1 of 2 tables could not be " in str(caught.value)
     assert "public.Plan waited 2 s for a lock. Held by session" in str(caught.value)
     assert "forgotten editor" in str(caught.value)
-    assert (f"{kind.title} public.visits", "succeeded") in job.steps
+    assert (f"{kind.kind.capitalize()} public.visits", "succeeded") in job.steps
 
 
-def test_a_table_of_somebody_else_is_named_with_the_grant(url: str, make_database: Database) -> None:
-    stranger = urlsplit(make_database())._replace(path=urlsplit(url).path).geturl()
+def test_a_table_of_another_owner_is_named_with_the_grant(url: str, make_database: Database) -> None:
+    other_role = urlsplit(make_database())._replace(path=urlsplit(url).path).geturl()
     rows(url, "CREATE SCHEMA theirs; CREATE TABLE theirs.notes ()")
 
     with pytest.raises(
-        OperationFailed, match=r"theirs\.notes belongs to owner_\w+, and owner_\w+ may not vacuum it"
+        OperationFailed, match=r"Role owner_\w+ can't vacuum theirs\.notes, which owner_\w+ owns"
     ) as c:
-        perform(Vacuum, stranger, table="theirs.notes")
+        perform(Vacuum, other_role, table="theirs.notes")
     assert "GRANT " in str(c.value)
 
 
@@ -124,33 +124,33 @@ def test_an_unknown_table_is_refused(url: str, name: str) -> None:
     assert rows(url, "SELECT to_regclass('visits') IS NULL") == [(False,)]
 
 
-def test_a_name_in_two_schemas_must_be_said_in_full(url: str) -> None:
+def test_a_name_in_two_schemas_must_be_qualified(url: str) -> None:
     rows(url, "CREATE SCHEMA other; CREATE TABLE other.visits ()")
 
-    with pytest.raises(OperationFailed, match=r"more than one table visits.*other\.visits, public\.visits"):
+    with pytest.raises(OperationFailed, match=r"several tables visits.*other\.visits, public\.visits"):
         perform(Analyze, url, table="visits")
     assert perform(Analyze, url, table="other.visits")[0].facts["tables"] == ["other.visits"]
 
 
 @pytest.mark.parametrize("kind", [Analyze, Vacuum])
-def test_progress_is_the_servers_and_cancelling_ends_it(url: str, kind: type[Operation]) -> None:
-    # The cost limits slow it down to ten blocks a second: left alone it would take longer than a minute, so
-    # that it cannot end before it is seen and cancelled, however busy the machine is.
+def test_progress_is_reported_and_cancellation_ends_the_work(url: str, kind: type[Operation]) -> None:
+    # The cost limits slow it down to ten blocks a second: it takes longer than a minute, so it cannot end
+    # before it is cancelled, even on a busy machine.
     rows(url, "INSERT INTO visits SELECT generate_series(1, 200000)")
     slow = f"{url}?options=-c%20vacuum_cost_delay%3D100%20-c%20vacuum_cost_limit%3D1"
     job = job_for(None, slow, params=kind.parse_params({"table": "visits"}))
 
     def measured() -> list[Progress]:
-        # The server tells the total a moment after the beginning.
+        # The server reports the total only after a moment.
         return [progress for progress in job.progress if progress.total]
 
-    def cancel_when_seen() -> None:
+    def cancel_after_progress() -> None:
         try:
             until(lambda: len({p.done for p in measured()}) >= 2)
         finally:
             job.cancel()
 
-    canceller = threading.Thread(target=cancel_when_seen)
+    canceller = threading.Thread(target=cancel_after_progress)
     canceller.start()
     with pytest.raises(Cancelled):
         kind().perform(job)

@@ -21,7 +21,7 @@ from deployctl.operations.restore import pg_restore, scratch_database
 from deployctl.postgres.connection import ConnectionSpec, connect, parse_url
 from deployctl.postgres.queries import advisory, databases, relations
 from tests.operations.restores import back_up, databases_of, job_for, on_record, perform
-from tests.operations.test_backup import STRANGE
+from tests.operations.test_backup import UNUSUAL_NAMES
 from tests.waiting import until
 
 RICH = """
@@ -173,7 +173,7 @@ def test_the_newest_backup_is_the_default(shop: ConnectionSpec, tmp_path: Path) 
     assert named.facts["backup"] == first.name
     with pytest.raises(OperationFailed, match="has no backup other"):
         perform(RestoreTest, shop, tmp_path, second, backup="other")
-    with pytest.raises(OperationFailed, match="There is no backup of shop yet"):
+    with pytest.raises(OperationFailed, match="shop has no backup"):
         perform(RestoreTest, shop, tmp_path)
 
 
@@ -243,7 +243,7 @@ def test_a_dump_that_runs_a_program_fails_without_running_it(
 
 
 @pytest.mark.fault(22)
-@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize("name", UNUSUAL_NAMES)
 def test_databases_with_special_names_are_proven(
     make_database: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
@@ -278,19 +278,19 @@ def test_a_cancellation_ends_the_restore_and_drops_the_copy(
             finally:
                 job.cancel()
 
-    person = threading.Thread(target=cancel)
-    person.start()
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
     with pytest.raises((Cancelled, OperationFailed)):
         RestoreTest().perform(job)
-    person.join()
+    canceller.join()
     job.close()
     assert databases_of(shop) == [shop.dbname]
 
 
 def test_only_unused_scratch_databases_are_dropped(shop: ConnectionSpec, tmp_path: Path) -> None:
     artefact = back_up(shop, tmp_path)
-    ours = uuid.uuid4().hex[:8]  # database names are shared by all tests on the server
-    leftover, used, unrelated = (f"deployctl_scratch_{n}_{ours}" for n in (1, 2, 3))
+    suffix = uuid.uuid4().hex[:8]  # database names are shared by all tests on the server
+    leftover, used, unrelated = (f"deployctl_scratch_{n}_{suffix}" for n in (1, 2, 3))
     with connect(shop.with_database("postgres"), application_name="other run") as other:
         for name in (leftover, used, unrelated):
             comment = "of another owner" if name == unrelated else f"{scratch_database.MARK} of x"
@@ -310,5 +310,5 @@ def test_a_manifest_with_a_wrong_count_fails_the_test_restore(shop: ConnectionSp
     first = dataclasses.replace(written.counts[0], rows=written.counts[0].rows + 1)
     dataclasses.replace(written, counts=(first, *written.counts[1:])).write(artefact.path)
 
-    with pytest.raises(Damaged, match="not the one that was written"):
+    with pytest.raises(Damaged, match="not the one written with the backup"):
         perform(RestoreTest, shop, tmp_path, artefact)

@@ -1,4 +1,4 @@
-"""Validation looks at everything and names every finding."""
+"""Validation: every check runs, and every finding is reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def url(make_database: Database) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, url: str) -> Project:
-    """The sample application, migrated and seeded."""
+    """Return the sample application, migrated and seeded."""
     project = healthcare(tmp_path)
     job = job_for(project, url, secrets={"ADMIN_DEFAULT_PASSWORD": ADMIN_PASSWORD})
     Migrate().perform(job)
@@ -40,7 +40,7 @@ def finding(project: Project, url: str) -> tuple[str, FakeJob]:
     return str(caught.value), job
 
 
-def test_a_sound_database_passes_with_facts(project: Project, url: str) -> None:
+def test_a_valid_database_passes(project: Project, url: str) -> None:
     job = job_for(project, url)
 
     outcome = Validate().perform(job)
@@ -48,7 +48,7 @@ def test_a_sound_database_passes_with_facts(project: Project, url: str) -> None:
     assert outcome.facts["counts"] == {"Plan": 6, "HealthPackage": 5, "DiagnosticTest": 5}
     assert (outcome.facts["admins"], outcome.facts["orphans"], outcome.facts["foreign_keys"]) == (1, [], 7)
     assert outcome.facts["migrations_pending"] == []
-    assert outcome.summary.startswith("Sound: 6 migrations applied, ")
+    assert outcome.summary.startswith("Valid: 6 migrations applied, ")
     assert [name for name, status in job.steps if status == "succeeded"] == [
         "Migrations",
         "Expected row counts",
@@ -60,7 +60,7 @@ def test_a_sound_database_passes_with_facts(project: Project, url: str) -> None:
     ]
 
 
-def test_every_finding_is_named_and_every_step_runs(project: Project, url: str) -> None:
+def test_every_finding_is_reported_and_every_step_runs(project: Project, url: str) -> None:
     rows(url, 'DELETE FROM "User"')
     rows(url, """DELETE FROM "Plan" WHERE slug = 'family-yearly'""")
     rows(url, 'ALTER TABLE "Plan" ADD CONSTRAINT cheap CHECK ("priceMinor" < 10) NOT VALID')
@@ -73,15 +73,17 @@ def test_every_finding_is_named_and_every_step_runs(project: Project, url: str) 
     assert sentence.startswith("4 findings. Pending: 20990101000000_later.")
     assert "Plan has 5 rows instead of 6." in sentence
     assert "User has 0 rows with role = ADMIN; expected at least 1." in sentence
-    assert "Constraints never checked against older rows: public.Plan.cheap." in sentence
+    assert "Constraints not validated against existing rows: public.Plan.cheap." in sentence
     assert sentence.endswith("Nothing was changed.")
     assert [status for _, status in job.steps] == [
         "failed", "failed", "failed", "succeeded", "failed", "succeeded", "succeeded",
     ]  # fmt: skip
 
 
-def test_orphans_are_counted_with_samples(project: Project, url: str, postgres_superuser_url: str) -> None:
-    # Only a superuser gets rows past a foreign key, as a restore without triggers does.
+def test_orphaned_rows_are_counted_with_samples(
+    project: Project, url: str, postgres_superuser_url: str
+) -> None:
+    # Only a superuser can bypass a foreign key, as a restore without triggers does.
     superuser = postgres_superuser_url.rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
     rows(
         superuser,
@@ -92,12 +94,12 @@ def test_orphans_are_counted_with_samples(project: Project, url: str, postgres_s
     sentence, _ = finding(project, url)
 
     assert (
-        "1 finding. PackageTest.packageId: 2 rows without a row of HealthPackage "
+        "1 finding. PackageTest.packageId: 2 rows without a row in HealthPackage "
         "(PackageTest_packageId_fkey), such as 900, 901." in sentence
     )
 
 
-def test_an_invalid_index_is_named(project: Project, url: str) -> None:
+def test_an_invalid_index_is_a_finding(project: Project, url: str) -> None:
     rows(url, """UPDATE "Plan" SET currency = 'EUR'""")
     with pytest.raises(Exception, match="could not create unique index"):
         rows(url, 'CREATE UNIQUE INDEX CONCURRENTLY broken ON "Plan" (currency)')
@@ -107,7 +109,7 @@ def test_an_invalid_index_is_named(project: Project, url: str) -> None:
     assert "Invalid indexes: public.broken." in sentence
 
 
-def test_a_table_that_is_not_there_is_a_finding(tmp_path: Path, url: str) -> None:
+def test_a_missing_table_is_a_finding(tmp_path: Path, url: str) -> None:
     toml = PRISMA_FILES + '[expect.counts]\nplan = 6\n[expect.admin]\ntable = "x.y"\nwhere = { a = 1 }\n'
     (tmp_path / "prisma/migrations").mkdir(parents=True)
 
@@ -117,7 +119,7 @@ def test_a_table_that_is_not_there_is_a_finding(tmp_path: Path, url: str) -> Non
     assert "has no table x.y" in sentence
 
 
-def test_a_wrong_column_of_the_administrator_is_a_finding(project: Project, url: str) -> None:
+def test_an_unknown_column_in_the_admin_condition_is_a_finding(project: Project, url: str) -> None:
     file = project.folder / "deployctl.toml"
     file.write_text(file.read_text().replace('role = "ADMIN"', 'rolle = "ADMIN"'))
 
@@ -133,4 +135,4 @@ def test_too_many_connections_are_a_finding(
 
     sentence, _ = finding(project, url)
 
-    assert "connections in use, more than 0%" in sentence
+    assert "connections are in use, more than 0%" in sentence

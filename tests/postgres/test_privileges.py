@@ -125,8 +125,8 @@ def test_an_unrelated_message_has_no_missing_privileges() -> None:
 
 def test_messages_of_deployctl_and_of_programs_are_recognized() -> None:
     for message in (
-        "Counts could not be examined: permission denied for table Plan (42501). Nothing was changed.",
-        "pg_dump failed with exit status 1. It said: pg_dump: error: query failed: ERROR:  permission denied "
+        "Counts could not be checked: permission denied for table Plan (42501). Nothing was changed.",
+        "pg_dump failed with exit status 1: pg_dump: error: query failed: ERROR:  permission denied "
         "for table Plan\npg_dump: detail: Query was: LOCK TABLE x.",
         "Alembic failed: psycopg.errors.InsufficientPrivilege: permission denied for table Plan.",
         "PostgreSQL said: permission denied for table Plan. “Seed” changes shop.",

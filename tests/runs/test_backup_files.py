@@ -220,7 +220,7 @@ def test_a_download_that_is_cancelled_or_damaged_harms_nobody(
     rows.write_bytes(b"")
     answer = visitor.post(address, fields)
     assert answer.status_code == 409
-    assert f"{rows.name} of {backup.name} is missing, too many or of another size" in answer.text
+    assert f"{rows.name} of {backup.name} is missing, unexpected or of another size" in answer.text
 
 
 @pytest.mark.parametrize("method", ["downloads", "new", "uploads"])
@@ -277,7 +277,7 @@ def test_an_upload_has_no_button_and_is_not_started_again(
     Run.objects.filter(pk=run.pk).update(state=RunState.FAILED)
     visitor = signed_in(administrator)
     assert "Start it again" not in visitor.get(f"/runs/{run.pk}/").text
-    assert "<h3>Import a backup</h3>" not in visitor.get("/targets/shop/").text
+    assert "<h3>Import backup</h3>" not in visitor.get("/targets/shop/").text
 
 
 def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:
@@ -298,7 +298,7 @@ def test_an_upload_is_kept_by_when_it_came_and_pushes_nothing_of_ours_out(target
     verdicts = {verdict.backup.name: verdict for verdict in Retention.preview(target)}
 
     assert verdicts["uploaded"].why == "uploaded less than 30 days ago"
-    assert verdicts["ours"].why.startswith("the newest one; the newest hashed one")
+    assert verdicts["ours"].why.startswith("newest backup; newest hashed backup")
 
 
 def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) -> None:

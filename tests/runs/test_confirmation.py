@@ -58,11 +58,11 @@ def test_the_page_of_a_target_asks_with_a_box_that_must_be_ticked(
     }
     assert {kind for kind, form in forms.items() if 'name="typed_name"' in form} == set(OVERWRITING)
     assert '<input type="checkbox" name="typed_name" value="shop" required>' in forms["restore"]
-    assert "The backup takes the place of what is in shop now" in forms["restore"]
+    assert "This replaces shop with the backup and ends its sessions." in forms["restore"]
 
     refused = browser.post("/targets/shop/runs", {"kind": "restore"})
     assert refused.status_code == 422
-    assert "Nothing was started. The backup takes the place of what is in shop now" in refused.text
+    assert "Nothing was started. This replaces shop with the backup and ends its sessions." in refused.text
     assert browser.post("/targets/shop/runs", {"kind": "restore", "typed_name": "shop"}).status_code == 303
 
 
@@ -73,7 +73,7 @@ def test_starting_it_again_asks_again(target: Target, dba: User, signed_in: Sign
     page = signed_in(dba).get(f"/runs/{ended.pk}/").text
 
     assert "Start it again" in page
-    assert "The database that a restore of shop kept is dropped for good." in page
+    assert "This permanently deletes the database that a restore of shop kept." in page
     assert 'name="typed_name" value="shop" required' in page
 
 
@@ -105,8 +105,8 @@ def test_who_sits_at_the_command_line_is_asked(
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True, raising=False)
     result = CliRunner().invoke(run_command, ["restore", "--target", "shop"], input=f"{answer}\n")
 
-    assert "The backup takes the place of what is in shop now" in result.stderr
-    assert "Continue?" in result.stderr
+    assert "This replaces shop with the backup and ends its sessions." in result.stderr
+    assert "Is that meant?" in result.stderr
     assert Run.objects.count() == runs
     assert ("Nothing was started." in result.stderr) == (not runs)
     assert "add --yes" not in result.stderr

@@ -106,7 +106,7 @@ def test_what_works_on_dumps_says_where_it_belongs(
         params=operation.parse_params({"backup": on_record.name}),
         backup_catalog=RunBackupCatalog(on_record.run, at_once),
     )
-    words = f"{on_record.name} is a physical backup, which pgBackRest keeps"
+    words = f"{on_record.name} is a physical backup, which this operation can't use"
     with pytest.raises(OperationFailed, match=words):
         operation().perform(job)
 
@@ -136,7 +136,7 @@ def test_without_an_engine_a_hint_is_shown_and_nothing_starts(
     page = signed_in(dba).get(f"/targets/{target}/").text
 
     assert HINT in page
-    assert "Back up physically" not in page
+    assert "Make physical backup" not in page
     with pytest.raises(Refusal, match=r"shop has none.*names its pgBackRest stanza"):
         Run.request(target=target, kind="physical_backup", params={}, by=SYSTEM)
 
@@ -155,7 +155,7 @@ def test_an_administrator_names_the_engine_and_operators_are_offered_it(
 
     page = client.get(f"/targets/{target}/").text
     assert HINT not in page
-    for title in ("Check physical backups", "Back up physically", "Test a physical restore"):
+    for title in ("Check physical backup setup", "Make physical backup", "Test physical restore"):
         assert title in page
     assert "Forget stanza shop" in client.get(f"/targets/{target}/settings").text
     client.post(f"/targets/{target}/physical-engine", {"_method": "DELETE"})
@@ -169,8 +169,8 @@ def test_the_list_shows_engine_and_type_and_offers_what_fits(
 
     assert "pgBackRest, full" in page
     assert "without looking inside" in page
-    assert "Test a physical restore" in page
-    assert "Verify a backup" not in page
+    assert "Test physical restore" in page
+    assert "Verify backup" not in page
     assert "Physical backups are not among them" in signed_in(dba).get(f"/targets/{target}/retention").text
 
     Backup.objects.update(expired_at=timezone.now())

@@ -164,7 +164,7 @@ def test_a_viewer_reads_the_verdicts_and_finds_no_button(
     backed_up(target, 1)
     response = signed_in(viewer).get("/targets/shop/retention")
 
-    assert "the newest one" in response.text
+    assert "newest backup" in response.text
     assert "button--danger" not in response.text
     assert signed_in(viewer).post("/targets/shop/retention/policy", {}).status_code == 403
 

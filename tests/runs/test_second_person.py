@@ -270,12 +270,12 @@ def test_the_page_asks_for_name_and_code_and_the_other_one_consents(
     assert "somebody else has to consent" in own
     assert f'action="/runs/{run.pk}/consent"' not in own
     assert "Consent to" not in asks.get("/").text
-    assert "Consent to “Restore” on live" in consents.get("/").text
+    assert "Consent to “Restore backup” on live" in consents.get("/").text
 
     page = consents.get(f"/runs/{run.pk}/").text
     assert f'action="/runs/{run.pk}/consent"' in page
     assert "Reason to skip the pre-restore backup" in page
-    assert "The backup takes the place of what is in live now" in page
+    assert "This replaces live with the backup and ends its sessions." in page
     assert "With your consent it starts." in page
     refused = asks.post(f"/runs/{run.pk}/consent", {"typed_name": "live"})
     wrong = consents.post(f"/runs/{run.pk}/consent", {"typed_name": "LIVE"})

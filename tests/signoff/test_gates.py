@@ -101,18 +101,18 @@ def test_no_go_without_the_run_that_a_gate_requires(dba: User, devops_lead: User
     team = factories.team_of(dba, devops_lead, qa_lead)
     deployment = plan_by_rules(team, gate="requires: test_restore, within: 7d")
     asked = "“Approval” asks for one that succeeded within the last week."
-    assert f"“Test a restore” was never run on shop; {asked}" in _sentences(deployment)
+    assert f"“Test restore” was never run on shop; {asked}" in _sentences(deployment)
     old = _run(deployment, RunState.SUCCEEDED, timedelta(days=8))
     assert f"(run {old.pk}); {asked}" in _sentences(deployment)
-    with pytest.raises(Refusal, match="Test a restore"):
+    with pytest.raises(Refusal, match="Test restore"):
         sign(deployment, dba, Role.DBA)
     fresh = _run(deployment, RunState.SUCCEEDED, timedelta(days=2))
-    assert "Test a restore" not in _sentences(deployment)
+    assert "Test restore" not in _sentences(deployment)
     signature = sign(deployment, dba, Role.DBA)
     assert signature.record["rules"]["requires"] == {"operation": "test_restore", "within_s": 7 * 86400}
     assert Entry.objects.get(sequence=signature.audit_sequence).data["required_run"] == fresh.pk
     failed = _run(deployment, RunState.FAILED, timedelta(hours=1))
-    assert f"The newest “Test a restore” on shop, run {failed.pk}, failed; {asked}" in _sentences(deployment)
+    assert f"The newest “Test restore” on shop, run {failed.pk}, failed; {asked}" in _sentences(deployment)
 
 
 def test_the_second_gate_is_not_signed_while_the_approval_is_withdrawn(

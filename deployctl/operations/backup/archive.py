@@ -13,17 +13,17 @@ from deployctl.operations.backup import manifest
 from deployctl.operations.backup.manifest import Damaged, Manifest
 
 CHUNK_BYTES = 1 << 20
-# The files contain personal data: only the person who unpacks them may read them.
+# The files contain personal data, so only the user who unpacks them can read them.
 MODE = 0o600
 END = b"\0" * (2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A backup to download: `NAME.tar` with a folder NAME whose last files are the manifest.
+    """A backup to download: `NAME.tar` with a folder NAME that ends with the manifest's files.
 
-    Every file is compared with the manifest while it is read. A damaged file truncates the tar, so that a
-    damaged download is not mistaken for the backup.
+    Every file is compared with the manifest while it is read. A damaged file truncates the tar, so that the
+    download fails visibly.
     """
 
     name: str
@@ -32,19 +32,19 @@ class Archive:
 
     @property
     def file_name(self) -> str:
-        """Return the file name; it has only characters of a backup's name."""
+        """Return the name of the tar file."""
         return f"{self.name}.tar"
 
     @property
     def size(self) -> int:
-        """Return the bytes of the whole tar."""
+        """Return the size of the tar in bytes."""
         return sum(len(header) + size + _padding(size) for header, size in self._members()) + len(END)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the tar in chunks of at most a megabyte.
 
         Raises:
-            Damaged: a file differs from the manifest; everything before is correct.
+            Damaged: a file differs from the manifest; the chunks before are correct.
         """
         digests = {file.path: file.sha256 for file in self.written.files}
         for path, (header, size) in zip(self._paths(), self._members(), strict=True):
@@ -66,7 +66,7 @@ class Archive:
                         yield held
                     held = chunk
         except OSError as error:
-            raise Damaged(path, f"{path} of {self.name} cannot be read: {error.strerror}.") from error
+            raise Damaged(path, f"{path} of {self.name} can't be read: {error.strerror}.") from error
         if left or (expected is not None and digest.hexdigest() != expected):
             raise Damaged(path, f"{path} of {self.name} was changed after the backup was written.")
         if held:
@@ -91,9 +91,9 @@ def open_backup(name: str, folder: Path, *, expected_sha256: str) -> Archive:
     """Open a backup for download after comparing its files' sizes with the manifest.
 
     Args:
-        name: of the backup.
-        folder: of the backup.
-        expected_sha256: of its manifest, as recorded when it was made.
+        name: the backup's name.
+        folder: the backup's folder.
+        expected_sha256: the SHA-256 of its manifest, as recorded when it was made.
 
     Raises:
         Damaged: the manifest was replaced, or a file is missing, unexpected or of another size.
@@ -103,7 +103,7 @@ def open_backup(name: str, folder: Path, *, expected_sha256: str) -> Archive:
     expected = {file.path: file.size for file in written.files}
     for path in sorted(sizes.keys() | expected.keys()):
         if sizes.get(path) != expected.get(path):
-            raise Damaged(path, f"{path} of {name} is missing, too many or of another size.")
+            raise Damaged(path, f"{path} of {name} is missing, unexpected or of another size.")
     return Archive(name, folder, written)
 
 

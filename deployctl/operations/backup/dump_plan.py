@@ -1,4 +1,4 @@
-"""Prepare a dump: find tool, tables, snapshot and disk space, and refuse what would fail later."""
+"""Plan a dump: find the tools and tables, take the snapshot, and check privileges and disk space."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from deployctl.postgres.queries.snapshots import Snapshot
 from deployctl.postgres.tools import Tool, find_tool
 from deployctl.text import pluralize
 
-# gzip seldom makes rows smaller than a quarter of their table; with less room the dump cannot succeed.
-LEAST_SHARE = 4
+# gzip seldom compresses a table to less than a quarter; with less space the dump would fail.
+MAX_COMPRESSION = 4
 SPARE_BYTES = 16 << 20
 POLL_S = 0.5
 # The first version with the predefined role pg_read_all_data.
@@ -31,7 +31,7 @@ READ_ALL_FROM = 14
 
 @dataclass(frozen=True)
 class Plan:
-    """The result of the preparation of a dump."""
+    """The plan of a dump."""
 
     name: str
     dump_tool: Tool
@@ -42,13 +42,13 @@ class Plan:
 
 
 def make_plan(job: Job, session: psycopg.Connection) -> Plan:
-    """Find the tool, the tables and the disk space, and take the snapshot.
+    """Find the tools and tables, take the snapshot, and check privileges and disk space.
 
     Args:
-        session: inside the snapshot's transaction afterwards; the snapshot lives as long as that.
+        session: holds the snapshot's transaction afterwards; the snapshot ends with it.
 
     Raises:
-        OperationFailed, ToolMissing: a backup cannot succeed; nothing was written.
+        OperationFailed, ToolMissing: the backup would fail; nothing was written.
     """
     about = server.facts(session)
     dump_tool = find_tool("pg_dump", server_major=about.major)
@@ -56,14 +56,14 @@ def make_plan(job: Job, session: psycopg.Connection) -> Plan:
     job.log(f"Server {about.version}, {dump_tool.path} {dump_tool.version}.")
     relations.disable_row_security(session)
     _check_readable(relations.tables(session, sizes=False), job.target.connection.user, about.major)
-    snapshot, tables = _freeze(job, session)
+    snapshot, tables = _take_snapshot(job, session)
     identity = server.identity(session)
     database = databases.find(session, identity.database)
     if database is None:
         raise OperationFailed(
-            f"The server does not list its database {identity.database}. Nothing was written."
+            f"The server doesn't list its database {identity.database}. Nothing was written."
         )
-    _check_room(job, tables)
+    _check_disk_space(job, tables)
     return Plan(
         name=backup_name(job.target.name, snapshot.taken_at, job.run_id),
         dump_tool=dump_tool,
@@ -93,38 +93,38 @@ def slug(target: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", target).strip("-")[:60] or "target"
 
 
-def _freeze(job: Job, session: psycopg.Connection) -> tuple[Snapshot, list[Relation]]:
+def _take_snapshot(job: Job, session: psycopg.Connection) -> tuple[Snapshot, list[Relation]]:
     """Wait until every table can be read, then take the snapshot."""
     deadline = time.monotonic() + dump.LOCK_WAIT_S
-    logged: list[Blocker] = []
+    reported: list[Blocker] = []
     while holders := activity.exclusive_holders(session):
-        if holders != logged:
-            logged = holders
+        if holders != reported:
+            reported = holders
             for holder in holders:
                 job.log(f"Waiting for {holder.description}.", level="warning")
         if time.monotonic() > deadline:
-            raise locked(logged)
+            raise lock_timeout_error(reported)
         job.raise_if_cancelled()
         time.sleep(POLL_S)
     listed = relations.tables(session, sizes=False)
     try:
         snapshot = snapshots.begin(session, [table.identifier for table in listed])
     except psycopg.errors.LockNotAvailable as error:
-        raise locked(logged) from error
+        raise lock_timeout_error(reported) from error
     except psycopg.errors.UndefinedTable as error:
         raise OperationFailed(
-            "A table was dropped while the backup was about to start. Nothing was written. Back up again."
+            "A table was dropped while the backup started. Nothing was written. Back up again."
         ) from error
     return snapshot, relations.tables(session)
 
 
-def locked(holders: Sequence[Blocker]) -> OperationFailed:
+def lock_timeout_error(holders: Sequence[Blocker]) -> OperationFailed:
     """Return the error of a backup that waited too long for a lock."""
     named = "; ".join(holder.description for holder in holders)
     return OperationFailed(
         f"A table was locked for more than {dump.LOCK_WAIT_S} s"
         + (f" by {named}" if named else "")
-        + ". There is no new backup; the database and earlier backups are untouched. "
+        + ". No backup was made; the database and earlier backups are untouched. "
         "Wait until that session has ended, or end it, then back up again."
     )
 
@@ -134,14 +134,14 @@ def _check_readable(tables: list[Relation], role: str, major: int) -> None:
     if unreadable:
         shown = ", ".join(unreadable[:5]) + (", …" if len(unreadable) > 5 else "")
         raise OperationFailed(
-            f"Role {role} may not read {len(unreadable)} of {pluralize(len(tables), 'table')} ({shown}), so "
-            "a backup would be incomplete. Nothing was written. Give it the right to read them: "
+            f"Role {role} can't read {len(unreadable)} of {pluralize(len(tables), 'table')} ({shown}), so "
+            "a backup would be incomplete. Nothing was written. Allow it with: "
             + _grants(tables, role, major)
         )
 
 
 def _grants(tables: list[Relation], role: str, major: int) -> str:
-    """Return the statements that let a role read every table; future ones too if the server can."""
+    """Return the statements that allow a role to read all tables, including future ones if possible."""
     to = quote_name(role)
     if major >= READ_ALL_FROM:
         return f"GRANT pg_read_all_data TO {to};"
@@ -152,20 +152,18 @@ def _grants(tables: list[Relation], role: str, major: int) -> str:
     return " ".join(grants)
 
 
-def _check_room(job: Job, tables: list[Relation]) -> None:
+def _check_disk_space(job: Job, tables: list[Relation]) -> None:
     size = sum(table.size_bytes for table in tables)
     free = job.target.backups.free_bytes()
-    least = size // LEAST_SHARE + SPARE_BYTES
-    job.log(
-        f"{pluralize(len(tables), 'table')} with {pluralize(size, 'byte')}; {free:,} free for the backup."
-    )
+    least = size // MAX_COMPRESSION + SPARE_BYTES
+    job.log(f"{pluralize(len(tables), 'table')} with {pluralize(size, 'byte')}; {free:,} bytes are free.")
     if free < least:
         raise OperationFailed(
             f"The backup folder {job.target.backups.root} has {free:,} bytes free; a backup of {size:,} "
             f"bytes of tables needs at least {least:,}. Nothing was written. "
-            "Free some space, or give it another folder."
+            "Free some space, or configure another folder."
         )
     if free < size:
         job.log(
-            "There may be too little room: the backup may become larger than what is free.", level="warning"
+            "The disk space may not suffice: the backup could be larger than the free space.", level="warning"
         )

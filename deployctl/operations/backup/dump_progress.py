@@ -17,20 +17,20 @@ from deployctl.postgres.queries.relations import Relation
 
 EVERY_S = 0.5
 STARTED = re.compile(rb'dumping contents of table "(.+)"$')
-LONGEST_LINE = 4096  # a name has at most 63 bytes, so a longer line is none of ours
+MAX_LINE_BYTES = 4096  # a name has at most 63 bytes, so longer lines don't matter
 
 
 class DumpProgress:
-    """Reports the bytes of tables dumped, out of their sizes at the start.
+    """Report the dumped bytes of the tables, out of their sizes at the start.
 
     pg_dump's output names each table that it starts; `pg_stat_progress_copy` has the number of rows dumped.
     Servers before 14 lack that view, so for them the bytes written so far are reported, without a total.
 
     Args:
         job: receives the progress.
-        session: for the server's views, used for nothing else.
+        session: reads the server's views, and is used for nothing else.
         tables: the dumped tables.
-        counts: rows by oid, filled while they are counted; until then the server's estimate is used.
+        counts: rows by OID, filled while they are counted; until then the server's estimate is used.
         folder: where the dump is written.
         jobs: the number of pg_dump's parallel jobs.
     """
@@ -52,7 +52,7 @@ class DumpProgress:
         self._seen: set[int] = set()
         self._line = b""
         self._reported, self._next = 0, 0.0
-        self._blind = session.info.server_version < progress.COPY_FROM_VERSION
+        self._is_imprecise = session.info.server_version < progress.COPY_FROM_VERSION
         self.blockers: list[Blocker] = []
 
     @property
@@ -61,11 +61,11 @@ class DumpProgress:
         return sum(table.size_bytes for table in self._tables.values())
 
     def read(self, stream: str, chunk: bytes) -> None:
-        """Find the tables that pg_dump starts in its output."""
+        """Read from pg_dump's output which tables it has started."""
         if stream != "stderr":
             return
         *lines, self._line = (self._line + chunk).split(b"\n")
-        self._line = self._line[-LONGEST_LINE:]
+        self._line = self._line[-MAX_LINE_BYTES:]
         for line in lines:
             match = STARTED.search(line)
             if match and (oid := self._oids.get(match[1])) is not None:
@@ -76,36 +76,36 @@ class DumpProgress:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY_S
-        if not self._blind:
-            self._look()
-        if self._blind:
+        if not self._is_imprecise:
+            self._read_progress()
+        if self._is_imprecise:
             self._job.advance(_bytes_in(self._folder), None, unit="bytes", phase="dump")
         else:
             self._job.advance(self._reported, self.total, unit="bytes", phase="dump")
 
     def finish(self) -> None:
         """Report that everything is dumped."""
-        if not self._blind:
+        if not self._is_imprecise:
             self._job.advance(self.total, self.total, unit="bytes", phase="dump")
 
-    def _look(self) -> None:
+    def _read_progress(self) -> None:
         try:
             running = progress.copies(self._session, self._job.application_name)
             blockers = (
                 [] if running else activity.blockers_of_named(self._session, self._job.application_name)
             )
         except psycopg.Error as error:
-            self._blind = True  # the dump continues; only its progress is less precise
+            self._is_imprecise = True  # the dump continues; only its progress is less precise
             self._job.log(f"The server stopped reporting progress: {error}", level="warning")
             return
         self._log_blockers(blockers)
-        # Never decreases, although estimates and the times of reading differ a little.
+        # Never decreases, although estimates and reading times vary.
         self._reported = max(self._reported, min(self.total, self._bytes_done(running)))
 
     def _bytes_done(self, running: Sequence[CopyProgress]) -> int:
         active = {copy.relation_oid: copy for copy in running}
         self._seen |= active.keys()
-        # The tables started last may not have reached the server yet; they finish only after being seen.
+        # A table started recently counts as finished only after the server has reported it.
         recent = set(self._started[-self._jobs :]) - self._seen
         finished = set(self._started) - active.keys() - recent
         done = sum(self._tables[oid].size_bytes for oid in finished)
@@ -131,6 +131,6 @@ def _bytes_in(folder: Path) -> int:
     for path in folder.rglob("*"):
         try:
             total += path.stat().st_size
-        except FileNotFoundError:  # a temporary file of the moment before
+        except FileNotFoundError:  # a temporary file that was just removed
             continue
     return total

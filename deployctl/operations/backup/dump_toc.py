@@ -1,4 +1,4 @@
-"""What a dump says that it holds: pg_restore's list of it, read within limits and hardly believed."""
+"""Read the table of contents of an untrusted dump with pg_restore, under resource limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployctl.operations.framework.base import Job, ProcessFailed
 from deployctl.postgres import rlimit_exec
 from deployctl.postgres.tools import ToolMissing, available
 
-# A dump of 100,000 tables is listed with a tenth of these.
+# Listing a dump of 100,000 tables takes a tenth of these.
 MEMORY_BYTES = 2 << 30
 CPU_S = 120
 LISTING_BYTES = 256 << 20
@@ -27,11 +27,11 @@ CREATED = "%Y-%m-%d %H:%M:%S UTC"
 
 @dataclass(frozen=True)
 class TableOfContents:
-    """What the list of a dump tells.
+    """The table of contents of a dump, as the dump states it.
 
     Args:
-        created_at: when pg_dump wrote it, as it says; never in the future.
-        data_numbers: of the tables whose rows it holds; in a directory each is a file `<number>.dat`.
+        created_at: when pg_dump wrote it; never in the future.
+        data_numbers: entries with a table's data; in directory format each is a file `<number>.dat`.
     """
 
     created_at: dt.datetime
@@ -43,20 +43,20 @@ class TableOfContents:
 
 
 def read(job: Job, archive: Path) -> TableOfContents:
-    """Have pg_restore list a dump, and read the list.
+    """Return the table of contents of a dump.
 
     Args:
         archive: a custom file or a folder in directory format.
 
     Raises:
-        UploadRefused: pg_restore cannot read it.
-        ToolMissing: there is no pg_restore.
+        UploadRefused: pg_restore can't read it.
+        ToolMissing: pg_restore is not installed.
     """
     tools = list(available("pg_restore"))
     if not tools:
         raise ToolMissing("pg_restore was not found. Install PostgreSQL's client programs.")
     newest = max(tools, key=lambda tool: tool.major)
-    job.log(f"{newest.path} {newest.version} reads the table of contents.")
+    job.log(f"Reading the table of contents with {newest.path} {newest.version}.")
     with tempfile.TemporaryDirectory(prefix="deployctl-") as scratch:
         listing = Path(scratch) / "contents"
         limits = [sys.executable, "-I", "-S", rlimit_exec.__file__]
@@ -67,48 +67,48 @@ def read(job: Job, archive: Path) -> TableOfContents:
             )
         except ProcessFailed as error:
             raise UploadRefused(
-                f"pg_restore {newest.version} cannot read the dump: {_why(error)}."
+                f"pg_restore {newest.version} can't read the dump: {_cause(error)}."
             ) from error
         return parse(listing.read_text(encoding="utf-8", errors="replace"))
 
 
 def parse(listing: str) -> TableOfContents:
-    """Read what `pg_restore --list` wrote.
+    """Parse the output of `pg_restore --list`.
 
     Raises:
-        UploadRefused: it does not say which versions wrote the dump.
+        UploadRefused: the versions of PostgreSQL or pg_dump are missing.
     """
-    said: dict[str, str] = {}
+    header: dict[str, str] = {}
     for line in listing.splitlines():
         if not line.startswith(";"):
             break
         if match := HEADER.fullmatch(line):
-            said.setdefault(match["name"].rstrip(":"), match["value"])
+            header.setdefault(match["name"].rstrip(":"), match["value"])
     return TableOfContents(
-        created_at=_moment(said.get("Archive created at", "")),
-        database=said.get("dbname", "")[:200],
-        compression=said.get("Compression", "unknown")[:40],
-        server_version=_release(said.get("Dumped from database version", "")),
-        tool_version=_release(said.get("Dumped by pg_dump version", "")),
+        created_at=_parse_time(header.get("Archive created at", "")),
+        database=header.get("dbname", "")[:200],
+        compression=header.get("Compression", "unknown")[:40],
+        server_version=_parse_version(header.get("Dumped from database version", "")),
+        tool_version=_parse_version(header.get("Dumped by pg_dump version", "")),
         data_numbers=tuple(dump.data_numbers(listing)),
     )
 
 
-def _why(error: ProcessFailed) -> str:
-    if error.completed.signal is not None or "out of memory" in error.last_words:
-        return "its table of contents takes more memory, time or space than that of any database"
-    return error.last_words.rstrip(".") or f"exit status {error.completed.exit_status}"
+def _cause(error: ProcessFailed) -> str:
+    if error.completed.signal is not None or "out of memory" in error.stderr_tail:
+        return "its table of contents exceeds the limit of memory, time or space"
+    return error.stderr_tail.rstrip(".") or f"exit status {error.completed.exit_status}"
 
 
-def _release(text: str) -> str:
+def _parse_version(text: str) -> str:
     match = RELEASE.match(text)
     if match is None:
-        raise UploadRefused("The dump does not say which versions of PostgreSQL and pg_dump it is from.")
+        raise UploadRefused("The dump doesn't state the versions of PostgreSQL and pg_dump that made it.")
     return match[0]
 
 
-def _moment(text: str) -> dt.datetime:
-    """When it was made; a dump of the future would be the newest for ever."""
+def _parse_time(text: str) -> dt.datetime:
+    """Return the time, at most now: a dump from the future would always be the newest."""
     now = dt.datetime.now(dt.UTC)
     try:
         return min(dt.datetime.strptime(text, CREATED).replace(tzinfo=dt.UTC), now)

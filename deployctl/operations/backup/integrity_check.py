@@ -1,4 +1,4 @@
-"""Read the files of a backup, compare them with its manifest, and report the progress."""
+"""Compare the files of a backup with its manifest, and report the progress."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ REPORT_EVERY_S = 0.25
 def check_backup(job: Job, backup: KeptBackup, *, phase: str = "read") -> tuple[Path, Manifest]:
     """Compare every byte of a backup with the manifest, and the manifest with the record.
 
-    Only a backup that passes may be given to pg_restore: it is unchanged since it was written or imported.
+    Only a backup that passes may be passed to pg_restore: it has not changed since it was made or imported.
 
     Returns:
         Its folder and its manifest.
 
     Raises:
-        Damaged: naming the file and the difference.
-        StorageError: the backup is not where it was written.
+        Damaged: a file or the manifest differs; the message has the file and the difference.
+        StorageError: the backup's folder is missing.
     """
     folder = job.target.backups.path(backup.name)
     written = manifest.read(folder, expected_sha256=backup.manifest_sha256)
     manifest.check(folder, written, advance=byte_progress(job, written.size_bytes, phase))
-    job.log(f"As the manifest says: {extent(written)}.")
+    job.log(f"No difference from the manifest: {extent(written)}.")
     return folder, written
 
 
@@ -42,26 +42,27 @@ def read_back(job: Job, folder: Path, written: Manifest) -> str:
         The SHA-256 of the manifest.
 
     Raises:
-        OperationFailed: something was read back differently than it was written.
+        OperationFailed: a file was read back differently than it was written.
     """
     fsync_tree(folder)
     manifest.drop_page_cache(folder)
     if manifest.read(folder) != written:
         raise OperationFailed(
-            "The manifest was read back differently than it was written. The backup was removed."
+            "The manifest was read back differently than it was written. The backup was removed. "
+            "Check the disk, then try again."
         )
     manifest.check(folder, written, advance=byte_progress(job, written.size_bytes, "read back"))
-    job.log(f"Read back, and as written: {extent(written)}.")
+    job.log(f"Read back without a difference: {extent(written)}.")
     return manifest.sha256_of(folder / manifest.NAME)
 
 
 def extent(written: Manifest) -> str:
-    """Return the number of files and bytes of a backup in words."""
+    """Return the number of files and bytes of a backup as text."""
     return f"{pluralize(len(written.files), 'file')} with {pluralize(written.size_bytes, 'byte')}"
 
 
 def byte_progress(job: Job, total: int, phase: str) -> Callable[[int], None]:
-    """Return a function that reports the bytes done a few times a second; it raises if cancelled."""
+    """Return a function that reports the bytes done a few times a second, and raises Cancelled."""
     due = 0.0
 
     def report(done: int) -> None:
@@ -76,7 +77,7 @@ def byte_progress(job: Job, total: int, phase: str) -> Callable[[int], None]:
 
 
 def added_bytes_progress(job: Job, total: int, phase: str) -> Callable[[int], None]:
-    """Return the same function for callers that report the bytes added since the last call."""
+    """Return such a function that takes the bytes added since its last call."""
     done, report = 0, byte_progress(job, total, phase)
 
     def add(more: int) -> None:

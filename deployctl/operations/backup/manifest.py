@@ -1,7 +1,7 @@
-"""What a backup consists of, written beside it, and finding out whether it still is so.
+"""The manifest of a backup: write it, read it, and compare the backup's files with it.
 
-`manifest.json` lists every file with size and SHA-256 and says what the backup is of. `manifest.sha256`
-guards the manifest itself and can be checked without us: `sha256sum -c manifest.sha256`.
+`manifest.json` describes the backup's source and lists every file with its size and SHA-256. The manifest's
+own digest is in `manifest.sha256`, to check it without deployctl: `sha256sum -c manifest.sha256`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = "manifest.json"
 SUM_NAME = "manifest.sha256"
 FORMAT = "deployctl backup"
 VERSION = 3
-# Version 1 knew no digests of contents, version 2 no dumps without counts and no custom format.
+# Version 1 had no content digests, version 2 no dumps without counts and no custom format.
 READABLE = frozenset({1, 2, 3})
 FORMATS = frozenset({"custom", "directory"})
 # The only file of a dump in custom format.
@@ -30,10 +30,10 @@ CHUNK_BYTES = 1 << 20
 
 
 class Damaged(OperationFailed):
-    """A backup is not what its manifest says. `file` is the one that differs."""
+    """A backup differs from its manifest; `file` is the path that differs."""
 
     def __init__(self, file: str, message: str) -> None:
-        super().__init__(f"{message} This backup must not be relied on.")
+        super().__init__(f"{message} Don't rely on this backup.")
         self.file = file
 
 
@@ -48,7 +48,7 @@ class File:
 
 @dataclass(frozen=True)
 class TableCount:
-    """What one table held in the dump's snapshot; `digest` as `queries.digests` makes it, or None."""
+    """The content of a table in the dump's snapshot; `digest` is from `queries.digests`, or None."""
 
     schema: str
     table: str
@@ -57,13 +57,13 @@ class TableCount:
 
     @property
     def key(self) -> str:
-        """ "schema.table", as people write it."""
+        """Return "schema.table"."""
         return f"{self.schema}.{self.table}"
 
 
 @dataclass(frozen=True)
 class LargeObjects:
-    """How many large objects there were in the dump's snapshot, and a digest of all they held."""
+    """The number of large objects in the dump's snapshot, and a digest of their content."""
 
     count: int
     digest: str
@@ -71,7 +71,7 @@ class LargeObjects:
 
 @dataclass(frozen=True)
 class Source:
-    """Which database, told by what does not change with its name."""
+    """The database that was backed up, with identifiers that don't change with its name."""
 
     target: str
     database: str
@@ -85,11 +85,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that is known of a backup when it is written.
+    """The manifest of a backup.
 
     Args:
-        format: "directory", or "custom": a single file.
-        counted: False for a dump that was made elsewhere, whose `counts` are empty because nobody took them.
+        format: "directory", or "custom" for a single file.
+        counted: False for a dump that was made elsewhere and has no `counts`.
     """
 
     name: str
@@ -104,24 +104,24 @@ class Manifest:
     counted: bool = True
 
     def archive(self, folder: Path) -> Path:
-        """What pg_restore is given of a backup's folder."""
+        """Return the path for pg_restore."""
         return folder / CUSTOM_FILE if self.format == "custom" else folder
 
     @property
     def has_digests(self) -> bool:
-        """Whether a restored copy can be compared row by row, not only by counts."""
+        """Return True if a restored copy can be compared by content, not only by row counts."""
         return self.large_objects is not None and all(count.digest is not None for count in self.counts)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all files, without the manifest."""
+        """Return the bytes of all files without the manifest."""
         return sum(file.size for file in self.files)
 
     def write(self, folder: Path) -> str:
         """Write both manifest files into the folder.
 
         Returns:
-            SHA-256 of the manifest in hexadecimal.
+            The SHA-256 of the manifest in hexadecimal.
         """
         content = json.dumps(self.as_json(), ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
         digest = hashlib.sha256(content).hexdigest()
@@ -130,7 +130,7 @@ class Manifest:
         return digest
 
     def as_json(self) -> dict[str, Any]:
-        """The manifest as it stands in the file."""
+        """Return the manifest as written to the file."""
         return {
             "manifest": FORMAT,
             "version": VERSION,
@@ -149,10 +149,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, read: Mapping[str, Any]) -> Manifest:
-        """The inverse of `as_json`.
+        """Return a manifest from the result of `as_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: it is not a manifest of a version that this deployctl reads.
+            KeyError, TypeError, ValueError: it is not a manifest of a supported version.
         """
         if read["manifest"] != FORMAT or read["version"] not in READABLE:
             raise ValueError(f"not a {FORMAT} manifest of version {' or '.join(map(str, sorted(READABLE)))}")
@@ -172,43 +172,41 @@ class Manifest:
 
 
 def read(folder: Path, *, expected_sha256: str | None = None) -> Manifest:
-    """Read a backup's manifest and check it against its own digest.
+    """Read a backup's manifest and compare it with its digest.
 
     Args:
-        folder: the backup.
-        expected_sha256: as recorded elsewhere when the backup was made; finds a manifest replaced together
-            with its `.sha256`.
+        folder: the backup's folder.
+        expected_sha256: the digest recorded when the backup was made; it reveals a manifest that was
+            replaced together with `manifest.sha256`.
 
     Raises:
-        Damaged: naming the file and what is wrong with it.
+        Damaged: the manifest is missing, changed or invalid.
     """
-    content, told = _content(folder, NAME), _content(folder, SUM_NAME)
+    content, checksum = _read_file(folder, NAME), _read_file(folder, SUM_NAME)
     digest = hashlib.sha256(content).hexdigest()
-    if told != f"{digest}  {NAME}\n".encode():
-        raise Damaged(NAME, f"{NAME} and {SUM_NAME} of {folder.name} contradict each other: one was changed.")
+    if checksum != f"{digest}  {NAME}\n".encode():
+        raise Damaged(NAME, f"{NAME} and {SUM_NAME} of {folder.name} do not match: one was changed.")
     if expected_sha256 is not None and digest != expected_sha256:
-        raise Damaged(NAME, f"{NAME} of {folder.name} is not the one that was written with the backup.")
+        raise Damaged(NAME, f"{NAME} of {folder.name} is not the one written with the backup.")
     try:
         return Manifest.from_json(json.loads(content))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise Damaged(
-            NAME, f"{NAME} of {folder.name} is not a manifest that can be read: {error}."
-        ) from error
+        raise Damaged(NAME, f"{NAME} of {folder.name} is not a valid manifest: {error}.") from error
 
 
 def check(folder: Path, manifest: Manifest, *, advance: Callable[[int], None] = lambda _bytes: None) -> None:
     """Read every byte of a backup and compare it with the manifest.
 
     Args:
-        advance: told the bytes read so far.
+        advance: called with the bytes read so far.
 
     Raises:
-        Damaged: naming the first file that is missing, extra, truncated, grown, swapped or changed.
+        Damaged: a file is missing, unexpected or changed; the message has the first one.
     """
     expected = {file.path: file for file in manifest.files}
     present = set(paths_of(folder))
     for path in sorted(present - expected.keys()):
-        raise Damaged(path, f"{path} is in {folder.name} but not in its manifest.")
+        raise Damaged(path, f"{path} is in {folder.name}, but not in its manifest.")
     owners = {file.sha256: file.path for file in manifest.files}
     done = 0
     for path, file in expected.items():
@@ -216,9 +214,9 @@ def check(folder: Path, manifest: Manifest, *, advance: Callable[[int], None] = 
             raise Damaged(path, f"{path} is missing from {folder.name}.")
         _check_size(folder, file, owners)
         try:
-            digest = sha256_of(folder / path, advance=_after(done, advance))
-        except OSError as error:  # a worn medium, or a link in the file's place
-            raise Damaged(path, f"{path} of {folder.name} cannot be read: {error.strerror}.") from error
+            digest = sha256_of(folder / path, advance=_with_offset(done, advance))
+        except OSError as error:  # a failing disk, or a symbolic link instead of the file
+            raise Damaged(path, f"{path} of {folder.name} can't be read: {error.strerror}.") from error
         if digest != file.sha256:
             other = owners.get(digest)
             what = f"has the content of {other}" if other else "was changed after the backup was written"
@@ -227,14 +225,14 @@ def check(folder: Path, manifest: Manifest, *, advance: Callable[[int], None] = 
 
 
 def files_of(folder: Path, *, advance: Callable[[int], None] = lambda _bytes: None) -> tuple[File, ...]:
-    """Size and digest of every file of a dump.
+    """Return every file of a dump with its size and digest.
 
     Args:
-        advance: told the bytes read so far.
+        advance: called with the bytes read so far.
     """
     found, done = [], 0
     for path in paths_of(folder):
-        digest = sha256_of(folder / path, advance=_after(done, advance))
+        digest = sha256_of(folder / path, advance=_with_offset(done, advance))
         size = (folder / path).stat().st_size
         found.append(File(path, size, digest))
         done += size
@@ -242,13 +240,13 @@ def files_of(folder: Path, *, advance: Callable[[int], None] = lambda _bytes: No
 
 
 def paths_of(folder: Path) -> list[str]:
-    """Every file below a backup but the manifest's own two, in order. A symbolic link counts as a file."""
+    """Return the sorted paths of a backup's files without the manifest's; symbolic links count as files."""
     below = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return sorted({path.relative_to(folder).as_posix() for path in below} - {NAME, SUM_NAME})
 
 
 def sha256_of(path: Path, *, advance: Callable[[int], None] = lambda _bytes: None) -> str:
-    """Digest of a file in hexadecimal, read in pieces; never through a symbolic link."""
+    """Return the SHA-256 of a file in hexadecimal; do not follow symbolic links."""
     digest, done = hashlib.sha256(), 0
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -259,7 +257,7 @@ def sha256_of(path: Path, *, advance: Callable[[int], None] = lambda _bytes: Non
 
 
 def drop_page_cache(folder: Path) -> None:
-    """Ask the kernel to drop its copy of the (fsynced) files, so that the next read comes from the medium."""
+    """Ask the kernel to drop the files from its cache, so that the next read comes from the disk."""
     if not hasattr(os, "posix_fadvise"):  # macOS
         return
     for path in paths_of(folder):
@@ -270,9 +268,8 @@ def drop_page_cache(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _after(before: int, advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Count on from the files that are done."""
-    return lambda count: advance(before + count)
+def _with_offset(offset: int, advance: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda count: advance(offset + count)
 
 
 def _check_size(folder: Path, file: File, owners: Mapping[str, str]) -> None:
@@ -291,8 +288,8 @@ def _check_size(folder: Path, file: File, owners: Mapping[str, str]) -> None:
     raise Damaged(file.path, f"{file.path} of {folder.name} {what}.")
 
 
-def _content(folder: Path, name: str) -> bytes:
+def _read_file(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise Damaged(name, f"{name} of {folder.name} cannot be read: {error.strerror}.") from error
+        raise Damaged(name, f"{name} of {folder.name} can't be read: {error.strerror}.") from error

@@ -1,4 +1,4 @@
-"""Copy a backup to an offsite store: every file, the manifest last, and read all of it back."""
+"""Copy a backup to an offsite store, and read the copy back."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from deployctl.operations.framework.base import CopyResult, OperationFailed
 from deployctl.storage import age
 from deployctl.storage.stores import Store
 
-# Lists every other object with its SHA-256 as stored: `sha256sum -c copy.sha256` checks a copy without
-# deployctl and without the decryption key. Written last: a copy without it is incomplete.
+# The list of the other objects with their SHA-256 as stored: `sha256sum -c copy.sha256` checks a copy without
+# deployctl and the decryption key. It is written last, so a copy without it is incomplete.
 LIST_NAME = "copy.sha256"
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object of a copy, as stored."""
+    """A stored object of a copy."""
 
     name: str
     size: int
@@ -36,7 +36,7 @@ class OffsiteCopy:
 
     Args:
         store: the destination.
-        folder: the backup, which the caller has checked against its manifest.
+        folder: the backup's folder, already checked against its manifest.
         key: the prefix of its objects, such as `shop/shop-1`.
         expected: the checked manifest.
     """
@@ -52,7 +52,7 @@ class OffsiteCopy:
         """Write every file, then the manifest, then the list.
 
         Args:
-            advance: called with the bytes written since the last call; its exceptions stop the copy.
+            advance: called with the bytes written since the last call; it may raise to stop the copy.
         """
         for path in (*self._digests, manifest.NAME, manifest.SUM_NAME):
             with self._content(path) as (name, content, size, digest):
@@ -69,22 +69,22 @@ class OffsiteCopy:
             advance: as for `write`, with the bytes read.
 
         Raises:
-            OperationFailed: naming the object that is missing, unexpected or different.
+            OperationFailed: an object is missing, unexpected or different.
         """
         listed = StoredObject(LIST_NAME, len(self._list), hashlib.sha256(self._list).hexdigest())
         expected = {f"{self._key}/{stored.name}": stored for stored in (*self._objects, listed)}
         found = self._store.sizes(f"{self._key}/")
         for key in sorted(expected.keys() ^ found.keys()):
-            self._differs(key, "is missing" if key in expected else "does not belong there: remove it")
+            self._fail(key, "is missing" if key in expected else "is unexpected: remove it")
         for key, stored in expected.items():
             if found[key] != stored.size:
-                self._differs(key, f"has {found[key]} bytes instead of {stored.size}")
+                self._fail(key, f"has {found[key]} bytes instead of {stored.size}")
             digest = hashlib.sha256()
             for chunk in self._store.read(key):
                 digest.update(chunk)
                 advance(len(chunk))
             if digest.hexdigest() != stored.sha256:
-                self._differs(key, "was read back differently than it was written")
+                self._fail(key, "was read back differently than it was written")
         size = sum(stored.size for stored in expected.values())
         return CopyResult(self._key, listed.sha256, size, self._written_at)
 
@@ -97,7 +97,7 @@ class OffsiteCopy:
                 digest = self._digests.get(path) or manifest.sha256_of(source_path)
                 yield path, source, source_path.stat().st_size, digest
                 return
-            # Without a name, so that nothing is left if the worker is killed.
+            # The file has no name, so nothing is left if the worker is killed.
             with tempfile.TemporaryFile(dir=self._folder.parent) as encrypted:
                 hashing = _Hashing(cast("BinaryIO", encrypted))
                 age.encrypt(source, cast("BinaryIO", hashing), self._store.recipient)
@@ -105,10 +105,10 @@ class OffsiteCopy:
                 encrypted.seek(0)
                 yield path + age.SUFFIX, cast("BinaryIO", encrypted), size, hashing.digest.hexdigest()
 
-    def _differs(self, key: str, what: str) -> None:
+    def _fail(self, key: str, problem: str) -> None:
         raise OperationFailed(
-            f"{key} in {self._store.address} {what}. The copy is not recorded and must not be relied on; the "
-            "backup itself is untouched. Copy it again."
+            f"{key} in {self._store.address} {problem}. The copy is not recorded; the backup is untouched. "
+            "Copy it again."
         )
 
 

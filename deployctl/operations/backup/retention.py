@@ -1,4 +1,4 @@
-"""The retention policy: decide which backups are kept and which are deleted. Deletes nothing itself."""
+"""The retention policy: decide which backups to keep and which to delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl.text import pluralize
 
 
 class Trust(enum.StrEnum):
-    """A trust level: how far a backup has been proven, from the weakest."""
+    """A trust level: what has been verified of a backup, in ascending order."""
 
     WRITTEN = "written"
     HASHED = "hashed"
@@ -21,18 +21,18 @@ class Trust(enum.StrEnum):
 
     @property
     def label(self) -> str:
-        """Return the level as shown to people."""
+        """Return the level for display."""
         return self.value.capitalize()
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The rules of how long backups are kept.
+    """A retention policy: how long the backups of a target are kept.
 
     Args:
         keep_days: keep every backup younger than this many days.
         daily, weekly, monthly: also keep the newest backup of each of the last so many days, ISO weeks and
-            months (UTC) that have a backup. Periods without backups do not count.
+            months (UTC) with a backup.
     """
 
     keep_days: int = 30
@@ -53,8 +53,8 @@ class KeptBackup:
     """A backup on record that has not expired.
 
     Args:
-        trust: the highest level it has reached.
-        details: facts of its engine, see `framework.base.BackupArtefact`.
+        trust: its highest trust level.
+        details: facts specific to the engine, see `framework.base.BackupArtefact`.
         uploaded_at: when a dump that was made elsewhere was imported; None for a backup made here.
     """
 
@@ -69,7 +69,7 @@ class KeptBackup:
 
 @dataclass(frozen=True)
 class RetentionDecision:
-    """The decision on a backup. `reasons` say why it is kept, or the only one why it is deleted."""
+    """The decision on a backup, with the reasons for keeping it, or the one for deleting it."""
 
     backup: KeptBackup
     is_deleted: bool
@@ -84,18 +84,17 @@ class RetentionDecision:
 def decide(
     backups: Iterable[KeptBackup], policy: Policy, *, now: dt.datetime
 ) -> tuple[RetentionDecision, ...]:
-    """Decide for every backup whether it is kept, and why.
+    """Decide which backups to keep.
 
-    The newest backup and the newest one of the highest trust level are never deleted, whatever the policy
-    says. An uploaded backup is kept for the policy's days from the upload on, and counts for nothing else: it
-    must not displace a backup made here.
+    The newest backup and the newest one of the highest trust level are always kept. An uploaded backup is
+    kept only for the policy's days after the upload, and never replaces a backup made here in another rule.
 
     Args:
-        backups: all of one target, in any order.
-        now: with a time zone.
+        backups: the backups of one target, in any order.
+        now: the current time, with a time zone.
 
     Returns:
-        One verdict per backup, newest first.
+        One decision per backup, newest first.
     """
     ordered = sorted(backups, key=lambda backup: (backup.snapshot_at, backup.name), reverse=True)
     reasons: dict[str, list[str]] = {backup.name: [] for backup in ordered}
@@ -103,9 +102,9 @@ def decide(
     levels = tuple(Trust)
     ours = [backup for backup in ordered if backup.uploaded_at is None] or ordered
     if ours:
-        reasons[ours[0].name].append("the newest one")
+        reasons[ours[0].name].append("newest backup")
         best = max(ours, key=lambda backup: levels.index(Trust(backup.trust)))  # the first, so the newest
-        reasons[best.name].append(f"the newest {best.trust} one")
+        reasons[best.name].append(f"newest {best.trust} backup")
     for backup in ordered:
         if now - (backup.uploaded_at or backup.snapshot_at) < dt.timedelta(days=policy.keep_days):
             since = "uploaded less than {} days ago" if backup.uploaded_at else "younger than {} days"
@@ -116,11 +115,13 @@ def decide(
         (policy.monthly, "month", _month),
     ):
         for name in _newest_of_each(ours, period, count):
-            reasons[name].append(f"the newest of its {word}")
-    gone = f"older than {pluralize(policy.keep_days, 'day')}, and no day, week or month is kept by it"
+            reasons[name].append(f"newest of its {word}")
+    expired = (
+        f"older than {pluralize(policy.keep_days, 'day')}, and not the newest of a kept day, week or month"
+    )
     return tuple(
         RetentionDecision(
-            backup, is_deleted=not reasons[backup.name], reasons=tuple(reasons[backup.name]) or (gone,)
+            backup, is_deleted=not reasons[backup.name], reasons=tuple(reasons[backup.name]) or (expired,)
         )
         for backup in ordered
     )

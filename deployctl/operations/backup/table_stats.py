@@ -1,4 +1,4 @@
-"""Count and digest the rows of tables, also in the background of a dump."""
+"""Count and digest the rows of tables, optionally in a background thread during a dump."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from deployctl.postgres.queries.relations import Relation
 
 @dataclass
 class TableStats:
-    """The statistics of a database's tables, filled while they are counted.
+    """The row counts and digests of a database's tables, filled while they are counted.
 
     Args:
-        tables: rows by the table's oid.
-        digests: of the same tables; empty if none are computed.
+        tables: numbers of rows by the table's OID.
+        digests: digests by the table's OID; empty if none are computed.
     """
 
     tables: dict[int, int] = field(default_factory=dict)
@@ -40,21 +40,21 @@ def collect(
     stats: TableStats,
     *,
     with_digests: bool = True,
-    look: Callable[[], None] = lambda: None,
+    before_each: Callable[[], None] = lambda: None,
 ) -> None:
     """Count every table and, by default, digest its content.
 
     Args:
-        session: its settings are changed, see `digests.prepare`.
-        tables: of the session's database.
+        session: its settings change, see `digests.prepare`.
+        tables: tables of the session's database.
         stats: filled table by table.
-        with_digests: False only counts, and leaves large objects out.
-        look: called before each table; may raise.
+        with_digests: if False, count only, and skip large objects.
+        before_each: called before each table; it may raise.
     """
     if with_digests:
         digests.prepare(session)
     for table in tables:
-        look()
+        before_each()
         if with_digests:
             content = digests.table_content(session, table.identifier)
             stats.digests[table.oid] = content.digest
@@ -62,36 +62,38 @@ def collect(
         else:
             stats.tables[table.oid] = relations.count_rows(session, table.identifier, only=True)
     if with_digests:
-        look()
+        before_each()
         found = digests.large_objects_content(session)
         stats.large_objects = LargeObjects(found.rows, found.digest)
 
 
 class _Stopped(Exception):
-    """The result is not needed any more."""
+    """The counting was stopped."""
 
 
 @contextlib.contextmanager
 def in_background(
     session: psycopg.Connection, tables: Sequence[Relation], stats: TableStats, *, with_digests: bool = True
 ) -> Iterator[Future[None]]:
-    """Run `collect` in a thread; an exception inside the block cancels it first.
+    """Run `collect` in a thread; cancel it if the block raises.
 
     Args:
-        session: used for nothing else meanwhile; its transaction decides which rows are seen.
+        session: used for nothing else meanwhile; its transaction determines the visible rows.
         tables, stats, with_digests: see `collect`.
 
     Yields:
-        A future that is done when everything is counted.
+        A future that is done when all tables are counted.
     """
     stop = threading.Event()
 
-    def look() -> None:
+    def raise_if_stopped() -> None:
         if stop.is_set():
             raise _Stopped
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="count") as pool:
-        counted = pool.submit(collect, session, tables, stats, with_digests=with_digests, look=look)
+        counted = pool.submit(
+            collect, session, tables, stats, with_digests=with_digests, before_each=raise_if_stopped
+        )
         try:
             yield counted
         except BaseException:

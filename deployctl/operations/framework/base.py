@@ -50,7 +50,7 @@ Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json
 
 
 class OperationFailed(DeployctlError):
-    """An operation failed; the message says what state the target is in."""
+    """An operation failed; the message includes the state of the target."""
 
 
 class Cancelled(Exception):
@@ -63,23 +63,23 @@ class ProcessFailed(OperationFailed):
     Args:
         program: its name, without folder.
         completed: its exit status or signal.
-        last_words: the end of its standard error.
+        stderr_tail: the end of its standard error.
     """
 
-    def __init__(self, program: str, completed: Completed, last_words: str = "") -> None:
+    def __init__(self, program: str, completed: Completed, stderr_tail: str = "") -> None:
         self.program = program
         self.completed = completed
-        self.last_words = last_words.strip()
-        super().__init__(self._sentence())
+        self.stderr_tail = stderr_tail.strip()
+        super().__init__(self._message())
 
-    def _sentence(self) -> str:
+    def _message(self) -> str:
         if self.completed.stopped is not None:
-            how = f"was stopped after {self.completed.duration_s:.0f} s ({self.completed.stopped})"
+            what = f"was stopped after {self.completed.duration_s:.0f} s ({self.completed.stopped})"
         elif self.completed.signal is not None:
-            how = f"was ended by signal {self.completed.signal}"
+            what = f"was ended by signal {self.completed.signal}"
         else:
-            how = f"failed with exit status {self.completed.exit_status}"
-        return f"{self.program} {how}" + (f". It said: {self.last_words}" if self.last_words else ".")
+            what = f"failed with exit status {self.completed.exit_status}"
+        return f"{self.program} {what}" + (f": {self.stderr_tail}" if self.stderr_tail else ".")
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class BackupArtefact:
     """A published backup.
 
     Args:
-        path: the folder of a dump; the path of a physical backup in its engine's repository.
+        path: the folder of a dump; the path of a physical backup in the repository of its engine.
         format: such as "directory" for a dump; the type of a physical backup, such as "incr".
         counts: "schema.table" to rows, taken in the dump's own snapshot.
         engine: the program that made it and reads it: "pg_dump" or "pgbackrest".
-        reached: the trust levels that it has when it is made.
-        details: facts of this engine.
+        reached: its trust levels when it is made.
+        details: facts specific to the engine.
         uploaded_from: the name of the uploaded file, "" for a backup made here.
     """
 
@@ -114,7 +114,7 @@ class BackupArtefact:
 
 @dataclass(frozen=True)
 class CopyResult:
-    """A copy of a backup that was read back. `digest` is the SHA-256 of its list of objects."""
+    """A copy of a backup that was read back; `digest` is the SHA-256 of its list of objects."""
 
     key: str
     digest: str
@@ -131,7 +131,7 @@ class Outcome:
         facts: figures for proofs, checks and scripts.
         artefact: the backup that was made, if any.
         trust: the trust levels that backups of the target reached, by the backup's name.
-        database_oid: of the database that replaced the target's, if it was replaced.
+        database_oid: the OID of the database that replaced the target's, if it was replaced.
     """
 
     summary: str
@@ -143,7 +143,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """The target as an operation sees it. `connection` holds the password: never log it."""
+    """The target as an operation sees it. Never log `connection`, which includes the password."""
 
     name: str
     environment: str
@@ -155,7 +155,7 @@ class TargetFacts:
 
     @property
     def is_production(self) -> bool:
-        """Return True if changes require more approval; `runs.models.Environment` uses the same word."""
+        """Return True if changes require approval; `runs.models.Environment` has the same value."""
         return self.environment == "production"
 
 
@@ -169,33 +169,33 @@ class BackupCatalog(Protocol):
         """Return the dumps that have not expired, newest first."""
 
     def physical(self) -> tuple[KeptBackup, ...]:
-        """Return the same for physical backups, whose files the engine keeps and expires itself."""
+        """Return the physical backups that have not expired, newest first."""
 
     def expired(self) -> frozenset[str]:
         """Return the names of the expired dumps."""
 
     def expire(self, backup: KeptBackup, reason: str) -> None:
-        """Record that a backup's files are gone, removed by this run or by the engine itself."""
+        """Record that a backup's files were removed, by this run or by the engine."""
 
     def record_outcome(self, part: Outcome) -> None:
-        """Record the result of a part of the run now, so that it remains if the run fails afterwards.
+        """Record the result of a part of the run now, so that it remains if the run fails later.
 
         Args:
-            part: its artefact, trust and database are recorded; summary and facts belong to the run's end.
+            part: its artefact, trust and database are recorded; its summary and facts are not.
         """
 
     def stores(self) -> Mapping[str, Store]:
         """Return the offsite stores of this installation by name.
 
         Raises:
-            DeployctlError: the configuration of one of them is wrong.
+            DeployctlError: the configuration of a store is invalid.
         """
 
     def copied(self, store: str) -> frozenset[str]:
         """Return the names of the backups that have a verified copy in a store."""
 
     def record_copy(self, backup: KeptBackup, *, store: Store, result: CopyResult) -> None:
-        """Record a copy that was just read back."""
+        """Record a copy after it was read back."""
 
 
 class Job(Protocol):
@@ -209,7 +209,7 @@ class Job(Protocol):
     application_name: str  # "deployctl:<installation>:<run>:<token>"; identifies the run's sessions
     params: Any  # the operation's own Params
     target: TargetFacts
-    backup_catalog: BackupCatalog  # the record of the target's backups
+    backup_catalog: BackupCatalog  # the recorded backups of the target
 
     def log(self, text: str, *, level: str = "info") -> None:
         """Write a line; level is info, warning or error."""
@@ -242,17 +242,17 @@ class Job(Protocol):
 
         Args:
             argv: program and arguments.
-            env: added to the environment built for the program.
-            cwd: folder to run in.
-            connection: the database for libpq programs; its password is in neither argv nor environment.
-            pass_url: give the program `DATABASE_URL` with the password, for programs that need it.
-            log_stdout: False keeps its standard output out of the log, if it is data for `on_output`.
+            env: variables to add to the program's environment.
+            cwd: the working directory.
+            connection: the database for libpq programs; the password is in neither argv nor environment.
+            pass_url: also set `DATABASE_URL` with the password, for programs that need it.
+            log_stdout: False if the standard output is data for `on_output`, not text for the log.
             on_output: also called with "stdout" or "stderr" and each chunk of bytes.
             while_running: called several times a second in this thread, for progress.
 
         Raises:
             ProcessFailed: the exit status is not 0.
-            Cancelled: the run was cancelled meanwhile; the program and its sessions are gone.
+            Cancelled: the run was cancelled; the program and its sessions have ended.
         """
 
     def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
@@ -260,7 +260,7 @@ class Job(Protocol):
 
         Args:
             dbname: another database of the same server.
-            options: of `postgres.connection.connect`.
+            options: see `postgres.connection.connect`.
         """
 
 
@@ -274,17 +274,17 @@ class Operation(abc.ABC):
     kind: ClassVar[str]
     title: ClassVar[str]
     help: ClassVar[str]
-    changes_target: ClassVar[bool]  # a worker lost while it runs leaves the run `unknown`
-    exclusive: ClassVar[bool]  # one at a time per target
+    changes_target: ClassVar[bool]  # if the worker is lost, the run becomes `unknown`
+    exclusive: ClassVar[bool]  # only one such run per target at a time
     time_limit_s: ClassVar[int]
-    # False for operations without a button of their own, such as the import of an uploaded file.
+    # False for operations that another form starts, such as the import of an uploaded file.
     has_button: ClassVar[bool] = True
-    physical: ClassVar[bool] = False  # needs a target with a physical engine
-    # On production it starts only after a second person has approved it; then it needs no deployment.
+    physical: ClassVar[bool] = False  # only for targets with a physical backup engine
+    # Requires dual approval on production, and then no deployment.
     needs_second_person: ClassVar[bool] = False
-    # What is lost or replaced, in sentences with {target} that the person who starts it must confirm.
+    # What the operation replaces or deletes, for the confirmation; {target} is the target's name.
     overwrites: ClassVar[str] = ""
-    # The parameter that the second person approves: its value is chosen on request, not when the run starts.
+    # The parameter that the second person approves: its value is chosen when the run is requested.
     consent_parameter: ClassVar[str] = ""
 
     @dataclass(frozen=True)
@@ -296,15 +296,15 @@ class Operation(abc.ABC):
         """Return Params made from a form, a command line or a template.
 
         Raises:
-            InvalidInput: naming the parameter and its allowed values.
+            InvalidInput: a value is invalid; the message has the parameter and its allowed values.
         """
         return parse(cls.Params, values, subject=cls.kind)
 
     @abc.abstractmethod
     def perform(self, job: Job) -> Outcome:
-        """Perform the operation. It returns only after the result was checked and the artefact read back.
+        """Perform the operation, check the result, and read the artefact back.
 
         Raises:
-            DeployctlError: it failed; the message says why and what state the target is in.
+            DeployctlError: it failed; the message has the cause and the target's state.
             Cancelled: the run was cancelled.
         """

@@ -1,4 +1,4 @@
-"""A job for tests: real programs, real sessions, a record of what was reported."""
+"""A fake job for tests, with real programs and sessions, that collects what is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from deployctl.storage import LocalFolder, Uploads
 
 @dataclass(frozen=True)
 class Progress:
-    """One report of progress."""
+    """A progress report."""
 
     done: int
     total: int | None
@@ -40,16 +40,16 @@ _run_ids = itertools.count(os.getpid() * 1_000)
 
 @dataclass
 class FakeJob:
-    """Implements `framework.base.Job` without our own database.
+    """An implementation of `framework.base.Job` without deployctl's database.
 
     Args:
         connection: the target.
-        project: the application's project, where the operation needs one.
+        project: the application's project, if the operation needs one.
         params: the operation's Params.
-        tmp_path: backups go below it.
+        tmp_path: the folder for backups.
         secrets: by name.
-        uploads: what was sent in; by default beside the backups, 1 GB at most.
-        time_limit_s: for every program.
+        uploads: by default beside the backups, with a limit of 1 GB.
+        time_limit_s: for each program.
     """
 
     connection: ConnectionSpec
@@ -62,7 +62,7 @@ class FakeJob:
     backup_catalog: Any = None
     uploads: Uploads | None = None
     physical: Engine | None = None
-    # Unlike that of any test that runs beside this one, because sessions are found by it.
+    # Unique among parallel tests, because sessions are found by it.
     run_id: int = field(default_factory=lambda: next(_run_ids))
     token: int = 1
     time_limit_s: float = 60
@@ -97,7 +97,7 @@ class FakeJob:
 
     @property
     def text(self) -> str:
-        """Everything logged, one line each."""
+        """Return the log, one line per message."""
         return "\n".join(text for _, text in self.lines)
 
     @contextlib.contextmanager
@@ -114,7 +114,7 @@ class FakeJob:
         self.progress.append(Progress(done, total, unit, phase))
 
     def cancel(self, reason: str = "cancelled by a test") -> None:
-        """As a person would: from another thread, or from a callback."""
+        """Cancel the run as a person does: from another thread or a callback."""
         with self._lock:
             self.cancel_reason = reason
             for session in self._sessions:
@@ -168,7 +168,7 @@ class FakeJob:
         return session
 
     def close(self) -> None:
-        """End every session, as the end of a run does. Also happens when the job is forgotten."""
+        """Close all sessions, as the end of a run does; also called when the job is garbage-collected."""
         _close_all(self._sessions)
 
 

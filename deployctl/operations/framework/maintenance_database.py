@@ -8,7 +8,7 @@ from deployctl.operations.framework.base import Job, OperationFailed
 from deployctl.postgres.connection import CannotConnect, Reason
 from deployctl.postgres.privileges import quote_name
 
-# "postgres" exists for such work; if it was dropped or does not allow connections, template1 is left.
+# template1 in case "postgres" was dropped or does not allow connections.
 MAINTENANCE_DATABASES = ("postgres", "template1")
 LOCK_TIMEOUT_S = 30
 
@@ -17,7 +17,7 @@ def connect(job: Job) -> psycopg.Connection:
     """Open a session on a maintenance database of the target's server.
 
     Raises:
-        OperationFailed: the role may connect to none of them; nothing was changed.
+        OperationFailed: the role can't connect to any of them; nothing was changed.
         CannotConnect: the server is not reachable.
     """
     for name in MAINTENANCE_DATABASES:
@@ -32,7 +32,7 @@ def connect(job: Job) -> psycopg.Connection:
             return connection
     role = quote_name(job.target.connection.user)
     raise OperationFailed(
-        f"Role {job.target.connection.user} may connect to neither {' nor '.join(MAINTENANCE_DATABASES)}, "
-        "from where databases are created and renamed. Nothing was changed. "
-        f"Grant it: GRANT CONNECT ON DATABASE postgres TO {role}; and let pg_hba.conf admit it."
+        f"Role {job.target.connection.user} can't connect to {' or '.join(MAINTENANCE_DATABASES)}, which is "
+        "needed to create and rename databases. Nothing was changed. "
+        f"Run GRANT CONNECT ON DATABASE postgres TO {role}; and allow the connection in pg_hba.conf."
     )

@@ -1,4 +1,4 @@
-"""The parameters of an operation: declared once, read by form, command line and template."""
+"""The parameters of an operation: declared once, used by forms, command line and templates."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FALSE_WORDS = frozenset({"false", "no", "off", "0", ""})
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter as shown to people.
+    """A parameter of an operation.
 
-    `type` is str, int or bool; `choices` are the only values allowed where it is not empty.
+    `type` is str, int or bool; `choices` lists the allowed values, if it is not empty.
     """
 
     name: str
@@ -37,7 +37,7 @@ def param(
     default: Any = dataclasses.MISSING,
     *,
     label: str,
-    help: str,  # noqa: A002 - the word everybody looks for
+    help: str,  # noqa: A002 - the standard word
     choices: Sequence[str] | Callable[[], Sequence[str]] = (),
     minimum: int | None = None,
     maximum: int | None = None,
@@ -45,10 +45,10 @@ def param(
     """Declare a field of `Params`.
 
     Args:
-        default: used where nothing is given; without it the parameter is required.
+        default: the value if none is given; without it the parameter is required.
         label: for the form.
         help: one sentence.
-        choices: the values allowed, or a function that gives them.
+        choices: the allowed values, or a function that returns them.
         minimum, maximum: limits of a number, or of the length of a text.
     """
     metadata = {
@@ -66,64 +66,64 @@ def param(
 
 
 def parameters_of(params: type) -> tuple[Parameter, ...]:
-    """What a `Params` class declares, in order."""
+    """Return the parameters that a `Params` class declares, in order."""
     hints = typing.get_type_hints(params)
     return tuple(_parameter(field, hints[field.name]) for field in dataclasses.fields(params))
 
 
 def parse(params: type, values: Mapping[str, object], *, subject: str) -> Any:
-    """Make an instance from texts or values.
+    """Return an instance of `params` made from texts or typed values.
 
     Args:
         params: the dataclass.
-        values: by name; absent ones take their default.
-        subject: what the parameters belong to, for the message.
+        values: by name; missing ones get their default.
+        subject: the operation's kind, for the message.
 
     Raises:
-        InvalidInput: naming the parameter and what it takes.
+        InvalidInput: a value is invalid; the message has the parameter and its allowed values.
     """
     declared = {parameter.name: parameter for parameter in parameters_of(params)}
     for name in values:
         if name not in declared:
             known = ", ".join(declared) or "none"
-            raise InvalidInput(f"{subject} has no parameter {name}. It knows: {known}.")
+            raise InvalidInput(f"{subject} has no parameter {name}. Its parameters: {known}.")
     for parameter in declared.values():
         if parameter.required and parameter.name not in values:
-            raise InvalidInput(f"{subject} needs the parameter {parameter.name} ({parameter.label}).")
+            raise InvalidInput(f"{subject} requires the parameter {parameter.name} ({parameter.label}).")
     return params(**{name: _value(declared[name], value, subject) for name, value in values.items()})
 
 
 def _parameter(field: dataclasses.Field[Any], hint: type) -> Parameter:
-    told = field.metadata[METADATA_KEY]
-    choices = told["choices"]
+    metadata = field.metadata[METADATA_KEY]
+    choices = metadata["choices"]
     return Parameter(
         name=field.name,
         type=hint,
         default=None if field.default is dataclasses.MISSING else field.default,
         required=field.default is dataclasses.MISSING,
-        label=told["label"],
-        help=told["help"],
+        label=metadata["label"],
+        help=metadata["help"],
         choices=tuple(choices() if callable(choices) else choices),
-        minimum=told["minimum"],
-        maximum=told["maximum"],
+        minimum=metadata["minimum"],
+        maximum=metadata["maximum"],
     )
 
 
 def _value(parameter: Parameter, given: object, subject: str) -> str | int | bool:
     converters: dict[type, Callable[[object], str | int | bool | None]] = {bool: _bool, int: _int, str: _str}
     value = converters[parameter.type](given)
-    place = f"{subject}: {parameter.name} ({parameter.label})"
+    name = f"{subject}: {parameter.name} ({parameter.label})"
     if value is None:
-        word = {bool: "yes or no", int: "a whole number", str: "a text"}[parameter.type]
-        raise InvalidInput(f"{place} must be {word}, not {given!r}.")
+        expected = {bool: "yes or no", int: "a whole number", str: "a text"}[parameter.type]
+        raise InvalidInput(f"{name} must be {expected}, not {given!r}.")
     if parameter.choices and value not in parameter.choices:
-        raise InvalidInput(f"{place} must be one of {', '.join(parameter.choices)}, not {value!r}.")
+        raise InvalidInput(f"{name} must be one of {', '.join(parameter.choices)}, not {value!r}.")
     size = len(value) if isinstance(value, str) else value
-    what = " characters" if isinstance(value, str) else ""
+    unit = " characters" if isinstance(value, str) else ""
     if parameter.minimum is not None and size < parameter.minimum:
-        raise InvalidInput(f"{place} must be at least {parameter.minimum}{what}.")
+        raise InvalidInput(f"{name} must be at least {parameter.minimum}{unit}.")
     if parameter.maximum is not None and size > parameter.maximum:
-        raise InvalidInput(f"{place} must be at most {parameter.maximum}{what}.")
+        raise InvalidInput(f"{name} must be at most {parameter.maximum}{unit}.")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The operations: one per file of `kinds/`."""
+"""The registry of operations: one per file of `kinds/`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def operation(kind: str) -> type[Operation]:
     """Return the operation of a kind.
 
     Raises:
-        InvalidInput: there is none; the message lists those there are.
+        InvalidInput: there is no such operation; the message lists all kinds.
     """
     try:
         return OPERATIONS[kind]
     except KeyError:
-        raise InvalidInput(f"There is no operation {kind!r}. There are: {', '.join(OPERATIONS)}.") from None
+        raise InvalidInput(f"There is no operation {kind!r}. Operations: {', '.join(OPERATIONS)}.") from None

@@ -1,4 +1,4 @@
-"""Jobs derived from a run's own: for another operation within the run, and for a copy of the target."""
+"""Jobs derived from a run's job: for another operation within the run, and for another database."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from deployctl.operations.framework.base import Job
 
 
 def sub_job(job: Job, title: str, params: Any) -> Job:
-    """Return the job for another operation: with its parameters, and with steps named after it.
+    """Return the job for another operation within the run, with its own parameters.
 
     Args:
-        title: such as "Validate"; its steps are called "Validate: Indexes".
-        params: of the other operation.
+        title: the prefix of its steps, such as "Validate" for "Validate: Indexes".
+        params: the other operation's parameters.
     """
-    return cast("Job", _Part(job, title, params))
+    return cast("Job", _SubJob(job, title, params))
 
 
 def with_database(job: Job, dbname: str) -> Job:
     """Return the job with another database of the same server as its target."""
-    return cast("Job", _OnCopy(job, dbname))
+    return cast("Job", _JobOnDatabase(job, dbname))
 
 
 class _Derived:
-    """Delegates to the run's own job whatever a subclass does not override."""
+    """Delegates everything that a subclass does not override to the run's job."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -36,7 +36,7 @@ class _Derived:
         return getattr(self._job, name)
 
 
-class _Part(_Derived):
+class _SubJob(_Derived):
     def __init__(self, job: Job, title: str, params: Any) -> None:
         super().__init__(job)
         self._title, self.params = title, params
@@ -45,7 +45,7 @@ class _Part(_Derived):
         return self._job.step(f"{self._title}: {name}")
 
 
-class _OnCopy(_Derived):
+class _JobOnDatabase(_Derived):
     def __init__(self, job: Job, dbname: str) -> None:
         super().__init__(job)
         self._dbname = dbname

@@ -12,8 +12,8 @@ from deployctl.postgres import process
 from deployctl.postgres.connection import ConnectionSpec
 from deployctl.postgres.process import Completed
 
-LAST_WORDS_BYTES = 4000
-SHOWN = 6
+TAIL_BYTES = 4000
+TAIL_LINES = 6
 ERROR_WORD = re.compile(r"\b(error|fatal|panic)\b", re.IGNORECASE)
 
 
@@ -34,7 +34,7 @@ def execute(
 
     Args:
         should_stop: returns a reason if the run was cancelled or its lease was lost.
-        on_output: each function is called with every chunk.
+        on_output: functions that are called with every chunk.
         timeout_s: the rest of the run's time limit in seconds.
 
     Raises:
@@ -45,13 +45,13 @@ def execute(
     def receive(stream: str, chunk: bytes) -> None:
         if stream == "stderr":
             tail.extend(chunk)
-            del tail[:-LAST_WORDS_BYTES]
+            del tail[:-TAIL_BYTES]
         for receiver in on_output:
             receiver(stream, chunk)
 
     extra = dict(env or {})
     if pass_url and connection is not None:
-        # With the run's name, which identifies its sessions: not every driver reads PGAPPNAME.
+        # The name identifies the run's sessions; not every driver reads PGAPPNAME.
         named = {**connection.options, "application_name": application_name}
         extra["DATABASE_URL"] = replace(connection, options=named).url
     with process.child_environment(connection, application_name=application_name, extra=extra) as environment:
@@ -67,16 +67,15 @@ def execute(
     if completed.stopped is not None and completed.stopped != process.TIME_LIMIT:
         raise Cancelled(completed.stopped)
     if not completed.ok:
-        raise ProcessFailed(Path(argv[0]).name, completed, _last_lines(bytes(tail)))
+        raise ProcessFailed(Path(argv[0]).name, completed, _error_lines(bytes(tail)))
     return completed
 
 
-def _last_lines(tail: bytes) -> str:
-    """Return the output from the first line with an error on, else the last few lines.
-
-    Unprintable characters are replaced, because the output can contain anything.
-    """
+def _error_lines(tail: bytes) -> str:
+    """Return a few lines from the first error on, or the last few, without unprintable characters."""
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in tail.decode("utf-8", errors="replace"))
     lines = text.strip().splitlines()
-    first = next((number for number, line in enumerate(lines) if ERROR_WORD.search(line)), len(lines) - SHOWN)
-    return "\n".join(lines[max(first, 0) :][:SHOWN])
+    first = next(
+        (number for number, line in enumerate(lines) if ERROR_WORD.search(line)), len(lines) - TAIL_LINES
+    )
+    return "\n".join(lines[max(first, 0) :][:TAIL_LINES])

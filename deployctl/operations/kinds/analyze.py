@@ -1,4 +1,4 @@
-"""Gather the statistics by which PostgreSQL plans its queries."""
+"""Run ANALYZE table by table, to update the statistics of the query planner."""
 
 from __future__ import annotations
 
@@ -13,29 +13,26 @@ from deployctl.text import pluralize
 
 
 class Analyze(Operation):
-    """ANALYZE, table by table, each seen to have been done."""
+    """Run ANALYZE on every table, and check that the server did it."""
 
     kind: ClassVar[str] = "analyze"
-    title: ClassVar[str] = "Analyze"
+    title: ClassVar[str] = "Analyze tables"
     help: ClassVar[str] = (
-        "Gathers the planner's statistics (ANALYZE), table by table. Blocks no reading and no writing; a "
-        "table that stays locked for 5 s is left out and named with the session that holds it."
+        "Updates the planner's statistics with ANALYZE, table by table, without blocking reads or writes. "
+        "Skips a table that stays locked for 5 s, and names the session that locks it."
     )
-    # No data changes, and a lost worker leaves nothing to decide: tables are analyzed or are not.
+    # No data changes, so nobody needs to decide after the loss of a worker.
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True  # a migration would have to wait for its locks
     time_limit_s: ClassVar[int] = 4 * 3600
 
     @dataclass(frozen=True)
     class Params:
-        """Which tables."""
-
         table: str = param(
-            "", label="Table", help="Only this one, such as Plan or billing.Plan; empty for all.", maximum=127
+            "", label="Table", help="One table, such as Plan or billing.Plan; empty for all.", maximum=127
         )
 
     def perform(self, job: Job) -> Outcome:
-        """Analyze, then judge whether every table was."""
         started = time.monotonic()
         tables = table_maintenance.select_tables(job, "analyze", job.params.table)
         done = table_maintenance.process_tables(
@@ -43,7 +40,7 @@ class Analyze(Operation):
             tables,
             work="analyze",
             statement=maintenance.analyze,
-            look=maintenance.analyze_progress,
+            read_progress=maintenance.analyze_progress,
         )
         done.fail_if_skipped("analyzed")
         duration = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Back up the database: dump, hash, read back, then publish."""
+"""Back up a database: run pg_dump, hash the files, read them back, and publish the backup."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import ClassVar
 import psycopg
 
 from deployctl.operations.backup import dump, manifest, table_stats
-from deployctl.operations.backup.dump_plan import Plan, locked, make_plan
+from deployctl.operations.backup.dump_plan import Plan, lock_timeout_error, make_plan
 from deployctl.operations.backup.dump_progress import DumpProgress
 from deployctl.operations.backup.integrity_check import byte_progress, read_back
 from deployctl.operations.backup.manifest import Manifest
@@ -38,13 +38,13 @@ WAIT_S = 0.2
 
 
 class Backup(Operation):
-    """Dump the target's database into a folder of its own."""
+    """Dump the target's database into a new folder."""
 
     kind: ClassVar[str] = "backup"
     title: ClassVar[str] = "Back up"
     help: ClassVar[str] = (
-        "Dumps the database (directory format, parallel, compressed), counts and digests every table in the "
-        "same snapshot, hashes every file and reads all of it back before the backup is listed."
+        "Dumps the database with pg_dump, and counts and digests every table in the same snapshot. Hashes "
+        "every file and reads it back before the backup is listed."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True
@@ -53,28 +53,29 @@ class Backup(Operation):
     @dataclass(frozen=True)
     class Params:
         jobs: int = param(
-            2, label="Parallel jobs", help="Tables dumped at the same time.", minimum=1, maximum=32
+            2, label="Parallel jobs", help="Number of tables dumped at the same time.", minimum=1, maximum=32
         )
         digests: bool = param(
             True,
             label="Digest every table",
-            help="Lets a test restore prove the content, not only the number of rows; reads every row again.",
+            help="Reads every row again, so that a test restore can compare the content and not only the "
+            "number of rows.",
         )
 
     def perform(self, job: Job) -> Outcome:
         started = time.monotonic()
         with _disk_errors(job):
-            with job.step("Look at the database"):
+            with job.step("Inspect the database"):
                 session = job.connect(lock_timeout_s=dump.LOCK_WAIT_S)
                 plan = make_plan(job, session)
             with job.target.backups.partial(plan.name) as partial:
                 with job.step("Dump"):
                     stats = _dump(job, session, plan, partial.path)
                 with job.step("Check the table of contents"):
-                    _check_contents(job, plan, partial.path)
-                with job.step("Hash every file"):
+                    _check_table_of_contents(job, plan, partial.path)
+                with job.step("Hash the files"):
                     written = _write_manifest(job, plan, stats, partial.path)
-                with job.step("Read everything back"):
+                with job.step("Read the files back"):
                     digest = read_back(job, partial.path, written)
                 with job.step("Publish"):
                     job.raise_if_cancelled()
@@ -83,7 +84,7 @@ class Backup(Operation):
 
 
 def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> TableStats:
-    """Run pg_dump, and take stats of the same snapshot meanwhile."""
+    """Run pg_dump, and count the rows of the same snapshot meanwhile."""
     argv = dump.dump_argv(plan.dump_tool.path, into=folder, snapshot=plan.snapshot.id, jobs=job.params.jobs)
     stats = TableStats()
     progress = DumpProgress(
@@ -96,8 +97,8 @@ def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> Ta
     )
     with table_stats.in_background(session, plan.tables, stats, with_digests=job.params.digests) as counted:
 
-        def look() -> None:
-            _raise_if_uncounted(job, counted)
+        def monitor() -> None:
+            _raise_if_counting_failed(job, counted)
             progress.report()
 
         try:
@@ -106,54 +107,54 @@ def _dump(job: Job, session: psycopg.Connection, plan: Plan, folder: Path) -> Ta
                 connection=job.target.connection,
                 env=session_options(job.target.connection, session.info.server_version),
                 on_output=progress.read,
-                while_running=look,
+                while_running=monitor,
             )
         except ProcessFailed as error:
-            # Without the session that counts, there is no snapshot for pg_dump: tell the cause.
-            _raise_if_uncounted(job, counted)
-            raise _explained(job, error, progress) from error
+            # If the counting session is lost, pg_dump's snapshot is gone, too; report the cause.
+            _raise_if_counting_failed(job, counted)
+            raise _dump_failure(job, error, progress) from error
         progress.finish()
         while not counted.done():
             job.raise_if_cancelled()
             wait([counted], timeout=WAIT_S)
-        _raise_if_uncounted(job, counted)
+        _raise_if_counting_failed(job, counted)
     snapshots.end(session)
     return stats
 
 
-def _raise_if_uncounted(job: Job, counted: Future[None]) -> None:
-    """Fail once counting has failed; a cancelled run's counting ends with an error too."""
+def _raise_if_counting_failed(job: Job, counted: Future[None]) -> None:
     error = counted.exception() if counted.done() else None
     if error is not None:
-        job.raise_if_cancelled()
+        job.raise_if_cancelled()  # a cancellation also ends the counting with an error
         raise OperationFailed(
-            f"The tables could not be counted: {str(error).strip()}. Without counts a restored copy could "
-            "not be compared, so the half-made backup was removed. Earlier backups are untouched."
+            f"The tables could not be counted: {str(error).strip()}. The incomplete backup was removed; "
+            "earlier backups are untouched. Back up again."
         ) from error
 
 
-def _explained(job: Job, error: ProcessFailed, progress: DumpProgress) -> OperationFailed:
-    """Say more than pg_dump does, where it is known."""
-    after = "The half-made backup was removed; the database and earlier backups are untouched."
-    if "No space left on device" in error.last_words:
+def _dump_failure(job: Job, error: ProcessFailed, progress: DumpProgress) -> OperationFailed:
+    """Return the error of a failed pg_dump, with the cause if it is known."""
+    if "No space left on device" in error.stderr_tail:
         return OperationFailed(_disk_full(job))
     # pg_dump's --lock-wait-timeout is a statement timeout on the server while it locks its tables.
-    if "timeout" in error.last_words and "LOCK TABLE" in error.last_words:
-        return locked(progress.blockers)
-    return OperationFailed(f"{error} {after}")
+    if "timeout" in error.stderr_tail and "LOCK TABLE" in error.stderr_tail:
+        return lock_timeout_error(progress.blockers)
+    return OperationFailed(
+        f"{error} The incomplete backup was removed; the database and earlier backups are untouched."
+    )
 
 
-def _check_contents(job: Job, plan: Plan, folder: Path) -> None:
-    """The dump says itself that it holds the rows of as many tables as were there."""
+def _check_table_of_contents(job: Job, plan: Plan, folder: Path) -> None:
+    """Check that the dump's own table of contents lists the data of every table."""
     with tempfile.TemporaryDirectory(prefix="deployctl-") as scratch:
         listing = Path(scratch) / "contents"
         job.execute(dump.list_argv(plan.list_tool.path, archive=folder, into=listing))
         dumped = dump.tables_with_data(listing.read_text(encoding="utf-8", errors="replace"))
-    job.log(f"The dump holds the rows of {pluralize(dumped, 'table')}.")
+    job.log(f"The dump contains the data of {pluralize(dumped, 'table')}.")
     if dumped < len(plan.tables):
         raise OperationFailed(
-            f"The dump holds the rows of {pluralize(dumped, 'table')}, but the database has "
-            f"{len(plan.tables)}. It was removed. Was a table dropped meanwhile? Back up again."
+            f"The dump contains the data of {pluralize(dumped, 'table')}, but the database has "
+            f"{len(plan.tables)}. The dump was removed. Perhaps a table was dropped meanwhile; back up again."
         )
 
 
@@ -184,14 +185,14 @@ def _disk_errors(job: Job) -> Iterator[None]:
             raise OperationFailed(_disk_full(job)) from error
         raise OperationFailed(
             f"The backup could not be written: {error.strerror or error}. "
-            "What was half made was removed; earlier backups are untouched."
+            "The incomplete backup was removed; earlier backups are untouched."
         ) from error
 
 
 def _disk_full(job: Job) -> str:
     return (
-        f"The disk of the backup folder {job.target.backups.root} is full. The half-made backup was removed; "
-        "the database and earlier backups are untouched. Free some space, then back up again."
+        f"The disk of the backup folder {job.target.backups.root} is full. The incomplete backup was "
+        "removed; the database and earlier backups are untouched. Free some space, then back up again."
     )
 
 
@@ -212,7 +213,7 @@ def _outcome(written: Manifest, path: Path, digest: str, duration_s: float) -> O
     return Outcome(
         summary=(
             f"Backup {written.name}: {pluralize(len(written.counts), 'table')} with "
-            f"{pluralize(rows, 'row')} in {pluralize(artefact.size_bytes, 'byte')}, every file read back."
+            f"{pluralize(rows, 'row')} in {pluralize(artefact.size_bytes, 'byte')}; every file was read back."
         ),
         facts={
             "name": written.name,

@@ -1,4 +1,4 @@
-"""Measure a database as it is now, to compare with later."""
+"""Measure throughput, cache hits, connections and sizes, as a baseline for later comparison."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from deployctl.text import pluralize
 
 STATEMENT_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 5
-LOOK_EVERY_S = 0.5
+SAMPLE_EVERY_S = 0.5
 TABLES = 50
 STATEMENTS = 100
 
 
 class Baseline(Operation):
-    """Two looks some time apart: rates are differences, never averages over a server's life."""
+    """Read the counters twice; rates are differences, not averages since the server's start."""
 
     kind: ClassVar[str] = "baseline"
-    title: ClassVar[str] = "Take a baseline"
+    title: ClassVar[str] = "Take baseline"
     help: ClassVar[str] = (
-        "Watches the database for a while and keeps what it saw: throughput, cache hits, connections, sizes, "
-        "and the costliest statements where pg_stat_statements is there. Changes nothing."
+        "Measures throughput, cache hits, connections and sizes, and the most expensive statements if "
+        "pg_stat_statements is installed. Changes nothing."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -38,18 +38,15 @@ class Baseline(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        """How long it looks."""
-
         seconds: int = param(
             60,
-            label="Seconds to watch",
-            help="Over how long throughput is measured, in seconds; longer is steadier.",
+            label="Duration in seconds",
+            help="Duration of the measurement; a longer one gives steadier figures.",
             minimum=1,
             maximum=3600,
         )
 
     def perform(self, job: Job) -> Outcome:
-        """Look, wait, look again."""
         with (
             failure_on_error(job, "No baseline was taken"),
             job.connect(
@@ -58,8 +55,8 @@ class Baseline(Operation):
         ):
             with job.step("Read the counters"):
                 before = _Counters.read(connection)
-            with job.step(f"Watch for {job.params.seconds} s"):
-                peak = _watch(job, connection)
+            with job.step(f"Measure for {job.params.seconds} s"):
+                peak = _measure_connections(job, connection)
             with job.step("Read the counters again"):
                 after = _Counters.read(connection)
             with job.step("Read sizes"):
@@ -89,31 +86,31 @@ class _Counters:
         )
 
 
-def _watch(job: Job, connection: psycopg.Connection) -> dict[str, Json]:
-    """Wait, and note how many connections there are at most."""
-    begun, seconds = time.monotonic(), job.params.seconds
-    most, most_active, states = 0, 0, dict[str, int]()
+def _measure_connections(job: Job, connection: psycopg.Connection) -> dict[str, Json]:
+    """Sample the connections for the run's duration, and return their peak."""
+    started, seconds = time.monotonic(), job.params.seconds
+    peak, peak_active, states = 0, 0, dict[str, int]()
     while True:
         states = statistics.sessions_by_state(connection)
         use = activity.connection_use(connection)
-        most = max(most, use.used)
-        most_active = max(most_active, states.get("active", 0))
-        passed = time.monotonic() - begun
-        job.advance(min(int(passed), seconds), seconds, unit="seconds")
-        if passed >= seconds:
+        peak = max(peak, use.used)
+        peak_active = max(peak_active, states.get("active", 0))
+        elapsed = time.monotonic() - started
+        job.advance(min(int(elapsed), seconds), seconds, unit="seconds")
+        if elapsed >= seconds:
             break
         job.raise_if_cancelled()
-        time.sleep(min(LOOK_EVERY_S, seconds - passed))
+        time.sleep(min(SAMPLE_EVERY_S, seconds - elapsed))
     return {
-        "server_most": most,
+        "server_most": peak,
         "server_available": use.available,
         "database_by_state": states,
-        "database_most_active": most_active,
+        "database_most_active": peak_active,
     }
 
 
 def _throughput(before: DatabaseCounters, after: DatabaseCounters) -> dict[str, Json]:
-    """Per second, over the time between two looks; None where the counters were reset meanwhile."""
+    """Return the rates per second between two readings; no rates if the counters were reset meanwhile."""
     seconds = (after.measured_at - before.measured_at).total_seconds()
     if before.reset_at != after.reset_at or after.commits < before.commits or seconds <= 0:
         return {"seconds": round(seconds, 3), "reset_meanwhile": True, "cache_hit": None}
@@ -132,12 +129,12 @@ def _throughput(before: DatabaseCounters, after: DatabaseCounters) -> dict[str, 
 
 
 def _share(hit: int, read: int) -> float | None:
-    """What part of the blocks was in the cache; None where none was asked for."""
+    """Return the share of blocks found in the cache; None if no block was requested."""
     return round(hit / (hit + read), 5) if hit + read else None
 
 
 def _statements(job: Job, before: _Counters, after: _Counters) -> dict[str, Json]:
-    """The costliest statements as counted so far, and what each cost while we watched."""
+    """Return the most expensive statements since the last reset, with their cost during the measurement."""
     if isinstance(after.statements, StatementsUnavailable):
         job.log(after.statements.reason, level="warning")
         return {"statements": None, "statements_missing": after.statements.reason}
@@ -156,10 +153,10 @@ def _statements(job: Job, before: _Counters, after: _Counters) -> dict[str, Json
 
 
 def _statement(now: Statement, before: Statement | None) -> Json:
-    # A number of 64 bits is more than a JSON reader must keep exactly.
+    # As text, because JSON readers may round 64-bit numbers.
     facts: dict[str, Json] = {**asdict(now), "queryid": str(now.queryid), "total_ms": round(now.total_ms, 3)}
     calls = now.calls - before.calls if before is not None else -1
-    if before is None or calls < 0:  # not among the first then, or reset meanwhile
+    if before is None or calls < 0:  # not in the first reading, or reset meanwhile
         return {**facts, "watched_calls": None, "watched_mean_ms": None}
     mean = round((now.total_ms - before.total_ms) / calls, 3) if calls else None
     return {**facts, "watched_calls": calls, "watched_mean_ms": mean}
@@ -170,7 +167,7 @@ def _sizes(job: Job, connection: psycopg.Connection) -> dict[str, Json]:
     try:
         largest = statistics.table_sizes(connection, limit=TABLES)
     except errors.LockNotAvailable:
-        missing = f"Sizes of tables were not read: one of them stayed locked for {LOCK_TIMEOUT_S} s."
+        missing = f"Table sizes are missing: a table stayed locked for {LOCK_TIMEOUT_S} s."
         job.log(missing, level="warning")
         return {**sizes, "tables": None, "tables_missing": missing}
     return {**sizes, "tables": [asdict(table) for table in largest], "tables_missing": None}
@@ -188,9 +185,9 @@ def _summary(facts: Mapping[str, Json]) -> str:
     throughput, statements = facts["throughput"], facts["statements"]
     assert isinstance(throughput, Mapping)  # noqa: S101 - made by `_throughput`
     hit = throughput["cache_hit"]
-    cache = f"{hit:.1%} of blocks from the cache" if isinstance(hit, float) else "no blocks asked for"
+    cache = f"{hit:.1%} of blocks from the cache" if isinstance(hit, float) else "no blocks requested"
     if throughput["reset_meanwhile"]:
-        return "The counters were reset while they were watched, so there is no throughput. Take it again."
+        return "No throughput: the counters were reset during the measurement. Take the baseline again."
     known = (
         pluralize(len(statements), "statement") if isinstance(statements, list) else "no pg_stat_statements"
     )

@@ -1,4 +1,4 @@
-"""Connect and tell what is there."""
+"""Connect to the database, and report the server's version, encryption, privileges and size."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ STATEMENT_TIMEOUT_S = 10
 
 
 class Connect(Operation):
-    """Open a session as the application's role would, and report what it finds."""
+    """Open a session with the target's connection URL, and report the server's facts."""
 
     kind: ClassVar[str] = "connect"
     title: ClassVar[str] = "Verify connection"
     help: ClassVar[str] = (
-        "Connects to the database and reports server version, encryption, the role's rights, size and "
-        "latency. Changes nothing."
+        "Connects to the database and reports the server version, encryption, the role's privileges, size "
+        "and latency. Changes nothing."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -33,7 +33,7 @@ class Connect(Operation):
                 read_only=True, statement_timeout_s=STATEMENT_TIMEOUT_S, behind_pooler=True
             )
             job.log(f"Connected to {job.target.connection.redacted}.")
-        with job.step("Read what the server says"):
+        with job.step("Read the server's facts"):
             facts = gather(connection)
         for name, value in facts.items():
             job.log(f"{name}: {value}")
@@ -42,7 +42,7 @@ class Connect(Operation):
 
 
 def gather(connection: psycopg.Connection) -> dict[str, Json]:
-    """Everything that the connection tells, by name."""
+    """Return the facts about server, role and database by name."""
     about = server.facts(connection)
     pooled = session.is_pooled(connection)
     tls = server.encryption(connection)
@@ -54,7 +54,7 @@ def gather(connection: psycopg.Connection) -> dict[str, Json]:
         "server_version_number": about.version_number,
         "in_recovery": about.in_recovery,
         "pooler": pooled,
-        # The server knows of its session with the pooler, which says nothing of ours.
+        # The server only sees its connection from the pooler, not ours to the pooler.
         "tls": bool(connection.pgconn.ssl_in_use) if pooled else tls.used,
         "tls_protocol": None if pooled else tls.protocol,
         "tls_cipher": None if pooled else tls.cipher,
@@ -75,18 +75,16 @@ def gather(connection: psycopg.Connection) -> dict[str, Json]:
 
 def _warn(job: Job, facts: dict[str, Json]) -> None:
     if facts["pooler"]:
-        job.log(
-            f"A pooler such as PgBouncer answers, not PostgreSQL itself. {POOLER_ADVICE}", level="warning"
-        )
+        job.log(f"The connection goes through a pooler such as PgBouncer. {POOLER_ADVICE}", level="warning")
     if not facts["tls"]:
         job.log("The connection is not encrypted.", level="warning")
     if facts["in_recovery"]:
-        job.log("The server is a standby: nothing can be changed there.", level="warning")
+        job.log("The server is a read-only standby.", level="warning")
     if facts["system_identifier"] is None:
-        job.log("The role may not read the server's system identifier, so it is not known.", level="warning")
+        job.log("The server's system identifier is unknown: the role can't read it.", level="warning")
 
 
 def _summary(facts: dict[str, Json]) -> str:
     encrypted = f"encrypted with {facts['tls_protocol'] or 'TLS'}" if facts["tls"] else "not encrypted"
-    said = f"PostgreSQL {facts['server_version']} answers in {facts['latency_ms']} ms, {encrypted}."
-    return f"{said} But it answers through a pooler. {POOLER_ADVICE}" if facts["pooler"] else said
+    summary = f"PostgreSQL {facts['server_version']} answers in {facts['latency_ms']} ms, {encrypted}."
+    return f"{summary} The connection goes through a pooler. {POOLER_ADVICE}" if facts["pooler"] else summary

@@ -1,4 +1,4 @@
-"""Copy a backup to the offsite stores, and read the copies back."""
+"""Copy a backup to offsite stores."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ from deployctl.storage.stores import Store
 
 
 class CopyOffsite(Operation):
-    """Copy a backup to the offsite stores of the installation."""
+    """Copy a backup to the installation's offsite stores, and read the copies back."""
 
     kind: ClassVar[str] = "copy_offsite"
-    title: ClassVar[str] = "Copy offsite"
+    title: ClassVar[str] = "Copy backup offsite"
     help: ClassVar[str] = (
-        "Checks a backup against its manifest, copies it to the offsite stores, and reads every byte of the "
-        "copy back before it is recorded."
+        "Checks a backup against its manifest, copies it to the offsite stores, and reads every copy back "
+        "before recording it."
     )
     changes_target: ClassVar[bool] = False
-    # It never touches the target, and may take hours; a backup that expires meanwhile makes it fail.
+    # It takes hours and does not touch the target; if the backup expires meanwhile, the run fails.
     exclusive: ClassVar[bool] = False
     time_limit_s: ClassVar[int] = 24 * 3600
 
     @dataclass(frozen=True)
     class Params:
-        backup: str = param("", label="Backup", help="Its name; empty for the newest one.", maximum=200)
-        store: str = param("", label="Store", help="Its name; empty for every store.", maximum=200)
+        backup: str = param("", label="Backup", help="The backup's name; empty for the newest.", maximum=200)
+        store: str = param("", label="Store", help="The store's name; empty for all stores.", maximum=200)
         again: bool = param(
-            False, label="Again", help="Copy although a copy of it in that store was read back already."
+            False, label="Copy again", help="Copy the backup even if the store already has a verified copy."
         )
 
     def perform(self, job: Job) -> Outcome:
-        with job.step("Look at stores and backups"):
+        with job.step("Choose backup and stores"):
             stores, backup = _stores(job), backup_selection.newest(job, job.params.backup)
-            wanted = [
+            destinations = [
                 name
                 for name in stores
                 if job.params.again or backup.name not in job.backup_catalog.copied(name)
             ]
-            for name in stores.keys() - set(wanted):
-                job.log(f"A copy of {backup.name} in {name} was read back before; it is not copied again.")
-        if not wanted:
-            return Outcome(f"{backup.name} was copied before; nothing was to do.", {"backup": backup.name})
+            for name in stores.keys() - set(destinations):
+                job.log(f"{name} already has a verified copy of {backup.name}; skipped.")
+        if not destinations:
+            return Outcome(
+                f"Nothing to copy: every store has a verified copy of {backup.name}.", {"backup": backup.name}
+            )
         with job.step("Check the backup"):
             folder, found = check_backup(job, backup, phase="check")
         digests: dict[str, Json] = {}
-        for name in wanted:
+        for name in destinations:
             digests[name] = _copy(job, stores[name], backup, folder, found)
         return Outcome(
-            f"{backup.name} was copied to {', '.join(digests)}, and every byte read back.",
+            f"Copied {backup.name} to {', '.join(digests)} and read every copy back.",
             {"backup": backup.name, "copies": digests, "size_bytes": found.size_bytes},
         )
 
@@ -68,7 +70,7 @@ def _copy(job: Job, store: Store, backup: KeptBackup, folder: Path, found: Manif
     with job.step(f"Read back from {store.name}"):
         result = copying.read_back(added_bytes_progress(job, found.size_bytes, "read back"))
         job.backup_catalog.record_copy(backup, store=store, result=result)
-        job.log(f"{result.size_bytes:,} bytes were read back and are as they were written.")
+        job.log(f"Read {result.size_bytes:,} bytes back without a difference.")
     return result.digest
 
 
@@ -76,13 +78,13 @@ def _stores(job: Job) -> dict[str, Store]:
     stores = dict(job.backup_catalog.stores())
     if not stores:
         raise OperationFailed(
-            "No offsite store is configured, so nothing was copied. Set DEPLOYCTL_OFFSITE for worker and web "
-            "server, such as s3://bucket/prefix or file:///mnt/offsite."
+            "Nothing was copied: no offsite store is configured. Set DEPLOYCTL_OFFSITE for worker and web "
+            "server, for example to s3://bucket/prefix or file:///mnt/offsite."
         )
     if not job.params.store:
         return stores
     if job.params.store not in stores:
         raise OperationFailed(
-            f"There is no offsite store {job.params.store}. There are: {', '.join(stores)}."
+            f"Nothing was copied: there is no offsite store {job.params.store}. Stores: {', '.join(stores)}."
         )
     return {job.params.store: stores[job.params.store]}

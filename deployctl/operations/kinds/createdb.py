@@ -17,13 +17,13 @@ from deployctl.postgres.queries.databases import Database
 
 
 class CreateDatabase(Operation):
-    """Create the database of the target's connection. An existing one is reported, never dropped."""
+    """Create the database that the target's connection URL names; never drop an existing one."""
 
     kind: ClassVar[str] = "createdb"
     title: ClassVar[str] = "Create database"
     help: ClassVar[str] = (
-        "Creates the target's database from template0 with owner, encoding and locale. "
-        "If it exists already, that is reported and nothing is changed."
+        "Creates the target's database from template0 with the given owner, encoding and locale. "
+        "Changes nothing if the database already exists."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
@@ -31,14 +31,16 @@ class CreateDatabase(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        owner: str = param("", label="Owner", help="The role that owns it; empty for the role that connects.")
+        owner: str = param(
+            "", label="Owner", help="The role that owns the database; empty for the connecting role."
+        )
         encoding: str = param(
-            "UTF8", label="Encoding", help="PostgreSQL's name of the character set.", minimum=1
+            "UTF8", label="Encoding", help="The character set, by its PostgreSQL name.", minimum=1
         )
         locale: str = param(
             "",
             label="Locale",
-            help="Sorting and character classes, such as C.UTF-8; empty for the server's own.",
+            help="The locale for sort order and character classes, such as C.UTF-8; empty for the server's.",
         )
 
     def perform(self, job: Job) -> Outcome:
@@ -47,9 +49,9 @@ class CreateDatabase(Operation):
             connection = maintenance_database.connect(job)
             existing = databases.find(connection, name)
         if existing is not None:
-            return _reported(job, existing)
-        with job.step("Check the rights"):
-            _check_rights(connection, params)
+            return _report_existing(job, existing)
+        with job.step("Check privileges"):
+            _check_privileges(connection, params)
         with job.step(f"Create {name}"):
             job.raise_if_cancelled()
             try:
@@ -57,62 +59,62 @@ class CreateDatabase(Operation):
             except errors.DuplicateDatabase:
                 existing = databases.find(connection, name)
                 if existing is not None:
-                    return _reported(job, existing)
+                    return _report_existing(job, existing)
                 raise
         with job.step("Connect to the new database"):
             created = _check_created(job, connection)
         return Outcome(
             summary=(
-                f"Database {name} was created: owner {created.owner}, encoding {created.encoding}, "
+                f"Created database {name}: owner {created.owner}, encoding {created.encoding}, "
                 f"locale {created.collate}."
             ),
             facts={"created": True, **asdict(created)},
         )
 
 
-def _reported(job: Job, existing: Database) -> Outcome:
+def _report_existing(job: Job, existing: Database) -> Outcome:
     params = job.params
-    wanted = {"owner": params.owner, "encoding": params.encoding, "collate": params.locale}
+    requested = {"owner": params.owner, "encoding": params.encoding, "collate": params.locale}
     differences = [
-        f"{what} is {is_}, not {want}"
-        for what, want in wanted.items()
-        if want and not _same(is_ := str(getattr(existing, what)), want)
+        f"{name} is {actual}, not {expected}"
+        for name, expected in requested.items()
+        if expected and not _is_same_name(actual := str(getattr(existing, name)), expected)
     ]
     for difference in differences:
         job.log(f"The existing database differs: {difference}.", level="warning")
-    remark = f" It differs from what was asked: {'; '.join(differences)}." if differences else ""
+    warning = f" It differs from the parameters: {'; '.join(differences)}." if differences else ""
     return Outcome(
         summary=(
-            f"Database {existing.name} exists already (owner {existing.owner}, encoding {existing.encoding}, "
-            f"locale {existing.collate}). Nothing was changed.{remark}"
+            f"Database {existing.name} already exists (owner {existing.owner}, encoding {existing.encoding}, "
+            f"locale {existing.collate}). Nothing was changed.{warning}"
         ),
         facts={"created": False, "differences": differences, **asdict(existing)},
     )
 
 
-def _same(one: str, other: str) -> bool:
+def _is_same_name(one: str, other: str) -> bool:
     """Return True if PostgreSQL treats both names as the same, such as UTF8 and utf-8."""
     return one.replace("-", "").lower() == other.replace("-", "").lower()
 
 
-def _check_rights(connection: psycopg.Connection, params: CreateDatabase.Params) -> None:
+def _check_privileges(connection: psycopg.Connection, params: CreateDatabase.Params) -> None:
     role = server.role(connection)
     if not (role.create_database or role.superuser):
         raise OperationFailed(
-            f"Role {role.name} may not create databases. Nothing was changed. "
-            f"A superuser gives the right with: ALTER ROLE {quote_name(role.name)} CREATEDB;"
+            f"Role {role.name} can't create databases. Nothing was changed. "
+            f"A superuser can allow it with: ALTER ROLE {quote_name(role.name)} CREATEDB;"
         )
     if not params.owner or params.owner == role.name:
         return
     if not databases.role_exists(connection, params.owner):
         raise OperationFailed(
-            f"There is no role {params.owner} to own the database. Nothing was changed. "
-            f"Create it with: CREATE ROLE {quote_name(params.owner)};"
+            f"The owner {params.owner} doesn't exist. Nothing was changed. "
+            f"Create the role with: CREATE ROLE {quote_name(params.owner)};"
         )
     if not databases.may_assign_owner(connection, params.owner):
         raise OperationFailed(
-            f"Role {role.name} may not give a database to {params.owner}. Nothing was changed. "
-            "A superuser allows it with: "
+            f"Role {role.name} can't make {params.owner} the owner of a database. Nothing was changed. "
+            "A superuser can allow it with: "
             f"GRANT {quote_name(params.owner)} TO {quote_name(role.name)};"
         )
 
@@ -126,8 +128,8 @@ def _create(job: Job, connection: psycopg.Connection) -> None:
     except psycopg.Error as error:
         job.raise_if_cancelled()
         raise OperationFailed(
-            f"The server refused to create {name}: {message_of(error)}. Nothing was changed. "
-            "Correct owner, encoding or locale and try again."
+            f"The server could not create {name}: {message_of(error)}. Nothing was changed. "
+            "Correct the owner, encoding or locale and try again."
         ) from error
 
 
@@ -137,12 +139,14 @@ def _check_created(job: Job, maintenance: psycopg.Connection) -> Database:
     created = databases.find(maintenance, job.target.connection.dbname)
     if created is None:
         raise OperationFailed(
-            "The server said that it created the database, but it is not there. Look at its log."
+            "The server reported no error, but the database doesn't exist. Check the server's log."
         )
-    if not _same(created.encoding, params.encoding) or (params.owner and created.owner != params.owner):
+    if not _is_same_name(created.encoding, params.encoding) or (
+        params.owner and created.owner != params.owner
+    ):
         raise OperationFailed(
             f"Database {created.name} was created, but with owner {created.owner} "
-            f"and encoding {created.encoding}."
+            f"and encoding {created.encoding}. Drop it, then try again."
         )
     server.identity(job.connect())
     return created

@@ -1,4 +1,4 @@
-"""Drop the database that a restore has kept."""
+"""Drop a database that a restore kept under another name."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from deployctl.postgres.queries.databases import DatabaseComment
 
 
 class DropKeptDatabase(Operation):
-    """Drop a database that a restore has kept, unless it is in use."""
+    """Drop a kept database, unless it is in use."""
 
     kind: ClassVar[str] = "drop_kept_database"
     title: ClassVar[str] = "Drop a kept database"
     help: ClassVar[str] = (
-        "Drops a database that a restore kept under another name. It is found by name and by the mark that "
-        "the restore left on it; it is gone for good afterwards. On production it takes a second person."
+        "Permanently deletes a database that a restore kept under another name. Requires dual approval on "
+        "production."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 600
     needs_second_person: ClassVar[bool] = True
-    overwrites: ClassVar[str] = "The database that a restore of {target} kept is dropped for good."
+    overwrites: ClassVar[str] = "This permanently deletes the database that a restore of {target} kept."
     consent_parameter: ClassVar[str] = "database"
 
     @dataclass(frozen=True)
@@ -37,39 +37,40 @@ class DropKeptDatabase(Operation):
         database: str = param(
             "",
             label="Kept database",
-            help="Its name, such as shop_before_7. Off production it may stay empty where there is only one.",
+            help="The database's name, such as shop_before_7. On development and staging, empty if there is "
+            "only one.",
             maximum=63,
         )
 
     def perform(self, job: Job) -> Outcome:
-        with job.step("Find it"):
+        with job.step("Find the kept database"):
             session = maintenance_database.connect(job)
             kept = _choose(job, database_swap.kept_databases(session, job.target.connection.dbname))
         with job.step(f"Drop {kept.name}"):
             job.raise_if_cancelled()
             _drop(job, session, kept)
-        with job.step("Look at the result"):
+        with job.step("Check the result"):
             if databases.find(session, kept.name) is not None:
-                raise OperationFailed(f"The server said that it dropped {kept.name}, but it is still there.")
+                raise OperationFailed(
+                    f"The server reported no error, but {kept.name} still exists. Check the server's log."
+                )
         return Outcome(
-            summary=f"The kept database {kept.name} was dropped.",
+            summary=f"Dropped the kept database {kept.name}.",
             facts={"database": kept.name, "database_oid": kept.oid},
         )
 
 
 def _choose(job: Job, kept: list[DatabaseComment]) -> DatabaseComment:
-    wanted, names = job.params.database, ", ".join(found.name for found in kept)
+    name, names = job.params.database, ", ".join(found.name for found in kept)
     if not kept:
         raise OperationFailed(
-            f"No restore has kept a database of {job.target.connection.dbname}. Nothing was dropped."
+            f"Nothing was dropped: no restore kept a database of {job.target.connection.dbname}."
         )
-    if not wanted and len(kept) > 1:
-        raise OperationFailed(f"Several databases are kept: {names}. Nothing was dropped. Name one.")
-    chosen = [found for found in kept if wanted in ("", found.name)]
+    if not name and len(kept) > 1:
+        raise OperationFailed(f"Nothing was dropped: there are several kept databases. Name one of {names}.")
+    chosen = [found for found in kept if name in ("", found.name)]
     if not chosen:
-        raise OperationFailed(
-            f"{wanted} is not a database that a restore has kept. Nothing was dropped. Kept are: {names}."
-        )
+        raise OperationFailed(f"Nothing was dropped: {name} is not a kept database. Kept databases: {names}.")
     return chosen[0]
 
 
@@ -79,7 +80,7 @@ def _drop(job: Job, session: psycopg.Connection, kept: DatabaseComment) -> None:
     except errors.ObjectInUse as error:
         raise OperationFailed(
             f"{kept.name} is in use by {database_swap.describe_sessions(session, kept.name)}. "
-            "Nothing was dropped. End what is connected there, then release it again."
+            "Nothing was dropped. End these sessions, then try again."
         ) from error
     except psycopg.Error as error:
         job.raise_if_cancelled()

@@ -1,4 +1,4 @@
-"""Generate the application's client from its schema."""
+"""Generate the application's database client with the project's own command."""
 
 from __future__ import annotations
 
@@ -10,37 +10,36 @@ from deployctl.operations.framework.base import Job, Operation, OperationFailed,
 
 
 class Generate(Operation):
-    """Runs the project's own generation; no database is involved."""
+    """Run the project's generate command; no database is involved."""
 
     kind: ClassVar[str] = "generate"
     title: ClassVar[str] = "Generate client"
     help: ClassVar[str] = (
-        "Runs the command that generates the application's database client, and checks that it wrote the "
-        "files that the project expects."
+        "Runs the project's command that generates the database client, and checks that it wrote the "
+        "files listed in deployctl.toml."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
     time_limit_s: ClassVar[int] = 900
 
     def perform(self, job: Job) -> Outcome:
-        """Run the command, then look at what it wrote."""
         project = require_project(job)
         argv = project.command("generate")
-        # File systems keep times more coarsely than the clock: 2 s is the coarsest in use (FAT).
+        # File systems round modification times, FAT to 2 s.
         started = time.time() - 2
         with job.step(f"Run {command_text(argv)}"):
             completed = job.execute(argv, cwd=project.folder)
         written = list(project.expect.generated)
         if written:
-            with job.step("Look at what was generated"):
+            with job.step("Check the generated files"):
                 for name in written:
                     path = project.folder / name
                     if not path.exists():
                         raise OperationFailed(
-                            f"The command succeeded, but {name} does not exist in {project.folder}."
+                            f"The command succeeded, but {name} doesn't exist in {project.folder}."
                         )
                     if path.stat().st_mtime < started:
-                        raise OperationFailed(f"The command succeeded, but it did not write {name} anew.")
+                        raise OperationFailed(f"The command succeeded, but it didn't write {name}.")
         return Outcome(
             summary=f"Generated in {completed.duration_s:.1f} s"
             + (f": {', '.join(written)}." if written else "."),

@@ -1,4 +1,4 @@
-"""Does the application answer?"""
+"""Request the application's health address and endpoints, and check the HTTP status of each response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEALTHY = range(200, 300)
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Request:
     method: str
     url: str
     expected: Sequence[int]
@@ -32,13 +32,13 @@ class _Question:
 
 
 class HttpCheck(Operation):
-    """Asks everything before it judges, so that one run names every endpoint that is wrong."""
+    """Request every endpoint before failing, so that one run reports all failures."""
 
     kind: ClassVar[str] = "http_check"
     title: ClassVar[str] = "Check endpoints"
     help: ClassVar[str] = (
-        "Asks the application's health address and its endpoints as deployctl.toml names them, with method "
-        "and expected status. POST, PUT and PATCH send an empty JSON object; redirects are not followed."
+        "Sends a request to the application's health address and to every endpoint in deployctl.toml, and "
+        "checks the statuses. POST, PUT and PATCH send an empty JSON object; redirects aren't followed."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -46,82 +46,79 @@ class HttpCheck(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        """How patient it is."""
-
         timeout_s: int = param(
-            10, label="Seconds to wait", help="For each answer, in seconds.", minimum=1, maximum=60
+            10, label="Timeout in seconds", help="Time limit for each response.", minimum=1, maximum=60
         )
 
     def perform(self, job: Job) -> Outcome:
-        """Ask one after the other, then fail if any answer was not as expected."""
-        questions = list(_questions(require_project(job)))
-        answers: list[Json] = []
-        findings: list[str] = []
-        for done, question in enumerate(questions):
-            job.advance(done, len(questions), unit="endpoints")
+        requests = list(_requests(require_project(job)))
+        responses: list[Json] = []
+        failures: list[str] = []
+        for done, request in enumerate(requests):
+            job.advance(done, len(requests), unit="endpoints")
             try:
-                with job.step(question.text):
-                    answers.append(_asked(job, question, timeout_s=job.params.timeout_s))
-            except OperationFailed as finding:
-                job.log(finding.message, level="error")
-                findings.append(finding.message)
-        job.advance(len(questions), len(questions), unit="endpoints")
-        if findings:
+                with job.step(request.text):
+                    responses.append(_check(job, request, timeout_s=job.params.timeout_s))
+            except OperationFailed as failure:
+                job.log(failure.message, level="error")
+                failures.append(failure.message)
+        job.advance(len(requests), len(requests), unit="endpoints")
+        if failures:
             raise OperationFailed(
-                f"{len(findings)} of {pluralize(len(questions), 'endpoint')} did not answer as expected. "
-                + " ".join(findings)
+                f"{len(failures)} of {pluralize(len(requests), 'endpoint')} did not respond as expected. "
+                + " ".join(failures)
             )
-        told = pluralize(len(questions), "endpoint answers", "endpoints answer")
-        return Outcome(summary=f"{told} as expected.", facts={"answers": answers})
+        count = pluralize(len(requests), "endpoint responds", "endpoints respond")
+        return Outcome(summary=f"{count} as expected.", facts={"answers": responses})
 
 
-def ask_health(job: Job, health: str, *, timeout_s: int) -> Json:
-    """Ask the health address alone.
+def check_health(job: Job, health: str, *, timeout_s: int) -> Json:
+    """Request only the health address.
 
     Args:
-        health: the address.
-        timeout_s: for the answer, in seconds.
+        health: its URL.
+        timeout_s: for the response, in seconds.
 
     Raises:
-        OperationFailed: no answer, or another one than 2xx.
+        OperationFailed: no response, or a status other than 2xx.
     """
-    return _asked(job, _Question("GET", health, HEALTHY), timeout_s=timeout_s)
+    return _check(job, _Request("GET", health, HEALTHY), timeout_s=timeout_s)
 
 
-def _questions(project: Project) -> Iterator[_Question]:
+def _requests(project: Project) -> Iterator[_Request]:
     application: Application = project.application
     if application.health is None:
         raise OperationFailed(
-            f"{project.folder / FILE_NAME} names no address of the application, so nothing was asked. "
-            'Add it under [application], such as health = "http://localhost:3000/health".'
+            f"{project.folder / FILE_NAME} has no address of the application. Nothing was checked. "
+            'Add it under [application], for example health = "http://localhost:3000/health".'
         )
     health = str(application.health)
-    yield _Question("GET", health, HEALTHY)
+    yield _Request("GET", health, HEALTHY)
     parts = urlsplit(health)
     for endpoint in application.endpoints:
-        yield _Question(endpoint.method, f"{parts.scheme}://{parts.netloc}{endpoint.path}", endpoint.expect)
+        yield _Request(endpoint.method, f"{parts.scheme}://{parts.netloc}{endpoint.path}", endpoint.expect)
 
 
-def _asked(job: Job, question: _Question, *, timeout_s: int) -> Json:
+def _check(job: Job, request: _Request, *, timeout_s: int) -> Json:
     try:
-        answer = send_request(
-            question.method, question.url, timeout_s=timeout_s, check=job.raise_if_cancelled
+        response = send_request(
+            request.method, request.url, timeout_s=timeout_s, check=job.raise_if_cancelled
         )
     except (NoResponse, ForbiddenURL) as error:
-        raise OperationFailed(f"{question.text}: {error.message}") from error
-    took = round(answer.duration_s * 1000)
-    job.log(f"{question.text}: {answer.status} in {took} ms")
-    if answer.status not in question.expected:
-        raise OperationFailed(_unexpected(question, answer))
+        raise OperationFailed(f"{request.text}: {error.message}") from error
+    duration_ms = round(response.duration_s * 1000)
+    job.log(f"{request.text}: {response.status} in {duration_ms} ms")
+    if response.status not in request.expected:
+        raise OperationFailed(_unexpected(request, response))
     return {
-        "method": question.method,
-        "url": question.url,
-        "status": answer.status,
-        "expected": question.expectation,
-        "duration_ms": took,
+        "method": request.method,
+        "url": request.url,
+        "status": response.status,
+        "expected": request.expectation,
+        "duration_ms": duration_ms,
     }
 
 
-def _unexpected(question: _Question, answer: Response) -> str:
-    where = f", a redirect to {answer.location} that was not followed" if answer.location else ""
-    return f"{question.text}: answered {answer.status}{where}; expected {question.expectation}."
+def _unexpected(request: _Request, response: Response) -> str:
+    redirect = f", a redirect to {response.location} that was not followed" if response.location else ""
+    return f"{request.text}: status {response.status}{redirect}; expected {request.expectation}."

@@ -1,4 +1,4 @@
-"""Make a backup of a file that somebody sent in: look what it is, unpack, hash, read back, publish."""
+"""Import an uploaded file as a backup: detect its format, unpack, hash, read back, publish."""
 
 from __future__ import annotations
 
@@ -26,47 +26,48 @@ from deployctl.operations.framework.base import (
 )
 from deployctl.text import pluralize
 
-# All rows or bytes of a backup together; PostgreSQL's bigint.
-MOST = 2**63 - 1
-# Before the first PostgreSQL.
-FIRST_YEAR = 1990
+# Limit of a backup's rows and bytes together: PostgreSQL's bigint.
+MAX_TOTAL = 2**63 - 1
+FIRST_YEAR = 1990  # before the first release of PostgreSQL
 
 
 class ImportBackup(Operation):
-    """Take a dump that was made elsewhere, or a downloaded backup, into the backups of the target."""
+    """Add an uploaded dump, or a backup downloaded from deployctl, to the backups of the target."""
 
     kind: ClassVar[str] = "import_backup"
-    title: ClassVar[str] = "Import a backup"
+    title: ClassVar[str] = "Import backup"
     help: ClassVar[str] = (
-        "Makes a backup of a file that was sent in: a custom-format dump, a tar of a dump in directory "
-        "format, or a downloaded backup. Checks what it is, unpacks within limits, hashes it, reads it back."
+        "Turns an uploaded file into a backup: a custom-format dump, a tar of a directory-format dump, or a "
+        "downloaded backup. Detects the format, unpacks within limits, hashes the files and reads them back."
     )
     changes_target: ClassVar[bool] = False
-    # It never touches the database, and nobody sees what it writes before that is whole.
+    # It doesn't touch the database, and the backup is listed only when it is complete.
     exclusive: ClassVar[bool] = False
     time_limit_s: ClassVar[int] = 24 * 3600
     has_button: ClassVar[bool] = False
 
     @dataclass(frozen=True)
     class Params:
-        upload: str = param(label="Upload", help="The number of what was sent in.", maximum=32)
-        file_name: str = param("", label="File", help="What it was called, for the record.", maximum=200)
+        upload: str = param(label="Upload", help="The upload's number.", maximum=32)
+        file_name: str = param(
+            "", label="File", help="The uploaded file's name, for the record.", maximum=200
+        )
 
     def perform(self, job: Job) -> Outcome:
         uploads, number = job.target.uploads, job.params.upload
         name = f"{slug(job.target.name)}-uploaded-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}-run{job.run_id}"
         with _disk_errors(job), uploads.unpack_folder(number, name) as partial:
-            with job.step("Look what it is"):
-                received = uploads.file(number)
-                form = upload_extraction.detect_format(received)
-                job.log(f"{received.stat().st_size:,} bytes: {form.value}.")
+            with job.step("Detect the format"):
+                upload = uploads.file(number)
+                upload_format = upload_extraction.detect_format(upload)
+                job.log(f"Format {upload_format.value}, {pluralize(upload.stat().st_size, 'byte')}.")
             with job.step("Unpack"):
-                _unpack(job, received, form, partial.path)
+                _unpack(job, upload, upload_format, partial.path)
             with job.step("Check the table of contents"):
-                written = _manifest_of(job, name, form, partial.path)
-            with job.step("Read everything back"):
+                written = _find_manifest(job, name, upload_format, partial.path)
+            with job.step("Read the files back"):
                 digest = read_back(job, partial.path, written)
-            # Before the publishing: a folder that nobody records would stay for ever.
+            # Before publishing, because a published folder without a record is never deleted.
             outcome = _outcome(job, name, job.target.backups.path_for(name), written, digest)
             with job.step("Publish"):
                 job.raise_if_cancelled()
@@ -74,32 +75,32 @@ class ImportBackup(Operation):
         return outcome
 
 
-def _unpack(job: Job, received: Path, form: UploadFormat, folder: Path) -> None:
-    if form == UploadFormat.CUSTOM:
-        received.rename(folder / manifest.CUSTOM_FILE)
+def _unpack(job: Job, upload: Path, upload_format: UploadFormat, folder: Path) -> None:
+    if upload_format == UploadFormat.CUSTOM:
+        upload.rename(folder / manifest.CUSTOM_FILE)
         return
-    size, uploads = received.stat().st_size, job.target.uploads
+    size, uploads = upload.stat().st_size, job.target.uploads
     uploads.check_free_space(size)
     upload_extraction.extract(
-        received,
-        form,
+        upload,
+        upload_format,
         folder,
-        at_most=uploads.max_unpacked_bytes,
-        room=uploads.usable_bytes(),
+        max_bytes=uploads.max_unpacked_bytes,
+        free_bytes=uploads.usable_bytes(),
         advance=byte_progress(job, size, "unpack"),
     )
-    received.unlink()  # half of the space is free again while the rest is done
+    upload.unlink()  # frees space for the following steps
 
 
-def _manifest_of(job: Job, name: str, form: UploadFormat, folder: Path) -> Manifest:
-    """The manifest that came with it, or one that is made here; either way pg_restore can read the dump."""
+def _find_manifest(job: Job, name: str, upload_format: UploadFormat, folder: Path) -> Manifest:
+    """Return the upload's own manifest, or write one, after checking that pg_restore can read the dump."""
     is_custom = (folder / manifest.CUSTOM_FILE).exists()
     found = dump_toc.read(job, folder / manifest.CUSTOM_FILE if is_custom else folder)
     if (folder / manifest.NAME).exists():
-        return _that_came_with_it(job, folder, is_custom=is_custom)
+        return _read_uploaded_manifest(job, folder, is_custom=is_custom)
     (folder / manifest.SUM_NAME).unlink(missing_ok=True)
-    if form != UploadFormat.CUSTOM:
-        _refuse_gaps(found, folder)
+    if upload_format != UploadFormat.CUSTOM:
+        _refuse_missing_files(found, folder)
     size = sum((folder / path).stat().st_size for path in manifest.paths_of(folder))
     written = Manifest(
         name=name,
@@ -124,35 +125,37 @@ def _manifest_of(job: Job, name: str, form: UploadFormat, folder: Path) -> Manif
     written.write(folder)
     job.log(
         f"A dump of {found.database} by pg_dump {found.tool_version} from PostgreSQL {found.server_version}. "
-        "It came without counts and digests, so a restored copy cannot be compared with anything."
+        "It has no row counts or digests, so a test restore can't compare the content."
     )
     return written
 
 
-def _that_came_with_it(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
-    """Kept byte by byte, so that its digest is still the one on record where the backup was made."""
+def _read_uploaded_manifest(job: Job, folder: Path, *, is_custom: bool) -> Manifest:
+    """Check and return the upload's own manifest; it stays unchanged, because its digest may be on record."""
     try:
         upload_extraction.refuse_complex_manifest(folder / manifest.NAME)
         written = manifest.read(folder)
         refuse_invalid_manifest(written)
         if (written.format == "custom") != is_custom:
-            raise UploadRefused(f"{manifest.NAME} says {written.format}, which the dump is not.")
+            raise UploadRefused(
+                f"{manifest.NAME} states the format {written.format}, but the dump has another."
+            )
         manifest.check(folder, written, advance=byte_progress(job, written.size_bytes, "check"))
         total = sum(count.rows for count in written.counts)
     except (manifest.Damaged, TypeError) as error:
         raise UploadRefused(
-            f"The manifest in the upload does not fit it: {error}.".replace("..", ".")
+            f"The manifest in the upload doesn't match its files: {error}.".replace("..", ".")
         ) from error
-    told = f"{pluralize(len(written.counts), 'table')} with {pluralize(total, 'row')}"
-    job.log(f"The manifest that came with it fits: {told}.")
+    content = f"{pluralize(len(written.counts), 'table')} with {pluralize(total, 'row')}"
+    job.log(f"The manifest in the upload matches its files: {content}.")
     return written
 
 
 def refuse_invalid_manifest(written: Manifest) -> None:
-    """Refuse what JSON can say in a manifest and no record of a backup can hold.
+    """Refuse a manifest with values that a backup's database row can't store.
 
     Raises:
-        UploadRefused: naming what.
+        UploadRefused: naming the invalid value.
     """
     source, large_objects = dict(vars(written.source)), written.large_objects
     sizes = (file.size for file in written.files)
@@ -165,27 +168,27 @@ def refuse_invalid_manifest(written: Manifest) -> None:
     if large_objects is not None:
         numbers, texts = [*numbers, large_objects.count], [*texts, large_objects.digest]
     if not all(isinstance(text, str) and not NOT_STORED.search(text) for text in texts):
-        raise UploadRefused(f"{manifest.NAME} has something else in the place of a text.")
-    if not all(type(number) is int and number >= 0 for number in numbers) or sum(numbers) > MOST:
-        raise UploadRefused(f"{manifest.NAME} has something else in the place of a number of rows or bytes.")
+        raise UploadRefused(f"{manifest.NAME} has an invalid text.")
+    if not all(type(number) is int and number >= 0 for number in numbers) or sum(numbers) > MAX_TOTAL:
+        raise UploadRefused(f"{manifest.NAME} has an invalid number of rows or bytes.")
     if len({file.path for file in written.files}) < len(written.files):
         raise UploadRefused(f"{manifest.NAME} lists a file twice.")
     if written.format not in manifest.FORMATS:
-        raise UploadRefused(f"{manifest.NAME} names no format of a dump.")
+        raise UploadRefused(f"{manifest.NAME} has an unknown dump format.")
     if not dump_toc.RELEASE.fullmatch(written.tool_version):
-        raise UploadRefused(f"{manifest.NAME} names no version of pg_dump.")
+        raise UploadRefused(f"{manifest.NAME} has an invalid version of pg_dump.")
     if written.snapshot_at.tzinfo is None:
-        raise UploadRefused(f"{manifest.NAME} does not say in which zone its time is.")
+        raise UploadRefused(f"{manifest.NAME} has a time without a time zone.")
     if not FIRST_YEAR <= written.snapshot_at.year <= dt.datetime.now(dt.UTC).year + 1:
-        raise UploadRefused(f"{manifest.NAME} says that it is from the year {written.snapshot_at.year}.")
+        raise UploadRefused(f"{manifest.NAME} has an invalid year: {written.snapshot_at.year}.")
 
 
-def _refuse_gaps(found: TableOfContents, folder: Path) -> None:
-    """A tar that was made of half a folder has a table of contents all the same."""
-    there = {path.name.split(".")[0] for path in folder.iterdir()}
-    if missing := [number for number in found.data_numbers if number not in there]:
+def _refuse_missing_files(found: TableOfContents, folder: Path) -> None:
+    """Refuse a dump that lacks data files. A tar of an incomplete folder still has a table of contents."""
+    present = {path.name.split(".")[0] for path in folder.iterdir()}
+    if missing := [number for number in found.data_numbers if number not in present]:
         raise UploadRefused(
-            f"The rows of {len(missing)} of {pluralize(len(found.data_numbers), 'table')} are missing, such "
+            f"The data of {len(missing)} of {pluralize(len(found.data_numbers), 'table')} is missing, such "
             f"as {missing[0]}.dat."
         )
 
@@ -196,10 +199,10 @@ def _disk_errors(job: Job) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        why = "is full" if full else f"cannot be used: {error.strerror or error}"
+        why = "is full" if full else f"can't be used: {error.strerror or error}"
         raise OperationFailed(
-            f"The disk of {job.target.backups.root} {why}. What was sent in is gone; earlier backups are "
-            "untouched. " + ("Free some space, then send it again." if full else "Send it again.")
+            f"The disk of {job.target.backups.root} {why}. The upload was deleted; earlier backups are "
+            "untouched. " + ("Free some space, then upload it again." if full else "Upload it again.")
         ) from error
 
 
@@ -219,8 +222,8 @@ def _outcome(job: Job, name: str, path: Path, written: Manifest, digest: str) ->
     )
     return Outcome(
         summary=(
-            f"Backup {name} was taken in: {extent(written)}, "
-            "every byte read back. Whether it can be restored nobody knows yet; “Test a restore” tells."
+            f"Imported backup {name}: {extent(written)}, every file read back. "
+            "Use “Test restore” to check that it can be restored."
         ),
         facts={
             "name": name,

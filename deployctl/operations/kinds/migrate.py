@@ -1,4 +1,4 @@
-"""Apply the pending migrations."""
+"""Apply the project's pending migrations."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from deployctl.text import pluralize
 
 
 class Migrate(Operation):
-    """Brings the schema to where the project's migrations say, and reads it back."""
+    """Apply the pending migrations, and check the migration status afterwards."""
 
     kind: ClassVar[str] = "migrate"
-    title: ClassVar[str] = "Migrate"
+    title: ClassVar[str] = "Apply migrations"
     help: ClassVar[str] = (
-        "Applies the pending migrations in order. A migration that waits more than 5 s for a lock fails and "
-        "names the session that holds it."
+        "Applies the pending migrations in order. If a migration waits longer than 5 s for a lock, it fails "
+        "and names the session that holds the lock."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 4 * 3600
 
     def perform(self, job: Job) -> Outcome:
-        """Apply, then read the status back: nothing may be pending."""
         migrator = migrator_for(require_project(job))
         started = time.monotonic()
         applied = migrator.apply(job)
         duration = time.monotonic() - started
-        with job.step("Read the status back"):
+        with job.step("Check the migration status"):
             status = migrator.status(job)
             if status.pending or status.failed:
                 raise OperationFailed(
@@ -52,6 +51,6 @@ class Migrate(Operation):
 
 def _summary(applied: int, total: int, duration_s: float) -> str:
     if not applied:
-        known = "the only migration was" if total == 1 else f"all {total} migrations were"
-        return f"Nothing to apply: {known} there already."
-    return f"Applied {pluralize(applied, 'migration')} in {duration_s:.1f} s; {total} in all, none pending."
+        migrations = "the only migration is" if total == 1 else f"all {total} migrations are"
+        return f"Nothing to apply: {migrations} already applied."
+    return f"Applied {pluralize(applied, 'migration')} in {duration_s:.1f} s; {total} in total, none pending."

@@ -1,4 +1,4 @@
-"""Tell where a database stands against its migrations."""
+"""Compare the project's migrations with those applied to the database."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from deployctl.text import pluralize
 
 
 class MigrationStatus(Operation):
-    """Fails where anything is pending, failed, edited or unknown, and names it."""
+    """Fail, and name the migration, if one is pending, failed, edited or unknown."""
 
     kind: ClassVar[str] = "migration_status"
-    title: ClassVar[str] = "Migration status"
+    title: ClassVar[str] = "Check migration status"
     help: ClassVar[str] = (
-        "Compares the project's migrations with the database: applied, pending, failed, edited after they "
-        "were applied. Succeeds only when nothing is left to do."
+        "Lists the project's migrations that are applied, pending, failed, or edited after they were "
+        "applied. Succeeds only if all are applied and unchanged."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
     time_limit_s: ClassVar[int] = 300
 
     def perform(self, job: Job) -> Outcome:
-        """Read the status."""
         migrator = migrator_for(require_project(job))
-        with job.step(f"Read the status ({migrator.title})"):
+        with job.step(f"Read the migration status ({migrator.title})"):
             status = migrator.status(job)
             job.log(
-                f"{len(status.applied)} applied, {len(status.pending)} pending, {len(status.failed)} failed"
+                f"{len(status.applied)} applied, {len(status.pending)} pending, {len(status.failed)} failed."
             )
             for finding in status.findings:
                 job.log(finding, level="warning")

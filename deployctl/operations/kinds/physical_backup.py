@@ -1,4 +1,4 @@
-"""Back up the target's whole cluster with pgBackRest, and read the backup's record from the repository."""
+"""Make a physical backup of the target's cluster with pgBackRest, and check that its repository lists it."""
 
 from __future__ import annotations
 
@@ -30,22 +30,19 @@ from deployctl.operations.physical.repository import Entry, Repository
 from deployctl.postgres.queries import server
 from deployctl.text import pluralize
 
-STATE = (
-    "Earlier backups are untouched. A half-made one is not listed; the next backup takes up what it holds, "
-    "or removes it."
-)
+STATE = "Earlier backups are untouched. The next backup resumes or removes an incomplete one."
 LABEL = r"new backup label = (\S+)"
 FILES = r"backup size = .*, file total = (\d+)"
 
 
 class PhysicalBackup(Operation):
-    """Back up the cluster with pgBackRest."""
+    """Make a physical backup of the target's cluster with pgBackRest."""
 
     kind: ClassVar[str] = "physical_backup"
-    title: ClassVar[str] = "Back up physically"
+    title: ClassVar[str] = "Make physical backup"
     help: ClassVar[str] = (
-        "Has pgBackRest copy the whole cluster, all of it or what changed, and records the backup beside the "
-        "dumps. With the archived WAL, any moment after it can be restored."
+        "Backs up the whole cluster with pgBackRest, and records the backup beside the dumps. With the "
+        "archived WAL, the cluster can be recovered to any later time."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True
@@ -57,8 +54,8 @@ class PhysicalBackup(Operation):
         type: str = param(
             "incr",
             label="Type",
-            help="Everything (full), what changed since the last full one (diff), or since the last of any "
-            "(incr).",
+            help="full: the whole cluster; diff: changes since the last full backup; incr: changes since the "
+            "last backup of any type.",
             choices=("full", "diff", "incr"),
         )
         repository: int = repository_param()
@@ -66,7 +63,7 @@ class PhysicalBackup(Operation):
 
     def perform(self, job: Job) -> Outcome:
         started = time.monotonic()
-        with job.step("Look at target and repository"):
+        with job.step("Inspect target and repository"):
             program = PgBackRest(job, engine_of(job))
             session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
             before = repository.read_own(job, program, session)
@@ -76,9 +73,9 @@ class PhysicalBackup(Operation):
             options = [f"--type={job.params.type}", f"--repo={job.params.repository}", *jobs_option(job)]
             program.run("backup", *options, state=STATE, on_output=console.read, console="detail")
         with job.step("Read the repository"):
-            # Also what pgBackRest's retention removed after this backup.
+            # This also records the backups that pgBackRest has expired meanwhile.
             after = repository.read_own(job, program, session)
-            entry = _made(before, after, console.search(LABEL))
+            entry = _find_new_entry(before, after, console.search(LABEL))
             digest = repository.digest_of_manifest(program, entry)
             damaged = repository.damaged_pages(program, entry) if entry.error else []
             for name in damaged:
@@ -101,31 +98,31 @@ class PhysicalBackup(Operation):
         return _outcome(artefact, entry, damaged, time.monotonic() - started)
 
 
-def _made(before: Repository, after: Repository, label: str | None) -> Entry:
-    """The backup that was made just now: the one that pgBackRest named, and that was not there before."""
+def _find_new_entry(before: Repository, after: Repository, label: str | None) -> Entry:
+    """Return the backup with the label that pgBackRest printed; it must be new in the repository."""
     entry = after.find(label) if label else None
     if entry is None or before.find(entry.label) is not None:
         raise OperationFailed(
-            "pgBackRest ended without an error, but its repository does not list the new backup "
-            f"{label or ''}. {STATE} Look at the repository with `pgbackrest info`."
+            f"pgBackRest reported no error, but its repository does not list the new backup {label or ''}. "
+            f"{STATE} Check the repository with `pgbackrest info`."
         )
     return entry
 
 
 def _outcome(artefact: BackupArtefact, entry: Entry, damaged: list[Json], duration_s: float) -> Outcome:
     sizes = entry.info
-    told = (
-        f"{sizes.size:,} bytes of cluster, {sizes.delta:,} of them copied, "
+    size = (
+        f"cluster of {sizes.size:,} bytes, {sizes.delta:,} of them copied, "
         f"{artefact.size_bytes:,} in the repository"
     )
     warning = (
-        f" The cluster itself is damaged: {pluralize(len(damaged), 'file')} with pages of wrong checksums. "
-        "Look at them now, while earlier backups still have them whole."
+        f" The cluster is damaged: {pluralize(len(damaged), 'file')} with wrong page checksums. "
+        "Repair it now, while earlier backups still have undamaged copies."
         if entry.error
         else ""
     )
     return Outcome(
-        summary=f"Physical backup {artefact.name} ({entry.type}): {told}.{warning}",
+        summary=f"Physical backup {artefact.name} ({entry.type}): {size}.{warning}",
         facts={
             **artefact.details,
             "name": artefact.name,

@@ -1,4 +1,4 @@
-"""Find out whether physical backups of the target can be made and would be its own."""
+"""Check that pgBackRest can back up the target's cluster and receives its WAL."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ STATE = "No backup was made or removed."
 
 
 class PhysicalCheck(Operation):
-    """Look at pgBackRest, its stanza, and the target's archiving; have one WAL segment archived."""
+    """Check pgBackRest, its stanza and the target's WAL archiving, by archiving one segment."""
 
     kind: ClassVar[str] = "physical_check"
-    title: ClassVar[str] = "Check physical backups"
+    title: ClassVar[str] = "Check physical backup setup"
     help: ClassVar[str] = (
-        "Looks whether pgBackRest is there and reads its configuration, whether its stanza is of the "
-        "target's own cluster, and whether the server archives its WAL there: one segment is archived and "
-        "looked for."
+        "Checks that pgBackRest is installed and configured, that its stanza belongs to the target's "
+        "cluster, and that a WAL segment of the server reaches its repository."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -32,9 +31,9 @@ class PhysicalCheck(Operation):
     physical: ClassVar[bool] = True
 
     def perform(self, job: Job) -> Outcome:
-        with job.step("Look at pgBackRest"):
+        with job.step("Find pgBackRest"):
             program = PgBackRest(job, engine_of(job))
-        with job.step("Look at the server's archiving"):
+        with job.step("Check the server's WAL archiving"):
             session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
             _check_archiving(job, session, program.engine.stanza)
         with job.step("Read the repository"):
@@ -42,13 +41,13 @@ class PhysicalCheck(Operation):
             known = repository.on_record(job, found)
             unknown = [entry.label for entry in found.entries if entry.label not in known]
             if unknown:
-                job.log(f"Not on record, because deployctl did not make them: {', '.join(unknown)}.")
+                job.log(f"Backups not made by deployctl, and so not on record: {', '.join(unknown)}.")
         with job.step("Archive a WAL segment"):
             program.run("check", state=STATE, on_output=OutputParser(job).read)
         return Outcome(
             summary=(
-                f"pgBackRest {program.version} backs up this cluster as stanza {found.stanza}: its WAL "
-                f"arrives, and the repository holds {pluralize(len(found.entries), 'backup')}."
+                f"pgBackRest {program.version} can back up this cluster as stanza {found.stanza}. Its WAL "
+                f"arrives; the repository contains {pluralize(len(found.entries), 'backup')}."
             ),
             facts={
                 "stanza": found.stanza,
@@ -65,18 +64,18 @@ def _check_archiving(job: Job, session: psycopg.Connection, stanza: str) -> None
     command = f"{NAME} --stanza={stanza} archive-push %p"
     if archiving.mode == "off":
         raise OperationFailed(
-            "The server does not archive its WAL: archive_mode is off. Nothing was done. Set archive_mode = "
-            f"on and archive_command = '{command}' in postgresql.conf, and restart the server."
+            "The server doesn't archive its WAL: archive_mode is off. Nothing was changed. Set "
+            f"archive_mode = on and archive_command = '{command}' in postgresql.conf, and restart the server."
         )
     if archiving.library:
         raise OperationFailed(
-            f"The server archives its WAL by the library {archiving.library}, so that archive_command is not "
-            f"used. Nothing was done. Set archive_library = '' and archive_command = '{command}', and reload "
+            f"The server archives its WAL with the library {archiving.library} and ignores archive_command. "
+            f"Nothing was changed. Set archive_library = '' and archive_command = '{command}', and reload "
             "the server."
         )
     if NAME not in archiving.command:
-        # A script may call it; whether WAL arrives is seen in a moment.
+        # It may be a script that calls pgBackRest; the next step checks that the WAL arrives.
         job.log(
-            f"archive_command is {archiving.command!r}, which does not name {NAME}; usual is {command!r}.",
+            f"archive_command is {archiving.command!r}, without {NAME}; the usual command is {command!r}.",
             level="warning",
         )

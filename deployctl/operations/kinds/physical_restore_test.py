@@ -24,14 +24,14 @@ from deployctl.text import pluralize
 
 
 class PhysicalRestoreTest(Operation):
-    """Restore a physical backup into a scratch cluster, recover it, count, and remove it."""
+    """Restore a physical backup into a scratch cluster, recover it, and count the rows."""
 
     kind: ClassVar[str] = "physical_restore_test"
-    title: ClassVar[str] = "Test a physical restore"
+    title: ClassVar[str] = "Test physical restore"
     help: ClassVar[str] = (
-        "Has pgBackRest restore the cluster into a folder of its own, starts it there out of everybody's "
-        "reach, recovers it to a moment, counts the rows of the target's database, and removes it. Records "
-        "how long it took."
+        "Restores the cluster into a scratch folder with pgBackRest, starts it there without network access, "
+        "recovers it to a given time and counts the rows of the target's database. Then removes it, and "
+        "records the duration."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True
@@ -41,43 +41,46 @@ class PhysicalRestoreTest(Operation):
     @dataclass(frozen=True)
     class Params:
         backup: str = param(
-            "", label="Backup", help="Its name; empty for the newest one before the moment.", maximum=200
+            "",
+            label="Backup",
+            help="The backup's name; empty for the newest one before the recovery target.",
+            maximum=200,
         )
         until: str = param(
             recovery_target.LATEST,
-            label="Recover until",
-            help="latest (all archived WAL), immediate (the end of the backup), or a time such as "
+            label="Recovery target",
+            help="latest (end of the archived WAL), immediate (end of the backup), or a time such as "
             "2026-05-04T10:30:00+02:00.",
             maximum=60,
         )
         jobs: int = jobs_param()
 
     def perform(self, job: Job) -> Outcome:
-        moment = recovery_target.parse(job.params.until, now=dt.datetime.now(dt.UTC))
+        target = recovery_target.parse(job.params.until, now=dt.datetime.now(dt.UTC))
         with job.step("Choose the backup"):
             program = PgBackRest(job, engine_of(job))
             session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
             found = repository.read_own(job, program, session)
-            kept, entry = _choose(job, found, moment)
+            kept, entry = _choose(job, found, target)
             expected = ExpectedCluster(found.system_identifier, server.identity(session).database_oid)
             binaries = reachable_binaries(find_postgres(server.facts(session).major), program.account)
-            job.log(f"{kept.name}, {kept.trust} so far; recovering until {moment}.")
-        with job.step("Clear up"):
+            job.log(f"Backup {kept.name}, trust level {kept.trust}; recovery target {target}.")
+        with job.step("Remove leftovers"):
             scratch_folder.clear_up(job, program.engine.scratch)
         needed = entry.info.size
         with scratch_folder.create(
             job, program.engine.scratch, program.account, needed_bytes=needed
-        ) as place:
+        ) as scratch:
             with job.step("Restore"):
                 started = time.monotonic()
-                _restore(job, program, place, entry, moment)
+                _restore(job, program, scratch, entry, target)
                 restore_s = time.monotonic() - started
-            copy = ScratchServer(job, place, binaries, program.account)
-            checked = recovery_checks.recover_and_check(job, copy, moment, expected)
-        return _outcome(job, kept, entry, moment, checked, restore_s)
+            copy = ScratchServer(job, scratch, binaries, program.account)
+            checked = recovery_checks.recover_and_check(job, copy, target, expected)
+        return _outcome(job, kept, entry, target, checked, restore_s)
 
 
-def _choose(job: Job, found: repository.Repository, moment: RecoveryTarget) -> tuple[KeptBackup, Entry]:
+def _choose(job: Job, found: repository.Repository, target: RecoveryTarget) -> tuple[KeptBackup, Entry]:
     known = repository.on_record(job, found)
     if job.params.backup:
         chosen = next(
@@ -90,36 +93,35 @@ def _choose(job: Job, found: repository.Repository, moment: RecoveryTarget) -> t
         )
         if chosen is None:
             raise OperationFailed(
-                f"{job.target.name} has no physical backup {job.params.backup} (any more). Nothing was "
-                "restored. The list of backups shows which there are."
+                f"Nothing was restored: {job.target.name} has no physical backup {job.params.backup}. "
+                "Choose one from the list of backups."
             )
-        if not moment.is_after(chosen[1].stopped_at):
+        if not target.is_after(chosen[1].stopped_at):
             raise OperationFailed(
-                f"{job.params.backup} ended at {chosen[1].stopped_at.isoformat()}; only moments after that "
-                "can be restored from it. Nothing was restored. Choose an earlier backup or a later time."
+                f"Nothing was restored: {job.params.backup} ended at {chosen[1].stopped_at.isoformat()}, "
+                "after the recovery target. Choose an earlier backup or a later time."
             )
         return chosen
-    # The newest first.
     for entry in sorted(found.entries, key=lambda one: one.timestamp.stop, reverse=True):
-        if entry.label in known and moment.is_after(entry.stopped_at):
+        if entry.label in known and target.is_after(entry.stopped_at):
             return known[entry.label], entry
     raise OperationFailed(
-        f"No physical backup of {job.target.name} on record ended before {moment}. Nothing was restored. "
-        "Back up physically first, or choose a later time."
+        f"Nothing was restored: no recorded physical backup of {job.target.name} ended before {target}. "
+        "Make a physical backup first, or choose a later time."
     )
 
 
 def _restore(
-    job: Job, program: PgBackRest, place: ScratchFolder, entry: Entry, moment: RecoveryTarget
+    job: Job, program: PgBackRest, scratch: ScratchFolder, entry: Entry, target: RecoveryTarget
 ) -> None:
     console = OutputParser(job, "restore")
     options = [
         f"--set={entry.label}",
         f"--repo={entry.database.repo}",
-        # Into the scratch place, whatever the configuration says of hosts, links and tablespaces.
+        # Override hosts, links and tablespaces of the configuration: everything goes into the scratch folder.
         "--reset-pg1-host",
-        f"--pg1-path={place.cluster}",
-        f"--tablespace-map-all={place.tablespaces}",
+        f"--pg1-path={scratch.cluster}",
+        f"--tablespace-map-all={scratch.tablespaces}",
         "--reset-tablespace-map",
         "--no-link-all",
         "--reset-link-map",
@@ -128,7 +130,7 @@ def _restore(
         "--reset-db-include",
         "--reset-db-exclude",
         "--archive-mode=off",
-        *moment.options,
+        *target.options,
         *jobs_option(job),
     ]
     program.run("restore", *options, state=STATE, on_output=console.read, console="detail")
@@ -138,7 +140,7 @@ def _outcome(
     job: Job,
     kept: KeptBackup,
     entry: Entry,
-    moment: RecoveryTarget,
+    target: RecoveryTarget,
     found: RecoveredCluster,
     restore_s: float,
 ) -> Outcome:
@@ -147,9 +149,9 @@ def _outcome(
     last = recovered.last_commit_at
     return Outcome(
         summary=(
-            f"Physical backup {kept.name} was restored in {restore_s:.1f} s and recovered until {moment} in "
+            f"Restored physical backup {kept.name} in {restore_s:.1f} s and recovered it to {target} in "
             f"{found.recover_s:.1f} s: {pluralize(len(found.counts), 'table')} with "
-            f"{pluralize(rows, 'row')}. Their content was read, not compared."
+            f"{pluralize(rows, 'row')}, read but not compared."
         ),
         facts={
             "backup": kept.name,

@@ -1,4 +1,4 @@
-"""Verify the whole pgBackRest repository: every file against its checksum."""
+"""Verify a pgBackRest repository: compare every file with its checksum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployctl.operations.physical.repository import Repository
 from deployctl.operations.physical.verify_report import VerifyReport
 from deployctl.text import pluralize
 
-STATE = "Nothing was changed, and nothing is known about the backups."
+STATE = "Nothing was changed, and the backups are not verified."
 FILES_SHOWN = 5
 
 
@@ -25,8 +25,8 @@ class PhysicalVerify(Operation):
     kind: ClassVar[str] = "physical_verify"
     title: ClassVar[str] = "Verify physical backups"
     help: ClassVar[str] = (
-        "Has pgBackRest read every file of every backup and every WAL segment in its repository and compare "
-        "the checksums, and compares each manifest with what was recorded. Names what is damaged or missing."
+        "Has pgBackRest read every backup and WAL segment in its repository and compare the checksums, and "
+        "compares each manifest with the record. Names the damaged and missing files."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -38,23 +38,23 @@ class PhysicalVerify(Operation):
         repository: int = repository_param()
 
     def perform(self, job: Job) -> Outcome:
-        with job.step("Look at target and repository"):
+        with job.step("Inspect target and repository"):
             program = PgBackRest(job, engine_of(job))
             session = job.connect(read_only=True, statement_timeout_s=repository.STATEMENT_TIMEOUT_S)
             found = repository.read_own(job, program, session)
             known = _on_record(job, found)
-        with job.step("Compare the manifests"):
-            _refuse_exchanged(program, found, known)
+        with job.step("Check the manifests"):
+            _check_manifests(program, found, known)
         with job.step("Read every file"):
             console = OutputParser(job)
             options = ["--output=text", "--verbose", f"--repo={job.params.repository}"]
             findings = _verify(program, console, options)
-        with job.step("Judge"):
+        with job.step("Evaluate the results"):
             _refuse_damaged(findings)
-            _refuse_unread(findings, known)
+            _refuse_unverified(findings, known)
         return Outcome(
             summary=(
-                f"Every file is what was written: {pluralize(len(findings.backups), 'backup')} and "
+                f"No damage in {pluralize(len(findings.backups), 'backup')} and "
                 f"{pluralize(findings.segments, 'WAL segment')} of stanza {found.stanza}."
             ),
             facts={
@@ -72,7 +72,7 @@ def _verify(program: PgBackRest, console: OutputParser, options: list[str]) -> V
     try:
         program.run("verify", *options, state=STATE, on_output=console.read)
     except OperationFailed:
-        # Some versions end with an error because of what they found: then that is what is to be told.
+        # Some versions fail if they find damage; then report that.
         findings = verify_report.parse(console.lines)
         if not findings.status:
             raise
@@ -81,7 +81,7 @@ def _verify(program: PgBackRest, console: OutputParser, options: list[str]) -> V
 
 
 def _on_record(job: Job, found: Repository) -> Mapping[str, KeptBackup]:
-    """The backups on record that lie in the repository that is read."""
+    """Return the recorded backups in the verified repository, by label."""
     return {
         label: kept
         for label, kept in repository.on_record(job, found).items()
@@ -92,37 +92,37 @@ def _on_record(job: Job, found: Repository) -> Mapping[str, KeptBackup]:
 def _refuse_damaged(findings: VerifyReport) -> None:
     if findings.is_intact:
         return
-    told = []
+    details = []
     if findings.damaged:
-        told.append(f"Damaged: {', '.join(findings.damaged)}.")
+        details.append(f"Damaged: {', '.join(findings.damaged)}.")
     if findings.files:
         more = ", …" if len(findings.files) > FILES_SHOWN else ""
-        told.append(f"Files: {', '.join(findings.files[:FILES_SHOWN])}{more}.")
+        details.append(f"Files: {', '.join(findings.files[:FILES_SHOWN])}{more}.")
     if findings.damaged_segments:
-        told.append(
-            f"Damaged: {findings.damaged_segments} of {pluralize(findings.segments, 'WAL segment')}. Backups "
-            "cannot be restored beyond them."
+        details.append(
+            f"Damaged: {findings.damaged_segments} of {pluralize(findings.segments, 'WAL segment')}. "
+            "Recovery can't go beyond them."
         )
     raise OperationFailed(
-        f"The repository is not what was written. {' '.join(told) or 'pgBackRest says only: error.'} Do not "
-        "rely on these backups. Make a full backup now, and look at the medium of the repository."
+        f"The repository is damaged. {' '.join(details) or 'pgBackRest gives no details.'} Don't rely on "
+        "these backups. Make a full backup now, and check the disk of the repository."
     )
 
 
-def _refuse_unread(findings: VerifyReport, known: Mapping[str, KeptBackup]) -> None:
-    unread = [kept.name for label, kept in known.items() if label not in findings.backups]
-    if unread:
+def _refuse_unverified(findings: VerifyReport, known: Mapping[str, KeptBackup]) -> None:
+    unverified = [kept.name for label, kept in known.items() if label not in findings.backups]
+    if unverified:
         raise OperationFailed(
-            f"pgBackRest's verify says nothing about {', '.join(unread)}. {STATE} Try again."
+            f"pgBackRest did not verify {', '.join(unverified)}. Nothing was changed. Try again."
         )
 
 
-def _refuse_exchanged(program: PgBackRest, found: Repository, known: Mapping[str, KeptBackup]) -> None:
-    """A manifest that was exchanged together with its files would pass pgBackRest's own checksums."""
+def _check_manifests(program: PgBackRest, found: Repository, known: Mapping[str, KeptBackup]) -> None:
+    """Compare the manifests with the record; pgBackRest misses one replaced together with its files."""
     for label, kept in known.items():
         entry = found.find(label)
         if entry is not None and repository.digest_of_manifest(program, entry) != kept.manifest_sha256:
             raise OperationFailed(
-                f"The manifest of {kept.name} is not the one that was recorded when it was made. This backup "
-                "must not be relied on. Find out who wrote to the repository."
+                f"The manifest of {kept.name} has changed since the backup was made. Don't rely on this "
+                "backup. Find out who wrote to the repository."
             )

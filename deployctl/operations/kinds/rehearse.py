@@ -21,18 +21,17 @@ from deployctl.operations.restore import pg_restore, scratch_database
 from deployctl.operations.restore.pg_restore import RestoreParams
 from deployctl.text import pluralize
 
-STATE = "The target was not touched, and the scratch database is dropped."
+STATE = "The target is unchanged, and the scratch database is dropped."
 
 
 class Rehearse(Operation):
-    """Restore the newest of the most trusted backups into a scratch database, and migrate that."""
+    """Restore a backup into a scratch database, and apply the pending migrations there."""
 
     kind: ClassVar[str] = "rehearse"
     title: ClassVar[str] = "Rehearse migrations"
     help: ClassVar[str] = (
-        "Restores a backup into a scratch database on the same server, applies the pending migrations there, "
-        "and tells how long they take, which tables they lock and which they write anew. The target "
-        "stays untouched."
+        "Restores a backup into a scratch database on the same server and applies the pending migrations "
+        "there. Reports their duration and the tables that they lock or rewrite; the target is not touched."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True
@@ -40,20 +39,19 @@ class Rehearse(Operation):
 
     @dataclass(frozen=True)
     class Params(RestoreParams):
-        """Which backup."""
+        """The parameters of a restore."""
 
     def perform(self, job: Job) -> Outcome:
-        """Restore, migrate, report; the scratch database is dropped whatever happens."""
         migrator = migrator_for(require_project(job))
         with job.step("Choose the backup"):
             backup = backup_selection.most_trusted(job, job.params.backup)
-            job.log(f"{backup.name}, {backup.trust} so far.")
-        with job.step("Check the rights"):
+            job.log(f"Backup {backup.name}, trust level {backup.trust}.")
+        with job.step("Check privileges"):
             session = maintenance_database.connect(job)
             pg_restore.refuse_dangerous_role(session)
             pg_restore.refuse_without_createdb(session)
             scratch_database.clear_up(job, session)
-        with job.step("Read every byte"):
+        with job.step("Check the backup"):
             folder, written = check_backup(job, backup)
         with scratch_database.create(job, session, written.source) as copy:
             with job.step("Restore"):
@@ -62,11 +60,7 @@ class Rehearse(Operation):
 
 
 def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
-    """Apply the migrations to the copy.
-
-    Args:
-        job: on the copy.
-    """
+    """Apply the migrations to the scratch database, which is the target of `job`."""
     with LockRecorder(job) as recorder:
         started = time.monotonic()
         try:
@@ -74,33 +68,37 @@ def _migrate(job: Job, migrator: Migrator, backup: KeptBackup) -> Outcome:
         except OperationFailed as failure:
             raise OperationFailed(f"The rehearsal failed. {failure.message} {STATE}") from failure
         duration = time.monotonic() - started
-    with job.step("Look at what they did"):
+    with job.step("Check the result"):
         status = migrator.status(job)
         if not status.up_to_date:
-            raise OperationFailed(f"The copy is not up to date. {' '.join(status.findings)} {STATE}")
-        with job.connect(read_only=True) as look:
-            rewritten = recorder.rewritten(look)
+            raise OperationFailed(
+                f"Migrations are missing in the scratch database. {' '.join(status.findings)} {STATE}"
+            )
+        with job.connect(read_only=True) as session:
+            rewritten = recorder.rewritten(session)
         for lock in recorder.locks:
             job.log(f"{lock.table} was locked ({lock.mode}) for {lock.seconds:.2f} s.")
-        for was in rewritten:
-            job.log(f"{was.name} with {was.size_bytes:,} bytes was written anew.", level="warning")
+        for table in rewritten:
+            job.log(f"{table.name} ({table.size_bytes:,} bytes) was rewritten.", level="warning")
         if recorder.is_incomplete:
-            job.log("The server stopped reporting locks, so some are missing.", level="warning")
-    tables = [was.name for was in rewritten]
+            job.log(
+                "The server stopped reporting locks, so the list of locks is incomplete.", level="warning"
+            )
+    tables = [table.name for table in rewritten]
     facts: dict[str, Json] = {
         "backup": backup.name,
         "applied": list(applied),
         "duration_s": round(duration, 3),
         "locks": [asdict(lock) for lock in recorder.locks],
         "locks_complete": not recorder.is_incomplete,
-        "rewritten": [asdict(was) for was in rewritten],
+        "rewritten": [asdict(table) for table in rewritten],
     }
     return Outcome(summary=_summary(applied, duration, tables, backup), facts=facts)
 
 
 def _summary(applied: Sequence[str], duration_s: float, tables: Sequence[str], backup: KeptBackup) -> str:
     if not applied:
-        return f"Nothing to rehearse: in backup {backup.name} every migration is applied."
-    written = f"written anew: {', '.join(tables)}" if tables else "no table was written anew"
-    known = pluralize(len(applied), "migration")
-    return f"{known} took {duration_s:.1f} s on a copy of {backup.name}; {written}."
+        return f"Nothing to rehearse: all migrations are applied in backup {backup.name}."
+    rewritten = f"rewritten tables: {', '.join(tables)}" if tables else "no table was rewritten"
+    migrations = pluralize(len(applied), "migration")
+    return f"{migrations} took {duration_s:.1f} s on a copy of {backup.name}; {rewritten}."

@@ -1,4 +1,4 @@
-"""Say of a failed Prisma migration that nothing is left of it, so that the next ones may run."""
+"""Mark a failed Prisma migration as rolled back, so that migrations can be applied again."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from deployctl.operations.migrations.lock_observers import LockWatch
 from deployctl.operations.migrations.prisma_history import PrismaHistory
 from deployctl.postgres.queries.schema_snapshot import SchemaObject, schema_objects
 
-LETTERS = 12
+STATE_LENGTH = 12
 
 
 class Resolve(Operation):
-    """Two runs: the first shows the schema, the second marks, if the schema is still the one shown."""
+    """Show the schema in a first run; mark the migration in a second one, if the schema is unchanged."""
 
     kind: ClassVar[str] = "resolve"
-    title: ClassVar[str] = "Resolve a failed migration"
+    title: ClassVar[str] = "Resolve failed migration"
     help: ClassVar[str] = (
-        "Marks a failed Prisma migration as rolled back. Run it once to see what the schema holds now; run "
-        "it again with the state that it names. If the schema changed meanwhile, nothing is marked."
+        "Marks a failed Prisma migration as rolled back. The first run lists the schema and prints its "
+        "state; run it again with this state. If the schema has changed meanwhile, nothing is marked."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
@@ -35,70 +35,67 @@ class Resolve(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        """Which migration, and what was seen."""
-
         migration: str = param(
             label="Migration",
-            help="Its full name, typed, such as 20250106090000_init.",
+            help="The migration's full name, such as 20250106090000_init.",
             minimum=1,
             maximum=255,
         )
         state: str = param(
             "",
-            label="State seen",
-            help="What the first run named after showing the schema; empty for that first run.",
-            maximum=LETTERS,
+            label="Schema state",
+            help="The state that the first run printed; empty for the first run.",
+            maximum=STATE_LENGTH,
         )
 
     def perform(self, job: Job) -> Outcome:
-        """Show, compare with what was shown before, mark, read back."""
-        failure, state = shown(job, job.params.migration)
-        _refuse_unless_seen(failure.name, given=job.params.state, state=state)
+        failure, state = show_schema(job, job.params.migration)
+        _require_same_state(failure.name, expected=job.params.state, state=state)
         after = mark(job, failure.name)
         return Outcome(
-            summary=f"{failure.name} is marked as rolled back, and pending again.",
+            summary=f"Marked {failure.name} as rolled back; it is pending again.",
             facts={"migration": failure.name, "state": state, "logs": failure.logs, **after.facts},
         )
 
 
-def shown(job: Job, name: str) -> tuple[Failed, str]:
-    """Log what is known of a failed migration, and the schema as it is now.
+def show_schema(job: Job, name: str) -> tuple[Failed, str]:
+    """Log the record of a failed migration and the current schema.
 
     Args:
-        name: its full name.
+        name: the migration's full name.
 
     Returns:
-        The failed migration, and what identifies the schema that was shown.
+        The failed migration, and the state: a digest of the schema.
 
     Raises:
-        OperationFailed: it is not recorded as failed, or still runs; nothing was changed.
+        OperationFailed: it is not recorded as failed, or is still running; nothing was changed.
     """
     migrator = _prisma_of(job)
     with job.step("Read the migration status"):
-        failure = _failure_called(name, migrator.status(job))
-        job.log(f"{name} began at {failure.started_at:%Y-%m-%d %H:%M:%S %Z}. What was written down of it:")
-        for line in (failure.logs or "nothing").splitlines():
+        failure = _find_failure(name, migrator.status(job))
+        job.log(f"{name} started at {failure.started_at:%Y-%m-%d %H:%M:%S %Z}. Recorded log:")
+        for line in (failure.logs or "empty").splitlines():
             job.log(f"  {line}")
-    with job.step("Show what the schema holds now"):
-        return failure, _show(job, migrator, name)
+    with job.step("List the schema"):
+        return failure, _list_schema(job, migrator, name)
 
 
 def mark(job: Job, name: str) -> Status:
-    """Mark a migration that `shown` has shown as rolled back.
+    """Mark a failed migration as rolled back.
 
     Returns:
-        The status read back.
+        The migration status afterwards.
 
     Raises:
-        OperationFailed: it could not be marked, or is recorded as failed all the same.
+        OperationFailed: it could not be marked, or is still recorded as failed.
     """
     migrator = _prisma_of(job)
     with job.step(f"Mark {name} as rolled back"):
         migrator.mark_rolled_back(job, name)
-    with job.step("Read the status back"):
+    with job.step("Check the migration status"):
         after = migrator.status(job)
         if any(failed.name == name for failed in after.failed):
-            raise OperationFailed(f"{name} is still recorded as failed, although it was to be resolved.")
+            raise OperationFailed(f"Prisma reported no error, but {name} is still recorded as failed.")
     return after
 
 
@@ -107,61 +104,63 @@ def _prisma_of(job: Job) -> PrismaHistory:
     if isinstance(migrator, PrismaHistory):
         return migrator
     raise OperationFailed(
-        f"Nothing was changed: the project uses {migrator.tool}, and only Prisma keeps failed migrations on "
-        "record until somebody resolves them. Mend the cause and run the migrations again."
+        f"Nothing was changed: only Prisma records failed migrations, and the project uses {migrator.tool}. "
+        "Fix the cause, then apply the migrations again."
     )
 
 
-def _failure_called(name: str, status: Status) -> Failed:
+def _find_failure(name: str, status: Status) -> Failed:
     for failure in status.failed:
         if failure.name == name:
             return failure
     failed = ", ".join(failure.name for failure in status.failed)
-    there = f"Failed are: {failed}." if failed else "No migration is recorded as failed."
-    raise OperationFailed(f"Nothing was changed: {name} is not recorded as failed. {there}")
+    known = f"Failed migrations: {failed}." if failed else "No migration is recorded as failed."
+    raise OperationFailed(f"Nothing was changed: {name} is not recorded as failed. {known}")
 
 
-def _show(job: Job, migrator: PrismaHistory, name: str) -> str:
-    """Log the schema, first what the migration's own file names, and return what identifies it."""
-    # Prisma's turn is taken for a moment: a record without an end may be of a migration that runs just now.
+def _list_schema(job: Job, migrator: PrismaHistory, name: str) -> str:
+    """Log the schema, first the objects that the migration's file names; return the schema's digest."""
+    # Take Prisma's lock: without it, a migration that is still running would look like a failed one.
     with LockWatch(job) as watch, failure_on_error(job, UNREADABLE), migrator.open(job) as connection:
         migrator.take_lock(connection, watch, state="Nothing was changed")
-        things = schema_objects(connection, migrator.schema(job))
-    named = _named_in(migrator, name, things)
+        objects = schema_objects(connection, migrator.schema(job))
+    named = _objects_in_script(migrator, name, objects)
     if named is None:
-        job.log(f"The project has no file of {name}, so what it makes is not known.", level="warning")
+        job.log(
+            f"The project has no file of {name}, so the objects that it creates are unknown.", level="warning"
+        )
     elif named:
-        job.log(f"Named in {name} and there now; compare each with what the file would have made:")
+        job.log(f"Objects named in {name} that exist now; compare each with the file:")
     else:
-        job.log(f"Nothing that {name} names is there now.")
-    for thing in named or ():
-        job.log(f"  {thing}", level="warning")
-    job.log(f"The whole schema {migrator.schema(job)}:")
-    for thing in things:
-        job.log(f"  {thing}")
-    return hashlib.sha256("\n".join(map(str, things)).encode()).hexdigest()[:LETTERS]
+        job.log(f"No object named in {name} exists now.")
+    for found in named or ():
+        job.log(f"  {found}", level="warning")
+    job.log(f"All objects in schema {migrator.schema(job)}:")
+    for found in objects:
+        job.log(f"  {found}")
+    return hashlib.sha256("\n".join(map(str, objects)).encode()).hexdigest()[:STATE_LENGTH]
 
 
-def _named_in(
-    migrator: PrismaHistory, name: str, things: Sequence[SchemaObject]
+def _objects_in_script(
+    migrator: PrismaHistory, name: str, objects: Sequence[SchemaObject]
 ) -> list[SchemaObject] | None:
-    """What is there of the names that occur in the migration's file; None without a file."""
+    """Return the objects whose names occur in the migration's file; None if there is no file."""
     script = next((found.script() for found in migrator.migrations() if found.name == name), None)
     if script is None:
         return None
     words = set(re.findall(r"\w+", script.decode("utf-8")))
-    return [thing for thing in things if thing.name in words]
+    return [found for found in objects if found.name in words]
 
 
-def _refuse_unless_seen(name: str, *, given: str, state: str) -> None:
-    if given == state:
+def _require_same_state(name: str, *, expected: str, state: str) -> None:
+    if expected == state:
         return
-    if given:
+    if expected:
         raise OperationFailed(
-            f"{name} was not marked: the schema is not the one that was shown as {given}. It is {state} now; "
-            f"read it above, and run this again with the state {state} if nothing is left of {name}."
+            f"{name} was not marked: the schema's state is {state}, not {expected}. Check the schema in the "
+            f"log, then run this again with the state {state} if nothing of {name} is left."
         )
     raise OperationFailed(
-        f"{name} was not marked yet: the schema was shown for you to read. If nothing is left of {name}, or "
-        f"you have removed it, run this again with the state {state}."
+        f"{name} was not marked yet: check the schema in the log first. If nothing of {name} is left, run "
+        f"this again with the state {state}."
     )

@@ -1,4 +1,4 @@
-"""Restore a backup into a new database, prove it, and swap its name with the target's database."""
+"""Restore a backup into a new database, verify it, and swap names with the target's database."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from deployctl.postgres.queries.databases import Database
 
 
 class Restore(Operation):
-    """Restore a backup beside the target's database, prove it, and swap their names."""
+    """Replace the target's database with a restored backup, and keep the original under another name."""
 
     kind: ClassVar[str] = "restore"
-    title: ClassVar[str] = "Restore"
+    title: ClassVar[str] = "Restore backup"
     help: ClassVar[str] = (
-        "Restores a backup into a new database, proves its content, and only then lets it take the target's "
-        "name; sessions are ended at that moment. The original is kept under another name until released. "
-        "On production it takes a second person, and what is there is backed up first."
+        "Restores a backup into a new database, compares its content with the manifest, and swaps it in, "
+        "which ends all sessions. The original is kept under another name. On production, requires dual "
+        "approval and backs up the current database first."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 24 * 3600
     needs_second_person: ClassVar[bool] = True
     overwrites: ClassVar[str] = (
-        "The backup takes the place of what is in {target} now, and sessions there are ended. The database "
-        "as it is now is kept under another name until it is released."
+        "This replaces {target} with the backup and ends its sessions. The current database is kept under "
+        "another name until it is dropped."
     )
     consent_parameter: ClassVar[str] = "backup"
 
@@ -46,35 +46,36 @@ class Restore(Operation):
     class Params(PreRestoreBackupParams, RestoreParams):
         accept_row_counts: bool = param(
             False,
-            label="Numbers of rows suffice",
-            help="Also restore a backup without digests, whose content cannot be compared, only counted; "
-            "a dump that was made elsewhere without counts not even that.",
+            label="Accept without digests",
+            help="Also restore a backup without digests: only its row counts can be compared. An uploaded "
+            "dump may have no counts either.",
         )
 
     def perform(self, job: Job) -> Outcome:
         name = job.target.connection.dbname
         with job.step("Choose the backup"):
             backup = backup_selection.most_trusted(job, job.params.backup)
-            job.log(f"{backup.name} of {backup.snapshot_at:%Y-%m-%d %H:%M:%S %Z}, {backup.trust} so far.")
-        with job.step("Check the rights"):
+            taken_at = f"{backup.snapshot_at:%Y-%m-%d %H:%M:%S %Z}"
+            job.log(f"Backup {backup.name} of {taken_at}, trust level {backup.trust}.")
+        with job.step("Check privileges"):
             session = maintenance_database.connect(job)
             existing = databases.find(session, name)
-            _check_rights(job, session, existing)
-        with job.step("Read every byte"):
+            _check_privileges(job, session, existing)
+        with job.step("Check the backup"):
             folder, written = check_backup(job, backup)
             if not written.has_digests and not job.params.accept_row_counts:
                 raise OperationFailed(
-                    f"Backup {backup.name} has no digests, so that a copy's content cannot be proven. "
-                    "Nothing was done. Choose another backup, or accept that numbers of rows suffice."
+                    f"Backup {backup.name} has no digests, so the restored content can't be compared. "
+                    "Nothing was changed. Choose another backup, or accept one without digests."
                 )
         safety_backup = back_up_first(job) if existing is not None else None
-        done = _replace(job, session, existing, folder, written)
-        return _outcome(job, backup, done, safety_backup=safety_backup)
+        result = _replace(job, session, existing, folder, written)
+        return _outcome(job, backup, result, safety_backup=safety_backup)
 
 
 @dataclass(frozen=True)
-class _Done:
-    """The result. `kept` is the new name of the original, None if there was none."""
+class _Result:
+    """The result; `kept` is the new name of the original database, None if there was none."""
 
     found: Comparison
     restore_s: float
@@ -84,38 +85,38 @@ class _Done:
 
 def _replace(
     job: Job, session: psycopg.Connection, existing: Database | None, folder: Path, written: Manifest
-) -> _Done:
-    """Restore into a new database, prove it, and give it the target's name."""
+) -> _Result:
+    """Restore into a new database, compare it, and give it the target's name."""
     state = f"{job.target.connection.dbname} is unchanged, and the restored copy is dropped."
     with scratch_database.create(job, session, written.source) as copy:
         with job.step("Restore into a new database"):
             restore_s = pg_restore.restore_timed(
                 job, folder, written, into=copy.name, session=session, state=state
             )
-        with job.connect(dbname=copy.name) as look:
-            new_oid = server.identity(look).database_oid
-            with job.step("Prove it"):
-                found = pg_restore.compare(job, look, written, state=state)
+        with job.connect(dbname=copy.name) as session_on_copy:
+            new_oid = server.identity(session_on_copy).database_oid
+            with job.step("Compare the content"):
+                found = pg_restore.compare(job, session_on_copy, written, state=state)
             with (
-                job.step("Collect statistics"),
+                job.step("Update statistics"),
                 failure_on_error(job, f"ANALYZE failed. {state} The server said"),
             ):
-                look.execute("ANALYZE")
-        with job.step("Change names"):
+                session_on_copy.execute("ANALYZE")
+        with job.step("Swap names"):
             kept = database_swap.swap(
                 job, session, maintenance_database.connect(job), new=copy.name, existing=existing
             )
             copy.is_kept = True
-    with job.step("Look at the result"):
+    with job.step("Check the result"):
         _check_result(job, session, new_oid, existing, kept)
-    return _Done(found, restore_s, kept, new_oid)
+    return _Result(found, restore_s, kept, new_oid)
 
 
-def _check_rights(job: Job, session: psycopg.Connection, existing: Database | None) -> None:
+def _check_privileges(job: Job, session: psycopg.Connection, existing: Database | None) -> None:
     pg_restore.refuse_dangerous_role(session)
     pg_restore.refuse_without_createdb(session)
     if existing is None:
-        job.log(f"There is no database {job.target.connection.dbname}; the copy takes its name.")
+        job.log(f"Database {job.target.connection.dbname} doesn't exist; the copy gets its name.")
     else:
         database_swap.refuse_unless_owner(session, existing)
     scratch_database.clear_up(job, session)
@@ -124,45 +125,45 @@ def _check_rights(job: Job, session: psycopg.Connection, existing: Database | No
 def _check_result(
     job: Job, session: psycopg.Connection, new_oid: int, existing: Database | None, kept: str | None
 ) -> None:
-    """Check over a new session which database has which name."""
+    """Check in a new session which database has which name."""
     name = job.target.connection.dbname
-    with job.connect() as look:
-        serving = server.identity(look).database_oid
+    with job.connect() as new_session:
+        current_oid = server.identity(new_session).database_oid
     old = databases.find(session, kept) if kept else None
-    if serving != new_oid or (existing is not None and (old is None or old.oid != existing.oid)):
+    if current_oid != new_oid or (existing is not None and (old is None or old.oid != existing.oid)):
         raise OperationFailed(
-            f"The names were changed, but then {name} was database {serving} instead of {new_oid}"
-            + (f", and {kept} was {old.oid if old else 'not there'}" if kept else "")
-            + ". Somebody else works on the server. Look at its databases before anything else is done."
+            f"The names were swapped, but now {name} is the database with OID {current_oid}, not {new_oid}"
+            + (f", and {kept} {f'has OID {old.oid}' if old else 'is missing'}" if kept else "")
+            + ". Somebody else is changing the server. Check its databases before you do anything else."
         )
 
 
-def _outcome(job: Job, backup: KeptBackup, done: _Done, *, safety_backup: str | None) -> Outcome:
-    name, found = job.target.connection.dbname, done.found
-    after = (
-        f"The database as it was before is kept as {done.kept} until it is released."
-        if done.kept
-        else "There was none before."
+def _outcome(job: Job, backup: KeptBackup, result: _Result, *, safety_backup: str | None) -> Outcome:
+    name, found = job.target.connection.dbname, result.found
+    original = (
+        f"The original database is kept as {result.kept} until it is dropped."
+        if result.kept
+        else "There was no database before."
     )
     if safety_backup:
-        after += f" It is also in backup {safety_backup}."
+        original += f" It is also in backup {safety_backup}."
     return Outcome(
         summary=(
             f"{name} is now backup {backup.name}: {found.extent}, "
-            f"restored in {done.restore_s:.1f} s. {after} "
-            "Rights that other roles had in it must be granted again."
+            f"restored in {result.restore_s:.1f} s. {original} "
+            "Grant other roles their privileges in it again."
         ),
         facts={
             "backup": backup.name,
             "backup_before": safety_backup,
-            "restore_s": round(done.restore_s, 3),
+            "restore_s": round(result.restore_s, 3),
             "tables": found.tables,
             "rows": found.rows,
             "content_compared": found.with_digests,
-            "kept": done.kept,
-            "database_oid": done.new_oid,
+            "kept": result.kept,
+            "database_oid": result.new_oid,
             "size_bytes": backup.size_bytes,
         },
         trust={backup.name: found.trust},
-        database_oid=done.new_oid,
+        database_oid=result.new_oid,
     )

@@ -1,4 +1,4 @@
-"""Put the production data in that an application cannot start without."""
+"""Run the project's seed command, which inserts the data that the application needs to start."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ ADMIN_PASSWORD = "ADMIN_DEFAULT_PASSWORD"  # noqa: S105 - the secret's name, not
 
 
 class Seed(Operation):
-    """Runs the project's own seed; its password reaches that program alone."""
+    """Run the project's seed command; only this program gets the administrator's password."""
 
     kind: ClassVar[str] = "seed"
-    title: ClassVar[str] = "Seed"
+    title: ClassVar[str] = "Seed database"
     help: ClassVar[str] = (
-        "Runs the application's production seed with the target's secret ADMIN_DEFAULT_PASSWORD, then counts "
-        "what is there."
+        "Runs the project's seed command with the target's secret ADMIN_DEFAULT_PASSWORD, then checks the "
+        "row counts that deployctl.toml expects."
     )
     changes_target: ClassVar[bool] = True
     exclusive: ClassVar[bool] = True
     time_limit_s: ClassVar[int] = 1800
 
     def perform(self, job: Job) -> Outcome:
-        """Run the seed; the expected rows must be there afterwards."""
         project = require_project(job)
         argv = project.command("seed")
         with job.step(f"Read the secret {ADMIN_PASSWORD}"):
@@ -46,8 +45,8 @@ class Seed(Operation):
                 pass_url=True,
             )
         with (
-            job.step("Count what is there"),
-            failure_on_error(job, "The seed ended without an error, but its rows could not be counted"),
+            job.step("Count the rows"),
+            failure_on_error(job, "The seed command succeeded, but its rows could not be counted"),
             read_only_session(job) as connection,
         ):
             found, wrong = count_expected(connection, project.expect.counts)
@@ -58,7 +57,7 @@ class Seed(Operation):
             for table, rows in found.items():
                 job.log(f"{table}: {pluralize(rows, 'row')}")
             if wrong:
-                raise OperationFailed(f"The seed ended without an error, but {' '.join(wrong)}")
+                raise OperationFailed(f"The seed command succeeded, but {' '.join(wrong)}")
         return Outcome(
             summary="Seeded: "
             + (", ".join(f"{rows} {table}" for table, rows in found.items()) or "done")

@@ -1,4 +1,4 @@
-"""Free the space of rows that were deleted or overwritten."""
+"""Run VACUUM table by table, to free the space of dead rows."""
 
 from __future__ import annotations
 
@@ -18,35 +18,32 @@ from deployctl.text import pluralize
 
 
 class Vacuum(Operation):
-    """VACUUM, table by table; what could not be freed is said with the one who keeps it."""
+    """Run VACUUM on every table, and report what prevents the removal of the remaining dead rows."""
 
     kind: ClassVar[str] = "vacuum"
-    title: ClassVar[str] = "Vacuum"
+    title: ClassVar[str] = "Vacuum tables"
     help: ClassVar[str] = (
-        "Frees the space of dead rows (VACUUM, never FULL), table by table, and says who keeps what cannot "
-        "be freed. Blocks no reading and no writing; a table that stays locked for 5 s is left out and named."
+        "Frees the space of dead rows with VACUUM (never FULL), table by table, without blocking reads or "
+        "writes. Skips a table that stays locked for 5 s, and reports what prevents removing dead rows."
     )
-    # No row that anybody can see changes, and a lost worker leaves nothing to decide.
+    # No visible row changes, so nobody needs to decide after the loss of a worker.
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = True  # a migration would have to wait for its locks
     time_limit_s: ClassVar[int] = 12 * 3600
 
     @dataclass(frozen=True)
     class Params:
-        """Which tables, and what besides."""
-
         table: str = param(
-            "", label="Table", help="Only this one, such as Plan or billing.Plan; empty for all.", maximum=127
+            "", label="Table", help="One table, such as Plan or billing.Plan; empty for all.", maximum=127
         )
-        analyze: bool = param(True, label="Analyze, too", help="Gathers the planner's statistics as well.")
+        analyze: bool = param(True, label="Also analyze", help="Also updates the planner's statistics.")
         truncate: bool = param(
             False,
-            label="Shorten files",
-            help="Gives empty space at a table's end back to the disk; locks that table for a moment.",
+            label="Truncate files",
+            help="Returns empty space at the end of a table to the disk; this locks the table for a moment.",
         )
 
     def perform(self, job: Job) -> Outcome:
-        """Vacuum, then judge whether every table was, and look at what is left."""
         started = time.monotonic()
 
         def statement(session: psycopg.Connection, table: sql.Identifier) -> None:
@@ -54,39 +51,40 @@ class Vacuum(Operation):
 
         tables = table_maintenance.select_tables(job, "vacuum", job.params.table)
         done = table_maintenance.process_tables(
-            job, tables, work="vacuum", statement=statement, look=maintenance.vacuum_progress
+            job, tables, work="vacuum", statement=statement, read_progress=maintenance.vacuum_progress
         )
-        with job.step("Look at what is left"):
-            left = _what_is_left(job, done.done)
+        with job.step("Count the remaining dead rows"):
+            remaining = _remaining_dead_rows(job, done.done)
         done.fail_if_skipped("vacuumed")
         duration = time.monotonic() - started
         return Outcome(
             summary=f"Vacuumed {pluralize(len(done.done), 'table')} in {duration:.1f} s; "
-            f"dead rows: {left['dead_rows_before']} before, {left['dead_rows_after']} after.",
+            f"dead rows: {remaining['dead_rows_before']} before, {remaining['dead_rows_after']} after.",
             facts={
                 "tables": [table.key for table in done.done],
                 "duration_s": round(duration, 3),
-                **left,
+                **remaining,
             },
         )
 
 
-def _what_is_left(job: Job, done: list[MaintainableTable]) -> dict[str, Json]:
-    """Dead rows as the server estimates them, and who keeps them from being removed."""
-    ours = {table.oid for table in done}
+def _remaining_dead_rows(job: Job, done: list[MaintainableTable]) -> dict[str, Json]:
+    """Return the server's estimate of dead rows, and the snapshot that prevents their removal."""
+    vacuumed = {table.oid for table in done}
     with (
-        failure_on_error(job, "The tables were vacuumed, but what is left could not be read"),
+        failure_on_error(job, "The tables were vacuumed, but the remaining dead rows could not be read"),
         job.connect(read_only=True, statement_timeout_s=30) as connection,
     ):
-        after = [t for t in maintenance.maintainable_tables(connection, "vacuum") if t.oid in ours]
-        keeper = maintenance.oldest_snapshot(connection)
+        after = [t for t in maintenance.maintainable_tables(connection, "vacuum") if t.oid in vacuumed]
+        snapshot = maintenance.oldest_snapshot(connection)
     dead = sum(table.dead_rows for table in after)
     kept_by: str | None = None
-    if dead and keeper is not None:
-        since = f" since {keeper.since:%Y-%m-%d %H:%M:%S %Z}" if keeper.since else ""
-        kept_by = f"{keeper.kind} {keeper.name}{since}"
+    if dead and snapshot is not None:
+        since = f" since {snapshot.since:%Y-%m-%d %H:%M:%S %Z}" if snapshot.since else ""
+        kept_by = f"{snapshot.kind} {snapshot.name}{since}"
         job.log(
-            f"Some dead rows are left: {dead}. The oldest snapshot is kept by {kept_by}.", level="warning"
+            f"{pluralize(dead, 'dead row')} can't be removed: the oldest snapshot is held by {kept_by}.",
+            level="warning",
         )
     return {
         "dead_rows_before": sum(table.dead_rows for table in done),

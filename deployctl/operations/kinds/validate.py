@@ -1,4 +1,4 @@
-"""Is the database what its application expects, and is it sound?"""
+"""Validate a database: expected rows, migrations, indexes, constraints, orphaned rows, connections."""
 
 from __future__ import annotations
 
@@ -22,115 +22,114 @@ from deployctl.postgres.queries import activity, constraints, indexes
 from deployctl.postgres.queries.orphans import Orphans, orphans_of
 from deployctl.text import pluralize
 
-# The first of the five limits of the operator's checklist: "Connection pool > 80%".
+# From the built-in template: "Connection pool > 80%".
 CONNECTIONS_LIMIT = 0.8
 
 Findings = list[str]
-Examination = tuple[Mapping[str, Json], Findings]
+CheckResult = tuple[Mapping[str, Json], Findings]
 
 
 class Validate(Operation):
-    """Looks at everything before it judges, so that one run names every finding."""
+    """Run every check before failing, so that one run reports all findings."""
 
     kind: ClassVar[str] = "validate"
-    title: ClassVar[str] = "Validate"
+    title: ClassVar[str] = "Validate database"
     help: ClassVar[str] = (
         "Checks expected row counts, the administrator, migrations, indexes, constraints, orphaned rows and "
-        "connections in use. Reads only; names every finding."
+        "connections in use. Reports every finding and changes nothing."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
     time_limit_s: ClassVar[int] = 3600
 
     def perform(self, job: Job) -> Outcome:
-        """Run every examination, then fail if any of them found something."""
         return validate(job)
 
 
 def validate(job: Job, *, may_be_older: bool = False) -> Outcome:
-    """Run every examination, then fail if any of them found something.
+    """Run every check, then fail if there are findings.
 
     Args:
-        may_be_older: the database may be of an earlier version than the project, as after a rollback:
-            pending migrations, and rows other than `deployctl.toml` expects, are remarks and no findings.
+        may_be_older: the database may be older than the project, as after a rollback: pending migrations
+            and unexpected row counts are warnings instead of findings.
 
     Raises:
-        OperationFailed: naming every finding; nothing was changed.
+        OperationFailed: with every finding; nothing was changed.
     """
     project = require_project(job)
     facts: dict[str, Json] = {}
     findings: Findings = []
-    remarks: Findings = []
+    warnings: Findings = []
     with read_only_session(job) as connection:
-        of_version: dict[str, Callable[[], Examination]] = {
-            "Migrations": lambda: _migrations(job, project, remarks if may_be_older else None),
+        version_checks: dict[str, Callable[[], CheckResult]] = {
+            "Migrations": lambda: _migrations(job, project, warnings if may_be_older else None),
             "Expected row counts": lambda: _counts(connection, project),
             "Administrator": lambda: _admin(connection, project),
         }
         if may_be_older:
-            of_version |= {
-                name: _remarking(of_version[name], remarks)
+            version_checks |= {
+                name: _as_warnings(version_checks[name], warnings)
                 for name in ("Expected row counts", "Administrator")
             }
-        examinations: dict[str, Callable[[], Examination]] = of_version | {
+        checks: dict[str, Callable[[], CheckResult]] = version_checks | {
             "Indexes": lambda: _indexes(connection),
             "Constraints": lambda: _constraints(connection),
             "Orphaned rows": lambda: _orphans(job, connection),
             "Connections in use": lambda: _connections(connection),
         }
-        for name, examine in examinations.items():
-            _examine(job, name, examine, facts, findings)
-    for remark in remarks:
-        job.log(remark, level="warning")
+        for name, check in checks.items():
+            _run_check(job, name, check, facts, findings)
+    for warning in warnings:
+        job.log(warning, level="warning")
     if findings:
-        told = pluralize(len(findings), "finding")
-        raise OperationFailed(f"{told}. {' '.join(findings)} Nothing was changed.")
+        count = pluralize(len(findings), "finding")
+        raise OperationFailed(f"{count}. {' '.join(findings)} Nothing was changed.")
     if may_be_older:
-        facts["remarks"] = remarks
+        facts["remarks"] = warnings
     return Outcome(summary=_summary(facts), facts=facts)
 
 
-def _remarking(examine: Callable[[], Examination], remarks: Findings) -> Callable[[], Examination]:
-    """The same examination, of which what is wrong is only remarked."""
+def _as_warnings(check: Callable[[], CheckResult], warnings: Findings) -> Callable[[], CheckResult]:
+    """Return the same check with its findings added to the warnings instead."""
 
-    def look() -> Examination:
+    def check_with_warnings() -> CheckResult:
         try:
-            seen, wrong = examine()
+            facts, found = check()
         except OperationFailed as failure:
-            seen, wrong = {}, [failure.message]
-        remarks.extend(wrong)
-        return seen, []
+            facts, found = {}, [failure.message]
+        warnings.extend(found)
+        return facts, []
 
-    return look
+    return check_with_warnings
 
 
 class _Finding(OperationFailed):
-    """Marks the step as failed; the next ones still run."""
+    """A finding of one check; it marks the step as failed, and the next checks still run."""
 
 
-def _examine(
-    job: Job, name: str, examine: Callable[[], Examination], facts: dict[str, Json], findings: Findings
+def _run_check(
+    job: Job, name: str, check: Callable[[], CheckResult], facts: dict[str, Json], findings: Findings
 ) -> None:
-    """One examination as one step. What it cannot look at is a finding, too: not seen is not sound."""
+    """Run a check as one step. A check that can't be completed is a finding, too."""
     try:
         with job.step(name):
             try:
-                seen, wrong = examine()
+                result, found = check()
             except psycopg.Error as error:
                 job.raise_if_cancelled()
-                raise _Finding(f"{name} could not be examined: {message_of(error)}.") from error
-            facts.update(seen)
-            for key, value in seen.items():
+                raise _Finding(f"{name} could not be checked: {message_of(error)}.") from error
+            facts.update(result)
+            for key, value in result.items():
                 job.log(f"{key}: {value}")
-            if wrong:
-                raise _Finding(" ".join(wrong))
+            if found:
+                raise _Finding(" ".join(found))
     except OperationFailed as finding:
         job.log(finding.message, level="error")
         findings.append(finding.message)
 
 
-def _migrations(job: Job, project: Project, remarks: Findings | None) -> Examination:
-    """What is pending is a remark where there is a list of those."""
+def _migrations(job: Job, project: Project, warnings: Findings | None) -> CheckResult:
+    """Check the migrations; pending ones are added to the warnings, if there is such a list."""
     status = migrator_for(project).status(job)
     facts: dict[str, Json] = {
         "migrations_applied": len(status.applied),
@@ -138,25 +137,25 @@ def _migrations(job: Job, project: Project, remarks: Findings | None) -> Examina
         "migrations_failed": [failure.name for failure in status.failed],
         "migrations_edited": list(status.edited),
     }
-    if remarks is None or not status.pending:
+    if warnings is None or not status.pending:
         return facts, status.findings
-    remarks.append(f"Not applied to it: {', '.join(status.pending)}.")
+    warnings.append(f"Pending migrations: {', '.join(status.pending)}.")
     return facts, dataclasses.replace(status, pending=()).findings
 
 
-def _counts(connection: psycopg.Connection, project: Project) -> Examination:
+def _counts(connection: psycopg.Connection, project: Project) -> CheckResult:
     found, wrong = count_expected(connection, project.expect.counts)
     return {"counts": found}, wrong
 
 
-def _admin(connection: psycopg.Connection, project: Project) -> Examination:
+def _admin(connection: psycopg.Connection, project: Project) -> CheckResult:
     if project.expect.admin is None:
         return {"admins": None}, []
     found, wrong = count_admins(connection, project.expect.admin)
     return {"admins": found}, wrong
 
 
-def _indexes(connection: psycopg.Connection) -> Examination:
+def _indexes(connection: psycopg.Connection) -> CheckResult:
     every = indexes.indexes(connection)
     invalid = [f"{index.schema}.{index.name}" for index in every if not index.is_usable]
     wrong = (
@@ -167,19 +166,19 @@ def _indexes(connection: psycopg.Connection) -> Examination:
     return {"indexes": len(every), "invalid_indexes": invalid}, wrong
 
 
-def _constraints(connection: psycopg.Connection) -> Examination:
+def _constraints(connection: psycopg.Connection) -> CheckResult:
     every = constraints.constraints(connection)
     unchecked = [f"{c.schema}.{c.table}.{c.name}" for c in every if not c.validated]
     wrong = (
-        [f"Constraints never checked against older rows: {', '.join(unchecked)}. Run VALIDATE CONSTRAINT."]
+        [f"Constraints not validated against existing rows: {', '.join(unchecked)}. Run VALIDATE CONSTRAINT."]
         if unchecked
         else []
     )
     return {"constraints": len(every), "unvalidated_constraints": unchecked}, wrong
 
 
-def _orphans(job: Job, connection: psycopg.Connection) -> Examination:
-    """Every foreign key, the validated ones too: replication and disabled triggers bypass them."""
+def _orphans(job: Job, connection: psycopg.Connection) -> CheckResult:
+    """Check all foreign keys, also validated ones: replication and disabled triggers bypass them."""
     keys = constraints.foreign_keys(connection)
     broken: list[Orphans] = []
     for done, key in enumerate(keys):
@@ -208,27 +207,28 @@ def _orphan_sentence(found: Orphans) -> str:
     key = found.foreign_key
     more = " and more" if found.count > len(found.sample) else ""
     return (
-        f"{key.table}.{', '.join(key.columns)}: {pluralize(found.count, 'row')} without a row of "
+        f"{key.table}.{', '.join(key.columns)}: {pluralize(found.count, 'row')} without a row in "
         f"{key.referenced_table} ({key.name}), such as {', '.join(found.sample)}{more}."
     )
 
 
-def _connections(connection: psycopg.Connection) -> Examination:
+def _connections(connection: psycopg.Connection) -> CheckResult:
     use = activity.connection_use(connection)
     facts = {"connections_used": use.used, "connections_available": use.available}
     if use.used <= CONNECTIONS_LIMIT * use.available:
         return facts, []
     return facts, [
-        f"{use.used} of {pluralize(use.available, 'connection')} in use, more than {CONNECTIONS_LIMIT:.0%}."
+        f"{use.used} of {pluralize(use.available, 'connection')} are in use, more than "
+        f"{CONNECTIONS_LIMIT:.0%}."
     ]
 
 
 def _summary(facts: Mapping[str, Json]) -> str:
-    def many(fact: str, noun: str) -> str:
+    def count(fact: str, noun: str) -> str:
         return pluralize(cast("int", facts[fact]), noun)
 
     return (
-        f"Sound: {many('migrations_applied', 'migration')} applied, {many('indexes', 'index')} valid, "
-        f"{many('constraints', 'constraint')} checked, no orphans in {many('foreign_keys', 'foreign key')}, "
-        f"{facts['connections_used']} of {many('connections_available', 'connection')} in use."
+        f"Valid: {count('migrations_applied', 'migration')} applied, {count('indexes', 'index')}, "
+        f"{count('constraints', 'constraint')}, no orphaned rows in {count('foreign_keys', 'foreign key')}, "
+        f"{facts['connections_used']} of {count('connections_available', 'connection')} in use."
     )

@@ -1,4 +1,4 @@
-"""Read a backup and find out whether it still is what was written."""
+"""Verify a backup: compare every byte with its manifest."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from deployctl.operations.framework.base import Job, Operation, Outcome, param
 
 
 class Verify(Operation):
-    """Compare every byte of a backup with its manifest. Needs nothing of the database."""
+    """Compare every byte of a backup with its manifest, without using the database."""
 
     kind: ClassVar[str] = "verify"
-    title: ClassVar[str] = "Verify a backup"
+    title: ClassVar[str] = "Verify backup"
     help: ClassVar[str] = (
-        "Reads every byte of a backup and compares it with the manifest, and the manifest with what was "
-        "recorded when it was made. Names the file that is damaged, missing or too many."
+        "Compares every byte of a backup with its manifest, and the manifest with the record. Names the file "
+        "that is damaged, missing or unexpected."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -26,18 +26,18 @@ class Verify(Operation):
 
     @dataclass(frozen=True)
     class Params:
-        backup: str = param("", label="Backup", help="Its name; empty for the newest.", maximum=200)
+        backup: str = param("", label="Backup", help="The backup's name; empty for the newest.", maximum=200)
 
     def perform(self, job: Job) -> Outcome:
         with job.step("Choose the backup"):
             backup = backup_selection.newest(job, job.params.backup)
-            job.log(f"{backup.name}, {backup.trust} so far.")
-            # What the kernel remembers says nothing about the medium.
+            job.log(f"Backup {backup.name}, trust level {backup.trust}.")
+            # Otherwise the kernel could serve the files from memory instead of the disk.
             manifest.drop_page_cache(job.target.backups.path(backup.name))
-        with job.step("Read every byte"):
+        with job.step("Check the backup"):
             _, written = check_backup(job, backup)
         return Outcome(
-            summary=(f"Backup {backup.name} is whole: {extent(written)}, every byte what was written."),
+            summary=f"Backup {backup.name} is undamaged: {extent(written)} match the manifest.",
             facts={
                 "backup": backup.name,
                 "files": len(written.files),

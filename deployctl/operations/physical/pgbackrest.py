@@ -229,7 +229,7 @@ def _find() -> Path:
 
 def _failure_message(command: str, error: ProcessFailed, state: str) -> str:
     status = error.completed.exit_status
-    message = " ".join(line.strip() for line in error.last_words.splitlines())
+    message = " ".join(line.strip() for line in error.stderr_tail.splitlines())
     result = "failed" if status is not None else f"was ended by signal {error.completed.signal}"
     failure = f"pgBackRest's {command} {result}: {message or 'it gave no reason'}"
     advice = ADVICE.get(status or 0, "")

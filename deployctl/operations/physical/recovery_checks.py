@@ -94,5 +94,5 @@ def _count(job: Job, copy: ScratchServer, database: str) -> dict[str, int]:
             job.raise_if_cancelled()
             job.advance(len(stats.tables), len(tables), unit="tables", phase="count")
 
-        table_stats.collect(session, tables, stats, with_digests=False, look=look)
+        table_stats.collect(session, tables, stats, with_digests=False, before_each=look)
     return {table.key: stats.tables[table.oid] for table in tables}

@@ -311,7 +311,7 @@ def compare(job: Job, session: psycopg.Connection, written: Manifest, *, state: 
             job.raise_if_cancelled()
             job.advance(next(done), len(tables), unit="tables", phase="compare")
 
-        table_stats.collect(session, tables, stats, with_digests=written.has_digests, look=look)
+        table_stats.collect(session, tables, stats, with_digests=written.has_digests, before_each=look)
     found = Comparison(len(tables), sum(stats.tables.values()), written.has_digests, written.counted)
     if not written.counted:
         job.log(f"{found.extent}, {found.result}.", level="warning")

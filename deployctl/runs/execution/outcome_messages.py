@@ -50,8 +50,8 @@ def target_state(run: Run) -> str:
         f"Done on {run.target} before: {'; '.join(done)}." if done else "No step was completed.",
         f"Cut off in: {'; '.join(broken_off)}." if broken_off else "",
         "PostgreSQL undoes a transaction that is cut off, but not what was committed before. "
-        "Look at the target before anything else is done to it: “Migration status” shows which migrations "
-        "are applied.",
+        "Look at the target before anything else is done to it: “Check migration status” shows which "
+        "migrations are applied.",
     )
 
 

@@ -91,7 +91,7 @@ def test_damaged_pages_of_the_cluster_are_reported(cluster: Cluster, job: Callab
 
     assert outcome.artefact is not None
     assert outcome.artefact.details["page_errors"] is True
-    assert "The cluster itself is damaged: 1 file" in outcome.summary
+    assert "The cluster is damaged: 1 file" in outcome.summary
     assert str(path) in running.text
     assert any(level == "warning" and "checksum" in text for level, text in running.lines)
 

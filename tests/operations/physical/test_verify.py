@@ -66,7 +66,9 @@ def test_a_replaced_manifest_is_detected(full: BackupArtefact, job: Callable[...
         dataclasses.replace(running.backup_catalog.kept[0], manifest_sha256="0" * 64)
     ]
 
-    with pytest.raises(OperationFailed, match=f"manifest of {full.name} is not the one that was recorded"):
+    with pytest.raises(
+        OperationFailed, match=f"manifest of {full.name} has changed since the backup was made"
+    ):
         PhysicalVerify().perform(running)
 
 
