@@ -12,7 +12,6 @@ _LABELS = {
     "creator_may_sign": "whether the creator may sign",
     "database_oid": "database oid",
     "email": "address",
-    "for": "signed for",
     "manifest_sha256": "digest of the manifest",
     "params": "parameters",
     "quorum": "people needed",

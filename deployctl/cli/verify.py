@@ -1,4 +1,4 @@
-"""`deployctl verify`: check exported evidence on any machine, without database, settings or network."""
+"""`deployctl verify`: verify exported evidence on any machine, without database, settings or network."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from signoff.verifier.findings import Finding
     "key_files",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
-    help="A file with a public key that you trust (PEM or hexadecimal); may be given several times.",
+    help="A file with a trusted public key (PEM or hexadecimal). Can be repeated.",
 )
 @click.option(
     "--fingerprint",
     "fingerprints",
     multiple=True,
-    help="The fingerprint of a key that you trust, as the audit page shows it.",
+    help="The fingerprint of a trusted key, as shown on the audit page. Can be repeated.",
 )
 @json_option
 def verify(*, file: Path, key_files: tuple[Path, ...], fingerprints: tuple[str, ...], as_json: bool) -> None:
-    """Check an evidence pack, a period pack or an audit export; exit status 1 names what is wrong."""
+    """Verify an evidence pack, a period pack or an audit export. Exit status 1 if it was changed."""
     trusted = [_key(path) for path in key_files] + [_fingerprint(text) for text in fingerprints]
     finding = files.verify(file, trusted)
     if as_json:
-        facts = asdict(finding) | {"ok": finding.ok}
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        result = asdict(finding) | {"ok": finding.ok}
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
-        _tell(finding, file)
+        _print(finding, file)
     if not finding.ok:
         raise SystemExit(1)
 
 
-def _tell(finding: Finding, file: Path) -> None:
+def _print(finding: Finding, file: Path) -> None:
     if not finding.ok:
-        click.echo(f"{file} is not what was exported:", err=True)
+        click.echo(f"{file} was changed after the export:", err=True)
         for problem in finding.problems:
             click.echo(f"  {problem}", err=True)
         return
-    click.echo(f"{file}: this {finding.kind} is what was exported, byte for byte.")
+    click.echo(f"{file}: this {finding.kind} is intact. Every byte is as exported.")
     for name, value in finding.facts.items():
         click.echo(f"  {name.replace('_', ' ')}: {value}")
     click.echo(f"  key: {finding.fingerprint}")
     if not finding.key_is_trusted:
         click.echo(
-            "The key is the file's own: nobody vouches for it here. Compare the fingerprint with the one "
-            "that the installation shows on its audit page, or give it by --fingerprint or --public-key.",
+            "The key is in the file itself and was not checked. Compare the fingerprint with the one on the "
+            "audit page of the installation, or use --fingerprint or --public-key.",
             err=True,
         )
 
@@ -66,13 +66,15 @@ def _key(path: Path) -> str:
     try:
         return signed_statements.read_public(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, signed_statements.UnusableKey) as error:
-        raise InvalidInput(f"{path} cannot be used as a key: {error}. Nothing was checked.") from None
+        raise InvalidInput(f"{path} isn't a usable key: {error}. Nothing was verified.") from None
 
 
 def _fingerprint(text: str) -> str:
-    bare = text.strip().lower()
-    if len(bare) != signed_statements.FINGERPRINT_DIGITS or not all(
-        digit in "0123456789abcdef" for digit in bare
+    fingerprint = text.strip().lower()
+    if len(fingerprint) != signed_statements.FINGERPRINT_DIGITS or not all(
+        digit in "0123456789abcdef" for digit in fingerprint
     ):
-        raise InvalidInput(f"{text!r} is no fingerprint; it has 64 hexadecimal digits. Nothing was checked.")
-    return bare
+        raise InvalidInput(
+            f"{text!r} isn't a fingerprint, which has 64 hexadecimal digits. Nothing was verified."
+        )
+    return fingerprint

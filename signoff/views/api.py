@@ -1,4 +1,4 @@
-"""What programs may ask, with an API token; answers are JSON."""
+"""The JSON API. Programs authenticate with an API token."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from signoff import verdict
 SCOPES = {"pre": Scope.GATE_PRE, "post": Scope.GATE_POST}
 
 
-@csrf_exempt  # it changes nothing, and whoever POSTs is to hear that rather than of a missing token
+@csrf_exempt  # a POST gets 405 (method not allowed) instead of a CSRF error
 @require_safe
 @api_authentication.token
 def gate(request: HttpRequest, number: int) -> JsonResponse:
-    """GO or NO-GO for `?stage=pre` or `?stage=post`."""
+    """Return the verdict on the gate for `?stage=pre` or `?stage=post`."""
     stage = request.GET.get("stage", "")
     if stage not in SCOPES:
-        return JsonResponse({"error": "Ask for ?stage=pre or ?stage=post."}, status=422)
+        return JsonResponse({"error": "Add ?stage=pre or ?stage=post to the URL."}, status=422)
     api_authentication.require(request, SCOPES[stage])
     found = Deployment.objects.select_related("target").filter(pk=number).first()
     if found is None:

@@ -1,4 +1,4 @@
-"""`deployctl verify` on a machine that has nothing but deployctl."""
+"""`deployctl verify` on a machine without Django settings and database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ finally:
 
 
 def verify(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own, with an empty environment, in a folder without settings."""
+    """Run the command in a separate process with an empty environment."""
     argv = [sys.executable, "-c", ALONE, "verify", *map(str, arguments)]
     return subprocess.run(argv, env={"LANG": "C.UTF-8"}, cwd="/", capture_output=True, text=True, check=False)
 
@@ -40,8 +40,8 @@ def file(pack: EvidencePack, tmp_path: Path) -> Path:  # noqa: F811
 
 def test_a_pack_is_verified_without_django_database_or_environment(file: Path, tmp_path: Path) -> None:
     alone = verify(file)
-    assert (alone.returncode, "byte for byte" in alone.stdout) == (0, True), alone.stderr
-    assert "The key is the file's own" in alone.stderr
+    assert (alone.returncode, "Every byte is as exported" in alone.stdout) == (0, True), alone.stderr
+    assert "The key is in the file itself and was not checked" in alone.stderr
     key_file = tmp_path / "key.pem"
     key_file.write_text(signed_statements.public_pem(signing_keys.public_key()))
     trusted = verify(file, "--public-key", key_file)
@@ -51,14 +51,14 @@ def test_a_pack_is_verified_without_django_database_or_environment(file: Path, t
     file.write_bytes(file.read_bytes().replace(b"Anybody checks", b"Nobody checks!", 1))
     broken = verify(file, "--json")
     assert broken.returncode == 1
-    said = json.loads(broken.stdout)
-    assert not said["ok"]
-    assert said["problems"][0]["place"].startswith("/contents/")
+    result = json.loads(broken.stdout)
+    assert not result["ok"]
+    assert result["problems"][0]["location"].startswith("/contents/")
 
 
-def test_a_key_that_cannot_be_used_is_a_sentence(file: Path, tmp_path: Path) -> None:
-    nonsense = tmp_path / "nonsense"
-    nonsense.write_text("nonsense")
-    refused = verify(file, "--public-key", nonsense)
-    assert (refused.returncode, "cannot be used as a key" in refused.stderr) == (1, True)
-    assert "is no fingerprint" in verify(file, "--fingerprint", "abc").stderr
+def test_an_unusable_key_is_reported(file: Path, tmp_path: Path) -> None:
+    unusable = tmp_path / "unusable"
+    unusable.write_text("not a key")
+    failed = verify(file, "--public-key", unusable)
+    assert (failed.returncode, "isn't a usable key" in failed.stderr) == (1, True)
+    assert "isn't a fingerprint" in verify(file, "--fingerprint", "abc").stderr

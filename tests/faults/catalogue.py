@@ -100,7 +100,7 @@ FAULTS: Mapping[int, Fault] = {
         "another id after sign-in; a new password or factor ends the other sessions",
     ),
     26: Fault(
-        "One person in two places of a gate; the creator where the template forbids it",
+        "One person in two slots of a gate; the creator where the template forbids it",
         "refused with the reason",
     ),
     27: Fault(

@@ -351,8 +351,8 @@ GATES = [
     act(
         "signoff:delegations", FRESH_SLOT, lambda _w, side: {"deployment_id": side.deployment.pk}, delegation
     ),
-    act("signoff:delegation_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
-    act("signoff:signature_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    act("signoff:delegation_revocation", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    act("signoff:signature_revocation", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
 ]
 
 EVIDENCE = [
