@@ -74,13 +74,14 @@ def document_data(contents: Json, digest: str) -> Json:
         "facts": _cover(contents),
         "gates": [_gate(gate, contents) for gate in contents["gates"]],
         "team": [
-            [one["name"], one["role_label"], one["email"], one["phone"] or "—"] for one in contents["team"]
+            [member["name"], member["role_label"], member["email"], member["phone"] or "—"]
+            for member in contents["team"]
         ],
         "rollback_plan": deployment["rollback_plan"],
         "notes": deployment["notes"],
         "transitions": [
-            [format_time(one["at"]), one["to_label"], one["by"], one["reason"] or "—"]
-            for one in contents["transitions"]
+            [format_time(change["at"]), change["to_label"], change["by"], change["reason"] or "—"]
+            for change in contents["transitions"]
         ],
         "checklist_line": _counts(contents["checklist"]),
         "checklist": _checklist(contents["checklist"], runs),
@@ -136,8 +137,12 @@ def _migrations(contents: Json) -> Json:
     for gate in contents["gates"]:
         newest = contents["records"][gate["record_digest"]].get("migrations") or newest
     rows = [
-        [one["name"], "applied" if one["applied"] else "pending", one["sha256"] or "—"]
-        for one in newest.get("migrations", ())
+        [
+            migration["name"],
+            "applied" if migration["applied"] else "pending",
+            migration["sha256"] or "—",
+        ]
+        for migration in newest.get("migrations", ())
     ]
     line = (
         f"State according to run {newest['run']}, with {newest['tool']}."
@@ -201,9 +206,9 @@ def _gate(gate: Json, contents: Json) -> Json:
     lines = []
     for slot in gate["slots"]:
         signatures = [
-            _signature(one)
-            for one in contents["signatures"]
-            if one["gate"] == gate["key"] and one["slot"] == slot["position"]
+            _signature(signature)
+            for signature in contents["signatures"]
+            if signature["gate"] == gate["key"] and signature["slot"] == slot["position"]
         ]
         quorum = f" ({slot['quorum']} people)" if slot["quorum"] > 1 else ""
         lines.append({"label": slot["label"] + quorum, "signatures": signatures})
@@ -216,28 +221,28 @@ def _gate(gate: Json, contents: Json) -> Json:
     }
 
 
-def _signature(one: Json) -> Json:
+def _signature(signature: Json) -> Json:
     """Return printed name, time, meaning and the other facts, as 21 CFR 11.50 requires."""
     return {
-        "name": pack_reader.signer(one),
-        "status": "Revoked" if one["revoked"] else "Stale" if one["stale"] else "Valid",
-        "ended": _end_of(one),
+        "name": pack_reader.signer(signature),
+        "status": "Revoked" if signature["revoked"] else "Stale" if signature["stale"] else "Valid",
+        "ended": _end_of(signature),
         "facts": [
-            ["Signed as", one["role_label"]],
-            ["Meaning", f"“{one['meaning']}”"],
-            ["Time", format_time(one["signed_at"], one["timezone"])],
-            ["Time in UTC", format_time(one["signed_at"])],
-            ["Method", one["method"]],
-            ["Second factor set up", format_time(one["factor_since"])],
-            ["Record SHA-256", one["record_digest"], "mono"],
-            ["Audit entry", str(one["audit_sequence"])],
+            ["Signed as", signature["role_label"]],
+            ["Meaning", f"“{signature['meaning']}”"],
+            ["Time", format_time(signature["signed_at"], signature["timezone"])],
+            ["Time in UTC", format_time(signature["signed_at"])],
+            ["Method", signature["method"]],
+            ["Second factor set up", format_time(signature["factor_since"])],
+            ["Record SHA-256", signature["record_digest"], "mono"],
+            ["Audit entry", str(signature["audit_sequence"])],
         ],
     }
 
 
-def _end_of(one: Json) -> str:
+def _end_of(signature: Json) -> str:
     """Return why a signature is no longer valid; empty if it is valid."""
-    stale, revoked = one["stale"], one["revoked"]
+    stale, revoked = signature["stale"], signature["revoked"]
     if revoked:
         return f"Revoked by {revoked['by']}, {format_time(revoked['at'])}: {revoked['reason']}"
     if stale:
@@ -297,17 +302,21 @@ def _run(run: Json) -> Json:
 
 def _decision(run: Json) -> list[str]:
     """Return the decision on a run whose worker was lost, as a list of at most one line."""
-    one = run["decision"]
-    if not one:
+    decision = run["decision"]
+    if not decision:
         return []
-    return [f"Decided by {one['by']}, {format_time(one['at'])}: {one['outcome']}. {one['note']}"]
+    return [
+        f"Decided by {decision['by']}, {format_time(decision['at'])}: {decision['outcome']}. "
+        f"{decision['note']}"
+    ]
 
 
 def _backup(backup: Json) -> Json:
     levels = [
-        f"{one['level']} {format_time(one['at'])} by run {one['run']}" for one in backup["trust_levels"]
+        f"{level['level']} {format_time(level['at'])} by run {level['run']}"
+        for level in backup["trust_levels"]
     ]
-    copies = [f"{one['store']}, verified {format_time(one['read_back_at'])}" for one in backup["copies"]]
+    copies = [f"{copy['store']}, verified {format_time(copy['read_back_at'])}" for copy in backup["copies"]]
     return {
         "name": backup["name"],
         "trust": backup["trust"].capitalize(),

@@ -28,28 +28,29 @@ def verify(chain: Any, deployment: int, note: Note) -> dict[int, Any]:
     entries: dict[int, Any] = {}
     at, running = int(chain["start"]["sequence"]), str(chain["start"]["previous_hash"])
     last_entry = "/start"
-    for number, one in enumerate(chain["links"]):
+    for number, element in enumerate(chain["links"]):
         location = f"/links/{number}"
-        if isinstance(one, str):
-            running = link(running, one)
+        if isinstance(element, str):
+            running = link(running, element)
         else:
-            if one["previous_hash"] != running:
+            if element["previous_hash"] != running:
                 note(
                     f"{location}/previous_hash",
                     f"Entry {at} does not link to the one before it: something between {last_entry} and "
                     "this entry was changed, added or removed.",
                 )
-            if one["sequence"] != at:
+            if element["sequence"] != at:
                 note(
-                    f"{location}/sequence", f"This should be entry {at}, but its number is {one['sequence']}."
+                    f"{location}/sequence",
+                    f"This should be entry {at}, but its number is {element['sequence']}.",
                 )
-            running = link(one["previous_hash"], content_digest(one))
-            if one["hash"] != running:
+            running = link(element["previous_hash"], content_digest(element))
+            if element["hash"] != running:
                 note(location, f"Entry {at} was changed: its content does not match its hash.")
-            if one["deployment"] != deployment:
+            if element["deployment"] != deployment:
                 note(f"{location}/deployment", f"Entry {at} does not belong to deployment {deployment}.")
-            entries[at] = one
-            running, last_entry = str(one["hash"]), location
+            entries[at] = element
+            running, last_entry = str(element["hash"]), location
         at += 1
     head = chain["head"]
     if head["sequence"] != at - 1:

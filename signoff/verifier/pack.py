@@ -116,13 +116,13 @@ def check_seal(contents: Mapping[str, Any], seal: Mapping[str, Any], schema: str
     if seal["schema"] != schema:
         finding.add("/seal/schema", f"The schema should be {schema}.")
     genuine = signed_statements.has_valid_signature(seal)
-    found, listed = pack_format.parts_of(contents), seal["parts"]
+    parts, listed = pack_format.parts_of(contents), seal["parts"]
     known = [problem.location for problem in finding.problems]
-    for location in sorted(found.keys() | listed.keys()):
-        if location not in listed or location not in found:
+    for location in sorted(parts.keys() | listed.keys()):
+        if location not in listed or location not in parts:
             where = location if genuine else "/seal/parts"
             finding.add(where, f"The seal and the contents have different parts: {location}.")
-        elif pack_format.digest(found[location]) != listed[location]:
+        elif pack_format.digest(parts[location]) != listed[location]:
             if not genuine:
                 finding.add(
                     f"/seal/parts/{pack_format.pointer(location)}",

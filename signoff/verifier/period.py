@@ -110,14 +110,14 @@ def _check_file(archive: zipfile.ZipFile, name: str, trusted: Collection[str], f
 
 def _check_form(path: Path, archive: zipfile.ZipFile, finding: Finding) -> None:
     """Write the archive again, and compare the bytes."""
-    with tempfile.TemporaryFile() as again, path.open("rb") as given:
-        write(again, ((name, _open(archive, name)) for name in archive.namelist()))
-        again.seek(0)
+    with tempfile.TemporaryFile() as rewritten, path.open("rb") as original:
+        write(rewritten, ((name, _open(archive, name)) for name in archive.namelist()))
+        rewritten.seek(0)
         offset = 0
         while True:
-            expected, found = again.read(CHUNK), given.read(CHUNK)
-            if expected != found:
-                offset += pack.first_difference(expected, found)
+            expected, actual = rewritten.read(CHUNK), original.read(CHUNK)
+            if expected != actual:
+                offset += pack.first_difference(expected, actual)
                 finding.add(f"byte {offset}", "The archive is not written as exported.")
                 return
             if not expected:

@@ -23,9 +23,9 @@ def gate(request: HttpRequest, number: int) -> JsonResponse:
     if stage not in SCOPES:
         return JsonResponse({"error": "Add ?stage=pre or ?stage=post to the URL."}, status=422)
     api_authentication.require(request, SCOPES[stage])
-    found = Deployment.objects.select_related("target").filter(pk=number).first()
-    if found is None:
+    deployment = Deployment.objects.select_related("target").filter(pk=number).first()
+    if deployment is None:
         return JsonResponse({"error": f"There is no deployment {number}."}, status=404)
-    response = JsonResponse(verdict.of(found, stage).as_json())
+    response = JsonResponse(verdict.of(deployment, stage).as_json())
     response["Cache-Control"] = "no-store"
     return response

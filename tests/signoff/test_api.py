@@ -49,8 +49,8 @@ def get_gate(deployment: Deployment | int, text: str, query: str = "stage=pre", 
 
 
 def test_a_token_reads_the_gate_of_its_scope(deployment: Deployment, token: str) -> None:
-    answer = get_gate(deployment, token)
-    assert (answer.status_code, answer.json()["verdict"], answer.json()["signed"]) == (200, "GO", False)
+    response = get_gate(deployment, token)
+    assert (response.status_code, response.json()["verdict"], response.json()["signed"]) == (200, "GO", False)
     assert ApiToken.objects.get().last_used_at is not None
     item(deployment, "Server is there").undo(MACHINE)
     verdict = get_gate(deployment, token).json()
@@ -58,8 +58,8 @@ def test_a_token_reads_the_gate_of_its_scope(deployment: Deployment, token: str)
 
 
 def test_a_token_without_the_scope_is_rejected_and_audited(deployment: Deployment, token: str) -> None:
-    answer = get_gate(deployment, token, "stage=post")
-    assert (answer.status_code, "lacks the scope gate:post" in answer.json()["error"]) == (403, True)
+    response = get_gate(deployment, token, "stage=post")
+    assert (response.status_code, "lacks the scope gate:post" in response.json()["error"]) == (403, True)
     assert Entry.objects.first().action == Action.TOKEN_REJECTED
 
 
@@ -74,14 +74,14 @@ def test_an_expired_or_revoked_token_is_rejected(
     deployment: Deployment, token: str, change: dict[str, Any], expected: str
 ) -> None:
     ApiToken.objects.update(**change)
-    answer = get_gate(deployment, token)
-    assert (answer.status_code, expected in answer.json()["error"]) == (401, True)
+    response = get_gate(deployment, token)
+    assert (response.status_code, expected in response.json()["error"]) == (401, True)
 
 
 def test_a_token_is_invalid_when_its_creator_is_disabled(deployment: Deployment, token: str) -> None:
     User.objects.filter(api_tokens__isnull=False).update(is_active=False)
-    answer = get_gate(deployment, token)
-    assert (answer.status_code, "is disabled" in answer.json()["error"]) == (401, True)
+    response = get_gate(deployment, token)
+    assert (response.status_code, "is disabled" in response.json()["error"]) == (401, True)
 
 
 def test_a_missing_or_wrong_token_and_a_session_are_rejected(
@@ -99,17 +99,20 @@ def test_a_missing_or_wrong_token_and_a_session_are_rejected(
 def test_a_token_in_the_url_is_rejected_even_if_it_is_valid(
     deployment: Deployment, token: str, name: str
 ) -> None:
-    answer = get_gate(deployment, token, f"stage=pre&{name}={token}")
-    assert (answer.status_code, "does not belong into an address" in answer.json()["error"]) == (400, True)
+    response = get_gate(deployment, token, f"stage=pre&{name}={token}")
+    assert (response.status_code, "does not belong into an address" in response.json()["error"]) == (
+        400,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
     "address", ["/", "/deployments/", "/audit/", "/audit/export", "/tokens/", "/account/", "/live/"]
 )
 def test_a_token_does_not_open_pages(token: str, address: str) -> None:
-    answer = Client().get(address, headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code in {302, 401, 404}
-    assert answer.status_code != 302 or answer.headers["Location"].startswith("/account/login/")
+    response = Client().get(address, headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code in {302, 401, 404}
+    assert response.status_code != 302 or response.headers["Location"].startswith("/account/login/")
 
 
 def test_guessing_tokens_is_throttled(deployment: Deployment, token: str) -> None:

@@ -25,8 +25,8 @@ def approver_client(cto: User, signed_in: Any) -> Client:
     return client
 
 
-def numbers(answer: Any) -> list[int]:
-    return [int(number) for number in re.findall(r'id="entry-(\d+)"', answer.text)]
+def numbers(response: Any) -> list[int]:
+    return [int(number) for number in re.findall(r'id="entry-(\d+)"', response.text)]
 
 
 def test_pages_do_not_shift_while_entries_are_added(
@@ -75,9 +75,9 @@ def test_filtering_by_target_includes_its_deployments_and_runs(
 def test_filtered_entries_can_be_exported_and_verified(
     approver_client: Client, deployment: Deployment, cto: User
 ) -> None:
-    answer = approver_client.get(f"/audit/export?deployment={deployment.pk}")
-    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
-    assert "attachment" in answer.headers["Content-Disposition"]
+    response = approver_client.get(f"/audit/export?deployment={deployment.pk}")
+    content = b"".join(response.streaming_content)  # type: ignore[attr-defined]
+    assert "attachment" in response.headers["Content-Disposition"]
     finding = audit_export.verify(content.splitlines(keepends=True), [signing_keys.public_key()])
     assert finding.problems == []
     assert finding.facts["entries"] == Entry.objects.of_deployment(deployment.pk).count()
@@ -92,36 +92,36 @@ def test_an_invalid_filter_exports_nothing(approver_client: Client) -> None:
 
 @pytest.mark.parametrize("day", ["31.12.2026x", "2026-02-30", "never"])
 def test_an_invalid_date_is_reported_and_stays_in_the_form(approver_client: Client, day: str) -> None:
-    answer = approver_client.get("/audit/", {"since": day, "subject": "shop", "until": "2026-03-01"})
+    response = approver_client.get("/audit/", {"since": day, "subject": "shop", "until": "2026-03-01"})
 
-    assert answer.status_code == 422
-    assert f"“{day}” is no date. Write it as in 2026-12-31." in answer.text
-    assert "No entry fits" not in answer.text
+    assert response.status_code == 422
+    assert f"“{day}” is no date. Write it as in 2026-12-31." in response.text
+    assert "No entry fits" not in response.text
     # A browser would show an empty date field, because the value is invalid.
-    assert f'<input type="text" name="since" value="{day}"' in answer.text
-    assert '<input type="date" name="until" value="2026-03-01"' in answer.text
-    assert 'name="subject" value="shop"' in answer.text
+    assert f'<input type="text" name="since" value="{day}"' in response.text
+    assert '<input type="date" name="until" value="2026-03-01"' in response.text
+    assert 'name="subject" value="shop"' in response.text
 
 
 def test_a_period_that_ends_before_it_begins_is_rejected(approver_client: Client) -> None:
     reversed_ = {"since": "2026-12-01", "until": "2026-01-01"}
-    answer = approver_client.get("/audit/", reversed_)
+    response = approver_client.get("/audit/", reversed_)
 
-    assert answer.status_code == 422
-    assert "The period ends before it begins." in answer.text
-    assert "No entry fits" not in answer.text
+    assert response.status_code == 422
+    assert "The period ends before it begins." in response.text
+    assert "No entry fits" not in response.text
     assert approver_client.get("/audit/export", reversed_).status_code == 422
 
 
 def test_a_date_without_zeros_stays_visible_in_the_form(approver_client: Client) -> None:
-    answer = approver_client.get("/audit/", {"since": "2026-1-5"})
+    response = approver_client.get("/audit/", {"since": "2026-1-5"})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     # A browser would show an empty date field although the filter applies.
-    assert '<input type="text" name="since" value="2026-1-5"' in answer.text
+    assert '<input type="text" name="since" value="2026-1-5"' in response.text
 
 
 def test_a_filter_without_matches_shows_a_message(approver_client: Client) -> None:
-    answer = approver_client.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
-    assert answer.status_code == 200
-    assert "No entry fits this filter" in answer.text
+    response = approver_client.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
+    assert response.status_code == 200
+    assert "No entry fits this filter" in response.text

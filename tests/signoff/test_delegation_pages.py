@@ -28,15 +28,15 @@ def test_the_page_creates_and_revokes_a_delegation(
 ) -> None:
     client, page = signed_in(dba), reverse("signoff:gate", args=[deployment.pk, "pre"])
     assert "Delegate my signature" in client.get(page).content.decode()
-    given = {
+    form_data = {
         "slot": slot_of(deployment, Role.DBA).pk,
         "to": cto.pk,
         "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
     }
     address = reverse("signoff:delegations", args=[deployment.pk])
-    assert client.post(address, given | {"until": "soon"}).status_code == 422
-    assert client.post(reverse("signoff:delegations", args=[deployment.pk + 1]), given).status_code == 404
-    assert client.post(address, given).status_code == 303
+    assert client.post(address, form_data | {"until": "soon"}).status_code == 422
+    assert client.post(reverse("signoff:delegations", args=[deployment.pk + 1]), form_data).status_code == 404
+    assert client.post(address, form_data).status_code == 303
     delegate_page = html.unescape(signed_in(cto).get(page).content.decode())
     assert f"{cto.name} can sign as Database Administrator for {dba.name}" in delegate_page
     assert "Sign as Database Administrator" in delegate_page
@@ -84,23 +84,23 @@ def test_errors_are_shown_at_the_form_and_the_input_is_kept(
     status: int,
     expected: str,
 ) -> None:
-    given = {
+    form_data = {
         "slot": str(slot_of(deployment, Role.DBA).pk),
         "to": str(cto.pk),
         "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
         "note": "On leave until then.",
     } | changed
-    if given["to"] == "devops_lead":
-        given["to"] = str(devops_lead.pk)
-    answer = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given)
+    if form_data["to"] == "devops_lead":
+        form_data["to"] = str(devops_lead.pk)
+    response = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), form_data)
 
-    page = html.unescape(answer.text)
-    assert answer.status_code == status
+    page = html.unescape(response.text)
+    assert response.status_code == status
     assert '<details class="disclosure" id="delegate" open>' in page
     form = page[page.index('id="delegate"') :].partition("</form>")[0]
     assert expected in form
     assert "On leave until then." in form
-    assert f'value="{given["until"]}"' in form
+    assert f'value="{form_data["until"]}"' in form
     assert 'id="sign"' in page  # the rest of the page is there as well
     assert not Delegation.objects.exists()
 
@@ -111,8 +111,8 @@ def test_after_an_error_all_own_slots_are_still_offered(
     both: list[tuple[User, str]] = [(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
     deployment = factories.plan(factories.a_target(), factories.published(), both)
     slots = [slot_of(deployment, role) for role in (Role.DBA, Role.DEVOPS_LEAD)]
-    given = {"slot": slots[1].pk, "to": cto.pk, "until": "soon"}
-    page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given).text
+    form_data = {"slot": slots[1].pk, "to": cto.pk, "until": "soon"}
+    page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), form_data).text
 
     choice = page[page.index('id="id_delegation_slot"') :].partition("</select>")[0]
     assert {int(value) for value in re.findall(r'<option value="(\d+)"', choice)} == {
@@ -124,14 +124,14 @@ def test_after_an_error_all_own_slots_are_still_offered(
 def test_delegating_another_persons_slot_is_denied_and_audited(
     deployment: Deployment, app_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
-    given = {
+    form_data = {
         "slot": slot_of(deployment, Role.DBA).pk,
         "to": cto.pk,
         "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
     }
-    answer = signed_in(app_lead).post(reverse("signoff:delegations", args=[deployment.pk]), given)
+    response = signed_in(app_lead).post(reverse("signoff:delegations", args=[deployment.pk]), form_data)
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert not Delegation.objects.exists()
     entry = Entry.objects.first()
     assert entry is not None
@@ -139,5 +139,5 @@ def test_delegating_another_persons_slot_is_denied_and_audited(
 
 
 def test_delegating_requires_a_fresh_code(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
-    answer = signed_in(dba, code=False).post(reverse("signoff:delegations", args=[deployment.pk]))
-    assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
+    response = signed_in(dba, code=False).post(reverse("signoff:delegations", args=[deployment.pk]))
+    assert response.headers["Location"].startswith(reverse("accounts:step_up"))

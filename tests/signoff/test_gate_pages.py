@@ -34,8 +34,8 @@ def _post(client: Client, deployment: Deployment, user: User, role: str, **chang
         "password": PASSWORD,
         "code": changes.get("code") or current_code(user),
     }
-    answer = client.post(reverse("signoff:signatures", args=[deployment.pk]), form | changes)
-    return answer.status_code, html.unescape(answer.content.decode())
+    response = client.post(reverse("signoff:signatures", args=[deployment.pk]), form | changes)
+    return response.status_code, html.unescape(response.content.decode())
 
 
 def test_the_page_shows_the_record_and_its_digest(
@@ -251,9 +251,9 @@ def test_rows_of_other_deployments_are_not_reachable_by_id(
         factories.a_target("other"), deployment.template_version, [(dba, Role.DBA)], title="Another one"
     )
     client = signed_in(dba)
-    given = {"slot": slot_of(other, Role.DBA).pk}
+    form_data = {"slot": slot_of(other, Role.DBA).pk}
     for name in ("signoff:signatures", "signoff:delegations"):
-        assert client.post(reverse(name, args=[deployment.pk]), given).status_code == 404
+        assert client.post(reverse(name, args=[deployment.pk]), form_data).status_code == 404
     for name in ("signoff:signature_revocation", "signoff:delegation_revocation"):
         assert client.post(reverse(name, args=[10**9]), {"reason": "No."}).status_code == 404
 

@@ -67,10 +67,10 @@ def test_the_creator_cannot_sign_if_the_template_excludes_them(
     deployment = plan_with_gate_rules(team, gate="creator: false", by=dba)
     with pytest.raises(
         NotAllowed, match="created this deployment, and its template requires other people"
-    ) as refused:
+    ) as rejected:
         sign(deployment, dba, Role.DBA)
     sign(deployment, second_dba, Role.DBA)
-    seen(f"“{refused.value}”")
+    seen(f"“{rejected.value}”")
 
 
 def test_the_creator_can_sign_by_default(dba: User, devops_lead: User, qa_lead: User) -> None:

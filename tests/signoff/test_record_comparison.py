@@ -30,9 +30,9 @@ def changed(deployment: Deployment, dba: User) -> Signature:
 
 
 def _page(client: Client, deployment: Deployment, **query: str) -> str:
-    answer = client.get(reverse("signoff:records", args=[deployment.pk]), query)
-    assert answer.status_code == 200
-    return html.unescape(answer.content.decode())
+    response = client.get(reverse("signoff:records", args=[deployment.pk]), query)
+    assert response.status_code == 200
+    return html.unescape(response.content.decode())
 
 
 def test_a_stale_signature_links_to_its_changes(

@@ -102,13 +102,13 @@ def test_the_page_revokes_and_shows_the_revoked_signature(
 ) -> None:
     client = signed_in(dba)
     address = reverse("signoff:gate", args=[approved.pk, "pre"])
-    mine, other = _of(dba), _of(devops_lead)
+    own, other = _of(dba), _of(devops_lead)
     page = client.get(address).content.decode()
-    assert f'id="revoke-{mine.pk}"' in page
+    assert f'id="revoke-{own.pk}"' in page
     assert f'id="revoke-{other.pk}"' not in page
-    refused = client.post(reverse("signoff:signature_revocation", args=[other.pk]), {"reason": "No."})
-    assert refused.status_code == 403
-    client.post(reverse("signoff:signature_revocation", args=[mine.pk]), {"reason": "Not yet."})
+    rejected = client.post(reverse("signoff:signature_revocation", args=[other.pk]), {"reason": "No."})
+    assert rejected.status_code == 403
+    client.post(reverse("signoff:signature_revocation", args=[own.pk]), {"reason": "Not yet."})
     page = html.unescape(client.get(address).content.decode())
     assert "signature--broken" in page
     assert "Revoked</span> Not yet." in page
@@ -116,7 +116,9 @@ def test_the_page_revokes_and_shows_the_revoked_signature(
 
 def test_revoking_requires_a_fresh_code(approved: Deployment, dba: User, signed_in: SignedIn) -> None:
     client = signed_in(dba, code=False)
-    answer = client.post(reverse("signoff:signature_revocation", args=[_of(dba).pk]), {"reason": "Not yet."})
-    assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
+    response = client.post(
+        reverse("signoff:signature_revocation", args=[_of(dba).pk]), {"reason": "Not yet."}
+    )
+    assert response.headers["Location"].startswith(reverse("accounts:step_up"))
     assert _of(dba).is_valid
     assert factories.item(approved, "Server").state == "done"

@@ -226,8 +226,8 @@ def test_all_valid_signatures_of_a_gate_cover_the_same_record(
 def test_a_rejected_signature_is_in_the_deployments_history(
     deployment: Deployment, dba: User, wrong: dict[str, str]
 ) -> None:
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as rejected:
         sign(deployment, dba, Role.DBA, **wrong)
     entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.rejected")
     assert (entry.actor, entry.data["role"]) == (dba, "dba")
-    assert entry.data["reason"] == refused.value.sentence
+    assert entry.data["reason"] == rejected.value.sentence

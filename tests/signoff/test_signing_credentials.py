@@ -62,14 +62,14 @@ def test_a_password_and_a_passkey_sign_on_the_page(
     digest = digest_of(deployment)
     assert f"/account/passkeys/challenge/?about={digest}" in page
     assert "One-time code" not in page
-    given = {
+    form_data = {
         "slot": slot_of(deployment, Role.DBA).pk,
         "meaning": "on",
         "password": PASSWORD,
         "digest": digest,
         "passkey": key.get(options_for(client, digest)),
     }
-    assert client.post(f"/deployments/{deployment.pk}/signatures", given).status_code == 303
+    assert client.post(f"/deployments/{deployment.pk}/signatures", form_data).status_code == 303
     signature = Signature.objects.get()
     assert signature.method == "password and passkey"
     assert Entry.objects.get(action="signature.created").data["method"] == "password and passkey"
@@ -79,32 +79,32 @@ def test_a_password_and_a_passkey_sign_on_the_page(
 def test_after_a_rejection_the_passkey_link_leads_to_the_gate(
     client: Client, deployment: Deployment, dba: User, key: Authenticator
 ) -> None:
-    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "digest": digest_of(deployment)}
+    form_data = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "digest": digest_of(deployment)}
     address = f"/deployments/{deployment.pk}/signatures"
-    refused = client.post(address, given, headers={"host": "127.0.0.1"}).content.decode()
-    assert f"http://localhost{sign_page(deployment)}" in refused
-    assert f"http://localhost{address}" not in refused
+    page = client.post(address, form_data, headers={"host": "127.0.0.1"}).content.decode()
+    assert f"http://localhost{sign_page(deployment)}" in page
+    assert f"http://localhost{address}" not in page
 
 
 def test_a_passkey_response_signs_one_record_once(
     client: Client, deployment: Deployment, dba: User, key: Authenticator
 ) -> None:
     slot, digest = slot_of(deployment, Role.DBA), digest_of(deployment)
-    for answer in (
+    for response in (
         key.get(options_for(client)),
         key.get(options_for(client, "0" * 64)),
         "{",
     ):
         with pytest.raises(WrongPasskey):
-            slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=answer)
+            slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=response)
         end_throttling(dba)
-    answer = key.get(options_for(client, digest))
+    response = key.get(options_for(client, digest))
     with pytest.raises(WrongPassword):
-        slot.sign(by=dba, digest=digest, password="wrong", passkey=answer)
+        slot.sign(by=dba, digest=digest, password="wrong", passkey=response)
     end_throttling(dba)
-    slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=answer)
+    slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=response)
     with pytest.raises(DeployctlError):
-        slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=answer)
+        slot.sign(by=dba, digest=digest, password=PASSWORD, passkey=response)
     assert Signature.objects.count() == 1
     assert Entry.objects.filter(action="signature.rejected").count() == 5
 
@@ -116,20 +116,20 @@ def test_another_persons_passkey_is_rejected(
     sign_in(theirs, devops_lead, second_factor=False)
     other = add_passkey(theirs, devops_lead)
     digest = digest_of(deployment)
-    for answer in (other.get(options_for(client, digest)), other.get(options_for(theirs, digest))):
+    for response in (other.get(options_for(client, digest)), other.get(options_for(theirs, digest))):
         with pytest.raises(WrongPasskey):
-            slot_of(deployment, Role.DBA).sign(by=dba, digest=digest, password=PASSWORD, passkey=answer)
+            slot_of(deployment, Role.DBA).sign(by=dba, digest=digest, password=PASSWORD, passkey=response)
         end_throttling(dba)
 
 
 def test_signing_requires_a_code_or_a_passkey(
     client: Client, deployment: Deployment, dba: User, key: Authenticator
 ) -> None:
-    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "password": PASSWORD}
-    given |= {"digest": digest_of(deployment)}
-    answer = client.post(f"/deployments/{deployment.pk}/signatures", given)
-    assert answer.status_code == 422
-    assert "Use your passkey" in answer.content.decode()
+    form_data = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "password": PASSWORD}
+    form_data |= {"digest": digest_of(deployment)}
+    response = client.post(f"/deployments/{deployment.pk}/signatures", form_data)
+    assert response.status_code == 422
+    assert "Use your passkey" in response.content.decode()
     assert not Signature.objects.exists()
 
 
@@ -162,9 +162,9 @@ def test_sso_users_sign_in_again_and_enter_a_code(
     page = client.get(sign_page(deployment)).content.decode()
     assert "You signed in again at Acme" in page
     assert "Your password" not in page
-    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "code": current_code(sso_user)}
-    given |= {"digest": digest_of(deployment)}
-    assert client.post(f"/deployments/{deployment.pk}/signatures", given).status_code == 303
+    form_data = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "code": current_code(sso_user)}
+    form_data |= {"digest": digest_of(deployment)}
+    assert client.post(f"/deployments/{deployment.pk}/signatures", form_data).status_code == 303
     assert Signature.objects.get().method == "single sign-on and one-time code"
 
 
@@ -172,11 +172,11 @@ def test_after_a_rejection_reauthentication_returns_to_the_gate(
     client: Client, deployment: Deployment, sso_user: User
 ) -> None:
     sign_in(client, sso_user)
-    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on"}
-    given |= {"code": wrong_code(sso_user), "digest": digest_of(deployment)}
-    refused = client.post(f"/deployments/{deployment.pk}/signatures", given)
-    assert refused.status_code != 303
-    assert f'name="next" value="{sign_page(deployment)}"' in refused.content.decode()
+    form_data = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on"}
+    form_data |= {"code": wrong_code(sso_user), "digest": digest_of(deployment)}
+    rejected = client.post(f"/deployments/{deployment.pk}/signatures", form_data)
+    assert rejected.status_code != 303
+    assert f'name="next" value="{sign_page(deployment)}"' in rejected.content.decode()
 
 
 def test_sso_users_must_reauthenticate_for_this_record(deployment: Deployment, sso_user: User) -> None:
@@ -210,12 +210,17 @@ def test_a_temporary_password_cannot_sign(
     sign_in(client, dba)
     SignIn.objects.update(first_factor=FirstFactor.SINGLE_SIGN_ON)
     code = current_code(dba)
-    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "code": code, "password": PASSWORD}
-    refused = client.post(
-        f"/deployments/{deployment.pk}/signatures", given | {"digest": digest_of(deployment)}
+    form_data = {
+        "slot": slot_of(deployment, Role.DBA).pk,
+        "meaning": "on",
+        "code": code,
+        "password": PASSWORD,
+    }
+    rejected = client.post(
+        f"/deployments/{deployment.pk}/signatures", form_data | {"digest": digest_of(deployment)}
     )
-    assert refused.status_code == 422
-    assert "Choose a password of your own first, under My account" in refused.content.decode()
+    assert rejected.status_code == 422
+    assert "Choose a password of your own first, under My account" in rejected.content.decode()
     assert not Signature.objects.exists()
 
     new_password = "another horse, another staple"
@@ -236,10 +241,10 @@ def test_recovery_codes_cannot_sign_even_after_signing_in_with_one(
     end_throttling(dba)
     client.post("/account/login/", {"login": dba.email, "password": PASSWORD})
     client.post("/account/login/code/?with=recovery", {"code": others[0]})
-    given = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "password": PASSWORD}
-    given |= {"digest": digest_of(deployment), "code": others[1]}
-    answer = client.post(f"/deployments/{deployment.pk}/signatures", given)
-    assert answer["Location"].startswith("/account/code/")
+    form_data = {"slot": slot_of(deployment, Role.DBA).pk, "meaning": "on", "password": PASSWORD}
+    form_data |= {"digest": digest_of(deployment), "code": others[1]}
+    response = client.post(f"/deployments/{deployment.pk}/signatures", form_data)
+    assert response["Location"].startswith("/account/code/")
     assert not Signature.objects.exists()
 
 
@@ -288,6 +293,6 @@ def test_the_third_failed_signature_is_reported_by_email(
 def test_an_attempt_to_sign_without_the_role_is_audited(deployment: Deployment, dba: User) -> None:
     with pytest.raises(DeployctlError):
         sign(deployment, dba, Role.DEVOPS_LEAD)
-    refused = Entry.objects.first()
-    assert (refused.action, refused.deployment_id) == ("signature.rejected", deployment.pk)
-    assert "You are not this deployment" in refused.data["reason"]
+    rejected = Entry.objects.first()
+    assert (rejected.action, rejected.deployment_id) == ("signature.rejected", deployment.pk)
+    assert "You are not this deployment" in rejected.data["reason"]

@@ -50,19 +50,19 @@ def test_a_damaged_or_missing_file_is_reported(pack: EvidencePack, client: Clien
     with pack.file.open("r+b") as stream:
         stream.seek(40)
         stream.write(b"X")
-    answer = client.post(f"/evidence/{pack.pk}/verification", follow=True)
-    assert "is damaged" in answer.text
-    assert "Broken" in answer.text
+    response = client.post(f"/evidence/{pack.pk}/verification", follow=True)
+    assert "is damaged" in response.text
+    assert "Broken" in response.text
     for kind in ("pdf", "md"):
-        refused = client.get(f"/evidence/{pack.pk}.{kind}")
-        assert (refused.status_code, "is damaged and cannot be used" in refused.text) == (409, True)
+        rejected = client.get(f"/evidence/{pack.pk}.{kind}")
+        assert (rejected.status_code, "is damaged and cannot be used" in rejected.text) == (409, True)
     pack.file.storage.delete(str(pack.file.name))
     assert "is missing from storage" in client.get(f"/evidence/{pack.pk}.json").text
 
 
 def test_a_period_is_exported_from_the_targets_page(signed: Deployment, client: Client) -> None:
-    answer = client.post("/targets/shop/evidence/", {"since": "2020-01-01", "until": "2999-12-31"})
-    assert b"".join(answer.streaming_content).startswith(b"PK")  # type: ignore[attr-defined]
+    response = client.post("/targets/shop/evidence/", {"since": "2020-01-01", "until": "2999-12-31"})
+    assert b"".join(response.streaming_content).startswith(b"PK")  # type: ignore[attr-defined]
     nothing = client.post("/targets/shop/evidence/", {"since": "2001-01-01", "until": "2001-12-31"})
     assert (nothing.status_code, "No deployment of shop" in nothing.text) == (409, True)
     assert client.post("/targets/shop/evidence/", {"since": "never"}).status_code == 422
@@ -76,6 +76,6 @@ def test_a_broken_audit_chain_prevents_the_export(signed: Deployment, client: Cl
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
         cursor.execute("UPDATE audit_entry SET actor_name = 'x' WHERE action = 'gate.signed'")
         cursor.execute("ALTER TABLE audit_entry ENABLE TRIGGER audit_entry_append_only")
-    answer = client.post(f"/deployments/{signed.pk}/evidence/packs")
-    assert (answer.status_code, "audit chain is broken at entry" in answer.text) == (409, True)
+    response = client.post(f"/deployments/{signed.pk}/evidence/packs")
+    assert (response.status_code, "audit chain is broken at entry" in response.text) == (409, True)
     assert not EvidencePack.objects.exists()

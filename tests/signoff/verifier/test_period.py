@@ -60,8 +60,8 @@ def test_a_change_of_any_byte_of_the_archive_is_detected(archive: Path) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_damaged_compressed_archive_is_a_problem(tmp_path: Path, method: int) -> None:
     path = tmp_path / "period.zip"
-    with zipfile.ZipFile(path, "w", method) as made:
-        made.writestr(LIST, "nothing of value " * 1000)
+    with zipfile.ZipFile(path, "w", method) as archive_file:
+        archive_file.writestr(LIST, "nothing of value " * 1000)
     content = bytearray(path.read_bytes())
     # After the headers of the file and of LZMA.
     content[60:68] = b"\xff" * 8
