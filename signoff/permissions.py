@@ -51,7 +51,7 @@ def delegation_of(slot: Slot, person: User) -> Delegation | None:
 
 
 def timing_denied_reason(gate: Gate) -> str:
-    """Return why this gate cannot be signed in the deployment's present state; empty if it can."""
+    """Return why this gate cannot be signed in the deployment's current state; empty if it can."""
     deployment = gate.deployment
     if deployment.state in gate.signable_states:
         return ""
@@ -115,7 +115,7 @@ def delegate_denied_reason(slot: Slot, by: User, to: User) -> str:
 
 
 def _existing_slot(gate: Gate, person: User) -> str:
-    """Return the person's role, signature or delegation in a gate, as a clause; empty if there is none."""
+    """Return the person's role, signature or delegation in a gate, as a phrase; empty if there is none."""
     for slot in gate.slots.all():
         if has_role(slot, person):
             return f"{slot.get_role_display()} in the team"

@@ -61,6 +61,7 @@ def document_data(contents: Json, digest: str) -> Json:
     """Return all text of the document for `document.typ`, section by section."""
     about, deployment, target = contents["about"], contents["deployment"], contents["target"]
     runs = pack_reader.runs_by_number(contents)
+    titles = {gate["key"]: gate["title"] for gate in contents["gates"]}
     return {
         "title": about["title"],
         "author": about["software"],
@@ -89,7 +90,7 @@ def document_data(contents: Json, digest: str) -> Json:
         "backups": [_backup(backup) for backup in contents["backups"]],
         "differences": [
             {
-                "title": f"{one['printed_name']}’s signature in the gate “{one['gate']}”",
+                "title": f"{titles[one['gate']]}: signature of {one['printed_name']}",
                 "changes": [
                     [change["path"], _shortened(change["before"]), _shortened(change["after"])]
                     for change in one["changes"]
@@ -160,8 +161,8 @@ def _audit(contents: Json) -> Json:
     return {
         "audit_line": (
             f"The evidence pack contains all {pluralize(len(entries), 'audit entry')} of this "
-            "deployment. This extract lists state changes, signatures, backups, failed runs and items, "
-            f"decisions and waivers.{limit}"
+            "deployment. This extract lists changes of the deployment, signatures, backups, waivers, "
+            f"decisions on lost runs, and failed runs and items.{limit}"
         ),
         "audit": [
             [

@@ -59,7 +59,7 @@ class EvidencePack(models.Model):
 
     @classmethod
     def export(cls, deployment: Deployment, by: Actor) -> EvidencePack:
-        """Create a pack of the deployment's present state, sign it, store it and verify it.
+        """Create a pack of the deployment's current state, sign it, store it and verify it.
 
         Args:
             by: the person or machine that exports it.

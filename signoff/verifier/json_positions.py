@@ -51,7 +51,7 @@ def load(content: bytes) -> Any:
 
 
 def pointer_at(content: bytes, offset: int) -> str:
-    """Return the JSON pointer of the value that contains a byte; of the text before it if that is broken."""
+    """Return the JSON pointer of the value that contains a byte, as far as the text can be parsed."""
     before = content[:offset].decode("utf-8", "ignore")
     return pointer_of(content.decode("utf-8", "replace"), len(before))
 

@@ -54,7 +54,7 @@ def evidence(request: HttpRequest, deployment_id: int) -> HttpResponse:
 @member
 @require_POST
 def packs(request: HttpRequest, deployment_id: int) -> HttpResponse:
-    """Export an evidence pack of the deployment's present state."""
+    """Export an evidence pack of the deployment's current state."""
     deployment = _deployment(request, deployment_id)
     EvidencePack.export(deployment, current_user(request))
     messages.success(request, "Evidence exported, signed and verified.")
