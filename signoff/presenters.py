@@ -82,7 +82,7 @@ def _lines(slot: Slot, viewer: User) -> Iterator[SlotLine]:
 
 
 def _signed_line(slot: Slot, signature: Signature, viewer: User) -> SlotLine:
-    mine = signature.signer_id == viewer.pk and not slot.gate.deployment.is_final
+    is_own = signature.signer_id == viewer.pk and not slot.gate.deployment.is_final
     page = reverse("signoff:gate", args=[slot.gate.deployment_id, slot.gate.key])
     return SlotLine(
         role=slot.label,
@@ -93,7 +93,7 @@ def _signed_line(slot: Slot, signature: Signature, viewer: User) -> SlotLine:
         signers="",
         sign_url="",
         changes_url="",
-        revoke_url=f"{page}#revoke-{signature.pk}" if mine else "",
+        revoke_url=f"{page}#revoke-{signature.pk}" if is_own else "",
     )
 
 

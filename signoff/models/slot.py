@@ -15,6 +15,7 @@ from deployctl.accounts.roles import Role
 from deployctl.accounts.signing_credentials import SigningCredentials, VerifiedCredentials, verify
 from deployctl.audit.actions import Action
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
+from deployctl.text import pluralize
 from signoff import permissions
 from signoff import record as records
 from signoff.models.gate import Gate
@@ -117,7 +118,7 @@ class Slot(models.Model):
         if records.digest(record) != digest:
             raise Refusal(
                 "The record changed after this page was loaded, and nothing was signed. "
-                "Review the current record below, then sign."
+                "Review the current record and sign again."
             )
         blockers = [
             blocker
@@ -125,9 +126,10 @@ class Slot(models.Model):
             if blocker.blocks_signing
         ]
         if blockers:
-            others = f" ({len(blockers) - 1} more)" if len(blockers) > 1 else ""
+            first = "The first one: " if len(blockers) > 1 else ""
             raise Refusal(
-                f"This gate isn't ready, and nothing was signed. Blocker: {blockers[0].sentence}{others}"
+                f"Nothing was signed, because this gate has {pluralize(len(blockers), 'blocker')}. "
+                f"{first}{blockers[0].sentence}"
             )
         return record
 

@@ -175,7 +175,7 @@ def test_a_blocker_that_appeared_meanwhile_is_reported(
 ) -> None:
     factories.item(deployment, "Server is there").undo(MACHINE)
     status, page = _post(signed_in(dba), deployment, dba, Role.DBA)
-    assert (status, "This gate isn't ready, and nothing was signed." in page) == (409, True)
+    assert (status, "Nothing was signed, because this gate has 1 blocker." in page) == (409, True)
 
 
 def test_a_slot_with_a_stale_signature_can_be_signed_again(
