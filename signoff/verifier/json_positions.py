@@ -74,23 +74,31 @@ def pointer_of(text: str, position: int) -> str:
     return location
 
 
-def out_of_order(content: bytes) -> tuple[int, str] | None:
-    """Return the byte offset and the JSON pointer of the first member that is out of order; None if none is.
+class Misplaced(NamedTuple):
+    """A member that sorts before the previous one: its byte offset, and the JSON pointers of the two."""
+
+    offset: int
+    location: str
+    previous: str
+
+
+def out_of_order(content: bytes) -> Misplaced | None:
+    """Return the first member that is out of order; None if there is none.
 
     Args:
         content: JSON that `load` accepts.
     """
     text = content.decode("utf-8")
-    last: dict[str, str] = {}
+    last: dict[str, tuple[bytes, str]] = {}
     for token in _walk(text):
         if token.kind == "{":
             last.pop(token.location, None)
         if token.name is not None:
             parent = token.location.rpartition("/")[0]
-            # RFC 8785 (3.2.3) sorts names by their UTF-16 code units.
-            if parent in last and token.name.encode("utf-16-be") < last[parent].encode("utf-16-be"):
-                return len(text[: token.start].encode("utf-8")), token.location
-            last[parent] = token.name
+            name = token.name.encode("utf-16-be")  # RFC 8785 (3.2.3) sorts by UTF-16 code units
+            if parent in last and name < last[parent][0]:
+                return Misplaced(len(text[: token.start].encode("utf-8")), token.location, last[parent][1])
+            last[parent] = name, token.location
     return None
 
 

@@ -47,9 +47,11 @@ def canonical_json(content: bytes, finding: Finding) -> Any:
         return None
     if expected != content:
         misplaced = json_positions.out_of_order(content)
-        offset = misplaced[0] if misplaced else first_difference(expected, content)
+        offset = misplaced.offset if misplaced else first_difference(expected, content)
+        if misplaced:  # either of the two members may have been renamed
+            finding.add(misplaced.previous, "This member and the next one are not in canonical order.")
         finding.add(
-            misplaced[1] if misplaced else json_positions.pointer_at(content, offset),
+            misplaced.location if misplaced else json_positions.pointer_at(content, offset),
             f"This is not canonical JSON (byte {offset}): the white space, order or notation was changed.",
         )
         return None

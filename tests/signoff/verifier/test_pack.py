@@ -48,6 +48,12 @@ def test_a_change_of_any_byte_is_detected_and_located(content: bytes) -> None:
         )
 
 
+@pytest.mark.parametrize(("name", "renamed"), [("signatures", "zignatures"), ("signatures", "aignatures")])
+def test_a_renamed_member_is_located(content: bytes, name: str, renamed: str) -> None:
+    changed = content.replace(f'"{name}":'.encode(), f'"{renamed}":'.encode(), 1)
+    assert f"/contents/{renamed}" in {problem.location for problem in packs.verify(changed).problems}
+
+
 def _is_located(problems: list[Any], content: bytes, changed: bytes, offset: int) -> bool:
     """Return True if a problem locates the byte, by its offset or by the value that contains it."""
     # A change in a member's name also changes the pointer.
