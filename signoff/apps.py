@@ -1,4 +1,4 @@
-"""The app that asks for signatures: it listens to deployments, which know nothing of it."""
+"""The app for signatures. It connects to the hooks of deployments, which do not import it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.apps import AppConfig
 
 
 class SignoffConfig(AppConfig):
-    """Adds gates and signatures to deployments."""
+    """The configuration of the app."""
 
     name = "signoff"
 

@@ -1,4 +1,4 @@
-"""What stands in the way of a gate besides its checklist: earlier gates, a required run, people."""
+"""Blockers of gates besides the checklist: earlier gates, a required run, and missing signers."""
 
 from __future__ import annotations
 
@@ -17,27 +17,25 @@ from signoff import signer_availability
 from signoff.models import Gate
 from signoff.prefetch import gates_of, prefetch_gates
 
-Found = Iterator[tuple[Deployment, Blocker]]
 
-
-def of_gates(asked: Mapping[Deployment, str]) -> Found:
-    """What is in the way of each deployment's gate, for as many deployments as are asked for.
+def of_gates(gate_keys: Mapping[Deployment, str]) -> Iterator[tuple[Deployment, Blocker]]:
+    """Return the blockers of one gate of each deployment.
 
     Args:
-        asked: the key of the gate by deployment; closing has no gate.
+        gate_keys: the gate's key by deployment; the key for closing has no gate.
     """
-    prefetch_gates(asked)
+    prefetch_gates(gate_keys)
     unsigned = []
-    for deployment, key in asked.items():
+    for deployment, key in gate_keys.items():
         gates = gates_of(deployment)
-        this = next((gate for gate in gates if gate.key == key), None)
-        if this is None:
+        current = next((gate for gate in gates if gate.key == key), None)
+        if current is None:
             continue
-        earlier = [gate for gate in gates if gate.position < this.position and not gate.is_signed]
+        earlier = [gate for gate in gates if gate.position < current.position and not gate.is_signed]
         yield from ((deployment, _of_open_gate(gate)) for gate in earlier)
-        if not this.is_signed:
-            unsigned.append(this)
-            if blocker := _of_required_run(this):
+        if not current.is_signed:
+            unsigned.append(current)
+            if blocker := _of_required_run(current):
                 yield deployment, blocker
     for gate, flag in signer_availability.flags(unsigned):
         yield (
@@ -47,36 +45,38 @@ def of_gates(asked: Mapping[Deployment, str]) -> Found:
 
 
 def _of_open_gate(gate: Gate) -> Blocker:
-    address = reverse("signoff:gate", args=[gate.deployment_id, gate.key])
-    return Blocker(f"{gate.title} is not fully signed.", address)
+    return Blocker(
+        f"“{gate.title}” is not fully signed.", reverse("signoff:gate", args=[gate.deployment_id, gate.key])
+    )
 
 
 def _of_required_run(gate: Gate) -> Blocker | None:
-    """What is wrong with the run that a gate requires; None where nothing is, or none is required."""
+    """Return the blocker if the run that a gate requires is missing, failed or too old."""
     if not gate.requires or gate.requires_within is None:
         return None
     target = gate.deployment.target
-    known = catalogue().get(gate.requires)
-    title, longest = known.title if known else gate.requires, _in_words(gate.requires_within)
-    asked = f"“{gate.title}” asks for one that succeeded within the last {longest}"
+    operation = catalogue().get(gate.requires)
+    title = operation.title if operation else gate.requires
+    rule = f"“{gate.title}” requires a successful run within the last {_duration(gate.requires_within)}"
     run = Run.objects.newest_ended(target.pk, gate.requires)
     if run is None or run.finished_at is None:
-        address = reverse("runs:target", args=[target.name])
-        return Blocker(f"“{title}” was never run on {target}; {asked}.", address)
-    address = reverse("runs:run", args=[run.pk])
+        return Blocker(
+            f"“{title}” has never run on {target}. {rule}.", reverse("runs:target", args=[target.name])
+        )
+    url = reverse("runs:run", args=[run.pk])
     if run.state != RunState.SUCCEEDED:
-        return Blocker(f"The newest “{title}” on {target}, run {run.pk}, failed; {asked}.", address)
+        return Blocker(f"The newest “{title}” on {target}, run {run.pk}, failed. {rule}.", url)
     if run.finished_at < timezone.now() - gate.requires_within:
         at = timezone.localtime(run.finished_at)
         return Blocker(
-            f"“{title}” last succeeded on {target} on {at:%-d %b %Y, %H:%M %Z} (run {run.pk}); {asked}.",
-            address,
+            f"“{title}” last succeeded on {target} on {at:%-d %b %Y, %H:%M %Z} (run {run.pk}). {rule}.",
+            url,
         )
     return None
 
 
-def _in_words(length: timedelta) -> str:
-    """A length of time in its largest whole unit."""
+def _duration(length: timedelta) -> str:
+    """Return a length of time in its largest whole unit, such as “2 days” or “week”."""
     seconds = int(length.total_seconds())
     for unit, size in (("week", 604_800), ("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds % size == 0:

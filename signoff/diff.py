@@ -1,4 +1,4 @@
-"""The differences between two records, in plain words."""
+"""The differences between two records, with labels for people."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ NOW = "now-"
 
 
 class Difference(NamedTuple):
-    """One changed value: its path in words, the value before, and the value after."""
+    """A changed value: its path as labels, its text before and its text after."""
 
-    place: str
+    path: str
     before: str
     after: str
 
@@ -34,14 +34,14 @@ class Difference(NamedTuple):
     def sentence(self) -> str:
         """The difference as a sentence."""
         if self.after == "removed":
-            return f"{self.place} is gone."
+            return f"{self.path}: removed."
         if self.before == EMPTY:
-            return f"{self.place}: {self.after}."
-        return f"{self.place}: was {self.before}, is {self.after}."
+            return f"{self.path}: {self.after}."
+        return f"{self.path}: was {self.before}, is now {self.after}."
 
 
 class Kind(NamedTuple):
-    """How to identify the entries of one of a record's lists, and how to name one."""
+    """The identity and the label of the entries of a list in a record."""
 
     key: Callable[[Json], Any]
     name: Callable[[Json], str]
@@ -51,27 +51,27 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "items": Kind(lambda item: item["key"], lambda item: f"Item “{item['text']}”"),
     "team": Kind(
-        lambda seat: (seat["email"], seat["role"]),
-        lambda seat: f"Team, {seat['name']} as {format_value('role', seat['role'])}",
+        lambda member: (member["email"], member["role"]),
+        lambda member: f"Team, {member['name']} as {format_value('role', member['role'])}",
     ),
     "runs": Kind(lambda run: run["number"], lambda run: f"Run {run['number']} ({run['operation']})"),
     "backups": Kind(lambda backup: backup["name"], lambda backup: f"Backup {backup['name']}"),
     "migrations": Kind(
         lambda migration: migration["name"], lambda migration: f"Migration {migration['name']}"
     ),
-    "places": Kind(
-        lambda place: (place["label"], place["role"]), lambda place: f"Place to sign “{place['label']}”"
-    ),
+    "slots": Kind(lambda slot: (slot["label"], slot["role"]), lambda slot: f"Slot “{slot['label']}”"),
     "earlier_signatures": Kind(
-        lambda given: given["audit_sequence"],
-        lambda given: f"Earlier signature of {given['name']} as {format_value('role', given['role'])}",
+        lambda signature: signature["audit_sequence"],
+        lambda signature: (
+            f"Earlier signature of {signature['name']} as {format_value('role', signature['role'])}"
+        ),
     ),
 }
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A record to choose: its key in URLs and its label."""
+    """A record that can be compared: its key in URLs and its label."""
 
     key: str
     label: str
@@ -82,18 +82,18 @@ class Comparison:
     """Two records and their differences."""
 
     choices: list[Choice]
-    then: str
-    now: str
-    then_digest: str
-    now_digest: str
+    before: str
+    after: str
+    before_digest: str
+    after_digest: str
     changes: list[Difference]
 
 
-def compare(deployment: Deployment, asked: QueryDict) -> Comparison:
-    """Return the comparison that a URL asks for; by default the newest signature with the current record.
+def compare(deployment: Deployment, query: QueryDict) -> Comparison:
+    """Return the comparison of two records; by default of the newest signature with the current record.
 
     Args:
-        asked: `then` and `now`, each the number of a signature or `now-` with a gate's key.
+        query: `before` and `after`, each the number of a signature, or `now-` with a gate's key.
     """
     signatures = list(
         Signature.objects.filter(slot__gate__deployment=deployment)
@@ -102,32 +102,32 @@ def compare(deployment: Deployment, asked: QueryDict) -> Comparison:
         .order_by("-pk")
     )
     gates = list(deployment.gates.order_by("position"))
-    choices = [Choice(f"{NOW}{gate.key}", f"As it is now: {gate.title}") for gate in gates]
+    choices = [Choice(f"{NOW}{gate.key}", f"Current record: {gate.title}") for gate in gates]
     choices += [Choice(str(signature.pk), _label(signature)) for signature in signatures]
     keys = [choice.key for choice in choices]
-    then, now = asked.get("then", ""), asked.get("now", "")
-    if then not in keys:
-        then = str(signatures[0].pk) if signatures else keys[0]
-    if now not in keys:
-        key = next((each.slot.gate.key for each in signatures if str(each.pk) == then), gates[0].key)
-        now = f"{NOW}{key}"
-    before, after = _chosen_record(deployment, then, gates), _chosen_record(deployment, now, gates)
+    before, after = query.get("before", ""), query.get("after", "")
+    if before not in keys:
+        before = str(signatures[0].pk) if signatures else keys[0]
+    if after not in keys:
+        key = next((each.slot.gate.key for each in signatures if str(each.pk) == before), gates[0].key)
+        after = f"{NOW}{key}"
+    old, new = _chosen_record(deployment, before, gates), _chosen_record(deployment, after, gates)
     return Comparison(
         choices=choices,
-        then=then,
-        now=now,
-        then_digest=records.digest(before),
-        now_digest=records.digest(after),
-        changes=between(before, after),
+        before=before,
+        after=after,
+        before_digest=records.digest(old),
+        after_digest=records.digest(new),
+        changes=between(old, new),
     )
 
 
 def between(before: Json, after: Json) -> list[Difference]:
-    """Return the differences of two records, in the order of the newer one.
+    """Return the differences between two records, in the order of the newer one.
 
     Args:
-        before: the record as it was, for example as it was signed.
-        after: the record as it is.
+        before: the older record, such as a signed one.
+        after: the newer record.
 
     Returns:
         One entry per changed value; an empty list if the records are equal.
@@ -135,21 +135,19 @@ def between(before: Json, after: Json) -> list[Difference]:
     return list(_walk("", "", before, after))
 
 
-def _walk(place: str, key: str, before: Any, after: Any) -> Iterator[Difference]:
+def _walk(path: str, key: str, before: Any, after: Any) -> Iterator[Difference]:
     if _same(before, after):
         return
     if isinstance(before, dict) and isinstance(after, dict):
         for inner in {**after, **before}:
-            yield from _walk(
-                _inside(place, inner), inner, before.get(inner, ABSENT), after.get(inner, ABSENT)
-            )
+            yield from _walk(_inside(path, inner), inner, before.get(inner, ABSENT), after.get(inner, ABSENT))
     elif (old := _by_key(key, before)) is not None and (new := _by_key(key, after)) is not None:
-        yield from _entries(key, place, old, new)
+        yield from _entries(key, path, old, new)
     else:
-        yield Difference(place, _shown(key, before), _shown(key, after))
+        yield Difference(path, _text(key, before), _text(key, after))
 
 
-def _entries(key: str, place: str, old: dict[Any, Json], new: dict[Any, Json]) -> Iterator[Difference]:
+def _entries(key: str, path: str, old: dict[Any, Json], new: dict[Any, Json]) -> Iterator[Difference]:
     name = KINDS[key].name
     found = 0
     for identity, entry in new.items():
@@ -163,7 +161,7 @@ def _entries(key: str, place: str, old: dict[Any, Json], new: dict[Any, Json]) -
         found += 1
         yield Difference(name(old[identity]), "present", "removed")
     if not found:
-        yield Difference(place, "in another order", "the same entries")
+        yield Difference(path, "in another order", "the same entries")
 
 
 def _by_key(key: str, value: Any) -> dict[Any, Json] | None:
@@ -175,7 +173,7 @@ def _by_key(key: str, value: Any) -> dict[Any, Json] | None:
         found = {kind.key(entry): entry for entry in value}
         for entry in value:
             kind.name(entry)
-    except (KeyError, TypeError, AttributeError):  # another list with the same name
+    except (KeyError, TypeError, AttributeError):  # a different list under the same key
         return None
     return found if len(found) == len(value) else None
 
@@ -191,12 +189,12 @@ def _same(before: Any, after: Any) -> bool:
     return bool(before == after)
 
 
-def _inside(place: str, key: str) -> str:
+def _inside(path: str, key: str) -> str:
     label = label_of(key)
-    return f"{place}, {label}" if place else label[:1].upper() + label[1:]
+    return f"{path}, {label}" if path else label[:1].upper() + label[1:]
 
 
-def _shown(key: str, value: Any) -> str:
+def _text(key: str, value: Any) -> str:
     return "(absent)" if value is ABSENT else format_value(key, value)
 
 
@@ -212,7 +210,7 @@ def _chosen_record(deployment: Deployment, key: str, gates: list[Gate]) -> Json:
 
 def _label(signature: Signature) -> str:
     at = timezone.localtime(signature.signed_at)
-    told = f"{signature.slot.gate.title}: {signature.names}, {signature.slot.label}, {at:%-d %b %Y %H:%M}"
+    label = f"{signature.slot.gate.title}: {signature.names}, {signature.slot.label}, {at:%-d %b %Y %H:%M}"
     if signature.is_valid:
-        return told
-    return f"{told} ({'withdrawn' if signature.is_withdrawn else 'no longer stands'})"
+        return label
+    return f"{label} ({'revoked' if signature.is_revoked else 'stale'})"

@@ -1,4 +1,4 @@
-"""The handlers that signing connects to the hooks of deployments."""
+"""The handlers for the hooks of deployments."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ hooks.pending_actions.connect(pending_signatures_for)
 
 
 @hooks.deployment_requested.connect
-def refuse_without_gates(version: TemplateVersion, template: ParsedTemplate) -> None:
-    """Have nothing planned that nobody could sign.
+def require_signature_lines(version: TemplateVersion, template: ParsedTemplate) -> None:
+    """Reject a template that lacks the signature lines of a gate.
 
     Raises:
-        Refusal: the template lacks the signature lines of a gate, so nobody could ever approve it.
+        Refusal: a gate has no signature lines, so that the deployment could never be signed.
     """
     present = {parsed.key.value for parsed in template.gates if parsed.slots}
     if missing := [key for key in MEANINGS if key not in present]:
         raise Refusal(
-            f"{version} has no signature line for the gate “{missing[0]}”, so the "
-            "deployment could never be signed. Nothing was created. Add a line such as "
+            f"{version} has no signature line for the gate “{missing[0]}”, so the deployment could never be "
+            "signed and was not created. Add a line such as "
             f"“- [ ] DBA: ____ Date: ____ <!-- sign: {missing[0]}, role: dba -->” to the template and "
             "publish it."
         )
@@ -35,14 +35,14 @@ def refuse_without_gates(version: TemplateVersion, template: ParsedTemplate) -> 
 
 @hooks.deployment_created.connect
 def create_gates(deployment: Deployment, template: ParsedTemplate, by: Actor) -> None:  # noqa: ARG001
-    """Give a new deployment the gates of its template."""
+    """Create the gates of a new deployment."""
     for position, parsed in enumerate(template.gates):
         Gate.create_for(deployment, parsed, position=position)
 
 
 @hooks.record_changed.connect
 def mark_stale_signatures(deployment: Deployment, by: Actor, what: str, stage: str) -> None:
-    """Mark the signatures that covered what changed as stale, in the transaction of the change."""
+    """Mark the signatures over changed content as stale, in the transaction of the change."""
     for gate in deployment.gates.order_by("position"):
         if gate.covers(stage):
             gate.deployment = deployment
@@ -51,8 +51,8 @@ def mark_stale_signatures(deployment: Deployment, by: Actor, what: str, stage: s
 
 @hooks.signed_gates.connect
 def gates_with_signatures(deployment: Deployment) -> list[str]:
-    """The keys of the gates of which somebody's signature stands."""
+    """Return the keys of the gates that have a valid signature."""
     if prefetch.are_loaded(deployment):
         return [gate.key for gate in prefetch.gates_of(deployment) if gate.valid_signatures()]
-    standing = Signature.objects.valid().filter(slot__gate__deployment=deployment)
-    return list(standing.values_list("slot__gate__key", flat=True).distinct())
+    valid = Signature.objects.valid().filter(slot__gate__deployment=deployment)
+    return list(valid.values_list("slot__gate__key", flat=True).distinct())

@@ -1,4 +1,4 @@
-"""Gates with everything that rules and pages ask of them, for many deployments in four questions."""
+"""Prefetch the gates of many deployments with all that rules and pages need, in a fixed number of queries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOADED = "loaded_gates"
 
 
 def with_slots(gates: QuerySet[Gate]) -> QuerySet[Gate]:
-    """Gates in order, with their slots, signatures and delegations."""
+    """Return the gates in order, with their slots, signatures and delegations prefetched."""
     return gates.order_by("position").prefetch_related(
         "slots",
         Prefetch("slots__signatures", Signature.objects.for_pages()),
@@ -22,11 +22,11 @@ def with_slots(gates: QuerySet[Gate]) -> QuerySet[Gate]:
 
 
 def prefetch_gates(deployments: Iterable[Deployment]) -> None:
-    """Read the gates of these deployments now, and have `gates_of` give them."""
+    """Read the gates of these deployments now, for `gates_of`."""
     listed = list(deployments)
     for deployment in listed:
         if deployment.__dict__.pop(LOADED, None) is not None:
-            # Asked once more, so what this instance knows of its team may be of the time before.
+            # This instance was prefetched before, so its team may be outdated as well.
             deployment.__dict__.get("_prefetched_objects_cache", {}).pop("team", None)
     prefetch_related_objects(
         listed,
@@ -39,12 +39,12 @@ def prefetch_gates(deployments: Iterable[Deployment]) -> None:
 
 
 def are_loaded(deployment: Deployment) -> bool:
-    """Whether this very instance has its gates already."""
+    """Return True if this instance already has its gates."""
     return hasattr(deployment, LOADED)
 
 
 def gates_of(deployment: Deployment) -> list[Gate]:
-    """A deployment's gates in order, as they were read for this instance; read now where they were not."""
+    """Return a deployment's gates in order; read them if this instance does not have them yet."""
     if not are_loaded(deployment):
         prefetch_gates([deployment])
     gates: list[Gate] = getattr(deployment, LOADED)

@@ -42,7 +42,7 @@ def build(deployment: Deployment, gate_key: str) -> Json:
     """Return the record of a deployment for one gate.
 
     Args:
-        deployment: read again from the database.
+        deployment: reloaded from the database here.
         gate_key: `pre` or `post`.
 
     Returns:
@@ -92,7 +92,7 @@ def build(deployment: Deployment, gate_key: str) -> Json:
 
 
 def digest(record: Json) -> str:
-    """Return the SHA-256 of the record's canonical bytes, in hexadecimal."""
+    """Return the SHA-256 of the record's canonical bytes in hexadecimal."""
     return hashlib.sha256(rfc8785.dumps(record)).hexdigest()
 
 
@@ -104,7 +104,7 @@ def _rules(gate: Gate) -> Json:
         "meaning": gate.meaning,
         "creator_may_sign": gate.creator_may_sign,
         "requires": requires,
-        "places": [
+        "slots": [
             {"label": slot.label, "role": slot.role, "quorum": slot.quorum} for slot in gate.slots.all()
         ],
     }
@@ -148,20 +148,20 @@ def _author(row: Completion | Waiver | Proof) -> Json:
 
 
 def _proof(proof: Proof) -> Json:
-    plain: Json = _author(proof) | {
+    entry: Json = _author(proof) | {
         "kind": proof.kind,
         "outcome": proof.outcome,
         "valid_until": _time_or_none(proof.valid_until),
     }
     if proof.text:
-        plain["text"] = proof.text
+        entry["text"] = proof.text
     if proof.url:
-        plain["url"] = proof.url
+        entry["url"] = proof.url
     if proof.file_sha256:
-        plain["file"] = {"name": proof.file_name, "size": proof.file_size, "sha256": proof.file_sha256}
+        entry["file"] = {"name": proof.file_name, "size": proof.file_size, "sha256": proof.file_sha256}
     if proof.run_id is not None:
-        plain["run"] = proof.run_id  # its outcome is in the list of runs
-    return plain
+        entry["run"] = proof.run_id  # its outcome is in the list of runs
+    return entry
 
 
 def _covered_runs(deployment: Deployment, gate_key: str) -> list[Run]:
@@ -209,7 +209,7 @@ def _migrations_of(runs: Sequence[Run]) -> Json | None:
 def _backups_of(runs: Sequence[Run]) -> list[Json]:
     """Return the backups that these runs made or verified, each with the trust levels that they reached.
 
-    Levels reached by other runs are left out; otherwise every test of a backup would make signatures stale.
+    Levels that other runs reached are left out; otherwise every test restore would make signatures stale.
     """
     levels = BackupTrust.objects.filter(run__in=runs).order_by("pk")
     backups = Backup.objects.filter(Q(run__in=runs) | Q(trust_levels__run__in=runs)).order_by("pk").distinct()
@@ -265,7 +265,7 @@ def _run(run: Run) -> Json:
 
 
 def _earlier_signatures(gate: Gate) -> list[Json]:
-    standing = (
+    valid = (
         Signature.objects.valid()
         .filter(slot__gate__deployment=gate.deployment_id, slot__gate__position__lt=gate.position)
         .select_related("slot__gate", "signer")
@@ -277,13 +277,13 @@ def _earlier_signatures(gate: Gate) -> list[Json]:
             "role": signature.role,
             "name": signature.printed_name,
             "email": signature.signer.email,
-            "for": signature.for_name or None,
+            "on_behalf_of": signature.for_name or None,
             "meaning": signature.meaning,
             "at": _time(signature.signed_at),
             "digest": signature.record_digest,
             "audit_sequence": signature.audit_sequence,
         }
-        for signature in standing
+        for signature in valid
     ]
 
 

@@ -1,4 +1,4 @@
-"""Telling people by e-mail that their signature is waited for: whose turn it is, and at most once a day."""
+"""Remind people of pending signatures by e-mail, at most once a day."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from deployctl.accounts.email import can_send
 from deployctl.accounts.models import User
 from deployctl.accounts.roles import Permission
 from signoff.models import Reminder, Slot
-from signoff.pending_signatures import sign_url, slots_waiting_for
+from signoff.pending_signatures import sign_url, signable_slots
 
 logger = logging.getLogger(__name__)
 
-# Looked for every hour, so a person hears of it a little earlier every few days rather than ever later.
-AT_MOST_EVERY = timedelta(hours=23)
+# Less than a day, because the hourly task would otherwise send each reminder an hour later than the last.
+MIN_INTERVAL = timedelta(hours=23)
 
 
 def remind_all() -> int:
-    """Write to everybody whose signature is waited for now and who was not written to within a day.
+    """Send a reminder to every person with a pending signature who got none within a day.
 
-    Says nothing, and writes no row, where this installation cannot send e-mail.
+    Does nothing if this installation cannot send e-mail.
 
     Returns:
-        How many people were written to.
+        The number of people reminded.
     """
     if not can_send():
         return 0
@@ -39,18 +39,18 @@ def remind_all() -> int:
         try:
             reminded += _remind(person)
         except (SMTPException, OSError) as error:
-            logger.warning("%s was not reminded of a signature: %s", person.email, error)
+            logger.warning("Could not remind %s of a pending signature: %s", person.email, error)
     return reminded
 
 
 @transaction.atomic
 def _remind(person: User) -> bool:
-    """Write to one person. The rows stand only if the mail server took the e-mail."""
-    # Two workers at once would both write: the second waits here, and then finds the rows of the first.
+    """Remind one person. The rows are kept only if the mail server accepted the e-mail."""
+    # A second worker waits here, and then finds the rows of the first.
     User.objects.select_for_update(no_key=True).get(pk=person.pk)
-    if Reminder.objects.filter(user=person, sent_at__gt=timezone.now() - AT_MOST_EVERY).exists():
+    if Reminder.objects.filter(user=person, sent_at__gt=timezone.now() - MIN_INTERVAL).exists():
         return False
-    slots = slots_waiting_for(person)
+    slots = signable_slots(person)
     if not slots:
         return False
     Reminder.objects.bulk_create(Reminder(slot=slot, user=person, email=person.email) for slot in slots)
@@ -60,11 +60,11 @@ def _remind(person: User) -> bool:
 
 def _send(person: User, slots: list[Slot]) -> None:
     lines = [(slot, f"{settings.DEPLOYCTL_URL}{sign_url(slot)}") for slot in slots]
-    context = {"person": person, "lines": lines, "has_address": bool(settings.DEPLOYCTL_URL)}
+    context = {"person": person, "lines": lines, "has_url": bool(settings.DEPLOYCTL_URL)}
     first = slots[0].gate.deployment
     more = f" and {len(slots) - 1} more" if len(slots) > 1 else ""
     send_mail(
-        subject=f"Your signature is waited for: {first.title}{more}",
+        subject=f"Signature needed: {first.title}{more}",
         message=render_to_string("signoff/email/reminder.txt", context),
         from_email=None,
         recipient_list=[person.email],

@@ -1,4 +1,4 @@
-"""What workers are asked to do for signatures: load, call, done."""
+"""The Celery tasks for signatures."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from signoff import reminders
 
 @shared_task(name="signoff.tasks.remind")
 def remind() -> None:
-    """Remind whose turn it is to sign."""
+    """Send reminders of pending signatures."""
     reminders.remind_all()

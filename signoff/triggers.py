@@ -1,4 +1,4 @@
-"""What makes signatures permanent: PostgreSQL refuses to change or remove them (21 CFR 11.70)."""
+"""Database triggers that prevent changing or deleting signatures (21 CFR 11.70)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DROP TRIGGER signoff_signature_permanent ON signoff_signature;
 DROP FUNCTION signoff_row_is_permanent();
 """
 
-# What belongs to a signature, and the slots and rules that it was given by.
+# Tables that belong to signatures, with their names at migration 0004; 0007 renames two of them.
 LATER_TABLES = (
     "signoff_withdrawal",
     "signoff_delegation",
@@ -35,7 +35,7 @@ INSTALL_LATER = "\n".join(
     FOR EACH STATEMENT EXECUTE FUNCTION signoff_row_is_permanent();"""
     for table in LATER_TABLES
 )
-# Of a gate only the state moves.
+# The only column of a gate that may change is its state.
 INSTALL_LATER += """
 CREATE TRIGGER signoff_gate_permanent BEFORE DELETE OR TRUNCATE OR UPDATE OF
     id, deployment_id, key, title, position, creator_may_sign, requires, requires_within ON signoff_gate

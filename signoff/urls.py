@@ -1,4 +1,4 @@
-"""Addresses of signing, evidence and the audit log, and what programs may ask."""
+"""The URLs of signatures, evidence, the audit log and the API."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ signing = [
     path("deployments/<int:deployment_id>/signatures", gates.signatures, name="signatures"),
     path("deployments/<int:deployment_id>/delegations", delegations.delegations, name="delegations"),
     path("deployments/<int:deployment_id>/records/", gates.comparison, name="records"),
-    path("delegations/<int:pk>/withdrawal", delegations.delegation_withdrawal, name="delegation_withdrawal"),
-    path("signatures/<int:pk>/withdrawal", delegations.signature_withdrawal, name="signature_withdrawal"),
+    path("delegations/<int:pk>/revocation", delegations.delegation_revocation, name="delegation_revocation"),
+    path("signatures/<int:pk>/revocation", delegations.signature_revocation, name="signature_revocation"),
     path("gates/<int:pk>/", gates.fragment, name="fragment"),
     path("deployments/<int:deployment_id>/evidence/", evidence.evidence, name="evidence"),
     path("deployments/<int:deployment_id>/evidence/packs", evidence.packs, name="packs"),

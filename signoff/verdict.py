@@ -1,4 +1,4 @@
-"""GO or NO-GO for a gate, as the command line and the API say it."""
+"""GO or NO-GO for a gate, for the command line and the API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl.errors import InvalidInput
 from signoff.models import Gate
 
 STAGES = ("pre", "post")
-# Where nothing new starts, whatever was signed.
+# NO-GO in these states, even if the gate is signed.
 STOPPED = (
     DeploymentState.HALTED,
     DeploymentState.ROLLING_BACK,
@@ -23,12 +23,12 @@ STOPPED = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What stands between a deployment and one of its gates.
+    """The readiness of a gate.
 
     Attributes:
-        go: nothing is in the way of signing it, and the deployment is neither stopped nor given up.
-        signed: every slot holds a signature that stands.
-        blockers: what is in the way, each a sentence and the path of the page where something can be done.
+        go: True if the gate has no blockers and the deployment is not in one of the `STOPPED` states.
+        signed: True if every slot has as many valid signatures as its quorum.
+        blockers: a sentence for each, with the path of the page where it can be resolved.
     """
 
     deployment: int
@@ -42,26 +42,26 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """GO or NO-GO."""
+        """`GO` or `NO-GO`."""
         return "GO" if self.go else "NO-GO"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON; its members are documented in docs/api.md."""
+        """Return plain JSON, as documented in docs/api.md."""
         return asdict(self) | {"verdict": self.word}
 
 
 def of(deployment: Deployment, stage: str) -> Verdict:
-    """Ask what is in the way now.
+    """Return the verdict on a gate now.
 
     Args:
         stage: `pre` or `post`.
 
     Raises:
-        InvalidInput: there is no such gate.
+        InvalidInput: the deployment has no such gate.
     """
     gate = Gate.objects.filter(deployment=deployment, key=stage).first() if stage in STAGES else None
     if gate is None:
-        raise InvalidInput(f"There is no gate {stage!r}; ask for stage {' or '.join(STAGES)}.")
+        raise InvalidInput(f"There is no gate {stage!r}. Use stage {' or '.join(STAGES)}.")
     found = readiness.blockers(deployment, stage)
     if deployment.state in STOPPED:
         stopped = Blocker(f"The deployment is {deployment.state_phrase}.", deployment.get_absolute_url())

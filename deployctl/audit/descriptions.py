@@ -12,7 +12,6 @@ _LABELS = {
     "creator_may_sign": "creator may sign",
     "database_oid": "database OID",
     "email": "e-mail address",
-    "for": "signed for",
     "manifest_sha256": "manifest digest (SHA-256)",
     "params": "parameters",
     "quorum": "signatures needed",

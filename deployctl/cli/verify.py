@@ -39,8 +39,8 @@ def verify(*, file: Path, key_files: tuple[Path, ...], fingerprints: tuple[str, 
     trusted = [_key(path) for path in key_files] + [_fingerprint(text) for text in fingerprints]
     finding = files.verify(file, trusted)
     if as_json:
-        facts = asdict(finding) | {"ok": finding.ok}
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        result = asdict(finding) | {"ok": finding.ok}
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
         _print_finding(finding, file)
     if not finding.ok:

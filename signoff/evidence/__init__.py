@@ -1,11 +1,12 @@
-"""Making evidence packs: everything about a deployment in one file that proves itself (`signoff.verifier`).
+"""Create evidence packs, and the PDF and checklist made from them. `signoff.verifier` checks them.
 
-| module | does |
+| module | content |
 |---|---|
-| `chain` | the audit chain of a deployment, without what other deployments' entries say |
-| `contents` | gathers what a pack says from the database |
-| `reading` | what checklist and document read out of a finished pack |
-| `checklist` | the user's own Markdown, filled in |
-| `document` | the PDF; its form is `document.typ` |
-| `period` | all packs of a target between two dates, in one archive |
+| `chain` | the audit chain of a deployment, with only the digests of other deployments' entries |
+| `pack_contents` | reads the contents of a pack from the database |
+| `pack_reader` | reads a finished pack, for the PDF and the checklist |
+| `filled_checklist` | the filled-in Markdown checklist |
+| `document` | the PDF; its layout is `document.typ` |
+| `glyphs` | replaces characters that the fonts of the PDF cannot show |
+| `period_archive` | the packs of a target between two dates in one archive |
 """

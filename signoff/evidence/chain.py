@@ -1,4 +1,4 @@
-"""The audit chain of a deployment: its own entries, the digests of those in between, and a signed head."""
+"""The audit chain of a deployment: its entries, the digests of all entries between, and a signed head."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from deployctl.audit.models import Entry, SignedHead
 from deployctl.errors import Refusal
 from signoff.verifier.pack_format import Streamed
 
-# Taking evidence out is recorded, and is no part of what happened: else no two packs of a deployment that has
-# ended would say the same.
-NOT_PART = (Action.EVIDENCE_EXPORTED, Action.EVIDENCE_DOWNLOADED)
+# Exports and downloads are audited but left out of the evidence; otherwise each export would change the next.
+EXCLUDED_ACTIONS = (Action.EVIDENCE_EXPORTED, Action.EVIDENCE_DOWNLOADED)
 
 
 class ChainBroken(Refusal):
-    """The audit chain is not what it was, so nothing that rests on it is exported."""
+    """The audit chain has been altered, so evidence based on it cannot be exported."""
 
 
 def last_entry_of(deployment_id: int) -> int:
-    """The number of a deployment's newest entry that belongs into its evidence."""
-    own = Entry.objects.of_deployment(deployment_id).exclude(action__in=NOT_PART)
+    """Return the number of the newest entry in a deployment's evidence; 0 if there is none."""
+    own = Entry.objects.of_deployment(deployment_id).exclude(action__in=EXCLUDED_ACTIONS)
     return own.order_by("-sequence").values_list("sequence", flat=True).first() or 0
 
 
 def chain_of(deployment_id: int, last: int) -> tuple[dict[str, Any], SignedHead]:
-    """The chain as a pack carries it, and the head that it leads to.
+    """Return the chain for a pack, and the signed head at its end.
 
     Args:
-        last: the newest entry that has to be covered; see `last_entry_of`.
+        last: the newest entry that the chain must contain; see `last_entry_of`.
 
     Raises:
-        SigningKeyMissing: no head covers it yet, and there is no key to sign one.
+        ChainBroken: the deployment has no audit entries.
+        SigningKeyMissing: a new head must be signed, and no key is configured.
     """
-    own = Entry.objects.of_deployment(deployment_id).exclude(action__in=NOT_PART)
+    own = Entry.objects.of_deployment(deployment_id).exclude(action__in=EXCLUDED_ACTIONS)
     first = own.order_by("sequence").first()
     head = SignedHead.objects.covering(last)
     if first is None:
@@ -50,13 +50,13 @@ def chain_of(deployment_id: int, last: int) -> tuple[dict[str, Any], SignedHead]
 
 
 def _links(deployment_id: int, first: Entry, head: SignedHead) -> Iterator[Any]:
-    """The elements, each entry checked on the way: a pack never carries a chain that does not hold."""
+    """Yield the links of the chain, and verify each entry on the way."""
     running = first.previous_hash
     expected = first.sequence
     for entry in in_order(Entry.objects.filter(sequence__gte=first.sequence, sequence__lte=head.sequence)):
         if entry.sequence != expected or entry.previous_hash != running or compute_hash(entry) != entry.hash:
             raise _broken(expected)
-        is_own = entry.deployment_id == deployment_id and entry.action not in NOT_PART
+        is_own = entry.deployment_id == deployment_id and entry.action not in EXCLUDED_ACTIONS
         yield export_record(entry) if is_own else content_digest(content(entry))
         running, expected = entry.hash, expected + 1
     if running != head.hash:
@@ -65,6 +65,6 @@ def _links(deployment_id: int, first: Entry, head: SignedHead) -> Iterator[Any]:
 
 def _broken(sequence: int) -> ChainBroken:
     return ChainBroken(
-        f"The audit chain is broken at entry {sequence}. Nothing was exported; verify the audit log, and "
+        f"The audit chain is broken at entry {sequence}, and nothing was exported. Verify the audit log and "
         "find out who altered it."
     )

@@ -1,7 +1,7 @@
 """The evidence of a deployment as a PDF, from a pack (PDF/A-2a, PDF/UA-1).
 
-This module builds the text, `document.typ` the layout. Text that people wrote is passed as values, so
-Typst never reads it as markup.
+This module builds the text, and `document.typ` the layout. User content is passed as values, so that Typst
+never interprets it as markup.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from signoff.evidence import pack_reader
 from signoff.evidence.glyphs import fonts, showable
 from signoff.evidence.pack_reader import Json, format_time
 
-FORM = Path(__file__).with_name("document.typ")
+LAYOUT = Path(__file__).with_name("document.typ")
 STANDARDS: Any = ["a-2a", "ua-1"]
-# The pack holds every entry; the document lists the newest of those that decide something.
+# The pack holds all entries; the document lists the newest ones with these actions.
 MAX_AUDIT_ENTRIES = 300
 DECISIVE_ACTIONS = (
     "deployment.",
@@ -39,28 +39,29 @@ MARKS = {"done": "☑", "waived": "–", "failed": "✗"}
 
 
 def render(pack: Json, digest: str) -> bytes:
-    """Return the document as PDF.
+    """Return the document as a PDF.
 
     Args:
-        pack: a pack as `signoff.models.EvidencePack` keeps it.
-        digest: SHA-256 of the pack's file; printed on every page.
+        pack: the parsed JSON of an evidence pack.
+        digest: the SHA-256 of the pack's file; printed on every page.
     """
     contents = pack["contents"]
     data = showable(document_data(contents, digest))
-    made = typst.compile(
-        {"main.typ": FORM.read_bytes(), "data.json": json.dumps(data).encode()},
+    pdf = typst.compile(
+        {"main.typ": LAYOUT.read_bytes(), "data.json": json.dumps(data).encode()},
         format="pdf",
         pdf_standards=STANDARDS,
         **fonts(),
         timestamp=datetime.fromisoformat(contents["about"]["exported_at"]),
     )
-    return bytes(made)
+    return bytes(pdf)
 
 
 def document_data(contents: Json, digest: str) -> Json:
     """Return all text of the document for `document.typ`, section by section."""
     about, deployment, target = contents["about"], contents["deployment"], contents["target"]
     runs = pack_reader.runs_by_number(contents)
+    titles = {gate["key"]: gate["title"] for gate in contents["gates"]}
     return {
         "title": about["title"],
         "author": about["software"],
@@ -70,17 +71,18 @@ def document_data(contents: Json, digest: str) -> Json:
         "digest": digest,
         "final": about["final"],
         "state_line": f"{deployment['state_label']}, {format_time(about['exported_at'])}",
-        "standing": _standing(contents),
+        "status": _status(contents),
         "facts": _cover(contents),
         "gates": [_gate(gate, contents) for gate in contents["gates"]],
         "team": [
-            [one["name"], one["role_label"], one["email"], one["phone"] or "—"] for one in contents["team"]
+            [member["name"], member["role_label"], member["email"], member["phone"] or "—"]
+            for member in contents["team"]
         ],
         "rollback_plan": deployment["rollback_plan"],
         "notes": deployment["notes"],
-        "moves": [
-            [format_time(move["at"]), move["to_label"], move["by"], move["reason"] or "—"]
-            for move in contents["moves"]
+        "transitions": [
+            [format_time(change["at"]), change["to_label"], change["by"], change["reason"] or "—"]
+            for change in contents["transitions"]
         ],
         "checklist_line": _counts(contents["checklist"]),
         "checklist": _checklist(contents["checklist"], runs),
@@ -88,9 +90,9 @@ def document_data(contents: Json, digest: str) -> Json:
         "backups": [_backup(backup) for backup in contents["backups"]],
         "differences": [
             {
-                "title": f"{one['printed_name']}’s signature at the gate “{one['gate']}”",
+                "title": f"{titles[one['gate']]}: signature of {one['printed_name']}",
                 "changes": [
-                    [change["place"], _shortened(change["before"]), _shortened(change["after"])]
+                    [change["path"], _shortened(change["before"]), _shortened(change["after"])]
                     for change in one["changes"]
                 ],
             }
@@ -103,11 +105,11 @@ def document_data(contents: Json, digest: str) -> Json:
     }
 
 
-def _standing(contents: Json) -> str:
+def _status(contents: Json) -> str:
     label = contents["deployment"]["state_label"]
     if contents["about"]["final"]:
         return f"{label}. This evidence is final."
-    return f"{label}. This evidence is not final: it shows where the deployment stood when it was exported."
+    return f"{label}. This evidence is not final: it shows the deployment at the time of the export."
 
 
 def _cover(contents: Json) -> list[list[str]]:
@@ -124,7 +126,7 @@ def _cover(contents: Json) -> list[list[str]]:
         ["State", deployment["state_label"]],
         ["Planned by", f"{deployment['created_by']}, {format_time(deployment['created_at'])}"],
         ["Checklist", f"{contents['template']['name']}, version {contents['template']['version']}"],
-        ["Its SHA-256", contents["template"]["sha256"], "mono"],
+        ["Checklist SHA-256", contents["template"]["sha256"], "mono"],
         ["Exported", f"{format_time(about['exported_at'])} by {about['exported_by']}"],
         ["Software", about["software"]],
     ]
@@ -136,13 +138,17 @@ def _migrations(contents: Json) -> Json:
     for gate in contents["gates"]:
         newest = contents["records"][gate["record_digest"]].get("migrations") or newest
     rows = [
-        [one["name"], "applied" if one["applied"] else "pending", one["sha256"] or "—"]
-        for one in newest.get("migrations", ())
+        [
+            migration["name"],
+            "applied" if migration["applied"] else "pending",
+            migration["sha256"] or "—",
+        ]
+        for migration in newest.get("migrations", ())
     ]
     line = (
-        f"As run {newest['run']} found them, by {newest['tool']}."
+        f"State according to run {newest['run']}, with {newest['tool']}."
         if newest
-        else "No run looked at migrations."
+        else "No run checked migrations."
     )
     return {"migrations": rows, "migrations_line": line}
 
@@ -151,11 +157,12 @@ def _audit(contents: Json) -> Json:
     entries = list(pack_reader.entries(contents))
     decisive = [entry for entry in entries if entry["action"].startswith(DECISIVE_ACTIONS)]
     shown = decisive[-MAX_AUDIT_ENTRIES:]
-    left_out = f"; the {len(shown)} newest of {len(decisive)} are shown" if len(shown) < len(decisive) else ""
+    limit = f" The newest {len(shown)} of {len(decisive)} are shown." if len(shown) < len(decisive) else ""
     return {
         "audit_line": (
-            f"The evidence pack holds all {len(entries)} audit entries of this deployment. Below are those "
-            f"that decided something{left_out}."
+            f"The evidence pack contains all {pluralize(len(entries), 'audit entry')} of this "
+            "deployment. This extract lists changes of the deployment, signatures, backups, waivers, "
+            f"decisions on lost runs, and failed runs and items.{limit}"
         ),
         "audit": [
             [
@@ -164,7 +171,7 @@ def _audit(contents: Json) -> Json:
                 entry["actor_name"],
                 entry["action"],
                 _shortened(
-                    "; ".join(f"{name}: {words}" for name, words in audit_facts(entry["data"])) or "—"
+                    "; ".join(f"{label}: {text}" for label, text in audit_facts(entry["data"])) or "—"
                 ),
             ]
             for entry in shown
@@ -177,72 +184,74 @@ def _verification(contents: Json, digest: str) -> Json:
     key = fingerprint(head["public_key"])
     return {
         "verify_line": (
-            "Take the evidence pack (the file whose SHA-256 is at the foot of every page) to any machine "
-            "that has deployctl; no database is needed. Compare the fingerprint with the one that the "
-            "installation shows on its audit page."
+            "Copy the evidence pack (the file whose SHA-256 is printed at the bottom of every page) to any "
+            "machine with deployctl, and run these commands. No database is needed. Compare the fingerprint "
+            "with the one on the audit page of the installation."
         ),
         "commands": ["sha256sum PACK.json", f"deployctl verify PACK.json --fingerprint \\\n  {key}"],
         "verification": [
             ["Pack SHA-256", digest, "mono"],
             ["Key fingerprint", key, "mono"],
-            ["Head of the chain", f"entry {head['sequence']}, signed {format_time(head['at'])}"],
-            ["Its hash", head["hash"], "mono"],
+            ["Signed head", f"entry {head['sequence']}, signed {format_time(head['at'])}"],
+            ["Hash of the head", head["hash"], "mono"],
         ],
         "characters_line": (
-            "Characters that the fonts of this document lack, and invisible ones that could mislead, are "
-            "printed as their code, such as [U+1F600]. The pack holds the exact text."
+            "Characters that are missing from the fonts of this document, and invisible characters that "
+            "could mislead, are printed as their code, such as [U+1F600]. The pack contains the exact text."
         ),
     }
 
 
 def _gate(gate: Json, contents: Json) -> Json:
-    """Return a gate with its slots and every signature given there, stale ones included."""
+    """Return a gate with its slots and all their signatures, including stale and revoked ones."""
     lines = []
     for slot in gate["slots"]:
-        given = [
-            one
-            for one in contents["signatures"]
-            if one["gate"] == gate["key"] and one["slot"] == slot["position"]
+        signatures = [
+            _signature(signature)
+            for signature in contents["signatures"]
+            if signature["gate"] == gate["key"] and signature["slot"] == slot["position"]
         ]
-        asks = f" ({slot['quorum']} people)" if slot["quorum"] > 1 else ""
-        lines.append({"label": slot["label"] + asks, "signatures": [_signature(one) for one in given]})
+        quorum = f" ({slot['quorum']} people)" if slot["quorum"] > 1 else ""
+        lines.append({"label": slot["label"] + quorum, "signatures": signatures})
     signed = gate["state"] == "signed"
     return {
         "title": gate["title"],
-        "meaning_line": f"Meaning of a signature here: “{gate['meaning']}”",
+        "meaning_line": f"Meaning of a signature in this gate: “{gate['meaning']}”",
         "state_line": "Fully signed." if signed else "Not fully signed.",
         "slots": lines,
     }
 
 
-def _signature(one: Json) -> Json:
-    """Return printed name, time and meaning, as 21 CFR 11.50 requires on screen and in print."""
+def _signature(signature: Json) -> Json:
+    """Return printed name, time, meaning and the other facts, as 21 CFR 11.50 requires."""
     return {
-        "name": pack_reader.signer(one),
-        "ended": _how_it_ended(one),
+        "name": pack_reader.signer(signature),
+        "status": "Revoked" if signature["revoked"] else "Stale" if signature["stale"] else "Valid",
+        "ended": _end_of(signature),
         "facts": [
-            ["Signed as", one["role_label"]],
-            ["Meaning", f"“{one['meaning']}”"],
-            ["Time", format_time(one["signed_at"], one["timezone"])],
-            ["Time in UTC", format_time(one["signed_at"])],
-            ["Method", one["method"]],
-            ["Factor set up", format_time(one["factor_since"])],
-            ["Record SHA-256", one["record_digest"], "mono"],
-            ["Audit entry", str(one["audit_sequence"])],
+            ["Signed as", signature["role_label"]],
+            ["Meaning", f"“{signature['meaning']}”"],
+            ["Time", format_time(signature["signed_at"], signature["timezone"])],
+            ["Time in UTC", format_time(signature["signed_at"])],
+            ["Method", signature["method"]],
+            ["Second factor set up", format_time(signature["factor_since"])],
+            ["Record SHA-256", signature["record_digest"], "mono"],
+            ["Audit entry", str(signature["audit_sequence"])],
         ],
     }
 
 
-def _how_it_ended(one: Json) -> str:
-    """Return why a signature is no longer valid; empty if it is."""
-    stale, withdrawn = one["stale"], one["withdrawn"]
-    if withdrawn:
-        return f"Withdrawn by {withdrawn['by']}, {format_time(withdrawn['at'])}: {withdrawn['reason']}"
-    return (
-        f"What it covers changed: {stale['change']} ({stale['by']}, {format_time(stale['at'])})"
-        if stale
-        else ""
-    )
+def _end_of(signature: Json) -> str:
+    """Return why a signature is no longer valid; empty if it is valid."""
+    stale, revoked = signature["stale"], signature["revoked"]
+    if revoked:
+        return f"Revoked by {revoked['by']}, {format_time(revoked['at'])}: {revoked['reason']}"
+    if stale:
+        return (
+            f"The record changed after this signature: {stale['change']} "
+            f"({stale['by']}, {format_time(stale['at'])})"
+        )
+    return ""
 
 
 def _counts(items: list[Json]) -> str:
@@ -251,7 +260,7 @@ def _counts(items: list[Json]) -> str:
     leaves = [item for item in items if item["key"] not in parents]
     states = [item["state"] for item in leaves]
     return (
-        f"{pluralize(len(leaves), 'item')} to keep: {states.count('done')} done, "
+        f"{pluralize(len(leaves), 'item')}: {states.count('done')} done, "
         f"{states.count('waived')} waived, {states.count('failed')} failed, {states.count('open')} open."
     )
 
@@ -286,40 +295,44 @@ def _run(run: Json) -> Json:
         "title": f"Run {run['number']}: {run['title']}",
         "state": run["state_label"],
         "good": run["state"] == "succeeded",
-        "line": f"Asked for by {run['requested_by']}, {format_time(run['requested_at'])}{started}{ended}",
+        "line": f"Requested by {run['requested_by']}, {format_time(run['requested_at'])}{started}{ended}",
         "summary": run["summary"],
         "steps": [*_decision(run), *(f"{step['name']}: {step['state']}" for step in run["steps"])],
     }
 
 
 def _decision(run: Json) -> list[str]:
-    """Return the decision about a run whose worker was lost."""
-    one = run["decision"]
-    if not one:
+    """Return the decision on a run whose worker was lost, as a list of at most one line."""
+    decision = run["decision"]
+    if not decision:
         return []
-    return [f"Decided by {one['by']}, {format_time(one['at'])}: {one['outcome']}. {one['note']}"]
+    return [
+        f"Decided by {decision['by']}, {format_time(decision['at'])}: {decision['outcome']}. "
+        f"{decision['note']}"
+    ]
 
 
 def _backup(backup: Json) -> Json:
     levels = [
-        f"{one['level']} {format_time(one['at'])} by run {one['run']}" for one in backup["trust_levels"]
+        f"{level['level']} {format_time(level['at'])} by run {level['run']}"
+        for level in backup["trust_levels"]
     ]
-    copies = [f"{one['store']}, read back {format_time(one['read_back_at'])}" for one in backup["copies"]]
+    copies = [f"{copy['store']}, verified {format_time(copy['read_back_at'])}" for copy in backup["copies"]]
     return {
         "name": backup["name"],
         "trust": backup["trust"].capitalize(),
         "facts": [
-            ["State of", format_time(backup["snapshot_at"])],
-            ["Made by", f"run {backup['run']}, PostgreSQL {backup['server_version']}"],
+            ["Snapshot", format_time(backup["snapshot_at"])],
+            ["Created by", f"run {backup['run']}, PostgreSQL {backup['server_version']}"],
             ["Size", f"{pluralize(backup['size_bytes'], 'byte')}, {pluralize(backup['rows'], 'row')}"],
-            ["Proven", "; ".join(levels)],
+            ["Trust levels", "; ".join(levels)],
             ["Copies", "; ".join(copies) or "none"],
             ["Manifest SHA-256", backup["manifest_sha256"], "mono"],
-            *([["Removed", format_time(backup["expired_at"])]] if backup["expired_at"] else []),
+            *([["Expired", format_time(backup["expired_at"])]] if backup["expired_at"] else []),
         ],
     }
 
 
 def _shortened(text: str) -> str:
-    """Return a text cut to the width of a table; the pack holds all of it."""
-    return text if len(text) <= MAX_FACT_LENGTH else f"{text[:MAX_FACT_LENGTH]} … (in full in the pack)"
+    """Return a text cut to a length that fits the tables; the pack contains all of it."""
+    return text if len(text) <= MAX_FACT_LENGTH else f"{text[:MAX_FACT_LENGTH]} … (full text in the pack)"

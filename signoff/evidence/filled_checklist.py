@@ -1,4 +1,4 @@
-"""The user's own checklist, filled in from a pack: boxes, waivers, names and dates on its signature lines."""
+"""The template's Markdown with ticked boxes, waivers, proofs and signatures, filled in from a pack."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from signoff.evidence.pack_reader import Json
 
 
 def render(pack: Json, digest: str) -> str:
-    """The template's source with everything that became of it; still a valid template.
+    """Return the template's source, filled in. The result is a valid template.
 
     Args:
-        pack: a pack as `signoff.models.EvidencePack` keeps it.
-        digest: SHA-256 of the pack's file, which the checklist names.
+        pack: the parsed JSON of an evidence pack.
+        digest: the SHA-256 of the pack's file; printed in the checklist.
     """
     contents = pack["contents"]
     template = _template(contents)
     runs = pack_reader.runs_by_number(contents)
-    kept = {item["key"]: item for item in contents["checklist"]}
+    items = {item["key"]: item for item in contents["checklist"]}
     marks = {
         parsed.line: Mark(
-            ticked=kept[parsed.key]["state"] == "done",
-            remarks=tuple(pack_reader.item_lines(kept[parsed.key], runs)),
+            ticked=items[parsed.key]["state"] == "done",
+            remarks=tuple(pack_reader.item_lines(items[parsed.key], runs)),
         )
         for parsed in template.walk_items()
-        if parsed.key in kept
+        if parsed.key in items
     }
     return fill(
         contents["template"]["source"], marks, _signatures(template, contents), _preface(contents, digest)
@@ -34,9 +34,9 @@ def render(pack: Json, digest: str) -> str:
 
 
 def _template(contents: Json) -> ParsedTemplate:
-    """The template as it was read when the deployment was made.
+    """Parse the template as it was parsed when the deployment was created.
 
-    Its operations and checks are those that the items name: this deployctl may no longer have them.
+    The known operations and checks are taken from the items, because this version of deployctl may lack some.
     """
     items = contents["checklist"]
     return parse(
@@ -47,20 +47,20 @@ def _template(contents: Json) -> ParsedTemplate:
 
 
 def _signatures(template: ParsedTemplate, contents: Json) -> dict[int, Signed]:
-    """What stands on each signature line: the signatures in force, several of them one after the other."""
+    """Return the valid signatures for each signature line, joined if there are several."""
     found = {}
     for gate in template.gates:
         for position, slot in enumerate(gate.slots):
-            given = [
+            signatures = [
                 one
-                for one in pack_reader.in_force(contents)
+                for one in pack_reader.valid_signatures(contents)
                 if one["gate"] == gate.key.value and one["slot"] == position
             ]
-            if given:
+            if signatures:
                 found[slot.line] = Signed(
-                    name="; ".join(map(pack_reader.signer, given)),
+                    name="; ".join(map(pack_reader.signer, signatures)),
                     date=", ".join(
-                        pack_reader.format_time(one["signed_at"], one["timezone"]) for one in given
+                        pack_reader.format_time(one["signed_at"], one["timezone"]) for one in signatures
                     ),
                 )
     return found

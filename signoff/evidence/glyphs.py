@@ -1,4 +1,4 @@
-"""What the fonts of the document can show: PDF/A allows no character without a glyph."""
+"""Replace characters that the fonts of the document cannot show; PDF/A requires a glyph for each."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import typst
 from django.conf import settings
 
-# Checked for every character that is not plain ASCII; some 2 ms each, once per process.
+# Compiled for each non-ASCII character, once per process; takes about 2 ms.
 _PROBE = b"""#set document(title: "probe")
 #set text(font: ("Libertinus Serif", "DejaVu Sans Mono"))
 #json("c.json")
 """
-_BREAK = "\u200b"  # a place where a line may end
+_BREAK = "\u200b"  # a permitted line break
 LONGEST_WORD = 24
-# Digests are copied and compared, so nothing is put between their digits; lines have room for them.
+# Digests are copied and compared, so they get no breaks; they fit on a line.
 DIGEST_DIGITS = 64
 
 
 def fonts() -> dict[str, Any]:
-    """The fonts to set in: those that come with the library, so that a document looks the same everywhere.
+    """Return the font options of Typst: its bundled fonts, so that documents look the same everywhere.
 
-    `DEPLOYCTL_FONTS` adds a folder for scripts that they lack.
+    `DEPLOYCTL_FONTS` adds a folder with fonts for other scripts.
     """
     return {
         "ignore_system_fonts": True,
@@ -33,7 +33,7 @@ def fonts() -> dict[str, Any]:
 
 
 def showable(value: Any) -> Any:
-    """A JSON value of which every text can be printed: what has no glyph, or hides, stands as its code."""
+    """Return a JSON value whose texts can be printed; invisible and missing characters become their code."""
     if isinstance(value, str):
         return _breakable("".join(map(_shown, value)))
     if isinstance(value, dict):
@@ -61,7 +61,7 @@ def _code(character: str) -> str:
 
 @lru_cache(maxsize=8192)
 def has_glyph(character: str) -> bool:
-    """Whether the fonts that the document is set in can show a character."""
+    """Return True if the fonts of the document have a glyph for the character."""
     try:
         typst.compile(
             {"main.typ": _PROBE, "c.json": json.dumps(character).encode()},
@@ -75,7 +75,7 @@ def has_glyph(character: str) -> bool:
 
 
 def _breakable(text: str) -> str:
-    """Let long words break, so that none runs off the page."""
+    """Allow line breaks in long words, so that none exceeds the page width."""
     if len(text) <= LONGEST_WORD:
         return text
     return " ".join(_broken(word) for word in text.split(" "))

@@ -30,18 +30,18 @@ ENDED = (
 
 
 def build(deployment: Deployment, by_name: str) -> Json:
-    """Return everything but the audit chain. The caller holds the deployment's lock (`Deployment.locked`).
+    """Return the contents except the audit chain. The caller holds the deployment's lock.
 
     Args:
         by_name: the name of the person who exports it.
     """
     signatures = list(
         Signature.objects.filter(slot__gate__deployment=deployment).select_related(
-            "slot__gate", "staleness", "withdrawal"
+            "slot__gate", "staleness", "revocation"
         )
     )
     gates = list(deployment.gates.order_by("position").prefetch_related("slots"))
-    now = {gate.key: gate.record() for gate in gates}
+    current = {gate.key: gate.record() for gate in gates}
     runs = _runs_of(deployment)
     contents = {
         "about": _about(deployment, by_name),
@@ -49,18 +49,18 @@ def build(deployment: Deployment, by_name: str) -> Json:
         "target": _target(deployment),
         "template": _template(deployment),
         "team": _team(deployment),
-        "moves": _moves(deployment),
+        "transitions": _transitions(deployment),
         "checklist": _checklist(deployment),
-        "gates": [_gate(gate, records.digest(now[gate.key])) for gate in gates],
+        "gates": [_gate(gate, records.digest(current[gate.key])) for gate in gates],
         "signatures": [_signature(signature) for signature in signatures],
-        "differences": _differences(signatures, now),
+        "differences": _differences(signatures, current),
         "runs": [_run(one) for one in runs],
         "backups": _backups(runs),
     }
     contents_json: Json = jsonable(contents)
-    # Added unchanged, since their digests were signed.
+    # Added unchanged, because their digests were signed.
     contents_json["records"] = {
-        records.digest(record): record for record in (*now.values(), *(one.record for one in signatures))
+        records.digest(record): record for record in (*current.values(), *(one.record for one in signatures))
     }
     return contents_json
 
@@ -115,40 +115,40 @@ def _template(deployment: Deployment) -> Json:
 
 
 def _team(deployment: Deployment) -> list[Json]:
-    seats = deployment.team.select_related("user").order_by("role", "user__email")
+    members = deployment.team.select_related("user").order_by("role", "user__email")
     return [
         {
-            "name": seat.user.name,
-            "email": seat.user.email,
-            "phone": seat.user.phone,
-            "role": seat.role,
-            "role_label": seat.get_role_display(),
+            "name": member.user.name,
+            "email": member.user.email,
+            "phone": member.user.phone,
+            "role": member.role,
+            "role_label": member.get_role_display(),
         }
-        for seat in seats
+        for member in members
     ]
 
 
-def _moves(deployment: Deployment) -> list[Json]:
+def _transitions(deployment: Deployment) -> list[Json]:
     return [
         {
-            "at": _time(move.at),
-            "from": move.from_state,
-            "to": move.to_state,
-            "to_label": move.get_to_state_display(),
-            "by": move.by_name,
-            "reason": move.reason,
+            "at": _time(change.at),
+            "from": change.from_state,
+            "to": change.to_state,
+            "to_label": change.get_to_state_display(),
+            "by": change.by_name,
+            "reason": change.reason,
         }
-        for move in deployment.state_changes.order_by("pk")
+        for change in deployment.state_changes.order_by("pk")
     ]
 
 
-def _gate(gate: Gate, digest_now: str) -> Json:
+def _gate(gate: Gate, record_digest: str) -> Json:
     return {
         "key": gate.key,
         "title": gate.title,
         "meaning": gate.meaning,
         "state": gate.state,
-        "record_digest": digest_now,
+        "record_digest": record_digest,
         "creator_may_sign": gate.creator_may_sign,
         "slots": [
             {"position": slot.position, "role": slot.role, "label": slot.label, "quorum": slot.quorum}
@@ -207,8 +207,8 @@ def _waiver(row: Waiver) -> Json:
         "by": row.by_name,
         "at": _time(row.at),
         "reason": row.reason,
-        "withdrawn_at": _time(row.withdrawn_at),
-        "withdrawn_by": row.withdrawn_by_name,
+        "revoked_at": _time(row.withdrawn_at),
+        "revoked_by": row.withdrawn_by_name,
     }
 
 
@@ -296,14 +296,14 @@ def _backups(runs: list[Run]) -> list[Json]:
 
 def _signature(signature: Signature) -> Json:
     stale = signature.staleness if signature.is_stale else None
-    taken_back = signature.withdrawal if signature.is_withdrawn else None
+    revocation = signature.revocation if signature.is_revoked else None
     return {
         "number": signature.pk,
         "gate": signature.slot.gate.key,
         "slot": signature.slot.position,
         "label": signature.slot.label,
         "printed_name": signature.printed_name,
-        "for": signature.for_name,
+        "on_behalf_of": signature.for_name,
         "role": signature.role,
         "role_label": dict(Role.choices).get(signature.role, signature.role),
         "meaning": signature.meaning,
@@ -314,26 +314,26 @@ def _signature(signature: Signature) -> Json:
         "record_digest": signature.record_digest,
         "audit_sequence": signature.audit_sequence,
         "stale": {"at": _time(stale.at), "by": stale.by_name, "change": stale.change} if stale else None,
-        "withdrawn": {"at": _time(taken_back.at), "by": taken_back.by_name, "reason": taken_back.reason}
-        if taken_back
+        "revoked": {"at": _time(revocation.at), "by": revocation.by_name, "reason": revocation.reason}
+        if revocation
         else None,
     }
 
 
-def _differences(signatures: list[Signature], now: dict[str, Json]) -> list[Json]:
+def _differences(signatures: list[Signature], current: dict[str, Json]) -> list[Json]:
     """Return the differences between the record of each stale signature and the current record."""
     return [
         {
             "signature": one.pk,
             "gate": one.slot.gate.key,
             "printed_name": one.printed_name,
-            "changes": [change._asdict() for change in diff.between(one.record, now[one.slot.gate.key])],
+            "changes": [change._asdict() for change in diff.between(one.record, current[one.slot.gate.key])],
         }
         for one in signatures
         if one.is_stale
     ]
 
 
-def _time(moment: datetime | None) -> str | None:
+def _time(at: datetime | None) -> str | None:
     """Return a time in UTC to the second."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
+    return at.astimezone(UTC).isoformat(timespec="seconds") if at else None

@@ -1,4 +1,4 @@
-"""What checklist and document read out of a finished pack."""
+"""Read a finished pack, for the PDF and the filled-in checklist."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ NO_TIME = "—"
 
 
 def format_time(text: str | None, zone: str = "UTC") -> str:
-    """A moment for people, always with its zone.
+    """Return a time as text with its zone; a dash if it is empty.
 
     Args:
-        text: ISO 8601, as packs have it.
-        zone: of the IANA database; one that nobody knows is read as UTC.
+        text: an ISO 8601 time from a pack.
+        zone: a name from the IANA database; an unknown one counts as UTC.
     """
     if not text:
         return NO_TIME
     try:
-        known = ZoneInfo(zone)
+        zone_info = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError):
-        known, zone = ZoneInfo("UTC"), "UTC"
-    moment = datetime.fromisoformat(text).astimezone(known)
-    offset = "" if zone == "UTC" else f" ({moment:%z})"
-    return f"{moment:%Y-%m-%d %H:%M:%S} {zone}{offset}"
+        zone_info, zone = ZoneInfo("UTC"), "UTC"
+    at = datetime.fromisoformat(text).astimezone(zone_info)
+    offset = "" if zone == "UTC" else f" ({at:%z})"
+    return f"{at:%Y-%m-%d %H:%M:%S} {zone}{offset}"
 
 
-def standing(rows: Iterable[Json], ended: str) -> Json | None:
-    """The one row that was not undone or withdrawn.
+def _active(rows: Iterable[Json], ended_at: str) -> Json | None:
+    """Return the row that has not ended.
 
     Args:
-        ended: the member that says when it was.
+        ended_at: the key of the time at which a row ended.
     """
-    return next((row for row in rows if not row[ended]), None)
+    return next((row for row in rows if not row[ended_at]), None)
 
 
 def proof_line(proof: Json, runs: dict[int, Json]) -> str:
-    """One proof as a phrase: what it is, what it says, who put it there and when."""
+    """Return a proof as a line: kind, outcome, text, author and time."""
     parts = [proof["kind"].capitalize()]
     if proof["run"]:
         run = runs.get(proof["run"])
@@ -61,45 +61,45 @@ def proof_line(proof: Json, runs: dict[int, Json]) -> str:
 
 
 def item_lines(item: Json, runs: dict[int, Json]) -> list[str]:
-    """What is known of an item, a sentence each: who kept or waived it, and what proves it."""
-    said = []
-    completion = standing(item["completions"], "undone_at")
+    """Return the completion, waiver and proofs of an item, one line each."""
+    lines = []
+    completion = _active(item["completions"], "undone_at")
     if completion:
         note = f": {completion['note']}" if completion["note"] else ""
-        said.append(f"Done by {completion['by']}, {format_time(completion['at'])}{note}")
-    waiver = standing(item["waivers"], "withdrawn_at")
+        lines.append(f"Done by {completion['by']}, {format_time(completion['at'])}{note}")
+    waiver = _active(item["waivers"], "revoked_at")
     if waiver:
-        said.append(f"Waived by {waiver['by']}, {format_time(waiver['at'])}: {waiver['reason']}")
+        lines.append(f"Waived by {waiver['by']}, {format_time(waiver['at'])}: {waiver['reason']}")
     if item["state"] == "failed":
-        said.append("Failed.")
-    return said + [f"Proof: {proof_line(proof, runs)}" for proof in item["proofs"]]
+        lines.append("Failed.")
+    return lines + [f"Proof: {proof_line(proof, runs)}" for proof in item["proofs"]]
 
 
 def runs_by_number(contents: Json) -> dict[int, Json]:
-    """The runs of a pack."""
+    """Return the runs of a pack by their numbers."""
     return {run["number"]: run for run in contents["runs"]}
 
 
 def signer(signature: Json) -> str:
-    """The printed name, and whom the signer stood in for."""
+    """Return the printed name, and the delegator's if there is one."""
     return (
-        f"{signature['printed_name']}, for {signature['for']}"
-        if signature["for"]
+        f"{signature['printed_name']}, for {signature['on_behalf_of']}"
+        if signature["on_behalf_of"]
         else signature["printed_name"]
     )
 
 
-def in_force(contents: Json) -> list[Json]:
-    """The signatures that stand."""
-    return [one for one in contents["signatures"] if not one["stale"] and not one["withdrawn"]]
+def valid_signatures(contents: Json) -> list[Json]:
+    """Return the signatures that are neither stale nor revoked."""
+    return [one for one in contents["signatures"] if not one["stale"] and not one["revoked"]]
 
 
 def entries(contents: Json) -> Iterator[Json]:
-    """The deployment's audit entries."""
+    """Yield the deployment's audit entries."""
     return (one for one in contents["chain"]["links"] if isinstance(one, dict))
 
 
 def by_heading(items: Iterable[Json]) -> Iterator[tuple[str, str, list[Json]]]:
-    """Items with the phase and the section that they stand under, in order."""
+    """Yield each section with its phase, its title and its items, in order."""
     for (phase, section), group in groupby(items, key=lambda item: (item["phase"], item["section"])):
         yield phase, section, list(group)

@@ -1,4 +1,4 @@
-"""A period pack: the evidence of all deployments of a target between two dates, in one archive."""
+"""Create a period pack: the evidence of all deployments of a target between two dates in one archive."""
 
 from __future__ import annotations
 
@@ -27,36 +27,38 @@ from signoff.verifier.period import LIST, write
 
 
 def archive(target: Target, since: dt.date, until: dt.date, by: Actor) -> BinaryIO:
-    """Pack, document and checklist of every deployment whose window opened in a period.
+    """Return an archive with pack, PDF and checklist of each deployment whose window starts in a period.
 
     Args:
-        since, until: days in the present time zone, both included.
-        by: who exports them.
+        since, until: the first and the last day, in the current time zone.
+        by: the person or machine that exports it.
 
     Returns:
-        The archive, open at its beginning; it is gone when it is closed.
+        A temporary file, open at its start; closing it deletes it.
 
     Raises:
-        InvalidInput: the period ends before it begins.
-        Refusal: there is no deployment in it.
-        SigningKeyMissing, ChainBroken: as `EvidencePack.export`.
+        InvalidInput: `until` is before `since`.
+        Refusal: no window started in the period.
+        SigningKeyMissing, ChainBroken: see `EvidencePack.export`.
     """
     if until < since:
-        raise InvalidInput("The period ends before it begins. Nothing was exported.")
+        raise InvalidInput(
+            "The end of the period is before its start, and nothing was exported. Correct the dates."
+        )
     found = Deployment.objects.filter(target=target).in_period(since, until).order_by("window_start", "pk")
     deployments = list(found.select_related("target"))
     if not deployments:
         raise Refusal(
-            f"No deployment of {target} had a window that opened between {since} and {until}. Nothing was "
-            "exported."
+            f"No deployment of {target} has a window that starts between {since} and {until}. Nothing was "
+            "exported; choose another period."
         )
     key = signing_keys.signing_key()
     packs = [EvidencePack.latest_or_export(deployment, by) for deployment in deployments]
-    made = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
-    with tempfile.TemporaryDirectory(prefix="deployctl-evidence-") as folder, ExitStack() as opened:
+    archive_file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+    with tempfile.TemporaryDirectory(prefix="deployctl-evidence-") as folder, ExitStack() as stack:
         files = [path for pack in packs for path in _write_files(pack, Path(folder))]
         names = [path.relative_to(folder).as_posix() for path in files]
-        listed = _list(
+        file_list = _file_list(
             target,
             since,
             until,
@@ -64,36 +66,36 @@ def archive(target: Target, since: dt.date, until: dt.date, by: Actor) -> Binary
             [{"name": name, "sha256": _digest(path)} for name, path in zip(names, files, strict=True)],
         )
         contents = io.BytesIO()
-        pack_format.write(listed, key, contents, schema=pack_format.PERIOD_SCHEMA)
+        pack_format.write(file_list, key, contents, schema=pack_format.PERIOD_SCHEMA)
         contents.seek(0)
-        streams = [opened.enter_context(path.open("rb")) for path in files]
-        write(made, [(LIST, contents), *zip(names, streams, strict=True)])
+        streams = [stack.enter_context(path.open("rb")) for path in files]
+        write(archive_file, [(LIST, contents), *zip(names, streams, strict=True)])
     with transaction.atomic():
         facts = {"since": since, "until": until, "deployments": [pack.deployment_id for pack in packs]}
         audit.append(Action.EVIDENCE_EXPORTED, by=by, subject=target, data=facts)
-    made.seek(0)
-    return made
+    archive_file.seek(0)
+    return archive_file
 
 
 def file_name(target: Target, since: dt.date, until: dt.date) -> str:
-    """What the archive is called."""
+    """Return the file name of the archive."""
     return f"{target.name}-{since}-to-{until}.zip"
 
 
 def _write_files(pack: EvidencePack, folder: Path) -> list[Path]:
-    """One deployment's files, written one after the other: only one of them is in memory."""
-    own = folder / f"deployment-{pack.deployment_id}"
-    own.mkdir()
+    """Write the files of one deployment and return their paths."""
+    subfolder = folder / f"deployment-{pack.deployment_id}"
+    subfolder.mkdir()
     content = pack.content()
-    said = json.loads(content)
-    paths = [own / "evidence.json", own / "evidence.pdf", own / "checklist.md"]
+    parsed = json.loads(content)
+    paths = [subfolder / "evidence.json", subfolder / "evidence.pdf", subfolder / "checklist.md"]
     paths[0].write_bytes(content)
-    paths[1].write_bytes(document.render(said, pack.digest))
-    paths[2].write_text(filled_checklist.render(said, pack.digest), encoding="utf-8")
+    paths[1].write_bytes(document.render(parsed, pack.digest))
+    paths[2].write_text(filled_checklist.render(parsed, pack.digest), encoding="utf-8")
     return paths
 
 
-def _list(
+def _file_list(
     target: Target, since: dt.date, until: dt.date, by: Actor, files: list[dict[str, str]]
 ) -> dict[str, Any]:
     about = {

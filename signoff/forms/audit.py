@@ -21,7 +21,7 @@ class EntryFilterForm(forms.Form):
         Target.objects.all(), required=False, empty_label="Any target", to_field_name="name"
     )
     deployment = forms.IntegerField(required=False, min_value=1, label="Deployment number")
-    subject = forms.CharField(required=False, max_length=100, help_text="A part of its name.")
+    subject = forms.CharField(required=False, max_length=100, help_text="Part of its name.")
     since = IsoDateField(required=False, label="From")
     until = IsoDateField(required=False, label="To")
 

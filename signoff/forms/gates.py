@@ -14,15 +14,15 @@ from signoff import permissions
 from signoff.models import Gate, Slot
 
 if TYPE_CHECKING:
-    _ChoiceOfSlots = forms.ModelChoiceField[Slot]
-    _ChoiceOfPeople = forms.ModelChoiceField[User]
+    _SlotField = forms.ModelChoiceField[Slot]
+    _UserField = forms.ModelChoiceField[User]
 else:  # generic for the type checker only
-    _ChoiceOfSlots = _ChoiceOfPeople = forms.ModelChoiceField
+    _SlotField = _UserField = forms.ModelChoiceField
 
 MINUTE = "%Y-%m-%dT%H:%M"
 
 
-class SlotChoice(_ChoiceOfSlots):
+class SlotChoice(_SlotField):
     """A choice of slots, shown by label."""
 
     def label_from_instance(self, obj: Slot) -> str:
@@ -30,8 +30,8 @@ class SlotChoice(_ChoiceOfSlots):
         return obj.label
 
 
-class PersonChoice(_ChoiceOfPeople):
-    """A choice of people, shown with their e-mail addresses, since two may share a name."""
+class PersonChoice(_UserField):
+    """A choice of people, shown with their e-mail addresses, because two people may share a name."""
 
     def label_from_instance(self, obj: User) -> str:
         """Return name and e-mail address."""
@@ -39,13 +39,11 @@ class PersonChoice(_ChoiceOfPeople):
 
 
 class SignatureForm(forms.Form):
-    """A slot, the confirmed meaning, password, and one-time code or passkey."""
+    """The form for a signature: slot, confirmed meaning, password, and one-time code or passkey."""
 
     slot = SlotChoice(queryset=Slot.objects.none(), label="Sign as", empty_label=None)
     digest = forms.CharField(widget=forms.HiddenInput, max_length=64)
-    meaning = forms.BooleanField(
-        error_messages={"required": "Confirm what your signature means; without it nothing is signed."}
-    )
+    meaning = forms.BooleanField(error_messages={"required": "Confirm the meaning of your signature."})
     password = forms.CharField(
         label="Your password",
         strip=False,
@@ -76,34 +74,35 @@ class SignatureForm(forms.Form):
 
 
 class DelegationForm(forms.Form):
-    """The delegate, the slot and the end of a delegation; offers only people whom the rules allow."""
+    """The form for a delegation. It offers only people whom the rules allow."""
 
     slot = SlotChoice(queryset=Slot.objects.none(), label="Your slot", empty_label=None)
-    to = PersonChoice(queryset=User.objects.none(), label="Who signs for you")
+    to = PersonChoice(queryset=User.objects.none(), label="Delegate")
     until = forms.DateTimeField(
         label="Until", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=MINUTE)
     )
     note = forms.CharField(
         required=False,
         max_length=TEXT_LENGTH,
-        label="Why",
-        help_text="For everybody to read; may stay empty.",
+        label="Reason",
+        help_text="Optional. Everybody can read it.",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
     def __init__(self, data: Any = None, *, slots: list[Slot], by: User) -> None:
-        # The signature form on the same page has the default ids.
+        # The signature form on the same page uses the default IDs.
         super().__init__(data, auto_id="id_delegation_%s")
         choice = cast("SlotChoice", self.fields["slot"])
         choice.queryset = Slot.objects.filter(pk__in=[slot.pk for slot in slots])
         people = cast("PersonChoice", self.fields["to"])
-        # `Delegation.give` refuses anybody else, with the reason.
+        # `Delegation.create` rejects other people and states the reason.
         people.queryset = User.objects.active()
-        able = permissions.eligible_delegates(slots[0], by)
-        people.choices = [("", "Choose one"), *((each.pk, people.label_from_instance(each)) for each in able)]
-        self.has_people = bool(able)
+        eligible = permissions.eligible_delegates(slots[0], by)
+        choices = [(person.pk, people.label_from_instance(person)) for person in eligible]
+        people.choices = [("", "Choose a person"), *choices]
+        self.has_people = bool(eligible)
         zone = timezone.get_current_timezone_name()
-        self.fields["until"].help_text = f"In your time zone, {zone}; at most 30 days."
+        self.fields["until"].help_text = f"In your time zone ({zone}); at most 30 days ahead."
 
     @classmethod
     def of(cls, gate: Gate, by: User) -> DelegationForm | None:

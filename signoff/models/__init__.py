@@ -1,19 +1,19 @@
-from signoff.models.delegation import Delegation, DelegationWithdrawal
+from signoff.models.delegation import Delegation, DelegationRevocation
 from signoff.models.gate import Gate, GateState
 from signoff.models.pack import EvidencePack
 from signoff.models.reminder import Reminder
-from signoff.models.signature import Signature, Staleness, Withdrawal
+from signoff.models.signature import Signature, SignatureRevocation, Staleness
 from signoff.models.slot import Slot
 
 __all__ = [
     "Delegation",
-    "DelegationWithdrawal",
+    "DelegationRevocation",
     "EvidencePack",
     "Gate",
     "GateState",
     "Reminder",
     "Signature",
+    "SignatureRevocation",
     "Slot",
     "Staleness",
-    "Withdrawal",
 ]

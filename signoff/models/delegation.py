@@ -1,4 +1,4 @@
-"""Somebody signs in another's slot, for a time."""
+"""Permission to sign in another person's slot until a given time."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MAX_DURATION = timedelta(days=30)
 
 
 class DelegationQuerySet(models.QuerySet["Delegation"]):
-    """Delegations by whether they count."""
+    """The queries of delegations."""
 
     def for_pages(self) -> DelegationQuerySet:
-        """With the people and whether it was withdrawn."""
-        return self.select_related("withdrawal", "delegator", "delegate")
+        """Join the two people and the revocation."""
+        return self.select_related("revocation", "delegator", "delegate")
 
     def in_force(self) -> DelegationQuerySet:
-        """Neither over nor withdrawn."""
-        return self.filter(until__gt=timezone.now(), withdrawal=None)
+        """Return the delegations that have neither expired nor been revoked."""
+        return self.filter(until__gt=timezone.now(), revocation=None)
 
 
 class Delegation(models.Model):
-    """Who gave whom their slot in a gate, until when. Never changed; it ends by time or is withdrawn."""
+    """A delegation of one slot to one person. It expires or is revoked; the row never changes."""
 
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="delegations")
     delegator = models.ForeignKey(
@@ -59,37 +59,36 @@ class Delegation(models.Model):
         return f"{self.delegate_name} for {self.delegator_name}, {self.slot}"
 
     @property
-    def is_withdrawn(self) -> bool:
-        """Whether it was taken back."""
-        return hasattr(self, "withdrawal")
+    def is_revoked(self) -> bool:
+        """Return True if the delegator or the delegate ended it."""
+        return hasattr(self, "revocation")
 
     @property
-    def is_over(self) -> bool:
-        """Whether its time has passed."""
+    def is_expired(self) -> bool:
+        """Return True if its time has passed."""
         return self.until <= timezone.now()
 
     @property
     def is_in_force(self) -> bool:
-        """Whether it counts now."""
-        return not self.is_over and not self.is_withdrawn
+        """Return True if it has neither expired nor been revoked."""
+        return not self.is_expired and not self.is_revoked
 
     @classmethod
-    def give(cls, slot: Slot, to: User, *, by: User, until: datetime, note: str = "") -> Delegation:
-        """Let somebody sign in one's slot.
+    def create(cls, slot: Slot, to: User, *, by: User, until: datetime, note: str = "") -> Delegation:
+        """Let another person sign in a slot of `by`. The signature will contain both names.
 
-        Both names stand in the signature then. The caller has seen a fresh one-time code of `by`
-        (`policies.step_up`).
+        The view requires a fresh code of `by` first (`policies.step_up`).
 
         Args:
             to: an active person with the approver permission who has no slot of their own in the gate.
-            by: a person of the team with the slot's role.
+            by: a team member with the slot's role.
             until: with time zone; in the future, at most 30 days ahead.
-            note: why, for everybody to read; may be empty.
+            note: the reason, shown to everybody; may be empty.
 
         Raises:
-            InvalidInput: an end that cannot be used.
-            NotAllowed: the slot is not `by`'s to give.
-            Refusal: `to` may not take it, or the slot is given or signed already.
+            InvalidInput: `until` is in the past or too far ahead.
+            NotAllowed: `by` cannot delegate this slot.
+            Refusal: `to` cannot be the delegate.
         """
         note = clean_note(note)
         _check_end(until)
@@ -107,7 +106,7 @@ class Delegation(models.Model):
                 deployment_id=deployment.pk,
                 data={"to": to.name, "email": to.email, "until": until.isoformat(), "note": note},
             )
-            given = cls.objects.create(
+            delegation = cls.objects.create(
                 slot=slot,
                 delegator=by,
                 delegator_name=by.name,
@@ -118,32 +117,32 @@ class Delegation(models.Model):
                 audit_sequence=entry.sequence,
             )
             slot.gate.announce()
-        return given
+        return delegation
 
-    def withdraw(self, *, by: User, reason: str) -> None:
-        """End it before its time. A signature that was given by it stays.
+    def revoke(self, *, by: User, reason: str) -> None:
+        """End the delegation early. Signatures that the delegate has given stay valid.
 
         Args:
-            by: who gave it, or who holds it.
-            reason: why, for everybody to read.
+            by: the delegator or the delegate.
+            reason: shown to everybody.
 
         Raises:
-            NotAllowed: by somebody else.
-            InvalidInput: no reason.
-            Refusal: it is over or withdrawn already.
+            NotAllowed: `by` is neither of them.
+            InvalidInput: the reason is empty.
+            Refusal: it has expired or been revoked already.
         """
         reason = clean_reason(reason)
         if by.pk not in {self.delegator_id, self.delegate_id}:
             raise NotAllowed(
-                f"Only {self.delegator_name}, who gave this slot, and {self.delegate_name}, who holds it, "
-                "may withdraw the delegation. Nothing was changed."
+                f"Only {self.delegator_name} and {self.delegate_name} can revoke this delegation. "
+                "Nothing was changed."
             )
         with self.slot.gate.deployment.locked() as deployment:
-            current = type(self).objects.select_related("withdrawal").get(pk=self.pk)
+            current = type(self).objects.select_related("revocation").get(pk=self.pk)
             if not current.is_in_force:
-                how = "was withdrawn" if current.is_withdrawn else "ended by itself"
-                raise Refusal(f"This delegation {how} already. Nothing was changed.")
-            DelegationWithdrawal.objects.create(delegation=current, by=by, by_name=by.name, reason=reason)
+                state = "was revoked" if current.is_revoked else "has expired"
+                raise Refusal(f"This delegation {state} already. Nothing was changed.")
+            DelegationRevocation.objects.create(delegation=current, by=by, by_name=by.name, reason=reason)
             audit.append(
                 Action.DELEGATION_REVOKED,
                 by=by,
@@ -154,10 +153,10 @@ class Delegation(models.Model):
             self.slot.gate.announce()
 
 
-class DelegationWithdrawal(Revocation):
-    """That a delegation was ended before its time."""
+class DelegationRevocation(Revocation):
+    """The revocation of a delegation by its delegator or delegate."""
 
-    delegation = models.OneToOneField(Delegation, on_delete=models.PROTECT, related_name="withdrawal")
+    delegation = models.OneToOneField(Delegation, on_delete=models.PROTECT, related_name="revocation")
 
     def __str__(self) -> str:
         return f"{self.delegation}: {self.reason}"
@@ -166,8 +165,8 @@ class DelegationWithdrawal(Revocation):
 def _check_end(until: datetime) -> None:
     now = timezone.now()
     if until <= now:
-        raise InvalidInput("The delegation would be over already. Nothing was changed; give an end to come.")
+        raise InvalidInput("The delegation must end in the future. Nothing was changed; enter a later end.")
     if until > now + MAX_DURATION:
         raise InvalidInput(
-            f"A delegation lasts at most {MAX_DURATION.days} days. Nothing was changed; give an earlier end."
+            f"A delegation lasts at most {MAX_DURATION.days} days. Nothing was changed; enter an earlier end."
         )

@@ -35,23 +35,23 @@ SIGNED_STATE: dict[str, DeploymentState] = {
 
 
 class GateState(models.TextChoices):
-    """A gate is signed when every slot holds a signature that still stands."""
+    """The state of a gate: signed if every slot has as many valid signatures as its quorum."""
 
     OPEN = "open", "Open"
     SIGNED = "signed", "Signed"
 
 
 class Gate(models.Model):
-    """`pre` approves the deployment; `post` signs it off."""
+    """A gate of a deployment. Signing `pre` approves the deployment; signing `post` signs it off."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="gates")
     key = models.CharField(max_length=20)
     title = models.CharField(max_length=300)
     position = models.PositiveIntegerField()
     state = models.CharField(max_length=20, choices=GateState.choices, default=GateState.OPEN)
-    # The template's rules; they never change.
+    # Rules from the template; they never change.
     creator_may_sign = models.BooleanField(default=True)
-    # An operation whose newest run on the target has to have succeeded, and how long ago at most.
+    # The operation whose newest run on the target must have succeeded, and the maximum age of that run.
     requires = models.CharField(max_length=40, blank=True)
     requires_within = models.DurationField(null=True)
 
@@ -104,10 +104,11 @@ class Gate(models.Model):
     def signable_states(self) -> tuple[DeploymentState, ...]:
         """The states of the deployment in which this gate can be signed now.
 
-        An approval that was withdrawn after the deployment began can be renewed while it is in progress.
+        If an approval was revoked after the deployment began, it can be given again while the deployment is
+        in progress.
         """
-        renewed = IN_PROGRESS if self.key == FIRST_GATE and not self.is_signed else ()
-        return (self.usual_state, *renewed)
+        reopened = IN_PROGRESS if self.key == FIRST_GATE and not self.is_signed else ()
+        return (self.usual_state, *reopened)
 
     def valid_signatures(self) -> list[Signature]:
         """Return the valid signatures of this gate in the order of its slots."""
@@ -136,14 +137,14 @@ class Gate(models.Model):
             by: the person or machine that made the change.
             change: a description of the change, as a sentence.
         """
-        standing = list(Signature.objects.valid().filter(slot__gate=self))
-        if not standing or self.deployment.is_final:
+        valid = list(Signature.objects.valid().filter(slot__gate=self))
+        if not valid or self.deployment.is_final:
             return
         digest = records.digest(self.record())
-        broken = [signature for signature in standing if signature.record_digest != digest]
-        if not broken:
+        stale = [signature for signature in valid if signature.record_digest != digest]
+        if not stale:
             return
-        for signature in broken:
+        for signature in stale:
             Staleness.objects.create(signature=signature, by_name=audit.actor_name(by), change=change)
             audit.append(
                 Action.SIGNATURE_STALE,
@@ -155,7 +156,7 @@ class Gate(models.Model):
         self.reopen(by=by, change=change)
 
     def reopen(self, *, by: Actor, change: str) -> None:
-        """Open the gate, and what depends on it, after a signature became stale or was withdrawn.
+        """Open the gate and everything that depends on it, after a signature became stale or was revoked.
 
         Called inside the transaction that changed the signature.
 
@@ -195,7 +196,7 @@ class Gate(models.Model):
         if not all(slot.is_full for slot in self.slots.all()):
             return False
         if Gate.objects.filter(pk=self.pk, state=GateState.OPEN).update(state=GateState.SIGNED) != 1:
-            raise Refusal(f"{self.title} was signed by somebody else a moment ago. Reload the page.")
+            raise Refusal(f"Another person has just completed “{self.title}”. Reload the page.")
         self.state = GateState.SIGNED
         audit.append(
             Action.GATE_SIGNED,
@@ -212,5 +213,5 @@ class Gate(models.Model):
         return True
 
     def announce(self) -> None:
-        """Announce the gate's changed fragment to open pages of the deployment."""
+        """Make open pages of the deployment reload the gate."""
         live.announce(f"deployment:{self.deployment_id}", f"gate-{self.pk}")

@@ -1,4 +1,4 @@
-"""An evidence pack that was exported: kept as a file, so that document and checklist say what it says."""
+"""Exported evidence packs, stored as files."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from signoff.verifier import pack_format
 from signoff.verifier.findings import Finding
 
 FOLDER = "evidence/"
-# What is made from a pack on the fly, by the ending of its name.
+# The download formats, by file extension. PDF and Markdown are generated from the pack.
 FORMATS = ("json", "pdf", "md")
 
 
 def stored_name(_pack: EvidencePack, _name: str) -> str:
-    """Where a pack is kept."""
+    """Return a unique path for the file of a pack."""
     return f"{FOLDER}{uuid.uuid4().hex}.json"
 
 
 class EvidencePack(models.Model):
-    """A pack of a deployment as it was at a moment. Made by `export`, never changed."""
+    """An evidence pack of a deployment as of its export. Created by `export`; its content never changes."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="evidence_packs")
     made_at = models.DateTimeField(db_default=Now())
     by_name = models.CharField(max_length=200)
     file = models.FileField(upload_to=stored_name)
     size_bytes = models.BigIntegerField()
-    # SHA-256 of the file: what document and checklist print, and what `sha256sum` says.
+    # SHA-256 of the file. The PDF and the checklist print it.
     digest = models.CharField(max_length=64)
-    # Whether everything that is signed was signed; until then a pack shows where things stand.
+    # True if the deployment had ended, so that signed content no longer changes.
     is_final = models.BooleanField()
-    # The deployment's newest audit entry in it, and the head of the chain that it leads to.
+    # The deployment's newest audit entry in the pack, and the signed head of its chain.
     last_entry = models.BigIntegerField()
     head = models.CharField(max_length=90)
-    # When the stored file was last read back, and what was wrong with it.
+    # The time of the last verification of the stored file, and the problems that it found.
     verified_at = models.DateTimeField(null=True)
     problem = models.TextField(blank=True)
 
@@ -59,19 +59,19 @@ class EvidencePack(models.Model):
 
     @classmethod
     def export(cls, deployment: Deployment, by: Actor) -> EvidencePack:
-        """Make a pack of a deployment as it is now, sign it, keep it, and read it back.
+        """Create a pack of the deployment's current state, sign it, store it and verify it.
 
         Args:
-            by: who asks for it.
+            by: the person or machine that exports it.
 
         Raises:
-            SigningKeyMissing: there is no key to sign it with.
-            ChainBroken: the audit chain does not hold, so nothing may rest on it.
+            SigningKeyMissing: no key is configured to sign the pack.
+            ChainBroken: the audit chain has been altered.
         """
         key = signing_keys.signing_key()
-        with deployment.locked():  # nobody changes what is being read
-            found = Deployment.objects.select_related("target", "template_version__template")
-            current = found.get(pk=deployment.pk)
+        with deployment.locked():
+            related = Deployment.objects.select_related("target", "template_version__template")
+            current = related.get(pk=deployment.pk)
             contents = pack_contents.build(current, audit.actor_name(by))
             last = chain.last_entry_of(current.pk)
         contents["chain"], head = chain.chain_of(current.pk, last)
@@ -104,57 +104,57 @@ class EvidencePack(models.Model):
 
     @classmethod
     def latest_or_export(cls, deployment: Deployment, by: Actor) -> EvidencePack:
-        """The newest pack of a deployment to which nothing happened since, if intact; else a new one."""
+        """Return the newest final pack if it is intact and nothing happened since; else export a new one."""
         newest = cls.objects.filter(deployment=deployment, is_final=True, problem="").first()
         is_current = newest is not None and newest.last_entry == chain.last_entry_of(deployment.pk)
-        # Read back first: what was altered meanwhile must not be signed into an archive.
+        # Verify it first, because an altered pack must not get into a signed archive.
         if newest is not None and is_current and newest.verify().ok:
             return newest
         return cls.export(deployment, by)
 
     def verify(self) -> Finding:
-        """Read the stored file back and verify it as anybody else would; the result is kept."""
+        """Verify the stored file, and save the result."""
         try:
             finding = packs.verify(self.content(), signing_keys.trusted_keys())
-        except Refusal as gone:
+        except Refusal as error:
             finding = Finding("evidence pack")
-            finding.add("", gone.message)
+            finding.add("", error.message)
         self.problem = "; ".join(map(str, finding.problems))[:2000]
         type(self).objects.filter(pk=self.pk).update(problem=self.problem, verified_at=Now())
         self.refresh_from_db(fields=["verified_at"])
         return finding
 
     def content(self) -> bytes:
-        """The bytes of the pack.
+        """Return the bytes of the pack.
 
         Raises:
-            Refusal: the file is gone.
+            Refusal: the file is missing.
         """
         try:
             with self.file.open("rb") as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
             raise Refusal(
-                f"The file of this pack is no longer where it was kept. Its digest {self.digest} stays on "
-                "record; export the evidence again, or have an administrator put the file back from a backup."
+                f"The file of this pack ({self.digest}) is missing from storage. Export the evidence again, "
+                "or ask an administrator to restore the file from a backup."
             ) from None
 
     def intact_content(self) -> bytes:
-        """The bytes of the pack, verified: what a document or checklist is made from.
+        """Return the bytes of the pack after verifying them.
 
         Raises:
-            Refusal: they are not what was exported, or gone.
+            Refusal: the file is damaged or missing.
         """
         content = self.content()
         if not self.verify().ok:
             raise Refusal(
-                f"The file of this pack is damaged, so nothing is made from it. {self.problem[:300]}"
-                " Export the evidence again, or have an administrator put the file back from a backup."
+                f"The file of this pack is damaged and cannot be used. {self.problem[:300]}"
+                " Export the evidence again, or ask an administrator to restore the file from a backup."
             )
         return content
 
     def record_download(self, by: Actor, kind: str) -> None:
-        """Have the audit log say who took the evidence out.
+        """Record the download in the audit log.
 
         Args:
             kind: one of `FORMATS`.
@@ -165,11 +165,11 @@ class EvidencePack(models.Model):
                 by=by,
                 subject=self.deployment,
                 deployment_id=self.deployment_id,
-                data={"form": kind, "digest": self.digest},
+                data={"format": kind, "digest": self.digest},
             )
 
     def file_name(self, kind: str) -> str:
-        """What a download is called.
+        """Return the file name of a download.
 
         Args:
             kind: one of `FORMATS`.

@@ -1,4 +1,4 @@
-"""That somebody was told by e-mail that their signature is waited for."""
+"""Reminders of pending signatures that were sent by e-mail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from signoff.models.slot import Slot
 
 
 class Reminder(models.Model):
-    """One slot in one e-mail to one person. Made by `signoff.reminders`."""
+    """A reminder: one slot in one e-mail to one person. Created by `signoff.reminders`."""
 
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="reminders")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reminders")

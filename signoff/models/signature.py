@@ -22,7 +22,7 @@ NEW_FACTOR_PERIOD = dt.timedelta(hours=24)
 
 
 class Revocation(models.Model):
-    """The base of rows that withdraw another row: by whom, when and why."""
+    """The base of rows that revoke another row: by whom, when and why."""
 
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     by_name = models.CharField(max_length=200)
@@ -37,16 +37,16 @@ class SignatureQuerySet(models.QuerySet["Signature"]):
     """The queries of signatures."""
 
     def for_pages(self) -> SignatureQuerySet:
-        """With staleness and withdrawal, and without the records, which are large."""
-        return self.select_related("staleness", "withdrawal", "delegation").defer("record")
+        """Join what pages show, and leave out the records, which are large."""
+        return self.select_related("staleness", "revocation", "delegation").defer("record")
 
     def valid(self) -> SignatureQuerySet:
-        """Signatures that are neither stale nor withdrawn."""
-        return self.filter(staleness=None, withdrawal=None)
+        """Return the signatures that are neither stale nor revoked."""
+        return self.filter(staleness=None, revocation=None)
 
 
 class Signature(models.Model):
-    """A signature with its record, meaning, time and method. Created by `Slot.sign`."""
+    """A signature with its record, meaning, time and method. Created by `Slot.sign` and never changed."""
 
     slot: models.ForeignKey[Slot, Slot] = models.ForeignKey(
         "signoff.Slot", on_delete=models.PROTECT, related_name="signatures"
@@ -85,59 +85,60 @@ class Signature(models.Model):
     @property
     def people(self) -> frozenset[int]:
         """The primary keys of the signer and of the delegator."""
-        stood_in_for = {self.delegation.delegator_id} if self.delegation else set()
-        return frozenset({self.signer_id} | stood_in_for)
+        delegator = {self.delegation.delegator_id} if self.delegation else set()
+        return frozenset({self.signer_id} | delegator)
 
     @property
     def has_new_factor(self) -> bool:
-        """Return True if the second factor was set up shortly before signing, so that co-signers should ask.
+        """Return True if the second factor was set up less than a day before signing.
 
-        A person who can replace somebody's second factor and password could sign for them.
+        Pages show it to co-signers, because a person who can replace somebody's password and second factor
+        could sign in their name.
         """
         return self.factor_since is not None and self.signed_at - self.factor_since < NEW_FACTOR_PERIOD
 
     @property
     def is_stale(self) -> bool:
-        """Return True if the content that it covers has changed since."""
+        """Return True if its record has changed since."""
         return hasattr(self, "staleness")
 
     @property
-    def is_withdrawn(self) -> bool:
-        """Return True if its signer withdrew it."""
-        return hasattr(self, "withdrawal")
+    def is_revoked(self) -> bool:
+        """Return True if its signer revoked it."""
+        return hasattr(self, "revocation")
 
     @property
     def is_valid(self) -> bool:
-        """Return True if it is neither stale nor withdrawn."""
-        return not self.is_stale and not self.is_withdrawn
+        """Return True if it is neither stale nor revoked."""
+        return not self.is_stale and not self.is_revoked
 
-    def withdraw(self, *, by: User, reason: str) -> None:
-        """Withdraw it: the gate opens again, and the deployment returns to the state before it was signed.
+    def revoke(self, *, by: User, reason: str) -> None:
+        """Revoke the signature, reopen the gate and return the deployment to the state before the gate.
 
-        The signature stays unchanged; this adds a row.
+        The row of the signature stays unchanged; this adds a row.
 
         Args:
             by: its signer.
-            reason: why, for everybody to read.
+            reason: shown to everybody.
 
         Raises:
             NotAllowed: `by` is not the signer.
             InvalidInput: the reason is empty.
-            Refusal: it is stale or withdrawn already, or the deployment has ended.
+            Refusal: it is stale or revoked already, or the deployment has ended.
         """
         reason = clean_reason(reason)
         if by.pk != self.signer_id:
             raise NotAllowed(
-                f"Only {self.printed_name} may withdraw this signature. Nothing was changed; whoever sees a "
-                "danger may halt the deployment."
+                f"Only {self.printed_name} can revoke this signature. Nothing was changed; if you see a "
+                "problem, halt the deployment."
             )
         with self.slot.gate.deployment.locked() as deployment:
             current = (
-                type(self).objects.select_related("slot__gate", "staleness", "withdrawal").get(pk=self.pk)
+                type(self).objects.select_related("slot__gate", "staleness", "revocation").get(pk=self.pk)
             )
             current.slot.gate.deployment = deployment
-            current._refuse_withdrawal()
-            Withdrawal.objects.create(signature=current, by=by, by_name=by.name, reason=reason)
+            current._require_revocable()
+            SignatureRevocation.objects.create(signature=current, by=by, by_name=by.name, reason=reason)
             audit.append(
                 Action.SIGNATURE_REVOKED,
                 by=by,
@@ -145,16 +146,16 @@ class Signature(models.Model):
                 deployment_id=deployment.pk,
                 data={"gate": current.slot.gate.key, "role": current.role, "reason": reason},
             )
-            current.slot.gate.reopen(by=by, change=f"{by.name} withdrew the signature: {reason}")
+            current.slot.gate.reopen(by=by, change=f"{by.name} revoked a signature: {reason}")
 
-    def _refuse_withdrawal(self) -> None:
+    def _require_revocable(self) -> None:
         deployment = self.slot.gate.deployment
-        if self.is_withdrawn:
-            raise Refusal(f"{self.printed_name} has withdrawn this signature already. Nothing was changed.")
+        if self.is_revoked:
+            raise Refusal(f"{self.printed_name} has already revoked this signature. Nothing was changed.")
         if self.is_stale:
             raise Refusal(
-                "This signature no longer stands, because what it covers has changed. There is nothing to "
-                "withdraw."
+                "This signature is stale, because the record has changed since. It no longer counts and need "
+                "not be revoked."
             )
         if deployment.is_final:
             raise Refusal(
@@ -178,10 +179,10 @@ class Staleness(models.Model):
         return f"{self.signature}: {self.change}"
 
 
-class Withdrawal(Revocation):
-    """The withdrawal of a signature by its signer."""
+class SignatureRevocation(Revocation):
+    """The revocation of a signature by its signer."""
 
-    signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="withdrawal")
+    signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="revocation")
 
     def __str__(self) -> str:
         return f"{self.signature}: {self.reason}"

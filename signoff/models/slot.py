@@ -1,4 +1,4 @@
-"""A slot of a gate, and how it is signed."""
+"""A slot of a gate, and signing in it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from deployctl.accounts.roles import Role
 from deployctl.accounts.signing_credentials import SigningCredentials, VerifiedCredentials, verify
 from deployctl.audit.actions import Action
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
+from deployctl.text import pluralize
 from signoff import permissions
 from signoff import record as records
 from signoff.models.gate import Gate
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 
 
 class Slot(models.Model):
-    """A signature line of a gate for one role."""
+    """A slot of a gate for one role."""
 
     gate = models.ForeignKey(Gate, on_delete=models.PROTECT, related_name="slots")
     position = models.PositiveIntegerField()
     role = models.CharField(max_length=20, choices=Role.choices)
     label = models.CharField(max_length=200)
-    # The number of different people who have to sign here.
+    # How many people must sign here; each person counts once.
     quorum = models.PositiveSmallIntegerField(default=1)
 
     class Meta:
         ordering = ["position"]
         constraints = [
             models.UniqueConstraint(fields=["gate", "position"], name="slot_positions_unique"),
-            models.CheckConstraint(condition=models.Q(quorum__gte=1), name="slot_asks_for_somebody"),
+            models.CheckConstraint(condition=models.Q(quorum__gte=1), name="slot_quorum_positive"),
         ]
 
     def __str__(self) -> str:
@@ -60,9 +61,10 @@ class Slot(models.Model):
     def sign(self, *, by: User, digest: str, password: str = "", code: str = "", passkey: str = "") -> None:
         """Sign this slot for the record with this digest.
 
-        The signer verifies two components each time (21 CFR 11.200(a)(1)). All other conditions are checked
-        first, so that no code is spent in vain. The code is then spent in a transaction of its own, so that a
-        failed attempt counts. Then everything is checked again under the deployment's lock.
+        Every signature takes two components (21 CFR 11.200(a)(1)). All other conditions are checked first, so
+        that a signature that cannot be given does not use up a code. The code is verified in its own
+        transaction, so that a failed attempt is counted. Then all conditions are checked again under the
+        deployment's lock.
 
         Args:
             by: the signer.
@@ -80,30 +82,28 @@ class Slot(models.Model):
         try:
             self._check(by, digest)
         except NotAllowed as error:
-            self._record_refusal(by, error)
+            self._record_rejection(by, error)
             raise
-        proven = self._prove(by, SigningCredentials(password, code, passkey), digest)
+        verified = self._verify(by, SigningCredentials(password, code, passkey), digest)
         # Serializes signers with each other and with every change of the deployment.
         with self.gate.deployment.locked():
             slot = Slot.objects.select_related("gate__deployment__target").get(pk=self.pk)
             signer = User.objects.get(pk=by.pk)
             record = slot._check(signer, digest)
-            # The record contains names of people and of the target, which may change without a notification.
-            # All valid signatures of a gate must cover the same record.
-            slot.gate.mark_stale_signatures(
-                by=by, change="what the record says of people or of the target changed"
-            )
-            slot._record_signature(signer, record, digest, proven)
+            # The record contains data of people and of the target, whose changes are not all announced. All
+            # valid signatures of a gate must cover the same record.
+            slot.gate.mark_stale_signatures(by=by, change="a person or the target in the record changed")
+            slot._add_signature(signer, record, digest, verified)
 
-    def _prove(self, by: User, credentials: SigningCredentials, digest: str) -> VerifiedCredentials:
+    def _verify(self, by: User, credentials: SigningCredentials, digest: str) -> VerifiedCredentials:
         """Verify both components; record a rejection in the audit log."""
         try:
             return verify(by, credentials, about=digest)
         except InvalidInput as error:
-            self._record_refusal(by, error)
+            self._record_rejection(by, error)
             raise
 
-    def _record_refusal(self, by: User, error: DeployctlError) -> None:
+    def _record_rejection(self, by: User, error: DeployctlError) -> None:
         data = {"gate": self.gate.key, "role": self.role, "reason": error.message}
         entry = denied_log.record(
             Action.SIGNATURE_REJECTED, by=by, subject=self, deployment_id=self.gate.deployment_id, data=data
@@ -117,8 +117,8 @@ class Slot(models.Model):
         record = self.gate.record()
         if records.digest(record) != digest:
             raise Refusal(
-                "The record changed after this page was loaded, so nothing was signed. "
-                "Reload the page, read what changed, and sign again."
+                "The record changed after this page was loaded, and nothing was signed. "
+                "Review the current record and sign again."
             )
         blockers = [
             blocker
@@ -126,12 +126,15 @@ class Slot(models.Model):
             if blocker.blocks_signing
         ]
         if blockers:
-            count = f"{len(blockers)} things stand" if len(blockers) > 1 else "One thing stands"
-            raise Refusal(f"Not ready to be signed. {count} in the way, first: {blockers[0].sentence}")
+            first = "The first one: " if len(blockers) > 1 else ""
+            raise Refusal(
+                f"Nothing was signed, because this gate has {pluralize(len(blockers), 'blocker')}. "
+                f"{first}{blockers[0].sentence}"
+            )
         return record
 
-    def _record_signature(
-        self, by: User, record: records.Json, digest: str, proven: VerifiedCredentials
+    def _add_signature(
+        self, by: User, record: records.Json, digest: str, verified: VerifiedCredentials
     ) -> None:
         gate = self.gate
         delegation = self._delegation(by)
@@ -146,10 +149,10 @@ class Slot(models.Model):
                 "role": self.role,
                 "meaning": gate.meaning,
                 "digest": digest,
-                "for": for_name,
+                "on_behalf_of": for_name,
                 # The required run, which is not part of the record.
                 "required_run": gate.required_run_number(),
-                "method": proven.method,
+                "method": verified.method,
             },
         )
         self.signatures.create(
@@ -161,14 +164,14 @@ class Slot(models.Model):
             meaning=gate.meaning,
             signed_at=Now(),
             timezone=by.timezone,
-            method=proven.method,
-            factor_since=proven.factor_since,
+            method=verified.method,
+            factor_since=verified.factor_since,
             record=record,
             record_digest=digest,
             audit_sequence=entry.sequence,
         )
         gate.close_if_full(by=by)
-        gate.recheck_later_gates(by=by, change=f"{by.name} signed “{gate.title}” anew")
+        gate.recheck_later_gates(by=by, change=f"{by.name} signed “{gate.title}” again")
         gate.announce()
 
     def _delegation(self, by: User) -> Delegation | None:

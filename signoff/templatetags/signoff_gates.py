@@ -1,4 +1,4 @@
-"""Gates on a deployment's page; templates may look up a floor where Python may not."""
+"""Template tags that show gates and records. Templates of lower packages use them, too."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ register = template.Library()
 
 @register.inclusion_tag("signoff/_gates.html", takes_context=True)
 def gates(context: template.Context, deployment: Deployment) -> dict[str, Any]:
-    """The deployment's gates with their signature lines, as the viewer sees them."""
+    """Return the context of a deployment's gates with their signatures, for the viewer."""
     viewer = context["request"].user
     return {"views": presenters.gates_of(deployment, viewer), "deployment": deployment}
 
 
 @register.filter
 def role_name(role: str) -> str:
-    """A role's name as people say it; a word that is no role stays as it is."""
+    """Return the name of a role; any other text unchanged."""
     return str(dict(Role.choices).get(role, role))
 
 
 @register.filter
 def record_value(value: object, key: str) -> str:
-    """A value of a record as people write it.
+    """Return a value of a record as text.
 
     Args:
-        key: under which it stands in the record.
+        key: the key of the value in the record.
     """
     return labels.format_value(key, value)

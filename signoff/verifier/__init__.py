@@ -1,13 +1,13 @@
-"""Says whether an exported file is what was exported, and names what is not. Needs no Django and no database.
+"""Verify exported files and locate changes in them, without Django and without a database.
 
-| module | does |
+| module | content |
 |---|---|
-| `form` | the exact bytes of a pack: canonical JSON, digests of its parts, the seal |
-| `places` | where in a JSON text a byte stands |
-| `findings` | what a verification found |
+| `pack_format` | the exact bytes of a pack: canonical JSON, digests of its parts, the seal |
+| `json_positions` | converts byte offsets in a JSON text to JSON pointers |
+| `findings` | the result of a verification |
 | `pack` | verifies an evidence pack |
-| `chain` | verifies the part of the audit chain that a pack carries |
+| `chain` | verifies the audit chain in a pack |
 | `period` | verifies a period pack, an archive of evidence packs |
-| `lines` | verifies audit entries exported as JSON lines |
-| `files` | finds out which of them a file is |
+| `audit_export` | verifies audit entries exported as JSON lines |
+| `files` | detects the kind of a file and verifies it |
 """

@@ -1,4 +1,4 @@
-"""Verifying a file of any kind that deployctl exports."""
+"""Verify a file of any kind that deployctl exports."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from signoff.verifier.findings import Finding
 
 
 def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
-    """Find out what a file is, and verify it.
+    """Detect the kind of a file, and verify it.
 
     Args:
         path: the file.
-        trusted: public keys or fingerprints, in hexadecimal.
+        trusted: public keys or fingerprints in hexadecimal; see `pack.verify`.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as stream:
         beginning = stream.read(4)
@@ -25,7 +25,7 @@ def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
         if beginning.startswith(b"PK"):
             return period.verify(path, trusted)
         first = stream.readline()
-        # An entry of the audit log, or the closing line of an export without any.
+        # An audit entry, or the closing line of an export without entries.
         if first.startswith((b'{"action":', b'{"entries":')):
             stream.seek(0)
             return audit_export.verify(stream, trusted)

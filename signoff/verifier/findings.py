@@ -1,4 +1,4 @@
-"""What a verification found."""
+"""The result of a verification."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is not as it was exported.
+    """A difference from the exported file.
 
     Attributes:
-        place: a JSON pointer, a line or a file within an archive; with the byte where that is known.
-        sentence: what is wrong there.
+        location: a JSON pointer, a line, or a file in an archive; empty for the file as a whole.
+        sentence: a description of the problem.
     """
 
-    place: str
+    location: str
     sentence: str
 
     def __str__(self) -> str:
-        return f"{self.place or 'the file'}: {self.sentence}"
+        return f"{self.location or 'the file'}: {self.sentence}"
 
 
 @dataclass
 class Finding:
-    """What was verified and what is wrong with it.
+    """The result of verifying a file.
 
     Attributes:
-        kind: what the file is, in words.
-        problems: empty where it is what was exported.
-        facts: what the reader wants to know of it: deployment, state, signatures, entries.
-        fingerprint: of the key that it says it was signed with; "" where it says none.
-        key_is_trusted: whether that key is one that the reader named; else the file only vouches for itself.
+        kind: the kind of file, for people.
+        problems: empty if the file is exactly as exported.
+        facts: a summary of the file, such as deployment, state and number of signatures.
+        fingerprint: the fingerprint of the key in the file; empty if there is none.
+        key_is_trusted: True if that key is one of the trusted keys. Otherwise the file proves only that it is
+            consistent with the key that it contains.
     """
 
     kind: str
@@ -44,26 +45,28 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return True if there are no problems."""
         return not self.problems
 
-    def add(self, place: str, sentence: str) -> None:
-        """Note a problem; what cannot be printed, of a file that may be anybody's, becomes an escape."""
-        self.problems.append(Problem(_printable(place), _printable(sentence)))
+    def add(self, location: str, sentence: str) -> None:
+        """Add a problem. Both texts can contain untrusted input, so unprintable characters are escaped."""
+        self.problems.append(Problem(_printable(location), _printable(sentence)))
 
     @contextmanager
-    def inside(self, place: str) -> Iterator[Callable[[str, str], None]]:
-        """Look at a part whose form is not certain: what is missing or of another kind becomes a problem.
+    def inside(self, location: str) -> Iterator[Callable[[str, str], None]]:
+        """Examine a part of untrusted structure; missing keys and wrong types become a problem.
 
         Yields:
-            Notes a problem at a place below this one.
+            A function that adds a problem: it takes a location relative to this one, and a sentence.
         """
         try:
-            yield lambda below, sentence: self.add(place + below, sentence)
+            yield lambda below, sentence: self.add(location + below, sentence)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
-            self.add(place, "This is not in the form of a pack.")
+            self.add(location, "This does not have the structure of a pack.")
 
 
 def _printable(text: str) -> str:
-    """NUL, control characters and half a surrogate pair as escapes: terminals and databases choke on them."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    """Escape unprintable characters, which terminals and databases may reject."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )

@@ -1,4 +1,4 @@
-"""Where in a JSON text a byte stands. No Django."""
+"""Parse JSON strictly, and convert offsets in a JSON text to JSON pointers (RFC 6901)."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any, NamedTuple
 from signoff.verifier.pack_format import pointer
 
 _decoder = json.JSONDecoder(strict=False)
-_SPACES = " \t\n\r"
+_WHITESPACE = " \t\n\r"
 
 
 class NotJson(ValueError):
-    """The text is no JSON.
+    """The text is not valid JSON.
 
     Attributes:
-        offset: of the first byte that cannot be read, from 0.
-        place: the pointer of the value that it stands in.
+        offset: the offset of the first invalid byte.
+        location: the JSON pointer of the value that contains it.
     """
 
-    def __init__(self, sentence: str, offset: int, place: str) -> None:
+    def __init__(self, sentence: str, offset: int, location: str) -> None:
         super().__init__(sentence)
         self.offset = offset
-        self.place = place
+        self.location = location
 
 
 def load(content: bytes) -> Any:
-    """Read JSON strictly: UTF-8, no member twice, no NaN.
+    """Parse JSON strictly: only UTF-8, no duplicate members, no NaN.
 
     Raises:
-        NotJson: with the place.
+        NotJson: the text is not valid JSON.
     """
     try:
         text = content.decode("utf-8")
@@ -45,76 +45,84 @@ def load(content: bytes) -> Any:
     except RecursionError:
         raise NotJson("This is nested too deeply", 0, "") from None
     except _DuplicateMember as error:
-        raise NotJson(f"The member {json.dumps(error.name)} stands twice in one object", 0, "") from None
+        raise NotJson(f"The member {json.dumps(error.name)} is duplicated in an object", 0, "") from None
     except ValueError as error:
         raise NotJson(f"This is not JSON ({error})", 0, "") from None
 
 
 def pointer_at(content: bytes, offset: int) -> str:
-    """The pointer of the value in which a byte of a JSON text stands, as far as it can be followed."""
+    """Return the JSON pointer of the value that contains a byte, as far as the text can be parsed."""
     before = content[:offset].decode("utf-8", "ignore")
     return pointer_of(content.decode("utf-8", "replace"), len(before))
 
 
 def pointer_of(text: str, position: int) -> str:
-    """The pointer of the innermost value that a character of a JSON text belongs to.
+    """Return the JSON pointer of the innermost value that contains a character.
 
     Args:
-        text: JSON, perhaps broken from `position` on.
-        position: counted in characters from 0.
+        text: JSON; it may be invalid after `position`.
+        position: the offset in characters.
 
     Returns:
-        "" for the text as a whole.
+        The pointer; empty for the text as a whole.
     """
-    place = ""
+    location = ""
     for token in _walk(text):
         if token.start > position:
             break
-        place = token.place
-    return place
+        location = token.location
+    return location
 
 
-def out_of_order(content: bytes) -> tuple[int, str] | None:
-    """The first member of an object that stands before one that sorts lower: its byte and its pointer.
+class Misplaced(NamedTuple):
+    """A member that sorts before the previous one: its byte offset, and the JSON pointers of the two."""
+
+    offset: int
+    location: str
+    previous: str
+
+
+def out_of_order(content: bytes) -> Misplaced | None:
+    """Return the first member that is out of order; None if there is none.
 
     Args:
         content: JSON that `load` accepts.
     """
     text = content.decode("utf-8")
-    last: dict[str, str] = {}
+    last: dict[str, tuple[bytes, str]] = {}
     for token in _walk(text):
         if token.kind == "{":
-            last.pop(token.place, None)
+            last.pop(token.location, None)
         if token.name is not None:
-            parent = token.place.rpartition("/")[0]
-            # RFC 8785 (3.2.3) sorts names by their UTF-16 code units.
-            if parent in last and token.name.encode("utf-16-be") < last[parent].encode("utf-16-be"):
-                return len(text[: token.start].encode("utf-8")), token.place
-            last[parent] = token.name
+            parent = token.location.rpartition("/")[0]
+            name = token.name.encode("utf-16-be")  # RFC 8785 (3.2.3) sorts by UTF-16 code units
+            if parent in last and name < last[parent][0]:
+                return Misplaced(len(text[: token.start].encode("utf-8")), token.location, last[parent][1])
+            last[parent] = name, token.location
     return None
 
 
 class _Token(NamedTuple):
-    """A piece of a JSON text: where it begins, the value that it belongs to; the name, where it is one."""
+    """A token of a JSON text: offset, first character, the pointer of its value, and a member's name."""
 
     start: int
     kind: str
-    place: str
+    location: str
     name: str | None = None
 
 
 def _walk(text: str) -> Iterator[_Token]:
-    """Every token of a JSON text, as far as it can be followed; what is broken is passed over."""
-    # One entry per container that is open: the name of its present member, or the number of its element.
+    """Yield the tokens of a JSON text; invalid parts are skipped."""
+    # One entry per open container: the name of the current member, or the index of the current element.
     steps: list[str | int | None] = []
     at, expects_name = 0, False
     while at < len(text):
         character, start, name = text[at], at, None
-        if character in _SPACES + ":":
+        if character in _WHITESPACE + ":":
             at += 1
             continue
         if character in "{[":
-            # Before the container itself is entered, so that its bracket belongs to it, not to its content.
+            # The bracket belongs to the container, not to its content.
             yield _Token(start, character, _pointer(steps))
             steps.append(None if character == "{" else 0)
             expects_name, at = character == "{", at + 1
@@ -140,7 +148,7 @@ def _pointer(steps: list[str | int | None]) -> str:
 
 
 def _skip(text: str, at: int) -> tuple[int, str | None]:
-    """The end of the string, number or word that begins here; a string's value."""
+    """Return the end of the string, number or literal that starts here, and the value of a string."""
     if text[at] == '"':
         try:
             value, end = _decoder.raw_decode(text, at)
@@ -171,4 +179,4 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number in JSON")

@@ -1,4 +1,4 @@
-"""Verifying an evidence pack: is every byte what was exported and signed?"""
+"""Verify that every byte of an evidence pack is as exported and signed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def verify(content: bytes, trusted: Collection[str] = ()) -> Finding:
 
     Args:
         content: all bytes of the file.
-        trusted: public keys or their fingerprints in hexadecimal; where there are none, the pack's own key is
-            taken, and the finding says so.
+        trusted: public keys or fingerprints in hexadecimal. If there are none, the key in the pack is used,
+            and `Finding.key_is_trusted` is False.
     """
     finding = Finding("evidence pack")
     pack = canonical_json(content, finding)
@@ -34,123 +34,129 @@ def verify(content: bytes, trusted: Collection[str] = ()) -> Finding:
 
 
 def canonical_json(content: bytes, finding: Finding) -> Any:
-    """The value of a file that is its own canonical form, byte for byte; None after noting why it is not."""
+    """Return the value of a file in canonical form; add a problem and return None if it is not canonical."""
     try:
         value = json_positions.load(content)
     except json_positions.NotJson as error:
-        finding.add(error.place, f"{error} (byte {error.offset}).")
+        finding.add(error.location, f"{error} (byte {error.offset}).")
         return None
     try:
         expected = pack_format.canonical(value)
     except (ValueError, RecursionError) as error:
-        finding.add("", f"This has no canonical form: {error}.")
+        finding.add("", f"This cannot be written as canonical JSON: {error}.")
         return None
     if expected != content:
         misplaced = json_positions.out_of_order(content)
-        offset = misplaced[0] if misplaced else first_difference(expected, content)
+        offset = misplaced.offset if misplaced else first_difference(expected, content)
+        if misplaced:  # either of the two members may have been renamed
+            finding.add(misplaced.previous, "This member and the next one are not in canonical order.")
         finding.add(
-            misplaced[1] if misplaced else json_positions.pointer_at(content, offset),
-            f"This is not written as it was exported (byte {offset}): other spaces, another order or another "
-            "way to write the same.",
+            misplaced.location if misplaced else json_positions.pointer_at(content, offset),
+            f"This is not canonical JSON (byte {offset}): the white space, order or notation was changed.",
         )
         return None
     return value
 
 
 def first_difference(one: bytes, other: bytes) -> int:
-    """The first byte, counted from 0, in which two texts differ."""
+    """Return the offset of the first byte in which two texts differ."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def has_pack_format(pack: Any, finding: Finding) -> bool:
-    """Whether a value has the outer form of a pack; else notes what is missing or too much."""
+    """Return True if a value has the outer structure of a pack; else add a problem."""
     if not isinstance(pack, dict) or pack.keys() != MEMBERS:
         names = sorted(pack) if isinstance(pack, dict) else []
         odd = next((name for name in names if name not in MEMBERS), "")
         finding.add(
-            f"/{pack_format.pointer(odd)}" if odd else "", "This is no evidence pack: it holds other members."
+            f"/{pack_format.pointer(odd)}" if odd else "",
+            "This isn't an evidence pack: its members are different.",
         )
         return False
     if not isinstance(pack["contents"], dict):
-        finding.add("/contents", "This is no evidence pack: the contents are no object.")
+        finding.add("/contents", "This isn't an evidence pack: the contents are not an object.")
         return False
     seal = pack["seal"]
     if not isinstance(seal, dict) or seal.keys() != SEAL or not isinstance(seal["parts"], dict):
         names = sorted(seal.keys() - SEAL) if isinstance(seal, dict) else []
         finding.add(
-            f"/seal/{pack_format.pointer(names[0])}" if names else "/seal", "The seal is not in its form."
+            f"/seal/{pack_format.pointer(names[0])}" if names else "/seal",
+            "The seal does not have its structure.",
         )
         return False
     return True
 
 
 def check_key(
-    statement: Mapping[str, Any], trusted: Collection[str], finding: Finding, place: str = "/seal/public_key"
+    statement: Mapping[str, Any],
+    trusted: Collection[str],
+    finding: Finding,
+    location: str = "/seal/public_key",
 ) -> None:
-    """Note whose key it is, and whether the reader trusts it.
+    """Set the fingerprint of the key and whether it is trusted; add a problem if it is not.
 
     Args:
-        place: where the statement says its key.
+        location: the location of the key in the file.
     """
     try:
         finding.fingerprint = signed_statements.fingerprint(statement["public_key"])
     except (KeyError, ValueError, TypeError):
-        finding.add(place, "This is no public key.")
+        finding.add(location, "This isn't a public key.")
         return
     known = {one.strip().lower() for one in trusted}
     finding.key_is_trusted = bool(known & {finding.fingerprint, statement["public_key"]})
     if known and not finding.key_is_trusted:
         finding.add(
-            place,
-            f"This was signed with the key {finding.fingerprint[:16]}…, which is not the one that you trust.",
+            location,
+            f"This was signed with the key {finding.fingerprint[:16]}…, which isn't a trusted key.",
         )
 
 
 def check_seal(contents: Mapping[str, Any], seal: Mapping[str, Any], schema: str, finding: Finding) -> None:
-    """Compare every part with its digest in the seal, and the seal with its signature."""
+    """Compare every part with its digest in the seal, and verify the signature of the seal."""
     if seal["schema"] != schema:
-        finding.add("/seal/schema", f"This should read {schema}.")
+        finding.add("/seal/schema", f"The schema should be {schema}.")
     genuine = signed_statements.has_valid_signature(seal)
-    found, listed = pack_format.parts_of(contents), seal["parts"]
-    untold = [problem.place for problem in finding.problems]
-    for place in sorted(found.keys() | listed.keys()):
-        if place not in listed or place not in found:
-            where = place if genuine else "/seal/parts"
-            finding.add(where, f"The seal does not list the parts that are here: {place}.")
-        elif pack_format.digest(found[place]) != listed[place]:
+    parts, listed = pack_format.parts_of(contents), seal["parts"]
+    known = [problem.location for problem in finding.problems]
+    for location in sorted(parts.keys() | listed.keys()):
+        if location not in listed or location not in parts:
+            where = location if genuine else "/seal/parts"
+            finding.add(where, f"The seal and the contents have different parts: {location}.")
+        elif pack_format.digest(parts[location]) != listed[location]:
             if not genuine:
                 finding.add(
-                    f"/seal/parts/{pack_format.pointer(place)}",
-                    f"The digest is not that of {place}, and the signature does not cover it.",
+                    f"/seal/parts/{pack_format.pointer(location)}",
+                    f"The digest does not match {location}, and the signature does not cover it.",
                 )
-            elif not any(told.startswith(place) for told in untold):
-                finding.add(place, "This was changed: its digest is not the one that was signed.")
-    if not genuine and not any(problem.place.startswith("/seal/") for problem in finding.problems):
-        finding.add(_broken_part_of(contents, seal), "The signature does not fit the seal.")
+            elif not any(one.startswith(location) for one in known):
+                finding.add(location, "This was changed: its digest is not the signed one.")
+    if not genuine and not any(problem.location.startswith("/seal/") for problem in finding.problems):
+        finding.add(_altered_member(contents, seal), "The signature of the seal is invalid.")
 
 
-def _broken_part_of(contents: Mapping[str, Any], seal: Mapping[str, Any]) -> str:
-    """Where the fault lies when every part agrees with the seal: the key, or the signature."""
+def _altered_member(contents: Mapping[str, Any], seal: Mapping[str, Any]) -> str:
+    """Return the member of the seal that was altered if all digests match: the signature or the key."""
     head = contents.get("chain", {}).get("head", {}) if isinstance(contents.get("chain"), dict) else {}
     same_key = isinstance(head, dict) and head.get("public_key") == seal["public_key"]
     return "/seal/signature" if same_key or not head else "/seal/public_key"
 
 
 def _check_contents(contents: Mapping[str, Any], finding: Finding) -> None:
-    """What has to agree within a pack, whoever signed it."""
+    """Check the consistency of the contents, independently of the seal."""
     entries: dict[int, Any] = {}
     with finding.inside("/contents/chain") as note:
         entries = chain.verify(contents["chain"], contents["about"]["deployment"], note)
         head = contents["chain"]["head"]
         if head["schema"] != HEAD_SCHEMA or not signed_statements.has_valid_signature(head):
-            note("/head", "The head of the audit chain was changed: its signature does not fit.")
+            note("/head", "The head of the audit chain was changed: its signature is invalid.")
     with finding.inside("/contents/records") as note:
         for digest, record in contents["records"].items():
             if pack_format.digest(record) != digest:
                 note(
                     f"/{pack_format.pointer(digest)}",
-                    "The record was changed: it does not give the digest it is under.",
+                    "The record was changed: it does not match its digest.",
                 )
     with finding.inside("/contents/signatures"):
         for number, signature in enumerate(contents["signatures"]):
@@ -175,14 +181,14 @@ def _check_contents(contents: Mapping[str, Any], finding: Finding) -> None:
 def _check_signature(
     signature: Mapping[str, Any], records: Mapping[str, Any], entries: Mapping[int, Any], note: chain.Note
 ) -> None:
-    """A signature stands over a record that is here, and has its entry in the audit chain (21 CFR 11.70)."""
+    """Check that the signed record is in the pack and the signature in the audit chain (21 CFR 11.70)."""
     if signature["record_digest"] not in records:
-        note("/record_digest", "The record that was signed is not in the pack.")
+        note("/record_digest", "The signed record is not in the pack.")
     entry = entries.get(signature["audit_sequence"])
     if entry is None or entry["action"] != "signature.created":
-        note("/audit_sequence", "The audit chain has no entry of this signature.")
+        note("/audit_sequence", "The audit chain does not contain this signature.")
         return
     if entry["data"].get("digest") != signature["record_digest"]:
-        note("/record_digest", "The audit chain says that another record was signed.")
+        note("/record_digest", "According to the audit chain, a different record was signed.")
     if entry["actor_name"] != signature["printed_name"]:
-        note("/printed_name", "The audit chain says that somebody else signed.")
+        note("/printed_name", "According to the audit chain, a different person signed.")

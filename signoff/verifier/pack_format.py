@@ -1,12 +1,12 @@
-"""The exact form of a pack. No Django: the offline verifier uses it.
+"""The exact file format of a pack. This module does not need Django, because the verifier uses it.
 
 A pack is one line of canonical JSON (RFC 8785) and a line feed:
 
     {"contents": {...}, "seal": {"parts": {...}, "public_key": ..., "schema": ..., "signature": ...}}
 
-`parts` holds the SHA-256 of every part of the contents by its place (a JSON pointer, RFC 6901): each element
-of a list and each member of an object on the second level. Together they are all of the contents, so whatever
-changes is named by the part that it is in; and the Ed25519 signature covers all of them.
+`parts` maps the JSON pointer (RFC 6901) of each part of the contents to its SHA-256. The parts are the
+elements of lists and the members of objects on the second level. Together they are the whole contents, so
+every change can be located in a part. The Ed25519 signature covers all digests.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Json = dict[str, Any]
 
 
 class Streamed:
-    """An array whose elements are made while it is written, for what does not fit into memory comfortably.
+    """An array whose elements are generated while it is written, because it may not fit into memory.
 
     Args:
-        elements: yields plain JSON values, once.
+        elements: yields plain JSON values.
     """
 
     def __init__(self, elements: Iterator[Any]) -> None:
@@ -44,14 +44,14 @@ def write(
 
     Args:
         contents: objects, lists or scalars by name; a member of an object may be `Streamed`.
-        key: signs it.
-        stream: written to from where it stands.
-        schema: what kind of pack it is.
+        key: the private key that signs the pack.
+        stream: the output, written from its current position.
+        schema: the name and version of the format.
 
     Returns:
-        SHA-256 of all that was written, in hexadecimal: the pack's digest, as `sha256sum` prints it.
+        The SHA-256 of all written bytes in hexadecimal: the pack's digest.
     """
-    out = _Hashing(stream)
+    out = _HashingStream(stream)
     parts: dict[str, str] = {}
     out.write(b'{"contents":{')
     for number, name in enumerate(sorted(contents)):
@@ -64,40 +64,40 @@ def write(
 
 
 def canonical(pack: Any) -> bytes:
-    """The bytes that a pack with this content has.
+    """Return the bytes of a pack with this content.
 
     Raises:
-        ValueError: it has no canonical form, such as half of a surrogate pair.
+        ValueError: the content cannot be written as canonical JSON, such as an unpaired surrogate.
     """
     return bytes(rfc8785.dumps(pack)) + b"\n"
 
 
 def parts_of(contents: Mapping[str, Any]) -> dict[str, Any]:
-    """Every part of the contents by its place; together they are all of it."""
+    """Return the parts of the contents by JSON pointer; together they are the whole contents."""
     found: dict[str, Any] = {}
     for name, value in contents.items():
-        place = f"/contents/{pointer(name)}"
+        path = f"/contents/{pointer(name)}"
         if isinstance(value, dict) and value:
-            found |= {f"{place}/{pointer(inner)}": one for inner, one in value.items()}
+            found |= {f"{path}/{pointer(inner)}": one for inner, one in value.items()}
         elif isinstance(value, list) and value:
-            found |= {f"{place}/{number}": one for number, one in enumerate(value)}
+            found |= {f"{path}/{number}": one for number, one in enumerate(value)}
         else:
-            found[place] = value
+            found[path] = value
     return found
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a value's canonical bytes, in hexadecimal."""
+    """Return the SHA-256 of a value's canonical bytes in hexadecimal."""
     return hashlib.sha256(rfc8785.dumps(value)).hexdigest()
 
 
 def pointer(name: str) -> str:
-    """One step of a JSON pointer (RFC 6901, 3)."""
+    """Return a name as an escaped step of a JSON pointer (RFC 6901, 3)."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
-class _Hashing:
-    """A stream that keeps the digest of all that went through."""
+class _HashingStream:
+    """A writable stream that hashes what is written."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -112,26 +112,26 @@ def _comma(number: int) -> bytes:
     return b"," if number else b""
 
 
-def _write_member(out: _Hashing, place: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Write one member of the contents; yields the place and the digest of each part of it."""
+def _write_member(out: _HashingStream, path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Write one member of the contents; yield the JSON pointer and the digest of each part."""
     if isinstance(value, Mapping) and value:
         out.write(b"{")
-        # Our own names are ASCII, where the order of bytes is the order that RFC 8785 (3.2.3) asks for.
+        # These names are ASCII, so that sorting them gives the order of RFC 8785 (3.2.3).
         for number, name in enumerate(sorted(value)):
             out.write(_comma(number) + rfc8785.dumps(name) + b":")
-            yield f"{place}/{pointer(name)}", _write_value(out, value[name])
+            yield f"{path}/{pointer(name)}", _write_value(out, value[name])
         out.write(b"}")
     elif isinstance(value, list) and value:
         out.write(b"[")
         for number, one in enumerate(value):
             out.write(_comma(number))
-            yield f"{place}/{number}", _write_value(out, one)
+            yield f"{path}/{number}", _write_value(out, one)
         out.write(b"]")
     else:
-        yield place, _write_value(out, value)
+        yield path, _write_value(out, value)
 
 
-def _write_value(out: _Hashing, value: Any) -> str:
+def _write_value(out: _HashingStream, value: Any) -> str:
     digest = hashlib.sha256()
 
     def both(data: bytes) -> None:

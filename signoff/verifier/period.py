@@ -1,7 +1,7 @@
-"""Verifying a period pack: an archive of evidence packs with a signed list of its files.
+"""Write and verify a period pack: an archive of evidence packs with a signed list of its files.
 
-The archive itself has one exact form (nothing compressed, fixed times, files in the order of the list), so
-that no byte of it, not even between the files, can change unnoticed.
+The archive has one exact form: no compression, fixed times, files in the order of the list. A change of any
+byte is detected, including the bytes between the files.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from signoff.verifier.findings import Finding
 
 LIST = "contents.json"
 CHUNK = 1 << 20
-# The earliest that an archive can say (APPNOTE 4.4.6).
+# The earliest time in a ZIP archive (APPNOTE 4.4.6).
 NO_TIME = (1980, 1, 1, 0, 0, 0)
-# A damaged archive can ask for methods, features and places that there are not, and not be unpacked.
-DAMAGED = (
+# The errors that reading a damaged archive can raise.
+READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -37,10 +37,10 @@ DAMAGED = (
 
 
 def write(stream: BinaryIO, files: Iterable[tuple[str, BinaryIO]]) -> None:
-    """Write an archive in its one form.
+    """Write an archive in its exact form.
 
     Args:
-        stream: where to.
+        stream: the output.
         files: names with their contents, in order.
     """
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
@@ -57,7 +57,7 @@ def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
 
     Args:
         path: the archive.
-        trusted: as for `pack.verify`.
+        trusted: see `pack.verify`.
     """
     finding = Finding("period pack")
     try:
@@ -67,7 +67,7 @@ def verify(path: Path, trusted: Collection[str] = ()) -> Finding:
                 _check_file(archive, name, trusted, finding)
             if finding.ok:
                 _check_form(path, archive, finding)
-    except DAMAGED as error:
+    except READ_ERRORS as error:
         finding.add("", f"The archive is damaged: {error}.")
     return finding
 
@@ -88,37 +88,37 @@ def _check_list(archive: zipfile.ZipFile, trusted: Collection[str], finding: Fin
         with own.inside("/contents/about"):
             finding.facts = dict(listed["contents"]["about"])
     for problem in own.problems:
-        finding.add(f"{LIST}{problem.place}", problem.sentence)
+        finding.add(f"{LIST}{problem.location}", problem.sentence)
 
 
 def _compare(archive: zipfile.ZipFile, files: list[dict[str, str]], finding: Finding) -> None:
     listed = [file["name"] for file in files]
     if [name for name in archive.namelist() if name != LIST] != listed:
         odd = sorted(set(listed) ^ (set(archive.namelist()) - {LIST}))
-        finding.add(odd[0] if odd else LIST, "The files are not those of the signed list.")
+        finding.add(odd[0] if odd else LIST, "The files are not the ones in the signed list.")
     for file in files:
         if file["name"] in archive.namelist() and _digest(archive, file["name"]) != file["sha256"]:
-            finding.add(file["name"], "This was changed: its digest is not the one that was signed.")
+            finding.add(file["name"], "This was changed: its digest is not the signed one.")
 
 
 def _check_file(archive: zipfile.ZipFile, name: str, trusted: Collection[str], finding: Finding) -> None:
     if name == LIST or not name.endswith(".json"):
         return
     for problem in pack.verify(archive.read(name), trusted).problems:
-        finding.add(f"{name}{problem.place}", problem.sentence)
+        finding.add(f"{name}{problem.location}", problem.sentence)
 
 
 def _check_form(path: Path, archive: zipfile.ZipFile, finding: Finding) -> None:
-    """Write the same archive again, and compare the two."""
-    with tempfile.TemporaryFile() as again, path.open("rb") as given:
-        write(again, ((name, _opened(archive, name)) for name in archive.namelist()))
-        again.seek(0)
+    """Write the archive again, and compare the bytes."""
+    with tempfile.TemporaryFile() as rewritten, path.open("rb") as original:
+        write(rewritten, ((name, _open(archive, name)) for name in archive.namelist()))
+        rewritten.seek(0)
         offset = 0
         while True:
-            expected, found = again.read(CHUNK), given.read(CHUNK)
-            if expected != found:
-                offset += pack.first_difference(expected, found)
-                finding.add(f"byte {offset}", "The archive is not written as it was exported.")
+            expected, actual = rewritten.read(CHUNK), original.read(CHUNK)
+            if expected != actual:
+                offset += pack.first_difference(expected, actual)
+                finding.add(f"byte {offset}", "The archive is not written as exported.")
                 return
             if not expected:
                 return
@@ -133,5 +133,5 @@ def _digest(archive: zipfile.ZipFile, name: str) -> str:
     return digest.hexdigest()
 
 
-def _opened(archive: zipfile.ZipFile, name: str) -> BinaryIO:
+def _open(archive: zipfile.ZipFile, name: str) -> BinaryIO:
     return archive.open(name)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""What programs may ask, with an API token; answers are JSON."""
+"""The JSON API. Programs authenticate with an API token."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from signoff import verdict
 SCOPES = {"pre": Scope.GATE_PRE, "post": Scope.GATE_POST}
 
 
-@csrf_exempt  # it changes nothing, and whoever POSTs is to hear that rather than of a missing token
+@csrf_exempt  # a POST gets 405 (method not allowed) instead of a CSRF error
 @require_safe
 @api_authentication.token_required
 def gate(request: HttpRequest, number: int) -> JsonResponse:
-    """GO or NO-GO for `?stage=pre` or `?stage=post`."""
+    """Return the verdict on the gate for `?stage=pre` or `?stage=post`."""
     stage = request.GET.get("stage", "")
     if stage not in SCOPES:
-        return JsonResponse({"error": "Ask for ?stage=pre or ?stage=post."}, status=422)
+        return JsonResponse({"error": "Add ?stage=pre or ?stage=post to the URL."}, status=422)
     api_authentication.require_scope(request, SCOPES[stage])
-    found = Deployment.objects.select_related("target").filter(pk=number).first()
-    if found is None:
+    deployment = Deployment.objects.select_related("target").filter(pk=number).first()
+    if deployment is None:
         return JsonResponse({"error": f"There is no deployment {number}."}, status=404)
-    response = JsonResponse(verdict.of(found, stage).as_json())
+    response = JsonResponse(verdict.of(deployment, stage).as_json())
     response["Cache-Control"] = "no-store"
     return response

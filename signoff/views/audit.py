@@ -1,4 +1,4 @@
-"""The audit log. Its views live here because its filters name targets and deployments, floors above it."""
+"""The audit log. Its views are in this package because its filters need targets and deployments."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from signoff.forms.audit import EntryFilterForm
 PER_PAGE = 50
 
 
-class Stretch(NamedTuple):
-    """Entries of one page, newest first, and from where the neighbouring pages go on (0: there is none)."""
+class Page(NamedTuple):
+    """A page of entries, newest first, and the numbers at which the neighboring pages start (0 if none)."""
 
     entries: list[Entry]
     newer_than: int
@@ -39,31 +39,29 @@ class Stretch(NamedTuple):
 @approver
 @require_safe
 def entries(request: HttpRequest) -> HttpResponse:
-    """The entries, newest first, filtered by the query; where that makes no sense, what is wrong with it."""
+    """Show the filtered entries, newest first; if the filter is invalid, show its errors."""
     form = EntryFilterForm(request.GET)
-    usable = form.is_valid()
+    is_valid = form.is_valid()
     query = request.GET.copy()
     for name in ("before", "after"):
         query.pop(name, None)
     context = {
         "form": form,
-        "page": _stretch(_filtered(Entry.objects.all(), form.cleaned_data), request) if usable else None,
+        "page": _page(_filtered(Entry.objects.all(), form.cleaned_data), request) if is_valid else None,
         "query": query.urlencode(),
         **_anchors(),
     }
-    status = 200 if usable else 422
+    status = 200 if is_valid else 422
     return page_or_fragment(request, "audit/entry_list.html", "audit/_entries.html", context, status=status)
 
 
 @approver
 @require_safe
 def export(request: HttpRequest) -> HttpResponseBase:
-    """The same entries as JSON lines, oldest first; `deployctl verify` checks them anywhere."""
+    """Download the filtered entries as JSON lines, oldest first; `deployctl verify` checks them."""
     form = EntryFilterForm(request.GET)
     if not form.is_valid():
-        raise InvalidInput(
-            "This filter makes no sense, so nothing was exported. Correct it on the audit page."
-        )
+        raise InvalidInput("This filter is invalid, and nothing was exported. Correct it on the audit page.")
     found = _filtered(Entry.objects.all(), form.cleaned_data)
     lines = exports.export(found, by=current_user(request), filters=form.as_text())
     name = f"audit-{timezone.localdate()}.jsonl"
@@ -73,7 +71,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 @approver
 @require_POST
 def verification(request: HttpRequest) -> HttpResponse:
-    """Read the whole chain back, and show what was found."""
+    """Verify the whole chain and show the result."""
     Verification.objects.perform(by=current_user(request))
     if wants_fragment(request):
         return render(request, "audit/_verification.html", _anchors())
@@ -81,7 +79,7 @@ def verification(request: HttpRequest) -> HttpResponse:
 
 
 def _anchors() -> dict[str, Any]:
-    """What the last reading found, and what holds the chain from outside the database."""
+    """Return the context for the last verification, the signed heads and the key."""
     public = signing_keys.public_key()
     return {
         "verification": Verification.objects.first(),
@@ -92,56 +90,57 @@ def _anchors() -> dict[str, Any]:
     }
 
 
-def _stretch(found: EntryQuerySet, request: HttpRequest) -> Stretch:
-    """One page by the number that it begins after: as quick on the last page as on the first.
+def _page(found: EntryQuerySet, request: HttpRequest) -> Page:
+    """Return the page for `?before=` or `?after=`, each the number of an entry.
 
-    The log has no end worth counting; `?before=` and `?after=` hold their place while entries are added.
+    Keyset pagination needs no count, is as fast on the last page as on the first, and pages don't shift while
+    entries are added.
     """
     before, after = row_number(request.GET.get("before")), row_number(request.GET.get("after"))
     if after:
-        upwards = list(found.filter(sequence__gt=after).order_by("sequence")[: PER_PAGE + 1])
-        shown, has_newer, has_older = upwards[:PER_PAGE][::-1], len(upwards) > PER_PAGE, True
+        newer = list(found.filter(sequence__gt=after).order_by("sequence")[: PER_PAGE + 1])
+        shown, has_newer, has_older = newer[:PER_PAGE][::-1], len(newer) > PER_PAGE, True
     else:
-        downwards = found.filter(sequence__lt=before) if before else found
-        listed = list(downwards.order_by("-sequence")[: PER_PAGE + 1])
+        older = found.filter(sequence__lt=before) if before else found
+        listed = list(older.order_by("-sequence")[: PER_PAGE + 1])
         shown, has_newer, has_older = listed[:PER_PAGE], bool(before), len(listed) > PER_PAGE
-    return Stretch(
+    return Page(
         shown,
         shown[0].sequence if shown and has_newer else 0,
         shown[-1].sequence if shown and has_older else 0,
     )
 
 
-def _filtered(found: EntryQuerySet, wanted: dict[str, Any]) -> EntryQuerySet:
-    """Only entries that meet every condition given; an action ending with a dot means all of that noun."""
-    action, by = wanted["action"], wanted["person"]
+def _filtered(found: EntryQuerySet, conditions: dict[str, Any]) -> EntryQuerySet:
+    """Return the entries that meet all conditions. An action that ends with a dot is a prefix."""
+    action, by = conditions["action"], conditions["person"]
     if action:
         found = (
             found.filter(action__startswith=action) if action.endswith(".") else found.filter(action=action)
         )
     if by:
         found = found.filter(actor_id=by.pk)
-    if wanted["target"]:
-        found = found.filter(_of_target(wanted["target"]))
-    if wanted["subject"]:
-        found = found.filter(subject__icontains=wanted["subject"])
-    if wanted["deployment"]:
-        found = found.of_deployment(wanted["deployment"])
-    return found.between(_midnight(wanted["since"]), _midnight(wanted["until"], days_later=1))
+    if conditions["target"]:
+        found = found.filter(_of_target(conditions["target"]))
+    if conditions["subject"]:
+        found = found.filter(subject__icontains=conditions["subject"])
+    if conditions["deployment"]:
+        found = found.of_deployment(conditions["deployment"])
+    return found.between(_midnight(conditions["since"]), _midnight(conditions["until"], days_later=1))
 
 
 def _of_target(target: Target) -> Q:
-    """What happened to a target, in its deployments, by its runs and to its backups."""
-    of_it = Q(deployment_id__in=Deployment.objects.filter(target=target).values("pk"))
-    of_it |= Q(subject_type=target._meta.label_lower, subject_id=str(target.pk))
+    """Match the entries of a target and of its deployments, runs and backups."""
+    condition = Q(deployment_id__in=Deployment.objects.filter(target=target).values("pk"))
+    condition |= Q(subject_type=target._meta.label_lower, subject_id=str(target.pk))
     for model in (Run, Backup):
         rows = model._default_manager.filter(target=target).values(text=Cast("pk", CharField()))
-        of_it |= Q(subject_type=model._meta.label_lower, subject_id__in=rows)
-    return of_it
+        condition |= Q(subject_type=model._meta.label_lower, subject_id__in=rows)
+    return condition
 
 
 def _midnight(day: dt.date | None, *, days_later: int = 0) -> dt.datetime | None:
-    """The start of a day in the viewer's zone."""
+    """Return the start of a day in the viewer's time zone."""
     if day is None:
         return None
     return timezone.make_aware(dt.datetime.combine(day + dt.timedelta(days=days_later), dt.time.min))

@@ -1,4 +1,4 @@
-"""Letting somebody else sign, and ending that; withdrawing a signature."""
+"""Delegations, and the revocation of delegations and signatures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from signoff.views.gates import find_gate, sign_page
 @require_POST
 @step_up
 def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
-    """Let somebody sign in one's place. The fresh code is the giver's approval."""
+    """Create a delegation. The fresh code is the delegator's approval."""
     by = current_user(request)
     visible = Gate.objects.filter(deployment__in=_visible(request).filter(pk=deployment_id))
     number = row_number(request.POST.get("slot"))
@@ -33,12 +33,15 @@ def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
     form, status = DelegationForm.posted(request.POST, slot, by), 422
     if form.is_valid():
         try:
-            given = Delegation.give(by=by, **form.cleaned_data)
-        except (InvalidInput, Refusal) as error:  # what is not allowed rises, and is audited
+            delegation = Delegation.create(by=by, **form.cleaned_data)
+        except (InvalidInput, Refusal) as error:  # NotAllowed propagates and is audited
             form.add_error(None, error.message)
             status = status_of(error)
         else:
-            messages.success(request, f"{given.delegate_name} may sign as {given.slot.label} for you.")
+            messages.success(
+                request,
+                f"{delegation.delegate_name} can now sign as {delegation.slot.label} for you.",
+            )
             return see_other(request, _page(gate))
     return sign_page(request, gate, delegation_form=form, status=status)
 
@@ -46,31 +49,36 @@ def delegations(request: HttpRequest, deployment_id: int) -> HttpResponse:
 @enrolled
 @require_POST
 @step_up
-def delegation_withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
-    """End a delegation before its time."""
-    found = get_object_or_404(
+def delegation_revocation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Revoke a delegation."""
+    delegation = get_object_or_404(
         Delegation.objects.select_related("slot__gate__deployment"),
         pk=pk,
         slot__gate__deployment__in=_visible(request),
     )
-    found.withdraw(by=current_user(request), reason=posted(request, "reason"))
-    messages.success(request, f"{found.delegate_name} may no longer sign for {found.delegator_name}.")
-    return see_other(request, _page(found.slot.gate))
+    delegation.revoke(by=current_user(request), reason=posted(request, "reason"))
+    messages.success(
+        request,
+        f"Delegation revoked. {delegation.delegate_name} can no longer sign for {delegation.delegator_name}.",
+    )
+    return see_other(request, _page(delegation.slot.gate))
 
 
 @enrolled
 @require_POST
 @step_up
-def signature_withdrawal(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take one's signature back."""
-    found = get_object_or_404(
+def signature_revocation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Revoke a signature."""
+    signature = get_object_or_404(
         Signature.objects.select_related("slot__gate__deployment"),
         pk=pk,
         slot__gate__deployment__in=_visible(request),
     )
-    found.withdraw(by=current_user(request), reason=posted(request, "reason"))
-    messages.success(request, f"Your signature as {found.slot.label} is withdrawn; the gate is open again.")
-    return see_other(request, _page(found.slot.gate))
+    signature.revoke(by=current_user(request), reason=posted(request, "reason"))
+    messages.success(
+        request, f"Your signature as {signature.slot.label} was revoked, and the gate is open again."
+    )
+    return see_other(request, _page(signature.slot.gate))
 
 
 def _visible(request: HttpRequest) -> DeploymentQuerySet:

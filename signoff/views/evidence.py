@@ -1,4 +1,4 @@
-"""Evidence: what there is of a deployment, making it, taking it away, checking it."""
+"""Export, download and verify the evidence of deployments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PeriodForm(forms.Form):
 @member
 @require_safe
 def evidence(request: HttpRequest, deployment_id: int) -> HttpResponse:
-    """What was exported of a deployment, and what would be now."""
+    """Show a deployment's evidence packs and the form to export one."""
     deployment = _deployment(request, deployment_id)
     public = signing_keys.public_key()
     context = {
@@ -54,17 +54,17 @@ def evidence(request: HttpRequest, deployment_id: int) -> HttpResponse:
 @member
 @require_POST
 def packs(request: HttpRequest, deployment_id: int) -> HttpResponse:
-    """Export a pack as things are now."""
+    """Export an evidence pack of the deployment's current state."""
     deployment = _deployment(request, deployment_id)
     EvidencePack.export(deployment, current_user(request))
-    messages.success(request, "The evidence was exported, signed, and read back.")
+    messages.success(request, "Evidence exported, signed and verified.")
     return see_other(request, reverse("signoff:evidence", args=[deployment.pk]))
 
 
 @member
 @require_safe
 def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
-    """Take a pack away: as it is, as a document, or as the filled-in checklist."""
+    """Download a pack as JSON, or the PDF or filled-in checklist made from it."""
     if kind not in FORMATS:
         raise Http404
     pack = _pack(request, number)
@@ -74,29 +74,28 @@ def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
     if kind == "json":
         return download(request, pieces_of(io.BytesIO(content)), name=name, content_type="application/json")
     if kind == "pdf":
-        made = HttpResponse(document.render(json.loads(content), pack.digest), content_type="application/pdf")
-    else:
-        text = filled_checklist.render(json.loads(content), pack.digest)
-        made = HttpResponse(text, content_type="text/markdown; charset=utf-8")
-    return as_attachment(made, name)
+        pdf = document.render(json.loads(content), pack.digest)
+        return as_attachment(HttpResponse(pdf, content_type="application/pdf"), name)
+    text = filled_checklist.render(json.loads(content), pack.digest)
+    return as_attachment(HttpResponse(text, content_type="text/markdown; charset=utf-8"), name)
 
 
 @member
 @require_POST
 def pack_verification(request: HttpRequest, number: int) -> HttpResponse:
-    """Read a stored pack back, and show what was found."""
+    """Verify a stored pack and show the result."""
     pack = _pack(request, number)
     if pack.verify().ok:
-        messages.success(request, f"The pack {pack.digest[:12]} is what was exported, byte for byte.")
+        messages.success(request, f"Pack {pack.digest[:12]} is intact: every byte is as exported.")
     else:
-        messages.error(request, f"The pack {pack.digest[:12]} is damaged. {pack.problem}")
+        messages.error(request, f"Pack {pack.digest[:12]} is damaged. {pack.problem}")
     return see_other(request, reverse("signoff:evidence", args=[pack.deployment_id]))
 
 
 @member
 @require_http_methods(["GET", "HEAD", "POST"])
 def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
-    """All evidence of a target between two dates, as one archive."""
+    """Download all evidence of a target between two dates as one archive."""
     target = get_object_or_404(Target.objects.visible_to(current_user(request)), name=name)
     form, status = PeriodForm(request.POST or None), 200
     if request.method == "POST":
@@ -104,13 +103,13 @@ def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
         if form.is_valid():
             since, until = form.cleaned_data["since"], form.cleaned_data["until"]
             try:
-                made = period_archive.archive(target, since, until, current_user(request))
+                archive = period_archive.archive(target, since, until, current_user(request))
             except DeployctlError as error:
                 form.add_error(None, error.message)
                 status = status_of(error)
             else:
                 name = period_archive.file_name(target, since, until)
-                return download(request, pieces_of(made), name=name, content_type="application/zip")
+                return download(request, pieces_of(archive), name=name, content_type="application/zip")
     context: dict[str, Any] = {"target": target, "form": form}
     return render(request, "signoff/evidence_period.html", context, status=status)
 

@@ -1,4 +1,4 @@
-"""Pages and answers of signing."""
+"""The pages of gates, signatures and record diffs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from signoff.models import Gate, Slot
 @member
 @require_safe
 def fragment(request: HttpRequest, pk: int) -> HttpResponse:
-    """One gate's fragment, for live pages."""
+    """Show the fragment of one gate, for live updates."""
     visible = Deployment.objects.visible_to(current_user(request)).with_team()
     deployment = get_object_or_404(visible, gates=pk)
     gate = next(gate for gate in prefetch.gates_of(deployment) if gate.pk == pk)
@@ -36,14 +36,14 @@ def fragment(request: HttpRequest, pk: int) -> HttpResponse:
 @member
 @require_safe
 def gate(request: HttpRequest, deployment_id: int, key: str) -> HttpResponse:
-    """What is being signed, in full, and the form to sign it with."""
+    """Show a gate with the full record and the signature form."""
     return sign_page(request, find_gate(request, deployment_id, key))
 
 
 @member
 @require_safe
 def comparison(request: HttpRequest, deployment_id: int) -> HttpResponse:
-    """Two records of a deployment, and what differs between them."""
+    """Show the differences between two records of a deployment."""
     deployment = get_object_or_404(Deployment.objects.visible_to(current_user(request)), pk=deployment_id)
     context = {"deployment": deployment, "comparison": diff.compare(deployment, request.GET)}
     return render(request, "signoff/record_comparison.html", context)
@@ -52,7 +52,7 @@ def comparison(request: HttpRequest, deployment_id: int) -> HttpResponse:
 @approver
 @require_POST
 def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
-    """Sign."""
+    """Sign a slot."""
     slot = get_object_or_404(
         Slot.objects.select_related("gate__deployment__target"),
         pk=row_number(request.POST.get("slot")),
@@ -77,12 +77,12 @@ def signatures(request: HttpRequest, deployment_id: int) -> HttpResponse:
         else:
             messages.success(request, f"Signed as {slot.label}.")
             return see_other(request, reverse("checklists:deployment", args=[deployment_id]))
-    # As things are now: somebody else may have signed meanwhile.
+    # Reload the gate: somebody else may have signed meanwhile.
     return sign_page(request, find_gate(request, deployment_id, slot.gate.key), form=form, status=status)
 
 
 def find_gate(request: HttpRequest, deployment_id: int, key: str) -> Gate:
-    """A gate with all that is asked of it, if the viewer may see its deployment; else 404."""
+    """Return a gate with everything prefetched; raise 404 if the viewer may not see its deployment."""
     visible = Deployment.objects.visible_to(current_user(request)).with_team().select_related("target")
     deployment = get_object_or_404(visible, pk=deployment_id)
     found = next((gate for gate in prefetch.gates_of(deployment) if gate.key == key), None)
@@ -108,11 +108,11 @@ def sign_page(
     delegation_form: DelegationForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The page of a gate.
+    """Render the page of a gate.
 
     Args:
-        gate: by `find_gate`.
-        form, delegation_form: with what was entered and is wrong; else they are empty.
+        gate: from `find_gate`.
+        form, delegation_form: bound forms with errors; None for empty forms.
     """
     by, slots = current_user(request), _open_slots(gate, request)
     record = presenters.shown_record(gate)
@@ -124,12 +124,12 @@ def sign_page(
         "view": presenters.gate_view(gate, by),
         "record": record,
         "sections": presenters.sections(record),
-        # Always of the record that this very page shows, also after a refusal.
+        # Always the digest of the record on this page, also after a rejected form.
         "digest": digest,
         "form": form or _empty_form(request, gate, slots),
         "slots": slots,
         "reasons": sorted({slot.sign_denied_reason(by) for slot in gate.slots.all()} - {""}),
-        "withdrawable_signatures": presenters.withdrawable_signatures(gate, by),
+        "revocable_signatures": presenters.revocable_signatures(gate, by),
         "delegations": presenters.delegations_of(gate),
         "delegation_form": delegation_form or DelegationForm.of(gate, by),
         "blockers": blockers,

@@ -48,8 +48,8 @@ Change = Callable[[list[bytes]], list[bytes]]
         (lambda at: [*at[:2], at[2].replace(b'"number":2', b'"number":3'), *at[3:]], "line 3", "was changed"),
         (lambda at: [*at[:2], b" " + at[2], *at[3:]], "line 3", "not written as"),
         (lambda at: [*at[:2], b"{\n", *at[3:]], "line 3", "not JSON"),
-        (lambda at: [*at[:2], *at[3:]], "the last line", "5 entries, and 4"),
-        (lambda at: [at[0], at[2], at[1], *at[3:]], "line 3", "stands after"),
+        (lambda at: [*at[:2], *at[3:]], "the last line", "is 4, but this line says 5"),
+        (lambda at: [at[0], at[2], at[1], *at[3:]], "line 3", "out of order"),
         (lambda at: at[:-1], "the end", "closing line is missing"),
         (lambda at: [*at, at[0]], "line 7", "after the closing line"),
         (lambda at: [*at[:-1], at[-1].replace(b'"entries":5', b'"entries":6')], "the last line", "signature"),
@@ -60,7 +60,7 @@ def test_what_was_changed_in_an_export_is_named(
     exported: list[bytes], change: Change, place: str, words: str
 ) -> None:
     problems = verifier.verify(change(exported)).problems
-    assert any(problem.place == place and words in problem.sentence for problem in problems), problems
+    assert any(problem.location == place and words in problem.sentence for problem in problems), problems
 
 
 def test_many_entries_are_read_in_portions(
@@ -77,7 +77,7 @@ def test_many_entries_are_read_in_portions(
 def test_a_closing_line_without_a_usable_key_is_named(exported: list[bytes], key: dict[str, Any]) -> None:
     closing = {name: value for name, value in json.loads(exported[-1]).items() if name != "public_key"} | key
     problems = verifier.verify([*exported[:-1], pack_format.canonical(closing)]).problems
-    assert ("the last line", "This is no public key.") in [(one.place, one.sentence) for one in problems]
+    assert ("the last line", "This isn't a public key.") in [(one.location, one.sentence) for one in problems]
 
 
 def test_lines_of_any_other_form_are_findings(exported: list[bytes]) -> None:

@@ -14,7 +14,7 @@ from tests.browser.person import TIMEOUT_MS
 from tests.checklists import factories
 from tests.conftest import Committed
 from tests.people import PASSWORD, person
-from tests.signoff.signing import keep_everything
+from tests.signoff.signing import complete_items
 from tests.web.server import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -37,7 +37,7 @@ def deployment(committed_db: Committed) -> Deployment:
     strong = Argon2PasswordHasher().encode(PASSWORD, "a salt of its own")
     User.objects.filter(pk=team[0].pk).update(password=strong)
     planned = factories.plan(factories.a_target(), factories.published(), factories.team_of(*team))
-    keep_everything(planned, "pre")
+    complete_items(planned, "pre")
     return planned
 
 

@@ -14,7 +14,7 @@ from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from signoff.models import Signature
 from tests.checklists.factories import MACHINE, item, plan, published, team_of
-from tests.signoff.signing import keep_everything, sign
+from tests.signoff.signing import complete_items, sign
 
 SignedIn = Callable[..., Client]
 HTMX = {"HX-Request": "true"}
@@ -23,7 +23,7 @@ WARNING = "This was signed after your page was loaded."
 
 @pytest.fixture
 def signed(deployment: Deployment, dba: User) -> Deployment:
-    keep_everything(deployment, "pre")
+    complete_items(deployment, "pre")
     sign(deployment, dba, Role.DBA)
     return deployment
 

@@ -1,4 +1,4 @@
-"""`deployctl verify` on a machine that has nothing but deployctl."""
+"""`deployctl verify` on a machine without Django settings and database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ finally:
 
 
 def verify(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """In a process of its own, with an empty environment, in a folder without settings."""
+    """Run the command in a separate process with an empty environment."""
     argv = [sys.executable, "-c", ALONE, "verify", *map(str, arguments)]
     return subprocess.run(argv, env={"LANG": "C.UTF-8"}, cwd="/", capture_output=True, text=True, check=False)
 
@@ -51,9 +51,9 @@ def test_a_pack_is_verified_without_django_database_or_environment(file: Path, t
     file.write_bytes(file.read_bytes().replace(b"Anybody checks", b"Nobody checks!", 1))
     broken = verify(file, "--json")
     assert broken.returncode == 1
-    said = json.loads(broken.stdout)
-    assert not said["ok"]
-    assert said["problems"][0]["place"].startswith("/contents/")
+    result = json.loads(broken.stdout)
+    assert not result["ok"]
+    assert result["problems"][0]["location"].startswith("/contents/")
 
 
 def test_a_key_that_cannot_be_used_is_a_sentence(file: Path, tmp_path: Path) -> None:

@@ -351,8 +351,8 @@ GATES = [
     post(
         "signoff:delegations", FRESH_SLOT, lambda _w, side: {"deployment_id": side.deployment.pk}, delegation
     ),
-    post("signoff:delegation_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
-    post("signoff:signature_withdrawal", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    post("signoff:delegation_revocation", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
+    post("signoff:signature_revocation", FRESH_NO_SUCH_ROW, lambda _world, _side: {"pk": 10**9}, reason),
 ]
 
 EVIDENCE = [

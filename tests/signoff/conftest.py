@@ -1,4 +1,4 @@
-"""A deployment that is ready for its first signatures."""
+"""The fixture of a deployment that is ready for its first signatures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from checklists.models import Deployment
 from deployctl.accounts.models import User
 from tests.checklists import factories
-from tests.signoff.signing import keep_everything
+from tests.signoff.signing import complete_items
 
 
 @pytest.fixture
@@ -15,5 +15,5 @@ def deployment(dba: User, devops_lead: User, qa_lead: User) -> Deployment:
     planned = factories.plan(
         factories.a_target(), factories.published(), factories.team_of(dba, devops_lead, qa_lead)
     )
-    keep_everything(planned, "pre")
+    complete_items(planned, "pre")
     return planned

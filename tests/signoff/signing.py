@@ -1,4 +1,4 @@
-"""Signing in tests: as people do it, with real codes."""
+"""Helpers that sign with real passwords and codes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.people import PASSWORD
 MACHINE = Machine("test")
 
 
-def keep_everything(deployment: Deployment, *stages: str) -> None:
-    """Tick every open item of these stages."""
+def complete_items(deployment: Deployment, *stages: str) -> None:
+    """Complete every open item of these stages."""
     items = Item.objects.of_deployment(deployment.pk).filter(section__stage__in=stages, children=None)
     for item in items:
         if item.evidence_required:
@@ -25,44 +25,44 @@ def keep_everything(deployment: Deployment, *stages: str) -> None:
             item.complete(MACHINE, "Done.")
 
 
-def plan_by_rules(
+def plan_with_gate_rules(
     team: list[tuple[User, str]], *, gate: str = "", quorum: int = 1, by: User | Machine = MACHINE
 ) -> Deployment:
-    """A deployment ready for its first gate, whose template states rules.
+    """Return a deployment that is ready for its first gate, with gate rules in its template.
 
     Args:
-        gate: rules on the heading of the first gate, such as `creator: false`.
-        quorum: of the Database Administrator's slot there.
-        by: who plans it.
+        gate: rules for the first gate, such as `creator: false`.
+        quorum: the quorum of the Database Administrator's slot in the first gate.
+        by: the creator of the deployment.
     """
     source = factories.SMALL.replace("gate: pre", f"gate: pre, {gate}" if gate else "gate: pre").replace(
         "sign: pre, role: dba", f"sign: pre, role: dba, quorum: {quorum}"
     )
     planned = factories.plan(factories.a_target(), factories.published(source), team, by=by)
-    keep_everything(planned, "pre")
+    complete_items(planned, "pre")
     return planned
 
 
 def gate_of(deployment: Deployment, key: str = "pre") -> Gate:
-    """A gate, fresh."""
+    """Return a gate, reloaded from the database."""
     return Gate.objects.select_related("deployment").get(deployment_id=deployment.pk, key=key)
 
 
 def slot_of(deployment: Deployment, role: str, key: str = "pre") -> Slot:
-    """A slot, fresh."""
+    """Return a slot, reloaded from the database."""
     return Slot.objects.select_related("gate__deployment").get(
         gate__deployment_id=deployment.pk, gate__key=key, role=role
     )
 
 
 def sign(deployment: Deployment, user: User, role: str, key: str = "pre", **changes: str) -> Signature:
-    """Sign over the record as it is now."""
+    """Sign the current record, with `changes` to the arguments of `Slot.sign`."""
     enroll(user)
     slot = slot_of(deployment, role, key)
-    given = {
+    arguments = {
         "password": PASSWORD,
         "code": changes.get("code") or current_code(user),
         "digest": records.digest(gate_of(deployment, key).record()),
     }
-    slot.sign(by=user, **(given | changes))
+    slot.sign(by=user, **(arguments | changes))
     return Signature.objects.valid().get(slot=slot, signer=user)

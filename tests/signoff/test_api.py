@@ -1,4 +1,4 @@
-"""What programs may ask, and every way in which they are refused."""
+"""The API for programs, and how it rejects requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.signoff.signing import MACHINE
 
 
 @pytest.fixture(autouse=True)
-def attempts_of_this_test_only() -> Iterator[None]:
+def reset_throttling() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
@@ -31,9 +31,9 @@ def attempts_of_this_test_only() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def people_who_can_sign(dba: User, devops_lead: User, qa_lead: User) -> None:
-    """Else that nobody can sign is in the way."""
-    for one in (dba, devops_lead, qa_lead):
-        enroll(one)
+    """Set up second factors; otherwise missing signers would be blockers."""
+    for person in (dba, devops_lead, qa_lead):
+        enroll(person)
 
 
 @pytest.fixture
@@ -42,90 +42,93 @@ def token(administrator: User) -> str:
     return text
 
 
-def ask(deployment: Deployment | int, text: str, query: str = "stage=pre", **headers: str) -> Any:
+def get_gate(deployment: Deployment | int, text: str, query: str = "stage=pre", **headers: str) -> Any:
     number = deployment if isinstance(deployment, int) else deployment.pk
-    shown = {"Authorization": f"Bearer {text}"} if text else {}
-    return Client().get(f"/api/deployments/{number}/gate?{query}", headers=shown | headers)
+    authorization = {"Authorization": f"Bearer {text}"} if text else {}
+    return Client().get(f"/api/deployments/{number}/gate?{query}", headers=authorization | headers)
 
 
 def test_a_token_reads_the_gate_of_its_scope(deployment: Deployment, token: str) -> None:
-    answer = ask(deployment, token)
-    assert (answer.status_code, answer.json()["verdict"], answer.json()["signed"]) == (200, "GO", False)
+    response = get_gate(deployment, token)
+    assert (response.status_code, response.json()["verdict"], response.json()["signed"]) == (200, "GO", False)
     assert ApiToken.objects.get().last_used_at is not None
     item(deployment, "Server is there").undo(MACHINE)
-    said = ask(deployment, token).json()
-    assert (said["go"], said["blockers"][0]["sentence"]) == (False, "“Server is there” is open.")
+    verdict = get_gate(deployment, token).json()
+    assert (verdict["go"], verdict["blockers"][0]["sentence"]) == (False, "“Server is there” is open.")
 
 
-def test_another_scope_is_refused_and_audited(deployment: Deployment, token: str) -> None:
-    answer = ask(deployment, token, "stage=post")
-    assert (answer.status_code, "lacks the scope gate:post" in answer.json()["error"]) == (403, True)
+def test_a_token_without_the_scope_is_rejected_and_audited(deployment: Deployment, token: str) -> None:
+    response = get_gate(deployment, token, "stage=post")
+    assert (response.status_code, "lacks the scope gate:post" in response.json()["error"]) == (403, True)
     assert Entry.objects.first().action == Action.TOKEN_REJECTED
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ({"expires_at": timezone.now() - dt.timedelta(days=1)}, "expired"),
         ({"revoked_at": timezone.now()}, "was revoked"),
     ],
 )
-def test_a_token_that_ended_is_refused(
-    deployment: Deployment, token: str, change: dict[str, Any], words: str
+def test_an_expired_or_revoked_token_is_rejected(
+    deployment: Deployment, token: str, change: dict[str, Any], expected: str
 ) -> None:
     ApiToken.objects.update(**change)
-    answer = ask(deployment, token)
-    assert (answer.status_code, words in answer.json()["error"]) == (401, True)
+    response = get_gate(deployment, token)
+    assert (response.status_code, expected in response.json()["error"]) == (401, True)
 
 
-def test_a_token_ends_with_the_account_of_whoever_made_it(deployment: Deployment, token: str) -> None:
+def test_a_token_is_invalid_when_its_creator_is_disabled(deployment: Deployment, token: str) -> None:
     User.objects.filter(api_tokens__isnull=False).update(is_active=False)
-    answer = ask(deployment, token)
-    assert (answer.status_code, "is disabled" in answer.json()["error"]) == (401, True)
+    response = get_gate(deployment, token)
+    assert (response.status_code, "is disabled" in response.json()["error"]) == (401, True)
 
 
-def test_no_token_a_wrong_one_and_a_session_are_refused(
+def test_a_missing_or_wrong_token_and_a_session_are_rejected(
     deployment: Deployment, token: str, dba: User, signed_in: Any
 ) -> None:
-    none = ask(deployment, "")
+    none = get_gate(deployment, "")
     assert (none.status_code, none.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
-    wrong = ask(deployment, f"{token}x")
+    wrong = get_gate(deployment, f"{token}x")
     assert (wrong.status_code, wrong.json()["error"]) == (401, "This token isn't valid.")
     assert Entry.objects.first().action == Action.TOKEN_REJECTED
     assert signed_in(dba).get(f"/api/deployments/{deployment.pk}/gate?stage=pre").status_code == 401
 
 
 @pytest.mark.parametrize("name", api_authentication.TOKEN_PARAMETERS)
-def test_a_token_in_the_address_is_refused_even_if_it_is_right(
+def test_a_token_in_the_url_is_rejected_even_if_it_is_valid(
     deployment: Deployment, token: str, name: str
 ) -> None:
-    answer = ask(deployment, token, f"stage=pre&{name}={token}")
-    assert (answer.status_code, "Don't send a token in the URL" in answer.json()["error"]) == (400, True)
+    response = get_gate(deployment, token, f"stage=pre&{name}={token}")
+    assert (response.status_code, "does not belong into an address" in response.json()["error"]) == (
+        400,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
     "address", ["/", "/deployments/", "/audit/", "/audit/export", "/tokens/", "/account/", "/live/"]
 )
-def test_a_token_opens_no_page(token: str, address: str) -> None:
-    answer = Client().get(address, headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code in {302, 401, 404}
-    assert answer.status_code != 302 or answer.headers["Location"].startswith("/account/login/")
+def test_a_token_does_not_open_pages(token: str, address: str) -> None:
+    response = Client().get(address, headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code in {302, 401, 404}
+    assert response.status_code != 302 or response.headers["Location"].startswith("/account/login/")
 
 
-def test_guessing_is_slowed_down(deployment: Deployment, token: str) -> None:
+def test_guessing_tokens_is_throttled(deployment: Deployment, token: str) -> None:
     for _ in range(api_authentication.MAX_FAILURES):
-        assert ask(deployment, "dctl_0000000000_guess").status_code == 401
-    slowed = ask(deployment, token)
-    assert (slowed.status_code, slowed.headers["Retry-After"]) == (429, "300")
+        assert get_gate(deployment, "dctl_0000000000_guess").status_code == 401
+    throttled = get_gate(deployment, token)
+    assert (throttled.status_code, throttled.headers["Retry-After"]) == (429, "300")
 
 
-def test_a_busy_pipeline_is_slowed_down(
+def test_frequent_requests_are_throttled(
     deployment: Deployment, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api_authentication, "MAX_REQUESTS", 2)
-    assert [ask(deployment, token).status_code for _ in range(3)] == [200, 200, 429]
+    assert [get_gate(deployment, token).status_code for _ in range(3)] == [200, 200, 429]
 
 
-def test_what_there_is_not_is_said(deployment: Deployment, token: str) -> None:
-    assert ask(deployment, token, "stage=later").status_code == 422
-    assert ask(4711, token).status_code == 404
+def test_an_unknown_stage_or_deployment_is_an_error(deployment: Deployment, token: str) -> None:
+    assert get_gate(deployment, token, "stage=later").status_code == 422
+    assert get_gate(4711, token).status_code == 404

@@ -1,4 +1,4 @@
-"""The audit log as a page: neighbouring pages, targets, export."""
+"""The pages of the audit log: pagination, filters, export."""
 
 from __future__ import annotations
 
@@ -20,60 +20,64 @@ from tests.signoff.signing import MACHINE
 
 
 @pytest.fixture
-def office(cto: User, signed_in: Any) -> Client:
-    browser: Client = signed_in(cto)
-    return browser
+def approver_client(cto: User, signed_in: Any) -> Client:
+    client: Client = signed_in(cto)
+    return client
 
 
-def numbers(answer: Any) -> list[int]:
-    return [int(number) for number in re.findall(r'id="entry-(\d+)"', answer.text)]
+def numbers(response: Any) -> list[int]:
+    return [int(number) for number in re.findall(r'id="entry-(\d+)"', response.text)]
 
 
-def test_pages_go_on_from_an_entry_and_hold_their_place(
-    office: Client, dba: User, monkeypatch: pytest.MonkeyPatch
+def test_pages_do_not_shift_while_entries_are_added(
+    approver_client: Client, dba: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(page, "PER_PAGE", 3)
-    made = [audit.append(Action.ITEM_COMPLETED, by=dba, data={"n": n}).sequence for n in range(8)]
-    newest_first = made[::-1]
-    first = office.get("/audit/?action=item.")
+    created = [audit.append(Action.ITEM_COMPLETED, by=dba, data={"n": n}).sequence for n in range(8)]
+    newest_first = created[::-1]
+    first = approver_client.get("/audit/?action=item.")
     assert numbers(first) == newest_first[:3]
     assert f"before={newest_first[2]}" in first.text
     assert "after=" not in first.text
     audit.append(Action.ITEM_COMPLETED, by=dba)
-    second = office.get(f"/audit/?action=item.&before={newest_first[2]}")
+    second = approver_client.get(f"/audit/?action=item.&before={newest_first[2]}")
     assert numbers(second) == newest_first[3:6]
     assert "?action=item.&amp;after=" in second.text
-    last = office.get(f"/audit/?action=item.&before={newest_first[5]}")
+    last = approver_client.get(f"/audit/?action=item.&before={newest_first[5]}")
     assert numbers(last) == newest_first[6:]
     assert "before=" not in last.text.partition('class="pagination"')[2]
-    assert numbers(office.get(f"/audit/?action=item.&after={newest_first[6]}")) == newest_first[3:6]
+    assert numbers(approver_client.get(f"/audit/?action=item.&after={newest_first[6]}")) == newest_first[3:6]
 
 
-def test_a_page_counts_nothing(office: Client, dba: User, django_assert_max_num_queries: Any) -> None:
-    office.get("/audit/")
-    with django_assert_max_num_queries(20) as asked:
-        office.get("/audit/?action=item.")
+def test_a_page_does_not_count_all_entries(
+    approver_client: Client, dba: User, django_assert_max_num_queries: Any
+) -> None:
+    approver_client.get("/audit/")
+    with django_assert_max_num_queries(20) as queries:
+        approver_client.get("/audit/?action=item.")
     assert not any(
-        "COUNT(" in query["sql"] for query in asked.captured_queries if "audit_entry" in query["sql"]
+        "COUNT(" in query["sql"] for query in queries.captured_queries if "audit_entry" in query["sql"]
     )
 
 
-def test_a_target_means_its_deployments_runs_and_itself(office: Client, deployment: Deployment) -> None:
+def test_filtering_by_target_includes_its_deployments_and_runs(
+    approver_client: Client, deployment: Deployment
+) -> None:
     other = factories.a_target("depot")
     audit.append(Action.TARGET_EDITED, by=MACHINE, subject=other)
-    of_shop = numbers(office.get("/audit/?target=shop"))
-    of_deployment = numbers(office.get(f"/audit/?deployment={deployment.pk}"))
+    of_shop = numbers(approver_client.get("/audit/?target=shop"))
+    of_deployment = numbers(approver_client.get(f"/audit/?deployment={deployment.pk}"))
     assert set(of_deployment) < set(of_shop)
     shown = Entry.objects.filter(sequence__in=of_shop)
     assert {entry.subject for entry in shown if entry.subject_type == "runs.target"} == {"shop"}
 
 
-def test_what_is_shown_can_be_exported_and_verifies(
-    office: Client, deployment: Deployment, cto: User
+def test_filtered_entries_can_be_exported_and_verified(
+    approver_client: Client, deployment: Deployment, cto: User
 ) -> None:
-    answer = office.get(f"/audit/export?deployment={deployment.pk}")
-    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
-    assert "attachment" in answer.headers["Content-Disposition"]
+    response = approver_client.get(f"/audit/export?deployment={deployment.pk}")
+    content = b"".join(response.streaming_content)  # type: ignore[attr-defined]
+    assert "attachment" in response.headers["Content-Disposition"]
     finding = audit_export.verify(content.splitlines(keepends=True), [signing_keys.public_key()])
     assert finding.problems == []
     assert finding.facts["entries"] == Entry.objects.of_deployment(deployment.pk).count()
@@ -81,43 +85,43 @@ def test_what_is_shown_can_be_exported_and_verifies(
     assert (entry.action, entry.actor_name) == (Action.AUDIT_EXPORTED, cto.name)
 
 
-def test_a_filter_that_makes_no_sense_exports_nothing(office: Client) -> None:
-    assert office.get("/audit/export?since=never").status_code == 422
+def test_an_invalid_filter_exports_nothing(approver_client: Client) -> None:
+    assert approver_client.get("/audit/export?since=never").status_code == 422
     assert not Entry.objects.filter(action=Action.AUDIT_EXPORTED).exists()
 
 
 @pytest.mark.parametrize("day", ["31.12.2026x", "2026-02-30", "never"])
-def test_of_a_day_that_is_none_only_that_is_said_and_it_stays_in_the_form(office: Client, day: str) -> None:
-    answer = office.get("/audit/", {"since": day, "subject": "shop", "until": "2026-03-01"})
+def test_an_invalid_date_is_reported_and_stays_in_the_form(approver_client: Client, day: str) -> None:
+    response = approver_client.get("/audit/", {"since": day, "subject": "shop", "until": "2026-03-01"})
 
-    assert answer.status_code == 422
-    assert f"“{day}” is no date. Write it as in 2026-12-31." in answer.text
-    assert "No entries match" not in answer.text
-    # A browser would show a calendar empty.
-    assert f'<input type="text" name="since" value="{day}"' in answer.text
-    assert '<input type="date" name="until" value="2026-03-01"' in answer.text
-    assert 'name="subject" value="shop"' in answer.text
+    assert response.status_code == 422
+    assert f"“{day}” is no date. Write it as in 2026-12-31." in response.text
+    assert "No entry fits" not in response.text
+    # A browser would show an empty date field, because the value is invalid.
+    assert f'<input type="text" name="since" value="{day}"' in response.text
+    assert '<input type="date" name="until" value="2026-03-01"' in response.text
+    assert 'name="subject" value="shop"' in response.text
 
 
-def test_a_period_that_ends_before_it_begins_is_refused_and_not_exported(office: Client) -> None:
+def test_a_period_that_ends_before_it_begins_is_rejected(approver_client: Client) -> None:
     reversed_ = {"since": "2026-12-01", "until": "2026-01-01"}
-    answer = office.get("/audit/", reversed_)
+    response = approver_client.get("/audit/", reversed_)
 
-    assert answer.status_code == 422
-    assert "The period ends before it begins." in answer.text
-    assert "No entries match" not in answer.text
-    assert office.get("/audit/export", reversed_).status_code == 422
-
-
-def test_a_day_written_short_stays_to_be_seen(office: Client) -> None:
-    answer = office.get("/audit/", {"since": "2026-1-5"})
-
-    assert answer.status_code == 200
-    # A browser would show a calendar empty, though the filter is in force.
-    assert '<input type="text" name="since" value="2026-1-5"' in answer.text
+    assert response.status_code == 422
+    assert "The period ends before it begins." in response.text
+    assert "No entry fits" not in response.text
+    assert approver_client.get("/audit/export", reversed_).status_code == 422
 
 
-def test_a_filter_that_lets_nothing_through_says_so(office: Client) -> None:
-    answer = office.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
-    assert answer.status_code == 200
-    assert "No entries match this filter" in answer.text
+def test_a_date_without_zeros_stays_visible_in_the_form(approver_client: Client) -> None:
+    response = approver_client.get("/audit/", {"since": "2026-1-5"})
+
+    assert response.status_code == 200
+    # A browser would show an empty date field although the filter applies.
+    assert '<input type="text" name="since" value="2026-1-5"' in response.text
+
+
+def test_a_filter_without_matches_shows_a_message(approver_client: Client) -> None:
+    response = approver_client.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
+    assert response.status_code == 200
+    assert "No entry fits this filter" in response.text

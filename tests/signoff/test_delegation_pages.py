@@ -1,4 +1,4 @@
-"""The page on which somebody lets another sign: whom it offers, what it refuses, and what it keeps."""
+"""Creating and revoking delegations on the page of a gate."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from tests.signoff.signing import MACHINE, slot_of
 SignedIn = Callable[..., Client]
 
 
-def test_the_page_gives_and_ends_a_delegation(
+def test_the_page_creates_and_revokes_a_delegation(
     deployment: Deployment, dba: User, cto: User, signed_in: SignedIn
 ) -> None:
     client, page = signed_in(dba), reverse("signoff:gate", args=[deployment.pk, "pre"])
-    assert "Let somebody sign for me" in client.get(page).content.decode()
-    given = {
+    assert "Delegate my signature" in client.get(page).content.decode()
+    form_data = {
         "slot": slot_of(deployment, Role.DBA).pk,
         "to": cto.pk,
         "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
     }
     address = reverse("signoff:delegations", args=[deployment.pk])
-    assert client.post(address, given | {"until": "soon"}).status_code == 422
-    assert client.post(reverse("signoff:delegations", args=[deployment.pk + 1]), given).status_code == 404
-    assert client.post(address, given).status_code == 303
-    held = html.unescape(signed_in(cto).get(page).content.decode())
-    assert f"{cto.name} signs as Database Administrator for {dba.name}" in held
-    assert "Sign as Database Administrator" in held
-    ended = reverse("signoff:delegation_withdrawal", args=[Delegation.objects.get().pk])
-    assert signed_in(cto).post(ended, {"reason": "I cannot."}).status_code == 303
+    assert client.post(address, form_data | {"until": "soon"}).status_code == 422
+    assert client.post(reverse("signoff:delegations", args=[deployment.pk + 1]), form_data).status_code == 404
+    assert client.post(address, form_data).status_code == 303
+    delegate_page = html.unescape(signed_in(cto).get(page).content.decode())
+    assert f"{cto.name} can sign as Database Administrator for {dba.name}" in delegate_page
+    assert "Sign as Database Administrator" in delegate_page
+    revocation = reverse("signoff:delegation_revocation", args=[Delegation.objects.get().pk])
+    assert signed_in(cto).post(revocation, {"reason": "I cannot."}).status_code == 303
     assert "Sign as Database Administrator" not in signed_in(cto).get(page).content.decode()
 
 
-def test_only_those_are_offered_who_can_take_the_place(
+def test_the_form_offers_only_eligible_delegates(
     deployment: Deployment, dba: User, devops_lead: User, cto: User, app_lead: User, signed_in: SignedIn
 ) -> None:
-    Delegation.give(
+    Delegation.create(
         slot_of(deployment, Role.DEVOPS_LEAD), cto, by=devops_lead, until=timezone.now() + timedelta(hours=1)
     )
     page = signed_in(dba).get(reverse("signoff:gate", args=[deployment.pk, "pre"])).text
@@ -61,20 +61,20 @@ def test_only_those_are_offered_who_can_take_the_place(
         person.revoke(Permission.APPROVER, by=MACHINE)
         person.revoke(Permission.ADMINISTRATOR, by=MACHINE)
     page = signed_in(dba).get(reverse("signoff:gate", args=[deployment.pk, "pre"])).text
-    assert "Nobody else can sign here" in page
+    assert "Nobody can be your delegate" in page
     assert 'id="id_delegation_to"' not in page
 
 
 @pytest.mark.parametrize(
-    ("changed", "status", "said"),
+    ("changed", "status", "expected"),
     [
         ({"until": "soon"}, 422, "Enter a valid date/time."),
         ({"to": ""}, 422, "This field is required."),
-        ({"until": "2001-01-01T10:00"}, 422, "would be over already"),
-        ({"to": "devops_lead"}, 409, "holds a slot of this gate already: they are DevOps Lead in its team"),
+        ({"until": "2001-01-01T10:00"}, 422, "must end in the future"),
+        ({"to": "devops_lead"}, 409, "already has a slot in this gate (DevOps Lead in the team)"),
     ],
 )
-def test_what_is_wrong_is_said_at_the_form_and_nothing_entered_is_lost(
+def test_errors_are_shown_at_the_form_and_the_input_is_kept(
     deployment: Deployment,
     dba: User,
     devops_lead: User,
@@ -82,60 +82,62 @@ def test_what_is_wrong_is_said_at_the_form_and_nothing_entered_is_lost(
     signed_in: SignedIn,
     changed: dict[str, str],
     status: int,
-    said: str,
+    expected: str,
 ) -> None:
-    given = {
+    form_data = {
         "slot": str(slot_of(deployment, Role.DBA).pk),
         "to": str(cto.pk),
         "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
         "note": "On leave until then.",
     } | changed
-    if given["to"] == "devops_lead":
-        given["to"] = str(devops_lead.pk)
-    answer = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given)
+    if form_data["to"] == "devops_lead":
+        form_data["to"] = str(devops_lead.pk)
+    response = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), form_data)
 
-    page = html.unescape(answer.text)
-    assert answer.status_code == status
+    page = html.unescape(response.text)
+    assert response.status_code == status
     assert '<details class="disclosure" id="delegate" open>' in page
     form = page[page.index('id="delegate"') :].partition("</form>")[0]
-    assert said in form
+    assert expected in form
     assert "On leave until then." in form
-    assert f'value="{given["until"]}"' in form
-    assert 'id="sign"' in page  # the rest of the page is there, too
+    assert f'value="{form_data["until"]}"' in form
+    assert 'id="sign"' in page  # the rest of the page is there as well
     assert not Delegation.objects.exists()
 
 
-def test_after_a_refusal_every_place_of_ones_own_is_still_offered(
+def test_after_an_error_all_own_slots_are_still_offered(
     dba: User, qa_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
     both: list[tuple[User, str]] = [(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
     deployment = factories.plan(factories.a_target(), factories.published(), both)
-    mine = [slot_of(deployment, role) for role in (Role.DBA, Role.DEVOPS_LEAD)]
-    given = {"slot": mine[1].pk, "to": cto.pk, "until": "soon"}
-    page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), given).text
+    slots = [slot_of(deployment, role) for role in (Role.DBA, Role.DEVOPS_LEAD)]
+    form_data = {"slot": slots[1].pk, "to": cto.pk, "until": "soon"}
+    page = signed_in(dba).post(reverse("signoff:delegations", args=[deployment.pk]), form_data).text
 
     choice = page[page.index('id="id_delegation_slot"') :].partition("</select>")[0]
-    assert {int(value) for value in re.findall(r'<option value="(\d+)"', choice)} == {one.pk for one in mine}
-    assert f'<option value="{mine[1].pk}" selected>' in choice
+    assert {int(value) for value in re.findall(r'<option value="(\d+)"', choice)} == {
+        slot.pk for slot in slots
+    }
+    assert f'<option value="{slots[1].pk}" selected>' in choice
 
 
-def test_giving_a_place_of_somebody_else_is_refused_and_written_down(
+def test_delegating_another_persons_slot_is_denied_and_audited(
     deployment: Deployment, app_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
-    given = {
+    form_data = {
         "slot": slot_of(deployment, Role.DBA).pk,
         "to": cto.pk,
         "until": f"{timezone.localtime() + timedelta(days=1):%Y-%m-%dT%H:%M}",
     }
-    answer = signed_in(app_lead).post(reverse("signoff:delegations", args=[deployment.pk]), given)
+    response = signed_in(app_lead).post(reverse("signoff:delegations", args=[deployment.pk]), form_data)
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert not Delegation.objects.exists()
     entry = Entry.objects.first()
     assert entry is not None
     assert (entry.action, entry.actor) == ("access.denied", app_lead)
 
 
-def test_giving_asks_for_a_fresh_code(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
-    answer = signed_in(dba, code=False).post(reverse("signoff:delegations", args=[deployment.pk]))
-    assert answer.headers["Location"].startswith(reverse("accounts:step_up"))
+def test_delegating_requires_a_fresh_code(deployment: Deployment, dba: User, signed_in: SignedIn) -> None:
+    response = signed_in(dba, code=False).post(reverse("signoff:delegations", args=[deployment.pk]))
+    assert response.headers["Location"].startswith(reverse("accounts:step_up"))

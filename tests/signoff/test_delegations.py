@@ -1,4 +1,4 @@
-"""Somebody signs in another's slot: with an end, with both names, and never with two says."""
+"""The rules of delegations: end, names in the signature, and one signature per person and gate."""
 
 from __future__ import annotations
 
@@ -18,90 +18,93 @@ from deployctl.audit.models import Entry
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import permissions
 from signoff.models import Delegation
-from signoff.pending_signatures import slots_waiting_for
+from signoff.pending_signatures import signable_slots
 from tests.checklists import factories
-from tests.signoff.signing import MACHINE, gate_of, plan_by_rules, sign, slot_of
+from tests.people import person
+from tests.signoff.signing import MACHINE, gate_of, plan_with_gate_rules, sign, slot_of
 
 SignedIn = Callable[..., Client]
 
 
-def _give(deployment: Deployment, to: User, by: User, **changes: object) -> Delegation:
-    given = {"until": timezone.now() + timedelta(days=1), "note": "On leave."} | changes
-    return Delegation.give(slot_of(deployment, Role.DBA), to, by=by, **given)  # type: ignore[arg-type]
+def _delegate(deployment: Deployment, to: User, by: User, **changes: object) -> Delegation:
+    arguments = {"until": timezone.now() + timedelta(days=1), "note": "On leave."} | changes
+    return Delegation.create(slot_of(deployment, Role.DBA), to, by=by, **arguments)  # type: ignore[arg-type]
 
 
-def test_both_names_stand_in_the_signature(deployment: Deployment, dba: User, cto: User) -> None:
-    given = _give(deployment, cto, dba)
-    assert slots_waiting_for(cto) == [slot_of(deployment, Role.DBA)]
+def test_a_delegates_signature_contains_both_names(deployment: Deployment, dba: User, cto: User) -> None:
+    delegation = _delegate(deployment, cto, dba)
+    assert signable_slots(cto) == [slot_of(deployment, Role.DBA)]
     signature = sign(deployment, cto, Role.DBA)
     assert (signature.printed_name, signature.for_name) == (cto.name, dba.name)
-    assert signature.delegation == given
+    assert signature.delegation == delegation
     assert gate_of(deployment).valid_signatures() == [signature]
     assert str(signature).startswith(f"{cto.name}, for {dba.name}")
-    assert Entry.objects.get(sequence=signature.audit_sequence).data["for"] == dba.name
-    assert Entry.objects.get(sequence=given.audit_sequence).data["to"] == cto.name
+    assert Entry.objects.get(sequence=signature.audit_sequence).data["on_behalf_of"] == dba.name
+    assert Entry.objects.get(sequence=delegation.audit_sequence).data["to"] == cto.name
 
 
-def test_the_record_of_the_next_gate_prints_both(
+def test_the_record_of_the_next_gate_contains_both_names(
     deployment: Deployment, dba: User, devops_lead: User, cto: User
 ) -> None:
-    _give(deployment, cto, dba)
+    _delegate(deployment, cto, dba)
     sign(deployment, cto, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     earlier = gate_of(deployment, "post").record()["earlier_signatures"]
-    assert [(each["name"], each["for"]) for each in earlier] == [
+    assert [(each["name"], each["on_behalf_of"]) for each in earlier] == [
         (cto.name, dba.name),
         (devops_lead.name, None),
     ]
 
 
-def test_nobody_has_two_says(deployment: Deployment, dba: User, cto: User) -> None:
+def test_a_delegator_cannot_sign_after_the_delegate(deployment: Deployment, dba: User, cto: User) -> None:
     deployment.edit(MACHINE, team=[*_team(deployment), (dba, Role.DEVOPS_LEAD)])
-    _give(deployment, cto, dba)
+    _delegate(deployment, cto, dba)
     sign(deployment, cto, Role.DBA)
-    with pytest.raises(NotAllowed, match=f"{cto.name} already signed this gate for you"):
+    with pytest.raises(NotAllowed, match=f"{cto.name} has already signed this gate for you"):
         sign(deployment, dba, Role.DEVOPS_LEAD)
 
 
-def test_who_signed_elsewhere_has_no_say_left_to_give_through_another(
+def test_a_delegate_cannot_sign_after_the_delegator_signed_another_slot(
     deployment: Deployment, dba: User, cto: User
 ) -> None:
     deployment.edit(MACHINE, team=[*_team(deployment), (dba, Role.DEVOPS_LEAD)])
-    _give(deployment, cto, dba)
+    _delegate(deployment, cto, dba)
     sign(deployment, dba, Role.DEVOPS_LEAD)
-    with pytest.raises(NotAllowed, match=f"{dba.name}, for whom you would sign, has a say"):
+    with pytest.raises(
+        NotAllowed, match=f"{dba.name}, for whom you would sign, has already signed this gate"
+    ):
         sign(deployment, cto, Role.DBA)
 
 
-def test_a_place_goes_to_nobody_who_holds_another_of_the_gate(
+def test_a_person_with_a_slot_in_the_gate_cannot_be_a_delegate(
     deployment: Deployment, dba: User, devops_lead: User, cto: User, app_lead: User
 ) -> None:
-    with pytest.raises(Refusal, match="they are DevOps Lead in its team"):
-        _give(deployment, devops_lead, dba)
+    with pytest.raises(Refusal, match=r"\(DevOps Lead in the team\)"):
+        _delegate(deployment, devops_lead, dba)
     other = slot_of(deployment, Role.DEVOPS_LEAD)
     until = timezone.now() + timedelta(hours=1)
-    Delegation.give(other, cto, by=devops_lead, until=until)
-    with pytest.raises(Refusal, match=f"they sign as DevOps Lead for {devops_lead.name}"):
-        _give(deployment, cto, dba)
+    Delegation.create(other, cto, by=devops_lead, until=until)
+    with pytest.raises(Refusal, match=rf"\(signs as DevOps Lead for {devops_lead.name}\)"):
+        _delegate(deployment, cto, dba)
     sign(deployment, cto, Role.DEVOPS_LEAD)
-    with pytest.raises(Refusal, match="they signed as DevOps Lead"):
-        _give(deployment, cto, dba)
-    _give(deployment, app_lead, dba)
+    with pytest.raises(Refusal, match=r"\(signed as DevOps Lead\)"):
+        _delegate(deployment, cto, dba)
+    _delegate(deployment, app_lead, dba)
 
 
-def test_who_got_a_place_of_their_own_meanwhile_signs_there(
+def test_a_delegate_who_gets_an_own_slot_must_sign_there(
     deployment: Deployment, dba: User, devops_lead: User, cto: User
 ) -> None:
-    _give(deployment, cto, dba)
+    _delegate(deployment, cto, dba)
     deployment.edit(MACHINE, team=[*_team(deployment), (cto, Role.DEVOPS_LEAD)])
-    with pytest.raises(NotAllowed, match="you are this deployment's DevOps Lead yourself by now"):
+    with pytest.raises(NotAllowed, match="because you are now this deployment's DevOps Lead"):
         sign(deployment, cto, Role.DBA)
 
 
-def test_who_cannot_sign_for_another_any_more_takes_nobodys_place(
+def test_a_void_delegation_does_not_cause_a_conflict_of_slots(
     deployment: Deployment, dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
-    _give(deployment, cto, dba)
+    _delegate(deployment, cto, dba)
     team = [(dba, Role.DBA), (cto, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
     deployment.edit(MACHINE, team=team)
     assert "need different people" not in _sentences(deployment)
@@ -110,16 +113,16 @@ def test_who_cannot_sign_for_another_any_more_takes_nobodys_place(
     assert gate_of(deployment).is_signed
 
 
-def test_of_two_who_have_the_role_one_who_was_to_sign_for_the_other_counts_once(
+def test_a_delegate_who_gets_the_role_counts_once(
     dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
     team = factories.team_of(dba, devops_lead, qa_lead)
-    deployment = plan_by_rules(team, quorum=2)
-    _give(deployment, cto, dba)
+    deployment = plan_with_gate_rules(team, quorum=2)
+    _delegate(deployment, cto, dba)
     deployment.edit(MACHINE, team=[*team, (cto, Role.DBA)])
     enroll(dba)
-    told = _sentences(deployment)
-    assert f"{cto.name} has no second factor yet and is needed as Database Administrator." in told
+    expected = f"{cto.name} is needed as Database Administrator but has no second factor yet."
+    assert expected in _sentences(deployment)
     sign(deployment, cto, Role.DBA)
     sign(deployment, dba, Role.DBA)
     assert slot_of(deployment, Role.DBA).is_full
@@ -127,95 +130,89 @@ def test_of_two_who_have_the_role_one_who_was_to_sign_for_the_other_counts_once(
 
 @pytest.mark.parametrize(
     ("to", "sentence"),
-    [("self", "You cannot let yourself sign"), ("viewer", "does not have the approver permission")],
+    [("self", "You cannot delegate to yourself"), ("viewer", "does not have the approver permission")],
 )
-def test_a_place_goes_to_nobody_who_could_not_sign(
+def test_a_delegate_must_be_another_approver(
     deployment: Deployment, dba: User, viewer: User, to: str, sentence: str
 ) -> None:
     with pytest.raises(Refusal, match=sentence):
-        _give(deployment, dba if to == "self" else viewer, dba)
+        _delegate(deployment, dba if to == "self" else viewer, dba)
 
 
-def test_only_who_holds_a_place_gives_it(deployment: Deployment, cto: User, app_lead: User) -> None:
-    with pytest.raises(NotAllowed, match="so this slot is not yours to give"):
-        _give(deployment, app_lead, cto)
+def test_only_a_person_with_the_role_can_delegate(deployment: Deployment, cto: User, app_lead: User) -> None:
+    with pytest.raises(NotAllowed, match="so you cannot delegate this slot"):
+        _delegate(deployment, app_lead, cto)
 
 
-def test_who_holds_a_place_for_another_does_not_pass_it_on(
+def test_a_delegate_cannot_delegate(deployment: Deployment, dba: User, cto: User, app_lead: User) -> None:
+    _delegate(deployment, cto, dba)
+    with pytest.raises(NotAllowed, match="so you cannot delegate this slot"):
+        _delegate(deployment, app_lead, cto)
+
+
+def test_a_slot_is_delegated_to_one_person_at_a_time(
     deployment: Deployment, dba: User, cto: User, app_lead: User
 ) -> None:
-    _give(deployment, cto, dba)
-    with pytest.raises(NotAllowed, match="not yours to give"):
-        _give(deployment, app_lead, cto)
+    _delegate(deployment, cto, dba)
+    with pytest.raises(NotAllowed, match=f"You have already delegated this slot to {cto.name}"):
+        _delegate(deployment, app_lead, dba)
 
 
-def test_a_place_is_given_once(deployment: Deployment, dba: User, cto: User, app_lead: User) -> None:
-    _give(deployment, cto, dba)
-    with pytest.raises(NotAllowed, match=f"You let {cto.name} sign here already"):
-        _give(deployment, app_lead, dba)
-
-
-def test_where_the_creator_does_not_sign_they_have_nothing_to_give_and_nothing_to_take(
+def test_an_excluded_creator_is_neither_delegator_nor_delegate(
     dba: User, devops_lead: User, qa_lead: User, cto: User
 ) -> None:
     team = factories.team_of(dba, devops_lead, qa_lead)
-    deployment = plan_by_rules(team, gate="creator: false", by=dba)
+    deployment = plan_with_gate_rules(team, gate="creator: false", by=dba)
     with pytest.raises(NotAllowed, match="created this deployment"):
-        _give(deployment, cto, dba)
+        _delegate(deployment, cto, dba)
     slot = slot_of(deployment, Role.DEVOPS_LEAD)
     assert "created this deployment" in permissions.delegate_denied_reason(slot, devops_lead, dba)
 
 
 @pytest.mark.parametrize(
-    ("ahead", "sentence"), [(timedelta(0), "would be over already"), (timedelta(days=31), "at most 30 days")]
+    ("ahead", "sentence"), [(timedelta(0), "must end in the future"), (timedelta(days=31), "at most 30 days")]
 )
-def test_the_end_lies_ahead_and_not_too_far(
+def test_a_delegation_ends_in_the_future_and_within_30_days(
     deployment: Deployment, dba: User, cto: User, ahead: timedelta, sentence: str
 ) -> None:
     with pytest.raises(InvalidInput, match=sentence):
-        _give(deployment, cto, dba, until=timezone.now() + ahead)
+        _delegate(deployment, cto, dba, until=timezone.now() + ahead)
 
 
-def test_a_delegation_that_has_ended_signs_nothing(
+def test_an_expired_delegation_cannot_sign(
     deployment: Deployment, dba: User, cto: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = _give(deployment, cto, dba)
-    later = given.until + timedelta(seconds=1)
+    delegation = _delegate(deployment, cto, dba)
+    later = delegation.until + timedelta(seconds=1)
     monkeypatch.setattr("signoff.models.delegation.timezone.now", lambda: later)
-    with pytest.raises(NotAllowed, match=r"that has ended\. Ask for it again"):
+    with pytest.raises(NotAllowed, match=rf"has expired\. Ask {dba.name} to renew it"):
         sign(deployment, cto, Role.DBA)
 
 
-def test_a_withdrawn_delegation_signs_nothing(deployment: Deployment, dba: User, cto: User) -> None:
-    given = _give(deployment, cto, dba)
-    with pytest.raises(NotAllowed, match=f"Only {dba.name}, who gave this slot"):
-        given.withdraw(by=person_apart(), reason="No.")
-    given.withdraw(by=dba, reason="I am back.")
-    with pytest.raises(NotAllowed, match=r"that was withdrawn: I am back\."):
+def test_a_revoked_delegation_cannot_sign(deployment: Deployment, dba: User, cto: User) -> None:
+    delegation = _delegate(deployment, cto, dba)
+    with pytest.raises(NotAllowed, match=f"Only {dba.name} and {cto.name} can revoke"):
+        delegation.revoke(by=person("Otto Apart", Permission.APPROVER), reason="No.")
+    delegation.revoke(by=dba, reason="I am back.")
+    with pytest.raises(NotAllowed, match=r"was revoked: I am back\."):
         sign(deployment, cto, Role.DBA)
-    with pytest.raises(Refusal, match="was withdrawn already"):
-        Delegation.objects.get().withdraw(by=cto, reason="Twice.")
+    with pytest.raises(Refusal, match="was revoked already"):
+        Delegation.objects.get().revoke(by=cto, reason="Twice.")
     sign(deployment, dba, Role.DBA)
 
 
-def person_apart() -> User:
-    from tests.people import person
-
-    return person("Otto Apart", Permission.APPROVER)
-
-
 @pytest.mark.parametrize("lost", ["the role", "the permission"])
-def test_a_delegation_ends_with_what_it_rests_on(
+def test_a_delegation_ends_with_the_delegators_role_or_permission(
     deployment: Deployment, dba: User, devops_lead: User, cto: User, lost: str
 ) -> None:
-    _give(deployment, cto, dba)
+    _delegate(deployment, cto, dba)
     if lost == "the role":
         deployment.edit(MACHINE, team=[seat for seat in _team(deployment) if seat[0] != dba])
-        told = "is no longer this deployment's Database Administrator"
+        expected = "is no longer this deployment's Database Administrator"
     else:
         dba.revoke(Permission.APPROVER, by=MACHINE)
-        told = "may no longer sign"
-    with pytest.raises(NotAllowed, match=told):
+        expected = "no longer has the approver permission"
+    with pytest.raises(NotAllowed, match=expected):
         sign(deployment, cto, Role.DBA)
 
 

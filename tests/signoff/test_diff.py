@@ -27,15 +27,15 @@ def test_equal_records_have_no_differences() -> None:
     assert diff.between(RECORD, _with()) == []
 
 
-def test_a_changed_plan_says_what_stood_there() -> None:
+def test_a_changed_value_shows_before_and_after() -> None:
     assert diff.between(RECORD, _with(rollback_plan="Restore and tell")) == [
         Difference("Rollback plan", "Restore", "Restore and tell")
     ]
 
 
-def test_a_nested_value_is_named_by_its_place() -> None:
+def test_a_nested_value_is_named_by_its_path() -> None:
     changed = _with(window={"start": "2026-01-02T00:00:00+00:00"})
-    assert diff.between(RECORD, changed)[0].place == "Window, start"
+    assert diff.between(RECORD, changed)[0].path == "Window, start"
 
 
 def test_an_item_is_named_by_its_text() -> None:
@@ -52,7 +52,7 @@ def test_an_item_is_named_by_its_text() -> None:
     ]
 
 
-def test_added_and_removed_items_are_said() -> None:
+def test_added_and_removed_items_are_reported() -> None:
     new = {"key": "c", "text": "Celebrate", "state": "open", "completion": None}
     found = diff.between(RECORD, _with(items=[RECORD["items"][0], new]))
     assert found == [
@@ -70,7 +70,7 @@ _records = st.dictionaries(st.sampled_from(["gate", "window", "team", "plan"]), 
 
 
 @given(_records, _records)
-def test_something_is_said_exactly_when_the_records_differ(
+def test_differences_are_reported_if_and_only_if_records_differ(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     assert bool(diff.between(before, after)) == (before != after)

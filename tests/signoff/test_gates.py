@@ -1,4 +1,4 @@
-"""What a template asks of a gate: a quorum, others than the creator, a run; and the order of gates."""
+"""The gate rules of templates (quorum, creator, required run), and the order of gates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployctl.runs.models import Run, RunState
 from signoff.models import GateState
 from tests.checklists import factories
 from tests.people import person
-from tests.signoff.signing import MACHINE, gate_of, keep_everything, plan_by_rules, sign, slot_of
+from tests.signoff.signing import MACHINE, complete_items, gate_of, plan_with_gate_rules, sign, slot_of
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def _sentences(deployment: Deployment, key: str = "pre") -> str:
     return " ".join(blocker.sentence for blocker in readiness.blockers(deployment, key))
 
 
-def test_a_place_that_asks_for_two_people_is_full_with_the_second(
+def test_a_slot_with_a_quorum_of_two_is_full_with_the_second_signer(
     dba: User, second_dba: User, devops_lead: User, qa_lead: User
 ) -> None:
     team = [(second_dba, Role.DBA), *factories.team_of(dba, devops_lead, qa_lead)]
-    deployment = plan_by_rules(team, quorum=2)
+    deployment = plan_with_gate_rules(team, quorum=2)
     sign(deployment, dba, Role.DBA)
-    with pytest.raises(NotAllowed, match="needs another person besides you"):
+    with pytest.raises(NotAllowed, match="needs another person as well"):
         sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     assert gate_of(deployment).state == GateState.OPEN
@@ -51,8 +51,8 @@ def test_a_place_that_asks_for_two_people_is_full_with_the_second(
 
 
 def test_too_few_people_for_a_quorum_are_named(dba: User, devops_lead: User, qa_lead: User) -> None:
-    deployment = plan_by_rules(factories.team_of(dba, devops_lead, qa_lead), quorum=2)
-    assert f"Database Administrator needs 2 more people, and only {dba.name} can sign there." in _sentences(
+    deployment = plan_with_gate_rules(factories.team_of(dba, devops_lead, qa_lead), quorum=2)
+    assert f"Database Administrator needs 2 more people, but only {dba.name} can sign there." in _sentences(
         deployment
     )
     with pytest.raises(Refusal, match="needs 2 more people"):
@@ -60,26 +60,30 @@ def test_too_few_people_for_a_quorum_are_named(dba: User, devops_lead: User, qa_
 
 
 @pytest.mark.fault(26)
-def test_where_the_template_says_so_the_creator_does_not_sign(
+def test_the_creator_cannot_sign_if_the_template_excludes_them(
     dba: User, second_dba: User, devops_lead: User, qa_lead: User, seen: Callable[[str], None]
 ) -> None:
     team = [(second_dba, Role.DBA), *factories.team_of(dba, devops_lead, qa_lead)]
-    deployment = plan_by_rules(team, gate="creator: false", by=dba)
+    deployment = plan_with_gate_rules(team, gate="creator: false", by=dba)
     with pytest.raises(
-        NotAllowed, match="created this deployment, and its template asks that others"
-    ) as refused:
+        NotAllowed, match="created this deployment, and its template requires other people"
+    ) as rejected:
         sign(deployment, dba, Role.DBA)
     sign(deployment, second_dba, Role.DBA)
-    seen(f"“{refused.value}”")
+    seen(f"“{rejected.value}”")
 
 
-def test_without_such_a_rule_the_creator_may_sign(dba: User, devops_lead: User, qa_lead: User) -> None:
-    deployment = plan_by_rules(factories.team_of(dba, devops_lead, qa_lead), by=dba)
+def test_the_creator_can_sign_by_default(dba: User, devops_lead: User, qa_lead: User) -> None:
+    deployment = plan_with_gate_rules(factories.team_of(dba, devops_lead, qa_lead), by=dba)
     assert sign(deployment, dba, Role.DBA).record["rules"]["creator_may_sign"]
 
 
-def test_a_creator_who_alone_has_a_role_is_flagged(dba: User, devops_lead: User, qa_lead: User) -> None:
-    deployment = plan_by_rules(factories.team_of(dba, devops_lead, qa_lead), gate="creator: false", by=dba)
+def test_an_excluded_creator_who_alone_has_a_role_is_flagged(
+    dba: User, devops_lead: User, qa_lead: User
+) -> None:
+    deployment = plan_with_gate_rules(
+        factories.team_of(dba, devops_lead, qa_lead), gate="creator: false", by=dba
+    )
     assert f"Nobody can sign as Database Administrator: {dba.name} created the deployment" in _sentences(
         deployment
     )
@@ -97,13 +101,13 @@ def _run(deployment: Deployment, state: RunState, ago: timedelta) -> Run:
     )
 
 
-def test_no_go_without_the_run_that_a_gate_requires(dba: User, devops_lead: User, qa_lead: User) -> None:
+def test_a_gate_is_no_go_without_its_required_run(dba: User, devops_lead: User, qa_lead: User) -> None:
     team = factories.team_of(dba, devops_lead, qa_lead)
-    deployment = plan_by_rules(team, gate="requires: test_restore, within: 7d")
-    asked = "“Approval” asks for one that succeeded within the last week."
-    assert f"“Test restore” was never run on shop; {asked}" in _sentences(deployment)
+    deployment = plan_with_gate_rules(team, gate="requires: test_restore, within: 7d")
+    rule = "“Approval” requires a successful run within the last week."
+    assert f"“Test restore” has never run on shop. {rule}" in _sentences(deployment)
     old = _run(deployment, RunState.SUCCEEDED, timedelta(days=8))
-    assert f"(run {old.pk}); {asked}" in _sentences(deployment)
+    assert f"(run {old.pk}). {rule}" in _sentences(deployment)
     with pytest.raises(Refusal, match="Test restore"):
         sign(deployment, dba, Role.DBA)
     fresh = _run(deployment, RunState.SUCCEEDED, timedelta(days=2))
@@ -112,21 +116,21 @@ def test_no_go_without_the_run_that_a_gate_requires(dba: User, devops_lead: User
     assert signature.record["rules"]["requires"] == {"operation": "test_restore", "within_s": 7 * 86400}
     assert Entry.objects.get(sequence=signature.audit_sequence).data["required_run"] == fresh.pk
     failed = _run(deployment, RunState.FAILED, timedelta(hours=1))
-    assert f"The newest “Test restore” on shop, run {failed.pk}, failed; {asked}" in _sentences(deployment)
+    assert f"The newest “Test restore” on shop, run {failed.pk}, failed. {rule}" in _sentences(deployment)
 
 
-def test_the_second_gate_is_not_signed_while_the_approval_is_withdrawn(
+def test_the_second_gate_cannot_be_signed_while_the_approval_is_revoked(
     deployment: Deployment, dba: User, devops_lead: User, qa_lead: User
 ) -> None:
     approval = sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     Deployment.objects.get(pk=deployment.pk).begin(dba)
-    keep_everything(deployment, "deploy", "post")
+    complete_items(deployment, "deploy", "post")
     Deployment.objects.get(pk=deployment.pk).start_verification(dba)
-    approval.withdraw(by=dba, reason="The backup was of another day.")
+    approval.revoke(by=dba, reason="The backup was of another day.")
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.VERIFYING
-    with pytest.raises(Refusal, match="Approval is not fully signed"):
+    with pytest.raises(Refusal, match="“Approval” is not fully signed"):
         sign(deployment, qa_lead, Role.QA_LEAD, "post")
     sign(deployment, dba, Role.DBA)
     assert gate_of(deployment).is_signed
@@ -137,7 +141,7 @@ def test_the_second_gate_is_not_signed_while_the_approval_is_withdrawn(
     assert deployment.state == DeploymentState.SIGNED_OFF
 
 
-def test_once_begun_an_approval_is_given_again_though_a_proof_ended_that_nobody_can_renew(
+def test_expired_proofs_do_not_block_an_approval_after_the_beginning(
     deployment: Deployment, dba: User, devops_lead: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factories.item(deployment, "Server").proofs.create(
@@ -153,24 +157,24 @@ def test_once_begun_an_approval_is_given_again_though_a_proof_ended_that_nobody_
     monkeypatch.setattr("checklists.models.item_queries.Now", lambda: Value(later))
     assert "“Server is there” was proven until" in _sentences(approved)
     approved.begin(dba)
-    approval.withdraw(by=dba, reason="I want to look once more.")
+    approval.revoke(by=dba, reason="I want to look once more.")
     assert "“Server is there”" not in _sentences(approved)
     sign(approved, dba, Role.DBA)
     assert gate_of(approved).is_signed
 
 
-def test_people_without_a_second_factor_are_flagged_and_keep_nobody_else_from_signing(
+def test_a_signer_without_second_factor_is_flagged_but_does_not_block(
     deployment: Deployment, dba: User, devops_lead: User
 ) -> None:
-    flag = f"{devops_lead.name} has no second factor yet and is needed as DevOps Lead."
+    flag = f"{devops_lead.name} is needed as DevOps Lead but has no second factor yet."
     assert flag in _sentences(deployment)
     sign(deployment, dba, Role.DBA)
     enroll(devops_lead)
     assert readiness.blockers(deployment, "pre") == []
 
 
-def test_one_person_for_two_places_is_flagged(dba: User, qa_lead: User) -> None:
-    deployment = plan_by_rules([(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)])
+def test_one_person_for_two_slots_is_flagged(dba: User, qa_lead: User) -> None:
+    deployment = plan_with_gate_rules([(dba, Role.DBA), (dba, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)])
     assert (
         "Database Administrator and DevOps Lead need different people, but only "
         f"{dba.name} can sign there." in _sentences(deployment)
@@ -178,19 +182,19 @@ def test_one_person_for_two_places_is_flagged(dba: User, qa_lead: User) -> None:
 
 
 @pytest.mark.parametrize("lost", ["the permission", "the account", "the role"])
-def test_a_place_whose_only_person_may_not_sign_is_flagged(
+def test_a_slot_whose_only_person_cannot_sign_is_flagged(
     deployment: Deployment, dba: User, devops_lead: User, qa_lead: User, lost: str
 ) -> None:
     if lost == "the permission":
         dba.revoke(Permission.APPROVER, by=MACHINE)
-        told = f"Nobody can sign as Database Administrator: {dba.name} lacks the approver permission."
+        expected = f"Nobody can sign as Database Administrator: {dba.name} lacks the approver permission."
     elif lost == "the account":
         dba.disable(by=MACHINE)
-        told = f"Nobody can sign as Database Administrator: {dba.name} is disabled."
+        expected = f"Nobody can sign as Database Administrator: {dba.name} is disabled."
     else:
         deployment.edit(MACHINE, team=[(devops_lead, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)])
-        told = "Nobody can sign as Database Administrator: nobody in the team has this role."
-    assert told in _sentences(Deployment.objects.get(pk=deployment.pk))
+        expected = "Nobody can sign as Database Administrator: nobody in the team has this role."
+    assert expected in _sentences(Deployment.objects.get(pk=deployment.pk))
 
 
 @pytest.mark.parametrize(
@@ -199,13 +203,13 @@ def test_a_place_whose_only_person_may_not_sign_is_flagged(
         "UPDATE signoff_slot SET quorum = 1",
         "UPDATE signoff_gate SET creator_may_sign = true",
         "DELETE FROM signoff_gate",
-        "DELETE FROM signoff_withdrawal",
+        "DELETE FROM signoff_signaturerevocation",
         "UPDATE signoff_delegation SET until = now()",
-        "DELETE FROM signoff_delegationwithdrawal",
+        "DELETE FROM signoff_delegationrevocation",
         "TRUNCATE signoff_reminder",
     ],
 )
-def test_the_database_refuses_to_change_rules_and_what_belongs_to_signatures(
+def test_the_database_prevents_changing_gate_rules_and_revocations(
     deployment: Deployment, statement: str
 ) -> None:
     with (

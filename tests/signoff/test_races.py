@@ -16,7 +16,7 @@ from signoff.models import Signature
 from tests.checklists import factories
 from tests.conftest import Committed
 from tests.people import PASSWORD, person
-from tests.signoff.signing import gate_of, keep_everything, plan_by_rules, slot_of
+from tests.signoff.signing import complete_items, gate_of, plan_with_gate_rules, slot_of
 
 THREADS = 10
 
@@ -28,7 +28,7 @@ def test_one_code_from_ten_threads_gives_one_signature(
     dba = person("Dana Baker", Permission.APPROVER)
     others = [person("Dev Opsworth", Permission.APPROVER), person("Quinn Adler", Permission.APPROVER)]
     deployment = factories.plan(factories.a_target(), factories.published(), factories.team_of(dba, *others))
-    keep_everything(deployment, "pre")
+    complete_items(deployment, "pre")
     enroll(dba)
     code, digest = current_code(dba), records.digest(gate_of(deployment).record())
 
@@ -48,14 +48,14 @@ def test_one_code_from_ten_threads_gives_one_signature(
     assert Signature.objects.count() == 1
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.PLANNING
-    seen(f"1 signature, {len(outcomes) - 1} refused")
+    seen(f"1 signature, {len(outcomes) - 1} rejected")
 
 
-def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committed) -> None:
+def test_a_slot_for_two_accepts_two_of_ten_concurrent_signers(committed_db: Committed) -> None:
     people = [person(f"Dana {letter}", Permission.APPROVER) for letter in "ABCDEFGHIJ"]
     others = [person("Dev Opsworth", Permission.APPROVER), person("Quinn Adler", Permission.APPROVER)]
     team = [*((each, Role.DBA.value) for each in people), *factories.team_of(people[0], *others)]
-    deployment = plan_by_rules(team, quorum=2)
+    deployment = plan_with_gate_rules(team, quorum=2)
     for each in people:
         enroll(each)
     digest = records.digest(gate_of(deployment).record())
@@ -75,19 +75,19 @@ def test_a_place_for_two_takes_two_of_ten_who_sign_at_once(committed_db: Committ
 
     assert outcomes.count("signed") == 2, outcomes
     assert all("have already signed as Database Administrator" in each for each in set(outcomes) - {"signed"})
-    given = Signature.objects.earliest("pk")
-    signer = User.objects.get(pk=given.signer_id)
+    signature = Signature.objects.earliest("pk")
+    signer = User.objects.get(pk=signature.signer_id)
 
-    def withdraw(_: int) -> str:
+    def revoke(_: int) -> str:
         try:
-            Signature.objects.get(pk=given.pk).withdraw(by=signer, reason="Not yet.")
+            Signature.objects.get(pk=signature.pk).revoke(by=signer, reason="Not yet.")
         except DeployctlError as error:
             return error.message
         finally:
             connection.close()
-        return "withdrawn"
+        return "revoked"
 
     with ThreadPoolExecutor(THREADS) as pool:
-        outcomes = list(pool.map(withdraw, range(THREADS)))
+        outcomes = list(pool.map(revoke, range(THREADS)))
 
-    assert outcomes.count("withdrawn") == 1, outcomes
+    assert outcomes.count("revoked") == 1, outcomes

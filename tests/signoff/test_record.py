@@ -1,8 +1,9 @@
-"""What the record holds, what each gate covers of it, and that any change shows in the digest."""
+"""The content of a record, what each gate covers, and that any change changes the digest."""
 
 from __future__ import annotations
 
 import copy
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -17,13 +18,13 @@ from deployctl.runs.models import Backup, BackupTrust, Decision, Run, RunState, 
 from signoff import diff
 from signoff import record as records
 from tests.checklists import factories
-from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
+from tests.signoff.signing import MACHINE, complete_items, gate_of, sign
 
 Json = dict[str, Any]
 
 
 def _run(deployment: Deployment, text: str, kind: str = "backup", **facts: Any) -> Run:
-    """A run of the deployment that has proven one of its items."""
+    """Create a run that has proven an item of the deployment."""
     run = Run.objects.create(
         kind=kind,
         target=deployment.target,
@@ -61,7 +62,7 @@ def _backup(run: Run) -> Backup:
 
 @pytest.fixture
 def full(deployment: Deployment) -> Deployment:
-    """A deployment of which both gates have something of everything to cover."""
+    """A deployment whose two records contain every kind of content."""
     before = _run(deployment, "Connection works")
     _backup(before)
     Decision.objects.create(run=before, outcome="succeeded", note="Looked.", by_name="Dana Baker")
@@ -80,10 +81,10 @@ def full(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def test_the_record_holds_what_an_auditor_asks_for(full: Deployment, dba: User) -> None:
+def test_the_record_contains_rules_items_runs_and_backups(full: Deployment, dba: User) -> None:
     record = gate_of(full).record()
     assert record["schema"] == "deployctl.record/1"
-    assert record["rules"]["places"][0] == {
+    assert record["rules"]["slots"][0] == {
         "label": "Database Administrator",
         "role": "dba",
         "quorum": 1,
@@ -103,14 +104,14 @@ def test_the_record_holds_what_an_auditor_asks_for(full: Deployment, dba: User) 
     ]
 
 
-def test_work_after_the_approval_belongs_to_the_second_gate_alone(full: Deployment) -> None:
+def test_work_after_the_approval_belongs_to_the_second_gate_only(full: Deployment) -> None:
     before = records.digest(gate_of(full).record())
     after = _backup(_run(full, "Users can sign in"))
     assert records.digest(gate_of(full).record()) == before
     assert after.name in [backup["name"] for backup in gate_of(full, "post").record()["backups"]]
 
 
-def test_trust_that_other_runs_reach_changes_no_record(full: Deployment) -> None:
+def test_trust_levels_reached_by_other_runs_do_not_change_records(full: Deployment) -> None:
     digests = [records.digest(gate_of(full, key).record()) for key in ("pre", "post")]
     nightly = Run.objects.create(
         kind="test_restore",
@@ -125,7 +126,7 @@ def test_trust_that_other_runs_reach_changes_no_record(full: Deployment) -> None
     assert [records.digest(gate_of(full, key).record()) for key in ("pre", "post")] == digests
 
 
-def test_trust_that_the_deployments_own_run_reaches_does(full: Deployment) -> None:
+def test_trust_levels_reached_by_own_runs_change_the_record(full: Deployment) -> None:
     before = records.digest(gate_of(full, "post").record())
     tested = _run(full, "Users can sign in", "test_restore")
     BackupTrust.objects.create(backup=Backup.objects.earliest("pk"), level=Trust.PROVEN, run=tested)
@@ -134,50 +135,48 @@ def test_trust_that_the_deployments_own_run_reaches_does(full: Deployment) -> No
     assert ["proven"] in [[level["level"] for level in backup["trust"]] for backup in record["backups"]]
 
 
-def test_how_long_a_proof_is_good_for_is_signed(full: Deployment) -> None:
+def test_the_validity_of_a_proof_is_part_of_the_record(full: Deployment) -> None:
     before = gate_of(full).record()
     until = timezone.now() + timedelta(days=7)
     Proof.objects.filter(item=factories.item(full, "Connection")).update(valid_until=until)
     (change,) = diff.between(before, gate_of(full).record())
-    assert change.place == "Item “Connection works”, proofs"
+    assert change.path == "Item “Connection works”, proofs"
 
 
 def test_any_change_of_covered_content_changes_the_digest(
     full: Deployment, dba: User, devops_lead: User
 ) -> None:
-    """Every single value of both records, changed to every kind of other value; added, and left out."""
+    """Replace, remove and add single values in both records."""
     sign(full, dba, "dba")
     sign(full, devops_lead, "devops_lead")
     documents = [gate_of(full, "pre").record(), gate_of(full, "post").record()]
     assert documents[1]["earlier_signatures"]
-    places = [(number, path) for number, record in enumerate(documents) for path in _paths(record)]
+    paths = [(number, path) for number, record in enumerate(documents) for path in _paths(record)]
     others: st.SearchStrategy[Any] = (
         st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3) | st.just([]) | st.just({})
     )
 
     @settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(st.sampled_from(places), others, st.sampled_from(["other", "gone", "added"]))
-    def check(place: tuple[int, tuple[Any, ...]], value: Any, how: str) -> None:
-        record = documents[place[0]]
-        changed = _changed(record, place[1], value, how)
-        if _as_bytes(changed) == _as_bytes(record):
+    @given(st.sampled_from(paths), others, st.sampled_from(["replace", "remove", "add"]))
+    def check(target: tuple[int, tuple[Any, ...]], value: Any, how: str) -> None:
+        record = documents[target[0]]
+        changed = _changed(record, target[1], value, how)
+        if _as_text(changed) == _as_text(record):
             return
         assert records.digest(changed) != records.digest(record)
-        said = diff.between(record, changed)
-        assert said
-        assert all(difference.sentence.endswith(".") for difference in said)
+        differences = diff.between(record, changed)
+        assert differences
+        assert all(difference.sentence.endswith(".") for difference in differences)
 
     check()
 
 
-def _as_bytes(record: Json) -> str:
-    import json
-
+def _as_text(record: Json) -> str:
     return json.dumps(record, sort_keys=True)
 
 
 def _paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value within a record."""
+    """Return the path of every value in a record."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     found = [path for key, each in inner for path in _paths(each, (*here, key))]
     return [here, *found] if here else found
@@ -188,17 +187,17 @@ def _changed(record: Json, path: tuple[Any, ...], value: Any, how: str) -> Json:
     parent: Any = changed
     for step in path[:-1]:
         parent = parent[step]
-    if how == "gone":
+    if how == "remove":
         del parent[path[-1]]
-    elif how == "added" and isinstance(parent, dict):
+    elif how == "add" and isinstance(parent, dict):
         parent["something"] = value
-    elif how == "added":
+    elif how == "add":
         parent.append(value)
     else:
         parent[path[-1]] = value
     return changed
 
 
-def test_a_kept_checklist_reads_back_the_same(deployment: Deployment) -> None:
-    keep_everything(deployment, "deploy", "post")
+def test_the_record_of_a_completed_checklist_is_reproducible(deployment: Deployment) -> None:
+    complete_items(deployment, "deploy", "post")
     assert gate_of(deployment, "post").record() == gate_of(deployment, "post").record()

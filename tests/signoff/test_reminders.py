@@ -1,4 +1,4 @@
-"""E-mails to those whose turn it is: once a day, and silent where there is no e-mail."""
+"""E-mail reminders of pending signatures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.checklists import factories
 from tests.signoff.signing import MACHINE, sign
 
 
-def test_those_whose_turn_it_is_are_written_to_once_a_day(
+def test_people_with_pending_signatures_are_reminded_once_a_day(
     deployment: Deployment,
     dba: User,
     devops_lead: User,
@@ -41,13 +41,13 @@ def test_those_whose_turn_it_is_are_written_to_once_a_day(
     assert [row.email for row in Reminder.objects.all()] == [dba.email, devops_lead.email, devops_lead.email]
 
 
-def test_nobody_is_reminded_of_what_cannot_be_signed_yet(deployment: Deployment) -> None:
+def test_nobody_is_reminded_while_the_gate_has_blockers(deployment: Deployment) -> None:
     factories.item(deployment, "Server").undo(MACHINE)
     assert reminders.remind_all() == 0
     assert mail.outbox == []
 
 
-def test_without_e_mail_nothing_is_said_and_nothing_is_kept(
+def test_without_email_no_reminders_are_recorded(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings, "EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
@@ -55,14 +55,14 @@ def test_without_e_mail_nothing_is_said_and_nothing_is_kept(
     assert not Reminder.objects.exists()
 
 
-def test_an_e_mail_that_was_not_taken_is_tried_again(
+def test_a_failed_email_is_retried(
     deployment: Deployment, dba: User, devops_lead: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(**_: object) -> None:
+    def fail(**_: object) -> None:
         raise ConnectionRefusedError("no mail server")
 
-    with monkeypatch.context() as without:
-        without.setattr("signoff.reminders.send_mail", refuse)
+    with monkeypatch.context() as patch:
+        patch.setattr("signoff.reminders.send_mail", fail)
         assert reminders.remind_all() == 0
     assert not Reminder.objects.exists()
     assert reminders.remind_all() == 2

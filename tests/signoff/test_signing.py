@@ -15,7 +15,7 @@ from deployctl.errors import InvalidInput, NotAllowed, Refusal
 from signoff import record as records
 from signoff.models import GateState, Signature
 from tests.checklists import factories
-from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign, slot_of
+from tests.signoff.signing import MACHINE, complete_items, gate_of, sign, slot_of
 
 
 def test_the_last_signature_of_the_first_gate_approves_the_deployment(
@@ -30,7 +30,7 @@ def test_the_last_signature_of_the_first_gate_approves_the_deployment(
     assert gate_of(deployment).state == GateState.SIGNED
 
 
-def test_a_signature_holds_name_role_meaning_time_method_digest_and_place_in_the_chain(
+def test_a_signature_contains_name_role_meaning_time_method_and_digest(
     deployment: Deployment, dba: User
 ) -> None:
     digest = records.digest(gate_of(deployment).record())
@@ -48,7 +48,7 @@ def test_a_signature_holds_name_role_meaning_time_method_digest_and_place_in_the
     assert entry.actor == dba
 
 
-def test_a_wrong_code_signs_nothing_and_is_counted(deployment: Deployment, dba: User) -> None:
+def test_a_wrong_code_is_rejected_and_counted(deployment: Deployment, dba: User) -> None:
     enroll(dba)
     with pytest.raises(WrongCode):
         sign(deployment, dba, Role.DBA, code=wrong_code(dba))
@@ -58,13 +58,13 @@ def test_a_wrong_code_signs_nothing_and_is_counted(deployment: Deployment, dba: 
     assert dba.totp_factor.throttling_failure_count == 1
 
 
-def test_a_wrong_password_signs_nothing(deployment: Deployment, dba: User) -> None:
+def test_a_wrong_password_is_rejected(deployment: Deployment, dba: User) -> None:
     with pytest.raises(WrongPassword):
         sign(deployment, dba, Role.DBA, password="guessed")
     assert not Signature.objects.exists()
 
 
-def test_a_code_signs_once(deployment: Deployment, dba: User, devops_lead: User) -> None:
+def test_a_code_can_be_used_once(deployment: Deployment, dba: User, devops_lead: User) -> None:
     enroll(dba)
     code = current_code(dba)
     dba.verify_code(code)
@@ -80,34 +80,34 @@ def test_a_recovery_code_cannot_sign(deployment: Deployment, dba: User) -> None:
 
 
 @pytest.mark.fault(26)
-def test_nobody_signs_in_two_places_of_a_gate(
+def test_nobody_signs_two_slots_of_a_gate(
     deployment: Deployment, dba: User, seen: Callable[[str], None]
 ) -> None:
     deployment.edit(MACHINE, team=[*_team(deployment), (dba, Role.DEVOPS_LEAD)])
     sign(deployment, dba, Role.DBA)
-    with pytest.raises(NotAllowed, match="each slot needs another person"):
+    with pytest.raises(NotAllowed, match="Each slot needs a different person"):
         sign(deployment, dba, Role.DEVOPS_LEAD)
-    seen("“each slot needs another person”")
+    seen("“Each slot needs a different person”")
 
 
-def test_only_somebody_with_the_role_signs(deployment: Deployment, cto: User) -> None:
+def test_only_a_person_with_the_role_can_sign(deployment: Deployment, cto: User) -> None:
     with pytest.raises(NotAllowed, match="You are not this deployment's Database Administrator"):
         sign(deployment, cto, Role.DBA)
 
 
-def test_signing_needs_the_approver_permission(deployment: Deployment, dba: User) -> None:
+def test_signing_requires_the_approver_permission(deployment: Deployment, dba: User) -> None:
     dba.revoke(Permission.APPROVER, by=MACHINE)
     with pytest.raises(NotAllowed, match="approver permission"):
         sign(deployment, dba, Role.DBA)
 
 
-def test_a_place_is_signed_once(deployment: Deployment, dba: User) -> None:
+def test_a_full_slot_cannot_be_signed(deployment: Deployment, dba: User) -> None:
     sign(deployment, dba, Role.DBA)
     with pytest.raises(NotAllowed, match="has already signed"):
         sign(deployment, dba, Role.DBA)
 
 
-def test_a_record_that_changed_since_it_was_shown_is_not_signed(deployment: Deployment, dba: User) -> None:
+def test_a_record_that_changed_after_it_was_shown_is_not_signed(deployment: Deployment, dba: User) -> None:
     shown = records.digest(gate_of(deployment).record())
     deployment.edit(MACHINE, rollback_plan="Restore, then call everybody.")
     with pytest.raises(Refusal, match="record changed"):
@@ -115,18 +115,18 @@ def test_a_record_that_changed_since_it_was_shown_is_not_signed(deployment: Depl
     assert not Signature.objects.exists()
 
 
-def test_a_gate_with_something_in_the_way_is_not_signed(deployment: Deployment, dba: User) -> None:
+def test_a_gate_with_blockers_cannot_be_signed(deployment: Deployment, dba: User) -> None:
     factories.item(deployment, "Server is there").undo(MACHINE)
     with pytest.raises(Refusal, match="Server is there"):
         sign(deployment, dba, Role.DBA)
 
 
 def test_the_second_gate_waits_for_verification(deployment: Deployment, qa_lead: User) -> None:
-    with pytest.raises(NotAllowed, match="while the deployment is verifying; it is planning"):
+    with pytest.raises(NotAllowed, match=r"while the deployment is verifying\. It is planning now"):
         sign(deployment, qa_lead, Role.QA_LEAD, "post")
 
 
-def test_a_change_breaks_the_signatures_and_returns_the_deployment_to_planning(
+def test_a_change_makes_signatures_stale_and_returns_to_planning(
     deployment: Deployment, dba: User, devops_lead: User
 ) -> None:
     first = sign(deployment, dba, Role.DBA)
@@ -142,7 +142,7 @@ def test_a_change_breaks_the_signatures_and_returns_the_deployment_to_planning(
     assert first.staleness.by_name == dba.name
 
 
-def test_one_signature_of_two_goes_stale_as_well(deployment: Deployment, dba: User) -> None:
+def test_the_first_of_two_signatures_can_become_stale(deployment: Deployment, dba: User) -> None:
     signature = sign(deployment, dba, Role.DBA)
     deployment.edit(MACHINE, rollback_plan="Another plan.")
     signature.refresh_from_db()
@@ -151,21 +151,21 @@ def test_one_signature_of_two_goes_stale_as_well(deployment: Deployment, dba: Us
     assert not again.is_stale
 
 
-def test_what_no_gate_covers_breaks_nothing(deployment: Deployment, dba: User) -> None:
+def test_changes_outside_the_gates_do_not_make_signatures_stale(deployment: Deployment, dba: User) -> None:
     signature = sign(deployment, dba, Role.DBA)
     factories.item(deployment, "Reviewed the logs").complete(MACHINE)
     signature.refresh_from_db()
     assert not signature.is_stale
 
 
-def test_two_gates_lead_to_sign_off(
+def test_signing_both_gates_signs_off_the_deployment(
     deployment: Deployment, dba: User, devops_lead: User, qa_lead: User
 ) -> None:
     sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     deployment.refresh_from_db()
     deployment.begin(dba)
-    keep_everything(deployment, "deploy", "post")
+    complete_items(deployment, "deploy", "post")
     deployment.start_verification(dba)
     signature = sign(deployment, qa_lead, Role.QA_LEAD, "post")
     deployment.refresh_from_db()
@@ -185,7 +185,7 @@ def test_two_gates_lead_to_sign_off(
         "TRUNCATE signoff_signature CASCADE",
     ],
 )
-def test_the_database_refuses_to_change_a_signature(
+def test_the_database_prevents_changing_a_signature(
     deployment: Deployment, dba: User, statement: str
 ) -> None:
     sign(deployment, dba, Role.DBA)
@@ -193,7 +193,7 @@ def test_the_database_refuses_to_change_a_signature(
         cursor.execute(statement)
 
 
-def test_a_template_without_signature_lines_makes_no_deployment(dba: User) -> None:
+def test_a_template_without_signature_lines_is_rejected(dba: User) -> None:
     version = factories.published("# Short\n\n## Day\n- [ ] Something\n", slug="short")
     with pytest.raises(Refusal, match="could never be signed"):
         factories.plan(factories.a_target(), version, [(dba, Role.DBA)])
@@ -209,7 +209,7 @@ def test_slots_are_the_templates_signature_lines(deployment: Deployment) -> None
     assert [slot.role for slot in gate_of(deployment).slots.all()] == [Role.DBA, Role.DEVOPS_LEAD]
 
 
-def test_all_signatures_of_a_gate_stand_over_one_record(
+def test_all_valid_signatures_of_a_gate_cover_the_same_record(
     deployment: Deployment, dba: User, devops_lead: User
 ) -> None:
     sign(deployment, dba, Role.DBA)
@@ -223,11 +223,11 @@ def test_all_signatures_of_a_gate_stand_over_one_record(
 
 
 @pytest.mark.parametrize("wrong", [{"password": "guessed"}, {"code": "12345"}])
-def test_a_refused_attempt_to_sign_stands_in_the_deployments_history(
+def test_a_rejected_signature_is_in_the_deployments_history(
     deployment: Deployment, dba: User, wrong: dict[str, str]
 ) -> None:
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as rejected:
         sign(deployment, dba, Role.DBA, **wrong)
     entry = Entry.objects.of_deployment(deployment.pk).get(action="signature.rejected")
     assert (entry.actor, entry.data["role"]) == (dba, "dba")
-    assert entry.data["reason"] == refused.value.message
+    assert entry.data["reason"] == rejected.value.message

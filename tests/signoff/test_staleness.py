@@ -1,4 +1,4 @@
-"""Whatever changes what was signed breaks the signature in the same transaction, and says who did what."""
+"""A change of signed content makes signatures stale in the same transaction, and records who changed what."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deployctl.runs.models import Backup, Run, RunState, Target
 from signoff import record as records
 from signoff.models import Signature
 from tests.checklists import factories
-from tests.signoff.signing import MACHINE, gate_of, keep_everything, sign
+from tests.signoff.signing import MACHINE, complete_items, gate_of, sign
 
 Change = Callable[[Deployment, User], Any]
 
@@ -39,8 +39,8 @@ def _edit_target(deployment: Deployment, by: User) -> None:
     )
 
 
-def _seats(deployment: Deployment) -> list[tuple[User, str]]:
-    return [(seat.user, seat.role) for seat in deployment.team.select_related("user")]
+def _team(deployment: Deployment) -> list[tuple[User, str]]:
+    return [(member.user, member.role) for member in deployment.team.select_related("user")]
 
 
 CHANGES: dict[str, tuple[Change, str]] = {
@@ -62,19 +62,19 @@ CHANGES: dict[str, tuple[Change, str]] = {
     ),
     "the title changed": (lambda deployment, by: deployment.edit(by, title="Other"), "title changed"),
     "the team changed": (
-        lambda deployment, by: deployment.edit(by, team=_seats(deployment)[:2]),
+        lambda deployment, by: deployment.edit(by, team=_team(deployment)[:2]),
         "team changed",
     ),
     "a person renamed": (
         lambda _, by: by.edit(by=by, name="Dana Baker-Jones"),
         "Dana Baker is now called Dana Baker-Jones",
     ),
-    "the target led elsewhere": (_edit_target, "target shop: connection reference changed"),
-    "the database seen first": (
+    "the connection changed": (_edit_target, "target shop: connection reference changed"),
+    "the identity recorded": (
         lambda deployment, _: deployment.target.check_identity("7", 5),
         "target shop: its database was seen for the first time",
     ),
-    "a run asked for": (
+    "a run requested": (
         lambda deployment, by: factories.item(deployment, "Connection").start(by),
         "“Connection works” run",
     ),
@@ -82,32 +82,30 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_breaks_the_signatures_and_opens_the_gate(
+def test_a_change_makes_signatures_stale_and_opens_the_gate(
     approved: Deployment, dba: User, name: str
 ) -> None:
-    change, told = CHANGES[name]
+    change, expected = CHANGES[name]
     change(approved, dba)
     signatures = list(Signature.objects.select_related("staleness"))
     assert all(signature.is_stale for signature in signatures)
-    assert all(told in signature.staleness.change for signature in signatures)
+    assert all(expected in signature.staleness.change for signature in signatures)
     assert not gate_of(approved).is_signed
     approved.refresh_from_db()
     assert approved.state == DeploymentState.PLANNING
 
 
-def test_a_waiver_of_an_open_item_breaks_the_only_signature(deployment: Deployment, dba: User) -> None:
+def test_reopening_an_item_makes_the_only_signature_stale(deployment: Deployment, dba: User) -> None:
     sign(deployment, dba, Role.DBA)
     factories.item(deployment, "Anybody").undo(MACHINE)
     assert Signature.objects.get().is_stale
 
 
-def test_a_decided_run_breaks_what_was_signed_before_it(
-    approved: Deployment, dba: User, qa_lead: User
-) -> None:
+def test_a_decision_on_a_lost_run_changes_the_record(approved: Deployment, dba: User, qa_lead: User) -> None:
     approved.begin(dba)
     run = factories.item(approved, "Migrations").start(MACHINE)
     factories.finish(run, RunState.UNKNOWN)
-    keep_everything(approved, "deploy", "post")
+    complete_items(approved, "deploy", "post")
     before = records.digest(gate_of(approved, "post").record())
     run.decide(by=dba, outcome="succeeded", note="All tables are there.")
     record = gate_of(approved, "post").record()
@@ -118,11 +116,11 @@ def test_a_decided_run_breaks_what_was_signed_before_it(
     assert signature.record["runs"][0]["state"] == "succeeded"
 
 
-def test_once_begun_the_approval_stands_and_changes_concern_the_second_gate(
+def test_after_the_beginning_changes_affect_only_the_second_gate(
     approved: Deployment, dba: User, qa_lead: User
 ) -> None:
     approved.begin(dba)
-    keep_everything(approved, "deploy", "post")
+    complete_items(approved, "deploy", "post")
     approved.start_verification(dba)
     second = sign(approved, qa_lead, Role.QA_LEAD, "post")
     dba.edit(by=dba, name="Dana Baker-Jones")
@@ -133,7 +131,7 @@ def test_once_begun_the_approval_stands_and_changes_concern_the_second_gate(
     assert approved.state == DeploymentState.VERIFYING
 
 
-def _end_a_restore_of_another(deployment: Deployment, _: User) -> None:
+def _finish_restore_of_another_deployment(deployment: Deployment, _: User) -> None:
     other = Deployment.objects.exclude(pk=deployment.pk).get()
     run = Run.objects.create(
         kind="restore",
@@ -149,29 +147,29 @@ def _end_a_restore_of_another(deployment: Deployment, _: User) -> None:
     assert Run.objects.get(pk=run.pk).state == RunState.SUCCEEDED
 
 
-LOSSES: dict[str, Change] = {
+ENDINGS: dict[str, Change] = {
     "a person renamed": lambda _, by: by.edit(by=by, name="Dana Baker-Jones"),
-    "the target led elsewhere": _edit_target,
+    "the connection changed": _edit_target,
     "an item undone": lambda deployment, by: factories.item(deployment, "Users").undo(by),
-    "a signature withdrawn": lambda *_: (last := Signature.objects.latest("pk")).withdraw(
+    "the signature revoked": lambda *_: (last := Signature.objects.latest("pk")).revoke(
         by=last.signer, reason="I saw an error."
     ),
-    "another database put in its place": _end_a_restore_of_another,
+    "the database replaced": _finish_restore_of_another_deployment,
 }
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_signature_is_lost_even_where_another_deployment_holds_the_window_by_now(
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_signature_ends_even_if_another_deployment_holds_the_window(
     approved: Deployment, dba: User, qa_lead: User, name: str
 ) -> None:
     approved.begin(dba)
-    keep_everything(approved, "deploy", "post")
+    complete_items(approved, "deploy", "post")
     approved.start_verification(dba)
     Target.objects.filter(pk=approved.target_id).update(system_identifier="7", database_oid=5)
     sign(approved, qa_lead, Role.QA_LEAD, "post")
     facts = {"window_start": approved.window_start, "window_end": approved.window_end}
-    factories.plan(approved.target, approved.template_version, _seats(approved), title="Hotfix", **facts)
-    LOSSES[name](Deployment.objects.get(pk=approved.pk), dba)
+    factories.plan(approved.target, approved.template_version, _team(approved), title="Hotfix", **facts)
+    ENDINGS[name](Deployment.objects.get(pk=approved.pk), dba)
     assert not Signature.objects.latest("pk").is_valid
     assert not gate_of(approved, "post").is_signed
     approved.refresh_from_db()
@@ -184,20 +182,20 @@ def test_a_deployment_that_has_ended_keeps_its_signatures(approved: Deployment, 
     assert not any(signature.is_stale for signature in Signature.objects.all())
 
 
-def test_a_change_that_escaped_is_noticed_at_begin(approved: Deployment, dba: User) -> None:
+def test_begin_detects_an_unannounced_change(approved: Deployment, dba: User) -> None:
     Target.objects.filter(pk=approved.target_id).update(project_folder="/srv/elsewhere")
     with pytest.raises(Refusal, match="is planning, so it cannot be begun"):
         approved.begin(dba)
     assert all(signature.is_stale for signature in Signature.objects.all())
 
 
-def test_begin_looks_whether_it_is_still_the_approved_database(
+def test_begin_checks_the_target_identity(
     deployment: Deployment, dba: User, devops_lead: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment.target.check_identity("7", 5)
     sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
-    # The test's own database answers behind the target's connection, and it is another one than that.
+    # The target's connection leads to the test database, which has a different identity.
     with pytest.raises(Refusal, match="stands another database than the one that was approved"):
         Deployment.objects.get(pk=deployment.pk).begin(dba)
     monkeypatch.delenv("DATABASE_URL")
@@ -208,13 +206,13 @@ def test_begin_looks_whether_it_is_still_the_approved_database(
 
 
 def test_a_run_that_ends_locks_deployments_before_the_audit_chain(approved: Deployment, dba: User) -> None:
-    """The other way round it would wait for a person who waits for it."""
+    """The reverse order could deadlock with a person's request."""
     run = factories.item(approved, "Connection").start(dba)
     Run.objects.filter(pk=run.pk).update(state=RunState.RUNNING, token=1)
     run.refresh_from_db()
-    with CaptureQueriesContext(connection) as asked:
+    with CaptureQueriesContext(connection) as queries:
         run.succeed("It answers.", {"database_oid": 5, "system_identifier": "7"})
-    statements = [query["sql"] for query in asked.captured_queries]
+    statements = [query["sql"] for query in queries.captured_queries]
     lock = next(
         n for n, sql in enumerate(statements) if "checklists_deployment" in sql and "FOR NO KEY" in sql
     )

@@ -1,4 +1,4 @@
-"""A signed deployment, and its evidence."""
+"""The fixtures of a signed deployment and its evidence pack."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.signoff.signing import MACHINE, sign
 
 @pytest.fixture
 def signed(deployment: Deployment, dba: User, devops_lead: User) -> Deployment:  # noqa: F811
-    """Fully signed at the first gate, with one item waived for a reason."""
-    papers = item(deployment, "Anybody checks this")
-    papers.undo(MACHINE)
-    papers.waive(MACHINE, 'Nobody does; #eval("1") ] *bold* 😀 <b>')
+    """A deployment whose first gate is signed, with a waived item."""
+    waived = item(deployment, "Anybody checks this")
+    waived.undo(MACHINE)
+    waived.waive(MACHINE, 'Nobody does; #eval("1") ] *bold* 😀 <b>')
     sign(deployment, dba, "dba")
     sign(deployment, devops_lead, "devops_lead")
     deployment.refresh_from_db()

@@ -1,4 +1,4 @@
-"""The user's own checklist, filled in."""
+"""The filled-in Markdown checklist."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def parse_template(source: str) -> ParsedTemplate:
     return parse(source, operations=known_operations())
 
 
-def promises(template: ParsedTemplate) -> list[ParsedItem]:
-    """Every item without what stands below it, where the remarks are."""
+def bare_items(template: ParsedTemplate) -> list[ParsedItem]:
+    """Return every item without its notes and sub-items."""
     return [replace(item, notes=(), children=()) for item in template.walk_items()]
 
 
@@ -44,7 +44,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("name", ["small", "healthcare"])
-def test_whatever_people_wrote_the_filled_checklist_is_the_same_template(name: str, text: str) -> None:
+def test_any_user_content_leaves_the_template_unchanged(name: str, text: str) -> None:
     from tests.checklists.factories import SMALL
 
     source = SMALL if name == "small" else builtin.source("healthcare")
@@ -53,7 +53,7 @@ def test_whatever_people_wrote_the_filled_checklist_is_the_same_template(name: s
     marks = {item.line: Mark(ticked=True, remarks=(text, "Seen.")) for item in items}
     signed = {slot.line: Signed(text[:200], "2031-01-31") for slot in template.slots}
     again = parse_template(fill(source, marks, signed, [text, "Preface"]))
-    assert promises(again) == promises(template)
+    assert bare_items(again) == bare_items(template)
     assert again.slots == template.slots
     assert again.title == template.title
 
@@ -70,12 +70,12 @@ def test_whatever_people_wrote_the_filled_checklist_is_the_same_template(name: s
         ("- - [ ] Text", "- - [x] Text\n    - Seen"),
     ],
 )
-def test_a_box_is_ticked_where_it_stands_and_the_remark_is_below(line: str, filled: str) -> None:
+def test_a_box_is_ticked_in_its_line_with_the_remark_below(line: str, filled: str) -> None:
     source = f"# List\n\n## Before\n\n{line}\n"
     assert f"\n{filled}\n" in fill(source, {5: Mark(ticked=True, remarks=("Seen",))}, {})
 
 
-def test_a_box_that_the_template_ticked_is_opened_where_the_item_is_open() -> None:
+def test_a_box_ticked_in_the_template_is_unticked_for_an_open_item() -> None:
     source = "# List\n\n## Before\n\n- [x] Text\n"
     assert "- [ ] Text" in fill(source, {5: Mark(ticked=False)}, {})
 
@@ -90,13 +90,13 @@ def test_a_box_that_the_template_ticked_is_opened_where_the_item_is_open() -> No
         ("DBA", "DBA: __Dana__ Date: __today__"),
     ],
 )
-def test_name_and_date_stand_in_the_lines_own_room(line: str, filled: str) -> None:
+def test_name_and_date_fill_the_blanks_of_a_signature_line(line: str, filled: str) -> None:
     comment = "<!-- sign: pre, role: dba -->"
     source = f"# List\n\n## Before\n\n- [ ] {line} {comment}\n"
     assert f"- [x] {filled} {comment}\n" in fill(source, {}, {5: Signed("Dana", "today")})
 
 
-def test_the_checklist_of_a_deployment_says_who_did_what(pack: EvidencePack) -> None:
+def test_the_filled_checklist_shows_who_did_what(pack: EvidencePack) -> None:
     text = filled_checklist.render(json.loads(pack.content()), pack.digest)
     assert "- [x] Server is there <!-- role: dba -->\n  - Done by test, 20" in text
     assert "- [ ] Anybody checks this\n  - Waived by test" in text
@@ -105,4 +105,4 @@ def test_the_checklist_of_a_deployment_says_who_did_what(pack: EvidencePack) -> 
     assert "- [ ] QA Lead: ____ Date: ____" in text
     assert pack.digest in text
     original: dict[str, Any] = json.loads(pack.content())["contents"]["template"]
-    assert promises(parse_template(text)) == promises(parse_template(original["source"]))
+    assert bare_items(parse_template(text)) == bare_items(parse_template(original["source"]))

@@ -1,4 +1,4 @@
-"""The same evidence as for making it."""
+"""The fixtures of the evidence tests, for the verifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pack is what was exported, byte for byte, or the verifier names the place."""
+"""The verifier accepts an exported pack and locates every change."""
 
 from __future__ import annotations
 
@@ -34,44 +34,52 @@ def test_an_exported_pack_is_accepted(content: bytes, pack: EvidencePack) -> Non
     assert finding.facts["deployment"] == pack.deployment_id
 
 
-def test_one_byte_changed_anywhere_is_found_and_named(content: bytes) -> None:
+def test_a_change_of_any_byte_is_detected_and_located(content: bytes) -> None:
     rng = random.Random(4711)
     for number, offset in enumerate(sorted(rng.sample(range(len(content)), CHANGES))):
         changed = bytearray(content)
-        # Half of them stay readable: those are the changes that somebody would make on purpose.
+        # Half of the changes are readable characters, as in a deliberate change.
         choice = range(256) if number % 2 else b"0123456789abcdef xyz,"
         changed[offset] = rng.choice([byte for byte in choice if byte != content[offset]])
         finding = packs.verify(bytes(changed), [signing_keys.public_key()])
-        assert not finding.ok, f"byte {offset} was changed and nobody noticed"
-        assert _names(finding.problems, content, bytes(changed), offset), (
-            f"byte {offset} is in {json_positions.pointer_at(content, offset)}; named were {finding.problems}"
+        assert not finding.ok, f"a change of byte {offset} was not detected"
+        assert _is_located(finding.problems, content, bytes(changed), offset), (
+            f"byte {offset} is in {json_positions.pointer_at(content, offset)}; found {finding.problems}"
         )
 
 
-def _names(problems: list[Any], content: bytes, changed: bytes, offset: int) -> bool:
-    """Whether one of the problems leads to the byte: by its number, or by the value that it stands in."""
-    # Where the change gives a member another name, the place has another name too.
-    for where in {json_positions.pointer_at(content, offset), json_positions.pointer_at(changed, offset)}:
+@pytest.mark.parametrize(("name", "renamed"), [("signatures", "zignatures"), ("signatures", "aignatures")])
+def test_a_renamed_member_is_located(content: bytes, name: str, renamed: str) -> None:
+    changed = content.replace(f'"{name}":'.encode(), f'"{renamed}":'.encode(), 1)
+    assert f"/contents/{renamed}" in {problem.location for problem in packs.verify(changed).problems}
+
+
+def _is_located(problems: list[Any], content: bytes, changed: bytes, offset: int) -> bool:
+    """Return True if a problem locates the byte, by its offset or by the value that contains it."""
+    # A change in a member's name also changes the pointer.
+    for pointer in {json_positions.pointer_at(content, offset), json_positions.pointer_at(changed, offset)}:
         for problem in problems:
-            if problem.place and (where.startswith(problem.place) or problem.place.startswith(where)):
+            if problem.location and (
+                pointer.startswith(problem.location) or problem.location.startswith(pointer)
+            ):
                 return True
             if "(byte " in problem.sentence:
-                named = int(problem.sentence.partition("(byte ")[2].partition(")")[0])
-                return abs(named - offset) < 300
+                reported = int(problem.sentence.partition("(byte ")[2].partition(")")[0])
+                return abs(reported - offset) < 300
     return False
 
 
-def rewritten(content: bytes, change: Callable[[dict[str, Any]], object]) -> list[str]:
-    """The places that are named after the pack was changed and written in canonical form again."""
+def locations_after(content: bytes, change: Callable[[dict[str, Any]], object]) -> list[str]:
+    """Return the locations of the problems after a change that keeps the canonical form."""
     pack = json.loads(content)
     change(pack)
     return [
-        problem.place
+        problem.location
         for problem in packs.verify(pack_format.canonical(pack), [signing_keys.public_key()]).problems
     ]
 
 
-def test_what_somebody_edits_with_care_is_named(content: bytes) -> None:
+def test_careful_edits_are_located(content: bytes) -> None:
     changes: list[tuple[str, Callable[[Any], object]]] = [
         ("/contents/checklist/0", lambda c: c["checklist"][0].update(state="waived")),
         ("/contents/checklist/10", lambda c: c["checklist"].pop()),
@@ -84,12 +92,15 @@ def test_what_somebody_edits_with_care_is_named(content: bytes) -> None:
         ("/contents/chain/head/hash", lambda c: c["chain"]["head"].update(hash="0" * 64)),
         ("/contents/extra", lambda c: c.update(extra=1)),
     ]
-    for place, change in changes:
-        named = rewritten(content, lambda pack, change=change: change(pack["contents"]))  # type: ignore[misc]
-        assert any(one.startswith(place) or place.startswith(one) for one in named if one), (place, named)
+    for location, change in changes:
+        found = locations_after(content, lambda pack, change=change: change(pack["contents"]))  # type: ignore[misc]
+        assert any(one.startswith(location) or location.startswith(one) for one in found if one), (
+            location,
+            found,
+        )
 
 
-def test_a_pack_sealed_anew_by_somebody_else_is_told_by_its_key(content: bytes) -> None:
+def test_a_pack_sealed_with_another_key_is_detected(content: bytes) -> None:
     contents = json.loads(content)["contents"]
     contents["deployment"]["title"] = "Another"
     forged = io.BytesIO()
@@ -97,15 +108,15 @@ def test_a_pack_sealed_anew_by_somebody_else_is_told_by_its_key(content: bytes) 
     alone = packs.verify(forged.getvalue())
     assert not alone.key_is_trusted
     [problem] = packs.verify(forged.getvalue(), [signing_keys.public_key()]).problems
-    assert problem.place == "/seal/public_key"
+    assert problem.location == "/seal/public_key"
 
 
-# One of every kind of JSON value, small and with something in it.
+# Examples of every type of JSON value, empty and not.
 KINDS: list[Any] = [None, True, 5, 0.5, "x", "\u0000\u001b", [], [5], {}, {"x": 5}]
 
 
-def places_in(value: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The way to every value within another one, but of the elements of a list only to the first and last."""
+def paths_in(value: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of every value in another one; of a list, only the first and the last element."""
     if isinstance(value, dict):
         inner: list[Any] = list(value)
     elif isinstance(value, list):
@@ -114,31 +125,31 @@ def places_in(value: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[s
         return
     for step in inner:
         yield (*steps, step)
-        yield from places_in(value[step], (*steps, step))
+        yield from paths_in(value[step], (*steps, step))
 
 
-def with_another(value: Any, steps: tuple[str | int, ...], other: Any) -> Any:
-    """A copy of a value in which the one at a place is another."""
+def replaced(value: Any, steps: tuple[str | int, ...], other: Any) -> Any:
+    """Return a copy of a value with the one at a path replaced."""
     if not steps:
         return other
     changed = copy.copy(value)
-    changed[steps[0]] = with_another(value[steps[0]], steps[1:], other)
+    changed[steps[0]] = replaced(value[steps[0]], steps[1:], other)
     return changed
 
 
-def test_a_value_of_any_other_kind_anywhere_is_a_finding(content: bytes) -> None:
+def test_a_value_of_another_type_anywhere_is_a_problem(content: bytes) -> None:
     pack = json.loads(content)
-    ways = list(places_in(pack))
-    # Where the form of a pack is looked at, all of them; of what lies deeper, some.
-    near = [(way, other) for way in ways if len(way) < 3 for other in KINDS]
-    deep = [(way, other) for way in ways if len(way) >= 3 for other in KINDS]
-    for way, other in near + random.Random(11).sample(deep, 50):
-        changed = pack_format.canonical(with_another(pack, way, other))
+    paths = list(paths_in(pack))
+    # All values in the outer structure, and some of the deeper ones.
+    outer = [(path, other) for path in paths if len(path) < 3 for other in KINDS]
+    inner = [(path, other) for path in paths if len(path) >= 3 for other in KINDS]
+    for path, other in outer + random.Random(11).sample(inner, 50):
+        changed = pack_format.canonical(replaced(pack, path, other))
         if changed != content:
-            assert not packs.verify(changed).ok, f"{way} was replaced by {other!r} and nobody noticed"
+            assert not packs.verify(changed).ok, f"replacing {path} by {other!r} was not detected"
 
 
-def test_what_a_file_is_made_to_say_can_be_printed_and_kept(content: bytes, pack: EvidencePack) -> None:
+def test_problems_with_unprintable_text_can_be_printed_and_stored(content: bytes, pack: EvidencePack) -> None:
     changed = json.loads(content)
     changed["contents"]["\u0000\u001b[2J"] = 1
     changed["contents"]["signatures"] = 5
@@ -147,7 +158,7 @@ def test_what_a_file_is_made_to_say_can_be_printed_and_kept(content: bytes, pack
     assert not pack.verify().ok
     pack.refresh_from_db()
     assert r"\x00\x1b[2J" in pack.problem
-    assert "/contents/signatures: This is not in the form of a pack." in pack.problem
+    assert "/contents/signatures: This does not have the structure of a pack." in pack.problem
 
 
 @pytest.mark.parametrize(
@@ -164,11 +175,11 @@ def test_what_a_file_is_made_to_say_can_be_printed_and_kept(content: bytes, pack
         b'{"a":1,"a":2}',
     ],
 )
-def test_what_is_no_pack_is_said_to_be_none(text: bytes) -> None:
+def test_other_content_is_not_accepted_as_a_pack(text: bytes) -> None:
     assert not packs.verify(text).ok
 
 
-def test_entries_of_other_deployments_are_proven_without_being_told(pack: EvidencePack) -> None:
+def test_entries_of_other_deployments_are_proven_but_not_disclosed(pack: EvidencePack) -> None:
     signed = pack.deployment
     audit.append(Action.ITEM_WAIVED, by=MACHINE, deployment_id=4711, data={"reason": "confidential"})
     signed.cancel(MACHINE, "Not now.")
@@ -182,4 +193,4 @@ def test_entries_of_other_deployments_are_proven_without_being_told(pack: Eviden
     def change(pack: dict[str, Any]) -> None:
         pack["contents"]["chain"]["links"][hidden[-1]] = "0" * 64
 
-    assert any(place.startswith("/contents/chain/") for place in rewritten(content, change))
+    assert any(one.startswith("/contents/chain/") for one in locations_after(content, change))
