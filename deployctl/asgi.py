@@ -17,4 +17,4 @@ _django = get_asgi_application()
 from deployctl.runs.urls import UPLOADS  # noqa: E402 - Django has to be set up first
 
 # A file that is sent in for one of these is not part of the body that the limit is about.
-application = FileForms(BodyLimit(_django, at_most=settings.LARGEST_REQUEST), paths=UPLOADS)
+application = FileForms(BodyLimit(_django, max_bytes=settings.LARGEST_REQUEST), paths=UPLOADS)

@@ -79,7 +79,7 @@ class Adapter(DefaultSocialAccountAdapter):
             _let_in(sociallogin, identity)
         except DeployctlError as error:
             _audit_denial(request, sociallogin, error)
-            raise ImmediateHttpResponse(errors.answer(request, error)) from error
+            raise ImmediateHttpResponse(errors.error_response(request, error)) from error
 
     def on_authentication_error(
         self,
@@ -101,7 +101,7 @@ class Adapter(DefaultSocialAccountAdapter):
         else:
             logger.warning("single sign-on failed: %r", exception or error)
             words = unreachable()
-        raise ImmediateHttpResponse(errors.answer(request, Refusal(words)))
+        raise ImmediateHttpResponse(errors.error_response(request, Refusal(words)))
 
 
 def is_on() -> bool:

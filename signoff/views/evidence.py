@@ -20,7 +20,7 @@ from deployctl.errors import DeployctlError
 from deployctl.runs.models import Target
 from deployctl.web.errors import status_of
 from deployctl.web.http import see_other
-from deployctl.web.streaming import as_attachment, download, pieces_of
+from deployctl.web.streaming import as_attachment, download, read_chunks
 from signoff.evidence import checklist, document, period
 from signoff.evidence.contents import ENDED
 from signoff.forms_evidence import PeriodForm
@@ -64,7 +64,7 @@ def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
     pack.note_fetched(current_user(request), kind)
     name = pack.file_name(kind)
     if kind == "json":
-        return download(request, pieces_of(io.BytesIO(content)), name=name, content_type="application/json")
+        return download(request, read_chunks(io.BytesIO(content)), name=name, content_type="application/json")
     if kind == "pdf":
         made = HttpResponse(document.render(json.loads(content), pack.digest), content_type="application/pdf")
     else:
@@ -102,7 +102,7 @@ def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
                 status = status_of(error)
             else:
                 name = period.file_name(target, since, until)
-                return download(request, pieces_of(made), name=name, content_type="application/zip")
+                return download(request, read_chunks(made), name=name, content_type="application/zip")
     context: dict[str, Any] = {"target": target, "form": form}
     return render(request, "signoff/evidence_period.html", context, status=status)
 

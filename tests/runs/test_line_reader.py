@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployctl.runs.execution.line_reader import LINE_BYTES, LineReader
+from deployctl.runs.execution.line_reader import MAX_LINE_BYTES, LineReader
 from deployctl.runs.execution.masking import MASK, Masker
 
 
@@ -37,8 +37,8 @@ def test_broken_utf8_is_shown_as_such() -> None:
 def test_a_line_of_ten_megabytes_is_capped_and_says_so() -> None:
     (line,) = _lines(*[b"x" * 65536] * 160)
 
-    assert len(line) < LINE_BYTES + 100
-    assert line.endswith(f"({160 * 65536 - LINE_BYTES:,} more characters)")
+    assert len(line) < MAX_LINE_BYTES + 100
+    assert line.endswith(f"({160 * 65536 - MAX_LINE_BYTES:,} more characters)")
 
 
 def test_text_that_turns_the_reading_direction_is_disarmed() -> None:

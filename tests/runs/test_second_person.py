@@ -157,20 +157,20 @@ def test_the_command_line_asks_and_two_people_consent(
 
 
 def test_a_run_that_waits_too_long_lapses_visibly(waiting: Run, devops_lead: User) -> None:
-    assert dispatcher.lapse() == 0
+    assert dispatcher.expire_consents() == 0
     Run.objects.filter(pk=waiting.pk).update(
         requested_at=timezone.now() - CONSENT_TIMEOUT - dt.timedelta(seconds=1)
     )
 
     with pytest.raises(Refusal, match="has waited too long"):
         waiting.consent(by=devops_lead, typed_name="live")
-    assert dispatcher.lapse() == 1
+    assert dispatcher.expire_consents() == 1
 
     waiting.refresh_from_db()
     assert waiting.state == RunState.CANCELLED
     assert "Nobody consented in time" in waiting.summary
     assert Entry.objects.filter(action=Action.RUN_CONSENT_EXPIRED, subject_id=str(waiting.pk)).exists()
-    assert dispatcher.lapse() == 0
+    assert dispatcher.expire_consents() == 0
 
 
 def test_one_run_waits_per_target_and_keeps_no_backup_out(

@@ -41,7 +41,7 @@ def sent(chunks: list[bytes], **headers: str) -> tuple[list[int], int]:
 
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "headers": named}
-    asyncio.run(BodyLimit(application, at_most=2 * MB)(scope, receive, send))
+    asyncio.run(BodyLimit(application, max_bytes=2 * MB)(scope, receive, send))
     return answered, given
 
 
@@ -64,5 +64,5 @@ def test_what_is_no_request_is_left_alone() -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope["type"], receive, send))
 
-    asyncio.run(BodyLimit(application, at_most=0)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    asyncio.run(BodyLimit(application, max_bytes=0)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert seen == [("lifespan", None, None)]

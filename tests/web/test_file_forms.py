@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployctl.web import file_forms
-from deployctl.web.file_forms import KEY, FileForms, UploadedStream, UploadInterrupted
+from deployctl.web.file_forms import SCOPE_KEY, FileForms, UploadedStream, UploadInterrupted
 
 FIELD = b'--B\r\nContent-Disposition: form-data; name="origin"\r\n\r\non\r\n'
 FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n%s\r\n'
@@ -50,7 +50,7 @@ def sent(
         seen.body = (await receive())["body"]
         seen.headers = dict(scope["headers"])
         seen.before_file = taken
-        file: UploadedStream | None = scope.get(KEY)
+        file: UploadedStream | None = scope.get(SCOPE_KEY)
         if file is not None:
             seen.name = file.name
             async for chunk in file.chunks():
@@ -91,7 +91,7 @@ def test_a_file_that_does_not_come_whole_is_told(parts: Any, words: str) -> None
 
 
 def test_a_sender_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_forms, "SILENT_AT_MOST_S", 0.05)
+    monkeypatch.setattr(file_forms, "SILENCE_TIMEOUT_S", 0.05)
     with pytest.raises(UploadInterrupted, match="was silent"):
         sent(FIELD + WHOLE[:-2], None)
 

@@ -43,7 +43,7 @@ IDLE = """
 @pytest.fixture
 def server(committed_db: Committed, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     # An earlier test may have lost the broker, after which nothing is announced for a while.
-    monkeypatch.setattr(live, "_silent_until", 0.0)
+    monkeypatch.setattr(live, "_paused_until", 0.0)
     # Nor is it lost when it answers late.
     patient = redis.Redis.from_url(settings.REDIS_URL)
     monkeypatch.setattr(live, "broker", lambda: patient)
@@ -190,7 +190,7 @@ def test_a_stream_ends_soon_after_its_reader_was_shut_out(
     with open_page(server, cookie, "home") as stream:
         stream.line()
         viewer_of_pages.disable(by=SYSTEM)
-        time.sleep(live.ASK_AGAIN_S + 0.5)
+        time.sleep(live.RECHECK_SESSION_S + 0.5)
         announce("home", "item-1")
         assert [event.name for event in stream.events() if event.name == "changed"] == []
 
@@ -271,7 +271,7 @@ def test_without_redis_nothing_breaks(
 ) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     live.broker.cache_clear()
-    monkeypatch.setattr(live, "_silent_until", 0.0)
+    monkeypatch.setattr(live, "_paused_until", 0.0)
     try:
         live.publish("home", '["a"]')
         live.publish("home", '["b"]')

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.http import StreamingHttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 
-from deployctl.web.streaming import CHUNK, download, pieces_of
+from deployctl.web.streaming import CHUNK, download, read_chunks
 
 
 def lines() -> Iterator[bytes]:
@@ -46,5 +46,5 @@ def test_it_is_a_file_to_keep_and_nothing_to_run() -> None:
 
 def test_a_stream_is_closed_once_it_was_read() -> None:
     stream = io.BytesIO(b"x" * (CHUNK + 1))
-    assert [len(piece) for piece in pieces_of(stream)] == [CHUNK, 1]
+    assert [len(piece) for piece in read_chunks(stream)] == [CHUNK, 1]
     assert stream.closed

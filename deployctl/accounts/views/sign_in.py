@@ -26,7 +26,7 @@ from deployctl.accounts.models.sign_in import SecondFactor
 from deployctl.accounts.policies import public
 from deployctl.accounts.signing_credentials import second_factor_of, verify_factor
 from deployctl.errors import DeployctlError, Refusal
-from deployctl.web.errors import problem
+from deployctl.web.errors import problem_response
 
 CANNOT_COUNT = (
     "Attempts cannot be counted at the moment, so passwords are not looked at: Redis cannot be reached."
@@ -46,7 +46,7 @@ def requires_rate_limit(view: Callable[..., HttpResponseBase]) -> Callable[..., 
         try:
             return view(request, *args, **kwargs)
         except RedisError:
-            return problem(request, CANNOT_COUNT, status=503)
+            return problem_response(request, CANNOT_COUNT, status=503)
 
     return guarded
 
