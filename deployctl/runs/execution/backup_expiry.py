@@ -30,7 +30,7 @@ def request_due() -> int:
     requested = 0
     recently = Run.objects.filter(kind=KIND, requested_at__gt=timezone.now() - MIN_INTERVAL)
     for target in Target.objects.current().exclude(pk__in=recently.values("target")):
-        if not any(verdict.is_deleted for verdict in Retention.preview(target)):
+        if not any(decision.is_deleted for decision in Retention.preview(target)):
             continue
         try:
             Run.request(target=target, kind=KIND, params={}, by=BY)

@@ -19,13 +19,13 @@ class RetentionForm(forms.Form):
     """A retention policy, with the fields of `backup.retention.Policy`."""
 
     keep_days = _count("keep_days", "Keep every backup for (days)", "No backup younger than this is deleted.")
-    daily = _count("daily", "Daily backups", "For this many days, the newest backup of each day is kept.")
+    daily = _count("daily", "Daily backups", "How many days keep their newest backup. Days without a backup don't count.")
     weekly = _count(
         "weekly",
         "Weekly backups",
-        "For this many weeks, the newest backup of each week (UTC).",
+        "The same for weeks, which start on Monday (UTC).",
     )
-    monthly = _count("monthly", "Monthly backups", "For this many months, the newest backup of each month.")
+    monthly = _count("monthly", "Monthly backups", "The same for months.")
 
     @classmethod
     def of(cls, policy: Policy) -> RetentionForm:

@@ -29,8 +29,8 @@ def person_roles(request: HttpRequest, number: int) -> HttpResponse:
         target.assign(shown, role, by=current_user(request))
         messages.success(request, f"Role added: {shown.name}, {Role(role).label} of {target.name}.")
         return see_other(request, reverse("runs:person_roles", args=[shown.pk]))
-    held = TargetRole.objects.filter(user=shown).select_related("target").order_by("target__name", "role")
-    context = {"person": shown, "form": form, "held": held}
+    roles = TargetRole.objects.filter(user=shown).select_related("target")
+    context = {"person": shown, "form": form, "assignments": roles.order_by("target__name", "role")}
     return render(request, "runs/person_roles.html", context, status=422 if form.errors else 200)
 
 

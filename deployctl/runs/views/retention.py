@@ -52,16 +52,16 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     user = current_user(request)
-    verdicts = Retention.preview(target, proposed)
-    expiring = [verdict for verdict in verdicts if verdict.is_deleted]
+    decisions = Retention.preview(target, proposed)
+    expiring = [decision for decision in decisions if decision.is_deleted]
     context = {
         "target": target,
         "policy": proposed or Retention.policy_of(target),
         "is_proposed": proposed is not None,
         "form": form,
-        "verdicts": verdicts,
+        "decisions": decisions,
         "expiring": expiring,
-        "freed_bytes": sum(verdict.backup.size_bytes for verdict in expiring),
+        "freed_bytes": sum(decision.backup.size_bytes for decision in expiring),
         "has_physical": Backup.objects.physical().filter(target=target).exists(),
         "may_administer": user.may(Permission.ADMINISTRATOR) and target.archived_at is None,
         "may_start": may_operate(user) and target.archived_at is None and proposed is None,
