@@ -96,7 +96,7 @@ def kept(target: Target) -> list[str]:
     return sorted(path.name for path in folder.glob(".uploads/*"))
 
 
-def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
+def test_a_dump_is_uploaded_imported_listed_and_downloaded(
     shop: Target, visitor: Browser, keeper: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = visitor.upload(pg_dump(shop.spec(), tmp_path / "x", "custom").read_bytes(), name=STRANGE)
@@ -136,9 +136,7 @@ def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
     assert again.status_code == 303, again.text
 
 
-def test_what_is_too_large_unchosen_or_unsure_is_refused_on_the_page_and_nothing_is_kept(
-    shop: Target, visitor: Browser
-) -> None:
+def test_an_invalid_upload_shows_an_error_and_leaves_no_file(shop: Target, visitor: Browser) -> None:
     for content, fields, words in (
         (os.urandom(2 << 20), {}, "larger than the 1 MB that an upload may have"),
         (b"PGDMP", {"origin": ""}, "Send in only dumps whose origin you know."),
@@ -159,7 +157,7 @@ def test_what_is_too_large_unchosen_or_unsure_is_refused_on_the_page_and_nothing
     assert not Run.objects.exists()
 
 
-def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhile(
+def test_an_interrupted_upload_leaves_no_file_and_blocks_nobody(
     shop: Target, visitor: Browser, committed_db: Committed
 ) -> None:
     token = visitor.token("/targets/shop/backups/new")
@@ -200,7 +198,7 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhil
     assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
 
 
-def test_a_download_that_is_cancelled_or_damaged_harms_nobody(
+def test_a_cancelled_or_damaged_download_does_not_break_the_server(
     shop: Target, visitor: Browser, executed: Executed
 ) -> None:
     assert executed(shop, "backup").state == RunState.SUCCEEDED
@@ -224,7 +222,7 @@ def test_a_download_that_is_cancelled_or_damaged_harms_nobody(
 
 
 @pytest.mark.parametrize("method", ["downloads", "new", "uploads"])
-def test_operating_is_not_enough_and_the_code_must_be_fresh(
+def test_transferring_backups_needs_the_dba_role_and_a_fresh_code(
     target: Target,
     dba: User,
     viewer: User,
@@ -264,13 +262,13 @@ def make_backup(target: Target, **fields: Any) -> Backup:
     return Backup.objects.create(target=target, run=run, **(made | fields))
 
 
-def test_an_expired_backup_is_not_handed_out(target: Target, administrator: User) -> None:
+def test_an_expired_backup_cannot_be_downloaded(target: Target, administrator: User) -> None:
     backup = make_backup(target, expired_at="2026-01-02T00:00:00Z")
     with pytest.raises(Refusal, match="were removed when it expired"):
         backup.download(by=administrator)
 
 
-def test_an_upload_has_no_button_and_is_not_started_again(
+def test_an_import_has_no_button_and_cannot_be_restarted(
     target: Target, administrator: User, executed: Executed, signed_in: Callable[..., Client]
 ) -> None:
     run = Run.request(target=target, kind="import_backup", params={"upload": "0" * 32}, by=SYSTEM)
@@ -280,7 +278,7 @@ def test_an_upload_has_no_button_and_is_not_started_again(
     assert "<h3>Import a backup</h3>" not in visitor.get("/targets/shop/").text
 
 
-def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:
+def test_importing_an_upload_needs_permission(target: Target, dba: User) -> None:
     with pytest.raises(NotAllowed):
         uploads.request_import(target, "0" * 32, file_name="x", by=dba)
     target.assign(dba, Role.DBA, by=SYSTEM)
@@ -288,7 +286,7 @@ def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:
     assert run.params["file_name"] == "a�b.dump"
 
 
-def test_an_upload_is_kept_by_when_it_came_and_pushes_nothing_of_ours_out(target: Target) -> None:
+def test_an_upload_is_kept_by_its_upload_time_and_displaces_no_backup(target: Target) -> None:
     old = "2020-01-01T00:00:00Z"
     make_backup(target, name="ours", snapshot_at=old)
     make_backup(target, name="uploaded", snapshot_at="2021-01-01T00:00:00Z", uploaded_from="x.dump")
@@ -301,7 +299,7 @@ def test_an_upload_is_kept_by_when_it_came_and_pushes_nothing_of_ours_out(target
     assert verdicts["ours"].why.startswith("the newest one; the newest hashed one")
 
 
-def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) -> None:
+def test_an_abandoned_upload_is_removed_after_a_day(target: Target) -> None:
     with uploads.of(target).receive() as incoming:
         incoming.write(b"x")
         number = incoming.finish()
@@ -314,7 +312,7 @@ def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) ->
     assert kept(target) == []
 
 
-def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
+def test_an_unreadable_folder_does_not_stop_the_cleanup_of_others(
     target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:
     reference = "env:DATABASE_URL"
@@ -334,7 +332,7 @@ def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
     assert f"Uploads to {target} that were given up are not removed now" in caplog.text
 
 
-def test_the_command_line_takes_a_backup_away_and_in(
+def test_the_command_line_downloads_and_uploads_a_backup(
     shop: Target, executed: Executed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)

@@ -88,7 +88,7 @@ def test_a_run_succeeds_with_steps_facts_and_log(real_target: Target, executed: 
     assert [(line.number, line.text) for line in run.lines.all()] == [(1, "looked")]
 
 
-def test_a_run_that_fails_says_why(real_target: Target, executed: Executed) -> None:
+def test_a_failed_run_records_the_reason(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "break", how="failed")
 
     assert (run.state, run.summary) == (RunState.FAILED, "It broke. Mend it.")
@@ -97,14 +97,16 @@ def test_a_run_that_fails_says_why(real_target: Target, executed: Executed) -> N
     assert run.lines.get(level="error").text == "It broke. Mend it."
 
 
-def test_a_refused_statement_is_told_in_postgresqls_words(real_target: Target, executed: Executed) -> None:
+def test_a_failed_statement_shows_the_message_of_postgresql(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "break", how="sql")
 
     assert run.state == RunState.FAILED
     assert 'PostgreSQL said: relation "nowhere" does not exist.' in run.summary
 
 
-def test_a_defect_is_told_without_its_values(real_target: Target, executed: Executed, caplog: Any) -> None:
+def test_an_internal_error_is_reported_without_values(
+    real_target: Target, executed: Executed, caplog: Any
+) -> None:
     run = executed(real_target, "break", how="defect")
 
     assert run.state == RunState.FAILED
@@ -113,7 +115,7 @@ def test_a_defect_is_told_without_its_values(real_target: Target, executed: Exec
     assert real_target.spec().password not in caplog.text
 
 
-def test_a_worker_that_is_ended_settles_its_run_first(real_target: Target) -> None:
+def test_a_terminated_worker_records_the_outcome_first(real_target: Target) -> None:
     run = request(real_target, "break", how="exit")
     with pytest.raises(SystemExit):
         supervisor.execute(run.pk)
@@ -124,7 +126,7 @@ def test_a_worker_that_is_ended_settles_its_run_first(real_target: Target) -> No
 
 
 @pytest.mark.fault(28)
-def test_a_secret_is_nowhere(real_target: Target, executed: Executed) -> None:
+def test_a_secret_is_stored_nowhere_in_plain_text(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "chatter", lines=50)
 
     assert run.state == RunState.SUCCEEDED
@@ -136,7 +138,7 @@ def test_a_secret_is_nowhere(real_target: Target, executed: Executed) -> None:
     assert f"0 <script>  {MASK}" in told
 
 
-def test_a_target_that_cannot_be_reached_fails_the_run(
+def test_an_unreachable_target_fails_the_run(
     committed_db: Any, kinds: None, secret_file: Callable[[str], str], executed: Executed
 ) -> None:
     target = Target.add(
@@ -151,7 +153,7 @@ def test_a_target_that_cannot_be_reached_fails_the_run(
     assert "127.0.0.1" in run.summary
 
 
-def test_the_same_message_twenty_times_is_executed_once(real_target: Target) -> None:
+def test_twenty_duplicate_messages_execute_a_run_once(real_target: Target) -> None:
     run = request(real_target, "change")
 
     def deliver(_: int) -> None:
@@ -184,7 +186,7 @@ def test_cancelling_ends_programs_and_sessions_within_five_seconds(real_target: 
     assert sessions_of(real_target, run) == []
 
 
-def test_cancelling_a_change_says_what_was_done(real_target: Target) -> None:
+def test_cancelling_a_change_reports_the_completed_steps(real_target: Target) -> None:
     run = request(real_target, "change", seconds=600)
     with in_background(run):
         until(lambda: run.steps.count() == 2)
@@ -196,7 +198,7 @@ def test_cancelling_a_change_says_what_was_done(real_target: Target) -> None:
     assert effects(real_target) == 1
 
 
-def test_a_worker_whose_lease_was_taken_leaves_without_a_word(real_target: Target) -> None:
+def test_a_worker_that_lost_its_lease_records_nothing(real_target: Target) -> None:
     run = request(real_target, "sleep")
     with in_background(run):
         until(says(run, "asleep"))
@@ -223,14 +225,14 @@ def test_late_writes_of_a_fenced_worker_match_no_row(real_target: Target) -> Non
     assert stale.state == RunState.UNKNOWN
 
 
-def test_a_lease_that_was_renewed_is_not_reaped(real_target: Target) -> None:
+def test_a_run_with_a_renewed_lease_is_not_reaped(real_target: Target) -> None:
     run = request(real_target, "change")
     run.claim(host="elsewhere", pid=1)
 
     assert reaper.reap() == 0
 
 
-def test_two_sweeps_settle_a_run_once(real_target: Target) -> None:
+def test_two_reapers_clean_up_a_run_once(real_target: Target) -> None:
     run = request(real_target, "change")
     run.claim(host="elsewhere", pid=1)
     Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
@@ -239,7 +241,7 @@ def test_two_sweeps_settle_a_run_once(real_target: Target) -> None:
     assert (first.take_over(), second.take_over()) == (True, False)
 
 
-def test_another_installation_on_the_same_database_is_respected(
+def test_a_database_locked_by_another_installation_is_refused(
     real_target: Target, executed: Executed
 ) -> None:
     spec = real_target.spec()
@@ -252,7 +254,7 @@ def test_another_installation_on_the_same_database_is_respected(
     assert "deployctl:99:1" in run.summary
 
 
-def test_permission_is_asked_for_again_when_a_worker_takes_the_run(real_target: Target) -> None:
+def test_permissions_are_checked_again_when_a_run_is_claimed(real_target: Target) -> None:
     dba = person("Dana Baker", Permission.OPERATOR)
     run = Run.request(target=real_target, kind="look", params={}, by=dba)
     dba.grants.all().delete()
@@ -271,7 +273,7 @@ def test_a_handler_may_refuse_a_claimed_run(real_target: Target, executed: Execu
         assert executed(real_target, "look").summary == "The deployment was halted meanwhile."
 
 
-def test_a_failing_handler_cannot_keep_a_run_from_ending(
+def test_a_failing_handler_does_not_prevent_the_end_of_a_run(
     real_target: Target, executed: Executed, caplog: pytest.LogCaptureFixture
 ) -> None:
     heard: list[str] = []
@@ -291,7 +293,7 @@ def test_a_failing_handler_cannot_keep_a_run_from_ending(
     assert "of run_finished failed" in caplog.text
 
 
-def test_a_queued_run_that_nobody_heard_of_is_told_again(
+def test_a_queued_run_with_a_lost_message_is_dispatched_again(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
@@ -314,7 +316,7 @@ def test_a_queued_run_that_nobody_heard_of_is_told_again(
     assert new.state == RunState.QUEUED
 
 
-def test_a_run_of_which_nobody_could_be_told_is_told_sooner(
+def test_a_run_whose_message_was_not_sent_is_dispatched_sooner(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Far from what a busy machine may need for this test.

@@ -24,7 +24,7 @@ from tests.waiting import until
 SYSTEM = Machine("test")
 
 
-def test_cancelling_does_not_wait_for_a_session_that_hangs(real_target: Target) -> None:
+def test_cancelling_does_not_wait_for_a_hanging_session(real_target: Target) -> None:
     run = Run.request(target=real_target, kind="sleep", params={"where": "session"}, by=SYSTEM)
     with in_background(run), connect(real_target.spec(), application_name="test") as watch:
         until(says(run, "sleeping"))
@@ -42,7 +42,7 @@ def test_cancelling_does_not_wait_for_a_session_that_hangs(real_target: Target) 
     assert f"did not end: {', '.join(map(str, frozen))}" in run.summary
 
 
-def test_a_run_that_cannot_be_cleaned_up_keeps_no_other_from_being_settled(
+def test_a_failed_cleanup_does_not_block_other_runs(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [
@@ -63,7 +63,7 @@ def test_a_run_that_cannot_be_cleaned_up_keeps_no_other_from_being_settled(
     assert "Input/output error" in runs[1].summary
 
 
-def test_a_defect_of_one_sweep_does_not_reach_the_other_runs(
+def test_an_internal_error_in_a_cleanup_does_not_affect_other_runs(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [Run.request(target=real_target, kind="look", params={}, by=SYSTEM) for _ in range(3)]
@@ -87,7 +87,7 @@ def test_a_defect_of_one_sweep_does_not_reach_the_other_runs(
     }
 
 
-def test_a_lost_lease_outweighs_a_cancellation(real_target: Target) -> None:
+def test_a_lost_lease_takes_precedence_over_a_cancellation(real_target: Target) -> None:
     """Otherwise whoever writes to a log that nobody stores any more waits for ever."""
     run = Run.request(target=real_target, kind="look", params={}, by=SYSTEM)
     assert run.claim(host="here", pid=1)

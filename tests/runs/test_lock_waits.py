@@ -54,7 +54,7 @@ def migrating(
     return real_target
 
 
-def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
+def test_a_blocked_migration_shows_the_blocking_session_without_secrets(
     migrating: Target, signed_in: SignedIn
 ) -> None:
     browser = signed_in(person("Vi Ewing", Permission.VIEWER))
@@ -98,7 +98,7 @@ def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
     assert "every 3s" not in browser.get(address).text
 
 
-def test_however_many_watch_the_target_is_asked_once(
+def test_the_target_is_queried_once_however_many_people_watch(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run.request(target=real_target, kind="change", params={}, by=SYSTEM)
@@ -117,7 +117,7 @@ def test_however_many_watch_the_target_is_asked_once(
     assert len(asked) == 1
 
 
-def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told(
+def test_an_unreachable_target_and_an_unreadable_secret_are_reported(
     real_target: Target, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_waits, "_seen", {})
@@ -155,7 +155,7 @@ def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told
     assert "127.0.0.1" in lock_waits.find(Run.objects.get(pk=run.pk)).problem
 
 
-def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: SignedIn) -> None:
+def test_an_unknown_run_shows_diagnostics_of_the_target(real_target: Target, signed_in: SignedIn) -> None:
     browser = signed_in(person("Dana Baker", Permission.OPERATOR))
     run = Run.request(target=real_target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)

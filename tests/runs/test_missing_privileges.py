@@ -68,7 +68,7 @@ def failed(run: Run) -> str:
     return run.summary
 
 
-def test_each_operation_says_what_to_grant_and_then_it_works(
+def test_each_operation_names_the_missing_grant_and_then_works(
     poor: Target, superuser: ConnectionSpec, executed: Executed
 ) -> None:
     to = sql.Identifier(poor.spec().user).as_string()
@@ -102,7 +102,7 @@ def test_each_operation_says_what_to_grant_and_then_it_works(
     assert baseline.state == RunState.SUCCEEDED, baseline.summary
 
 
-def test_the_large_object_that_stops_a_dump_is_named_with_its_grant(
+def test_a_dump_that_cannot_read_a_large_object_names_the_grant(
     poor: Target, superuser: ConnectionSpec, executed: Executed
 ) -> None:
     to = sql.Identifier(poor.spec().user).as_string()

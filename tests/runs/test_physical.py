@@ -76,13 +76,13 @@ def on_record(target: Target, engine: PhysicalEngine, monkeypatch: pytest.Monkey
     return run.backup
 
 
-def test_a_physical_backup_is_written_and_no_more_until_something_read_it(on_record: Backup) -> None:
+def test_a_new_physical_backup_has_only_the_trust_level_written(on_record: Backup) -> None:
     assert on_record.is_physical
     assert [level.level for level in on_record.reached] == ["written"]
     assert on_record.rows is None, "nobody counted"
 
 
-def test_our_retention_neither_counts_nor_expires_it(on_record: Backup, target: Target) -> None:
+def test_our_retention_ignores_physical_backups(on_record: Backup, target: Target) -> None:
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
     backup_catalog = RunBackupCatalog(run, at_once)
 
@@ -96,7 +96,7 @@ def test_our_retention_neither_counts_nor_expires_it(on_record: Backup, target: 
 
 
 @pytest.mark.parametrize("kind", ["verify", "test_restore", "restore", "copy_offsite"])
-def test_what_works_on_dumps_says_where_it_belongs(
+def test_operations_on_dumps_reject_physical_backups(
     on_record: Backup, target: Target, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(settings, "DEPLOYCTL_OFFSITE", [f"file://{tmp_path}"])
@@ -112,7 +112,7 @@ def test_what_works_on_dumps_says_where_it_belongs(
 
 
 @pytest.mark.usefixtures("db")
-def test_only_allowed_places_and_real_names(target: Target, allowed: Path, viewer: User) -> None:
+def test_paths_must_be_allowed_and_stanzas_valid(target: Target, allowed: Path, viewer: User) -> None:
     for stanza, configuration, scratch, words in (
         ("--config=/x", "", "", "cannot be a stanza"),
         ("shop", "/home/somebody/pgbackrest.conf", "", "is no place for pgBackRest's configuration"),
@@ -130,7 +130,7 @@ def test_only_allowed_places_and_real_names(target: Target, allowed: Path, viewe
     assert Entry.objects.filter(action="target.engine_set").count() == 3
 
 
-def test_without_an_engine_a_hint_is_shown_and_nothing_starts(
+def test_without_an_engine_a_hint_is_shown_and_nothing_can_start(
     target: Target, dba: User, signed_in: Callable[..., Client]
 ) -> None:
     page = signed_in(dba).get(f"/targets/{target}/").text
@@ -141,7 +141,7 @@ def test_without_an_engine_a_hint_is_shown_and_nothing_starts(
         Run.request(target=target, kind="physical_backup", params={}, by=SYSTEM)
 
 
-def test_an_administrator_names_the_engine_and_operators_are_offered_it(
+def test_operators_can_use_the_engine_that_an_administrator_sets(
     target: Target, allowed: Path, administrator: User, signed_in: Callable[..., Client]
 ) -> None:
     client = signed_in(administrator)
@@ -162,7 +162,7 @@ def test_an_administrator_names_the_engine_and_operators_are_offered_it(
     assert HINT in client.get(f"/targets/{target}/").text
 
 
-def test_the_list_shows_engine_and_type_and_offers_what_fits(
+def test_the_list_shows_engine_type_and_matching_operations(
     on_record: Backup, target: Target, dba: User, signed_in: Callable[..., Client]
 ) -> None:
     page = signed_in(dba).get("/backups/").text
@@ -177,7 +177,7 @@ def test_the_list_shows_engine_and_type_and_offers_what_fits(
     assert "Expired by pgBackRest" in signed_in(dba).get("/backups/").text
 
 
-def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) -> None:
+def test_the_command_line_sets_and_lists_the_engine(on_record: Backup, target: Target) -> None:
     runner = CliRunner()
     (listed,) = json.loads(runner.invoke(backup_command, ["list", "--json"], catch_exceptions=False).output)
     assert (listed["engine"], listed["label"], listed["path"]) == ("pgbackrest", LABEL, None)
@@ -189,7 +189,7 @@ def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) 
     assert json.loads(shown)["physical_engine"]["stanza"] == "main"
 
 
-def test_the_reaper_removes_what_a_lost_worker_restored(
+def test_the_reaper_removes_the_restored_cluster_of_a_lost_worker(
     target: Target, engine: PhysicalEngine, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)

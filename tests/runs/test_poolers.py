@@ -10,7 +10,7 @@ from deployctl.runs.models import Run, RunState, Target
 from tests.postgres.lines import as_pooler, line
 
 
-def test_a_run_through_a_pooler_is_refused_in_one_sentence_and_the_check_tells(
+def test_a_run_through_a_pooler_is_refused_and_the_check_warns(
     real_target: Target, executed: Callable[..., Run], secret_file: Callable[[str], str]
 ) -> None:
     spec = real_target.spec()

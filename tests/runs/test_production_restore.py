@@ -25,7 +25,7 @@ def plans(target: Target) -> int:
     return int(row[0]) if row else -1
 
 
-def test_two_people_restore_production_and_what_was_there_is_on_record(
+def test_two_people_restore_production_and_every_step_is_recorded(
     committed_db: Any,
     add_target: Callable[..., Target],
     signed_in: SignedIn,

@@ -58,7 +58,7 @@ def backed_up(target: Target, days_ago: int) -> Backup:
     return Backup.objects.get(run=run)
 
 
-def test_a_run_removes_files_keeps_rows_and_writes_the_audit(
+def test_expiry_removes_files_keeps_rows_and_is_audited(
     real_target: Target, executed: Callable[..., Run]
 ) -> None:
     Retention.set(real_target, Policy(30, 0, 0, 0), by=SYSTEM)
@@ -77,7 +77,7 @@ def test_a_run_removes_files_keeps_rows_and_writes_the_audit(
     assert [verdict.backup.name for verdict in Retention.preview(real_target)] == [new.name]
 
 
-def test_a_worker_that_lost_its_run_expires_nothing(target: Target) -> None:
+def test_a_worker_that_lost_its_lease_expires_nothing(target: Target) -> None:
     backup = backed_up(target, 40)
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
     run.claim(host="here", pid=1)
@@ -91,7 +91,7 @@ def test_a_worker_that_lost_its_run_expires_nothing(target: Target) -> None:
     assert backup.expired_at is None
 
 
-def test_the_daily_sweep_asks_once_where_something_would_go(
+def test_expiry_is_requested_once_a_day_for_targets_that_need_it(
     target: Target, add_target: Callable[..., Target]
 ) -> None:
     quiet = add_target("quiet")
@@ -105,7 +105,7 @@ def test_the_daily_sweep_asks_once_where_something_would_go(
     assert Run.objects.get(kind="expire_backups").target == target
 
 
-def test_a_busy_target_is_asked_again_later(target: Target) -> None:
+def test_expiry_on_a_busy_target_is_requested_again_later(target: Target) -> None:
     Retention.set(target, Policy(30, 0, 0, 0), by=SYSTEM)
     backed_up(target, 1)
     backed_up(target, 40)
@@ -116,7 +116,7 @@ def test_a_busy_target_is_asked_again_later(target: Target) -> None:
     assert backup_expiry.request_due() == 1
 
 
-def test_a_policy_is_limited_audited_and_for_administrators(target: Target, dba: User) -> None:
+def test_setting_a_policy_is_limited_audited_and_administrators_only(target: Target, dba: User) -> None:
     with pytest.raises(InvalidInput, match="keep_days must be from 1"):
         Retention.set(target, Policy(keep_days=0), by=SYSTEM)
     with pytest.raises(NotAllowed):
@@ -128,7 +128,7 @@ def test_a_policy_is_limited_audited_and_for_administrators(target: Target, dba:
     assert (entry.data["before"]["keep_days"], entry.data["after"]["keep_days"]) == (30, 90)
 
 
-def test_the_page_shows_what_would_go_and_a_proposal_changes_nothing(
+def test_the_page_previews_deletions_without_saving_a_proposal(
     target: Target, administrator: User, dba: User, signed_in: SignedIn
 ) -> None:
     backed_up(target, 1)
@@ -148,7 +148,7 @@ def test_the_page_shows_what_would_go_and_a_proposal_changes_nothing(
     assert "Remove 2 now" in signed_in(dba).get("/targets/shop/retention").text
 
 
-def test_a_number_out_of_its_limits_is_shown_at_its_field(
+def test_a_number_outside_its_limits_is_a_field_error(
     target: Target, administrator: User, signed_in: SignedIn
 ) -> None:
     fields = {"keep_days": 0, "daily": 0, "weekly": 0, "monthly": 0}
@@ -158,7 +158,7 @@ def test_a_number_out_of_its_limits_is_shown_at_its_field(
     assert "greater than or equal to 1" in response.text
 
 
-def test_a_viewer_reads_the_verdicts_and_finds_no_button(
+def test_a_viewer_sees_the_decisions_without_buttons(
     target: Target, viewer: User, signed_in: SignedIn
 ) -> None:
     backed_up(target, 1)
@@ -173,7 +173,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(backup_command, arguments)
 
 
-def test_the_command_previews_and_requests(target: Target) -> None:
+def test_the_command_previews_and_requests_expiry(target: Target) -> None:
     Retention.set(target, Policy(), by=SYSTEM)
     changed = invoke("retention", "--target", "shop", "--daily=0", "--weekly=0", "--monthly=0")
     assert changed.exit_code == 0

@@ -28,7 +28,7 @@ def test_a_request_is_a_queued_row_and_an_audit_entry(target: Target, dba: User)
     assert (entry.actor, entry.subject_id) == (dba, str(run.pk))
 
 
-def test_a_worker_is_told_on_commit(
+def test_the_task_is_sent_on_commit(
     target: Target, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
     told: list[int] = []
@@ -48,7 +48,7 @@ def test_a_worker_is_told_on_commit(
     assert run.published_at is not None
 
 
-def test_without_a_broker_the_request_stands(
+def test_a_request_is_accepted_without_a_broker(
     target: Target, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
     monkeypatch.setitem(app.conf, "broker_url", "redis://127.0.0.1:1/0")
@@ -59,7 +59,7 @@ def test_without_a_broker_the_request_stands(
     assert (run.state, run.published_at) == (RunState.QUEUED, None)
 
 
-def test_a_second_press_is_told_who_runs_what(target: Target, dba: User, devops_lead: User) -> None:
+def test_a_second_request_reports_who_runs_what(target: Target, dba: User, devops_lead: User) -> None:
     first = Run.request(target=target, kind="sleep", params={}, by=dba)
 
     with pytest.raises(Refusal) as refused:
@@ -69,7 +69,7 @@ def test_a_second_press_is_told_who_runs_what(target: Target, dba: User, devops_
     assert f"{dba.name} started “Sleep” on shop (run {first.pk}), which is queued" in str(refused.value)
 
 
-def test_operations_that_only_look_do_not_wait_for_each_other(target: Target) -> None:
+def test_read_only_operations_do_not_block_each_other(target: Target) -> None:
     Run.request(target=target, kind="sleep", params={}, by=SYSTEM)
     Run.request(target=target, kind="look", params={}, by=SYSTEM)
     Run.request(target=target, kind="look", params={}, by=SYSTEM)
@@ -77,7 +77,7 @@ def test_operations_that_only_look_do_not_wait_for_each_other(target: Target) ->
     assert Run.objects.count() == 3
 
 
-def test_an_unknown_run_keeps_everybody_out_until_somebody_decides(target: Target, dba: User) -> None:
+def test_an_unknown_run_blocks_its_target_until_it_is_decided(target: Target, dba: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)
     run.mark_lost("Its worker was lost.")
@@ -91,7 +91,7 @@ def test_an_unknown_run_keeps_everybody_out_until_somebody_decides(target: Targe
     Run.request(target=target, kind="change", params={}, by=SYSTEM)
 
 
-def test_deciding_needs_a_note_and_happens_once(target: Target, dba: User) -> None:
+def test_a_decision_needs_a_note_and_is_final(target: Target, dba: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)
     run.mark_lost("Its worker was lost.")
@@ -105,7 +105,7 @@ def test_deciding_needs_a_note_and_happens_once(target: Target, dba: User) -> No
         run.decide(by=dba, outcome="failed", note="No, they are not.")
 
 
-def test_production_is_not_changed_just_so(
+def test_changes_to_production_need_a_deployment(
     db: Any, kinds: None, add_target: Callable[..., Target], dba: User
 ) -> None:
     production = add_target("live", "production")
@@ -118,9 +118,7 @@ def test_production_is_not_changed_just_so(
     assert run.deployment_id == 7
 
 
-def test_viewers_and_approvers_start_cancel_and_decide_nothing(
-    target: Target, cto: User, viewer: User
-) -> None:
+def test_viewers_and_approvers_cannot_start_cancel_or_decide(target: Target, cto: User, viewer: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
 
     for person in (cto, viewer):
@@ -132,7 +130,7 @@ def test_viewers_and_approvers_start_cancel_and_decide_nothing(
             run.decide(by=person, outcome="failed", note="x")
 
 
-def test_everybody_active_sees_runs_and_nobody_else(target: Target, viewer: User) -> None:
+def test_only_active_users_can_view_runs(target: Target, viewer: User) -> None:
     from django.contrib.auth.models import AnonymousUser
 
     Run.request(target=target, kind="look", params={}, by=SYSTEM)
@@ -146,7 +144,7 @@ def test_everybody_active_sees_runs_and_nobody_else(target: Target, viewer: User
 @pytest.mark.parametrize(
     ("kind", "params"), [("nothing", {}), ("sleep", {"seconds": "soon"}), ("sleep", {"minutes": "1"})]
 )
-def test_what_cannot_be_used_is_refused(target: Target, kind: str, params: dict[str, object]) -> None:
+def test_invalid_requests_are_refused(target: Target, kind: str, params: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         Run.request(target=target, kind=kind, params=params, by=SYSTEM)
     assert not Run.objects.exists()
@@ -164,7 +162,7 @@ def test_a_queued_run_is_cancelled_at_once(target: Target, dba: User) -> None:
 
 
 @pytest.mark.fault(9)
-def test_forty_presses_at_once_start_one_run(
+def test_forty_simultaneous_requests_start_one_run(
     committed_db: Any, real_target: Target, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)

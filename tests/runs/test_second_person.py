@@ -57,7 +57,7 @@ def waiting(live: Target, dba: User) -> Run:
 
 
 @pytest.mark.parametrize(("kind", "label"), [("restore", "Backup"), ("drop_kept_database", "Kept database")])
-def test_what_two_people_stand_behind_is_named_when_it_is_asked_for(
+def test_a_request_for_production_must_name_the_backup(
     live: Target, dba: User, kind: str, label: str
 ) -> None:
     with pytest.raises(InvalidInput, match=f"Name one under “{label}”: live is production"):
@@ -66,7 +66,7 @@ def test_what_two_people_stand_behind_is_named_when_it_is_asked_for(
     assert not Run.objects.exists()
 
 
-def test_a_restore_of_production_waits_and_another_operator_starts_it(
+def test_a_second_person_must_consent_on_production(
     live: Target,
     dba: User,
     devops_lead: User,
@@ -89,13 +89,13 @@ def test_a_restore_of_production_waits_and_another_operator_starts_it(
 
 
 @pytest.mark.parametrize("kind", ["restore", "drop_kept_database", "rollback"])
-def test_elsewhere_nobody_is_waited_for(target: Target, dba: User, kind: str) -> None:
+def test_other_environments_need_no_second_person(target: Target, dba: User, kind: str) -> None:
     params = {"backup": "shop-1"} if kind == "rollback" else {}
     assert ask(target, dba, kind=kind, params=params).state == RunState.QUEUED
 
 
 @pytest.mark.parametrize("typed", ["", "Live", "live ", "shop"])
-def test_the_name_is_typed_exactly_by_both(live: Target, dba: User, devops_lead: User, typed: str) -> None:
+def test_both_people_must_type_the_exact_name(live: Target, dba: User, devops_lead: User, typed: str) -> None:
     with pytest.raises(InvalidInput, match="Type the target's name, live, exactly"):
         ask(live, dba, typed_name=typed)
     assert not Run.objects.exists()
@@ -108,7 +108,7 @@ def test_the_name_is_typed_exactly_by_both(live: Target, dba: User, devops_lead:
     assert run.state == RunState.WAITING
 
 
-def test_who_asked_cannot_consent_but_may_cancel(waiting: Run, dba: User) -> None:
+def test_the_requester_cannot_consent_but_may_cancel(waiting: Run, dba: User) -> None:
     with pytest.raises(Refusal, match=r"You requested run .* yourself"):
         waiting.consent(by=dba, typed_name="live")
     with pytest.raises(Refusal, match="cancel it"):
@@ -117,7 +117,7 @@ def test_who_asked_cannot_consent_but_may_cancel(waiting: Run, dba: User) -> Non
     assert waiting.state == RunState.CANCELLED
 
 
-def test_only_operators_who_are_active_consent(waiting: Run, cto: User, devops_lead: User) -> None:
+def test_only_active_operators_may_consent(waiting: Run, cto: User, devops_lead: User) -> None:
     with pytest.raises(NotAllowed):
         waiting.consent(by=cto, typed_name="live")
     devops_lead.is_active = False
@@ -126,7 +126,7 @@ def test_only_operators_who_are_active_consent(waiting: Run, cto: User, devops_l
     assert not waiting.consents.exists()
 
 
-def test_an_objection_cancels_with_its_reason(waiting: Run, devops_lead: User) -> None:
+def test_an_objection_cancels_the_run_with_its_reason(waiting: Run, devops_lead: User) -> None:
     with pytest.raises(InvalidInput, match="Say why"):
         waiting.object(by=devops_lead, reason=" ")
     waiting.object(by=devops_lead, reason="The incident is over.")
@@ -138,7 +138,7 @@ def test_an_objection_cancels_with_its_reason(waiting: Run, devops_lead: User) -
         waiting.consent(by=devops_lead, typed_name="live")
 
 
-def test_the_command_line_asks_and_two_people_consent(
+def test_a_request_from_the_command_line_needs_two_consents(
     live: Target, dba: User, devops_lead: User, signed_in: SignedIn
 ) -> None:
     run = ask(live, SYSTEM)
@@ -156,7 +156,7 @@ def test_the_command_line_asks_and_two_people_consent(
     assert run.state == RunState.QUEUED
 
 
-def test_a_run_that_waits_too_long_lapses_visibly(waiting: Run, devops_lead: User) -> None:
+def test_a_run_without_consent_expires_with_a_message(waiting: Run, devops_lead: User) -> None:
     assert dispatcher.expire_consents() == 0
     Run.objects.filter(pk=waiting.pk).update(
         requested_at=timezone.now() - CONSENT_TIMEOUT - dt.timedelta(seconds=1)
@@ -173,7 +173,7 @@ def test_a_run_that_waits_too_long_lapses_visibly(waiting: Run, devops_lead: Use
     assert dispatcher.expire_consents() == 0
 
 
-def test_one_run_waits_per_target_and_keeps_no_backup_out(
+def test_one_run_per_target_waits_without_blocking_backups(
     waiting: Run, live: Target, dba: User, devops_lead: User
 ) -> None:
     with pytest.raises(Refusal, match="Have somebody consent to that one, or cancel it"):
@@ -187,7 +187,7 @@ def test_one_run_waits_per_target_and_keeps_no_backup_out(
     assert waiting.consent(by=devops_lead, typed_name="live") is True
 
 
-def test_permissions_are_asked_for_again_when_a_worker_takes_it(
+def test_permissions_of_both_people_are_checked_again_at_the_claim(
     waiting: Run, devops_lead: User, administrator: User
 ) -> None:
     waiting.consent(by=devops_lead, typed_name="live")
@@ -199,7 +199,7 @@ def test_permissions_are_asked_for_again_when_a_worker_takes_it(
         preconditions.check_claim(waiting)
 
 
-def test_somebody_disabled_meanwhile_counts_for_nothing(
+def test_the_consent_of_a_disabled_person_does_not_count(
     waiting: Run, dba: User, devops_lead: User, administrator: User
 ) -> None:
     waiting.consent(by=devops_lead, typed_name="live")
@@ -209,7 +209,7 @@ def test_somebody_disabled_meanwhile_counts_for_nothing(
         preconditions.check_claim(waiting)
 
 
-def test_what_was_asked_for_on_staging_is_not_done_once_it_is_production(target: Target, dba: User) -> None:
+def test_a_run_requested_on_staging_is_refused_on_production(target: Target, dba: User) -> None:
     restore, change = ask(target, dba), None
     restore.claim(host="here", pid=1)
     Target.objects.filter(pk=target.pk).update(environment="production")
@@ -223,7 +223,7 @@ def test_what_was_asked_for_on_staging_is_not_done_once_it_is_production(target:
         preconditions.check_claim(change)
 
 
-def test_of_two_who_consent_at_once_one_starts_it(
+def test_two_simultaneous_consents_start_the_run_once(
     committed_db: Any, kinds: None, add_target: Callable[..., Target], told: list[int]
 ) -> None:
     asks, *others = [person(name, Permission.OPERATOR) for name in ("Ann Asks", "Bo Both", "Cy Both")]
@@ -255,7 +255,7 @@ def make_stale(user: User) -> None:
     SignIn.objects.filter(user=user).update(code_given_at=timezone.now() - dt.timedelta(hours=1))
 
 
-def test_the_page_asks_for_name_and_code_and_the_other_one_consents(
+def test_requesting_and_consenting_need_the_name_and_a_fresh_code(
     live: Target, dba: User, devops_lead: User, signed_in: SignedIn
 ) -> None:
     asks, consents = signed_in(dba), signed_in(devops_lead)
@@ -287,7 +287,7 @@ def test_the_page_asks_for_name_and_code_and_the_other_one_consents(
     assert "Consent to" not in consents.get("/").text
 
 
-def test_without_a_fresh_code_nothing_is_asked_for_nor_consented_to(
+def test_nothing_is_requested_or_consented_without_a_fresh_code(
     live: Target, dba: User, devops_lead: User, signed_in: SignedIn
 ) -> None:
     asks, consents = signed_in(dba), signed_in(devops_lead)
@@ -306,7 +306,9 @@ def test_without_a_fresh_code_nothing_is_asked_for_nor_consented_to(
     assert run.state == RunState.WAITING
 
 
-def test_objecting_from_the_page(waiting: Run, devops_lead: User, viewer: User, signed_in: SignedIn) -> None:
+def test_an_operator_objects_on_the_page_of_the_run(
+    waiting: Run, devops_lead: User, viewer: User, signed_in: SignedIn
+) -> None:
     address = f"/runs/{waiting.pk}/objection"
     assert signed_in(viewer).post(address, {"reason": "No."}).status_code == 403
     answer = signed_in(devops_lead).post(address, {"reason": "Too early."}, headers={"HX-Request": "true"})

@@ -45,20 +45,20 @@ def sent(chunks: list[bytes], **headers: str) -> tuple[list[int], int]:
     return answered, given
 
 
-def test_a_body_within_the_limit_is_handed_on_whole() -> None:
+def test_a_body_within_the_limit_is_passed_on() -> None:
     assert sent([b"x" * MB, b"x" * MB], content_length=str(2 * MB)) == ([200], 2 * MB)
 
 
-def test_a_body_that_announces_too_much_is_not_read() -> None:
+def test_a_body_that_declares_too_much_is_not_read() -> None:
     assert sent([b"x"], content_length=str(2 * MB + 1)) == ([413], 0)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "1"}, {"content_length": "much"}])
-def test_a_body_that_does_not_say_is_cut_off_at_the_limit(headers: dict[str, str]) -> None:
+def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(headers: dict[str, str]) -> None:
     assert sent([b"x" * MB] * 1000, **headers) == ([413], 2 * MB)
 
 
-def test_what_is_no_request_is_left_alone() -> None:
+def test_connections_other_than_http_are_passed_on() -> None:
     seen = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -61,7 +61,7 @@ def sent(
     return seen
 
 
-def test_the_fields_are_there_before_the_file_is_taken() -> None:
+def test_the_fields_are_available_before_the_file_is_read() -> None:
     seen = sent(FIELD + WHOLE[:70], WHOLE[70:], END)
     assert seen.body == b"origin=on"
     assert seen.file == b"PGDMP"
@@ -70,7 +70,7 @@ def test_the_fields_are_there_before_the_file_is_taken() -> None:
     assert seen.headers[b"content-length"] == b"9"
 
 
-def test_other_addresses_and_other_forms_pass_as_they_are() -> None:
+def test_other_paths_and_forms_are_passed_on_unchanged() -> None:
     whole = FIELD + FILE % (b"x", b"1") + END
     assert sent(whole, path="/upper").body == whole
     assert sent(b"origin=on", kind="application/x-www-form-urlencoded").body == b"origin=on"
@@ -85,12 +85,12 @@ def test_other_addresses_and_other_forms_pass_as_they_are() -> None:
         ((FIELD + FILE % (b"x", b"1") + b"--B\rrubbish", GONE), "went away|did not arrive whole"),
     ],
 )
-def test_a_file_that_does_not_come_whole_is_told(parts: Any, words: str) -> None:
+def test_an_incomplete_file_is_reported(parts: Any, words: str) -> None:
     with pytest.raises(UploadInterrupted, match=words):
         sent(*parts)
 
 
-def test_a_sender_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_upload_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_forms, "SILENCE_TIMEOUT_S", 0.05)
     with pytest.raises(UploadInterrupted, match="was silent"):
         sent(FIELD + WHOLE[:-2], None)
@@ -106,7 +106,7 @@ def test_a_sender_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
         (b"", GONE),
     ],
 )
-def test_what_is_no_form_is_an_empty_one(parts: Any) -> None:
+def test_a_malformed_form_becomes_an_empty_form(parts: Any) -> None:
     seen = sent(*parts)
     assert seen.body == b""
     assert not seen.name

@@ -122,9 +122,7 @@ def test_a_change_reaches_an_open_page_within_200_ms(server: int, cookie: dict[s
         usually_within(0.2, change, times=10)
 
 
-def test_nothing_is_told_before_the_commit_and_all_of_it_at_once(
-    server: int, cookie: dict[str, str], run: Run
-) -> None:
+def test_changes_are_sent_together_after_the_commit(server: int, cookie: dict[str, str], run: Run) -> None:
     warmed(server, cookie)
     with open_page(server, cookie, "home", f"run:{run.pk}") as stream:
         stream.line()
@@ -138,7 +136,7 @@ def test_nothing_is_told_before_the_commit_and_all_of_it_at_once(
         assert stream.next("changed").data == {"fragments": ["a", "b", "c"]}
 
 
-def test_what_changed_between_page_and_stream_is_told(server: int, cookie: dict[str, str]) -> None:
+def test_changes_between_page_and_stream_are_sent(server: int, cookie: dict[str, str]) -> None:
     warmed(server, cookie)
     made = time.time()
     with open_page(server, cookie, "home") as other:
@@ -150,7 +148,7 @@ def test_what_changed_between_page_and_stream_is_told(server: int, cookie: dict[
         assert stream.next("changed").data == {"fragments": ["missed"]}
 
 
-def test_a_flood_becomes_one_resync(server: int, cookie: dict[str, str]) -> None:
+def test_too_many_changes_become_one_resync(server: int, cookie: dict[str, str]) -> None:
     warmed(server, cookie)
     with open_page(server, cookie, "home") as stream:
         stream.line()
@@ -159,7 +157,7 @@ def test_a_flood_becomes_one_resync(server: int, cookie: dict[str, str]) -> None
         stream.next("resync")
 
 
-def test_strangers_and_unknown_channels_are_refused(server: int, cookie: dict[str, str]) -> None:
+def test_anonymous_users_and_unknown_channels_are_refused(server: int, cookie: dict[str, str]) -> None:
     with Stream(server, "/live/?channel=home", {}) as stranger:
         assert stranger.response.status in {302, 401, 403}
     for channel in ("everything", "run:999", "run:x", "target:nowhere"):
@@ -184,7 +182,7 @@ def test_open_streams_hold_no_database_session(
             time.sleep(0.1)
 
 
-def test_a_stream_ends_soon_after_its_reader_was_shut_out(
+def test_a_stream_ends_soon_after_its_user_was_disabled(
     server: int, cookie: dict[str, str], viewer_of_pages: User
 ) -> None:
     with open_page(server, cookie, "home") as stream:
@@ -195,7 +193,7 @@ def test_a_stream_ends_soon_after_its_reader_was_shut_out(
         assert [event.name for event in stream.events() if event.name == "changed"] == []
 
 
-def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run: Run) -> None:
+def test_a_log_stream_resumes_and_ends(server: int, cookie: dict[str, str], run: Run) -> None:
     for text in ("one", "two"):
         add_line(run, text, "info")
     path = f"/runs/{run.pk}/stream"
@@ -215,9 +213,7 @@ def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run
         assert [line["number"] for line in late.next("lines").data] == [4]
 
 
-def test_a_line_of_a_log_reaches_who_watches_within_a_second(
-    server: int, cookie: dict[str, str], run: Run
-) -> None:
+def test_a_log_line_reaches_the_page_within_a_second(server: int, cookie: dict[str, str], run: Run) -> None:
     warmed(server, cookie)
     add_line(run, "first", "info")
     with Stream(server, f"/runs/{run.pk}/stream", cookie) as stream:
@@ -230,7 +226,7 @@ def test_a_line_of_a_log_reaches_who_watches_within_a_second(
         usually_within(1, write, times=4)
 
 
-def test_a_long_log_arrives_in_order_and_downloads_whole(
+def test_a_long_log_arrives_in_order_and_is_downloaded_completely(
     server: int, cookie: dict[str, str], run: Run
 ) -> None:
     LineStore(run).append([Line(timezone.now(), "output", f"line {number}") for number in range(1, 2_501)])
@@ -247,7 +243,7 @@ def test_a_long_log_arrives_in_order_and_downloads_whole(
     assert text.splitlines()[-1].endswith("line 2500")
 
 
-def test_who_watches_a_flood_is_shown_its_end_and_reads_all_of_it_elsewhere(run: Run) -> None:
+def test_a_reader_far_behind_skips_to_the_last_lines(run: Run) -> None:
     LineStore(run).append([Line(timezone.now(), "output", "") for _ in range(10_600)])
 
     def numbers(after: int) -> list[int]:
@@ -259,14 +255,14 @@ def test_who_watches_a_flood_is_shown_its_end_and_reads_all_of_it_elsewhere(run:
     assert [line.number for line in run.lines.after(0, at_most=3)] == [1, 2, 3]
 
 
-def test_a_log_is_for_who_may_read_it(server: int, cookie: dict[str, str], run: Run) -> None:
+def test_a_log_needs_permission_to_view_the_run(server: int, cookie: dict[str, str], run: Run) -> None:
     with Stream(server, f"/runs/{run.pk}/stream", {}) as stranger:
         assert stranger.response.status in {302, 401, 403}
     with Stream(server, "/runs/999/stream", cookie) as missing:
         assert missing.response.status == 404
 
 
-def test_without_redis_nothing_breaks(
+def test_pages_work_without_redis(
     db: Any, settings: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"

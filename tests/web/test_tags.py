@@ -34,7 +34,7 @@ def written(source: str, **context: Any) -> str:
         (5 * 1024**5, "5120 TB"),
     ],
 )
-def test_sizes_are_written_in_postgresqls_units(size: int | None, words: str) -> None:
+def test_sizes_use_the_units_of_postgresql(size: int | None, words: str) -> None:
     assert written("{{ size|bytes }}", size=size) == words
 
 
@@ -50,7 +50,7 @@ def test_sizes_are_written_in_postgresqls_units(size: int | None, words: str) ->
         (dt.timedelta(days=3, hours=7), "3 d 7 h"),
     ],
 )
-def test_durations_are_written_to_two_units(length: float | dt.timedelta | None, words: str) -> None:
+def test_durations_have_at_most_two_units(length: float | dt.timedelta | None, words: str) -> None:
     assert written("{{ length|duration }}", length=length) == words
 
 
@@ -63,15 +63,13 @@ def test_durations_are_written_to_two_units(length: float | dt.timedelta | None,
         (dt.timedelta(hours=3, minutes=1), "in 3 h"),
     ],
 )
-def test_a_near_moment_is_told_as_a_distance_and_says_so_to_the_script(
-    distance: dt.timedelta, words: str
-) -> None:
+def test_a_near_time_is_relative_and_marked_for_the_script(distance: dt.timedelta, words: str) -> None:
     html = written("{% when moment %}", moment=timezone.now() + distance)
     assert words in html
     assert "data-relative" in html
 
 
-def test_a_far_moment_is_told_in_the_viewers_zone_with_the_exact_time_on_hover() -> None:
+def test_a_distant_time_is_shown_in_the_time_zone_of_the_user() -> None:
     moment = dt.datetime(2021, 5, 12, 22, 30, 5, tzinfo=dt.UTC)
     with timezone.override("Europe/Berlin"):
         html = written("{% when moment %}", moment=moment)
@@ -80,28 +78,28 @@ def test_a_far_moment_is_told_in_the_viewers_zone_with_the_exact_time_on_hover()
     assert 'datetime="2021-05-13T00:30:05+02:00"' in html
 
 
-def test_an_exact_moment_is_never_told_as_a_distance() -> None:
+def test_an_exact_time_is_never_relative() -> None:
     html = written("{% when moment exact=True %}", moment=timezone.now())
     assert "now" not in html
     assert "data-relative" not in html
 
 
-def test_no_moment_is_told_as_not_yet() -> None:
+def test_a_missing_time_is_shown_as_not_yet() -> None:
     assert "not yet" in written("{% when moment %}", moment=None)
 
 
-def test_a_badge_carries_icon_word_and_status() -> None:
+def test_a_badge_has_icon_word_and_status() -> None:
     html = written("{% badge state %}", state="signed_off")
     assert 'data-status="signed_off"' in html
     assert "<svg" in html
     assert html.endswith("Signed off</span>")
 
 
-def test_a_badge_takes_another_word_and_escapes_it() -> None:
+def test_a_badge_escapes_its_label() -> None:
     assert "&lt;b&gt;" in written("{% badge 'late' words %}", words="<b>")
 
 
-def test_a_status_nobody_foresaw_is_shown_by_its_own_name() -> None:
+def test_an_unknown_status_is_shown_by_its_name() -> None:
     assert appearance("half_way").word == "Half way"
 
 
@@ -116,7 +114,7 @@ class Choices(forms.Form):
     agreed = forms.BooleanField(label="I have read it")
 
 
-def test_a_field_connects_label_help_and_error() -> None:
+def test_a_field_links_label_help_and_error() -> None:
     html = written("{% field form.email %}", form=Choices({"email": "nobody"}))
     assert '<label for="id_email">' in html
     assert 'aria-describedby="id_email_helptext id_email_error"' in html
@@ -125,17 +123,17 @@ def test_a_field_connects_label_help_and_error() -> None:
     assert 'id="id_email_error"' in html
 
 
-def test_an_optional_field_says_so_and_a_required_one_does_not() -> None:
+def test_optional_fields_are_marked() -> None:
     assert "(optional)" in written("{% field form.note %}", form=Choices())
     assert "(optional)" not in written("{% field form.email %}", form=Choices())
 
 
-def test_a_checkbox_stands_before_its_label() -> None:
+def test_a_checkbox_precedes_its_label() -> None:
     html = written("{% field form.agreed %}", form=Choices())
     assert html.index("<input") < html.index("<label")
 
 
-def test_the_page_on_screen_is_marked_in_the_navigation() -> None:
+def test_the_current_page_is_marked_in_the_navigation() -> None:
     request = RequestFactory().get("/targets/healthcare/")
     here = written("{% nav_link 'runs:targets' 'Targets' 'circle-stack' %}", request=request)
     home = written("{% nav_link 'checklists:home' 'Home' 'home' %}", request=request)
@@ -143,7 +141,7 @@ def test_the_page_on_screen_is_marked_in_the_navigation() -> None:
     assert "aria-current" not in home
 
 
-def test_a_query_keeps_what_it_does_not_change() -> None:
+def test_with_query_keeps_other_parameters() -> None:
     request = RequestFactory().get("/history/", {"person": "cto", "page": "3", "state": "closed"})
     assert (
         written("{% with_query page=4 state='' as q %}{{ q }}", request=request) == "?person=cto&amp;page=4"
@@ -172,17 +170,17 @@ def test_several_checkboxes_are_a_group_with_a_legend() -> None:
         (2500, 3000, "foreign keys", "2,500 of 3,000 foreign keys"),
     ],
 )
-def test_progress_counts_one_as_one(done: int, total: int | None, unit: str, words: str) -> None:
+def test_progress_uses_singular_and_plural_units(done: int, total: int | None, unit: str, words: str) -> None:
     source = '{% include "web/_progress.html" %}'
     assert f"<span>{words}</span>" in written(source, done=done, total=total, unit=unit)
 
 
-def test_a_number_stands_with_its_noun() -> None:
+def test_counted_adds_the_noun() -> None:
     assert written('{{ n|counted:"entry" }}', n=1) == "1 entry"
     assert written('{{ n|counted:"entry" }}', n=1234) == "1,234 entries"
 
 
-def test_pages_carry_the_words_for_near_times_for_the_script() -> None:
+def test_pages_contain_the_relative_times_for_the_script() -> None:
     head = written('{% include "web/_head.html" %}')
     content = re.search(r'<meta name="relative-times" content="([^"]+)">', head)
     assert content is not None

@@ -19,7 +19,9 @@ class RetentionForm(forms.Form):
     """A retention policy, with the fields of `backup.retention.Policy`."""
 
     keep_days = _count("keep_days", "Keep every backup for (days)", "No backup younger than this is deleted.")
-    daily = _count("daily", "Daily backups", "How many days keep their newest backup. Days without a backup don't count.")
+    daily = _count(
+        "daily", "Daily backups", "How many days keep their newest backup. Days without a backup don't count."
+    )
     weekly = _count(
         "weekly",
         "Weekly backups",
