@@ -222,7 +222,7 @@ def test_the_page_of_a_person_shows_what_was_done_to_them(
 
 def test_roles_on_targets_are_given_and_taken_on_the_page_of_the_person(office: Client, dba: User) -> None:
     target = deployments.a_target()
-    assert "None. Deployments take" in office.get(f"/people/{dba.pk}/roles/").content.decode()
+    assert "No roles yet." in office.get(f"/people/{dba.pk}/roles/").content.decode()
     given = office.post(f"/people/{dba.pk}/roles/", {"target": target.pk, "role": "qa_lead"})
     assert given.status_code == 303
     held = TargetRole.objects.get(user=dba, role="qa_lead")

@@ -156,7 +156,7 @@ def test_backup_and_restore_keep_out_of_each_others_way_across_workers_and_insta
             text=True,
             check=True,
         ).stdout
-    assert theirs.startswith("failed Another deployctl works on")
+    assert theirs.startswith("failed Another deployctl installation is working on")
     until(has_ended(backup), seconds=30)
     backup.refresh_from_db()
     assert backup.state == RunState.SUCCEEDED, backup.summary

@@ -71,7 +71,7 @@ def test_a_killed_worker_leaves_nothing_running_and_an_honest_state(
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
     assert "was lost" in run.summary
-    assert "nothing on it was changed" in run.summary
+    assert "so nothing was changed" in run.summary
     request(shop, "sleep")
     seen(f"of a program all gone after {gone:.2f} s")
 
@@ -187,10 +187,10 @@ def test_a_worker_killed_while_it_changes_leaves_the_decision_to_a_person(
 
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
-    assert "Done on shop before: first row." in run.summary
-    assert "Cut off in: second row." in run.summary
+    assert "Completed steps on shop: first row." in run.summary
+    assert "Unfinished: second row." in run.summary
     start_worker()
-    with pytest.raises(Refusal, match="decide on the run's page"):
+    with pytest.raises(Refusal, match="record the outcome on the run's page"):
         request(shop, "change")
     assert effects(shop) == 1, "it is not tried again"
 
@@ -209,7 +209,7 @@ def test_cancelling_ends_everything_within_five_seconds(
     assert run.state == RunState.CANCELLED
     assert programs_of(run) == sessions_of(run) == []
     page = signed_in(person("Vi Ewing", Permission.VIEWER)).get(f"/runs/{run.pk}/").text
-    assert "only reads shop; nothing on it was changed. Start it again." in page
+    assert "only reads shop, so nothing was changed. Start it again." in page
     request(shop, "change")
     seen(f"all gone after {gone:.2f} s; the page says that nothing was changed")
 
@@ -241,5 +241,5 @@ def test_a_worker_told_to_stop_at_once_marks_its_run(
     worker.wait(60)
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
-    assert "its worker was told to end" in run.summary
+    assert "its worker was shut down" in run.summary
     seen(f"told to stop at once: {run.state}, with the reason")

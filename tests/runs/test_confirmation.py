@@ -1,4 +1,4 @@
-"""Nothing is overwritten without a question, on staging either: on pages, from items, on the command line."""
+"""Operations that overwrite something need confirmation, on pages and on the command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OVERWRITING = {"restore": {}, "rollback": {"backup": "shop-1"}, "drop_kept_datab
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
@@ -35,9 +35,9 @@ def test_operations_that_need_two_people_need_confirmation_everywhere() -> None:
 
 @pytest.mark.parametrize("kind", OVERWRITING)
 def test_without_confirmation_nothing_is_overwritten(target: Target, dba: User, kind: str) -> None:
-    for named, said in (("", r"shop.*Tick the box that says so.*--yes"), ("live", "shop, exactly")):
-        with pytest.raises(InvalidInput, match=said):
-            Run.request(target=target, kind=kind, params=OVERWRITING[kind], by=dba, typed_name=named)
+    for typed, message in (("", r"shop.*Tick the box to confirm.*--yes"), ("live", "exactly: shop")):
+        with pytest.raises(InvalidInput, match=message):
+            Run.request(target=target, kind=kind, params=OVERWRITING[kind], by=dba, typed_name=typed)
     assert not Run.objects.exists()
 
     Run.request(target=target, kind=kind, params=OVERWRITING[kind], by=dba, typed_name="shop")
@@ -70,7 +70,7 @@ def test_restarting_a_run_asks_for_confirmation_again(target: Target, dba: User,
 
     page = signed_in(dba).get(f"/runs/{ended.pk}/").text
 
-    assert "Start it again" in page
+    assert "Start again" in page
     assert "The database that a restore of shop kept is dropped for good." in page
     assert 'name="typed_name" value="shop" required' in page
 
@@ -101,7 +101,7 @@ def test_without_a_terminal_there_is_no_prompt(monkeypatch: pytest.MonkeyPatch) 
 def test_a_person_at_the_command_line_is_prompted(
     target: Target, monkeypatch: pytest.MonkeyPatch, answer: str, runs: int
 ) -> None:
-    # What click reads from in a test is no terminal.
+    # In a test, click does not read from a terminal.
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True, raising=False)
     result = CliRunner().invoke(run_command, ["restore", "--target", "shop"], input=f"{answer}\n")
 

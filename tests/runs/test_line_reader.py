@@ -1,4 +1,4 @@
-"""Lines out of whatever programs write."""
+"""Split the output of programs into clean lines."""
 
 from __future__ import annotations
 

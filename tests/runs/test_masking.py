@@ -1,4 +1,4 @@
-"""Secrets stay out of everything, however they are spelled and wherever output is cut."""
+"""Mask secrets in every encoding, wherever output is split."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_secret_within_longer_base64_is_masked(before: str) -> None:
 
     shown = Masker([secret]).mask(encoded)
 
-    # At its borders a character mixes bits of the secret with those of its neighbour.
+    # The first and last characters also contain bits of the neighbouring bytes.
     hidden = len(encoded) - len(shown.replace(MASK, ""))
     assert hidden >= len(secret) * 8 // 6 - 2
 

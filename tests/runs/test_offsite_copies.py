@@ -1,4 +1,4 @@
-"""Copies on record: what a run writes, and what pages and commands show."""
+"""Offsite copies: what a run records, and what pages and commands show."""
 
 from __future__ import annotations
 

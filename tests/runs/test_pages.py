@@ -1,4 +1,4 @@
-"""Pages of targets, runs and backups: what they show, to whom, and what their buttons do."""
+"""Pages of targets, runs and backups: content, permissions and forms."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_anonymous_visitors_are_redirected_to_the_sign_in_page(target: Target, c
 def test_empty_pages_show_the_first_step(
     db: Any, administrator: User, viewer: User, signed_in: SignedIn
 ) -> None:
-    assert "Add a target" in signed_in(administrator).get("/targets/").text
-    assert "An administrator adds the first one" in signed_in(viewer).get("/targets/").text
+    assert "Add target" in signed_in(administrator).get("/targets/").text
+    assert "An administrator can add the first one" in signed_in(viewer).get("/targets/").text
     assert "press “Back up”" in signed_in(viewer).get("/backups/").text
 
 
@@ -153,7 +153,7 @@ def test_a_run_is_cancelled_from_its_page(target: Target, dba: User, signed_in: 
 
     assert response.status_code == 200
     assert "Cancelled by Dana Baker before it started" in response.text
-    assert "Start it again" in response.text
+    assert "Start again" in response.text
     again = browser.post(f"/runs/{run.pk}/cancellation", headers={"HX-Request": "true"})
     assert again.status_code == 409
 
@@ -163,10 +163,10 @@ def test_an_unknown_run_asks_an_operator_for_a_decision(
 ) -> None:
     run = run_of(target, "change")
     run.claim(host="elsewhere", pid=1)
-    run.mark_lost("Its worker on elsewhere was lost.")
-    assert "Decide" not in signed_in(viewer).get(f"/runs/{run.pk}/").text
+    run.mark_lost("The worker on elsewhere was lost.")
+    assert "Record outcome" not in signed_in(viewer).get(f"/runs/{run.pk}/").text
     browser = signed_in(dba)
-    assert "Decide" in browser.get(f"/runs/{run.pk}/").text
+    assert "Record outcome" in browser.get(f"/runs/{run.pk}/").text
 
     missing = browser.post(f"/runs/{run.pk}/decision", {"outcome": "failed"})
     decided = browser.post(
@@ -208,7 +208,7 @@ def test_a_different_database_under_the_same_name_is_detected(
     Target.objects.filter(pk=target.pk).update(system_identifier="1", database_oid=1)
     response = signed_in(dba).post("/targets/shop/connection", headers={"HX-Request": "true"})
 
-    assert "This is another database" in response.text
+    assert "the database that was first recorded" in response.text
 
 
 def test_an_unreachable_target_shows_the_reason(
@@ -269,7 +269,7 @@ def test_the_whole_log_can_be_searched(target: Target, viewer: User, signed_in: 
     browser = signed_in(viewer)
 
     assert "dumping" in browser.get(f"/runs/{run.pk}/log?find=PLANS").text
-    assert "No line holds this text" in browser.get(f"/runs/{run.pk}/log?find=users").text
+    assert "No line contains this text" in browser.get(f"/runs/{run.pk}/log?find=users").text
 
 
 @pytest.mark.parametrize("address", ["/targets/", "/targets/shop/", "/runs/", "/backups/"])
@@ -308,8 +308,8 @@ def test_restoring_production_needs_its_name_and_a_second_person(
 
     text = browser.get("/backups/").text
 
-    assert text.count('name="typed_name"') == 1  # not for what only looks
-    assert "It starts when another operator consents." in text
+    assert text.count('name="typed_name"') == 1  # not for read-only operations
+    assert "The operation starts when another operator consents." in text
     posted = {"kind": "restore", "backup": "shop-1"}
     assert browser.post("/targets/shop/runs", posted).status_code == 422
     assert browser.post("/targets/shop/runs", {**posted, "typed_name": "shop"}).status_code == 303

@@ -1,4 +1,4 @@
-"""Asking for a run: who may, what is refused, and in which words."""
+"""Request runs: permissions, refusals and their messages."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def test_a_request_is_a_queued_row_and_an_audit_entry(target: Target, dba: User)
 def test_the_task_is_sent_on_commit(
     target: Target, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
-    told: list[int] = []
+    enqueued: list[int] = []
 
-    def hint(run_id: int) -> bool:
-        told.append(run_id)
+    def enqueue(run_id: int) -> bool:
+        enqueued.append(run_id)
         return True
 
-    monkeypatch.setattr("deployctl.runs.queue.enqueue", hint)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", enqueue)
 
     with django_capture_on_commit_callbacks(execute=True):
         run = Run.request(target=target, kind="look", params={}, by=SYSTEM)
-        assert told == []
+        assert enqueued == []
 
     run.refresh_from_db()
-    assert told == [run.pk]
+    assert enqueued == [run.pk]
     assert run.published_at is not None
 
 
@@ -65,8 +65,10 @@ def test_a_second_request_reports_who_runs_what(target: Target, dba: User, devop
     with pytest.raises(Refusal) as refused:
         Run.request(target=target, kind="change", params={}, by=devops_lead)
 
-    assert "“Change” was not started" in str(refused.value)
-    assert f"{dba.name} started “Sleep” on shop (run {first.pk}), which is queued" in str(refused.value)
+    assert "“Change” wasn't started" in str(refused.value)
+    assert f"{dba.name} started “Sleep” on shop (run {first.pk}), and its state is “Queued”" in str(
+        refused.value
+    )
 
 
 def test_read_only_operations_do_not_block_each_other(target: Target) -> None:
@@ -83,7 +85,7 @@ def test_an_unknown_run_blocks_its_target_until_it_is_decided(target: Target, db
     run.mark_lost("Its worker was lost.")
     assert run.state == RunState.UNKNOWN
 
-    with pytest.raises(Refusal, match="decide on the run's page"):
+    with pytest.raises(Refusal, match="record the outcome on the run's page"):
         Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.decide(by=dba, outcome="failed", note="The table effects is not there.")
 
@@ -96,7 +98,7 @@ def test_a_decision_needs_a_note_and_is_final(target: Target, dba: User) -> None
     run.claim(host="elsewhere", pid=1)
     run.mark_lost("Its worker was lost.")
 
-    with pytest.raises(InvalidInput, match="what you saw"):
+    with pytest.raises(InvalidInput, match="what you found"):
         run.decide(by=dba, outcome="failed", note=" ")
     with pytest.raises(InvalidInput):
         run.decide(by=dba, outcome="queued", note="x")
@@ -110,7 +112,7 @@ def test_changes_to_production_need_a_deployment(
 ) -> None:
     production = add_target("live", "production")
 
-    with pytest.raises(Refusal, match="which is production"):
+    with pytest.raises(Refusal, match="which is in production"):
         Run.request(target=production, kind="change", params={}, by=dba)
 
     Run.request(target=production, kind="sleep", params={}, by=dba).cancel(by=dba)
@@ -155,9 +157,9 @@ def test_a_queued_run_is_cancelled_at_once(target: Target, dba: User) -> None:
     run.cancel(by=dba)
 
     assert run.state == RunState.CANCELLED
-    assert "The target was not touched" in run.summary
+    assert "The target wasn't changed" in run.summary
     assert not run.claim(host="here", pid=1)
-    with pytest.raises(Refusal, match="has ended"):
+    with pytest.raises(Refusal, match="has already ended"):
         run.cancel(by=dba)
 
 
@@ -168,7 +170,7 @@ def test_forty_simultaneous_requests_start_one_run(
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     together = threading.Barrier(40)
 
-    def press(_: int) -> str:
+    def request(_: int) -> str:
         together.wait(60)
         try:
             return f"run {Run.request(target=real_target, kind='sleep', params={}, by=SYSTEM).pk}"
@@ -178,10 +180,10 @@ def test_forty_simultaneous_requests_start_one_run(
             connections.close_all()
 
     with ThreadPoolExecutor(40) as pool:
-        answers = list(pool.map(press, range(40)))
+        answers = list(pool.map(request, range(40)))
 
     accepted = [answer for answer in answers if answer.startswith("run ")]
     assert len(accepted) == Run.objects.count() == 1
     refused = sum("test started “Sleep” on shop" in answer for answer in answers)
     assert refused == 39
-    seen(f"{len(accepted)} accepted, {refused} told who runs what")
+    seen(f"{len(accepted)} accepted, {refused} refused with the name of who runs what")

@@ -1,4 +1,4 @@
-"""Secrets kept in our database: encrypted, replaced, rotated, forgotten, never shown."""
+"""Stored secrets: encrypted, replaced, rotated, removed, never shown."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_value_copied_to_another_row_cannot_be_decrypted(target: Target) -> No
         token=StoredSecret.objects.get(name="shop/ONE").token
     )
 
-    with pytest.raises(SecretError, match="shop/OTHER cannot be opened"):
+    with pytest.raises(SecretError, match="shop/OTHER can't be decrypted"):
         resolve("stored:shop/OTHER")
 
 
@@ -73,9 +73,9 @@ def test_a_missing_key_is_reported_and_rotation_changes_nothing(target: Target, 
     token = store(target).token
     settings.DEPLOYCTL_FIELD_KEY = NEW
 
-    with pytest.raises(SecretError, match="Put that key back"):
+    with pytest.raises(SecretError, match="Add that key after the current one"):
         target.secret("ADMIN_PASSWORD")
-    with pytest.raises(SecretError, match="Put that key back"):
+    with pytest.raises(SecretError, match="Add that key after the current one"):
         StoredSecret.rotate(by=SYSTEM)
     assert StoredSecret.objects.get().token == token
 
@@ -84,7 +84,7 @@ def test_invalid_values_are_not_stored(target: Target, dba: User) -> None:
     for value in ("", "\n", "a\0b", "x" * 70_000):
         with pytest.raises(InvalidInput, match="Nothing was stored"):
             store(target, value=value)
-    with pytest.raises(InvalidInput, match="cannot be the name"):
+    with pytest.raises(InvalidInput, match="isn't a valid secret name"):
         store(target, name="no/slash")
     with pytest.raises(NotAllowed):
         StoredSecret.store(target, "NAME", VALUE, by=dba)
@@ -117,7 +117,7 @@ def test_removing_a_secret_removes_its_value_unless_it_is_in_use(target: Target)
         project_folder="",
     )
     assert target.spec().password == "pw"
-    with pytest.raises(Refusal, match="kept elsewhere first"):
+    with pytest.raises(Refusal, match="connection reference first"):
         StoredSecret.remove(target, "DATABASE_URL", by=SYSTEM)
 
 

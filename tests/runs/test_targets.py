@@ -1,4 +1,4 @@
-"""Taking databases under care: what is accepted, what is refused, and what is never stored."""
+"""Add and edit targets: what is accepted, refused and never stored."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_link_out_of_the_secrets_folder_is_refused_when_read(
     path.unlink()
     path.symlink_to("/etc/passwd")
 
-    with pytest.raises(InvalidInput, match="lies in no folder for secrets"):
+    with pytest.raises(InvalidInput, match="in an allowed folder for secrets"):
         target.spec()
 
 
@@ -87,7 +87,7 @@ def test_names_are_unique_case_insensitively(db: Any) -> None:
     with pytest.raises(Refusal, match="already"):
         add()
     assert Target.objects.by_name("SHOP").name == "shop"
-    with pytest.raises(InvalidInput, match="There are: shop"):
+    with pytest.raises(InvalidInput, match="Known targets: shop"):
         Target.objects.by_name("shoe")
 
 
@@ -138,14 +138,14 @@ def test_secrets_are_read_when_they_are_needed(target: Target, monkeypatch: pyte
 
 def test_busy_targets_cannot_be_archived_nor_archived_ones_used(target: Target) -> None:
     run = Run.request(target=target, kind="sleep", params={}, by=SYSTEM)
-    with pytest.raises(Refusal, match="has not ended"):
+    with pytest.raises(Refusal, match="hasn't ended"):
         target.archive(by=SYSTEM)
     run.cancel(by=SYSTEM)
     target.archive(by=SYSTEM)
 
     with pytest.raises(Refusal, match="archived"):
         Run.request(target=target, kind="look", params={}, by=SYSTEM)
-    with pytest.raises(Refusal, match="archived already"):
+    with pytest.raises(Refusal, match="already archived"):
         target.archive(by=SYSTEM)
     assert not Target.objects.current().exists()
 

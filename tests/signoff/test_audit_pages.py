@@ -91,7 +91,7 @@ def test_of_a_day_that_is_none_only_that_is_said_and_it_stays_in_the_form(office
     answer = office.get("/audit/", {"since": day, "subject": "shop", "until": "2026-03-01"})
 
     assert answer.status_code == 422
-    assert f"“{day}” is no date. Write it as in 2026-12-31." in answer.text
+    assert f"“{day}” isn&#x27;t a valid date. Use YYYY-MM-DD." in answer.text
     assert "No entry fits" not in answer.text
     # A browser would show a calendar empty.
     assert f'<input type="text" name="since" value="{day}"' in answer.text
@@ -104,7 +104,7 @@ def test_a_period_that_ends_before_it_begins_is_refused_and_not_exported(office:
     answer = office.get("/audit/", reversed_)
 
     assert answer.status_code == 422
-    assert "The period ends before it begins." in answer.text
+    assert "The end date must not be before the start date." in answer.text
     assert "No entry fits" not in answer.text
     assert office.get("/audit/export", reversed_).status_code == 422
 

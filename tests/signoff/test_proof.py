@@ -261,7 +261,7 @@ def test_after_a_reset_signing_takes_a_new_factor_and_shows_that_it_is_new(
     client.post("/account/factor/", {"code": current_code(dba)})
     signature = sign(deployment, dba, Role.DBA)
     assert signature.has_new_factor
-    assert "set up less than a day before" in client.get(sign_page(deployment)).content.decode()
+    assert "added less than a day before" in client.get(sign_page(deployment)).content.decode()
     acts = list(
         Entry.objects.filter(action__in=["factor.removed", "factor.enrolled"]).values_list(
             "action", flat=True

@@ -72,7 +72,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "the target led elsewhere": (_edit_target, "target shop: connection reference changed"),
     "the database seen first": (
         lambda deployment, _: deployment.target.check_identity("7", 5),
-        "target shop: its database was seen for the first time",
+        "target shop: its identity was recorded",
     ),
     "a run asked for": (
         lambda deployment, by: deployments.item(deployment, "Connection").start(by),

@@ -1,4 +1,4 @@
-"""What browsers are told with every answer."""
+"""Security headers and cookies of responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.test import Client
 
 from deployctl.accounts.models import User
 
-# Settings that decide by HTTPS are decided once, when they are read: by a process of its own.
+# A separate process, because settings depend on HTTPS when they are read.
 READ = """
 import json
 from django.conf import settings
@@ -63,7 +63,7 @@ def test_every_response_has_the_security_headers(behind_https: Client, address: 
 
 
 def test_static_files_cannot_be_embedded_by_other_sites(behind_https: Client, settings: Any) -> None:
-    # From where they lie in the project: what is collected is served by the same middleware.
+    # Serve files from the source folders; collected files use the same middleware.
     settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
     answer = behind_https.head("/static/icon.svg", secure=True)
     assert answer["Content-Type"] == "image/svg+xml"
@@ -74,11 +74,11 @@ def test_behind_https_cookies_are_secure_and_bound_to_the_host(
     with_https: dict[str, Any],
 ) -> None:
     for cookie in ("SESSION", "CSRF"):
-        said = {
+        cookie_settings = {
             name: with_https[f"{cookie}_COOKIE_{name}"]
             for name in ("SECURE", "HTTPONLY", "SAMESITE", "DOMAIN")
         }
-        assert said == {"SECURE": True, "HTTPONLY": True, "SAMESITE": "Lax", "DOMAIN": None}
+        assert cookie_settings == {"SECURE": True, "HTTPONLY": True, "SAMESITE": "Lax", "DOMAIN": None}
         assert with_https[f"{cookie}_COOKIE_NAME"].startswith("__Host-")
         assert with_https[f"{cookie}_COOKIE_PATH"] == "/"
 
@@ -90,7 +90,7 @@ def test_behind_https_hsts_lasts_a_year(with_https: dict[str, Any]) -> None:
 
 def test_there_are_two_cookies_which_no_script_can_read(dba: User, signed_in: Any) -> None:
     browser = signed_in(dba)
-    # Saving leaves a notice for the next page.
+    # Saving creates a message for the next page.
     browser.post("/account/", {"name": "Dana Baker", "phone": "", "timezone": "UTC"})
     notice = browser.get("/account/")
 

@@ -1,4 +1,4 @@
-"""Page or fragment, and where to go after a change."""
+"""Pages, fragments and redirects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Around every view: methods that forms lack, errors as answers, the viewer's time zone."""
+"""Middleware: method override, NUL characters, errors, time zone and compression."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_htmx(request: HttpRequest) -> HttpRequest:
 
 
 @pytest.mark.parametrize(
-    ("method", "wanted", "becomes"),
+    ("method", "override", "expected"),
     [
         ("post", "DELETE", "DELETE"),
         ("post", "put", "PUT"),
@@ -44,11 +44,11 @@ def as_htmx(request: HttpRequest) -> HttpRequest:
         ("get", "DELETE", "GET"),
     ],
 )
-def test_a_form_can_override_its_method(method: str, wanted: str, becomes: str) -> None:
-    request = getattr(rf, method)("/", {"_method": wanted})
+def test_a_form_can_override_its_method(method: str, override: str, expected: str) -> None:
+    request = getattr(rf, method)("/", {"_method": override})
     MethodOverrideMiddleware(answer).process_view(request)
 
-    assert request.method == becomes
+    assert request.method == expected
 
 
 def test_a_query_with_a_nul_never_reaches_the_database(db: None, signed_in: Any, dba: User) -> None:
@@ -76,7 +76,7 @@ def test_a_nul_in_a_url_or_a_form_is_a_400_without_a_traceback(
     ]
 
     assert [answer.status_code for answer in answers] == [400] * len(answers)
-    assert all("The request could not be read" in answer.text for answer in answers)
+    assert all("Bad request" in answer.text for answer in answers)
     assert [record.message for record in caplog.records if record.exc_info] == []
 
 
@@ -170,4 +170,4 @@ def test_a_get_of_a_form_only_url_shows_a_page(db: None, signed_in: Any, dba: Us
     answer = signed_in(dba).get("/deployments/1/signatures")
     assert answer.status_code == 405
     assert answer["Allow"] == "POST"
-    assert "has no page of its own. Nothing was changed." in answer.content.decode()
+    assert "This URL only accepts form submissions. Nothing was changed." in answer.content.decode()

@@ -1,4 +1,4 @@
-"""Downloads are sent in pieces, by either kind of server."""
+"""Stream downloads on both kinds of server."""
 
 from __future__ import annotations
 
