@@ -19,7 +19,7 @@ DISCONNECT = {"type": "http.disconnect"}
 
 
 class Received:
-    """What the application received."""
+    """The data that the application received."""
 
     body = b""
     name: str | None = None

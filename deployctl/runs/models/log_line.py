@@ -8,7 +8,7 @@ from django.db import models
 
 from deployctl.runs.models.run import Run
 
-# A reader that is more lines behind than this skips to the last lines, and so does not lag by minutes.
+# A reader who is further behind than this skips to the last lines; reading all would take minutes.
 MAX_LAG = 10_000
 RESUME_WITH = 1_000
 
