@@ -56,8 +56,8 @@ def diagnose(run: Run) -> Diagnostics:
             return Diagnostics(
                 database=_database(session, run, spec.dbname),
                 sessions=activity.pids_named(session, run.application_name_prefix),
-                kept=[found.name for found in database_swap.kept_databases(session, spec.dbname)],
-                scratch=[found.name for found in scratch_database.leftovers(session)],
+                kept=[kept.name for kept in database_swap.kept_databases(session, spec.dbname)],
+                scratch=[database.name for database in scratch_database.leftovers(session)],
                 status=status,
             )
     except DeployctlError as error:
@@ -67,14 +67,15 @@ def diagnose(run: Run) -> Diagnostics:
 
 
 def _database(session: psycopg.Connection, run: Run, name: str) -> str:
-    found = databases.find(session, name)
-    if found is None:
+    database = databases.find(session, name)
+    if database is None:
         return f"The database {name} doesn't exist."
     known = run.target.database_oid
     if known is None:
-        return f"The database {name} exists (OID {found.oid})."
-    if known == found.oid:
-        return f"The database {name} exists and is the same as before (OID {found.oid})."
+        return f"The database {name} exists (OID {database.oid})."
+    if known == database.oid:
+        return f"The database {name} exists and is the same as before (OID {database.oid})."
     return (
-        f"The database {name} exists but isn't the same as before: its OID is {found.oid} instead of {known}."
+        f"The database {name} exists but isn't the same as before: its OID is {database.oid} instead of "
+        f"{known}."
     )

@@ -129,13 +129,13 @@ def require_typed_name(target: Target, typed: str) -> None:
     """
     if typed == target.name:
         return
-    found = f"You typed “{typed[:60]}”." if typed else "You left it empty."
+    input_text = f"You typed “{typed[:60]}”." if typed else "You left it empty."
     why = (
         f"{target} is in production, so nothing"
         if target.environment == Environment.PRODUCTION
         else "Nothing"
     )
-    raise InvalidInput(f"{found} {why} was done. Type the target's name exactly: {target.name}")
+    raise InvalidInput(f"{input_text} {why} was done. Type the target's name exactly: {target.name}")
 
 
 # --- Second person ---

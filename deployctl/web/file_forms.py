@@ -65,10 +65,10 @@ def uploaded_stream(request: HttpRequest) -> UploadedStream:
     Raises:
         InvalidInput: the request has no file.
     """
-    found: UploadedStream | None = getattr(request, "scope", {}).get(SCOPE_KEY)
-    if found is None or not found.name:
+    file: UploadedStream | None = getattr(request, "scope", {}).get(SCOPE_KEY)
+    if file is None or not file.name:
         raise InvalidInput("No file was selected, so nothing was uploaded. Select a file and try again.")
-    return found
+    return file
 
 
 class FileForms:
@@ -134,20 +134,20 @@ class _Form:
 
     async def fields(self) -> tuple[dict[str, str], str]:
         """Return the fields before the file and the file name, "" if there is no file."""
-        found: dict[str, str] = {}
+        fields: dict[str, str] = {}
         name, value = "", bytearray()
         async for event in self._events:
             if isinstance(event, MultipartSegment):
                 if event.filename is not None:
-                    return found, event.filename
+                    return fields, event.filename
                 name, value = event.name, bytearray()
             elif event is None:
-                found[name] = value.decode()
+                fields[name] = value.decode()
             else:
                 value += event
                 if len(value) > MAX_FIELD_BYTES:
                     raise UploadInterrupted("A field of the form is too long. Nothing was kept.")
-        return found, ""
+        return fields, ""
 
     async def finish(self) -> None:
         """Read the rest of the form, which must not contain another file."""
@@ -184,12 +184,12 @@ class _Form:
 
 def _once(body: bytes) -> Receive:
     """Return a `receive` function that yields a complete body, and no disconnect."""
-    given = False
+    was_sent = False
 
     async def receive() -> Message:
-        nonlocal given
-        if not given:
-            given = True
+        nonlocal was_sent
+        if not was_sent:
+            was_sent = True
             return {"type": "http.request", "body": body, "more_body": False}
         await asyncio.Event().wait()  # Django cancels this after the response
         raise AssertionError("unreachable")

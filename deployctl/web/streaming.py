@@ -47,15 +47,15 @@ def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 def _joined(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the same bytes in chunks of a useful size."""
-    held, size = [], 0
+    buffer, size = [], 0
     for chunk in chunks:
-        held.append(chunk)
+        buffer.append(chunk)
         size += len(chunk)
         if size >= CHUNK:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+            yield b"".join(buffer)
+            buffer, size = [], 0
+    if buffer:
+        yield b"".join(buffer)
 
 
 async def _in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

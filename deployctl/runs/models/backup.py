@@ -188,7 +188,7 @@ class Backup(models.Model):
         if self.is_physical:
             raise Refusal(f"{self} is stored in pgBackRest's repository, so it can't be downloaded here.")
         folder = self.target.backup_folder().path(self.name)
-        taken = archive.open_backup(self.name, folder, expected_sha256=self.manifest_sha256)
+        tar = archive.open_backup(self.name, folder, expected_sha256=self.manifest_sha256)
         audit.append(
             Action.BACKUP_DOWNLOADED,
             by=by,
@@ -196,10 +196,10 @@ class Backup(models.Model):
             data={
                 "target": self.target.name,
                 "manifest_sha256": self.manifest_sha256,
-                "size_bytes": taken.size,
+                "size_bytes": tar.size,
             },
         )
-        return taken
+        return tar
 
     @property
     def reached(self) -> list[BackupTrust]:
@@ -213,7 +213,7 @@ class Backup(models.Model):
 
         A run that failed after the restore, such as a rollback, raised the trust level without a duration.
         """
-        restored = [one.run for one in self.trust_levels.all() if one.level == Trust.RESTORED]
+        restored = [level.run for level in self.trust_levels.all() if level.level == Trust.RESTORED]
         times = (run.facts.get("restore_s") for run in reversed(restored))
         return next((seconds for seconds in times if seconds is not None), None)
 

@@ -73,8 +73,8 @@ class PhysicalEngine(models.Model):
         _check(stanza, configuration, scratch_folder)
         row = cls.objects.filter(target=target).first()
         before = row.facts() if row else {}
-        given = {"stanza": stanza, "configuration": configuration, "scratch_folder": scratch_folder}
-        row, _ = cls.objects.update_or_create(target=target, defaults=given)
+        values = {"stanza": stanza, "configuration": configuration, "scratch_folder": scratch_folder}
+        row, _ = cls.objects.update_or_create(target=target, defaults=values)
         audit.append(
             Action.TARGET_ENGINE_SET, by=by, subject=target, data={"before": before, "after": row.facts()}
         )

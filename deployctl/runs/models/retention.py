@@ -61,14 +61,14 @@ class Retention(models.Model):
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
-        given = dataclasses.asdict(policy)
+        values = dataclasses.asdict(policy)
         for name, (minimum, maximum) in LIMITS.items():
-            if not minimum <= given[name] <= maximum:
+            if not minimum <= values[name] <= maximum:
                 raise InvalidInput(f"{name} must be between {minimum} and {maximum}. Nothing was changed.")
         before = dataclasses.asdict(cls.policy_of(target))
-        cls.objects.update_or_create(target=target, defaults=given)
+        cls.objects.update_or_create(target=target, defaults=values)
         audit.append(
-            Action.TARGET_RETENTION_SET, by=by, subject=target, data={"before": before, "after": given}
+            Action.TARGET_RETENTION_SET, by=by, subject=target, data={"before": before, "after": values}
         )
         target.announce()
 

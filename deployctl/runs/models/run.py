@@ -145,8 +145,10 @@ class Run(models.Model):
         known = catalogue().get(self.kind)
         if known is None:
             return list(self.params.items())
-        taken = known.parse_params(self.params)
-        return [(one.label, getattr(taken, one.name)) for one in parameters_of(known.Params)]
+        values = known.parse_params(self.params)
+        return [
+            (parameter.label, getattr(values, parameter.name)) for parameter in parameters_of(known.Params)
+        ]
 
     @property
     def consent_deadline(self) -> dt.datetime:
@@ -413,8 +415,8 @@ class Run(models.Model):
         Returns:
             False if the lease was renewed, the run has ended, or another reaper was faster.
         """
-        taken = Run.objects.abandoned().filter(pk=self.pk, token=self.token)
-        if taken.update(token=NextToken(), lease_until=Now() + LEASE) != 1:
+        abandoned = Run.objects.abandoned().filter(pk=self.pk, token=self.token)
+        if abandoned.update(token=NextToken(), lease_until=Now() + LEASE) != 1:
             return False
         self.refresh_from_db()
         return True
@@ -509,8 +511,8 @@ class Run(models.Model):
         """
         require_operator(by)
         request = {"cancel_requested_at": Now(), "cancel_requested_by_name": actor_name(by)}
-        asked = Run.objects.filter(pk=self.pk, cancel_requested_at=None)
-        waiting = asked.filter(state__in=[RunState.QUEUED, RunState.WAITING])
+        cancellable = Run.objects.filter(pk=self.pk, cancel_requested_at=None)
+        waiting = cancellable.filter(state__in=[RunState.QUEUED, RunState.WAITING])
         if waiting.update(
             state=RunState.CANCELLED,
             finished_at=Now(),
@@ -520,7 +522,7 @@ class Run(models.Model):
             self.refresh_from_db()
             hooks.run_finished.send(self)
             self._audit(Action.RUN_CANCELLED, by=by)
-        elif asked.filter(state=RunState.RUNNING).update(**request):
+        elif cancellable.filter(state=RunState.RUNNING).update(**request):
             self.refresh_from_db()
             self._audit(Action.RUN_CANCEL_REQUESTED, by=by)
         else:

@@ -61,7 +61,7 @@ class StoredSecret(models.Model):
             raise InvalidInput(f"A secret must have 1 to {MAX_LENGTH} characters. Nothing was stored.")
         key = f"{target.name}/{name}"
         target.set_secret_reference(name, f"{stored.Stored.scheme}:{key}", by=by)
-        kept, _ = cls.objects.update_or_create(
+        secret, _ = cls.objects.update_or_create(
             name=key,
             defaults={
                 "target": target,
@@ -71,7 +71,7 @@ class StoredSecret(models.Model):
         )
         # The audit records that a value was stored, not the value.
         audit.append(Action.TARGET_SECRET_STORED, by=by, subject=target, data={"name": name})
-        return kept
+        return secret
 
     @classmethod
     @transaction.atomic
@@ -83,15 +83,15 @@ class StoredSecret(models.Model):
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
-        held = cls.objects.filter(target=target, name=f"{target.name}/{name}").first()
-        if held is not None and target.connection_reference == held.reference:
+        secret = cls.objects.filter(target=target, name=f"{target.name}/{name}").first()
+        if secret is not None and target.connection_reference == secret.reference:
             raise Refusal(
-                f"{target} uses {held.reference} as its connection reference. Nothing was removed. Change "
+                f"{target} uses {secret.reference} as its connection reference. Nothing was removed. Change "
                 "the target's connection reference first."
             )
         target.set_secret_reference(name, "", by=by)
-        if held is not None:
-            held.delete()
+        if secret is not None:
+            secret.delete()
 
     @classmethod
     def read(cls, name: str) -> str:

@@ -215,7 +215,9 @@ class Target(models.Model):
 
     def role_holders(self, role: str) -> list[User]:
         """Return the active users who hold a role for this target."""
-        return [held.user for held in self.role_assignments.filter(role=role, user__is_active=True)]
+        return [
+            assignment.user for assignment in self.role_assignments.filter(role=role, user__is_active=True)
+        ]
 
     @transaction.atomic
     def assign(self, user: User, role: str, *, by: Actor) -> None:
@@ -321,17 +323,17 @@ class Target(models.Model):
             system_identifier: the cluster's, "" if the role may not read it.
             database_oid: the database's OID.
         """
-        found = {"system_identifier": system_identifier, "database_oid": database_oid}
-        is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
-        self.refresh_from_db(fields=list(found))
+        identity = {"system_identifier": system_identifier, "database_oid": database_oid}
+        is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**identity)
+        self.refresh_from_db(fields=list(identity))
         if is_first:
             hooks.target_changed.send(self, CONNECTION_CHECK, "its identity was recorded")
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
     def facts(self) -> dict[str, str]:
         """Return the fields that the audit records; references are not secret."""
-        kept = ("name", "environment", "description", "connection_reference", "project_folder")
-        return {field: getattr(self, field) for field in kept}
+        names = ("name", "environment", "description", "connection_reference", "project_folder")
+        return {field: getattr(self, field) for field in names}
 
     def announce(self) -> None:
         """Make open pages reload their data about this target."""

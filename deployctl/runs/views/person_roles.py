@@ -39,9 +39,10 @@ def person_roles(request: HttpRequest, number: int) -> HttpResponse:
 @require_http_methods(["DELETE"])
 def person_role(request: HttpRequest, number: int, role: int) -> HttpResponse:
     """Remove a role from a person."""
-    held = get_object_or_404(TargetRole.objects.select_related("target", "user"), pk=role, user=number)
-    held.target.unassign(held.user, held.role, by=current_user(request))
+    assignment = get_object_or_404(TargetRole.objects.select_related("target", "user"), pk=role, user=number)
+    assignment.target.unassign(assignment.user, assignment.role, by=current_user(request))
     messages.success(
-        request, f"Role removed: {held.user.name}, {held.get_role_display()} of {held.target.name}."
+        request,
+        f"Role removed: {assignment.user.name}, {assignment.get_role_display()} of {assignment.target.name}.",
     )
     return see_other(request, reverse("runs:person_roles", args=[number]))

@@ -70,8 +70,8 @@ def target_roles(request: HttpRequest, name: str) -> HttpResponse:
 def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
     """Remove a role from a user."""
     target = get_target(request, name)
-    held = get_object_or_404(target.role_assignments, pk=number)
-    target.unassign(held.user, held.role, by=current_user(request))
+    assignment = get_object_or_404(target.role_assignments, pk=number)
+    target.unassign(assignment.user, assignment.role, by=current_user(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 

@@ -122,13 +122,13 @@ def when(moment: dt.datetime | None, exact: bool = False) -> SafeString:  # noqa
     if moment is None:
         return SafeString('<span class="muted">not yet</span>')
     local = timezone.localtime(moment)
-    words = "" if exact else _relative(moment - timezone.now())
+    text = "" if exact else _relative(moment - timezone.now())
     return format_html(
         '<time datetime="{}" title="{}"{}>{}</time>',
         local.isoformat(timespec="seconds"),
         local.strftime("%A %-d %B %Y, %H:%M:%S %Z"),
         "" if exact else SafeString(" data-relative"),  # static/js/app.js updates it
-        words or _absolute(local),
+        text or _absolute(local),
     )
 
 
@@ -143,8 +143,8 @@ def _relative(distance: dt.timedelta) -> str:
     seconds = distance.total_seconds()
     for step in RELATIVE_TIMES:
         if abs(seconds) < step.below:
-            words = step.past if seconds <= 0 else step.future
-            return words.format(max(1, round(abs(seconds) / step.unit)))
+            text = step.past if seconds <= 0 else step.future
+            return text.format(max(1, round(abs(seconds) / step.unit)))
     return ""
 
 
