@@ -191,4 +191,4 @@ def test_an_unknown_run_shows_diagnostics_of_the_target(real_target: Target, sig
     assert f"the same as before: its OID is {found.oid} instead of 1" in shown
 
     Run.objects.get(pk=run.pk).decide(by=SYSTEM, outcome="failed", note="Looked.")
-    assert "Current state of" not in browser.get(address).text
+    assert "Current state of shop</h3>" not in browser.get(address).text

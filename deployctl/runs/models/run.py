@@ -42,7 +42,7 @@ class Run(models.Model):
     kind = models.CharField(max_length=40)
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="runs")
     params = models.JSONField(default=dict)
-    # Copied from the operation's class when requested, so that the database can enforce it.
+    # Copied from the operation's class when requested; the database constraints use them.
     changes_target = models.BooleanField()
     exclusive = models.BooleanField()
     # What permits the run: "" or "deployment:<number>" (deployments are in a higher layer).
