@@ -63,7 +63,7 @@ def test_a_worker_killed_in_a_migration_leaves_it_to_a_person_with_its_status_sh
     with pytest.raises(Refusal, match="record the outcome on the run's page"):
         request(migrating, "migrate")
     browser = signed_in(dba)
-    assert "so the outcome is unknown" in browser.get(f"/runs/{run.pk}/").text
+    assert "The outcome is unknown. Check shop" in browser.get(f"/runs/{run.pk}/").text
     facts = browser.get(f"/runs/{run.pk}/diagnostics").text
     assert "The run has no open sessions." in facts
     assert "Check migration status" in facts

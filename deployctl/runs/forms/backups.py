@@ -20,7 +20,9 @@ class RetentionForm(forms.Form):
 
     keep_days = _count("keep_days", "Keep every backup for (days)", "No backup younger than this is deleted.")
     daily = _count(
-        "daily", "Daily backups", "How many days keep their newest backup. Days without a backup don't count."
+        "daily",
+        "Daily backups",
+        "Keep the newest backup of this many days. Days without a backup don't count.",
     )
     weekly = _count(
         "weekly",
