@@ -17,4 +17,4 @@ _django = get_asgi_application()
 from deployctl.runs.urls import UPLOADS  # noqa: E402 - Django must be set up first
 
 # The limit doesn't apply to files that are uploaded to these paths.
-application = FileForms(BodyLimit(_django, at_most=settings.LARGEST_REQUEST), paths=UPLOADS)
+application = FileForms(BodyLimit(_django, max_bytes=settings.LARGEST_REQUEST), paths=UPLOADS)

@@ -6,14 +6,22 @@ from typing import Any
 
 from celery.schedules import crontab
 
-# Schedules are in seconds, or a time of day. A task that isn't started before it expires is skipped.
+# `schedule` is in seconds or a time of day. A task that starts too late expires; the next one does its work.
 BEAT: dict[str, dict[str, Any]] = {
-    # Together with `run_states.UNSENT_AFTER`, a lost message is sent again within 10 s.
+    # With `run_states.UNSENT_AFTER`, a run whose message was lost is sent again within 10 s.
     "dispatch": {"task": "deployctl.runs.tasks.dispatch", "schedule": 5.0, "options": {"expires": 5}},
     "reap": {"task": "deployctl.runs.tasks.reap", "schedule": 15.0, "options": {"expires": 15}},
-    "lapse": {"task": "deployctl.runs.tasks.lapse", "schedule": 30.0, "options": {"expires": 30}},
-    # Expires once a day per target, but is tried more often, because a target may be busy.
-    "expire": {"task": "deployctl.runs.tasks.expire", "schedule": 1800.0, "options": {"expires": 1800}},
+    "expire-consents": {
+        "task": "deployctl.runs.tasks.expire_consents",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
+    # Once a day per target; more often, because a target may be busy.
+    "expire-backups": {
+        "task": "deployctl.runs.tasks.expire_backups",
+        "schedule": 1800.0,
+        "options": {"expires": 1800},
+    },
     "settle": {"task": "checklists.tasks.settle", "schedule": 60.0, "options": {"expires": 60}},
     "sign-head": {"task": "deployctl.audit.tasks.sign_head", "schedule": 900.0, "options": {"expires": 900}},
     "verify-chain": {

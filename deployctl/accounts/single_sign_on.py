@@ -79,7 +79,7 @@ class Adapter(DefaultSocialAccountAdapter):
             _authorize(sociallogin, identity)
         except DeployctlError as error:
             _audit_denial(request, sociallogin, error)
-            raise ImmediateHttpResponse(errors.answer(request, error)) from error
+            raise ImmediateHttpResponse(errors.error_response(request, error)) from error
 
     def on_authentication_error(
         self,
@@ -101,7 +101,7 @@ class Adapter(DefaultSocialAccountAdapter):
         else:
             logger.warning("single sign-on failed: %r", exception or error)
             message = provider_error_message()
-        raise ImmediateHttpResponse(errors.answer(request, Refusal(message)))
+        raise ImmediateHttpResponse(errors.error_response(request, Refusal(message)))
 
 
 def is_configured() -> bool:

@@ -25,8 +25,8 @@ def check_reference(reference: str) -> None:
     scheme, _, rest = reference.partition(":")
     if scheme == "file" and not within(Path(rest), settings.DEPLOYCTL_SECRET_ROOTS):
         raise InvalidInput(
-            f"{rest} lies in no folder for secrets. Allowed: {_listed(settings.DEPLOYCTL_SECRET_ROOTS)}. "
-            "Put the file there, or have an administrator add its folder to DEPLOYCTL_SECRET_ROOTS."
+            f"{rest} isn't in an allowed folder for secrets: {_listed(settings.DEPLOYCTL_SECRET_ROOTS)}. "
+            "Move the file there, or ask an administrator to add its folder to DEPLOYCTL_SECRET_ROOTS."
         )
 
 
@@ -51,11 +51,11 @@ def check_project_folder(folder: str) -> None:
     path = Path(folder)
     if not within(path, settings.DEPLOYCTL_PROJECT_ROOTS):
         raise InvalidInput(
-            f"{folder} lies in no folder for projects. Allowed: {_listed(settings.DEPLOYCTL_PROJECT_ROOTS)}. "
-            "Put the project there, or have an administrator add its folder to DEPLOYCTL_PROJECT_ROOTS."
+            f"{folder} isn't in an allowed folder for projects: {_listed(settings.DEPLOYCTL_PROJECT_ROOTS)}. "
+            "Move the project there, or ask an administrator to add its folder to DEPLOYCTL_PROJECT_ROOTS."
         )
     if not path.is_dir():
-        raise InvalidInput(f"{folder} is not a folder on this machine. Check the path.")
+        raise InvalidInput(f"{folder} isn't a folder on this machine. Check the path.")
 
 
 def check_pgbackrest_path(configuration: str) -> None:
@@ -68,9 +68,9 @@ def check_pgbackrest_path(configuration: str) -> None:
     if path in PGBACKREST_FILES or within(path, [PGBACKREST_FOLDER, *settings.DEPLOYCTL_PGBACKREST_ROOTS]):
         return
     raise InvalidInput(
-        f"{configuration} is no place for pgBackRest's configuration. Use /etc/pgbackrest.conf or a file "
-        f"below /etc/pgbackrest or one of: {_listed(settings.DEPLOYCTL_PGBACKREST_ROOTS)}, or have an "
-        "administrator add its folder to DEPLOYCTL_PGBACKREST_ROOTS."
+        f"{configuration} isn't in an allowed folder for pgBackRest configurations. Use /etc/pgbackrest.conf "
+        f"or a file in /etc/pgbackrest or one of: {_listed(settings.DEPLOYCTL_PGBACKREST_ROOTS)}; or ask an "
+        "administrator to add its folder to DEPLOYCTL_PGBACKREST_ROOTS."
     )
 
 
@@ -82,9 +82,9 @@ def check_scratch_folder(folder: str) -> None:
     """
     if not within(Path(folder), settings.DEPLOYCTL_PGBACKREST_ROOTS):
         raise InvalidInput(
-            f"{folder} lies in no folder for test restores. Allowed: "
-            f"{_listed(settings.DEPLOYCTL_PGBACKREST_ROOTS)}. Choose one below these, or have an "
-            "administrator add its folder to DEPLOYCTL_PGBACKREST_ROOTS."
+            f"{folder} isn't in an allowed folder for test restores: "
+            f"{_listed(settings.DEPLOYCTL_PGBACKREST_ROOTS)}. Choose a folder below these, or ask an "
+            "administrator to add it to DEPLOYCTL_PGBACKREST_ROOTS."
         )
 
 

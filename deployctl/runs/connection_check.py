@@ -1,4 +1,4 @@
-"""The connection check: connects to a target for a moment, and compares its identity."""
+"""Check the connection to a target, and compare the identity of its database."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ WITHIN_S = 15
 
 @dataclass(frozen=True)
 class ConnectionFacts:
-    """The result of a connection check. `identity_differs`: the database is not the one recorded first.
+    """The result of a connection check.
 
-    `pooler` describes what a pooler prevents, "" if there is none.
+    `identity_differs` is True if the database isn't the one that was recorded first. `pooler` says what a
+    connection pooler prevents; "" if there is none.
     """
 
     address: str
@@ -63,12 +64,14 @@ def check(target: Target) -> ConnectionFacts:
             identity_differs=not target.check_identity(
                 identity.system_identifier or "", identity.database_oid
             ),
-            pooler=f"A pooler such as PgBouncer answers. {POOLER_ADVICE}" if pooled else "",
+            pooler=f"The connection goes through a pooler such as PgBouncer. {POOLER_ADVICE}"
+            if pooled
+            else "",
         )
 
 
 def _encryption(session: psycopg.Connection, tls: Encryption, *, pooled: bool) -> str:
     """Return the encryption of our session; behind a pooler, the server only knows the pooler's."""
     if pooled:
-        return "TLS, as far as the pooler" if session.pgconn.ssl_in_use else "none"
+        return "TLS up to the pooler" if session.pgconn.ssl_in_use else "none"
     return f"{tls.protocol}, {tls.cipher}" if tls.used else "none"

@@ -1,4 +1,4 @@
-"""The handlers that runs connect to hooks."""
+"""Handlers that the runs package connects to hooks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ stored_secret.connect(StoredSecret.read)
 
 
 @run_finished.connect
-def recognise_target(run: Run) -> None:
-    """Record the database that the connection test of a target saw, unless another was recorded before."""
+def record_identity(run: Run) -> None:
+    """Record the target's identity after a successful connection test, unless one is recorded already."""
     if run.kind == CONNECT and run.state == RunState.SUCCEEDED and run.facts.get("database_oid"):
         run.target.check_identity(run.facts.get("system_identifier") or "", run.facts["database_oid"])
 
 
 @channel_permission.connect
 def may_watch(user: Any, kind: str, key: str) -> bool:
-    """Return True if a person may see the run, the target or the lists of which a channel reports changes."""
+    """Return True if a user may see the run, the target or the lists that a channel reports on."""
     match kind:
         case "run":
             return Run.objects.visible_to(user).filter(pk=row_number(key)).exists()

@@ -1,4 +1,4 @@
-"""The sessions whose locks a run waits for, for display on its page."""
+"""Find the sessions whose locks a run waits for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployctl.runs.models import Run
 
 STATEMENT_TIMEOUT_S = 2
 WITHIN_S = 10.0
-# This process queries the target once in this time, however many people watch.
+# This process queries the target at most once in this time, however many people watch.
 KEPT_FOR_S = 2.0
 
 _lock = threading.Lock()
@@ -30,7 +30,7 @@ _seen: dict[str, tuple[float, LockWaits]] = {}
 
 @dataclass(frozen=True)
 class LockWaits:
-    """The sessions that block a run; `problem` is the reason if they are unknown."""
+    """The sessions that block a run; `problem` is the reason if they could not be read."""
 
     blockers: Sequence[Blocker] = ()
     problem: str = ""
@@ -48,13 +48,13 @@ def find(run: Run) -> LockWaits:
         if name in _seen:
             return _seen[name][1]
         _seen[name] = now, LockWaits()  # other requests meanwhile do not query the target
-    found = _look(run)
+    waits = _query(run)
     with _lock:
-        _seen[name] = time.monotonic(), found
-    return found
+        _seen[name] = time.monotonic(), waits
+    return waits
 
 
-def _look(run: Run) -> LockWaits:
+def _query(run: Run) -> LockWaits:
     try:
         spec = run.target.spec()
         with short_session(
@@ -64,28 +64,31 @@ def _look(run: Run) -> LockWaits:
             statement_timeout_s=STATEMENT_TIMEOUT_S,
             read_only=True,
         ) as session:
-            found = activity.blockers_of_named(session, run.application_name_prefix)
-        return LockWaits(_masked(run, spec, found))
+            blockers = activity.blockers_of_named(session, run.application_name_prefix)
+        return LockWaits(_masked(run, spec, blockers))
     except DeployctlError as error:
         return LockWaits(problem=error.message)
     except psycopg.Error as error:
-        return LockWaits(problem=f"The server said: {message_of(error)}.")
+        return LockWaits(problem=f"PostgreSQL reported: {message_of(error)}.")
 
 
-def _masked(run: Run, spec: ConnectionSpec, found: Sequence[Blocker]) -> list[Blocker]:
-    if not found:
+def _masked(run: Run, spec: ConnectionSpec, blockers: Sequence[Blocker]) -> list[Blocker]:
+    if not blockers:
         return []
     masker = Masker([spec.password])
-    for kept in run.target.secrets.all():
+    for secret in run.target.secrets.all():
         try:
-            masker.add(run.target.secret(kept.name).reveal())
+            masker.add(run.target.secret(secret.name).reveal())
         except DeployctlError:
-            hidden = f"not shown: the secret {kept.name} cannot be read, so it could not be masked"
-            return [dataclasses.replace(one, query=one.query and hidden) for one in found]
-    return [dataclasses.replace(one, query=one.query and _shown(masker, one.query)) for one in found]
+            hidden = f"hidden, because the secret {secret.name} can't be read and masked"
+            return [dataclasses.replace(blocker, query=blocker.query and hidden) for blocker in blockers]
+    return [
+        dataclasses.replace(blocker, query=blocker.query and _shown(masker, blocker.query))
+        for blocker in blockers
+    ]
 
 
 def _shown(masker: Masker, query: str) -> str:
-    """Return a statement with secrets masked, also a partial one where the server truncated the text."""
+    """Return a statement with its secrets masked, even if the server truncated it."""
     shown = MaskedStream(masker).feed(query)
     return shown if len(shown) == len(query) else f"{shown} …"

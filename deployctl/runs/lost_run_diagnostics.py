@@ -1,4 +1,4 @@
-"""Diagnostics of a target after a run lost its worker, for the person who decides the outcome."""
+"""Diagnose a target after a run lost its worker, for the person who decides the outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIGRATION_STATUS = "migration_status"
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """The state of the target.
+    """The state of a target after a run was lost.
 
     Args:
         database: a sentence about the target's database, by name and oid.
@@ -41,7 +41,7 @@ class Diagnostics:
 
 
 def diagnose(run: Run) -> Diagnostics:
-    """Query the target. Never raises; an unreachable target is a finding, too."""
+    """Query the target. Never raises; `problem` says why the target could not be queried."""
     later = Run.objects.filter(target=run.target_id, kind=MIGRATION_STATUS, requested_at__gte=run.finished_at)
     status = later.first()
     try:
@@ -56,23 +56,26 @@ def diagnose(run: Run) -> Diagnostics:
             return Diagnostics(
                 database=_database(session, run, spec.dbname),
                 sessions=activity.pids_named(session, run.application_name_prefix),
-                kept=[found.name for found in database_swap.kept_databases(session, spec.dbname)],
-                scratch=[found.name for found in scratch_database.leftovers(session)],
+                kept=[kept.name for kept in database_swap.kept_databases(session, spec.dbname)],
+                scratch=[database.name for database in scratch_database.leftovers(session)],
                 status=status,
             )
     except DeployctlError as error:
         return Diagnostics(status=status, problem=error.message)
     except psycopg.Error as error:
-        return Diagnostics(status=status, problem=f"The server said: {message_of(error)}.")
+        return Diagnostics(status=status, problem=f"PostgreSQL reported: {message_of(error)}.")
 
 
 def _database(session: psycopg.Connection, run: Run, name: str) -> str:
-    found = databases.find(session, name)
-    if found is None:
-        return f"There is no database {name}."
+    database = databases.find(session, name)
+    if database is None:
+        return f"The database {name} doesn't exist."
     known = run.target.database_oid
     if known is None:
-        return f"{name} is there, as database {found.oid}."
-    if known == found.oid:
-        return f"{name} is there, and is the database that it was before (database {found.oid})."
-    return f"{name} is there, but is another database than before: {found.oid} instead of {known}."
+        return f"The database {name} exists (OID {database.oid})."
+    if known == database.oid:
+        return f"The database {name} exists and is the same as before (OID {database.oid})."
+    return (
+        f"The database {name} exists but isn't the same as before: its OID is {database.oid} instead of "
+        f"{known}."
+    )

@@ -1,8 +1,8 @@
-"""The permissions on targets, runs and backups.
+"""Permissions on targets, runs and backups.
 
-Everybody who can sign in may view targets, runs and backups. Operators start, cancel and decide runs.
-Administrators manage targets, and may do what operators may. `may_transfer_backups` restricts downloads and
-uploads.
+Everyone who can sign in may view targets, runs and backups. Operators start, cancel and decide runs.
+Administrators manage targets and have all permissions of operators. Downloads and uploads need
+`may_transfer_backups`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def may_see(user: Any) -> bool:
     """Return True if a user may view targets, runs and backups; anonymous visitors may not.
 
     Args:
-        user: a `User`, or Django's anonymous one.
+        user: a `User`, or Django's `AnonymousUser`.
     """
     return isinstance(user, User) and user.may(Permission.VIEWER)
 
 
 def may_operate(by: Actor | None) -> bool:
-    """Return True if an actor may start, cancel and decide runs. The local command line may."""
+    """Return True if an actor may start, cancel and decide runs; the local command line may."""
     if isinstance(by, Machine):
         return True
     return isinstance(by, User) and by.may(Permission.OPERATOR)
@@ -44,7 +44,7 @@ def require_operator(by: Actor | None) -> None:
     """
     if not may_operate(by):
         raise NotAllowed(
-            "Only operators may do this. Nothing was changed. Ask an administrator for the permission."
+            "Only operators can do this. Nothing was changed. Ask an administrator for the permission."
         )
 
 
@@ -52,8 +52,8 @@ def may_transfer_backups(by: Actor | None, target: Target) -> bool:
     """Return True if an actor may download the backups of a target and upload others.
 
     A backup contains the whole database, and an uploaded one contains SQL that runs with the privileges of
-    the target's role. This needs more than the permission to operate: administrators may, operators who
-    are the target's Database Administrator may, and the local command line may.
+    the target's role. The permission to operate is therefore not enough: only administrators, operators who
+    are the target's Database Administrator, and the local command line may transfer backups.
     """
     if isinstance(by, Machine):
         return True
@@ -80,9 +80,9 @@ def require_backup_transfer(by: Actor, target: Target) -> None:
     """
     if not may_transfer_backups(by, target):
         raise NotAllowed(
-            f"Backups of {target} are downloaded and uploaded by administrators, and by operators who are "
-            "its Database Administrator. Nothing was done. An administrator can give you that role in the "
-            "target's settings."
+            f"Only administrators, and operators who are {target}'s Database Administrator, can download and "
+            "upload its backups. Nothing was done. An administrator can give you that role in the target's "
+            "settings."
         )
 
 
@@ -96,5 +96,5 @@ def require_administrator(by: Actor) -> None:
         return
     if not (isinstance(by, User) and by.may(Permission.ADMINISTRATOR)):
         raise NotAllowed(
-            "Only administrators may do this. Nothing was changed. Ask an administrator to do it."
+            "Only administrators can do this. Nothing was changed. Ask an administrator to do it."
         )

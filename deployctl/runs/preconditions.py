@@ -1,4 +1,4 @@
-"""What must hold when a run is requested, confirmed, consented to and claimed."""
+"""The preconditions for requesting, confirming, consenting to and claiming a run."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def unavailable_reason(target: Target, operation: type[Operation], *, authority:
         return f"{target} is archived."
     if operation.physical and not hasattr(target, "physical_engine"):
         return (
-            f"“{operation.title}” is for targets with a physical engine, and {target} has none. An "
-            "administrator names its pgBackRest stanza in the settings of the target."
+            f"“{operation.title}” needs a physical engine, and {target} has none. An administrator can set "
+            "its pgBackRest stanza in the target's settings."
         )
     is_production = target.environment == Environment.PRODUCTION
     # A restore after a disaster, approved by two people, cannot wait for the gate of a deployment.
     if operation.changes_target and is_production and not (authority or operation.needs_second_person):
         return (
-            f"“{operation.title}” changes {target}, which is production. "
+            f"“{operation.title}” changes {target}, which is in production. "
             "Start it from a deployment whose first gate is signed."
         )
     return ""
@@ -59,27 +59,26 @@ def busy_message(busy: Run | None, target: Target, operation: type[Operation]) -
     """Return the message that another run holds the target.
 
     Args:
-        busy: the other run, None if it has ended meanwhile.
+        busy: the other run; None if it has just ended.
     """
     if busy is None:
-        return f"Somebody else was working on {target} just now. Nothing was started. Try again."
-    message = f"“{operation.title}” was not started: {busy.requested_by_name} started "
-    message += f"“{busy.title}” on {target} (run {busy.pk}), which is {busy.get_state_display().lower()}. "
+        return f"Another run on {target} has just ended. Nothing was started. Try again."
+    message = (
+        f"“{operation.title}” wasn't started: {busy.requested_by_name} started “{busy.title}” on {target} "
+        f"(run {busy.pk}), and its state is “{busy.get_state_display()}”. "
+    )
     if busy.state == RunState.WAITING:
-        return message + "Have somebody consent to that one, or cancel it."
+        return message + "Ask another operator to consent to that run, or cancel it."
     if busy.state == RunState.UNKNOWN:
-        return (
-            message
-            + "Its worker was lost. Look at the target and decide on the run's page what became of it."
-        )
-    return message + "Wait until it has ended, or cancel it."
+        return message + "Its worker was lost. Check the target, and record the outcome on the run's page."
+    return message + "Wait for it to end, or cancel it."
 
 
 def not_cancellable_message(run: Run) -> str:
     """Return the message for a run that has ended, or is being cancelled already."""
     if run.state == RunState.RUNNING:
-        return f"Run {run.pk} is being cancelled already: {run.cancel_requested_by_name} asked for it."
-    return f"Run {run.pk} has ended: {run.get_state_display().lower()}. It needs no cancelling."
+        return f"Run {run.pk} is already being cancelled by {run.cancel_requested_by_name}."
+    return f"Run {run.pk} has already ended ({run.get_state_display().lower()})."
 
 
 # --- Confirmation ---
@@ -110,14 +109,14 @@ def require_confirmation(target: Target, operation: type[Operation], typed_name:
     Raises:
         InvalidInput: the name is missing or different.
     """
-    asked = confirmation(target, operation)
-    if asked is None:
+    required = confirmation(target, operation)
+    if required is None:
         return
-    if asked.needs_second_person or typed_name:
+    if required.needs_second_person or typed_name:
         require_typed_name(target, typed_name)
     else:
         raise InvalidInput(
-            f"Nothing was started. {asked.text} Tick the box that says so and press again; on the command "
+            f"Nothing was started. {required.text} Tick the box to confirm and try again; on the command "
             "line, add --yes."
         )
 
@@ -130,9 +129,13 @@ def require_typed_name(target: Target, typed: str) -> None:
     """
     if typed == target.name:
         return
-    found = f"typed was “{typed[:60]}”" if typed else "it was left empty"
-    why = f" {target} is production." if target.environment == Environment.PRODUCTION else ""
-    raise InvalidInput(f"Nothing was done. Type the target's name, {target.name}, exactly: {found}.{why}")
+    input_text = f"You typed “{typed[:60]}”." if typed else "You left it empty."
+    why = (
+        f"{target} is in production, so nothing"
+        if target.environment == Environment.PRODUCTION
+        else "Nothing"
+    )
+    raise InvalidInput(f"{input_text} {why} was done. Type the target's name exactly: {target.name}")
 
 
 # --- Second person ---
@@ -144,7 +147,7 @@ def needs_second_person(target: Target, operation: type[Operation]) -> bool:
 
 
 def pin_choice(target: Target, operation: type[Operation], params: Mapping[str, object]) -> dict[str, object]:
-    """Return the parameters with the default choice made explicit, because the second person consents to it.
+    """Return the parameters with the default choice filled in, because the second person consents to it.
 
     Raises:
         InvalidInput: nothing was chosen, and there is no default.
@@ -155,20 +158,20 @@ def pin_choice(target: Target, operation: type[Operation], params: Mapping[str, 
     own = backup_selection.made_here(kept_backups(target))
     if name == "backup" and own:
         return {**params, name: max(own, key=backup_selection.trust_order).name}
-    label = next(found.label for found in parameters_of(operation.Params) if found.name == name)
+    label = next(one.label for one in parameters_of(operation.Params) if one.name == name)
     raise InvalidInput(
-        f"Nothing was done. Name one under “{label}”: {target} is production, and the second person "
-        "consents to exactly what is named."
+        f"Nothing was done. Fill in “{label}”: {target} is in production, and the second person consents "
+        "to that exact value."
     )
 
 
 def not_waiting_message(run: Run) -> str:
-    """Return the message for a run that does not wait for consent (any more)."""
+    """Return the message for a run that doesn't wait for consent."""
     others = [consent.by_name for consent in run.consents.filter(given=True)]
-    consented = f"; {' and '.join(others)} consented" if others else ""
+    consented = f", and {' and '.join(others)} consented" if others else ""
     return (
-        f"Run {run.pk} waits for nobody (any more): it is {run.get_state_display().lower()}{consented}. "
-        "You changed nothing."
+        f"Run {run.pk} isn't waiting for consent: its state is “{run.get_state_display()}”{consented}. "
+        "Nothing was changed."
     )
 
 
@@ -176,21 +179,20 @@ def not_waiting_message(run: Run) -> str:
 
 
 def check_claim(run: Run) -> None:
-    """Check a claimed run again: permissions and the target may have changed since the request.
+    """Check the preconditions of a claimed run again; permissions and the target may have changed.
 
-    Ends by notifying the handlers of `run_claimed`.
+    Calls the handlers of `run_claimed` last.
 
     Raises:
         Refusal, NotAllowed: with the reason; nothing was done.
     """
     if run.target.archived_at is not None:
-        raise Refusal(f"{run.target} was archived after this run was requested. Nothing was done.")
+        raise Refusal(f"{run.target} was archived after the run was requested. Nothing was done.")
     if run.requested_by_id is not None:
         person = User.objects.get(pk=run.requested_by_id)
         if not may_operate(person):
             raise NotAllowed(
-                f"{person.name} may no longer start operations. Nothing was done. "
-                "Ask an operator to start it."
+                f"{person.name} is no longer an operator. Nothing was done. Ask an operator to start the run."
             )
     if reason := unavailable_reason(run.target, run.operation, authority=run.authority):
         raise Refusal(f"{reason} Nothing was done.")
@@ -205,11 +207,11 @@ def _require_consents(run: Run) -> None:
     for consent in consents:
         if not may_operate(consent.by):
             raise NotAllowed(
-                f"{consent.by.name}, who consented, may no longer start operations. Nothing was done. "
-                "Request it again, and have another operator consent."
+                f"{consent.by.name}, who consented, is no longer an operator. Nothing was done. "
+                "Request the run again, and ask another operator to consent."
             )
     if len(consents) < run.consents_needed:
         raise Refusal(
-            f"{run.target} is production by now, and “{run.title}” needs a second person there. "
-            "Nothing was done. Request it again."
+            f"{run.target} is in production now, where “{run.title}” needs a second person. "
+            "Nothing was done. Request the run again."
         )

@@ -1,4 +1,4 @@
-"""Sends the tasks that execute runs. A message may be lost or arrive repeatedly: the row is the request."""
+"""Send the tasks that execute runs. Messages may be lost or repeated; the row is the request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis import RedisError
 logger = logging.getLogger(__name__)
 
 EXECUTE = "deployctl.runs.tasks.execute"
-# By default kombu retries for many seconds while somebody waits for the page.
+# By default kombu retries for many seconds, and the requester would wait for the page.
 ONCE = {"max_retries": 0, "socket_connect_timeout": 1.0, "socket_timeout": 2.0}
 
 
@@ -26,6 +26,6 @@ def enqueue(run_id: int) -> bool:
         with current_app.connection_for_write(transport_options=options) as connection:
             current_app.send_task(EXECUTE, (run_id,), connection=connection, retry=False)
     except (KombuError, RedisError, OSError) as error:
-        logger.warning("The broker did not accept run %s, the dispatcher tries again: %s", run_id, error)
+        logger.warning("The broker did not accept run %s; the dispatcher will retry: %s", run_id, error)
         return False
     return True

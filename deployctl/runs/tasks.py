@@ -1,4 +1,4 @@
-"""The Celery tasks. Arguments are ids."""
+"""The Celery tasks of runs. Arguments are ids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployctl.runs.queue import EXECUTE
 
 @shared_task(name=EXECUTE)
 def execute(run_id: int) -> None:
-    """Execute a queued run, unless another worker does."""
+    """Execute a queued run, unless another worker has claimed it."""
     supervisor.execute(run_id)
 
 
@@ -21,10 +21,10 @@ def dispatch() -> None:
     dispatcher.dispatch()
 
 
-@shared_task(name="deployctl.runs.tasks.lapse")
-def lapse() -> None:
-    """Cancel runs that waited too long for consent."""
-    dispatcher.lapse()
+@shared_task(name="deployctl.runs.tasks.expire_consents")
+def expire_consents() -> None:
+    """Cancel the runs to which nobody consented in time."""
+    dispatcher.expire_consents()
 
 
 @shared_task(name="deployctl.runs.tasks.reap")
@@ -33,8 +33,8 @@ def reap() -> None:
     reaper.reap()
 
 
-@shared_task(name="deployctl.runs.tasks.expire")
-def expire() -> None:
-    """Request the expiry of backups, and remove abandoned uploads."""
+@shared_task(name="deployctl.runs.tasks.expire_backups")
+def expire_backups() -> None:
+    """Request runs that expire backups, and remove abandoned uploads."""
     backup_expiry.request_due()
     uploads.remove_abandoned()

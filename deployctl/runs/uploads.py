@@ -1,4 +1,4 @@
-"""Uploaded backups: their storage, import and cleanup."""
+"""Store, import and clean up uploaded backups."""
 
 from __future__ import annotations
 
@@ -57,14 +57,11 @@ def remove_abandoned() -> int:
         try:
             removed += len(of(target).remove_older(KEPT_FOR))
         except OSError as error:
-            logger.warning("Uploads to %s that were given up are not removed now: %s", target, error)
+            logger.warning("Abandoned uploads to %s could not be removed: %s", target, error)
     return removed
 
 
 def _shown(file_name: str) -> str:
-    """Return an untrusted file name as text: its last part, printable, not too long."""
+    """Return the last part of an untrusted file name, printable and cut to the maximum length."""
     last = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return (
-        "".join(one if one.isprintable() else "�" for one in last)[:MAX_NAME_LENGTH]
-        or "a file without a name"
-    )
+    return "".join(one if one.isprintable() else "�" for one in last)[:MAX_NAME_LENGTH] or "unnamed file"

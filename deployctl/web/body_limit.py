@@ -1,4 +1,4 @@
-"""No request is larger than it may be: Django would write it to the disk first, whoever sent it."""
+"""Limit the size of request bodies before Django writes them to the disk."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ TOO_LARGE = 413
 
 
 class BodyLimit:
-    """Around an ASGI application: 413 for a body beyond a limit, before or while it is read."""
+    """An ASGI middleware that answers 413 to a request whose body exceeds a limit."""
 
-    def __init__(self, application: Application, *, at_most: int) -> None:
+    def __init__(self, application: Application, *, max_bytes: int) -> None:
         """Wrap an application.
 
         Args:
-            application: gets every request that is small enough.
-            at_most: bytes of a body, uploaded files and the forms around them included.
+            application: the wrapped application.
+            max_bytes: the limit for a body in bytes, including uploaded files and the fields around them.
         """
         self._application = application
-        self._at_most = at_most
+        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one connection, as ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        if self._announced(scope) > self._at_most:
-            await self._refuse(send)
+        if self._content_length(scope) > self._max_bytes:
+            await self._reject(send)
             return
-        read, refused = 0, False
+        read, rejected = 0, False
 
-        async def counting() -> Message:
-            nonlocal read, refused
+        async def counting_receive() -> Message:
+            nonlocal read, rejected
             message = await receive()
             read += len(message.get("body", b""))
-            refused = refused or read > self._at_most
-            # Django then forgets the request, and what it wrote to the disk.
-            return {"type": "http.disconnect"} if refused else message
+            rejected = rejected or read > self._max_bytes
+            # Makes Django drop the request and remove its temporary files.
+            return {"type": "http.disconnect"} if rejected else message
 
-        await self._application(scope, counting, send)
-        if refused:
-            await self._refuse(send)
+        await self._application(scope, counting_receive, send)
+        if rejected:
+            await self._reject(send)
 
-    def _announced(self, scope: Scope) -> int:
+    def _content_length(self, scope: Scope) -> int:
         lengths = (value for name, value in scope["headers"] if name == b"content-length")
         length: bytes = next(lengths, b"")
         return int(length) if length.isdigit() and len(length) < 20 else 0
 
-    async def _refuse(self, send: Send) -> None:
-        megabytes = self._at_most // 1024**2
-        sentence = f"This is larger than {megabytes} MB. Nothing was kept; send less, or a link to it.\n"
+    async def _reject(self, send: Send) -> None:
+        megabytes = self._max_bytes // 1024**2
+        sentence = f"The request is larger than {megabytes} MB. Nothing was kept. Send less, or a link.\n"
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"x-content-type-options", b"nosniff"),

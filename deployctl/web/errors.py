@@ -1,4 +1,4 @@
-"""Errors as pages and fragments."""
+"""Responses that show an error as a page or a fragment."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from django.shortcuts import render
 from deployctl.errors import DeployctlError, InvalidInput, NotAllowed, Refusal
 from deployctl.web.http import wants_fragment
 
-# Everything else that is told in a sentence is a conflict with the state of things as well. Not a 5xx:
-# nothing is broken here, and htmx does not show the body of those.
-OTHERWISE = 409
+# Not a 5xx: the server is not broken, and htmx does not show the body of a 5xx response.
+DEFAULT_STATUS = 409
 STATUS: dict[type[DeployctlError], int] = {Refusal: 409, InvalidInput: 422, NotAllowed: 403}
 TITLES = {
-    403: "You may not do this",
-    405: "There is no page here",
-    409: "This was refused",
-    422: "This cannot be used",
+    403: "Not allowed",
+    405: "No page at this URL",
+    409: "Request refused",
+    422: "Invalid input",
 }
 
 
 def status_of(error: DeployctlError) -> int:
-    """The HTTP status that tells what kind of error it is."""
-    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), OTHERWISE)
+    """Return the HTTP status for a kind of error."""
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), DEFAULT_STATUS)
 
 
-def problem(request: HttpRequest, message: str, *, status: int) -> HttpResponse:
-    """A sentence as a page, or as a fragment that htmx puts into the page's own place for problems.
+def problem_response(request: HttpRequest, message: str, *, status: int) -> HttpResponse:
+    """Return a page with a message, or a fragment that htmx puts into the `#problems` element of the page.
 
     Args:
-        message: what happened, what state things are in, what to do next.
+        message: what happened, the state now, and the next step.
         status: the HTTP status.
     """
     template = "web/_problem.html" if wants_fragment(request) else "web/problem.html"
@@ -37,6 +36,6 @@ def problem(request: HttpRequest, message: str, *, status: int) -> HttpResponse:
     return render(request, template, context, status=status)
 
 
-def answer(request: HttpRequest, error: DeployctlError) -> HttpResponse:
-    """An error that has a sentence, answered with it."""
-    return problem(request, error.message, status=status_of(error))
+def error_response(request: HttpRequest, error: DeployctlError) -> HttpResponse:
+    """Return the response for an error, with its message for the user."""
+    return problem_response(request, error.message, status=status_of(error))

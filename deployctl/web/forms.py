@@ -1,4 +1,4 @@
-"""What forms of every page have in common."""
+"""Helpers for forms."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django import forms
 from deployctl.errors import DeployctlError, NotAllowed
 
 
-def add_to_form(form: forms.Form, verb: Callable[[], Any]) -> Any:
-    """Call a verb and show its sentence in the form, should it refuse what was given.
+def add_to_form(form: forms.Form, action: Callable[[], Any]) -> Any:
+    """Call a function, and add its error message to the form if it raises one.
 
     Returns:
-        What the verb returned, or None when the form now has an error.
+        The result of the function, or None if the form has an error now.
     """
     try:
-        return verb()
+        return action()
     except NotAllowed:
         raise
     except DeployctlError as error:

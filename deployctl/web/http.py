@@ -1,4 +1,4 @@
-"""Small helpers that every view may use: page or fragment, and where to go after a change."""
+"""Helpers for views: render a page or a fragment, redirect, and read parameters."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 SEE_OTHER = 303
-# As many as every number of PostgreSQL's `bigint` fits in, and far from where Python refuses to count.
-MOST_DIGITS = 18
+# Numbers with this many digits fit into PostgreSQL's `bigint`.
+MAX_DIGITS = 18
 
 
 class HttpResponseSeeOther(HttpResponseRedirect):
-    """Go and GET another page, whatever method brought you here (RFC 9110, 15.4.4)."""
+    """A redirect that is always followed with GET (RFC 9110, 15.4.4)."""
 
     status_code = SEE_OTHER
 
 
 def wants_fragment(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part of a page; a boosted link or a restored history entry wants it whole."""
+    """Return True if htmx requests a fragment; boosted links and restored history need whole pages."""
     htmx = cast("HtmxDetails | None", getattr(request, "htmx", None))
     return bool(htmx) and not (htmx.boosted or htmx.history_restore_request)  # type: ignore[union-attr]
 
@@ -35,39 +35,39 @@ def page_or_fragment(
     *,
     status: int = 200,
 ) -> HttpResponse:
-    """Render a whole page for a browser and only its part for htmx.
+    """Render a whole page for a browser, or only a fragment of it for htmx.
 
     Args:
         page: the template of the page, which includes `fragment`.
-        fragment: the template of the part; one root element with a stable id.
+        fragment: the template of the fragment; one root element with a stable id.
         context: for both.
         status: 422 for a form with errors, 409 for a conflict.
     """
     response = render(
         request, fragment if wants_fragment(request) else page, context=dict(context), status=status
     )
-    # Without it a cache, or the browser's own, would show the bare part when the user comes back.
+    # Otherwise a cache could return the fragment as the page, for example after "Back" in a browser.
     response["Vary"] = "HX-Request"
     return response
 
 
 def see_other(request: HttpRequest, url: str) -> HttpResponse:
-    """After a change, have the browser load another page.
+    """Redirect the browser to another page after a change.
 
     Args:
-        url: a path, or anything `redirect` would take as a finished address.
+        url: a path or an absolute URL.
     """
     if wants_fragment(request):
-        # fetch() would follow a 303 by itself and swap a whole page into a part of this one.
+        # fetch() follows a 303, and htmx would swap the whole page into a fragment.
         return HttpResponseClientRedirect(url)
     return HttpResponseSeeOther(url)
 
 
 def posted(request: HttpRequest, name: str) -> str:
-    """A text of a form, empty where the form does not have it."""
+    """Return a field of the submitted form, "" if it is missing."""
     return str(request.POST.get(name, ""))
 
 
 def row_number(text: str | None) -> int:
-    """The number of a row as an address or a form names it; 0, which no row has, for what can be none."""
-    return int(text) if text and text.isdecimal() and len(text) <= MOST_DIGITS else 0
+    """Return a row's number from a URL or a form; 0, which no row has, if the text isn't a valid number."""
+    return int(text) if text and text.isdecimal() and len(text) <= MAX_DIGITS else 0

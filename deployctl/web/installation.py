@@ -1,4 +1,4 @@
-"""Which installation this is, where several share a server: Redis, a machine, or a target's PostgreSQL."""
+"""Identify this installation on servers that several installations share."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from django.conf import settings
 
 
 def installation_id() -> str:
-    """Eight hexadecimal digits, the same in every process of an installation and in no other one.
+    """Return eight hexadecimal digits that are the same in all processes of this installation only.
 
-    Made from what its processes share: the key and the name of the database. Numbers of runs start at 1
-    everywhere, and Redis does not keep the messages of its databases apart.
+    They are derived from the secret key and the name of the database. Without them, the names of sessions
+    and channels would clash on a shared PostgreSQL or Redis server: run numbers start at 1 everywhere, and
+    messages of Redis are common to all its databases.
     """
     shared = f"{settings.SECRET_KEY}\0{settings.DATABASES['default']['NAME']}"
     return hashlib.sha256(f"deployctl installation\0{shared}".encode()).hexdigest()[:8]

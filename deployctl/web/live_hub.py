@@ -1,6 +1,6 @@
-"""One subscription to Redis per process, handed on to every stream of that process.
+"""Distribute messages from Redis to the streams of a process.
 
-No database anywhere in this path: a thousand open pages cost a thousand sets of names.
+Each process has one subscription to Redis and uses no database here. An open page costs only a set of names.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from deployctl.web.installation import installation_id
 
 logger = logging.getLogger(__name__)
 
-# A page with more changes than this is refreshed whole; a slow reader costs no more than this.
-FRAGMENTS_AT_MOST = 200
-# What was announced lately, for pages that were made before their stream opened.
-REMEMBERED = 2000
+# A page with more changes than this reloads everything, which also limits the memory for a slow reader.
+MAX_FRAGMENTS = 200
+# The number of recent messages that are kept for pages whose stream opens after they were rendered.
+MAX_RECENT = 2000
 RECONNECT_S = 1.0
 
 
 def topic(channel: str) -> str:
-    """What a channel is called in Redis, which other installations may use, too."""
+    """Return the name of a channel in Redis, which other installations may share."""
     return f"deployctl:{installation_id()}:live:{channel}"
 
 
 class Subscription:
-    """One stream's share: the names of fragments that changed since it was last asked."""
+    """The fragments of one stream that have changed since the last `take`."""
 
     def __init__(self, channels: Sequence[str]) -> None:
         self.channels = frozenset(channels)
@@ -45,24 +45,24 @@ class Subscription:
         self._news = asyncio.Event()
 
     def add(self, fragments: Sequence[str]) -> None:
-        """Note changes; too many of them become one resync."""
+        """Add changed fragments; too many of them become a resync."""
         self._changed.update(dict.fromkeys(fragments))
-        if len(self._changed) > FRAGMENTS_AT_MOST:
+        if len(self._changed) > MAX_FRAGMENTS:
             self.resync()
         self._news.set()
 
     def resync(self) -> None:
-        """Something may have been missed: the page is to fetch everything again."""
+        """Make the page fetch everything again, because changes may have been missed."""
         self._changed.clear()
         self._resync = True
         self._news.set()
 
     async def take(self, *, wait_s: float, gather_s: float) -> list[str] | None:
-        """What changed, in order; empty when nothing did for `wait_s` seconds; None for a resync.
+        """Return the changed fragments in order; empty if none changed within `wait_s`, None for a resync.
 
         Args:
-            wait_s: how long to wait for the first change.
-            gather_s: how long to wait for more of them.
+            wait_s: the time to wait for the first change, in seconds.
+            gather_s: the time to wait for more changes, in seconds.
         """
         try:
             await asyncio.wait_for(self._news.wait(), wait_s)
@@ -77,20 +77,20 @@ class Subscription:
 
 
 class Hub:
-    """Listens to Redis while anybody watches."""
+    """Listens to Redis and passes messages to subscriptions; one per event loop."""
 
     _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
-        self._recent: deque[tuple[float, str, tuple[str, ...]]] = deque(maxlen=REMEMBERED)
-        # Before this moment we know of nothing; a page older than that resyncs.
+        self._recent: deque[tuple[float, str, tuple[str, ...]]] = deque(maxlen=MAX_RECENT)
+        # Messages before this time are unknown, so a page that was rendered earlier resyncs.
         self._complete_since = float("inf")
         self._listener: asyncio.Task[None] | None = None
 
     @classmethod
     def of_this_loop(cls) -> Self:
-        """The one hub of the running event loop."""
+        """Return the hub of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in cls._hubs:
             cls._hubs[loop] = cls()
@@ -98,23 +98,23 @@ class Hub:
 
     @property
     def is_listening(self) -> bool:
-        """Whether changes reach us; without Redis they do not."""
+        """True if messages arrive; False while Redis is unreachable."""
         return self._complete_since < float("inf")
 
     @contextmanager
     def subscribe(self, channels: Sequence[str], *, since: float) -> Iterator[Subscription]:
-        """Watch channels.
+        """Subscribe to channels.
 
         Args:
-            channels: such as `run:3`; permission was checked.
-            since: seconds since the epoch; changes from then on are told first.
+            channels: such as `run:3`; the caller has checked the permission.
+            since: seconds since the epoch; changes after it are returned first.
         """
         if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen())
         subscription = Subscription(channels)
         if self.is_listening and since < self._complete_since:
             subscription.resync()
-        else:  # where we do not listen yet, everybody resyncs when we do
+        else:  # if we do not listen yet, all subscriptions resync when we do
             for at, channel, fragments in self._recent:
                 if at >= since and channel in subscription.channels:
                     subscription.add(fragments)
@@ -125,12 +125,12 @@ class Hub:
             self._subscriptions.discard(subscription)
 
     async def _listen(self) -> None:
-        """Hand on messages for as long as the process lives, whatever happens to Redis."""
+        """Deliver messages until the process ends; reconnect to Redis after errors."""
         while True:
             try:
                 await self._listen_once()
             except (RedisError, OSError) as error:
-                logger.warning("Live pages are cut off from Redis, trying again: %s", error)
+                logger.warning("Live pages lost the connection to Redis and will retry: %s", error)
             self._complete_since = float("inf")
             await asyncio.sleep(RECONNECT_S)
 
@@ -140,22 +140,22 @@ class Hub:
             await pubsub.psubscribe(topic("*"))
             await pubsub.get_message(ignore_subscribe_messages=False, timeout=2)
             self._complete_since = time.time()
-            # Whoever came while we were away may have missed something.
+            # Subscriptions may have missed messages while we were disconnected.
             for subscription in self._subscriptions:
                 subscription.resync()
             while True:
-                # The timeout has the connection checked now and then: a silent one may be dead.
+                # The timeout makes us check the connection, because a silent one may be dead.
                 message = await pubsub.get_message(timeout=10)
                 if message is None:
                     await pubsub.ping()
                 elif message["type"] == "pmessage":
-                    self._hand_on(message["channel"].decode().removeprefix(topic("")), message["data"])
+                    self._deliver(message["channel"].decode().removeprefix(topic("")), message["data"])
 
-    def _hand_on(self, channel: str, data: bytes) -> None:
+    def _deliver(self, channel: str, data: bytes) -> None:
         fragments = tuple(json.loads(data))
         if len(self._recent) == self._recent.maxlen:
             self._complete_since = max(self._complete_since, self._recent[0][0])
-        if fragments:  # a hint without names (new log lines) is nothing to catch up with
+        if fragments:  # a message without fragments (new log lines) need not be repeated
             self._recent.append((time.time(), channel, fragments))
         for subscription in self._subscriptions:
             if channel in subscription.channels:

@@ -1,4 +1,4 @@
-"""What happens around every view: methods that forms lack, errors as answers, the viewer's time zone."""
+"""Middleware: compression, headers, NUL characters, method override, errors and time zone."""
 
 from __future__ import annotations
 
@@ -18,98 +18,100 @@ OVERRIDES = frozenset({"PUT", "PATCH", "DELETE"})
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
-# A stream of events would wait in the compressor; a backup is compressed, and its length is announced.
-SENT_AS_IT_IS = ("text/event-stream", "application/x-tar")
+# The compressor would delay events. Backups are already compressed, and their length is announced.
+UNCOMPRESSED_TYPES = ("text/event-stream", "application/x-tar")
 
 
 class CompressionMiddleware(GZipMiddleware):
-    """Compress pages; what is streamed is sent as it comes.
+    """Compress pages, but not streamed responses.
 
-    The page of a whole checklist is 270 kB of much-alike rows, and 25 kB compressed. Django's middleware adds
-    random bytes against BREACH, and its CSRF tokens are masked anew in every answer.
+    The page of a whole checklist has 270 kB of similar rows, and 25 kB compressed. Against BREACH, Django's
+    middleware adds random bytes, and Django masks CSRF tokens differently in every response.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Compress, where that is of use.
+        """Compress the response, unless it is streamed by an asynchronous view or excluded by its type.
 
-        Not what an asynchronous view streams: Django makes of each piece a gzip file of its own, and browsers
-        read the first one only, so that a download would silently lose its end.
+        Django would compress each piece of an asynchronous stream as a separate gzip file. Browsers read only
+        the first of them, so a download would silently be truncated.
         """
-        if response.get("Content-Type", "").startswith(SENT_AS_IT_IS) or getattr(response, "is_async", False):
+        if response.get("Content-Type", "").startswith(UNCOMPRESSED_TYPES) or getattr(
+            response, "is_async", False
+        ):
             return response
         compressed: HttpResponseBase = super().process_response(request, response)
         return compressed
 
 
 class ResourcePolicyMiddleware(MiddlewareMixin):
-    """Tell browsers that pages of other sites may embed nothing from here; static files are included."""
+    """Forbid pages of other sites to embed our resources, including static files."""
 
     def process_response(self, _request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Add the header, which Django has no setting for."""
+        """Add the header, for which Django has no setting."""
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
 
 
 class RejectNulMiddleware(MiddlewareMixin):
-    """Refuse addresses and forms that hold a NUL: PostgreSQL's text has none, and nobody types one.
+    """Reject URLs and forms that contain a NUL character, which PostgreSQL cannot store as text.
 
-    The answers are made here. Django logs a traceback with every `BadRequest`, and this is no defect of ours.
+    The response is made here, because Django logs a traceback for every `BadRequest`.
     """
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
-        """Answer 400 before something is looked up by a name that cannot be."""
+        """Return 400 if the URL contains a NUL."""
         if "%00" in request.META.get("QUERY_STRING", "") or "\0" in request.path_info:
-            return _not_with_a_nul(request)
+            return _reject_nul(request)
         return None
 
     def process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
-        """Answer 400 before something is stored that cannot be; Django's CSRF check has read the form."""
+        """Return 400 if the form contains a NUL. Django's CSRF check has already read the form."""
         if request.method != "POST" or request.content_type not in FORMS:
             return None
         texts = (text for name, values in request.POST.lists() for text in (name, *values))
-        return _not_with_a_nul(request) if any("\0" in str(text) for text in texts) else None
+        return _reject_nul(request) if any("\0" in str(text) for text in texts) else None
 
 
-def _not_with_a_nul(request: HttpRequest) -> HttpResponse:
-    return bad_request(request, BadRequest("It holds a NUL character."))
+def _reject_nul(request: HttpRequest) -> HttpResponse:
+    return bad_request(request, BadRequest("The request contains a NUL character."))
 
 
 class MethodOverrideMiddleware(MiddlewareMixin):
-    """Let a plain form say `_method=DELETE`: HTML forms know only GET and POST."""
+    """Set the method from a form's `_method` field, because HTML forms support only GET and POST."""
 
     def process_view(self, request: HttpRequest, *_: object) -> None:
-        """Take the method that the form names.
+        """Replace the method of the request.
 
-        Here and not in `process_request`: Django's CSRF check, which stands before, has run by now. It looks
-        for its token in the form of a POST only.
+        Not in `process_request`: Django's CSRF check must run first, because it reads the token only from
+        the form of a POST.
         """
         if request.method != "POST" or request.content_type not in FORMS:
             return
-        wanted = str(request.POST.get("_method", "")).upper()
-        if wanted in OVERRIDES:
-            request.method = wanted
+        method = str(request.POST.get("_method", "")).upper()
+        if method in OVERRIDES:
+            request.method = method
 
 
 class ErrorMiddleware(MiddlewareMixin):
-    """Answer an error that has a sentence for the user with that sentence; everything else is a defect."""
+    """Show a `DeployctlError` to the user; other exceptions are internal errors and become a 500."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The page or fragment for a `DeployctlError`."""
+        """Return a page or fragment for a `DeployctlError`."""
         if isinstance(exception, DeployctlError):
-            return errors.answer(request, exception)
+            return errors.error_response(request, exception)
         return None
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """A page for whoever opens an address that only takes forms: a reload, a bookmark, a way back in.
+        """Return a page for a GET of a URL that only accepts forms, such as a reload or a bookmark.
 
-        Django answers 405 with nothing at all, which browsers show as a failure of their own.
+        Django's 405 response is empty, and browsers show that as an error of the site.
         """
         if response.status_code != 405 or request.method not in {"GET", "HEAD"}:
             return response
-        page = errors.problem(
+        page = errors.problem_response(
             request,
-            "This address takes what a form sends and has no page of its own. Nothing was changed. "
-            "Go back to the page you came from, or begin at the first page.",
+            "This URL only accepts form submissions. Nothing was changed. Go back to the previous page or to "
+            "Home.",
             status=405,
         )
         page["Allow"] = response.get("Allow", "")
@@ -117,10 +119,10 @@ class ErrorMiddleware(MiddlewareMixin):
 
 
 class TimezoneMiddleware(MiddlewareMixin):
-    """Show times in the zone that the viewer chose in their account."""
+    """Show times in the time zone of the user's account."""
 
     def process_request(self, request: HttpRequest) -> None:
-        """Activate the zone for this request."""
+        """Activate the time zone for this request."""
         name = getattr(getattr(request, "user", None), "timezone", "")
         try:
             timezone.activate(zoneinfo.ZoneInfo(name))
@@ -128,6 +130,6 @@ class TimezoneMiddleware(MiddlewareMixin):
             timezone.deactivate()
 
     def process_response(self, _request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Leave the thread as it was found."""
+        """Reset the time zone of the thread."""
         timezone.deactivate()
         return response

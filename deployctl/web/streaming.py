@@ -1,4 +1,4 @@
-"""Downloads that are made while they are sent, or come from files: never whole in memory."""
+"""Stream downloads without holding them in memory."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ CHUNK = 64 * 1024
 def download(
     request: HttpRequest, chunks: Iterator[bytes], *, name: str, content_type: str
 ) -> HttpResponseBase:
-    """Send pieces as a file to keep.
+    """Return a response that streams a file for download.
 
     Args:
-        chunks: of any size; asked for the next when the last was sent.
-        name: what the file is called.
-        content_type: always sent as an attachment, so that no browser shows or runs it.
+        chunks: the content in chunks of any size; each is read after the previous one was sent.
+        name: the file name.
+        content_type: the media type; browsers download the file whatever its type.
     """
-    pieces = _gathered(chunks)
-    # Each kind of server takes the other kind of iterator only by reading all of it first.
+    pieces = _joined(chunks)
+    # With the other kind of iterator, Django would read the whole content first.
     content = _in_threads(pieces) if isinstance(request, ASGIRequest) else pieces
     response = StreamingHttpResponse(content, content_type=content_type)
     return as_attachment(response, name)
 
 
 def as_attachment(response: HttpResponseBase, name: str) -> HttpResponseBase:
-    """Have a browser keep an answer as a file, and neither show nor run it."""
+    """Make browsers download a response as a file, and never show or run it."""
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=name)
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def pieces_of(stream: BinaryIO) -> Iterator[bytes]:
-    """The rest of a stream, which is closed at the end."""
+def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the rest of a stream in chunks, and close the stream."""
     with stream:
         while chunk := stream.read(CHUNK):
             yield chunk
 
 
-def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces that are worth a packet."""
-    held, size = [], 0
+def _joined(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in chunks of a useful size."""
+    buffer, size = [], 0
     for chunk in chunks:
-        held.append(chunk)
+        buffer.append(chunk)
         size += len(chunk)
         if size >= CHUNK:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+            yield b"".join(buffer)
+            buffer, size = [], 0
+    if buffer:
+        yield b"".join(buffer)
 
 
 async def _in_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    # In the request's own thread, where its database connection is.
-    following = sync_to_async(lambda: next(pieces, None), thread_sensitive=True)
-    while (piece := await following()) is not None:
+    # In the request's own thread, which has its database connection.
+    next_piece = sync_to_async(lambda: next(pieces, None), thread_sensitive=True)
+    while (piece := await next_piece()) is not None:
         yield piece

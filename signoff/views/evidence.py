@@ -22,7 +22,7 @@ from deployctl.runs.models import Target
 from deployctl.web.date_fields import IsoDateField
 from deployctl.web.errors import status_of
 from deployctl.web.http import see_other
-from deployctl.web.streaming import as_attachment, download, pieces_of
+from deployctl.web.streaming import as_attachment, download, read_chunks
 from signoff.evidence import document, filled_checklist, period_archive
 from signoff.evidence.pack_contents import ENDED
 from signoff.models import EvidencePack
@@ -72,7 +72,7 @@ def pack_file(request: HttpRequest, number: int, kind: str) -> HttpResponseBase:
     pack.record_download(current_user(request), kind)
     name = pack.file_name(kind)
     if kind == "json":
-        return download(request, pieces_of(io.BytesIO(content)), name=name, content_type="application/json")
+        return download(request, read_chunks(io.BytesIO(content)), name=name, content_type="application/json")
     if kind == "pdf":
         pdf = document.render(json.loads(content), pack.digest)
         return as_attachment(HttpResponse(pdf, content_type="application/pdf"), name)
@@ -109,7 +109,7 @@ def target_period(request: HttpRequest, name: str) -> HttpResponseBase:
                 status = status_of(error)
             else:
                 name = period_archive.file_name(target, since, until)
-                return download(request, pieces_of(archive), name=name, content_type="application/zip")
+                return download(request, read_chunks(archive), name=name, content_type="application/zip")
     context: dict[str, Any] = {"target": target, "form": form}
     return render(request, "signoff/evidence_period.html", context, status=status)
 

@@ -1,20 +1,20 @@
-// Small things of every page: keyboard, times that age, problems in words, announcements, copying.
+// Scripts for every page: error messages, announcements, relative times, copying, keyboard shortcuts.
 
 const $ = (selector) => document.querySelector(selector);
 
-// --- Problems: what htmx could not swap is said in a sentence ---------------------------------------
+// --- Errors: show a message for responses that htmx does not swap ------------------------------------
 
-// django-htmx's debug script widens this; refusals (409, 422, 403) must be shown while debugging, too.
+// django-htmx's debug script changes this, but 403, 409 and 422 must be shown while debugging as well.
 htmx.config.noSwap = [204, 304, 404, "5xx"];
 
-function showProblem(words) {
-  const place = $("#problems");
-  if (!place) return;
+function showProblem(message) {
+  const container = $("#problems");
+  if (!container) return;
   const notice = document.createElement("p");
   notice.className = "notice";
   notice.dataset.level = "error";
-  notice.textContent = words;
-  place.replaceChildren(notice);
+  notice.textContent = message;
+  container.replaceChildren(notice);
 }
 
 const isLiveRefresh = (event) => event.detail.ctx?.sourceEvent?.type === "live";
@@ -32,21 +32,21 @@ document.addEventListener("htmx:before:request", (event) => {
   if (!isLiveRefresh(event)) $("#problems")?.replaceChildren();
 });
 
-// --- Announcements: an element says in data-announce what a screen reader should hear when it changes --
+// --- Announcements: screen readers read an element's data-announce when it changes --------------------
 
 const announced = new Map();
 
 function announce(silently) {
   for (const element of document.querySelectorAll("[data-announce][id]")) {
-    const words = element.dataset.announce;
-    if (!silently && announced.get(element.id) !== words) $("#announcements").textContent = words;
-    announced.set(element.id, words);
+    const text = element.dataset.announce;
+    if (!silently && announced.get(element.id) !== text) $("#announcements").textContent = text;
+    announced.set(element.id, text);
   }
 }
 announce(true);
 document.addEventListener("htmx:after:swap", () => announce(false));
 
-// --- Times: updated by the list of the template tag `when`; beyond a day the server's words stay --------
+// --- Relative times: update times of less than a day, as the template tag `when` renders them -----------
 
 const RELATIVE_TIMES = JSON.parse($("meta[name=relative-times]").content);
 
@@ -55,8 +55,8 @@ function updateTimes() {
     const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
     const step = RELATIVE_TIMES.find(({ below }) => Math.abs(seconds) < below);
     if (!step) continue;
-    const words = seconds <= 0 ? step.past : step.future;
-    element.textContent = words.replace("{}", Math.max(1, Math.round(Math.abs(seconds) / step.unit)));
+    const text = seconds <= 0 ? step.past : step.future;
+    element.textContent = text.replace("{}", Math.max(1, Math.round(Math.abs(seconds) / step.unit)));
   }
 }
 setInterval(updateTimes, 20_000);
@@ -78,12 +78,12 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// A filter form sends itself when a choice changes.
+// Submit a filter form when a choice changes.
 document.addEventListener("change", (event) => {
   event.target.closest("form[data-autosubmit]")?.requestSubmit();
 });
 
-// --- Keyboard: single keys can be switched off (WCAG 2.1.4) and never fire while typing ----------------
+// --- Keyboard shortcuts: can be switched off (WCAG 2.1.4) and are ignored while typing -----------------
 
 const SWITCH = "deployctl.keyboard";
 const keyboardSwitch = $("#keyboard-enabled");
@@ -94,8 +94,8 @@ if (keyboardSwitch) {
 
 function moveToItem(step) {
   const items = [...document.querySelectorAll(".item")].filter((item) => item.checkVisibility());
-  const here = items.indexOf(document.activeElement?.closest(".item"));
-  const next = items[here < 0 ? 0 : Math.min(Math.max(here + step, 0), items.length - 1)];
+  const current = items.indexOf(document.activeElement?.closest(".item"));
+  const next = items[current < 0 ? 0 : Math.min(Math.max(current + step, 0), items.length - 1)];
   if (!next) return;
   next.tabIndex = -1;
   next.focus({ preventScroll: true });
@@ -112,8 +112,8 @@ const keys = {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  const busy = typing || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]");
-  if (busy || !keyboardSwitch?.checked || !Object.hasOwn(keys, event.key)) return;
+  const ignored = typing || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]");
+  if (ignored || !keyboardSwitch?.checked || !Object.hasOwn(keys, event.key)) return;
   event.preventDefault();
   keys[event.key]();
 });

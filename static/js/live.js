@@ -1,9 +1,9 @@
-// Live pages: one event stream per page says which fragments changed; htmx fetches and morphs exactly those.
+// Live updates: each page has one event stream with the ids of changed fragments, which htmx then fetches.
 
 const POLL_EVERY_MS = 5_000;
-const OPENS_WITHIN_MS = 8_000;
+const OPEN_TIMEOUT_MS = 8_000;
 const RETRY_AFTER_MS = 3_000;
-const FEW = 12;
+const MAX_SINGLE_REFRESHES = 12;
 const LIVE = '[hx-get][hx-trigger~="live"]';
 
 const { liveChannels = "", liveSince = "" } = document.body.dataset;
@@ -12,33 +12,34 @@ const indicator = document.getElementById("connection");
 let polling = null;
 let openedBefore = false;
 
-// An event that bubbled would refresh every live element around this one as well.
+// The event must not bubble, because that would also refresh every live element around this one.
 const refresh = (element) => htmx.trigger(element, "live", {}, false);
 
-/** Refresh these elements; those within another of them come along with it. */
+/** Refresh elements, except those inside another element that is refreshed. */
 function refreshOutermost(elements) {
   for (const element of elements) {
     if (!elements.some((other) => other !== element && other.contains(element))) refresh(element);
   }
 }
 
-/** What an element says, apart from what ages by itself and what only this person has open. */
-function words(element) {
+/** Return the text of an element without relative times and panels that only this user has open. */
+function stableText(element) {
   const copy = element.cloneNode(true);
   for (const part of copy.querySelectorAll("time, .late, .item__panel")) part.remove();
   return `${element.dataset.status} ${copy.textContent.replace(/\s+/g, " ").trim()}`;
 }
 
-/** Refresh whatever changed unheard. A checklist has 180 live elements: the page is asked for once, and they compared. */
+/** Refresh the elements that have changed. A checklist has 180 of them, so the whole page is fetched once to compare. */
 async function refreshAll() {
   const elements = [...document.querySelectorAll(LIVE)];
-  if (elements.length <= FEW) return refreshOutermost(elements);
-  const answer = await fetch(location.href, { headers: { "X-Live": "refresh" } }).catch(() => null);
-  if (!answer) return; // no line; asked again soon
-  if (!answer.ok || answer.redirected) return refresh(elements[0]); // whose answer leads to signing in
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const now = (element) => page.getElementById(element.id);
-  refreshOutermost(elements.filter((element) => !now(element) || words(now(element)) !== words(element)));
+  if (elements.length <= MAX_SINGLE_REFRESHES) return refreshOutermost(elements);
+  const response = await fetch(location.href, { headers: { "X-Live": "refresh" } }).catch(() => null);
+  if (!response) return; // offline; the next poll tries again
+  if (!response.ok || response.redirected) return refresh(elements[0]); // its response leads to the sign-in page
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const current = (element) => page.getElementById(element.id);
+  const hasChanged = (element) => !current(element) || stableText(current(element)) !== stableText(element);
+  refreshOutermost(elements.filter(hasChanged));
 }
 
 function changed(event) {
@@ -62,33 +63,33 @@ function connect() {
   query.set("since", liveSince);
   const stream = new EventSource(`/live/?${query}`);
 
-  // A proxy that holds the stream back looks like a server that never answers: ask instead.
-  const patience = setTimeout(() => {
+  // Poll if a proxy buffers the stream, which looks like a server that does not respond.
+  const openTimeout = setTimeout(() => {
     show("polling");
     poll();
-  }, OPENS_WITHIN_MS);
+  }, OPEN_TIMEOUT_MS);
 
   stream.addEventListener("open", () => {
-    clearTimeout(patience);
+    clearTimeout(openTimeout);
     clearInterval(polling);
     polling = null;
     show("live");
-    if (openedBefore) refreshAll(); // what changed while the line was down
+    if (openedBefore) refreshAll(); // changes while the connection was lost
     openedBefore = true;
   });
   stream.addEventListener("changed", changed);
   stream.addEventListener("resync", refreshAll);
   stream.addEventListener("error", () => {
-    clearTimeout(patience);
+    clearTimeout(openTimeout);
     show("lost");
     poll();
-    // Browsers reconnect by themselves unless the server answered with something other than a stream.
+    // Browsers reconnect on their own, unless the response was not an event stream.
     if (stream.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_AFTER_MS);
   });
 }
 
 if (channels.length) {
   connect();
-  // A page that comes back from the browser's cache missed what happened meanwhile.
+  // A page that is restored from the browser's cache has missed changes.
   window.addEventListener("pageshow", (event) => event.persisted && refreshAll());
 }

@@ -1,9 +1,9 @@
-// A run's log: appends lines as they are stored, follows the end, pauses when the reader scrolls up, finds.
+// The log of a run: append new lines, follow the end until the reader scrolls up, and find text.
 
 const KEEP_LINES = 5_000;
-// More lines at once than anybody can read: the earlier ones are left to the page of the whole log.
+// Lines that are shown at once. Nobody can read more; the page of the whole log has the earlier ones.
 const DRAW_LINES = 1_000;
-// Drawing takes at most a third of the time, so that the reader can click and type while lines flood in.
+// Drawing takes at most a third of the time, so the page stays responsive during a flood of lines.
 const DRAW_EVERY_MS = 100;
 const REST_PER_WORK = 2;
 const log = document.querySelector("[data-log-stream]");
@@ -15,31 +15,31 @@ function followLog(box) {
   const found = document.querySelector("[data-log-found]");
   let last = Number(box.lastElementChild?.dataset.number ?? 0);
   let following = true;
-  let waiting = [];
+  let pending = [];
   let rest = DRAW_EVERY_MS;
 
-  function follow(wanted) {
-    following = wanted;
-    toggle?.setAttribute("aria-pressed", String(wanted));
-    if (wanted) box.scrollTop = box.scrollHeight;
+  function follow(enabled) {
+    following = enabled;
+    toggle?.setAttribute("aria-pressed", String(enabled));
+    if (enabled) box.scrollTop = box.scrollHeight;
   }
   const matches = (line) => line.textContent.toLowerCase().includes(find?.value.trim().toLowerCase() ?? "");
 
   function take(lines) {
-    if (!waiting.length) setTimeout(draw, rest);
-    waiting = [...waiting, ...lines].slice(-DRAW_LINES);
+    if (!pending.length) setTimeout(draw, rest);
+    pending = [...pending, ...lines].slice(-DRAW_LINES);
   }
 
   function draw() {
-    const began = performance.now();
-    append(waiting);
-    waiting = [];
+    const start = performance.now();
+    append(pending);
+    pending = [];
     if (following) box.scrollTop = box.scrollHeight;
-    rest = Math.max(DRAW_EVERY_MS, REST_PER_WORK * (performance.now() - began));
+    rest = Math.max(DRAW_EVERY_MS, REST_PER_WORK * (performance.now() - start));
   }
 
   function append(lines) {
-    if (lines[0].number > last + 1) box.replaceChildren(); // never lines on both sides of a gap
+    if (lines[0].number > last + 1) box.replaceChildren(); // don't show lines on both sides of a gap
     const fresh = lines.filter((line) => line.number > last).map(({ number, level, text }) => {
       const row = document.createElement("span");
       row.className = "log__line";
@@ -50,8 +50,8 @@ function followLog(box) {
       return row;
     });
     last = lines.at(-1)?.number ?? last;
-    const outgrown = box.childElementCount + fresh.length - KEEP_LINES;
-    for (const row of [...box.children].slice(0, Math.max(outgrown, 0))) row.remove();
+    const excess = box.childElementCount + fresh.length - KEEP_LINES;
+    for (const row of [...box.children].slice(0, Math.max(excess, 0))) row.remove();
     box.append(...fresh);
   }
 

@@ -1,4 +1,4 @@
-// Passkeys: a button [data-passkey=address] fetches what to ask for, asks the browser, and sends its form with the answer.
+// Passkeys: a button [data-passkey=url] fetches options, calls the browser's WebAuthn API, and submits its form.
 
 const CANCELLED = new Set(["AbortError", "NotAllowedError"]);
 
@@ -7,8 +7,8 @@ const isSupported = () =>
   typeof PublicKeyCredential.parseRequestOptionsFromJSON === "function" &&
   typeof PublicKeyCredential.prototype.toJSON === "function";
 
-async function answerOf(address, token) {
-  const response = await fetch(address, { method: "POST", headers: { "X-CSRFToken": token } });
+async function getCredential(url, token) {
+  const response = await fetch(url, { method: "POST", headers: { "X-CSRFToken": token } });
   if (!response.ok) throw new Error(`status ${response.status}`);
   const options = await response.json();
   if (options.user) {
@@ -25,16 +25,16 @@ document.addEventListener("click", async (event) => {
   problem.textContent = "";
   button.disabled = true;
   try {
-    const answer = await answerOf(button.dataset.passkey, form.elements.csrfmiddlewaretoken.value);
-    form.elements.passkey.value = JSON.stringify(answer);
+    const credential = await getCredential(button.dataset.passkey, form.elements.csrfmiddlewaretoken.value);
+    form.elements.passkey.value = JSON.stringify(credential);
     form.requestSubmit();
   } catch (error) {
-    const words = error.name === "InvalidStateError" ? "Known" : CANCELLED.has(error.name) ? "Cancelled" : "Failed";
-    problem.textContent = problem.dataset[`words${words}`];
+    const kind = error.name === "InvalidStateError" ? "Known" : CANCELLED.has(error.name) ? "Cancelled" : "Failed";
+    problem.textContent = problem.dataset[`words${kind}`];
   } finally {
     button.disabled = false;
   }
 });
 
 for (const button of document.querySelectorAll("[data-passkey]")) button.hidden = !isSupported();
-for (const words of document.querySelectorAll("[data-passkey-unsupported]")) words.hidden = isSupported();
+for (const hint of document.querySelectorAll("[data-passkey-unsupported]")) hint.hidden = isSupported();

@@ -224,7 +224,7 @@ def test_the_page_of_a_person_shows_the_account_history(
 
 def test_roles_are_assigned_and_removed_on_the_page_of_a_person(admin_client: Client, dba: User) -> None:
     target = factories.a_target()
-    assert "None. Deployments take" in admin_client.get(f"/people/{dba.pk}/roles/").content.decode()
+    assert "No roles yet." in admin_client.get(f"/people/{dba.pk}/roles/").content.decode()
     given = admin_client.post(f"/people/{dba.pk}/roles/", {"target": target.pk, "role": "qa_lead"})
     assert given.status_code == 303
     held = TargetRole.objects.get(user=dba, role="qa_lead")

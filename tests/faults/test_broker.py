@@ -48,7 +48,7 @@ REQUEST_AND_CRASH = """
     Run.request(target=Target.objects.get(), kind="change", params={}, by=Machine("test"))
 """
 PAGES = ["/", "/targets/", "/targets/shop/", "/runs/", "/backups/", "/deployments/", "/history/", "/account/"]
-ACCEPTED = "Accepted. No worker could be told yet; that is tried again every 5 seconds."
+ACCEPTED = "Queued. No worker is reachable; retrying every 5 s."
 UNREACHABLE = "redis://127.0.0.1:1/0"
 
 

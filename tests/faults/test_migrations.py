@@ -56,17 +56,17 @@ def test_a_migration_of_a_killed_worker_needs_a_decision(
     assert reaper.reap() == 1
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
-    assert "Done on shop before: Apply 1_one.sql. Cut off in: Apply 2_two.sql." in run.summary
+    assert "Completed steps on shop: Apply 1_one.sql. Unfinished: Apply 2_two.sql." in run.summary
 
     # A new worker doesn't retry either. The page shows what to check and what to do.
     installation.worker()
-    with pytest.raises(Refusal, match="decide on the run's page"):
+    with pytest.raises(Refusal, match="record the outcome on the run's page"):
         request(migrating, "migrate")
     browser = signed_in(dba)
-    assert "Nobody can tell from here how far it came" in browser.get(f"/runs/{run.pk}/").text
+    assert "The outcome is unknown. Check shop" in browser.get(f"/runs/{run.pk}/").text
     facts = browser.get(f"/runs/{run.pk}/diagnostics").text
-    assert "No session of the run is left." in facts
-    assert "Look at the migrations" in facts
+    assert "The run has no open sessions." in facts
+    assert "Check migration status" in facts
     answer = browser.post("/targets/shop/runs", {"kind": "migration_status"})
     status = migrating.runs.get(kind="migration_status")
     assert answer["Location"] == f"/runs/{status.pk}/"

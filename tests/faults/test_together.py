@@ -156,7 +156,7 @@ def test_backup_and_restore_exclude_each_other_across_installations(
             text=True,
             check=True,
         ).stdout
-    assert output.startswith("failed Another deployctl works on")
+    assert output.startswith("failed Another deployctl installation is working on")
     until(has_ended(backup), seconds=30)
     backup.refresh_from_db()
     assert backup.state == RunState.SUCCEEDED, backup.summary

@@ -71,7 +71,7 @@ def test_a_killed_worker_leaves_no_processes_and_an_interrupted_run(
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
     assert "was lost" in run.summary
-    assert "nothing on it was changed" in run.summary
+    assert "so nothing was changed" in run.summary
     request(shop, "sleep")
     seen(f"a program and its sessions ended after {gone:.2f} s")
 
@@ -189,10 +189,10 @@ def test_a_worker_killed_while_changing_the_target_requires_a_decision(
 
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
-    assert "Done on shop before: first row." in run.summary
-    assert "Cut off in: second row." in run.summary
+    assert "Completed steps on shop: first row." in run.summary
+    assert "Unfinished: second row." in run.summary
     start_worker()
-    with pytest.raises(Refusal, match="decide on the run's page"):
+    with pytest.raises(Refusal, match="record the outcome on the run's page"):
         request(shop, "change")
     assert effect_count(shop) == 1, "the run was retried"
 
@@ -211,7 +211,7 @@ def test_cancelling_ends_everything_within_five_seconds(
     assert run.state == RunState.CANCELLED
     assert process_pids(run) == session_pids(run) == []
     page = signed_in(person("Vi Ewing", Permission.VIEWER)).get(f"/runs/{run.pk}/").text
-    assert "only reads shop; nothing on it was changed. Start it again." in page
+    assert "only reads shop, so nothing was changed. Start it again." in page
     request(shop, "change")
     seen(f"ended after {gone:.2f} s; the page says that nothing was changed")
 
@@ -243,5 +243,5 @@ def test_a_run_is_marked_unknown_when_all_its_processes_get_sigterm(
     worker.wait(60)
     run.refresh_from_db()
     assert run.state == RunState.UNKNOWN
-    assert "its worker was told to end" in run.summary
+    assert "its worker was shut down" in run.summary
     seen(f"all its processes got SIGTERM: {run.state}, with the reason")

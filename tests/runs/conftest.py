@@ -1,4 +1,4 @@
-"""A target with a real database, and small operations beside the real ones."""
+"""Fixtures: targets with a real database, and small test operations."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.runs import operations
 SYSTEM = Machine("test")
 
 
-def at_once(write: Callable[[], Any]) -> Any:
-    """For a backup_catalog whose database does not go away."""
+def call_once(write: Callable[[], Any]) -> Any:
+    """Call `write` once, for a `RunBackupCatalog` that need not retry."""
     return write()
 
 
@@ -29,9 +29,9 @@ def kinds() -> Iterator[None]:
 
 @pytest.fixture
 def add_target(make_database: Callable[..., str], secret_file: Callable[[str], str]) -> Callable[..., Target]:
-    """`add_target(name, environment="staging")`: a target on a database of its own; ask for `db` first.
+    """Return `add_target(name, environment="staging")`, which adds a target with its own database.
 
-    Further arguments are those of `make_database`.
+    The test must also use the fixture `db`. Further arguments are those of `make_database`.
     """
 
     def add(
@@ -54,19 +54,19 @@ def add_target(make_database: Callable[..., str], secret_file: Callable[[str], s
 
 @pytest.fixture
 def target(db: Any, kinds: None, add_target: Callable[..., Target]) -> Target:
-    """For tests in a transaction: nothing is executed."""
+    """Return a target for tests in a transaction, which execute no run."""
     return add_target()
 
 
 @pytest.fixture
 def real_target(committed_db: Any, kinds: None, add_target: Callable[..., Target]) -> Target:
-    """For tests with threads and workers."""
+    """Return a target for tests with threads and workers."""
     return add_target()
 
 
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """`executed(target, kind, **params)`: requested, and executed in this process as a worker would."""
+    """Return `executed(target, kind, **params)`, which requests a run and executes it in this process."""
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
     def execute(target: Target, kind: str, **params: Any) -> Run:

@@ -1,4 +1,4 @@
-"""Operations for tests of the machinery: small, real, and quick to start and stop."""
+"""Small operations for tests of how runs are executed; quick to start and stop."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deployctl.operations.framework.base import Job, Operation, OperationFailed,
 
 
 class Look(Operation):
-    """Reads, together with others."""
+    """A read-only operation that is not exclusive."""
 
-    kind, title, help = "look", "Look", "Looks at the target."
+    kind, title, help = "look", "Look", "Reads the target."
     changes_target, exclusive, time_limit_s = False, False, 60
 
     def perform(self, job: Job) -> Outcome:
@@ -25,7 +25,7 @@ class Look(Operation):
 
 
 class Sleep(Operation):
-    """Reads alone for a while, in a program and in a session."""
+    """An exclusive read-only operation that sleeps in a program or in a session."""
 
     kind, title, help = "sleep", "Sleep", "Sleeps on the target."
     changes_target, exclusive, time_limit_s = False, True, 900
@@ -47,14 +47,14 @@ class Sleep(Operation):
 
 
 class Change(Operation):
-    """Changes alone: one row now, and another after a while."""
+    """An exclusive operation that inserts one row at once and another later."""
 
     kind, title, help = "change", "Change", "Changes the target."
     changes_target, exclusive, time_limit_s = True, True, 900
 
     @dataclass(frozen=True)
     class Params:
-        seconds: int = param(0, label="Seconds", help="How long between the rows.", minimum=0)
+        seconds: int = param(0, label="Seconds", help="The time between the rows.", minimum=0)
 
     def perform(self, job: Job) -> Outcome:
         session = job.connect()
@@ -70,9 +70,9 @@ class Change(Operation):
 
 
 class Count(Operation):
-    """Changes alone: says numbers one after the other, then leaves a row."""
+    """An exclusive operation that logs numbers one by one, then inserts a row."""
 
-    kind, title, help = "count", "Count", "Counts aloud."
+    kind, title, help = "count", "Count", "Counts in the log."
     changes_target, exclusive, time_limit_s = True, True, 60
 
     @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Count(Operation):
 
 
 class Note(Operation):
-    """Leaves a row, beside others, and takes a moment over it."""
+    """An operation that is not exclusive, inserts a row and takes 0.2 s."""
 
-    kind, title, help = "note", "Note", "Leaves a note."
+    kind, title, help = "note", "Note", "Inserts a row."
     changes_target, exclusive, time_limit_s = True, False, 60
 
     def perform(self, job: Job) -> Outcome:
@@ -106,10 +106,10 @@ class Note(Operation):
 FLOOD = r"""
 import base64, os, sys, time, urllib.parse
 out, word = sys.stdout.buffer, os.environ["WORD"]
-spellings = [word, urllib.parse.quote(word, safe=""), repr(word), base64.b64encode(word.encode()).decode()]
-for spelling in spellings:
+encodings = [word, urllib.parse.quote(word, safe=""), repr(word), base64.b64encode(word.encode()).decode()]
+for encoding in encodings:
     out.write(b"it is ")
-    for letter in spelling:  # cut into as many pieces as there are
+    for letter in encoding:  # one chunk per character
         out.write(letter.encode())
         out.flush()
     out.write(b".\n")
@@ -127,7 +127,7 @@ out.write(b"the last line\n")
 
 
 class Flood(Operation):
-    """Runs a program that writes more than anybody can read, and everything that could do harm."""
+    """Runs a program that floods the log and writes everything that could do harm."""
 
     kind, title, help = "flood", "Flood", "Floods the log."
     changes_target, exclusive, time_limit_s = False, True, 300
@@ -146,7 +146,7 @@ class Flood(Operation):
 
 
 class Break(Operation):
-    """Fails as asked."""
+    """An operation that fails in the requested way."""
 
     kind, title, help = "break", "Break", "Breaks."
     changes_target, exclusive, time_limit_s = False, True, 60
@@ -154,13 +154,13 @@ class Break(Operation):
     @dataclass(frozen=True)
     class Params:
         how: str = param(
-            "failed", label="How", help="How it breaks.", choices=["failed", "defect", "sql", "exit"]
+            "failed", label="How", help="How it breaks.", choices=["failed", "error", "sql", "exit"]
         )
 
     def perform(self, job: Job) -> Outcome:
         with job.step("break"):
             if job.params.how == "failed":
-                raise OperationFailed("It broke. Mend it.")
+                raise OperationFailed("It broke. Fix it.")
             if job.params.how == "exit":
                 raise SystemExit
             if job.params.how == "sql":
@@ -169,7 +169,7 @@ class Break(Operation):
 
 
 class Chatter(Operation):
-    """Says a lot, its password among it."""
+    """An operation that writes a lot of output, including its password."""
 
     kind, title, help = "chatter", "Chatter", "Chatters."
     changes_target, exclusive, time_limit_s = False, True, 60
@@ -197,5 +197,5 @@ KINDS: Mapping[str, type[Operation]] = {
 
 
 def install() -> None:
-    """Add them to the operations, in a process of its own."""
+    """Register the operations, in a separate process."""
     registry.OPERATIONS.add(*KINDS.values())

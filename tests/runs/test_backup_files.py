@@ -1,4 +1,4 @@
-"""Backups that leave and come through the pages of a real server."""
+"""Download and upload backups through the pages of a real server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.web.server import running
 
 SYSTEM = Machine("test")
 Executed = Callable[..., Run]
-STRANGE = '--file="$(touch x)"\n\' <b>.dump'
+STRANGE_NAME = '--file="$(touch x)"\n\' <b>.dump'
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def server(committed_db: Committed) -> Iterator[int]:
 
 
 class Browser:
-    """A person at the pages of the server, without scripts."""
+    """A browser without JavaScript."""
 
     def __init__(self, port: int, client: Client) -> None:
         self.at = f"http://127.0.0.1:{port}"
@@ -79,27 +79,27 @@ def shop(real_target: Target) -> Target:
 
 
 @pytest.fixture
-def keeper(shop: Target) -> User:
-    """Operates, and is the target's Database Administrator."""
+def target_dba(shop: Target) -> User:
+    """Return an operator who is the target's Database Administrator."""
     user = person("Dana Baker", Permission.OPERATOR)
     shop.assign(user, Role.DBA, by=SYSTEM)
     return user
 
 
 @pytest.fixture
-def visitor(server: int, keeper: User, signed_in: Callable[..., Client]) -> Browser:
-    return Browser(server, signed_in(keeper))
+def browser(server: int, target_dba: User, signed_in: Callable[..., Client]) -> Browser:
+    return Browser(server, signed_in(target_dba))
 
 
-def kept(target: Target) -> list[str]:
+def upload_files(target: Target) -> list[str]:
     folder = target.backup_folder().root
     return sorted(path.name for path in folder.glob(".uploads/*"))
 
 
-def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
-    shop: Target, visitor: Browser, keeper: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_dump_is_uploaded_imported_listed_and_downloaded(
+    shop: Target, browser: Browser, target_dba: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = visitor.upload(pg_dump(shop.spec(), tmp_path / "x", "custom").read_bytes(), name=STRANGE)
+    answer = browser.upload(pg_dump(shop.spec(), tmp_path / "x", "custom").read_bytes(), name=STRANGE_NAME)
 
     assert answer.status_code == 303, answer.text
     run = Run.objects.get()
@@ -112,14 +112,14 @@ def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
     assert backup.trust == "hashed"
     assert backup.origin.startswith("uploaded by Dana Baker from ")
     assert "\n" not in backup.origin
-    assert kept(shop) == []
-    page = visitor.session.get(visitor.at + "/targets/shop/backups/", timeout=30).text
+    assert upload_files(shop) == []
+    page = browser.session.get(browser.at + "/targets/shop/backups/", timeout=30).text
     assert "uploaded by Dana Baker from" in page
     assert "not counted" in page
     assert "<b>.dump" not in page
 
-    token = visitor.token("/targets/shop/backups/new")
-    taken = visitor.post(f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token})
+    token = browser.token("/targets/shop/backups/new")
+    taken = browser.post(f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token})
 
     assert taken.status_code == 200
     assert taken.headers["Content-Disposition"] == f'attachment; filename="{backup.name}.tar"'
@@ -130,46 +130,44 @@ def test_a_dump_is_sent_in_taken_in_listed_and_taken_away_again(
             f"{backup.name}/{name}" for name in ("archive.dump", "manifest.json", "manifest.sha256")
         ]
     entry = Entry.objects.get(action="backup.downloaded")
-    assert (entry.actor, entry.subject) == (keeper, backup.name)
+    assert (entry.actor, entry.subject) == (target_dba, backup.name)
 
-    again = visitor.upload(taken.content, name="again.tar")
+    again = browser.upload(taken.content, name="again.tar")
     assert again.status_code == 303, again.text
 
 
-def test_what_is_too_large_unchosen_or_unsure_is_refused_on_the_page_and_nothing_is_kept(
-    shop: Target, visitor: Browser
-) -> None:
+def test_an_invalid_upload_shows_an_error_and_leaves_no_file(shop: Target, browser: Browser) -> None:
     for content, fields, words in (
-        (os.urandom(2 << 20), {}, "larger than the upload limit of 1 MB"),
-        (b"PGDMP", {"origin": ""}, "Send in only dumps whose origin you know."),
+        (os.urandom(2 << 20), {}, "larger than the 1 MB that an upload may have"),
+        (b"PGDMP", {"origin": ""}, "Confirm that you know where the dump comes from."),
     ):
-        answer = visitor.upload(content, **fields)
+        answer = browser.upload(content, **fields)
         assert answer.status_code == 422
         assert words in answer.text
-    without = visitor.upload(b"", name="")
+    without = browser.upload(b"", name="")
     assert without.status_code == 422
-    assert "No file was chosen" in without.text
+    assert "No file was selected" in without.text
     assert "larger than 16 MB" not in without.text
-    token = visitor.token("/targets/shop/backups/new")
-    forged = visitor.post("/targets/shop/backups/uploads", {"origin": "on"}, files={"file": ("x", b"PGDMP")})
+    token = browser.token("/targets/shop/backups/new")
+    forged = browser.post("/targets/shop/backups/uploads", {"origin": "on"}, files={"file": ("x", b"PGDMP")})
     assert forged.status_code == 403
-    unlike = visitor.post("/targets/shop/backups/uploads", {"csrfmiddlewaretoken": token, "origin": "on"})
-    assert (unlike.status_code, "No file was chosen" in unlike.text) == (422, True)
-    assert kept(shop) == []
+    unlike = browser.post("/targets/shop/backups/uploads", {"csrfmiddlewaretoken": token, "origin": "on"})
+    assert (unlike.status_code, "No file was selected" in unlike.text) == (422, True)
+    assert upload_files(shop) == []
     assert not Run.objects.exists()
 
 
-def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhile(
-    shop: Target, visitor: Browser, committed_db: Committed
+def test_an_interrupted_upload_leaves_no_file_and_blocks_nobody(
+    shop: Target, browser: Browser, committed_db: Committed
 ) -> None:
-    token = visitor.token("/targets/shop/backups/new")
-    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.session.cookies)
+    token = browser.token("/targets/shop/backups/new")
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.session.cookies)
     head = "".join(
         f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in (("csrfmiddlewaretoken", token), ("origin", "on"))
     )
     head += '--B\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
-    stalled = http.client.HTTPConnection(visitor.at.removeprefix("http://"), timeout=30)
+    stalled = http.client.HTTPConnection(browser.at.removeprefix("http://"), timeout=30)
     stalled.putrequest("POST", "/targets/shop/backups/uploads")
     for name, value in (
         ("Cookie", cookies),
@@ -178,11 +176,11 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhil
     ):
         stalled.putheader(name, value)
     stalled.endheaders(head.encode() + b"PGDMP" + bytes(1000))
-    until(lambda: len(kept(shop)) == 1)
+    until(lambda: len(upload_files(shop)) == 1)
 
-    assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
+    assert browser.session.get(browser.at + "/backups/", timeout=30).status_code == 200
     with psycopg.connect(committed_db.url, autocommit=True) as look:
-        # An upload that waits holds no session of our own database.
+        # A stalled upload holds no session of our own database.
         until(
             lambda: (
                 look.execute(
@@ -195,36 +193,36 @@ def test_an_upload_that_breaks_off_leaves_nothing_and_others_are_served_meanwhil
         )
     stalled.close()
 
-    until(lambda: kept(shop) == [])
+    until(lambda: upload_files(shop) == [])
     assert not Run.objects.exists()
-    assert visitor.session.get(visitor.at + "/backups/", timeout=30).status_code == 200
+    assert browser.session.get(browser.at + "/backups/", timeout=30).status_code == 200
 
 
-def test_a_download_that_is_cancelled_or_damaged_harms_nobody(
-    shop: Target, visitor: Browser, executed: Executed
+def test_a_cancelled_or_damaged_download_does_not_break_the_server(
+    shop: Target, browser: Browser, executed: Executed
 ) -> None:
     assert executed(shop, "backup").state == RunState.SUCCEEDED
     backup = Backup.objects.get()
-    token = visitor.token("/targets/shop/backups/new")
+    token = browser.token("/targets/shop/backups/new")
     address, fields = f"/backups/{backup.name}/downloads", {"csrfmiddlewaretoken": token}
-    with visitor.post(address, fields, stream=True) as started:
+    with browser.post(address, fields, stream=True) as started:
         next(started.iter_content(512))
-    assert visitor.post(address, fields).status_code == 200
+    assert browser.post(address, fields).status_code == 200
 
     rows = max(shop.backup_folder().path(backup.name).glob("*.dat.gz"), key=lambda path: path.stat().st_size)
     content = bytearray(rows.read_bytes())
     content[-1] ^= 1
     rows.write_bytes(content)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        visitor.post(address, fields)
+        browser.post(address, fields)
     rows.write_bytes(b"")
-    answer = visitor.post(address, fields)
+    answer = browser.post(address, fields)
     assert answer.status_code == 409
     assert f"{rows.name} of {backup.name} is missing, unexpected or of another size" in answer.text
 
 
 @pytest.mark.parametrize("method", ["downloads", "new", "uploads"])
-def test_operating_is_not_enough_and_the_code_must_be_fresh(
+def test_transferring_backups_needs_the_dba_role_and_a_fresh_code(
     target: Target,
     dba: User,
     viewer: User,
@@ -241,7 +239,7 @@ def test_operating_is_not_enough_and_the_code_must_be_fresh(
     assert ask(signed_in(viewer)).status_code == 403
     refused = ask(signed_in(dba))
     assert refused.status_code == 403
-    assert "operators who are its Database Administrator" in refused.text
+    assert "operators who are shop&#x27;s Database Administrator" in refused.text
     assert Entry.objects.filter(action="backup.downloaded").count() == 0
     stale = ask(signed_in(administrator, code=False))
     assert stale.status_code == 302
@@ -264,23 +262,23 @@ def make_backup(target: Target, **fields: Any) -> Backup:
     return Backup.objects.create(target=target, run=run, **(made | fields))
 
 
-def test_an_expired_backup_is_not_handed_out(target: Target, administrator: User) -> None:
+def test_an_expired_backup_cannot_be_downloaded(target: Target, administrator: User) -> None:
     backup = make_backup(target, expired_at="2026-01-02T00:00:00Z")
-    with pytest.raises(Refusal, match="were removed when it expired"):
+    with pytest.raises(Refusal, match="has expired and its files were removed"):
         backup.download(by=administrator)
 
 
-def test_an_upload_has_no_button_and_is_not_started_again(
+def test_an_import_has_no_button_and_cannot_be_restarted(
     target: Target, administrator: User, executed: Executed, signed_in: Callable[..., Client]
 ) -> None:
     run = Run.request(target=target, kind="import_backup", params={"upload": "0" * 32}, by=SYSTEM)
     Run.objects.filter(pk=run.pk).update(state=RunState.FAILED)
-    visitor = signed_in(administrator)
-    assert "Start it again" not in visitor.get(f"/runs/{run.pk}/").text
-    assert "<h3>Import backup</h3>" not in visitor.get("/targets/shop/").text
+    browser = signed_in(administrator)
+    assert "Start again" not in browser.get(f"/runs/{run.pk}/").text
+    assert "<h3>Import backup</h3>" not in browser.get("/targets/shop/").text
 
 
-def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:
+def test_importing_an_upload_needs_permission(target: Target, dba: User) -> None:
     with pytest.raises(NotAllowed):
         uploads.request_import(target, "0" * 32, file_name="x", by=dba)
     target.assign(dba, Role.DBA, by=SYSTEM)
@@ -288,20 +286,20 @@ def test_only_who_may_takes_an_upload_in(target: Target, dba: User) -> None:
     assert run.params["file_name"] == "a�b.dump"
 
 
-def test_an_upload_is_kept_by_when_it_came_and_pushes_nothing_of_ours_out(target: Target) -> None:
+def test_an_upload_is_kept_by_its_upload_time_and_displaces_no_backup(target: Target) -> None:
     old = "2020-01-01T00:00:00Z"
     make_backup(target, name="ours", snapshot_at=old)
     make_backup(target, name="uploaded", snapshot_at="2021-01-01T00:00:00Z", uploaded_from="x.dump")
     for backup in Backup.objects.all():
         backup.trust_levels.create(level="hashed", run=backup.run)
 
-    verdicts = {verdict.backup.name: verdict for verdict in Retention.preview(target)}
+    decisions = {decision.backup.name: decision for decision in Retention.preview(target)}
 
-    assert verdicts["uploaded"].why == "uploaded less than 30 days ago"
-    assert verdicts["ours"].why.startswith("newest backup; newest hashed backup")
+    assert decisions["uploaded"].why == "uploaded less than 30 days ago"
+    assert decisions["ours"].why.startswith("the newest one; the newest hashed one")
 
 
-def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) -> None:
+def test_an_abandoned_upload_is_removed_after_a_day(target: Target) -> None:
     with uploads.of(target).receive() as incoming:
         incoming.write(b"x")
         number = incoming.finish()
@@ -311,10 +309,10 @@ def test_what_was_sent_in_and_given_up_is_removed_after_a_day(target: Target) ->
     for path in (folder, *folder.iterdir()):
         os.utime(path, (0, 0))
     assert uploads.remove_abandoned() == 1
-    assert kept(target) == []
+    assert upload_files(target) == []
 
 
-def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
+def test_an_unreadable_folder_does_not_stop_the_cleanup_of_others(
     target: Target, caplog: pytest.LogCaptureFixture
 ) -> None:
     reference = "env:DATABASE_URL"
@@ -327,14 +325,14 @@ def test_a_folder_that_cannot_be_read_keeps_nothing_of_other_targets(
         os.utime(path, (0, 0))
     root = target.backup_folder().root
     root.mkdir(parents=True, exist_ok=True)
-    (root / ".uploads").symlink_to("x" * 300)  # fails for root as well, whom no permission stops
+    (root / ".uploads").symlink_to("x" * 300)  # also fails for root, who ignores permissions
 
     assert uploads.remove_abandoned() == 1
-    assert kept(other) == []
-    assert f"Uploads to {target} that were given up are not removed now" in caplog.text
+    assert upload_files(other) == []
+    assert f"Abandoned uploads to {target} could not be removed" in caplog.text
 
 
-def test_the_command_line_takes_a_backup_away_and_in(
+def test_the_command_line_downloads_and_uploads_a_backup(
     shop: Target, executed: Executed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)

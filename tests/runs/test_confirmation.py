@@ -1,4 +1,4 @@
-"""Nothing is overwritten without a question, on staging either: on pages, from items, on the command line."""
+"""Operations that overwrite something need confirmation, on pages and on the command line."""
 
 from __future__ import annotations
 
@@ -24,29 +24,27 @@ OVERWRITING = {"restore": {}, "rollback": {"backup": "shop-1"}, "drop_kept_datab
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
 
 
-def test_whatever_takes_two_people_on_production_is_asked_for_everywhere() -> None:
+def test_operations_that_need_two_people_need_confirmation_everywhere() -> None:
     for operation in catalogue().values():
         assert bool(operation.overwrites) == operation.needs_second_person, operation.kind
 
 
 @pytest.mark.parametrize("kind", OVERWRITING)
-def test_without_the_name_nothing_is_overwritten_and_it_is_said_what_would_be(
-    target: Target, dba: User, kind: str
-) -> None:
-    for named, said in (("", r"shop.*Tick the box that says so.*--yes"), ("live", "shop, exactly")):
-        with pytest.raises(InvalidInput, match=said):
-            Run.request(target=target, kind=kind, params=OVERWRITING[kind], by=dba, typed_name=named)
+def test_without_confirmation_nothing_is_overwritten(target: Target, dba: User, kind: str) -> None:
+    for typed, message in (("", r"shop.*Tick the box to confirm.*--yes"), ("live", "exactly: shop")):
+        with pytest.raises(InvalidInput, match=message):
+            Run.request(target=target, kind=kind, params=OVERWRITING[kind], by=dba, typed_name=typed)
     assert not Run.objects.exists()
 
     Run.request(target=target, kind=kind, params=OVERWRITING[kind], by=dba, typed_name="shop")
     assert Run.objects.get().state == RunState.QUEUED
 
 
-def test_the_page_of_a_target_asks_with_a_box_that_must_be_ticked(
+def test_the_target_page_has_a_required_confirmation_checkbox(
     target: Target, dba: User, signed_in: SignedIn
 ) -> None:
     browser = signed_in(dba)
@@ -66,42 +64,44 @@ def test_the_page_of_a_target_asks_with_a_box_that_must_be_ticked(
     assert browser.post("/targets/shop/runs", {"kind": "restore", "typed_name": "shop"}).status_code == 303
 
 
-def test_starting_it_again_asks_again(target: Target, dba: User, signed_in: SignedIn) -> None:
+def test_restarting_a_run_asks_for_confirmation_again(target: Target, dba: User, signed_in: SignedIn) -> None:
     ended = Run.request(target=target, kind="drop_kept_database", params={}, by=dba, typed_name="shop")
     ended.cancel(by=dba)
 
     page = signed_in(dba).get(f"/runs/{ended.pk}/").text
 
-    assert "Start it again" in page
-    assert "This permanently deletes the database that a restore of shop kept." in page
+    assert "Start again" in page
+    assert "The database that a restore of shop kept is dropped for good." in page
     assert 'name="typed_name" value="shop" required' in page
 
 
 @pytest.mark.parametrize(
     ("options", "status", "runs"), [((), 2, 0), (("--yes",), 0, 1)], ids=["without --yes", "with --yes"]
 )
-def test_a_script_says_yes(target: Target, options: tuple[str, ...], status: int, runs: int) -> None:
+def test_a_script_confirms_with_the_yes_option(
+    target: Target, options: tuple[str, ...], status: int, runs: int
+) -> None:
     result = CliRunner().invoke(run_command, ["restore", "--target", "shop", *options])
 
     assert (result.exit_code, Run.objects.count()) == (status, runs)
     assert ("on the command line, add --yes" in result.stderr) == (not runs)
 
 
-def test_yes_is_meant_for_the_target_in_whatever_case_it_is_named(target: Target) -> None:
+def test_yes_confirms_a_target_named_in_any_case(target: Target) -> None:
     result = CliRunner().invoke(run_command, ["restore", "--target", "SHOP", "--yes"])
     assert (result.exit_code, Run.objects.count()) == (0, 1), result.stderr
 
 
-def test_without_standard_input_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_there_is_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     assert importlib.import_module("deployctl.cli.run")._is_meant("It is gone.") is False
 
 
 @pytest.mark.parametrize(("answer", "runs"), [("n", 0), ("", 0), ("y", 1)])
-def test_who_sits_at_the_command_line_is_asked(
+def test_a_person_at_the_command_line_is_prompted(
     target: Target, monkeypatch: pytest.MonkeyPatch, answer: str, runs: int
 ) -> None:
-    # What click reads from in a test is no terminal.
+    # In a test, click does not read from a terminal.
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True, raising=False)
     result = CliRunner().invoke(run_command, ["restore", "--target", "shop"], input=f"{answer}\n")
 
@@ -112,6 +112,6 @@ def test_who_sits_at_the_command_line_is_asked(
     assert "add --yes" not in result.stderr
 
 
-def test_what_overwrites_nothing_takes_no_yes(target: Target) -> None:
+def test_operations_that_overwrite_nothing_have_no_yes_option(target: Target) -> None:
     assert CliRunner().invoke(run_command, ["backup", "--target", "shop", "--yes"]).exit_code == 2
     assert CliRunner().invoke(run_command, ["backup", "--target", "shop"]).exit_code == 0

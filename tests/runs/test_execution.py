@@ -1,4 +1,4 @@
-"""Executing a run in a worker: how it ends, what it leaves, and that it happens once."""
+"""Execute runs in a worker: outcome, cleanup, and exactly one execution."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def in_background(run: Run) -> Iterator[threading.Thread]:
     run.refresh_from_db()
 
 
-def says(run: Run, text: str) -> Callable[[], bool]:
+def has_logged(run: Run, text: str) -> Callable[[], bool]:
     return lambda: run.lines.filter(text__contains=text).exists()
 
 
@@ -88,55 +88,57 @@ def test_a_run_succeeds_with_steps_facts_and_log(real_target: Target, executed: 
     assert [(line.number, line.text) for line in run.lines.all()] == [(1, "looked")]
 
 
-def test_a_run_that_fails_says_why(real_target: Target, executed: Executed) -> None:
+def test_a_failed_run_records_the_reason(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "break", how="failed")
 
-    assert (run.state, run.summary) == (RunState.FAILED, "It broke. Mend it.")
+    assert (run.state, run.summary) == (RunState.FAILED, "It broke. Fix it.")
     step = run.steps.get()
-    assert (step.state, step.detail) == (StepState.FAILED, "It broke. Mend it.")
-    assert run.lines.get(level="error").text == "It broke. Mend it."
+    assert (step.state, step.detail) == (StepState.FAILED, "It broke. Fix it.")
+    assert run.lines.get(level="error").text == "It broke. Fix it."
 
 
-def test_a_refused_statement_is_told_in_postgresqls_words(real_target: Target, executed: Executed) -> None:
+def test_a_failed_statement_shows_the_message_of_postgresql(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "break", how="sql")
 
     assert run.state == RunState.FAILED
-    assert 'PostgreSQL said: relation "nowhere" does not exist.' in run.summary
+    assert 'PostgreSQL reported: relation "nowhere" does not exist.' in run.summary
 
 
-def test_a_defect_is_told_without_its_values(real_target: Target, executed: Executed, caplog: Any) -> None:
-    run = executed(real_target, "break", how="defect")
+def test_an_internal_error_is_reported_without_values(
+    real_target: Target, executed: Executed, caplog: Any
+) -> None:
+    run = executed(real_target, "break", how="error")
 
     assert run.state == RunState.FAILED
-    assert "a defect of its own (ZeroDivisionError)" in run.summary
+    assert "deployctl had an internal error (ZeroDivisionError)" in run.summary
     assert "ZeroDivisionError" in caplog.text
     assert real_target.spec().password not in caplog.text
 
 
-def test_a_worker_that_is_ended_settles_its_run_first(real_target: Target) -> None:
+def test_a_terminated_worker_records_the_outcome_first(real_target: Target) -> None:
     run = request(real_target, "break", how="exit")
     with pytest.raises(SystemExit):
         supervisor.execute(run.pk)
 
     run.refresh_from_db()
     assert run.state == RunState.INTERRUPTED
-    assert "nothing on it was changed" in run.summary
+    assert "so nothing was changed" in run.summary
 
 
 @pytest.mark.fault(28)
-def test_a_secret_is_nowhere(real_target: Target, executed: Executed) -> None:
+def test_a_secret_is_stored_nowhere_in_plain_text(real_target: Target, executed: Executed) -> None:
     run = executed(real_target, "chatter", lines=50)
 
     assert run.state == RunState.SUCCEEDED
-    told = [run.summary, str(run.facts), *run.steps.values_list("name", flat=True)]
-    told += run.lines.values_list("text", flat=True)
-    assert len(told) > 50
-    assert not any(real_target.spec().password in text for text in told)
+    texts = [run.summary, str(run.facts), *run.steps.values_list("name", flat=True)]
+    texts += run.lines.values_list("text", flat=True)
+    assert len(texts) > 50
+    assert not any(real_target.spec().password in text for text in texts)
     assert run.summary == f"Said {MASK}."
-    assert f"0 <script>  {MASK}" in told
+    assert f"0 <script>  {MASK}" in texts
 
 
-def test_a_target_that_cannot_be_reached_fails_the_run(
+def test_an_unreachable_target_fails_the_run(
     committed_db: Any, kinds: None, secret_file: Callable[[str], str], executed: Executed
 ) -> None:
     target = Target.add(
@@ -151,7 +153,7 @@ def test_a_target_that_cannot_be_reached_fails_the_run(
     assert "127.0.0.1" in run.summary
 
 
-def test_the_same_message_twenty_times_is_executed_once(real_target: Target) -> None:
+def test_twenty_duplicate_messages_execute_a_run_once(real_target: Target) -> None:
     run = request(real_target, "change")
 
     def deliver(_: int) -> None:
@@ -173,33 +175,33 @@ def test_cancelling_ends_programs_and_sessions_within_five_seconds(real_target: 
     dba = person("Dana Baker", Permission.OPERATOR)
     run = request(real_target, "sleep", where=where)
     with in_background(run) as worker:
-        until(says(run, "sleeping" if where == "session" else "asleep"))
+        until(has_logged(run, "sleeping" if where == "session" else "asleep"))
         run.cancel(by=dba)
         until(lambda: not worker.is_alive(), seconds=5)
 
     assert run.state == RunState.CANCELLED
     assert run.summary.startswith("Cancelled by Dana Baker.")
-    assert "nothing on it was changed" in run.summary
+    assert "so nothing was changed" in run.summary
     assert run.steps.get().state == StepState.CANCELLED
     assert sessions_of(real_target, run) == []
 
 
-def test_cancelling_a_change_says_what_was_done(real_target: Target) -> None:
+def test_cancelling_a_change_reports_the_completed_steps(real_target: Target) -> None:
     run = request(real_target, "change", seconds=600)
     with in_background(run):
         until(lambda: run.steps.count() == 2)
         run.cancel(by=SYSTEM)
 
     assert run.state == RunState.CANCELLED
-    assert "Done on shop before: first row." in run.summary
-    assert "Cut off in: second row." in run.summary
+    assert "Completed steps on shop: first row." in run.summary
+    assert "Unfinished: second row." in run.summary
     assert effects(real_target) == 1
 
 
-def test_a_worker_whose_lease_was_taken_leaves_without_a_word(real_target: Target) -> None:
+def test_a_worker_that_lost_its_lease_records_nothing(real_target: Target) -> None:
     run = request(real_target, "sleep")
     with in_background(run):
-        until(says(run, "asleep"))
+        until(has_logged(run, "asleep"))
         Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
         assert reaper.reap() == 1
 
@@ -223,14 +225,14 @@ def test_late_writes_of_a_fenced_worker_match_no_row(real_target: Target) -> Non
     assert stale.state == RunState.UNKNOWN
 
 
-def test_a_lease_that_was_renewed_is_not_reaped(real_target: Target) -> None:
+def test_a_run_with_a_renewed_lease_is_not_reaped(real_target: Target) -> None:
     run = request(real_target, "change")
     run.claim(host="elsewhere", pid=1)
 
     assert reaper.reap() == 0
 
 
-def test_two_sweeps_settle_a_run_once(real_target: Target) -> None:
+def test_two_reapers_clean_up_a_run_once(real_target: Target) -> None:
     run = request(real_target, "change")
     run.claim(host="elsewhere", pid=1)
     Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
@@ -239,7 +241,7 @@ def test_two_sweeps_settle_a_run_once(real_target: Target) -> None:
     assert (first.take_over(), second.take_over()) == (True, False)
 
 
-def test_another_installation_on_the_same_database_is_respected(
+def test_a_database_locked_by_another_installation_is_refused(
     real_target: Target, executed: Executed
 ) -> None:
     spec = real_target.spec()
@@ -248,11 +250,11 @@ def test_another_installation_on_the_same_database_is_respected(
         run = executed(real_target, "change")
 
     assert run.state == RunState.FAILED
-    assert "Another deployctl works on" in run.summary
+    assert "Another deployctl installation is working on" in run.summary
     assert "deployctl:99:1" in run.summary
 
 
-def test_permission_is_asked_for_again_when_a_worker_takes_the_run(real_target: Target) -> None:
+def test_permissions_are_checked_again_when_a_run_is_claimed(real_target: Target) -> None:
     dba = person("Dana Baker", Permission.OPERATOR)
     run = Run.request(target=real_target, kind="look", params={}, by=dba)
     dba.grants.all().delete()
@@ -260,7 +262,7 @@ def test_permission_is_asked_for_again_when_a_worker_takes_the_run(real_target: 
 
     run.refresh_from_db()
     assert run.state == RunState.FAILED
-    assert "Dana Baker may no longer start operations" in run.summary
+    assert "Dana Baker is no longer an operator" in run.summary
 
 
 def test_a_handler_may_refuse_a_claimed_run(real_target: Target, executed: Executed) -> None:
@@ -271,53 +273,53 @@ def test_a_handler_may_refuse_a_claimed_run(real_target: Target, executed: Execu
         assert executed(real_target, "look").summary == "The deployment was halted meanwhile."
 
 
-def test_a_failing_handler_cannot_keep_a_run_from_ending(
+def test_a_failing_handler_does_not_prevent_the_end_of_a_run(
     real_target: Target, executed: Executed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard: list[str] = []
+    states: list[str] = []
 
     def fail(run: Run) -> None:
         Run.objects.filter(pk=run.pk).update(summary="Overwritten.")
         raise ZeroDivisionError
 
-    def hear(run: Run) -> None:
-        heard.append(run.state)
+    def record(run: Run) -> None:
+        states.append(run.state)
 
-    with hooks.run_finished.connected(fail), hooks.run_finished.connected(hear):
+    with hooks.run_finished.connected(fail), hooks.run_finished.connected(record):
         run = executed(real_target, "look")
 
-    assert (run.state, heard) == (RunState.SUCCEEDED, [RunState.SUCCEEDED])
+    assert (run.state, states) == (RunState.SUCCEEDED, [RunState.SUCCEEDED])
     assert run.summary != "Overwritten."
     assert "of run_finished failed" in caplog.text
 
 
-def test_a_queued_run_that_nobody_heard_of_is_told_again(
+def test_a_queued_run_with_a_lost_message_is_dispatched_again(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[int] = []
+    enqueued: list[int] = []
 
-    def hint(run_id: int) -> bool:
-        told.append(run_id)
+    def enqueue(run_id: int) -> bool:
+        enqueued.append(run_id)
         return True
 
-    monkeypatch.setattr("deployctl.runs.queue.enqueue", hint)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", enqueue)
     old, new = request(real_target, "look"), request(real_target, "look")
     before = timezone.now() - dt.timedelta(seconds=11)
     Run.objects.filter(pk=old.pk).update(requested_at=before, published_at=before)
-    # As if just now, for longer than a busy machine may need for this test.
+    # Counts as just published for longer than this test takes on a busy machine.
     Run.objects.filter(pk=new.pk).update(published_at=timezone.now() + dt.timedelta(minutes=5))
-    told.clear()
+    enqueued.clear()
 
     assert dispatcher.dispatch() == 1
-    assert told == [old.pk]
-    assert dispatcher.dispatch() == 0, "it was told just now"
+    assert enqueued == [old.pk]
+    assert dispatcher.dispatch() == 0, "it was sent just now"
     assert new.state == RunState.QUEUED
 
 
-def test_a_run_of_which_nobody_could_be_told_is_told_sooner(
+def test_a_run_whose_message_was_not_sent_is_dispatched_sooner(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Far from what a busy machine may need for this test.
+    # Much longer than this test takes on a busy machine.
     monkeypatch.setattr("deployctl.runs.models.run_states.REPEAT_AFTER", dt.timedelta(minutes=10))
     unpublished, published, new = (request(real_target, "look") for _ in range(3))
     asked = timezone.now() - dt.timedelta(seconds=5)

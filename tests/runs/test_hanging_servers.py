@@ -1,4 +1,4 @@
-"""Servers that answer no more, broken disks, and other reasons for which an end might never come."""
+"""Runs end despite hanging servers, broken disks and failed cleanups."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from deployctl.runs.execution.masking import Masker
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.storage import LocalFolder
 from tests.faults.conftest import expire_lease
-from tests.runs.test_execution import in_background, says
+from tests.runs.test_execution import has_logged, in_background
 from tests.waiting import until
 
 SYSTEM = Machine("test")
 
 
-def test_cancelling_does_not_wait_for_a_session_that_hangs(real_target: Target) -> None:
+def test_cancelling_does_not_wait_for_a_hanging_session(real_target: Target) -> None:
     run = Run.request(target=real_target, kind="sleep", params={"where": "session"}, by=SYSTEM)
     with in_background(run), connect(real_target.spec(), application_name="test") as watch:
-        until(says(run, "sleeping"))
+        until(has_logged(run, "sleeping"))
         until(lambda: len(activity.pids_named(watch, run.application_name_prefix)) == 2)
         frozen = activity.pids_named(watch, run.application_name_prefix)
         try:
-            for pid in frozen:  # as when its disk answers no more
+            for pid in frozen:  # as with a hanging disk
                 os.kill(pid, signal.SIGSTOP)
             run.cancel(by=SYSTEM)
             until(lambda: not Run.objects.unfinished().filter(pk=run.pk).exists(), seconds=12)
@@ -39,10 +39,10 @@ def test_cancelling_does_not_wait_for_a_session_that_hangs(real_target: Target) 
             for pid in frozen:
                 os.kill(pid, signal.SIGCONT)
     assert run.state == RunState.CANCELLED
-    assert f"did not end: {', '.join(map(str, frozen))}" in run.summary
+    assert f"didn't end: {', '.join(map(str, frozen))}" in run.summary
 
 
-def test_a_run_that_cannot_be_cleaned_up_keeps_no_other_from_being_settled(
+def test_a_failed_cleanup_does_not_block_other_runs(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [
@@ -63,7 +63,7 @@ def test_a_run_that_cannot_be_cleaned_up_keeps_no_other_from_being_settled(
     assert "Input/output error" in runs[1].summary
 
 
-def test_a_defect_of_one_sweep_does_not_reach_the_other_runs(
+def test_an_internal_error_in_a_cleanup_does_not_affect_other_runs(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [Run.request(target=real_target, kind="look", params={}, by=SYSTEM) for _ in range(3)]
@@ -87,8 +87,8 @@ def test_a_defect_of_one_sweep_does_not_reach_the_other_runs(
     }
 
 
-def test_a_lost_lease_outweighs_a_cancellation(real_target: Target) -> None:
-    """Otherwise whoever writes to a log that nobody stores any more waits for ever."""
+def test_a_lost_lease_takes_precedence_over_a_cancellation(real_target: Target) -> None:
+    """Otherwise a writer would wait forever for a log that is no longer stored."""
     run = Run.request(target=real_target, kind="look", params={}, by=SYSTEM)
     assert run.claim(host="here", pid=1)
     stop = StopSignal()

@@ -1,4 +1,4 @@
-"""Lines out of whatever programs write."""
+"""Split the output of programs into clean lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployctl.runs.execution.line_reader import LINE_BYTES, LineReader
+from deployctl.runs.execution.line_reader import MAX_LINE_BYTES, LineReader
 from deployctl.runs.execution.masking import MASK, Masker
 
 
@@ -29,27 +29,27 @@ def test_a_carriage_return_ends_a_line_once() -> None:
 
 
 @pytest.mark.fault(28)
-def test_broken_utf8_is_shown_as_such() -> None:
+def test_invalid_utf8_is_shown_as_replacement_characters() -> None:
     assert _lines(b"caf\xc3", b"\xa9 \xff\n") == ["café \ufffd"]
 
 
 @pytest.mark.fault(28)
-def test_a_line_of_ten_megabytes_is_capped_and_says_so() -> None:
+def test_a_line_of_ten_megabytes_is_truncated_with_a_note() -> None:
     (line,) = _lines(*[b"x" * 65536] * 160)
 
-    assert len(line) < LINE_BYTES + 100
-    assert line.endswith(f"({160 * 65536 - LINE_BYTES:,} more characters)")
+    assert len(line) < MAX_LINE_BYTES + 100
+    assert line.endswith(f"({160 * 65536 - MAX_LINE_BYTES:,} more characters)")
 
 
-def test_text_that_turns_the_reading_direction_is_disarmed() -> None:
+def test_bidirectional_control_characters_are_removed() -> None:
     assert _lines("a\u202eb\u2028c\n".encode()) == ["abc"]
 
 
-def test_a_secret_is_masked_even_with_colours_inside() -> None:
+def test_a_secret_with_escape_sequences_inside_is_masked() -> None:
     assert _lines(b"hunt\x1b[1mer2", b"2 is it\n", secrets=("hunter22",)) == [f"{MASK} is it"]
 
 
-def test_an_escape_that_never_ends_does_not_swallow_the_log() -> None:
+def test_an_unterminated_escape_sequence_does_not_hide_the_log() -> None:
     lines = _lines(b"\x1b]" + b"x" * 5000 + b"\n", b"next\n")
 
     assert lines[-1] == "next"
@@ -57,5 +57,5 @@ def test_an_escape_that_never_ends_does_not_swallow_the_log() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 200))
-def test_where_bytes_are_cut_makes_no_difference(data: bytes, cut: int) -> None:
+def test_the_lines_do_not_depend_on_where_bytes_are_split(data: bytes, cut: int) -> None:
     assert _lines(data[:cut], data[cut:]) == _lines(data)

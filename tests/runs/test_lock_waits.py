@@ -1,4 +1,4 @@
-"""What a run's page says of its target: who holds it up while it runs, and what is there when it was lost."""
+"""Lock waits of a running run, and diagnostics of the target of a lost run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 def migrating(
     real_target: Target, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> Target:
-    """A target whose pending migration wants a lock on the table `plan`, and waits for it patiently."""
+    """Return a target whose pending migration waits long for a lock on the table `plan`."""
     monkeypatch.setattr("deployctl.operations.migrations.tools.sql.LOCK_TIMEOUT_S", 600)
     folder = Path(os.environ["TEST_FOLDER"]) / f"project-{uuid.uuid4().hex}"
     folder.mkdir()
@@ -54,13 +54,13 @@ def migrating(
     return real_target
 
 
-def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
+def test_a_blocked_migration_shows_the_blocking_session_without_secrets(
     migrating: Target, signed_in: SignedIn
 ) -> None:
     browser = signed_in(person("Vi Ewing", Permission.VIEWER))
     run = Run.request(target=migrating, kind="migrate", params={}, by=SYSTEM)
     address = f"/runs/{run.pk}/lock-waits"
-    assert "every 3s" not in browser.get(address).text  # queued: there is nothing to ask about
+    assert "every 3s" not in browser.get(address).text  # a queued run has no lock waits
 
     def work() -> None:
         try:
@@ -78,7 +78,7 @@ def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
 
         def waits() -> bool:
             seen.append(browser.get(address).text)
-            return "Waits for a lock" in seen[-1]
+            return "Waiting for a lock" in seen[-1]
 
         until(waits)
         shown = seen[-1]
@@ -86,8 +86,8 @@ def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
         pid, role = holder.info.backend_pid, holder.info.user
     worker.join()
 
-    for told in (f">{pid}</span>, role {role}, application forgotten psql, idle in transaction", "plan"):
-        assert told in shown
+    for text in (f">{pid}</span>, role {role}, application forgotten psql, idle in transaction", "plan"):
+        assert text in shown
     assert f"SELECT &#x27;{MASK}&#x27;, &#x27;{MASK}&#x27;" in shown
     assert password not in shown
     assert "a-secret-word" not in shown
@@ -98,15 +98,15 @@ def test_a_blocked_migration_names_its_blocker_live_and_without_secrets(
     assert "every 3s" not in browser.get(address).text
 
 
-def test_however_many_watch_the_target_is_asked_once(
+def test_the_target_is_queried_once_however_many_people_watch(
     real_target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run.request(target=real_target, kind="change", params={}, by=SYSTEM)
     run.claim(host="here", pid=1)
-    asked: list[Any] = []
+    queries: list[Any] = []
 
     def count(*given: Any, **options: Any) -> Any:
-        asked.append(given)
+        queries.append(given)
         return short_session(*given, **options)
 
     monkeypatch.setattr(lock_waits, "short_session", count)
@@ -114,10 +114,10 @@ def test_however_many_watch_the_target_is_asked_once(
     monkeypatch.setattr(lock_waits, "_seen", {})
     for _ in range(5):
         assert lock_waits.find(run) == lock_waits.LockWaits([])
-    assert len(asked) == 1
+    assert len(queries) == 1
 
 
-def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told(
+def test_an_unreachable_target_and_an_unreadable_secret_are_reported(
     real_target: Target, secret_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock_waits, "_seen", {})
@@ -147,7 +147,7 @@ def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told
             holder.rollback()
             thread.join()
     found = seen[-1]
-    assert found.blockers[0].query == "not shown: the secret GONE cannot be read, so it could not be masked"
+    assert found.blockers[0].query == "hidden, because the secret GONE can't be read and masked"
 
     reference = secret_file("postgresql://nobody:secret@127.0.0.1:1/nothing")
     Target.objects.filter(pk=real_target.pk).update(connection_reference=reference)
@@ -155,13 +155,13 @@ def test_a_target_that_does_not_answer_and_a_secret_that_cannot_be_read_are_told
     assert "127.0.0.1" in lock_waits.find(Run.objects.get(pk=run.pk)).problem
 
 
-def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: SignedIn) -> None:
+def test_an_unknown_run_shows_diagnostics_of_the_target(real_target: Target, signed_in: SignedIn) -> None:
     browser = signed_in(person("Dana Baker", Permission.OPERATOR))
     run = Run.request(target=real_target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)
     spec = real_target.spec()
-    with connect(spec.with_database("postgres"), application_name="test") as beside:
-        found = databases.find(beside, spec.dbname)
+    with connect(spec.with_database("postgres"), application_name="test") as session:
+        found = databases.find(session, spec.dbname)
         assert found is not None
         real_target.check_identity("", found.oid)
         kept, left = f"{spec.dbname}_before_{run.pk}", f"deployctl_scratch_{run.pk}_{uuid.uuid4().hex[:8]}"
@@ -169,18 +169,18 @@ def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: 
             (kept, f"deployctl kept this database as it was before run {run.pk}"),
             (left, f"deployctl scratch database of {run.application_name}"),
         ):
-            databases.create(beside, name, owner="", encoding="UTF8", locale="")
-            databases.comment(beside, name, comment)
-    run.mark_lost("Its worker on elsewhere was lost.")
+            databases.create(session, name, owner="", encoding="UTF8", locale="")
+            databases.comment(session, name, comment)
+    run.mark_lost("The worker on elsewhere was lost.")
     address = f"/runs/{run.pk}/diagnostics"
     assert f'hx-get="{address}" hx-trigger="load, live"' in browser.get(f"/runs/{run.pk}/").text
 
     with psycopg.connect(spec.conninfo(application_name=run.application_name)) as ours:
         shown = browser.get(address).text
-        assert f"still there: {ours.info.backend_pid}." in shown
-    for told in (f"is the database that it was before (database {found.oid})", kept, left):
-        assert told in shown
-    assert "Look at the migrations" in shown
+        assert f"still open: {ours.info.backend_pid}." in shown
+    for text in (f"exists and is the same as before (OID {found.oid})", kept, left):
+        assert text in shown
+    assert "Check migration status" in shown
 
     look = Run.request(target=real_target, kind="migration_status", params={}, by=SYSTEM)
     look.claim(host="here", pid=1)
@@ -188,7 +188,7 @@ def test_an_unknown_run_shows_what_is_there_now(real_target: Target, signed_in: 
     Target.objects.filter(pk=real_target.pk).update(database_oid=1)
     shown = browser.get(address).text
     assert "The migration 2_two failed and was not resolved." in shown
-    assert f"is another database than before: {found.oid} instead of 1" in shown
+    assert f"the same as before: its OID is {found.oid} instead of 1" in shown
 
     Run.objects.get(pk=run.pk).decide(by=SYSTEM, outcome="failed", note="Looked.")
-    assert "says now</h3>" not in browser.get(address).text
+    assert "Current state of shop</h3>" not in browser.get(address).text

@@ -1,4 +1,4 @@
-"""Secrets stay out of everything, however they are spelled and wherever output is cut."""
+"""Mask secrets in every encoding, wherever output is split."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _masked_in_pieces(masker: Masker, text: str, cuts: list[int]) -> str:
         base64.b64encode(AWKWARD.encode()).decode(),
     ],
 )
-def test_a_secret_is_masked_in_every_spelling(written: str) -> None:
+def test_a_secret_is_masked_in_every_encoding(written: str) -> None:
     shown = Masker([AWKWARD]).mask(f"before {written} after")
 
     assert MASK in shown
@@ -52,12 +52,12 @@ def test_a_secret_within_longer_base64_is_masked(before: str) -> None:
 
     shown = Masker([secret]).mask(encoded)
 
-    # At its borders a character mixes bits of the secret with those of its neighbour.
+    # The first and last characters also contain bits of the neighbouring bytes.
     hidden = len(encoded) - len(shown.replace(MASK, ""))
     assert hidden >= len(secret) * 8 // 6 - 2
 
 
-def test_a_word_too_short_to_be_a_secret_is_left_alone() -> None:
+def test_a_secret_that_is_too_short_is_not_masked() -> None:
     assert Masker(["abc"]).mask("abcdef") == "abcdef"
 
 
@@ -67,7 +67,9 @@ def test_a_word_too_short_to_be_a_secret_is_left_alone() -> None:
     st.text("abc", max_size=40),
     st.lists(st.integers(0, 40), max_size=6),
 )
-def test_where_output_is_cut_makes_no_difference(secrets: list[str], text: str, cuts: list[int]) -> None:
+def test_the_masked_text_does_not_depend_on_where_output_is_split(
+    secrets: list[str], text: str, cuts: list[int]
+) -> None:
     masker = Masker(secrets)
 
     assert _masked_in_pieces(masker, text, cuts) == masker.mask(text)
@@ -75,24 +77,24 @@ def test_where_output_is_cut_makes_no_difference(secrets: list[str], text: str, 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(min_size=4, max_size=12), st.text(max_size=20), st.text(max_size=20))
-def test_no_secret_is_left(secret: str, before: str, after: str) -> None:
+def test_no_part_of_a_secret_remains(secret: str, before: str, after: str) -> None:
     shown = Masker([secret]).mask(before + secret + after)
 
     assert all(secret not in part for part in shown.split(MASK))
 
 
-def test_only_what_may_begin_a_secret_is_held_back() -> None:
+def test_only_the_possible_start_of_a_secret_is_held_back() -> None:
     stream = MaskedStream(Masker(["hunter22"]))
 
     assert stream.feed("password: hun") == "password: "
     assert stream.feed("ting\n") == "hunting\n"
 
 
-def test_json_is_masked_in_names_and_values() -> None:
+def test_json_is_masked_in_keys_and_values() -> None:
     masked = Masker(["hunter22"]).mask_json({"hunter22": ["x hunter22", 7, None]})
 
     assert masked == {MASK: [f"x {MASK}", 7, None]}
 
 
-def test_every_spelling_is_long_enough_not_to_hide_ordinary_text() -> None:
+def test_every_encoding_is_too_long_to_hide_ordinary_text() -> None:
     assert all(len(encoding) >= 4 for encoding in encodings(AWKWARD))

@@ -1,4 +1,4 @@
-"""Runs as a role without rights: each says which right is missing, and the statement that gives it."""
+"""Runs as a role without privileges name the missing one and the statement that grants it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def superuser(real_target: Target, postgres_superuser_url: str) -> ConnectionSpe
 
 
 @pytest.fixture
-def poor(
+def unprivileged(
     real_target: Target,
     superuser: ConnectionSpec,
     secret_file: Callable[[str], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Target]:
-    """A target whose role owns nothing; another one owns "Plan", which it may not read."""
-    role = f"poor {superuser.dbname[-10:]}"
+    """Return a target whose role owns nothing and may not read the table "Plan"."""
+    role = f"unprivileged {superuser.dbname[-10:]}"
     with connect(superuser, application_name="test") as admin:
         admin.execute(
             sql.SQL(
@@ -68,45 +68,47 @@ def failed(run: Run) -> str:
     return run.summary
 
 
-def test_each_operation_says_what_to_grant_and_then_it_works(
-    poor: Target, superuser: ConnectionSpec, executed: Executed
+def test_each_operation_names_the_missing_grant_and_then_works(
+    unprivileged: Target, superuser: ConnectionSpec, executed: Executed
 ) -> None:
-    to = sql.Identifier(poor.spec().user).as_string()
+    to = sql.Identifier(unprivileged.spec().user).as_string()
     with connect(superuser, application_name="test") as admin:
 
-        def give(statement: str, summary: str) -> None:
+        def grant(statement: str, summary: str) -> None:
             assert f"{statement};" in summary, summary
             admin.execute(statement.encode())
 
-        give(f'GRANT SELECT ON TABLE "public"."Plan" TO {to}', failed(executed(poor, "validate")))
-        assert "permission denied" not in executed(poor, "validate").summary
+        grant(f'GRANT SELECT ON TABLE "public"."Plan" TO {to}', failed(executed(unprivileged, "validate")))
+        assert "permission denied" not in executed(unprivileged, "validate").summary
 
-        admin.execute(sql.SQL('REVOKE SELECT ON "Plan" FROM {}').format(sql.Identifier(poor.spec().user)))
-        give(f"GRANT pg_read_all_data TO {to}", failed(executed(poor, "backup")))
-        assert executed(poor, "backup").state == RunState.SUCCEEDED
+        admin.execute(
+            sql.SQL('REVOKE SELECT ON "Plan" FROM {}').format(sql.Identifier(unprivileged.spec().user))
+        )
+        grant(f"GRANT pg_read_all_data TO {to}", failed(executed(unprivileged, "backup")))
+        assert executed(unprivileged, "backup").state == RunState.SUCCEEDED
 
         for kind in ("test_restore", "restore"):
-            summary = failed(executed(poor, kind))
+            summary = failed(executed(unprivileged, kind))
             assert f"ALTER ROLE {to} CREATEDB;" in summary
 
-        give(f'GRANT USAGE, CREATE ON SCHEMA "public" TO {to}', failed(executed(poor, "migrate")))
-        give(f'GRANT ALL ON TABLE "public"."Plan" TO {to}', failed(executed(poor, "migrate")))
-        migrated = executed(poor, "migrate")
+        grant(f'GRANT USAGE, CREATE ON SCHEMA "public" TO {to}', failed(executed(unprivileged, "migrate")))
+        grant(f'GRANT ALL ON TABLE "public"."Plan" TO {to}', failed(executed(unprivileged, "migrate")))
+        migrated = executed(unprivileged, "migrate")
         assert migrated.state == RunState.SUCCEEDED, migrated.summary
 
         version = admin.info.server_version // 10000
         wanted = f'GRANT MAINTAIN ON "public"."Plan" TO {to}' if version >= 17 else f"TO {to}"
         for kind in ("analyze", "vacuum"):
-            assert wanted in failed(executed(poor, kind))
-    baseline = executed(poor, "baseline", seconds=1)
+            assert wanted in failed(executed(unprivileged, kind))
+    baseline = executed(unprivileged, "baseline", seconds=1)
     assert baseline.state == RunState.SUCCEEDED, baseline.summary
 
 
-def test_the_large_object_that_stops_a_dump_is_named_with_its_grant(
-    poor: Target, superuser: ConnectionSpec, executed: Executed
+def test_a_dump_that_cannot_read_a_large_object_names_the_grant(
+    unprivileged: Target, superuser: ConnectionSpec, executed: Executed
 ) -> None:
-    to = sql.Identifier(poor.spec().user).as_string()
+    to = sql.Identifier(unprivileged.spec().user).as_string()
     with connect(superuser, application_name="test") as admin:
         admin.execute(f"GRANT SELECT ON \"Plan\" TO {to}; SELECT lo_from_bytea(4711, 'x')".encode())
-        summary = failed(executed(poor, "backup", digests=False))
+        summary = failed(executed(unprivileged, "backup", digests=False))
         assert f"GRANT SELECT ON LARGE OBJECT 4711 TO {to};" in summary

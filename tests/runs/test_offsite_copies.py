@@ -1,4 +1,4 @@
-"""Copies on record: what a run writes, and what pages and commands show."""
+"""Offsite copies: what a run records, and what pages and commands show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(backup_command, arguments)
 
 
-def test_a_real_backup_is_copied_recorded_and_shown(
+def test_a_backup_is_copied_recorded_and_shown(
     real_target: Target, executed: Executed, offsite: Path
 ) -> None:
     assert "There are no copies yet" in invoke("copies").output
@@ -49,9 +49,7 @@ def test_a_real_backup_is_copied_recorded_and_shown(
     assert "offsite, read back" in shown.replace("\n", " ")
 
 
-def test_a_copy_that_cannot_be_made_fails_with_a_sentence(
-    real_target: Target, executed: Executed, offsite: Path
-) -> None:
+def test_a_copy_that_fails_shows_the_reason(real_target: Target, executed: Executed, offsite: Path) -> None:
     assert executed(real_target, "backup").state == RunState.SUCCEEDED
     offsite.rmdir()
 

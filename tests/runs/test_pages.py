@@ -1,4 +1,4 @@
-"""Pages of targets, runs and backups: what they show, to whom, and what their buttons do."""
+"""Pages of targets, runs and backups: content, permissions and forms."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def backed_up(target: Target) -> Run:
     "address",
     ["/targets/", "/targets/shop/", "/targets/shop/recent", "/targets/shop/backups/", "/runs/", "/backups/"],
 )
-def test_a_viewer_reads_every_page_and_finds_no_button(
+def test_a_viewer_sees_every_page_without_buttons(
     target: Target, viewer: User, signed_in: SignedIn, address: str
 ) -> None:
     backed_up(target)
@@ -62,22 +62,20 @@ def test_a_viewer_reads_every_page_and_finds_no_button(
     assert "button--danger" not in response.text
 
 
-def test_who_is_not_signed_in_is_sent_to_sign_in(target: Target, client: Client) -> None:
+def test_anonymous_visitors_are_redirected_to_the_sign_in_page(target: Target, client: Client) -> None:
     assert client.get("/targets/shop/").status_code == 302
     assert client.get("/runs/").status_code == 302
 
 
-def test_empty_pages_say_what_to_do_first(
+def test_empty_pages_show_the_first_step(
     db: Any, administrator: User, viewer: User, signed_in: SignedIn
 ) -> None:
-    assert "Add a target" in signed_in(administrator).get("/targets/").text
-    assert "An administrator adds the first one" in signed_in(viewer).get("/targets/").text
+    assert "Add target" in signed_in(administrator).get("/targets/").text
+    assert "An administrator can add the first one" in signed_in(viewer).get("/targets/").text
     assert "press “Back up”" in signed_in(viewer).get("/backups/").text
 
 
-def test_an_operator_starts_an_operation_and_lands_on_its_run(
-    target: Target, dba: User, signed_in: SignedIn
-) -> None:
+def test_starting_an_operation_redirects_to_its_run(target: Target, dba: User, signed_in: SignedIn) -> None:
     browser = signed_in(dba)
     assert 'value="sleep"' in browser.get("/targets/shop/").text
 
@@ -88,7 +86,7 @@ def test_an_operator_starts_an_operation_and_lands_on_its_run(
     assert run.params == {"seconds": 5, "where": "session"}
 
 
-def test_a_second_press_is_answered_with_a_sentence(target: Target, dba: User, signed_in: SignedIn) -> None:
+def test_a_second_request_shows_which_run_is_active(target: Target, dba: User, signed_in: SignedIn) -> None:
     run_of(target)
     browser = signed_in(dba)
 
@@ -102,7 +100,7 @@ def test_a_second_press_is_answered_with_a_sentence(target: Target, dba: User, s
 
 
 @pytest.mark.parametrize("data", [{}, {"kind": "nothing"}, {"kind": "sleep", "seconds": "soon"}])
-def test_what_cannot_be_used_is_told(
+def test_invalid_input_is_reported(
     target: Target, dba: User, signed_in: SignedIn, data: dict[str, str]
 ) -> None:
     assert signed_in(dba).post("/targets/shop/runs", data).status_code == 422
@@ -136,7 +134,7 @@ def test_the_page_of_a_run_shows_steps_outcome_and_backup(
     assert signed_in(viewer).get(f"/runs/{run.pk}/parts/everything").status_code == 404
 
 
-def test_the_figures_of_a_run_are_said_in_words(target: Target, viewer: User, signed_in: SignedIn) -> None:
+def test_the_facts_of_a_run_are_shown_with_labels(target: Target, viewer: User, signed_in: SignedIn) -> None:
     run = run_of(target)
     run.claim(host="here", pid=1)
     run.succeed("Looked.", {"rows_read": 6, "content_compared": True, "counts": {"public.Plan": 6}})
@@ -148,14 +146,14 @@ def test_the_figures_of_a_run_are_said_in_words(target: Target, viewer: User, si
     assert "public.Plan: 6" in page
 
 
-def test_cancelling_from_the_page(target: Target, dba: User, signed_in: SignedIn) -> None:
+def test_a_run_is_cancelled_from_its_page(target: Target, dba: User, signed_in: SignedIn) -> None:
     run = run_of(target)
     browser = signed_in(dba)
     response = browser.post(f"/runs/{run.pk}/cancellation", headers={"HX-Request": "true"})
 
     assert response.status_code == 200
     assert "Cancelled by Dana Baker before it started" in response.text
-    assert "Start it again" in response.text
+    assert "Start again" in response.text
     again = browser.post(f"/runs/{run.pk}/cancellation", headers={"HX-Request": "true"})
     assert again.status_code == 409
 
@@ -165,10 +163,10 @@ def test_an_unknown_run_asks_an_operator_for_a_decision(
 ) -> None:
     run = run_of(target, "change")
     run.claim(host="elsewhere", pid=1)
-    run.mark_lost("Its worker on elsewhere was lost.")
-    assert "Decide" not in signed_in(viewer).get(f"/runs/{run.pk}/").text
+    run.mark_lost("The worker on elsewhere was lost.")
+    assert "Record outcome" not in signed_in(viewer).get(f"/runs/{run.pk}/").text
     browser = signed_in(dba)
-    assert "Decide" in browser.get(f"/runs/{run.pk}/").text
+    assert "Record outcome" in browser.get(f"/runs/{run.pk}/").text
 
     missing = browser.post(f"/runs/{run.pk}/decision", {"outcome": "failed"})
     decided = browser.post(
@@ -181,7 +179,7 @@ def test_an_unknown_run_asks_an_operator_for_a_decision(
     assert "The table is not there." in browser.get(f"/runs/{run.pk}/").text
 
 
-def test_production_offers_no_button_for_what_changes_it(
+def test_production_has_no_buttons_for_changes(
     db: Any, kinds: None, add_target: Callable[..., Target], dba: User, signed_in: SignedIn
 ) -> None:
     add_target("live", "production")
@@ -192,7 +190,9 @@ def test_production_offers_no_button_for_what_changes_it(
     assert "Start it from a deployment whose first gate is signed." in text
 
 
-def test_checking_the_connection_answers_at_once(target: Target, dba: User, signed_in: SignedIn) -> None:
+def test_the_connection_check_shows_its_result_at_once(
+    target: Target, dba: User, signed_in: SignedIn
+) -> None:
     response = signed_in(dba).post("/targets/shop/connection", headers={"HX-Request": "true"})
 
     assert response.status_code == 200
@@ -202,16 +202,16 @@ def test_checking_the_connection_answers_at_once(target: Target, dba: User, sign
     assert target.database_oid is not None
 
 
-def test_another_database_under_the_same_name_is_noticed(
+def test_a_different_database_under_the_same_name_is_detected(
     target: Target, dba: User, signed_in: SignedIn
 ) -> None:
     Target.objects.filter(pk=target.pk).update(system_identifier="1", database_oid=1)
     response = signed_in(dba).post("/targets/shop/connection", headers={"HX-Request": "true"})
 
-    assert "This is another database" in response.text
+    assert "the database that was first recorded" in response.text
 
 
-def test_an_unreachable_target_is_a_sentence(
+def test_an_unreachable_target_shows_the_reason(
     db: Any, secret_file: Callable[[str], str], dba: User, signed_in: SignedIn
 ) -> None:
     reference = secret_file("postgresql://nobody:secret-word@127.0.0.1:1/nothing")
@@ -222,7 +222,7 @@ def test_an_unreachable_target_is_a_sentence(
     assert "secret-word" not in response.text
 
 
-def test_an_administrator_adds_and_changes_a_target(
+def test_an_administrator_adds_and_edits_a_target(
     db: Any, administrator: User, dba: User, secret_file: Callable[[str], str], signed_in: SignedIn
 ) -> None:
     browser = signed_in(administrator)
@@ -258,7 +258,7 @@ def test_an_administrator_adds_and_changes_a_target(
     assert "Archived" in browser.get("/targets/shop/").text
 
 
-def test_the_whole_log_is_found_through(target: Target, viewer: User, signed_in: SignedIn) -> None:
+def test_the_whole_log_can_be_searched(target: Target, viewer: User, signed_in: SignedIn) -> None:
     from deployctl.runs.execution.log import add_line
 
     run = run_of(target)
@@ -269,11 +269,11 @@ def test_the_whole_log_is_found_through(target: Target, viewer: User, signed_in:
     browser = signed_in(viewer)
 
     assert "dumping" in browser.get(f"/runs/{run.pk}/log?find=PLANS").text
-    assert "No line holds this text" in browser.get(f"/runs/{run.pk}/log?find=users").text
+    assert "No line contains this text" in browser.get(f"/runs/{run.pk}/log?find=users").text
 
 
 @pytest.mark.parametrize("address", ["/targets/", "/targets/shop/", "/runs/", "/backups/"])
-def test_a_page_takes_few_queries_however_much_there_is(
+def test_the_number_of_queries_does_not_grow_with_the_rows(
     target: Target, dba: User, signed_in: SignedIn, address: str, django_assert_max_num_queries: Any
 ) -> None:
     for _ in range(5):
@@ -285,9 +285,7 @@ def test_a_page_takes_few_queries_however_much_there_is(
         browser.get(address)
 
 
-def test_a_backup_shows_its_trust_and_offers_to_verify_and_restore_it(
-    target: Target, dba: User, signed_in: SignedIn
-) -> None:
+def test_a_backup_shows_its_trust_and_its_operations(target: Target, dba: User, signed_in: SignedIn) -> None:
     run = backed_up(target)
     text = signed_in(dba).get("/backups/").text
 
@@ -302,7 +300,7 @@ def test_a_backup_shows_its_trust_and_offers_to_verify_and_restore_it(
     assert Run.objects.get(kind="verify").params == {"backup": "shop-1"}
 
 
-def test_production_is_restored_from_the_list_of_backups_only_with_its_name_and_a_second_person(
+def test_restoring_production_needs_its_name_and_a_second_person(
     db: Any, kinds: None, add_target: Callable[..., Target], dba: User, signed_in: SignedIn
 ) -> None:
     backed_up(add_target(environment="production"))
@@ -310,8 +308,8 @@ def test_production_is_restored_from_the_list_of_backups_only_with_its_name_and_
 
     text = browser.get("/backups/").text
 
-    assert text.count('name="typed_name"') == 1  # not for what only looks
-    assert "It starts when another operator consents." in text
+    assert text.count('name="typed_name"') == 1  # not for read-only operations
+    assert "The operation starts when another operator consents." in text
     posted = {"kind": "restore", "backup": "shop-1"}
     assert browser.post("/targets/shop/runs", posted).status_code == 422
     assert browser.post("/targets/shop/runs", {**posted, "typed_name": "shop"}).status_code == 303

@@ -1,4 +1,4 @@
-"""Physical backups on record: whose engine it is, what is shown, and what leaves them alone."""
+"""Physical backups: their engine, what pages show, and the operations that ignore them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from deployctl.operations.framework.fakes import FakeJob
 from deployctl.runs.execution import reaper
 from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, PhysicalEngine, Retention, Run, Target
-from tests.runs.conftest import SYSTEM, at_once
+from tests.runs.conftest import SYSTEM, call_once
 
 LABEL = "20260504-103000F"
-HINT = "for a database too large to dump"
+HINT = "if the database is too large to dump"
 
 
 @pytest.fixture
 def allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which configurations and test restores may lie."""
+    """Return a folder that is allowed for configurations and test restores."""
     monkeypatch.setattr(settings, "DEPLOYCTL_PGBACKREST_ROOTS", [tmp_path])
     return tmp_path
 
 
 @pytest.fixture
 def engine(target: Target, allowed: Path) -> PhysicalEngine:
-    """The target's engine; nothing of it is run."""
+    """Return the target's engine, which no test runs."""
     return PhysicalEngine.set(
         target,
         stanza="shop",
@@ -52,8 +52,8 @@ def engine(target: Target, allowed: Path) -> PhysicalEngine:
 
 
 @pytest.fixture
-def on_record(target: Target, engine: PhysicalEngine, monkeypatch: pytest.MonkeyPatch) -> Backup:
-    """A full physical backup, 90 days old."""
+def physical_backup(target: Target, engine: PhysicalEngine, monkeypatch: pytest.MonkeyPatch) -> Backup:
+    """Return a full physical backup that is 90 days old."""
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     run = Run.request(target=target, kind="physical_backup", params={"type": "full"}, by=SYSTEM)
     run.claim(host="here", pid=1)
@@ -76,48 +76,48 @@ def on_record(target: Target, engine: PhysicalEngine, monkeypatch: pytest.Monkey
     return run.backup
 
 
-def test_a_physical_backup_is_written_and_no_more_until_something_read_it(on_record: Backup) -> None:
-    assert on_record.is_physical
-    assert [level.level for level in on_record.reached] == ["written"]
-    assert on_record.rows is None, "nobody counted"
+def test_a_new_physical_backup_has_only_the_trust_level_written(physical_backup: Backup) -> None:
+    assert physical_backup.is_physical
+    assert [level.level for level in physical_backup.reached] == ["written"]
+    assert physical_backup.rows is None, "rows are not counted"
 
 
-def test_our_retention_neither_counts_nor_expires_it(on_record: Backup, target: Target) -> None:
+def test_our_retention_ignores_physical_backups(physical_backup: Backup, target: Target) -> None:
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
-    backup_catalog = RunBackupCatalog(run, at_once)
+    backup_catalog = RunBackupCatalog(run, call_once)
 
     assert Retention.preview(target) == ()
     assert backup_catalog.backups() == ()
-    assert [kept.name for kept in backup_catalog.physical()] == [on_record.name]
+    assert [kept.name for kept in backup_catalog.physical()] == [physical_backup.name]
 
     Backup.objects.update(expired_at=timezone.now())
     assert backup_catalog.physical() == ()
-    assert backup_catalog.expired() == frozenset(), "there are no files of ours to finish removing"
+    assert backup_catalog.expired() == frozenset(), "deployctl has no files to remove"
 
 
 @pytest.mark.parametrize("kind", ["verify", "test_restore", "restore", "copy_offsite"])
-def test_what_works_on_dumps_says_where_it_belongs(
-    on_record: Backup, target: Target, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_operations_on_dumps_reject_physical_backups(
+    physical_backup: Backup, target: Target, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(settings, "DEPLOYCTL_OFFSITE", [f"file://{tmp_path}"])
     operation = catalogue()[kind]
     job = FakeJob(
         target.spec(),
-        params=operation.parse_params({"backup": on_record.name}),
-        backup_catalog=RunBackupCatalog(on_record.run, at_once),
+        params=operation.parse_params({"backup": physical_backup.name}),
+        backup_catalog=RunBackupCatalog(physical_backup.run, call_once),
     )
-    words = f"{on_record.name} is a physical backup, which this operation can't use"
+    words = f"{physical_backup.name} is a physical backup, which pgBackRest keeps"
     with pytest.raises(OperationFailed, match=words):
         operation().perform(job)
 
 
 @pytest.mark.usefixtures("db")
-def test_only_allowed_places_and_real_names(target: Target, allowed: Path, viewer: User) -> None:
+def test_paths_must_be_allowed_and_stanzas_valid(target: Target, allowed: Path, viewer: User) -> None:
     for stanza, configuration, scratch, words in (
-        ("--config=/x", "", "", "cannot be a stanza"),
-        ("shop", "/home/somebody/pgbackrest.conf", "", "is no place for pgBackRest's configuration"),
-        ("shop", f"{allowed}/../x.conf", "", "is no place"),
-        ("shop", "", "/var/lib/postgresql", "lies in no folder for test restores"),
+        ("--config=/x", "", "", "a valid stanza name"),
+        ("shop", "/home/somebody/pgbackrest.conf", "", "in an allowed folder for pgBackRest configurations"),
+        ("shop", f"{allowed}/../x.conf", "", "in an allowed folder for pgBackRest"),
+        ("shop", "", "/var/lib/postgresql", "in an allowed folder for test restores"),
     ):
         with pytest.raises(InvalidInput, match=words):
             PhysicalEngine.set(
@@ -130,18 +130,18 @@ def test_only_allowed_places_and_real_names(target: Target, allowed: Path, viewe
     assert Entry.objects.filter(action="target.engine_set").count() == 3
 
 
-def test_without_an_engine_a_hint_is_shown_and_nothing_starts(
+def test_without_an_engine_a_hint_is_shown_and_nothing_can_start(
     target: Target, dba: User, signed_in: Callable[..., Client]
 ) -> None:
     page = signed_in(dba).get(f"/targets/{target}/").text
 
     assert HINT in page
     assert "Make physical backup" not in page
-    with pytest.raises(Refusal, match=r"shop has none.*names its pgBackRest stanza"):
+    with pytest.raises(Refusal, match=r"shop has none.*can set its pgBackRest stanza"):
         Run.request(target=target, kind="physical_backup", params={}, by=SYSTEM)
 
 
-def test_an_administrator_names_the_engine_and_operators_are_offered_it(
+def test_operators_can_use_the_engine_that_an_administrator_sets(
     target: Target, allowed: Path, administrator: User, signed_in: Callable[..., Client]
 ) -> None:
     client = signed_in(administrator)
@@ -149,7 +149,7 @@ def test_an_administrator_names_the_engine_and_operators_are_offered_it(
         f"/targets/{target}/physical-engine", {"stanza": "shop", "scratch_folder": "/nowhere"}
     )
     assert wrong.status_code == 422
-    assert "lies in no folder for test restores" in wrong.text
+    assert "in an allowed folder for test restores" in wrong.text
 
     client.post(f"/targets/{target}/physical-engine", {"stanza": "shop", "scratch_folder": str(allowed)})
 
@@ -157,27 +157,30 @@ def test_an_administrator_names_the_engine_and_operators_are_offered_it(
     assert HINT not in page
     for title in ("Check physical backup setup", "Make physical backup", "Test physical restore"):
         assert title in page
-    assert "Forget stanza shop" in client.get(f"/targets/{target}/settings").text
+    assert "Remove stanza shop" in client.get(f"/targets/{target}/settings").text
     client.post(f"/targets/{target}/physical-engine", {"_method": "DELETE"})
     assert HINT in client.get(f"/targets/{target}/").text
 
 
-def test_the_list_shows_engine_and_type_and_offers_what_fits(
-    on_record: Backup, target: Target, dba: User, signed_in: Callable[..., Client]
+def test_the_list_shows_engine_type_and_matching_operations(
+    physical_backup: Backup, target: Target, dba: User, signed_in: Callable[..., Client]
 ) -> None:
     page = signed_in(dba).get("/backups/").text
 
     assert "pgBackRest, full" in page
-    assert "without looking inside" in page
+    assert "copies files" in page
     assert "Test physical restore" in page
     assert "Verify backup" not in page
-    assert "Physical backups are not among them" in signed_in(dba).get(f"/targets/{target}/retention").text
+    assert (
+        "because pgBackRest expires them by its own retention"
+        in signed_in(dba).get(f"/targets/{target}/retention").text
+    )
 
     Backup.objects.update(expired_at=timezone.now())
     assert "Expired by pgBackRest" in signed_in(dba).get("/backups/").text
 
 
-def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) -> None:
+def test_the_command_line_sets_and_lists_the_engine(physical_backup: Backup, target: Target) -> None:
     runner = CliRunner()
     (listed,) = json.loads(runner.invoke(backup_command, ["list", "--json"], catch_exceptions=False).output)
     assert (listed["engine"], listed["label"], listed["path"]) == ("pgbackrest", LABEL, None)
@@ -189,7 +192,7 @@ def test_the_command_line_names_and_lists_it(on_record: Backup, target: Target) 
     assert json.loads(shown)["physical_engine"]["stanza"] == "main"
 
 
-def test_the_reaper_removes_what_a_lost_worker_restored(
+def test_the_reaper_removes_the_restored_cluster_of_a_lost_worker(
     target: Target, engine: PhysicalEngine, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)

@@ -1,4 +1,4 @@
-"""A restore of production from the first press to the last look, over HTTP, on a real database."""
+"""Restore a production target over HTTP on a real database, with two people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plans(target: Target) -> int:
     return int(row[0]) if row else -1
 
 
-def test_two_people_restore_production_and_what_was_there_is_on_record(
+def test_two_people_restore_production_and_every_step_is_recorded(
     committed_db: Any,
     add_target: Callable[..., Target],
     signed_in: SignedIn,
@@ -33,7 +33,9 @@ def test_two_people_restore_production_and_what_was_there_is_on_record(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     live = add_target("live", "production")
-    asks, consents = (signed_in(person(name, Permission.OPERATOR)) for name in ("Dana Baker", "Dev Opsworth"))
+    requester, consenter = (
+        signed_in(person(name, Permission.OPERATOR)) for name in ("Dana Baker", "Dev Opsworth")
+    )
     with connect(live.spec(), application_name="test") as session:
         session.execute("CREATE TABLE plan AS SELECT n FROM generate_series(1, 100) AS n")
     good = executed(live, "backup").backup
@@ -41,10 +43,10 @@ def test_two_people_restore_production_and_what_was_there_is_on_record(
         session.execute("DELETE FROM plan WHERE n > 10")
 
     def restored() -> Run:
-        asked = asks.post(
+        asked = requester.post(
             "/targets/live/runs", {"kind": "restore", "backup": good.name, "jobs": "2", "typed_name": "live"}
         )
-        given = consents.post(f"{asked['Location']}consent", {"typed_name": "live"})
+        given = consenter.post(f"{asked['Location']}consent", {"typed_name": "live"})
         assert (asked.status_code, given.status_code) == (303, 303)
         run = Run.objects.latest("pk")
         supervisor.execute(run.pk)
@@ -66,10 +68,10 @@ def test_two_people_restore_production_and_what_was_there_is_on_record(
 
     assert run.state == RunState.SUCCEEDED, run.summary
     assert plans(live) == 100
-    page = asks.get(f"/runs/{run.pk}/").text
+    page = requester.get(f"/runs/{run.pk}/").text
     assert "Dev Opsworth consented" in page
     assert run.backup.name in page
     assert run.facts["backup_before"] == run.backup.name
     assert (run.backup.trust, good.trust) == (Trust.HASHED, Trust.PROVEN)
     assert Backup.objects.filter(target=live).count() == 3
-    assert all(backup.name in asks.get("/backups/").text for backup in Backup.objects.all())
+    assert all(backup.name in requester.get("/backups/").text for backup in Backup.objects.all())

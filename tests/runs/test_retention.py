@@ -1,4 +1,4 @@
-"""Retention on record: what a run removes, who sets a policy, what pages and commands show."""
+"""Retention: what a run removes, who may set a policy, what pages and commands show."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from deployctl.operations.framework.base import BackupArtefact
 from deployctl.runs.execution import backup_expiry
 from deployctl.runs.execution.backup_catalog import RunBackupCatalog
 from deployctl.runs.models import Backup, LeaseLost, Retention, Run, RunState, Target
-from tests.runs.conftest import at_once
+from tests.runs.conftest import call_once
 
 SYSTEM = Machine("test")
-# One moment for all, or midnight between two of them puts 40 and 41 days ago on one day.
+# One time for all backups; otherwise midnight could put 40 and 41 days ago on the same day.
 NOW = timezone.now()
 SignedIn = Callable[..., Client]
 
@@ -35,7 +35,7 @@ def _without_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def backed_up(target: Target, days_ago: int) -> Backup:
-    """A backup with a file, as a run would have left it so many days ago."""
+    """Return a backup with a file, as if a run had made it that many days ago."""
     name = f"{target.name}-{days_ago}"
     with target.backup_folder().partial(name) as partial:
         (partial.path / "toc.dat").write_bytes(b"content")
@@ -58,7 +58,7 @@ def backed_up(target: Target, days_ago: int) -> Backup:
     return Backup.objects.get(run=run)
 
 
-def test_a_run_removes_files_keeps_rows_and_writes_the_audit(
+def test_expiry_removes_files_keeps_rows_and_is_audited(
     real_target: Target, executed: Callable[..., Run]
 ) -> None:
     Retention.set(real_target, Policy(30, 0, 0, 0), by=SYSTEM)
@@ -74,14 +74,14 @@ def test_a_run_removes_files_keeps_rows_and_writes_the_audit(
     assert new.expired_at is None
     entry = Entry.objects.get(action="backup.expired")
     assert "older than 30 days" in entry.data["reason"]
-    assert [verdict.backup.name for verdict in Retention.preview(real_target)] == [new.name]
+    assert [decision.backup.name for decision in Retention.preview(real_target)] == [new.name]
 
 
-def test_a_worker_that_lost_its_run_expires_nothing(target: Target) -> None:
+def test_a_worker_that_lost_its_lease_expires_nothing(target: Target) -> None:
     backup = backed_up(target, 40)
     run = Run.request(target=target, kind="expire_backups", params={}, by=SYSTEM)
     run.claim(host="here", pid=1)
-    backup_catalog = RunBackupCatalog(run, at_once)
+    backup_catalog = RunBackupCatalog(run, call_once)
     Run.objects.filter(pk=run.pk).update(token=run.token + 1000 if run.token else 1)
 
     with pytest.raises(LeaseLost):
@@ -91,7 +91,7 @@ def test_a_worker_that_lost_its_run_expires_nothing(target: Target) -> None:
     assert backup.expired_at is None
 
 
-def test_the_daily_sweep_asks_once_where_something_would_go(
+def test_expiry_is_requested_once_a_day_for_targets_that_need_it(
     target: Target, add_target: Callable[..., Target]
 ) -> None:
     quiet = add_target("quiet")
@@ -105,7 +105,7 @@ def test_the_daily_sweep_asks_once_where_something_would_go(
     assert Run.objects.get(kind="expire_backups").target == target
 
 
-def test_a_busy_target_is_asked_again_later(target: Target) -> None:
+def test_expiry_on_a_busy_target_is_requested_again_later(target: Target) -> None:
     Retention.set(target, Policy(30, 0, 0, 0), by=SYSTEM)
     backed_up(target, 1)
     backed_up(target, 40)
@@ -116,8 +116,8 @@ def test_a_busy_target_is_asked_again_later(target: Target) -> None:
     assert backup_expiry.request_due() == 1
 
 
-def test_a_policy_is_limited_audited_and_for_administrators(target: Target, dba: User) -> None:
-    with pytest.raises(InvalidInput, match="keep_days must be from 1"):
+def test_setting_a_policy_is_limited_audited_and_administrators_only(target: Target, dba: User) -> None:
+    with pytest.raises(InvalidInput, match="keep_days must be between 1"):
         Retention.set(target, Policy(keep_days=0), by=SYSTEM)
     with pytest.raises(NotAllowed):
         Retention.set(target, Policy(), by=dba)
@@ -128,7 +128,7 @@ def test_a_policy_is_limited_audited_and_for_administrators(target: Target, dba:
     assert (entry.data["before"]["keep_days"], entry.data["after"]["keep_days"]) == (30, 90)
 
 
-def test_the_page_shows_what_would_go_and_a_proposal_changes_nothing(
+def test_the_page_previews_deletions_without_saving_a_proposal(
     target: Target, administrator: User, dba: User, signed_in: SignedIn
 ) -> None:
     backed_up(target, 1)
@@ -137,18 +137,18 @@ def test_the_page_shows_what_would_go_and_a_proposal_changes_nothing(
     fields = {"keep_days": 10, "daily": 0, "weekly": 0, "monthly": 0}
 
     shown = signed_in(administrator).get("/targets/shop/retention").text
-    assert "None of the 3 backups." in shown
+    assert "None of 3 backups." in shown
     asked = {**fields, "preview": "1"}
     proposed = signed_in(administrator).post("/targets/shop/retention/policy", asked).text
     assert "2 of 3 backups" in proposed
-    assert "not saved yet" in proposed
+    assert "Proposed policy (not saved)" in proposed
     assert Retention.policy_of(target) == Policy()
     assert signed_in(administrator).post("/targets/shop/retention/policy", fields).status_code == 303
     assert Retention.policy_of(target) == Policy(10, 0, 0, 0)
-    assert "Remove 2 now" in signed_in(dba).get("/targets/shop/retention").text
+    assert "Delete 2 backups now" in signed_in(dba).get("/targets/shop/retention").text
 
 
-def test_a_number_out_of_its_limits_is_shown_at_its_field(
+def test_a_number_outside_its_limits_is_a_field_error(
     target: Target, administrator: User, signed_in: SignedIn
 ) -> None:
     fields = {"keep_days": 0, "daily": 0, "weekly": 0, "monthly": 0}
@@ -158,7 +158,7 @@ def test_a_number_out_of_its_limits_is_shown_at_its_field(
     assert "greater than or equal to 1" in response.text
 
 
-def test_a_viewer_reads_the_verdicts_and_finds_no_button(
+def test_a_viewer_sees_the_decisions_without_buttons(
     target: Target, viewer: User, signed_in: SignedIn
 ) -> None:
     backed_up(target, 1)
@@ -173,7 +173,7 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(backup_command, arguments)
 
 
-def test_the_command_previews_and_requests(target: Target) -> None:
+def test_the_command_previews_and_requests_expiry(target: Target) -> None:
     Retention.set(target, Policy(), by=SYSTEM)
     changed = invoke("retention", "--target", "shop", "--daily=0", "--weekly=0", "--monthly=0")
     assert changed.exit_code == 0

@@ -1,4 +1,4 @@
-"""Asking for a run: who may, what is refused, and in which words."""
+"""Request runs: permissions, refusals and their messages."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ def test_a_request_is_a_queued_row_and_an_audit_entry(target: Target, dba: User)
     assert (entry.actor, entry.subject_id) == (dba, str(run.pk))
 
 
-def test_a_worker_is_told_on_commit(
+def test_the_task_is_sent_on_commit(
     target: Target, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
-    told: list[int] = []
+    enqueued: list[int] = []
 
-    def hint(run_id: int) -> bool:
-        told.append(run_id)
+    def enqueue(run_id: int) -> bool:
+        enqueued.append(run_id)
         return True
 
-    monkeypatch.setattr("deployctl.runs.queue.enqueue", hint)
+    monkeypatch.setattr("deployctl.runs.queue.enqueue", enqueue)
 
     with django_capture_on_commit_callbacks(execute=True):
         run = Run.request(target=target, kind="look", params={}, by=SYSTEM)
-        assert told == []
+        assert enqueued == []
 
     run.refresh_from_db()
-    assert told == [run.pk]
+    assert enqueued == [run.pk]
     assert run.published_at is not None
 
 
-def test_without_a_broker_the_request_stands(
+def test_a_request_is_accepted_without_a_broker(
     target: Target, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
     monkeypatch.setitem(app.conf, "broker_url", "redis://127.0.0.1:1/0")
@@ -59,17 +59,19 @@ def test_without_a_broker_the_request_stands(
     assert (run.state, run.published_at) == (RunState.QUEUED, None)
 
 
-def test_a_second_press_is_told_who_runs_what(target: Target, dba: User, devops_lead: User) -> None:
+def test_a_second_request_reports_who_runs_what(target: Target, dba: User, devops_lead: User) -> None:
     first = Run.request(target=target, kind="sleep", params={}, by=dba)
 
     with pytest.raises(Refusal) as refused:
         Run.request(target=target, kind="change", params={}, by=devops_lead)
 
-    assert "“Change” was not started" in str(refused.value)
-    assert f"{dba.name} started “Sleep” on shop (run {first.pk}), which is queued" in str(refused.value)
+    assert "“Change” wasn't started" in str(refused.value)
+    assert f"{dba.name} started “Sleep” on shop (run {first.pk}), and its state is “Queued”" in str(
+        refused.value
+    )
 
 
-def test_operations_that_only_look_do_not_wait_for_each_other(target: Target) -> None:
+def test_read_only_operations_do_not_block_each_other(target: Target) -> None:
     Run.request(target=target, kind="sleep", params={}, by=SYSTEM)
     Run.request(target=target, kind="look", params={}, by=SYSTEM)
     Run.request(target=target, kind="look", params={}, by=SYSTEM)
@@ -77,13 +79,13 @@ def test_operations_that_only_look_do_not_wait_for_each_other(target: Target) ->
     assert Run.objects.count() == 3
 
 
-def test_an_unknown_run_keeps_everybody_out_until_somebody_decides(target: Target, dba: User) -> None:
+def test_an_unknown_run_blocks_its_target_until_it_is_decided(target: Target, dba: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)
     run.mark_lost("Its worker was lost.")
     assert run.state == RunState.UNKNOWN
 
-    with pytest.raises(Refusal, match="decide on the run's page"):
+    with pytest.raises(Refusal, match="record the outcome on the run's page"):
         Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.decide(by=dba, outcome="failed", note="The table effects is not there.")
 
@@ -91,12 +93,12 @@ def test_an_unknown_run_keeps_everybody_out_until_somebody_decides(target: Targe
     Run.request(target=target, kind="change", params={}, by=SYSTEM)
 
 
-def test_deciding_needs_a_note_and_happens_once(target: Target, dba: User) -> None:
+def test_a_decision_needs_a_note_and_is_final(target: Target, dba: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
     run.claim(host="elsewhere", pid=1)
     run.mark_lost("Its worker was lost.")
 
-    with pytest.raises(InvalidInput, match="what you saw"):
+    with pytest.raises(InvalidInput, match="what you found"):
         run.decide(by=dba, outcome="failed", note=" ")
     with pytest.raises(InvalidInput):
         run.decide(by=dba, outcome="queued", note="x")
@@ -105,12 +107,12 @@ def test_deciding_needs_a_note_and_happens_once(target: Target, dba: User) -> No
         run.decide(by=dba, outcome="failed", note="No, they are not.")
 
 
-def test_production_is_not_changed_just_so(
+def test_changes_to_production_need_a_deployment(
     db: Any, kinds: None, add_target: Callable[..., Target], dba: User
 ) -> None:
     production = add_target("live", "production")
 
-    with pytest.raises(Refusal, match="which is production"):
+    with pytest.raises(Refusal, match="which is in production"):
         Run.request(target=production, kind="change", params={}, by=dba)
 
     Run.request(target=production, kind="sleep", params={}, by=dba).cancel(by=dba)
@@ -118,9 +120,7 @@ def test_production_is_not_changed_just_so(
     assert run.deployment_id == 7
 
 
-def test_viewers_and_approvers_start_cancel_and_decide_nothing(
-    target: Target, cto: User, viewer: User
-) -> None:
+def test_viewers_and_approvers_cannot_start_cancel_or_decide(target: Target, cto: User, viewer: User) -> None:
     run = Run.request(target=target, kind="change", params={}, by=SYSTEM)
 
     for person in (cto, viewer):
@@ -132,7 +132,7 @@ def test_viewers_and_approvers_start_cancel_and_decide_nothing(
             run.decide(by=person, outcome="failed", note="x")
 
 
-def test_everybody_active_sees_runs_and_nobody_else(target: Target, viewer: User) -> None:
+def test_only_active_users_can_view_runs(target: Target, viewer: User) -> None:
     from django.contrib.auth.models import AnonymousUser
 
     Run.request(target=target, kind="look", params={}, by=SYSTEM)
@@ -146,7 +146,7 @@ def test_everybody_active_sees_runs_and_nobody_else(target: Target, viewer: User
 @pytest.mark.parametrize(
     ("kind", "params"), [("nothing", {}), ("sleep", {"seconds": "soon"}), ("sleep", {"minutes": "1"})]
 )
-def test_what_cannot_be_used_is_refused(target: Target, kind: str, params: dict[str, object]) -> None:
+def test_invalid_requests_are_refused(target: Target, kind: str, params: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         Run.request(target=target, kind=kind, params=params, by=SYSTEM)
     assert not Run.objects.exists()
@@ -157,20 +157,20 @@ def test_a_queued_run_is_cancelled_at_once(target: Target, dba: User) -> None:
     run.cancel(by=dba)
 
     assert run.state == RunState.CANCELLED
-    assert "The target was not touched" in run.summary
+    assert "The target wasn't changed" in run.summary
     assert not run.claim(host="here", pid=1)
-    with pytest.raises(Refusal, match="has ended"):
+    with pytest.raises(Refusal, match="has already ended"):
         run.cancel(by=dba)
 
 
 @pytest.mark.fault(9)
-def test_forty_presses_at_once_start_one_run(
+def test_forty_simultaneous_requests_start_one_run(
     committed_db: Any, real_target: Target, monkeypatch: pytest.MonkeyPatch, seen: Callable[[str], None]
 ) -> None:
     monkeypatch.setattr("deployctl.runs.queue.enqueue", lambda _run_id: True)
     together = threading.Barrier(40)
 
-    def press(_: int) -> str:
+    def request(_: int) -> str:
         together.wait(60)
         try:
             return f"run {Run.request(target=real_target, kind='sleep', params={}, by=SYSTEM).pk}"
@@ -180,10 +180,10 @@ def test_forty_presses_at_once_start_one_run(
             connections.close_all()
 
     with ThreadPoolExecutor(40) as pool:
-        answers = list(pool.map(press, range(40)))
+        answers = list(pool.map(request, range(40)))
 
     accepted = [answer for answer in answers if answer.startswith("run ")]
     assert len(accepted) == Run.objects.count() == 1
     refused = sum("test started “Sleep” on shop" in answer for answer in answers)
     assert refused == 39
-    seen(f"{len(accepted)} accepted, {refused} told who runs what")
+    seen(f"{len(accepted)} accepted, {refused} refused with the name of who runs what")

@@ -1,4 +1,4 @@
-"""Secrets kept in our database: encrypted, replaced, rotated, forgotten, never shown."""
+"""Stored secrets: encrypted, replaced, rotated, removed, never shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def store(target: Target, name: str = "ADMIN_PASSWORD", value: str = VALUE) -> S
     return StoredSecret.store(target, name, value, by=SYSTEM)
 
 
-def test_a_value_is_read_by_its_reference_and_lies_encrypted(target: Target) -> None:
+def test_a_value_is_stored_encrypted_and_read_by_its_reference(target: Target) -> None:
     kept = store(target, value=VALUE + "\n")
 
     assert kept.reference == "stored:shop/ADMIN_PASSWORD"
@@ -38,14 +38,14 @@ def test_a_value_is_read_by_its_reference_and_lies_encrypted(target: Target) -> 
     assert Entry.objects.filter(action="target.secret_stored").count() == 1
 
 
-def test_a_row_copied_over_another_cannot_be_opened(target: Target) -> None:
+def test_a_value_copied_to_another_row_cannot_be_decrypted(target: Target) -> None:
     store(target, "ONE")
     store(target, "OTHER")
     StoredSecret.objects.filter(name="shop/OTHER").update(
         token=StoredSecret.objects.get(name="shop/ONE").token
     )
 
-    with pytest.raises(SecretError, match="shop/OTHER cannot be opened"):
+    with pytest.raises(SecretError, match="shop/OTHER can't be decrypted"):
         resolve("stored:shop/OTHER")
 
 
@@ -68,23 +68,23 @@ def test_keys_are_rotated_without_losing_a_value(target: Target, settings: Any) 
     assert target.secret("ADMIN_PASSWORD").reveal() == VALUE
 
 
-def test_a_key_that_was_lost_is_said_so_and_rotation_changes_nothing(target: Target, settings: Any) -> None:
+def test_a_missing_key_is_reported_and_rotation_changes_nothing(target: Target, settings: Any) -> None:
     settings.DEPLOYCTL_FIELD_KEY = OLD
     token = store(target).token
     settings.DEPLOYCTL_FIELD_KEY = NEW
 
-    with pytest.raises(SecretError, match="Put that key back"):
+    with pytest.raises(SecretError, match="Add that key after the current one"):
         target.secret("ADMIN_PASSWORD")
-    with pytest.raises(SecretError, match="Put that key back"):
+    with pytest.raises(SecretError, match="Add that key after the current one"):
         StoredSecret.rotate(by=SYSTEM)
     assert StoredSecret.objects.get().token == token
 
 
-def test_what_cannot_be_stored_is_refused(target: Target, dba: User) -> None:
+def test_invalid_values_are_not_stored(target: Target, dba: User) -> None:
     for value in ("", "\n", "a\0b", "x" * 70_000):
         with pytest.raises(InvalidInput, match="Nothing was stored"):
             store(target, value=value)
-    with pytest.raises(InvalidInput, match="cannot be the name"):
+    with pytest.raises(InvalidInput, match="isn't a valid secret name"):
         store(target, name="no/slash")
     with pytest.raises(NotAllowed):
         StoredSecret.store(target, "NAME", VALUE, by=dba)
@@ -93,17 +93,17 @@ def test_what_cannot_be_stored_is_refused(target: Target, dba: User) -> None:
 
 
 @pytest.mark.parametrize("reference", ["stored:x", "stored:shop/", "stored:shop/a b", "stored:shop/A\n"])
-def test_a_reference_has_a_target_and_a_name(reference: str) -> None:
-    with pytest.raises(SecretError, match="stored: must be followed by a target and a name"):
+def test_a_reference_needs_a_target_and_a_name(reference: str) -> None:
+    with pytest.raises(SecretError, match="After stored: come a target and a name"):
         resolve(reference)
 
 
-def test_a_value_that_is_not_there_says_how_to_store_it(db: Any) -> None:
+def test_the_error_for_a_missing_value_says_how_to_store_it(db: Any) -> None:
     with pytest.raises(SecretError, match="target secret TARGET NAME --stdin"):
         resolve("stored:shop/NOWHERE")
 
 
-def test_forgetting_removes_the_value_too_unless_the_connection_needs_it(target: Target) -> None:
+def test_removing_a_secret_removes_its_value_unless_it_is_in_use(target: Target) -> None:
     store(target)
     StoredSecret.remove(target, "ADMIN_PASSWORD", by=SYSTEM)
     assert not StoredSecret.objects.exists()
@@ -117,7 +117,7 @@ def test_forgetting_removes_the_value_too_unless_the_connection_needs_it(target:
         project_folder="",
     )
     assert target.spec().password == "pw"
-    with pytest.raises(Refusal, match="kept elsewhere first"):
+    with pytest.raises(Refusal, match="connection reference first"):
         StoredSecret.remove(target, "DATABASE_URL", by=SYSTEM)
 
 
@@ -138,7 +138,7 @@ def test_the_page_stores_a_value_and_never_shows_it(
     assert not StoredSecret.objects.exists()
 
 
-def test_the_command_stores_what_it_reads(target: Target) -> None:
+def test_the_command_stores_the_value_from_standard_input(target: Target) -> None:
     def invoke(*arguments: str, **options: Any) -> Any:
         return CliRunner().invoke(target_command, arguments, **options)
 

@@ -1,4 +1,4 @@
-"""Taking databases under care: what is accepted, what is refused, and what is never stored."""
+"""Add and edit targets: what is accepted, refused and never stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def add(**changes: Any) -> Target:
     return Target.add(**{**facts, **changes})
 
 
-def test_a_target_keeps_a_reference_and_never_the_url(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_stores_a_reference_and_never_the_url(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_URL", "postgresql://owner:secret-word@localhost:5433/shop")
     target = add()
 
@@ -53,7 +53,7 @@ def test_a_target_keeps_a_reference_and_never_the_url(db: Any, monkeypatch: pyte
         {"project_folder": "/nowhere/at/all"},
     ],
 )
-def test_what_cannot_be_used_is_refused_and_nothing_is_kept(db: Any, changes: dict[str, str]) -> None:
+def test_invalid_settings_are_refused_and_nothing_is_stored(db: Any, changes: dict[str, str]) -> None:
     with pytest.raises(DeployctlError) as refused:
         add(**changes)
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_kept(db: Any, changes: di
     assert not Target.objects.exists()
 
 
-def test_a_link_out_of_the_folder_for_secrets_is_refused_when_it_is_read(
+def test_a_link_out_of_the_secrets_folder_is_refused_when_read(
     db: Any, secret_file: Callable[[str], str]
 ) -> None:
     reference = secret_file("postgresql://owner:word@localhost/shop")
@@ -70,11 +70,11 @@ def test_a_link_out_of_the_folder_for_secrets_is_refused_when_it_is_read(
     path.unlink()
     path.symlink_to("/etc/passwd")
 
-    with pytest.raises(InvalidInput, match="lies in no folder for secrets"):
+    with pytest.raises(InvalidInput, match="in an allowed folder for secrets"):
         target.spec()
 
 
-def test_a_project_folder_lies_below_an_allowed_one(db: Any) -> None:
+def test_a_project_folder_must_be_in_an_allowed_folder(db: Any) -> None:
     folder = Path(os.environ["TEST_FOLDER"]) / "project"
     folder.mkdir(exist_ok=True)
 
@@ -82,16 +82,16 @@ def test_a_project_folder_lies_below_an_allowed_one(db: Any) -> None:
     assert add(name="other").project() is None
 
 
-def test_a_name_is_taken_whatever_its_case(db: Any) -> None:
+def test_names_are_unique_case_insensitively(db: Any) -> None:
     add()
     with pytest.raises(Refusal, match="already"):
         add()
     assert Target.objects.by_name("SHOP").name == "shop"
-    with pytest.raises(InvalidInput, match="There are: shop"):
+    with pytest.raises(InvalidInput, match="Known targets: shop"):
         Target.objects.by_name("shoe")
 
 
-def test_only_administrators_look_after_targets(target: Target, dba: User, administrator: User) -> None:
+def test_only_administrators_manage_targets(target: Target, dba: User, administrator: User) -> None:
     with pytest.raises(NotAllowed):
         add(name="other", by=dba)
     with pytest.raises(NotAllowed):
@@ -103,7 +103,9 @@ def test_only_administrators_look_after_targets(target: Target, dba: User, admin
     target.archive(by=administrator)
 
 
-def test_people_hold_parts(target: Target, dba: User, devops_lead: User, administrator: User) -> None:
+def test_people_have_roles_for_a_target(
+    target: Target, dba: User, devops_lead: User, administrator: User
+) -> None:
     for _ in range(2):
         target.assign(dba, "dba", by=administrator)
     target.assign(devops_lead, "dba", by=administrator)
@@ -119,7 +121,7 @@ def test_people_hold_parts(target: Target, dba: User, devops_lead: User, adminis
     assert list(actions).count(Action.TARGET_ROLE_REMOVED) == 1
 
 
-def test_secrets_are_read_when_they_are_asked_for(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_read_when_they_are_needed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SecretError, match="has no secret WORD"):
         target.secret("WORD")
     target.set_secret_reference("WORD", "env:SHOP_WORD", by=SYSTEM)
@@ -134,21 +136,21 @@ def test_secrets_are_read_when_they_are_asked_for(target: Target, monkeypatch: p
     assert not target.secrets.exists()
 
 
-def test_a_busy_target_is_not_archived_and_an_archived_one_not_used(target: Target) -> None:
+def test_busy_targets_cannot_be_archived_nor_archived_ones_used(target: Target) -> None:
     run = Run.request(target=target, kind="sleep", params={}, by=SYSTEM)
-    with pytest.raises(Refusal, match="has not ended"):
+    with pytest.raises(Refusal, match="hasn't ended"):
         target.archive(by=SYSTEM)
     run.cancel(by=SYSTEM)
     target.archive(by=SYSTEM)
 
     with pytest.raises(Refusal, match="archived"):
         Run.request(target=target, kind="look", params={}, by=SYSTEM)
-    with pytest.raises(Refusal, match="archived already"):
+    with pytest.raises(Refusal, match="already archived"):
         target.archive(by=SYSTEM)
     assert not Target.objects.current().exists()
 
 
-def test_another_reference_forgets_which_database_was_seen(target: Target) -> None:
+def test_a_new_connection_reference_clears_the_identity(target: Target) -> None:
     assert target.check_identity("7", 5)
     assert not target.check_identity("7", 6)
     facts = {"environment": "staging", "description": "", "project_folder": ""}

@@ -95,9 +95,9 @@ def test_an_invalid_date_is_reported_and_stays_in_the_form(approver_client: Clie
     response = approver_client.get("/audit/", {"since": day, "subject": "shop", "until": "2026-03-01"})
 
     assert response.status_code == 422
-    assert f"“{day}” is no date. Write it as in 2026-12-31." in response.text
-    assert "No entry fits" not in response.text
-    # A browser would show an empty date field, because the value is invalid.
+    assert f"“{day}” isn&#x27;t a valid date. Use YYYY-MM-DD." in response.text
+    assert "No entries match" not in response.text
+    # A browser would show a calendar empty.
     assert f'<input type="text" name="since" value="{day}"' in response.text
     assert '<input type="date" name="until" value="2026-03-01"' in response.text
     assert 'name="subject" value="shop"' in response.text
@@ -108,8 +108,8 @@ def test_a_period_that_ends_before_it_begins_is_rejected(approver_client: Client
     response = approver_client.get("/audit/", reversed_)
 
     assert response.status_code == 422
-    assert "The period ends before it begins." in response.text
-    assert "No entry fits" not in response.text
+    assert "The end date must not be before the start date." in response.text
+    assert "No entries match" not in response.text
     assert approver_client.get("/audit/export", reversed_).status_code == 422
 
 

@@ -72,7 +72,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "the connection changed": (_edit_target, "target shop: connection reference changed"),
     "the identity recorded": (
         lambda deployment, _: deployment.target.check_identity("7", 5),
-        "target shop: its database was seen for the first time",
+        "target shop: its identity was recorded",
     ),
     "a run requested": (
         lambda deployment, by: factories.item(deployment, "Connection").start(by),

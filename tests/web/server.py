@@ -28,7 +28,7 @@ class Event:
 
 
 class Stream:
-    """An open stream. Use as a context manager."""
+    """An open event stream, as a context manager."""
 
     def __init__(
         self, port: int, path: str, headers: Mapping[str, str], *, timeout_s: float = ANSWERS_WITHIN_S
@@ -41,16 +41,16 @@ class Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Where the server said that it closes, the answer alone holds the socket.
+        # After "Connection: close", only the response holds the socket.
         self.response.close()
         self._connection.close()
 
     def line(self) -> str:
-        """The next line; empty at the end."""
+        """Return the next line, "" at the end."""
         return self.response.readline().decode().rstrip("\n")
 
     def events(self) -> Iterator[Event]:
-        """Events as they come, comments left out."""
+        """Yield events as they arrive, without comments."""
         fields: dict[str, str] = {}
         while raw := self.response.readline():
             line = raw.decode().rstrip("\n")
@@ -62,7 +62,7 @@ class Stream:
                 fields = {}
 
     def next(self, name: str) -> Event:
-        """The next event of a name."""
+        """Return the next event with a name."""
         return next(event for event in self.events() if event.name == name)
 
 
@@ -70,7 +70,7 @@ class Stream:
 def running(
     environment: Mapping[str, str], *, application: str = "deployctl.asgi:application"
 ) -> Iterator[int]:
-    """uvicorn on a free port, which is yielded."""
+    """Run uvicorn on a free port, and yield the port."""
     port = free_port()
     argv = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--lifespan", "off"]
     argv += ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]

@@ -1,4 +1,4 @@
-"""Requests that are too large."""
+"""Requests whose body is too large are rejected."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from deployctl.web.body_limit import BodyLimit
 MB = 1024**2
 
 
-def sent(chunks: list[bytes], **headers: str) -> tuple[list[int], int]:
-    """The statuses answered to a request with this body, and how many bytes the application was given."""
-    given = 0
+def send_body(chunks: list[bytes], **headers: str) -> tuple[list[int], int]:
+    """Return the response statuses and the number of bytes that the application received."""
+    received = 0
 
     async def application(_: Any, receive: Any, send: Any) -> None:
-        nonlocal given
+        nonlocal received
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":  # as Django does
                 return
-            given += len(message["body"])
+            received += len(message["body"])
             if not message["more_body"]:
                 break
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ok"})
 
-    answered: list[int] = []
+    statuses: list[int] = []
     parts = iter(enumerate(chunks, start=1))
 
     async def receive() -> dict[str, Any]:
@@ -37,32 +37,32 @@ def sent(chunks: list[bytes], **headers: str) -> tuple[list[int], int]:
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":
-            answered.append(message["status"])
+            statuses.append(message["status"])
 
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "headers": named}
-    asyncio.run(BodyLimit(application, at_most=2 * MB)(scope, receive, send))
-    return answered, given
+    asyncio.run(BodyLimit(application, max_bytes=2 * MB)(scope, receive, send))
+    return statuses, received
 
 
-def test_a_body_within_the_limit_is_handed_on_whole() -> None:
-    assert sent([b"x" * MB, b"x" * MB], content_length=str(2 * MB)) == ([200], 2 * MB)
+def test_a_body_within_the_limit_is_passed_on() -> None:
+    assert send_body([b"x" * MB, b"x" * MB], content_length=str(2 * MB)) == ([200], 2 * MB)
 
 
-def test_a_body_that_announces_too_much_is_not_read() -> None:
-    assert sent([b"x"], content_length=str(2 * MB + 1)) == ([413], 0)
+def test_a_body_that_declares_too_much_is_not_read() -> None:
+    assert send_body([b"x"], content_length=str(2 * MB + 1)) == ([413], 0)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_length": "1"}, {"content_length": "much"}])
-def test_a_body_that_does_not_say_is_cut_off_at_the_limit(headers: dict[str, str]) -> None:
-    assert sent([b"x" * MB] * 1000, **headers) == ([413], 2 * MB)
+def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(headers: dict[str, str]) -> None:
+    assert send_body([b"x" * MB] * 1000, **headers) == ([413], 2 * MB)
 
 
-def test_what_is_no_request_is_left_alone() -> None:
+def test_connections_other_than_http_are_passed_on() -> None:
     seen = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope["type"], receive, send))
 
-    asyncio.run(BodyLimit(application, at_most=0)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    asyncio.run(BodyLimit(application, max_bytes=0)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert seen == [("lifespan", None, None)]

@@ -1,4 +1,4 @@
-"""Forms with a large file: the application has the fields at once, and the file as it comes."""
+"""Forms with a file: the application gets the fields first, and the file as a stream."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from deployctl.web import file_forms
-from deployctl.web.file_forms import KEY, FileForms, UploadedStream, UploadInterrupted
+from deployctl.web.file_forms import SCOPE_KEY, FileForms, UploadedStream, UploadInterrupted
 
 FIELD = b'--B\r\nContent-Disposition: form-data; name="origin"\r\n\r\non\r\n'
 FILE = b'--B\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n%s\r\n'
 WHOLE = FILE % (b"x", b"PGDMP")
 END = b"--B--\r\n"
-GONE = {"type": "http.disconnect"}
+DISCONNECT = {"type": "http.disconnect"}
 
 
-class Seen:
-    """What the application was given."""
+class Received:
+    """The data that the application received."""
 
     body = b""
     name: str | None = None
@@ -28,29 +28,29 @@ class Seen:
     headers: dict[bytes, bytes]
 
 
-def sent(
+def post(
     *parts: bytes | dict[str, str] | None, path: str = "/up", kind: str = "multipart/form-data; boundary=B"
-) -> Seen:
-    """Post these parts; None is a sender that falls silent."""
-    seen, messages, taken = Seen(), iter(parts), 0
+) -> Received:
+    """Post these parts; None is a client that stalls."""
+    seen, messages, messages_read = Received(), iter(parts), 0
 
     async def receive() -> Any:
-        nonlocal taken
-        part = next(messages, GONE)
-        taken += 1
+        nonlocal messages_read
+        part = next(messages, DISCONNECT)
+        messages_read += 1
         if part is None:
             await asyncio.Event().wait()
         return (
             part
             if isinstance(part, dict)
-            else {"type": "http.request", "body": part, "more_body": taken < len(parts)}
+            else {"type": "http.request", "body": part, "more_body": messages_read < len(parts)}
         )
 
     async def application(scope: Any, receive: Any, _send: Any) -> None:
         seen.body = (await receive())["body"]
         seen.headers = dict(scope["headers"])
-        seen.before_file = taken
-        file: UploadedStream | None = scope.get(KEY)
+        seen.before_file = messages_read
+        file: UploadedStream | None = scope.get(SCOPE_KEY)
         if file is not None:
             seen.name = file.name
             async for chunk in file.chunks():
@@ -61,8 +61,8 @@ def sent(
     return seen
 
 
-def test_the_fields_are_there_before_the_file_is_taken() -> None:
-    seen = sent(FIELD + WHOLE[:70], WHOLE[70:], END)
+def test_the_fields_are_available_before_the_file_is_read() -> None:
+    seen = post(FIELD + WHOLE[:70], WHOLE[70:], END)
     assert seen.body == b"origin=on"
     assert seen.file == b"PGDMP"
     assert seen.before_file == 1
@@ -70,30 +70,30 @@ def test_the_fields_are_there_before_the_file_is_taken() -> None:
     assert seen.headers[b"content-length"] == b"9"
 
 
-def test_other_addresses_and_other_forms_pass_as_they_are() -> None:
+def test_other_paths_and_forms_are_passed_on_unchanged() -> None:
     whole = FIELD + FILE % (b"x", b"1") + END
-    assert sent(whole, path="/upper").body == whole
-    assert sent(b"origin=on", kind="application/x-www-form-urlencoded").body == b"origin=on"
+    assert post(whole, path="/upper").body == whole
+    assert post(b"origin=on", kind="application/x-www-form-urlencoded").body == b"origin=on"
 
 
 @pytest.mark.parametrize(
-    ("parts", "words"),
+    ("parts", "message"),
     [
-        ((FIELD + WHOLE[:-2], GONE), "went away"),
-        ((FIELD + WHOLE[:-2],), "did not arrive whole"),
+        ((FIELD + WHOLE[:-2], DISCONNECT), "connection was closed"),
+        ((FIELD + WHOLE[:-2],), "was incomplete"),
         ((FIELD + FILE % (b"x", b"1") + FILE % (b"y", b"2") + END,), "more than one file"),
-        ((FIELD + FILE % (b"x", b"1") + b"--B\rrubbish", GONE), "went away|did not arrive whole"),
+        ((FIELD + FILE % (b"x", b"1") + b"--B\rrubbish", DISCONNECT), "connection was closed|was incomplete"),
     ],
 )
-def test_a_file_that_does_not_come_whole_is_told(parts: Any, words: str) -> None:
-    with pytest.raises(UploadInterrupted, match=words):
-        sent(*parts)
+def test_an_incomplete_file_is_reported(parts: Any, message: str) -> None:
+    with pytest.raises(UploadInterrupted, match=message):
+        post(*parts)
 
 
-def test_a_sender_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_forms, "SILENT_AT_MOST_S", 0.05)
-    with pytest.raises(UploadInterrupted, match="was silent"):
-        sent(FIELD + WHOLE[:-2], None)
+def test_a_stalled_upload_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_forms, "SILENCE_TIMEOUT_S", 0.05)
+    with pytest.raises(UploadInterrupted, match="stalled"):
+        post(FIELD + WHOLE[:-2], None)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_a_sender_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
         (FIELD.replace(b"on\r\n", b"o" * 100_000 + b"\r\n"), END),
         (b"--B\r\n" + b"X: " + b"y" * 100_000, END),
         (FIELD * 50, END),
-        (b"", GONE),
+        (b"", DISCONNECT),
     ],
 )
-def test_what_is_no_form_is_an_empty_one(parts: Any) -> None:
-    seen = sent(*parts)
+def test_a_malformed_form_becomes_an_empty_form(parts: Any) -> None:
+    seen = post(*parts)
     assert seen.body == b""
     assert not seen.name

@@ -1,4 +1,4 @@
-"""What browsers are told with every answer."""
+"""Security headers and cookies of responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.test import Client
 
 from deployctl.accounts.models import User
 
-# Settings that decide by HTTPS are decided once, when they are read: by a process of its own.
+# A separate process, because settings depend on HTTPS when they are read.
 READ = """
 import json
 from django.conf import settings
@@ -43,7 +43,7 @@ def with_https() -> dict[str, Any]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_every_answer_confines_what_browsers_do_with_it(behind_https: Client, address: str) -> None:
+def test_every_response_has_the_security_headers(behind_https: Client, address: str) -> None:
     answer = behind_https.get(address, secure=True)
     policy = dict(
         part.strip().partition(" ")[::2]
@@ -62,35 +62,35 @@ def test_every_answer_confines_what_browsers_do_with_it(behind_https: Client, ad
     assert "Access-Control-Allow-Origin" not in answer
 
 
-def test_files_of_ours_are_for_pages_of_ours_only(behind_https: Client, settings: Any) -> None:
-    # From where they lie in the project: what is collected is served by the same middleware.
+def test_static_files_cannot_be_embedded_by_other_sites(behind_https: Client, settings: Any) -> None:
+    # Serve files from the source folders; collected files use the same middleware.
     settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
     answer = behind_https.head("/static/icon.svg", secure=True)
     assert answer["Content-Type"] == "image/svg+xml"
     assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-def test_behind_https_cookies_are_for_this_host_and_encrypted_connections_only(
+def test_behind_https_cookies_are_secure_and_bound_to_the_host(
     with_https: dict[str, Any],
 ) -> None:
     for cookie in ("SESSION", "CSRF"):
-        said = {
+        cookie_settings = {
             name: with_https[f"{cookie}_COOKIE_{name}"]
             for name in ("SECURE", "HTTPONLY", "SAMESITE", "DOMAIN")
         }
-        assert said == {"SECURE": True, "HTTPONLY": True, "SAMESITE": "Lax", "DOMAIN": None}
+        assert cookie_settings == {"SECURE": True, "HTTPONLY": True, "SAMESITE": "Lax", "DOMAIN": None}
         assert with_https[f"{cookie}_COOKIE_NAME"].startswith("__Host-")
         assert with_https[f"{cookie}_COOKIE_PATH"] == "/"
 
 
-def test_behind_https_a_year_of_encryption_is_asked_for(with_https: dict[str, Any]) -> None:
+def test_behind_https_hsts_lasts_a_year(with_https: dict[str, Any]) -> None:
     assert with_https["SECURE_HSTS_SECONDS"] >= 31_536_000
     assert with_https["SECURE_HSTS_INCLUDE_SUBDOMAINS"]
 
 
-def test_there_are_two_cookies_and_no_script_can_read_them(dba: User, signed_in: Any) -> None:
+def test_there_are_two_cookies_which_no_script_can_read(dba: User, signed_in: Any) -> None:
     browser = signed_in(dba)
-    # Saving leaves a notice for the next page.
+    # Saving creates a message for the next page.
     browser.post("/account/", {"name": "Dana Baker", "phone": "", "timezone": "UTC"})
     notice = browser.get("/account/")
 
@@ -99,16 +99,16 @@ def test_there_are_two_cookies_and_no_script_can_read_them(dba: User, signed_in:
     assert all(cookie["httponly"] for cookie in browser.cookies.values() if cookie.value)
 
 
-def test_debugging_is_off_unless_it_is_asked_for(with_https: dict[str, Any]) -> None:
+def test_debugging_is_off_by_default(with_https: dict[str, Any]) -> None:
     assert with_https["DEBUG"] is False
 
 
 @pytest.mark.parametrize("address", ["/", "/account/", "/deployments/"])
-def test_trace_is_answered_by_nothing(dba: User, signed_in: Any, address: str) -> None:
+def test_trace_requests_are_rejected(dba: User, signed_in: Any, address: str) -> None:
     assert signed_in(dba).trace(address).status_code == 405
 
 
-def test_the_browser_stores_one_switch() -> None:
+def test_the_local_storage_holds_one_setting() -> None:
     scripts = "".join(
         path.read_text(encoding="utf-8") for path in (configured.BASE_DIR / "static/js").glob("*.js")
     )

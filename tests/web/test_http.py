@@ -1,4 +1,4 @@
-"""Page or fragment, and where to go after a change."""
+"""Pages, fragments and redirects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def request(**headers: str) -> HttpRequest:
     return made
 
 
-def test_htmx_gets_the_part_and_a_browser_the_page() -> None:
+def test_htmx_gets_the_fragment_and_a_browser_the_page() -> None:
     templates = ("web/_notice.html", "web/_badge.html")
     context = {
         "message": "the page",
@@ -37,7 +37,7 @@ def test_htmx_gets_the_part_and_a_browser_the_page() -> None:
     assert page["Vary"] == "HX-Request"
 
 
-def test_boosted_links_and_restored_history_want_the_whole_page() -> None:
+def test_boosted_links_and_restored_history_get_the_whole_page() -> None:
     assert not wants_fragment(request(HX_Request="true", HX_Boosted="true"))
     assert not wants_fragment(request(HX_Request="true", HX_History_Restore_Request="true"))
 
@@ -52,5 +52,5 @@ def test_after_a_change_the_browser_loads_another_page() -> None:
 @pytest.mark.parametrize(
     ("text", "number"), [("7", 7), ("9" * 18, 10**18 - 1), ("9" * 5000, 0), ("-1", 0), ("x", 0), (None, 0)]
 )
-def test_the_number_of_a_row_is_none_that_only_python_could_count_to(text: str | None, number: int) -> None:
+def test_a_row_number_fits_into_a_bigint(text: str | None, number: int) -> None:
     assert row_number(text) == number

@@ -1,4 +1,4 @@
-"""Live pages, against a real ASGI server, Redis and database."""
+"""Live updates with a real ASGI server, Redis and database."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tests.conftest import Committed
 from tests.people import person
 from tests.web.server import Stream, running
 
-# Each starts a server, which loads the whole product.
+# Each test starts a server, which loads the whole product.
 pytestmark = pytest.mark.timeout(300)
 
 SYSTEM = Machine("test")
-# Django's sessions of the server, without the one of this test.
 BUSY_AT_MOST_S = 60
+# Idle database sessions of the server, without the session of this test.
 IDLE = """
     SELECT pid, query FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'deployctl' AND state = 'idle'
@@ -42,25 +42,25 @@ IDLE = """
 
 @pytest.fixture
 def server(committed_db: Committed, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    # An earlier test may have lost the broker, after which nothing is announced for a while.
-    monkeypatch.setattr(live, "_silent_until", 0.0)
-    # Nor is it lost when it answers late.
-    patient = redis.Redis.from_url(settings.REDIS_URL)
-    monkeypatch.setattr(live, "broker", lambda: patient)
+    # An earlier test may have lost the broker; then nothing is published for a while.
+    monkeypatch.setattr(live, "_paused_until", 0.0)
+    # A slow broker must not count as lost.
+    slow_broker = redis.Redis.from_url(settings.REDIS_URL)
+    monkeypatch.setattr(live, "broker", lambda: slow_broker)
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
-    # Without collected static files; the pages themselves are not looked at here.
-    with patient, running(committed_db.environment | {"DEBUG": "1"}) as port:
+    # Static files are not collected, because these tests do not check pages.
+    with slow_broker, running(committed_db.environment | {"DEBUG": "1"}) as port:
         yield port
 
 
 @pytest.fixture
-def viewer_of_pages(committed_db: Committed) -> User:
+def page_viewer(committed_db: Committed) -> User:
     return person("Vi Ewing", Permission.VIEWER)
 
 
 @pytest.fixture
-def cookie(viewer_of_pages: User, signed_in: Callable[..., Client]) -> dict[str, str]:
-    session = signed_in(viewer_of_pages).cookies[settings.SESSION_COOKIE_NAME]
+def cookie(page_viewer: User, signed_in: Callable[..., Client]) -> dict[str, str]:
+    session = signed_in(page_viewer).cookies[settings.SESSION_COOKIE_NAME]
     return {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session.value}"}
 
 
@@ -79,22 +79,22 @@ def open_page(port: int, cookie: dict[str, str], *channels: str, since: float | 
     return Stream(port, f"/live/?{query}&since={time.time() if since is None else since}", cookie)
 
 
-def warmed(port: int, cookie: dict[str, str]) -> None:
-    """The first stream of a process starts its listening; pages before that resync."""
+def warm_up(port: int, cookie: dict[str, str]) -> None:
+    """Open the first stream of the process, which starts its listener and gets a resync."""
     with open_page(port, cookie, "home") as stream:
         stream.next("resync")
 
 
 def usually_within(seconds: float, act: Callable[[int], None], *, times: int) -> None:
-    """In a row of several times, most take less than that.
+    """Assert that most of several calls take less than a time.
 
-    Where something else keeps the machine busy just now, the whole row is tried again for a while. What is
-    slow by itself, such as asking every five seconds, stays slow in every row.
+    On a busy machine the whole series is repeated for a while. Slow code, such as polling every
+    five seconds, stays slow in every series.
 
     Args:
-        seconds: how long it may take.
-        act: called with a number that was not there before.
-        times: how many make a row.
+        seconds: the time that a call may take.
+        act: called with a new number each time.
+        times: the number of calls in a series.
     """
     number, until = 0, time.monotonic() + BUSY_AT_MOST_S
     while True:
@@ -111,7 +111,7 @@ def usually_within(seconds: float, act: Callable[[int], None], *, times: int) ->
 
 
 def test_a_change_reaches_an_open_page_within_200_ms(server: int, cookie: dict[str, str], run: Run) -> None:
-    warmed(server, cookie)
+    warm_up(server, cookie)
     with open_page(server, cookie, f"run:{run.pk}", "home") as stream:
         assert stream.line() == ": open"
 
@@ -122,10 +122,8 @@ def test_a_change_reaches_an_open_page_within_200_ms(server: int, cookie: dict[s
         usually_within(0.2, change, times=10)
 
 
-def test_nothing_is_told_before_the_commit_and_all_of_it_at_once(
-    server: int, cookie: dict[str, str], run: Run
-) -> None:
-    warmed(server, cookie)
+def test_changes_are_sent_together_after_the_commit(server: int, cookie: dict[str, str], run: Run) -> None:
+    warm_up(server, cookie)
     with open_page(server, cookie, "home", f"run:{run.pk}") as stream:
         stream.line()
         with transaction.atomic():
@@ -138,8 +136,8 @@ def test_nothing_is_told_before_the_commit_and_all_of_it_at_once(
         assert stream.next("changed").data == {"fragments": ["a", "b", "c"]}
 
 
-def test_what_changed_between_page_and_stream_is_told(server: int, cookie: dict[str, str]) -> None:
-    warmed(server, cookie)
+def test_changes_between_page_and_stream_are_sent(server: int, cookie: dict[str, str]) -> None:
+    warm_up(server, cookie)
     made = time.time()
     with open_page(server, cookie, "home") as other:
         other.line()
@@ -150,8 +148,8 @@ def test_what_changed_between_page_and_stream_is_told(server: int, cookie: dict[
         assert stream.next("changed").data == {"fragments": ["missed"]}
 
 
-def test_a_flood_becomes_one_resync(server: int, cookie: dict[str, str]) -> None:
-    warmed(server, cookie)
+def test_too_many_changes_become_one_resync(server: int, cookie: dict[str, str]) -> None:
+    warm_up(server, cookie)
     with open_page(server, cookie, "home") as stream:
         stream.line()
         announce("home", *[f"item-{number}" for number in range(500)])
@@ -159,9 +157,9 @@ def test_a_flood_becomes_one_resync(server: int, cookie: dict[str, str]) -> None
         stream.next("resync")
 
 
-def test_strangers_and_unknown_channels_are_refused(server: int, cookie: dict[str, str]) -> None:
-    with Stream(server, "/live/?channel=home", {}) as stranger:
-        assert stranger.response.status in {302, 401, 403}
+def test_anonymous_users_and_unknown_channels_are_refused(server: int, cookie: dict[str, str]) -> None:
+    with Stream(server, "/live/?channel=home", {}) as anonymous:
+        assert anonymous.response.status in {302, 401, 403}
     for channel in ("everything", "run:999", "run:x", "target:nowhere"):
         with open_page(server, cookie, "home", channel) as stream:
             assert stream.response.status == 403
@@ -173,7 +171,7 @@ def test_open_streams_hold_no_database_session(
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (ours,) = cursor.fetchone()
-    # Within one transaction, PostgreSQL shows the same sessions again and again.
+    # Autocommit, because within one transaction PostgreSQL always shows the same sessions.
     with ExitStack() as stack, psycopg.connect(committed_db.url, autocommit=True) as watcher:
         for _ in range(10):
             stack.enter_context(open_page(server, cookie, "home")).line()
@@ -184,18 +182,18 @@ def test_open_streams_hold_no_database_session(
             time.sleep(0.1)
 
 
-def test_a_stream_ends_soon_after_its_reader_was_shut_out(
-    server: int, cookie: dict[str, str], viewer_of_pages: User
+def test_a_stream_ends_soon_after_its_user_was_disabled(
+    server: int, cookie: dict[str, str], page_viewer: User
 ) -> None:
     with open_page(server, cookie, "home") as stream:
         stream.line()
-        viewer_of_pages.disable(by=SYSTEM)
-        time.sleep(live.ASK_AGAIN_S + 0.5)
+        page_viewer.disable(by=SYSTEM)
+        time.sleep(live.RECHECK_SESSION_S + 0.5)
         announce("home", "item-1")
         assert [event.name for event in stream.events() if event.name == "changed"] == []
 
 
-def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run: Run) -> None:
+def test_a_log_stream_resumes_and_ends(server: int, cookie: dict[str, str], run: Run) -> None:
     for text in ("one", "two"):
         add_line(run, text, "info")
     path = f"/runs/{run.pk}/stream"
@@ -215,10 +213,8 @@ def test_a_log_streams_resumes_and_ends(server: int, cookie: dict[str, str], run
         assert [line["number"] for line in late.next("lines").data] == [4]
 
 
-def test_a_line_of_a_log_reaches_who_watches_within_a_second(
-    server: int, cookie: dict[str, str], run: Run
-) -> None:
-    warmed(server, cookie)
+def test_a_log_line_reaches_the_page_within_a_second(server: int, cookie: dict[str, str], run: Run) -> None:
+    warm_up(server, cookie)
     add_line(run, "first", "info")
     with Stream(server, f"/runs/{run.pk}/stream", cookie) as stream:
         stream.next("lines")
@@ -230,7 +226,7 @@ def test_a_line_of_a_log_reaches_who_watches_within_a_second(
         usually_within(1, write, times=4)
 
 
-def test_a_long_log_arrives_in_order_and_downloads_whole(
+def test_a_long_log_arrives_in_order_and_is_downloaded_completely(
     server: int, cookie: dict[str, str], run: Run
 ) -> None:
     LineStore(run).append([Line(timezone.now(), "output", f"line {number}") for number in range(1, 2_501)])
@@ -247,7 +243,7 @@ def test_a_long_log_arrives_in_order_and_downloads_whole(
     assert text.splitlines()[-1].endswith("line 2500")
 
 
-def test_who_watches_a_flood_is_shown_its_end_and_reads_all_of_it_elsewhere(run: Run) -> None:
+def test_a_reader_far_behind_skips_to_the_last_lines(run: Run) -> None:
     LineStore(run).append([Line(timezone.now(), "output", "") for _ in range(10_600)])
 
     def numbers(after: int) -> list[int]:
@@ -259,23 +255,23 @@ def test_who_watches_a_flood_is_shown_its_end_and_reads_all_of_it_elsewhere(run:
     assert [line.number for line in run.lines.after(0, at_most=3)] == [1, 2, 3]
 
 
-def test_a_log_is_for_who_may_read_it(server: int, cookie: dict[str, str], run: Run) -> None:
-    with Stream(server, f"/runs/{run.pk}/stream", {}) as stranger:
-        assert stranger.response.status in {302, 401, 403}
+def test_a_log_needs_permission_to_view_the_run(server: int, cookie: dict[str, str], run: Run) -> None:
+    with Stream(server, f"/runs/{run.pk}/stream", {}) as anonymous:
+        assert anonymous.response.status in {302, 401, 403}
     with Stream(server, "/runs/999/stream", cookie) as missing:
         assert missing.response.status == 404
 
 
-def test_without_redis_nothing_breaks(
+def test_pages_work_without_redis(
     db: Any, settings: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     live.broker.cache_clear()
-    monkeypatch.setattr(live, "_silent_until", 0.0)
+    monkeypatch.setattr(live, "_paused_until", 0.0)
     try:
         live.publish("home", '["a"]')
         live.publish("home", '["b"]')
     finally:
         live.broker.cache_clear()
 
-    assert caplog.text.count("Open pages were not told") == 1, "after a failure it is silent for a while"
+    assert caplog.text.count("Open pages were not notified") == 1, "after a failure, publishing pauses"

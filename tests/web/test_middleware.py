@@ -1,4 +1,4 @@
-"""Around every view: methods that forms lack, errors as answers, the viewer's time zone."""
+"""Middleware: method override, NUL characters, errors, time zone and compression."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_htmx(request: HttpRequest) -> HttpRequest:
 
 
 @pytest.mark.parametrize(
-    ("method", "wanted", "becomes"),
+    ("method", "override", "expected"),
     [
         ("post", "DELETE", "DELETE"),
         ("post", "put", "PUT"),
@@ -44,16 +44,14 @@ def as_htmx(request: HttpRequest) -> HttpRequest:
         ("get", "DELETE", "GET"),
     ],
 )
-def test_a_form_may_name_a_method_that_forms_lack(method: str, wanted: str, becomes: str) -> None:
-    request = getattr(rf, method)("/", {"_method": wanted})
+def test_a_form_can_override_its_method(method: str, override: str, expected: str) -> None:
+    request = getattr(rf, method)("/", {"_method": override})
     MethodOverrideMiddleware(answer).process_view(request)
 
-    assert request.method == becomes
+    assert request.method == expected
 
 
-def test_a_query_with_a_nul_is_refused_before_it_reaches_the_database(
-    db: None, signed_in: Any, dba: User
-) -> None:
+def test_a_query_with_a_nul_never_reaches_the_database(db: None, signed_in: Any, dba: User) -> None:
     browser = signed_in(dba)
     for address in (
         "/templates/new?slug=a%00b",
@@ -63,7 +61,7 @@ def test_a_query_with_a_nul_is_refused_before_it_reaches_the_database(
         assert browser.get(address).status_code == 400, address
 
 
-def test_a_nul_in_an_address_or_a_form_is_a_400_and_no_traceback(
+def test_a_nul_in_a_url_or_a_form_is_a_400_without_a_traceback(
     db: None, signed_in: Any, dba: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser, address = signed_in(dba), "/targets/shop/runs"
@@ -78,18 +76,18 @@ def test_a_nul_in_an_address_or_a_form_is_a_400_and_no_traceback(
     ]
 
     assert [answer.status_code for answer in answers] == [400] * len(answers)
-    assert all("The request could not be read" in answer.text for answer in answers)
+    assert all("Bad request" in answer.text for answer in answers)
     assert [record.message for record in caplog.records if record.exc_info] == []
 
 
-def test_json_names_no_method() -> None:
+def test_json_cannot_override_the_method() -> None:
     request = rf.post("/", '{"_method": "DELETE"}', content_type="application/json")
     MethodOverrideMiddleware(answer).process_view(request)
 
     assert request.method == "POST"
 
 
-def test_a_plain_form_that_deletes_is_checked_for_forgery_like_any_other() -> None:
+def test_a_form_that_deletes_needs_a_csrf_token() -> None:
     check = CsrfViewMiddleware(answer)
     bare = rf.get("/")
     token = get_token(bare)
@@ -107,7 +105,7 @@ def test_a_plain_form_that_deletes_is_checked_for_forgery_like_any_other() -> No
 @pytest.mark.parametrize(
     ("error", "status"), [(Refusal, 409), (InvalidInput, 422), (NotAllowed, 403), (DeployctlError, 409)]
 )
-def test_an_error_with_a_sentence_is_answered_with_it(error: type[DeployctlError], status: int) -> None:
+def test_a_deployctl_error_is_shown_with_its_status(error: type[DeployctlError], status: int) -> None:
     request = as_htmx(rf.get("/", headers={"HX-Request": "true"}))
     response = ErrorMiddleware(answer).process_exception(request, error("Dana runs <b>it</b>."))
 
@@ -117,7 +115,7 @@ def test_an_error_with_a_sentence_is_answered_with_it(error: type[DeployctlError
     assert "<html" not in response.text
 
 
-def test_a_defect_stays_a_defect() -> None:
+def test_other_exceptions_are_not_handled() -> None:
     assert ErrorMiddleware(answer).process_exception(rf.get("/"), ZeroDivisionError()) is None
 
 
@@ -131,7 +129,7 @@ def _own_zone() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("chosen", "name"), [("Europe/Vienna", "Europe/Vienna"), ("Nowhere/Town", "UTC"), ("", "UTC")]
 )
-def test_times_are_shown_in_the_viewers_zone(chosen: str, name: str) -> None:
+def test_times_are_shown_in_the_time_zone_of_the_user(chosen: str, name: str) -> None:
     seen: list[str] = []
 
     def view(_: HttpRequest) -> HttpResponse:
@@ -158,7 +156,7 @@ def test_pages_are_compressed_and_event_streams_are_not() -> None:
     assert "Content-Encoding" not in compression.process_response(request, events)
 
 
-def test_what_an_asynchronous_view_streams_is_sent_as_it_is_so_that_no_browser_cuts_it() -> None:
+def test_asynchronous_streams_are_not_compressed() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(3):
             yield b"line\n" * 500
@@ -168,10 +166,8 @@ def test_what_an_asynchronous_view_streams_is_sent_as_it_is_so_that_no_browser_c
     assert "Content-Encoding" not in sent
 
 
-def test_an_address_that_only_takes_forms_says_so_when_it_is_opened(
-    db: None, signed_in: Any, dba: User
-) -> None:
+def test_a_get_of_a_form_only_url_shows_a_page(db: None, signed_in: Any, dba: User) -> None:
     answer = signed_in(dba).get("/deployments/1/signatures")
     assert answer.status_code == 405
     assert answer["Allow"] == "POST"
-    assert "has no page of its own. Nothing was changed." in answer.content.decode()
+    assert "This URL only accepts form submissions. Nothing was changed." in answer.content.decode()

@@ -1,4 +1,4 @@
-"""Downloads are sent in pieces, by either kind of server."""
+"""Stream downloads on both kinds of server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.http import StreamingHttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 
-from deployctl.web.streaming import CHUNK, download, pieces_of
+from deployctl.web.streaming import CHUNK, download, read_chunks
 
 
 def lines() -> Iterator[bytes]:
@@ -17,7 +17,7 @@ def lines() -> Iterator[bytes]:
         yield b"x" * 100
 
 
-def test_small_pieces_are_gathered_and_nothing_is_lost() -> None:
+def test_small_chunks_are_joined_without_loss() -> None:
     response = download(RequestFactory().get("/"), lines(), name="a.txt", content_type="text/plain")
     assert isinstance(response, StreamingHttpResponse)
     pieces = list(response)
@@ -36,7 +36,7 @@ def test_an_asynchronous_server_gets_an_asynchronous_iterator() -> None:
     assert async_to_sync(read)() == b"".join(lines())
 
 
-def test_it_is_a_file_to_keep_and_nothing_to_run() -> None:
+def test_a_download_is_an_attachment_that_cannot_run_scripts() -> None:
     request = RequestFactory().get("/")
     response = download(request, iter([b"x"]), name="é.txt", content_type="text/html")
     assert response["Content-Disposition"].startswith("attachment")
@@ -44,7 +44,7 @@ def test_it_is_a_file_to_keep_and_nothing_to_run() -> None:
     assert response["Cache-Control"] == "private, no-store"
 
 
-def test_a_stream_is_closed_once_it_was_read() -> None:
+def test_a_stream_is_closed_after_it_was_read() -> None:
     stream = io.BytesIO(b"x" * (CHUNK + 1))
-    assert [len(piece) for piece in pieces_of(stream)] == [CHUNK, 1]
+    assert [len(piece) for piece in read_chunks(stream)] == [CHUNK, 1]
     assert stream.closed

@@ -27,7 +27,7 @@ from deployctl.accounts.policies import public
 from deployctl.accounts.signing_credentials import second_factor_type, verify_second_factor
 from deployctl.errors import DeployctlError, Refusal
 from deployctl.text import pluralize
-from deployctl.web.errors import problem
+from deployctl.web.errors import problem_response
 
 CANNOT_COUNT = (
     "Redis is unreachable, so attempts can't be counted and nobody can sign in at the moment."
@@ -47,7 +47,7 @@ def requires_rate_limit(view: Callable[..., HttpResponseBase]) -> Callable[..., 
         try:
             return view(request, *args, **kwargs)
         except RedisError:
-            return problem(request, CANNOT_COUNT, status=503)
+            return problem_response(request, CANNOT_COUNT, status=503)
 
     return guarded
 

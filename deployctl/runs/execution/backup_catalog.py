@@ -1,4 +1,4 @@
-"""The backup catalog that an operation receives: `framework.base.BackupCatalog`, stored in our tables."""
+"""The backup catalog of a run: implements `framework.base.BackupCatalog` on our tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deployctl.storage.stores import Store
 
 
 class RunBackupCatalog:
-    """Implements `framework.base.BackupCatalog`. Every write renews the lease first, and fails without it.
+    """A `framework.base.BackupCatalog` on our tables. Every write renews the lease, and fails without it.
 
     Args:
         run: the claimed run.
@@ -67,24 +67,24 @@ class RunBackupCatalog:
         )
 
     def record_outcome(self, part: Outcome) -> None:
-        """Record the outcome of a part of the run; it remains whatever the outcome of the run."""
+        """Record the outcome of a part of the run. It stays recorded even if the run fails."""
         self._retry(lambda: self._record_outcome(part))
 
     @transaction.atomic
     def _record_outcome(self, part: Outcome) -> None:
         self._run.renew()
-        # As at the end of a run: handlers lock their rows before the audit chain is locked.
+        # Before the audit chain is locked, as at the end of a run: handlers lock their rows.
         hooks.run_ending.send(self._run)
         Backup.record_outcome(self._run, part.artefact, trust=part.trust, database_oid=part.database_oid)
 
     def stores(self) -> Mapping[str, Store]:
-        """Return the stores of `DEPLOYCTL_OFFSITE` with their credentials."""
+        """Return the stores configured in `DEPLOYCTL_OFFSITE`, opened with their credentials."""
         return open_stores(
             settings.DEPLOYCTL_OFFSITE, lambda reference: allowed_paths.resolve_reference(reference).reveal()
         )
 
     def copied(self, store: str) -> frozenset[str]:
-        """Return the names of the backups with a copy in a store."""
+        """Return the names of the backups that have a copy in a store."""
         rows = Copy.objects.filter(backup__target=self._run.target, store=store)
         return frozenset(rows.values_list("backup__name", flat=True))
 

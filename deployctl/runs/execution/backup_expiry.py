@@ -1,4 +1,4 @@
-"""Requests the expiry of backups once a day, for targets with backups to delete."""
+"""Request the expiry of backups once a day, for targets that have backups to delete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 KIND = "expire_backups"
 BY = Machine("retention")
 # Less than a day, because the schedule is not exact.
-AT_MOST_EVERY = dt.timedelta(hours=20)
+MIN_INTERVAL = dt.timedelta(hours=20)
 
 
 def request_due() -> int:
@@ -28,14 +28,14 @@ def request_due() -> int:
         The number of runs requested.
     """
     requested = 0
-    recently = Run.objects.filter(kind=KIND, requested_at__gt=timezone.now() - AT_MOST_EVERY)
+    recently = Run.objects.filter(kind=KIND, requested_at__gt=timezone.now() - MIN_INTERVAL)
     for target in Target.objects.current().exclude(pk__in=recently.values("target")):
-        if not any(verdict.is_deleted for verdict in Retention.preview(target)):
+        if not any(decision.is_deleted for decision in Retention.preview(target)):
             continue
         try:
             Run.request(target=target, kind=KIND, params={}, by=BY)
         except DeployctlError as error:
-            logger.info("Backups of %s are not expired now: %s", target, error)
+            logger.info("The expiry of backups of %s could not be requested: %s", target, error)
         else:
             requested += 1
     return requested

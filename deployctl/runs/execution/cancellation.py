@@ -1,4 +1,4 @@
-"""Cancellation: the request to stop a run, and its reason."""
+"""Request a run to stop, and keep the reason."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class StopReason(StrEnum):
 
     CANCELLED = "cancelled"
     TIME_LIMIT = "time limit"
-    SHUTDOWN = "the worker was told to stop"
-    LEASE_LOST = "the lease was lost"
+    SHUTDOWN = "worker shutdown"
+    LEASE_LOST = "lease lost"
 
 
 class StopSignal:
-    """A request to stop. The first reason is kept. Safe in threads and signal handlers.
+    """A request to stop a run. Safe in threads and signal handlers.
 
-    Only a lost lease replaces an earlier reason, because from then on nothing may be written.
+    The first reason is kept. Only a lost lease replaces it, because after that nothing may be written.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class StopSignal:
         return self._requested.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a request at most this long. Return True if there is one."""
+        """Wait for a request. Return True if there is one, False after the time is over."""
         return self._requested.wait(seconds)
 
     def raise_if_requested(self) -> None:
@@ -50,24 +50,24 @@ class StopSignal:
 
     @contextlib.contextmanager
     def on_terminate(self) -> Iterator[None]:
-        """Stop the run in an orderly way on SIGTERM, and end the process afterwards.
+        """On SIGTERM, stop the run first, then end the process.
 
-        A worker that shuts down lets its runs finish; SIGTERM reaches a pool process only if that takes too
-        long, or if a service manager signals the whole group.
+        A worker that shuts down lets its runs finish. SIGTERM reaches a pool process only if that takes too
+        long, or if a service manager signals the whole process group.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         received = threading.Event()
 
-        def note(*_: object) -> None:
+        def on_signal(*_: object) -> None:
             received.set()
             self.request(StopReason.SHUTDOWN)
 
-        before = signal.signal(signal.SIGTERM, note)
+        previous = signal.signal(signal.SIGTERM, on_signal)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, previous)
             if received.is_set():
                 signal.raise_signal(signal.SIGTERM)

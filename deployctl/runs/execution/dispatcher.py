@@ -1,4 +1,4 @@
-"""Sends the tasks of queued runs again, and cancels runs that waited too long for consent."""
+"""Send the tasks of queued runs again, and cancel runs to which nobody consented in time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BATCH_SIZE = 200
 
 
 def dispatch() -> int:
-    """Send the tasks of queued runs again; duplicate messages are harmless.
+    """Send the tasks of undelivered runs again; duplicate messages are harmless.
 
     Returns:
         The number of messages sent.
@@ -16,15 +16,15 @@ def dispatch() -> int:
     sent = 0
     for run in Run.objects.undelivered()[:BATCH_SIZE]:
         if not run.publish():
-            break  # the broker is unreachable: the next tick tries again
+            break  # the broker is unreachable; the next call tries again
         sent += 1
     return sent
 
 
-def lapse() -> int:
-    """Cancel the runs that waited too long for consent.
+def expire_consents() -> int:
+    """Cancel the runs to which nobody consented in time.
 
     Returns:
-        The number of runs.
+        The number of runs cancelled.
     """
-    return sum(run.lapse() for run in Run.objects.lapsed().select_related("target"))
+    return sum(run.expire_consent() for run in Run.objects.consent_expired().select_related("target"))

@@ -1,4 +1,4 @@
-"""Renews the lease of a run while its worker lives, and watches for cancellation and the time limit."""
+"""Renew the lease of a run while its worker lives, and watch for cancellation and the time limit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 RENEW_EVERY_S = 10.0
-# By the local clock, if the database is unreachable: before another worker may take over the run.
+# By the local clock, for an unreachable database: give up before another worker may take over the run.
 GIVE_UP_AFTER_S = LEASE.total_seconds() - 5
 
 
 class Heartbeat:
-    """A thread with its own database session. If the process dies, the lease expires.
+    """A thread that renews the lease, with its own database session. If the process dies, the lease expires.
 
     Args:
         run: the claimed run.
@@ -39,7 +39,7 @@ class Heartbeat:
         self._ended = threading.Event()
         self._renewed = time.monotonic()
         self._deadline = time.monotonic() + time_limit_s
-        self._thread = threading.Thread(target=self._beat, name=f"heart of run {run.pk}", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat of run {run.pk}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -52,7 +52,7 @@ class Heartbeat:
     def _beat(self) -> None:
         try:
             while not self._ended.wait(TICK_S):
-                self._look()
+                self._check()
                 if time.monotonic() > self._deadline:
                     self._stop.request(StopReason.TIME_LIMIT)
                 if self._stop:
@@ -60,7 +60,7 @@ class Heartbeat:
         finally:
             connection.close()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = time.monotonic()
         try:
             if now - self._renewed >= RENEW_EVERY_S:
@@ -73,7 +73,7 @@ class Heartbeat:
             if not self._ended.is_set():
                 self._stop.request(StopReason.LEASE_LOST)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("The lease of %s could not be renewed: %s", self._run.pk, error)
+            logger.warning("The lease of run %s could not be renewed: %s", self._run.pk, error)
             connection.close()
             if now - self._renewed > GIVE_UP_AFTER_S:
                 self._stop.request(StopReason.LEASE_LOST)

@@ -1,4 +1,4 @@
-"""The job that an operation receives: `framework.base.Job`, stored in our tables."""
+"""The job of a run: implements `framework.base.Job` on our tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from deployctl.web.live import announce
 
 
 class RunJob:
-    """Implements `framework.base.Job`.
+    """A `framework.base.Job` on our tables.
 
     Args:
         run: the claimed run.
@@ -72,24 +72,24 @@ class RunJob:
         try:
             yield
         except BaseException as error:
-            # Keep the first error: a step that cannot be recorded ends with its run.
+            # Keep the first error. A step that can't be recorded here ends with its run.
             with contextlib.suppress(LeaseLost, Cancelled):
-                self._end_step(step, *self._how_it_failed(error))
+                self._end_step(step, *self._failure(error))
             raise
         self._end_step(step, StepState.SUCCEEDED, "")
 
     def advance(self, done: int, total: int | None, *, unit: str, phase: str = "") -> None:
         """Report progress."""
-        worth_writing = self._progress.report(done, total, unit=unit, phase=self._masker.mask(phase))
-        if worth_writing is not None:
-            self._retry(lambda: self._write_progress(worth_writing))
+        columns = self._progress.report(done, total, unit=unit, phase=self._masker.mask(phase))
+        if columns is not None:
+            self._retry(lambda: self._write_progress(columns))
 
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` if the run must stop."""
         self._stop.raise_if_requested()
 
     def secret(self, name: str) -> Secret:
-        """Return a secret of the target, and mask it from now on."""
+        """Return a secret of the target, and mask it from now on in everything that is recorded."""
         found: Secret = self._retry(lambda: self._run.target.secret(name))
         self._masker.add(found.reveal())
         return found
@@ -108,11 +108,11 @@ class RunJob:
     ) -> Completed:
         """Run a program to its end, and write its output to the log."""
         self.raise_if_cancelled()
-        with self._log.program() as take:
+        with self._log.program() as log_output:
 
             def to_log(stream: str, chunk: bytes) -> None:
                 if log_stdout or stream == "stderr":
-                    take(stream, chunk)
+                    log_output(stream, chunk)
 
             return subprocess_runner.execute(
                 argv,
@@ -144,7 +144,7 @@ class RunJob:
     @transaction.atomic
     def _begin_step(self, name: str) -> RunStep:
         number = self._steps + 1
-        # Progress belongs to a step, so the next step starts without.
+        # Progress belongs to a step, so a new step starts without any.
         self._run.write(
             phase=name[:200], progress_done=None, progress_total=None, progress_unit="", progress_rate=None
         )
@@ -173,7 +173,7 @@ class RunJob:
         if self._run.deployment_id is not None:
             announce(f"deployment:{self._run.deployment_id}", *fragments)
 
-    def _how_it_failed(self, error: BaseException) -> tuple[StepState, str]:
+    def _failure(self, error: BaseException) -> tuple[StepState, str]:
         if self._stop.reason == StopReason.CANCELLED:
             return StepState.CANCELLED, ""
         if self._stop:

@@ -1,4 +1,4 @@
-"""Splits the output of programs into clean lines: any chunks, encodings, colours and carriage returns."""
+"""Split the output of programs into clean lines, without escape sequences and control characters."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from deployctl.runs.execution.masking import MaskedStream, Masker
 from deployctl.text import pluralize
 
-LINE_BYTES = 16 * 1024
-# Longer text is not an escape sequence (ECMA-48 sets no limit; real ones have some 20 characters).
-SEQUENCE_AT_MOST = 1024
+MAX_LINE_BYTES = 16 * 1024
+# Longer text is not an escape sequence. ECMA-48 sets no limit; real ones have about 20 characters.
+MAX_SEQUENCE_LENGTH = 1024
 
 # ECMA-48: CSI, OSC (ended by BEL or ST) and the other string sequences, then the short ones.
 SEQUENCE = re.compile(
@@ -31,11 +31,11 @@ class Cleaner:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Return the clean text up to here, except what a later chunk may still change."""
+        """Return the clean text so far, except a part that the next chunk may still change."""
         text = SEQUENCE.sub("", self._held + text)
         begun = SEQUENCE_BEGUN.search(text)
         cut = len(text)
-        if begun is not None and len(text) - begun.start() <= SEQUENCE_AT_MOST:
+        if begun is not None and len(text) - begun.start() <= MAX_SEQUENCE_LENGTH:
             cut = begun.start()
         elif text.endswith("\r"):  # its line feed may be on the way
             cut -= 1
@@ -49,7 +49,7 @@ class Cleaner:
 
 
 class LineReader:
-    """Splits one stream of a program into masked lines.
+    """Splits one output stream of a program into masked lines.
 
     Args:
         masker: masks the secrets of the run.
@@ -84,8 +84,8 @@ class LineReader:
         self._extend(rest)
 
     def _extend(self, part: str) -> None:
-        # A line of 10 MB takes 16 KiB of memory.
-        room = LINE_BYTES - len(self._line)
+        # Even a line of 10 MB takes only 16 KiB of memory.
+        room = MAX_LINE_BYTES - len(self._line)
         self._line += part[:room]
         self._left_out += max(len(part) - room, 0)
 
@@ -101,13 +101,15 @@ def clean(text: str) -> str:
 
 
 def cap(line: str, left_out: int = 0) -> str:
-    """Return a line cut to 16 KiB, with the number of characters left out.
+    """Return a line truncated to 16 KiB, with the number of omitted characters.
 
     Args:
         line: the line, or its beginning.
-        left_out: the number of characters left out before.
+        left_out: the number of characters that were omitted earlier.
     """
     encoded = line.encode("utf-8", errors="replace")
-    kept = line if len(encoded) <= LINE_BYTES else encoded[:LINE_BYTES].decode("utf-8", errors="ignore")
+    kept = (
+        line if len(encoded) <= MAX_LINE_BYTES else encoded[:MAX_LINE_BYTES].decode("utf-8", errors="ignore")
+    )
     left_out += len(line) - len(kept)
     return f"{kept} … ({pluralize(left_out, 'more character')})" if left_out else kept

@@ -1,4 +1,4 @@
-"""Stores the log lines of a run in batches, guarded by the fencing token, and announces them."""
+"""Store the log lines of a run in batches, guarded by the fencing token, and announce them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 GATHER_S = 0.1
-# A program that writes faster than lines are stored has to wait; this much is buffered.
+# A program that writes faster than lines are stored must wait once this much is buffered.
 PENDING_BYTES = 1 * MIB
 HEAD_BYTES = 50 * MIB
 TAIL_BYTES = 50 * MIB
@@ -38,7 +38,7 @@ PROGRAM = "output"
 
 @dataclass(frozen=True)
 class Line:
-    """A masked line to be stored."""
+    """A masked log line that is not stored yet."""
 
     at: dt.datetime
     level: str
@@ -80,13 +80,13 @@ class Log:
         self._writer.join()
 
     def write(self, text: str, level: str) -> None:
-        """Write a text of one or more lines."""
+        """Write one or more lines of text."""
         for line in self._masker.mask(clean(text)).split("\n"):
             self._add(Line(timezone.now(), level, cap(line)))
 
     @contextlib.contextmanager
     def program(self) -> Iterator[Callable[[str, bytes], None]]:
-        """Yield a function that takes the output of a program: "stdout" or "stderr", and a chunk."""
+        """Yield a function that logs a program's output: `(stream, chunk)`, with "stdout" or "stderr"."""
         take = lambda line: self._add(Line(timezone.now(), PROGRAM, line))  # noqa: E731
         readers = {name: LineReader(self._masker, take) for name in ("stdout", "stderr")}
         try:
@@ -115,7 +115,7 @@ class Log:
         except LeaseLost:
             self._stop.request(StopReason.LEASE_LOST)
         except Exception:
-            # Without a log nobody knows what happened to the target: stop, and leave it to the reaper.
+            # Without a log nobody would know what happened to the target: stop, and let the reaper clean up.
             logger.exception("The log of run %s cannot be stored", self._run.pk)
             self._stop.request(StopReason.LEASE_LOST)
         finally:
@@ -124,7 +124,7 @@ class Log:
                 self._changed.notify_all()
 
     def _store_next(self) -> bool:
-        """Store the next batch. Return False if the log is closed and everything is stored."""
+        """Store the next batch. Return False if the log is closed and all lines are stored."""
         with self._changed:
             while not self._pending and not self._closing:
                 self._changed.wait(1)
@@ -140,7 +140,7 @@ class Log:
 
 
 class LineStore:
-    """The first 50 MB and the last 50 MB of a run's lines in the database."""
+    """The stored lines of a run: the first 50 MB and the last 50 MB."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -173,7 +173,7 @@ class LineStore:
         transaction.on_commit(lambda: publish(f"log:{self._run.pk}", "[]"))
 
     def _copy(self, first: int, batch: list[Line]) -> None:
-        # COPY stores a flood of lines some ten times faster than INSERT.
+        # COPY is about ten times faster than INSERT.
         table = sql.Identifier(LogLine._meta.db_table)
         statement = sql.SQL("COPY {} (run_id, number, at, level, text) FROM STDIN").format(table)
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
@@ -181,7 +181,7 @@ class LineStore:
                 copy.write_row((self._run.pk, number, line.at, line.level, line.text))
 
     def _outgrown(self, size: int) -> list[tuple[int, int, int]]:
-        """Return the oldest batches of the tail that exceed its size."""
+        """Return the oldest batches of the tail that must be dropped to keep its size."""
         over = self._tail_bytes + size - TAIL_BYTES
         if over < TRIM_BYTES:
             return []
@@ -204,5 +204,5 @@ class LineStore:
 
 
 def add_line(run: Run, text: str, level: str) -> None:
-    """Store one line outside of an execution, as the reaper does. The caller holds the run."""
+    """Store one line for a caller that holds the run without executing it, such as the reaper."""
     LineStore(run).append([Line(timezone.now(), level, cap(text))])

@@ -1,4 +1,4 @@
-"""Masks secrets in text, in all their encodings, also across chunks of output."""
+"""Mask secrets in text, in all their encodings and across chunks of output."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "•••"
-# Shorter secrets are not masked: masking every "a" would hide the log, not the password.
+# Shorter secrets are not masked: masking every "a" would make the log unreadable.
 MIN_SECRET_LENGTH = 4
 
 
 class Masker:
-    """The secrets of one run in all their encodings. May be used from several threads."""
+    """Masks the secrets of one run in all their encodings. Thread-safe."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Masker:
         """Add a secret to mask."""
         with self._lock:
             found = {*self._encodings, *encodings(secret)}
-            # Longest first, because the longer one of two with the same start must match.
+            # Longest first: of two encodings with the same start, the longer one must match.
             self._encodings = tuple(sorted(found, key=len, reverse=True))
             if self._encodings:
                 # The lookahead finds overlapping matches.
@@ -39,7 +39,7 @@ class Masker:
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of secrets in a text; overlapping spans are joined."""
         current, pattern = self._encodings, self._pattern
-        # Most text has no secret, and plain search is many times faster than the pattern.
+        # Most text has no secret, and a plain search is many times faster than the pattern.
         if pattern is None or not any(encoding in text for encoding in current):
             return []
         joined: list[tuple[int, int]] = []
@@ -52,11 +52,11 @@ class Masker:
         return joined
 
     def mask(self, text: str) -> str:
-        """Return a text with its secrets masked."""
+        """Return a text with secrets masked."""
         return _cut_out(text, self.spans(text))
 
     def mask_json(self, value: Any) -> Any:
-        """Return a JSON value with secrets masked, in names as well."""
+        """Return a JSON value with secrets masked, keys included."""
         if isinstance(value, str):
             return self.mask(value)
         if isinstance(value, Mapping):
@@ -66,7 +66,7 @@ class Masker:
         return value
 
     def partial_match_start(self, text: str) -> int:
-        """Return the position near the end where a secret may begin, or the length of the text."""
+        """Return the position where the text may end in the start of a secret, or the length of the text."""
         earliest = len(text)
         for encoding in self._encodings:
             for length in range(min(len(encoding) - 1, len(text)), 0, -1):
@@ -77,7 +77,7 @@ class Masker:
 
 
 class MaskedStream:
-    """Masks a text that arrives in chunks; holds back only the possible start of a secret."""
+    """Masks a text that arrives in chunks. Holds back only the possible start of a secret."""
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
@@ -86,7 +86,7 @@ class MaskedStream:
         self._covered = 0
 
     def feed(self, text: str) -> str:
-        """Return the masked text up to here, except the possible start of a secret."""
+        """Return the masked text so far, except the possible start of a secret."""
         return self._give(text, final=False)
 
     def close(self) -> str:
@@ -108,7 +108,7 @@ class MaskedStream:
 
 
 def encodings(secret: str) -> set[str]:
-    """Return the forms of a secret: raw, percent-encoded, quoted for SQL, shell, JSON, libpq, in base64."""
+    """Return the encodings of a secret: raw, percent, base64, and quoted for SQL, shell, JSON and libpq."""
     if len(secret) < MIN_SECRET_LENGTH:
         return set()
     backslashed = secret.replace("\\", "\\\\")
@@ -129,7 +129,7 @@ def encodings(secret: str) -> set[str]:
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
-        # The log drops control characters before it masks.
+        # The log removes control characters before it masks.
         "".join(character for character in secret if character.isprintable()),
         *_base64(secret.encode()),
     }
@@ -139,8 +139,8 @@ def encodings(secret: str) -> set[str]:
 def _base64(secret: bytes) -> set[str]:
     """Return the base64 characters of a secret that do not depend on its position in a longer text.
 
-    Three bytes make four characters, so there are three positions; characters that mix in neighbouring
-    bytes are left out, except where the secret stands alone.
+    Three bytes become four characters, so there are three positions. Characters that also encode a
+    neighbouring byte are left out, except for the secret on its own.
     """
     found = set()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -149,7 +149,7 @@ def _base64(secret: bytes) -> set[str]:
             text = encode(b"\0" * before + secret).decode().rstrip("=")
             first = (0, 2, 3)[before]
             complete = (before + len(secret)) * 8 // 6
-            # Eight characters: fewer would turn up by chance.
+            # Fewer than eight characters would match by chance.
             if complete - first >= 8:
                 found.add(text[first:complete])
     return found

@@ -1,4 +1,4 @@
-"""Advice on missing privileges, added to an error of PostgreSQL."""
+"""Advise on the privilege whose absence caused an error of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITHIN_S = 5
 
 
 def advice(sentence: str, spec: ConnectionSpec, *, changes: bool) -> str:
-    """Return the missing privilege and the statement that grants it, "" if none is missing.
+    """Return a sentence with the missing privilege and the statement that grants it, or "".
 
     Args:
         sentence: the error message, which includes PostgreSQL's.
@@ -27,13 +27,13 @@ def advice(sentence: str, spec: ConnectionSpec, *, changes: bool) -> str:
 
     @cache
     def locate(name: str) -> str | None:
-        """Use a short session, because the run's own may be in a failed transaction."""
+        """Return a relation's schema, by a short session: the run's own may be in a failed transaction."""
         with (
             contextlib.suppress(DeployctlError, psycopg.Error),
             short_session(
                 spec,
                 within_s=WITHIN_S,
-                application_name="deployctl rights",
+                application_name="deployctl privileges",
                 statement_timeout_s=WITHIN_S,
                 read_only=True,
             ) as session,

@@ -1,4 +1,4 @@
-"""The progress of a run, written at intervals, with a rate measured over the last seconds."""
+"""Measure the progress of a run and its rate, and limit how often they are written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WINDOW_S = 10.0
 
 
 class Progress:
-    """Turns progress reports into columns to write."""
+    """Turns progress reports into the columns to write."""
 
     def __init__(self) -> None:
         self._phase: str | None = None

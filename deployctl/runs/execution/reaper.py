@@ -1,4 +1,4 @@
-"""Cleans up after lost workers: ends their processes and sessions, and records the outcome of their runs."""
+"""Clean up after lost workers: end their processes and sessions, and record the outcome of their runs."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def reap() -> int:
             continue
         try:
             clean_up(run)
-        except LeaseLost:  # our own lease expired meanwhile: the next reaper continues
+        except LeaseLost:  # our own lease has expired; the next reaper continues
             continue
         except Exception:
-            # Tried again when our lease has expired. One run must not block the others.
-            logger.exception("Run %s could not be settled", run.pk)
+            # Retried when our lease has expired. One run must not block the others.
+            logger.exception("Run %s could not be cleaned up", run.pk)
             continue
         settled += 1
     return settled
@@ -85,16 +85,16 @@ def end_processes(prefix: str) -> None:
             _kill(process)
         psutil.wait_procs(found, timeout=1)
         if time.monotonic() > deadline:
-            logger.error("Processes of %s do not end: %s", prefix, [process.pid for process in found])
+            logger.error("Processes of %s did not end: %s", prefix, [process.pid for process in found])
             return
 
 
 def processes_of(prefix: str) -> list[psutil.Process]:
     """Return the processes of a run on this machine, see `end_processes`."""
-    return [process for process in psutil.process_iter() if _carries(process, prefix)]
+    return [process for process in psutil.process_iter() if _belongs_to_run(process, prefix)]
 
 
-def _carries(process: psutil.Process, prefix: str) -> bool:
+def _belongs_to_run(process: psutil.Process, prefix: str) -> bool:
     try:
         return process.environ().get("PGAPPNAME", "").startswith(prefix)
     except (psutil.Error, OSError):  # gone, a zombie, or another user's
@@ -103,9 +103,9 @@ def _carries(process: psutil.Process, prefix: str) -> bool:
 
 def _kill(process: psutil.Process) -> None:
     try:
-        process.kill()  # psutil compares the start time first
+        process.kill()  # psutil checks the start time first, in case the id was reused
     except psutil.Error as error:
-        logger.warning("A process of a lost run could not be ended: %s", error)
+        logger.warning("A process of a lost run could not be killed: %s", error)
 
 
 def _end_sessions(run: Run) -> str:
@@ -123,7 +123,7 @@ def _drop_scratch_databases(run: Run) -> None:
             logger.warning("Run %s left the scratch database %s; it was dropped", run.pk, name)
     except (DeployctlError, psycopg.Error) as error:
         # The next restore on that server tries again.
-        logger.warning("Scratch databases of run %s could not be looked for: %s", run.pk, error)
+        logger.warning("Scratch databases of run %s could not be dropped: %s", run.pk, error)
 
 
 def _remove_scratch_clusters(run: Run) -> None:
@@ -132,8 +132,8 @@ def _remove_scratch_clusters(run: Run) -> None:
         for name in physical_scratch.sweep(engine.scratch, run.target.name) if engine else ():
             logger.warning("Run %s left the restored cluster %s; it was removed", run.pk, name)
     except (DeployctlError, OSError) as error:
-        # The next test of a restore tries again.
-        logger.warning("Restored clusters of run %s could not be looked for: %s", run.pk, error)
+        # The next test restore tries again.
+        logger.warning("Restored clusters of run %s could not be removed: %s", run.pk, error)
 
 
 def _remove_partials(run: Run) -> str:

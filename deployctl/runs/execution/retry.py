@@ -1,4 +1,4 @@
-"""Retries database writes while our database is unreachable."""
+"""Retry writes while our database is unreachable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def retry_until_reachable(write: Callable[[], Result], *, while_: Callable[[], bool]) -> Result:
-    """Retry a transaction until the database is reachable. Deadlocks are retried, too.
+    """Retry a transaction until the database is reachable; deadlocks are retried as well.
 
     Args:
         write: a whole transaction, because it may be repeated.

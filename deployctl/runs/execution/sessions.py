@@ -1,4 +1,4 @@
-"""The sessions of a run on its target: opens them, ends them, and waits until they are gone."""
+"""Open and end the sessions of a run on its target."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ logger = logging.getLogger(__name__)
 
 # "The default maintenance database" (PostgreSQL, createdb); it exists unless somebody dropped it.
 MAINTENANCE = "postgres"
-# A session that does not end after its statement is cancelled is terminated after this time.
+# A session that is still open this long after its statement was cancelled is terminated.
 CANCEL_FOR_S = 2.0
-# A server process that hangs, for example on its disk, reacts to neither; then drop the connection.
-HANG_UP_AFTER_S = 3.0
+# A server process that hangs, for example on its disk, reacts to neither. Then the connection is dropped.
+DROP_CONNECTION_AFTER_S = 3.0
 GONE_WITHIN_S = 5.0
-# For connecting and querying; the wait until sessions are gone comes on top.
+# For connecting and querying, without the wait until the sessions are gone.
 SWEEP_WITHIN_S = 15.0
 
 
 class Sessions:
-    """The direct sessions of one run.
+    """The sessions that the worker itself opens for one run.
 
     Args:
         spec: the connection of the target.
@@ -44,7 +44,7 @@ class Sessions:
         self._cancelling_since: float | None = None
 
     def connect(self, *, dbname: str | None = None, **options: Any) -> psycopg.Connection:
-        """Open a session, see `Job.connect`."""
+        """Open a session, as `Job.connect` does."""
         spec = self._spec if dbname is None else self._spec.with_database(dbname)
         session = connect(spec, application_name=self._application_name, **options)
         with self._lock:
@@ -60,7 +60,7 @@ class Sessions:
         for session in sessions:
             with contextlib.suppress(psycopg.Error):
                 session.cancel_safe(timeout=1)
-        if now - self._cancelling_since >= HANG_UP_AFTER_S:
+        if now - self._cancelling_since >= DROP_CONNECTION_AFTER_S:
             for session in sessions:
                 drop_connection(session)
         if now - self._cancelling_since >= CANCEL_FOR_S:
@@ -81,22 +81,22 @@ class Sessions:
             Refusal: another installation holds the lock.
             CannotConnect: the server is unreachable.
         """
-        # In the maintenance database, because the target may not exist yet, or be renamed meanwhile.
+        # In the maintenance database, because the target may not exist yet, or may be renamed during the run.
         try:
             session = self.connect(dbname=MAINTENANCE)
         except CannotConnect:
             session = self.connect()
         if not advisory.try_lock(session, self._spec.dbname):
-            who = advisory.holder(session, self._spec.dbname) or "a session that has just ended"
+            holder = advisory.holder(session, self._spec.dbname) or "a session that has just ended"
             raise Refusal(
-                f"Another deployctl works on {self._spec.dbname} at the moment ({who}). "
-                "Nothing was done. Try again when it is done."
+                f"Another deployctl installation is working on {self._spec.dbname} ({holder}). "
+                "Nothing was done. Try again later."
             )
         yield
 
 
 def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float = GONE_WITHIN_S) -> list[int]:
-    """Terminate sessions by application name, and wait until they are gone.
+    """Terminate sessions with an application name, and wait until they are gone.
 
     Args:
         spec: any database of the server.
@@ -104,7 +104,7 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
         wait_s: the time to wait, in seconds.
 
     Returns:
-        The process ids of the remaining sessions.
+        The process ids of the sessions that did not end.
 
     Raises:
         CannotConnect: the server is unreachable.
@@ -118,7 +118,7 @@ def end_sessions(spec: ConnectionSpec, application_name: str, *, wait_s: float =
 
 @contextlib.contextmanager
 def maintenance_session(spec: ConnectionSpec, **options: Any) -> Iterator[psycopg.Connection]:
-    """Open a short session on the maintenance database, or on the target if the role may not connect there.
+    """Open a short session on the maintenance database, or on the target if that fails.
 
     Args:
         options: as for `postgres.short_session.short_session`.

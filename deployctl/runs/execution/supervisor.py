@@ -1,4 +1,4 @@
-"""Executes a run, from the claim to the recorded outcome."""
+"""Execute a run, from the claim to the recorded outcome."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from deployctl.runs.models import LeaseLost, PhysicalEngine, Run
 
 logger = logging.getLogger(__name__)
 
-# Records the outcome of a run; raises LeaseLost if another worker holds it.
+# Records the outcome of a run. Raises LeaseLost if another worker holds the run.
 Ending = Callable[[], None]
 
 
 def execute(run_id: int) -> None:
-    """Execute a queued run. Duplicate messages have no effect."""
+    """Execute a queued run; a duplicate message has no effect."""
     run = Run.objects.select_related("target").filter(pk=run_id).first()
     if run is None or not run.claim(host=socket.gethostname(), pid=os.getpid()):
         return
     if run.kind not in catalogue():
-        run.fail(f"This deployctl no longer knows the operation {run.kind}. Nothing was done.")
+        run.fail(f"This version of deployctl has no operation {run.kind}. Nothing was done.")
         return
     Supervisor(run).supervise()
 
 
 class Supervisor:
-    """Executes one claimed run.
+    """Executes one run.
 
     Args:
         run: the run that this process has claimed.
@@ -59,7 +59,7 @@ class Supervisor:
         self._spec: ConnectionSpec | None = None
 
     def supervise(self) -> None:
-        """Perform the operation and record the outcome, unless another worker took over the run."""
+        """Perform the operation and record the outcome, unless another worker takes over the run."""
         limit = self._run.operation.time_limit_s
         heartbeat = Heartbeat(self._run, self._stop, time_limit_s=limit, while_stopping=self._cancel_sessions)
         with self._stop.on_terminate(), heartbeat:
@@ -69,7 +69,7 @@ class Supervisor:
                 # The log is complete before the outcome is visible.
                 retry_until_reachable(ending, while_=lambda: self._stop.reason != StopReason.LEASE_LOST)
             except LeaseLost:
-                logger.warning("Run %s was taken from this worker; it leaves", self._run.pk)
+                logger.warning("Run %s was taken over from this worker, which stops", self._run.pk)
 
     def _perform(self, log: Log, *, deadline: float) -> Ending:
         try:
@@ -80,7 +80,7 @@ class Supervisor:
         except BaseException as error:
             ending = self._ending_of(error, log)
             if not isinstance(error, Exception):
-                # The process is being ended (SystemExit and similar): record the outcome first.
+                # The process is about to end (SystemExit and similar): record the outcome first.
                 ending()
                 raise
             return ending
@@ -130,7 +130,7 @@ class Supervisor:
         try:
             self._sessions.cancel()
         except (CannotConnect, psycopg.Error) as error:
-            logger.warning("Sessions of run %s cannot be ended: %s", self._run.pk, error)
+            logger.warning("Sessions of run %s could not be ended: %s", self._run.pk, error)
 
     # --- Outcome ---
 
@@ -157,7 +157,7 @@ class Supervisor:
         return lambda: ending(sentence)
 
     def _end_sessions(self) -> str:
-        """End our sessions on the target. Return a message if some remain or this is unknown."""
+        """End our sessions on the target. Return a message if some did not end or could not be checked."""
         if self._sessions is None:
             return ""
         self._sessions.close()
@@ -180,5 +180,5 @@ class Supervisor:
             return outcome_messages.postgres_error(self._run, error)
         # An internal error. Its traceback may show values, so it is masked.
         trace = "".join(traceback.format_exception(error))
-        logger.error("Run %s met a defect:\n%s", self._run.pk, self._masker.mask(trace))
+        logger.error("Internal error in run %s:\n%s", self._run.pk, self._masker.mask(trace))
         return outcome_messages.internal_error(self._run, error, debug=settings.DEBUG)

@@ -18,10 +18,18 @@ def _count(name: str, label: str, help_text: str) -> forms.IntegerField:
 class RetentionForm(forms.Form):
     """A retention policy, with the fields of `backup.retention.Policy`."""
 
-    keep_days = _count("keep_days", "Keep everything for (days)", "Every backup younger than this stays.")
-    daily = _count("daily", "Days", "The newest backup of each of the last so many days that have one.")
-    weekly = _count("weekly", "Weeks", "The same for weeks, which begin on Monday (UTC).")
-    monthly = _count("monthly", "Months", "The same for months.")
+    keep_days = _count("keep_days", "Keep every backup for (days)", "No backup younger than this is deleted.")
+    daily = _count(
+        "daily",
+        "Daily backups",
+        "Keep the newest backup of this many days. Days without a backup don't count.",
+    )
+    weekly = _count(
+        "weekly",
+        "Weekly backups",
+        "The same for weeks, which start on Monday (UTC).",
+    )
+    monthly = _count("monthly", "Monthly backups", "The same for months.")
 
     @classmethod
     def of(cls, policy: Policy) -> RetentionForm:
@@ -30,11 +38,11 @@ class RetentionForm(forms.Form):
 
 
 class UploadForm(forms.Form):
-    """The fields before an uploaded file, which `web.file_forms` receives instead of Django."""
+    """The fields before an uploaded file; `web.file_forms` parses the file itself."""
 
     origin = forms.BooleanField(
         label="I know where this dump comes from",
-        help_text="A dump is SQL. When it is restored, it can do whatever the target's role can, in every "
-        "database that the role may connect to.",
-        error_messages={"required": "Send in only dumps whose origin you know."},
+        help_text="A dump is SQL. When it is restored, it can do everything that the target's role can do, "
+        "in every database that the role may connect to.",
+        error_messages={"required": "Confirm that you know where the dump comes from."},
     )

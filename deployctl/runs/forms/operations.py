@@ -1,4 +1,4 @@
-"""Forms generated from the parameters of operations, and the form that decides a lost run."""
+"""Forms for the parameters of operations and for the decision on a lost run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _field(parameter: Parameter) -> forms.Field:
     if parameter.type is bool:
         return forms.BooleanField(**{**common, "required": False})
     if parameter.type is int:
-        # Required, because a missing number would be None instead of the default that is shown.
+        # Required: a missing number would become None, not the default that the form shows.
         common["required"] = True
         return forms.IntegerField(min_value=parameter.minimum, max_value=parameter.maximum, **common)
     if parameter.choices:
@@ -36,19 +36,19 @@ def _field(parameter: Parameter) -> forms.Field:
 
 
 class DecisionForm(forms.Form):
-    """A person's finding about a run whose worker was lost."""
+    """The decision of a person on a run whose worker was lost."""
 
     outcome = forms.ChoiceField(
         choices=[
-            (RunState.SUCCEEDED.value, "It was done: the target is as it should be"),
-            (RunState.FAILED.value, "It was not done, or only in part"),
+            (RunState.SUCCEEDED.value, "It succeeded: the target is as it should be"),
+            (RunState.FAILED.value, "It failed, or was only partly done"),
         ],
         widget=forms.RadioSelect,
-        label="What did you find?",
+        label="Outcome",
     )
     note = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=4000,
-        label="What did you look at?",
-        help_text="The record keeps it, with your name.",
+        label="What did you check?",
+        help_text="This note is recorded with your name.",
     )

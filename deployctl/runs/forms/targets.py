@@ -1,4 +1,4 @@
-"""Forms about targets: settings, roles, secrets and the physical engine."""
+"""Forms for the settings, roles, secrets and physical engine of a target."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class TargetForm(forms.Form):
 
     environment = forms.ChoiceField(
         choices=Environment.choices,
-        help_text="Production is changed only by deployments whose first gate is signed, or by two people.",
+        help_text="Changes to production need a deployment whose first gate is signed, or two people.",
     )
     connection_reference = forms.CharField(
         max_length=300,
-        label="Where the connection URL is kept",
+        label="Connection reference",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     project_folder = forms.CharField(
@@ -31,16 +31,21 @@ class TargetForm(forms.Form):
         label="Project folder",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    description = forms.CharField(max_length=300, required=False, help_text="One line for people.")
+    description = forms.CharField(max_length=300, required=False, help_text="One line, shown in lists.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         sources = " ".join(source.help for source in known_sources().values())
-        self.fields["connection_reference"].help_text = f"Never the URL itself. {sources}"
-        roots = ", ".join(map(str, settings.DEPLOYCTL_PROJECT_ROOTS)) or "none is allowed yet"
+        self.fields[
+            "connection_reference"
+        ].help_text = f"Where the connection URL is kept, not the URL itself. {sources}"
+        roots = (
+            ", ".join(map(str, settings.DEPLOYCTL_PROJECT_ROOTS))
+            or "none configured yet (DEPLOYCTL_PROJECT_ROOTS)"
+        )
         self.fields[
             "project_folder"
-        ].help_text = f"Holds deployctl.toml, migrations and seed. It lies below: {roots}."
+        ].help_text = f"The folder with deployctl.toml, migrations and seed data. Allowed below: {roots}."
 
     @classmethod
     def of(cls, target: Target, data: Any) -> TargetForm:
@@ -53,7 +58,7 @@ class NewTargetForm(TargetForm):
 
     name = forms.CharField(
         max_length=60,
-        help_text="Small letters, digits, - and _. It is part of addresses and backup names, and stays.",
+        help_text="Lowercase letters, digits, - and _. Part of URLs and backup names; can't be changed.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
     )
     field_order = ("name",)
@@ -72,18 +77,18 @@ class RoleForm(forms.Form):
 
 
 class PersonRoleForm(forms.Form):
-    """A role for a target, on the page of a person."""
+    """A role for a target, on a person's page."""
 
     target = forms.ModelChoiceField(queryset=Target.objects.filter(archived_at=None))
     role = forms.ChoiceField(choices=Role.choices)
 
 
 class SecretForm(forms.Form):
-    """The reference of a secret that operations need by name."""
+    """The reference of a secret that operations read by name."""
 
     name = forms.RegexField(
         r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z",
-        help_text="As the project calls it, such as ADMIN_DEFAULT_PASSWORD.",
+        help_text="The name that the project uses, such as ADMIN_DEFAULT_PASSWORD.",
         error_messages={"invalid": "Use letters, digits and _, not starting with a digit."},
     )
     reference = forms.CharField(max_length=300)
@@ -94,18 +99,18 @@ class SecretForm(forms.Form):
 
 
 class StoredSecretForm(forms.Form):
-    """A secret value to be stored encrypted; the page never shows it again."""
+    """A secret value, which is stored encrypted and never shown again."""
 
     name = forms.RegexField(
         r"\A[A-Za-z_][A-Za-z0-9_]{0,99}\Z",
-        help_text="As the project calls it, such as ADMIN_DEFAULT_PASSWORD. An earlier value is replaced.",
+        help_text="The name in the project, such as ADMIN_DEFAULT_PASSWORD. Replaces an earlier value.",
         error_messages={"invalid": "Use letters, digits and _, not starting with a digit."},
     )
     value = forms.CharField(
         max_length=65536,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="Encrypted with DEPLOYCTL_FIELD_KEY, which is not in the database; never shown again.",
+        help_text="Encrypted with DEPLOYCTL_FIELD_KEY, which isn't in the database. Never shown again.",
     )
 
 
@@ -114,7 +119,7 @@ class PhysicalEngineForm(forms.Form):
 
     stanza = forms.CharField(
         max_length=100,
-        help_text="pgBackRest's name for this target's cluster, as in its configuration.",
+        help_text="The name of this target's cluster in pgBackRest's configuration.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     configuration = forms.CharField(
@@ -133,15 +138,15 @@ class PhysicalEngineForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         roots = ", ".join(map(str, settings.DEPLOYCTL_PGBACKREST_ROOTS))
-        below = f"below /etc/pgbackrest{f' or {roots}' if roots else ''}"
+        allowed = f"/etc/pgbackrest{f', {roots}' if roots else ''}"
         self.fields["configuration"].help_text = (
-            f"Empty for the place where pgBackRest looks by itself; else a file {below}. Passwords and keys "
-            "stay in it."
+            f"Leave empty for pgBackRest's default. Allowed below: {allowed}. Passwords and keys "
+            "stay in this file."
         )
         self.fields["scratch_folder"].help_text = (
-            "Has room for the whole cluster, and pgBackRest's account may enter it. Empty for the target's "
-            "folder of backups; else it lies below: "
-            f"{roots or 'none is allowed yet (DEPLOYCTL_PGBACKREST_ROOTS)'}."
+            "Needs room for the whole cluster, and must be accessible to pgBackRest's account. Leave empty "
+            "for the target's backup folder. Allowed below: "
+            f"{roots or 'none configured yet (DEPLOYCTL_PGBACKREST_ROOTS)'}."
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A backup of either engine, and its levels of trust."""
+"""Backups of both engines, and their trust levels."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class BackupQuerySet(models.QuerySet["Backup"]):
         return self.all() if may_see(user) else self.none()
 
     def dumps(self) -> BackupQuerySet:
-        """Return the dumps, whose files we store; retention, offsite copies and restores use these."""
+        """Return the dumps, whose files deployctl stores, copies offsite, restores and expires."""
         return self.filter(engine=EngineName.PG_DUMP)
 
     def physical(self) -> BackupQuerySet:
-        """Return the backups that pgBackRest stores in its repository and expires."""
+        """Return the physical backups, which pgBackRest stores in its repository and expires."""
         return self.filter(engine=EngineName.PGBACKREST)
 
     def for_display(self) -> BackupQuerySet:
@@ -67,14 +67,14 @@ class Backup(models.Model):
     tool_version = models.CharField(max_length=60)
     snapshot_at = models.DateTimeField()
     manifest_sha256 = models.CharField(max_length=64)
-    # Rows by table; empty for a physical backup, which does not look inside the database.
+    # Rows by table; empty for a physical backup, which copies files.
     counts = models.JSONField(default=dict)
     # The name of the uploaded file, "" for a backup made here; the run records who uploaded it.
     uploaded_from = models.CharField(max_length=200, blank=True)
     # Facts of the engine, such as label and WAL range.
     details = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
-    # The time when its files were removed; the row is never deleted.
+    # When its files were removed; the row is never deleted.
     expired_at = models.DateTimeField(null=True)
 
     objects: ClassVar[models.Manager[Backup]] = models.Manager.from_queryset(BackupQuerySet)()
@@ -87,7 +87,7 @@ class Backup(models.Model):
 
     @classmethod
     def record(cls, run: Run, artefact: BackupArtefact) -> Backup:
-        """Record the backup that a run made, in the transaction that ends the run.
+        """Record the backup that a run made. The caller's transaction ends the run.
 
         Args:
             run: the run that made it.
@@ -133,7 +133,7 @@ class Backup(models.Model):
         trust: Mapping[str, Sequence[str]] | None = None,
         database_oid: int | None = None,
     ) -> None:
-        """Record the backup, trust and database of a run's outcome, in the transaction that ends the run.
+        """Record the backup, trust levels and database of an outcome. The caller's transaction ends the run.
 
         Args:
             artefact, trust, database_oid: as in `framework.base.Outcome`.
@@ -145,12 +145,12 @@ class Backup(models.Model):
             # The new database becomes the identity of the target.
             seen = Target.objects.filter(pk=run.target_id, database_oid__isnull=False)
             if seen.update(database_oid=database_oid):
-                what = f"run {run.pk} ({run.kind}) put another database in its place"
+                what = f"run {run.pk} ({run.kind}) replaced its database"
                 hooks.target_changed.send(run.target, WORKER, what)
 
     @classmethod
     def raise_trust(cls, run: Run, reached: Mapping[str, Sequence[str]]) -> None:
-        """Record the levels of trust that a run proved, in the transaction that ends it.
+        """Record the trust levels that a run proved. The caller's transaction ends the run.
 
         Args:
             reached: the levels, by name of the backup.
@@ -184,13 +184,11 @@ class Backup(models.Model):
         """
         require_backup_transfer(by, self.target)
         if self.expired_at is not None:
-            raise Refusal(f"The files of {self} were removed when it expired. Nothing can be downloaded.")
+            raise Refusal(f"{self} has expired and its files were removed, so it can't be downloaded.")
         if self.is_physical:
-            raise Refusal(
-                f"{self} is kept by pgBackRest, in its own repository. It cannot be downloaded from here."
-            )
+            raise Refusal(f"{self} is stored in pgBackRest's repository, so it can't be downloaded here.")
         folder = self.target.backup_folder().path(self.name)
-        taken = archive.open_backup(self.name, folder, expected_sha256=self.manifest_sha256)
+        tar = archive.open_backup(self.name, folder, expected_sha256=self.manifest_sha256)
         audit.append(
             Action.BACKUP_DOWNLOADED,
             by=by,
@@ -198,10 +196,10 @@ class Backup(models.Model):
             data={
                 "target": self.target.name,
                 "manifest_sha256": self.manifest_sha256,
-                "size_bytes": taken.size,
+                "size_bytes": tar.size,
             },
         )
-        return taken
+        return tar
 
     @property
     def reached(self) -> list[BackupTrust]:
@@ -213,15 +211,15 @@ class Backup(models.Model):
     def last_restore_s(self) -> float | None:
         """The duration of its last restore in seconds, None if unknown.
 
-        A run that failed after the restore, as a rollback may, has raised the trust but recorded no duration.
+        A run that failed after the restore, such as a rollback, raised the trust level without a duration.
         """
-        restored = [one.run for one in self.trust_levels.all() if one.level == Trust.RESTORED]
+        restored = [level.run for level in self.trust_levels.all() if level.level == Trust.RESTORED]
         times = (run.facts.get("restore_s") for run in reversed(restored))
         return next((seconds for seconds in times if seconds is not None), None)
 
     @property
     def trust(self) -> Trust:
-        """The highest level reached."""
+        """The highest trust level reached."""
         return Trust(self.reached[0].level)
 
     @property
@@ -251,7 +249,7 @@ class Backup(models.Model):
 
 
 class BackupTrust(models.Model):
-    """A level of trust that a run proved for a backup."""
+    """A trust level that a run proved for a backup."""
 
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="trust_levels")
     level = models.CharField(max_length=20, choices=[(level.value, level.label) for level in Trust])

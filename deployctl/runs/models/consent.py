@@ -1,4 +1,4 @@
-"""The answer of a second person to a run that waits for consent."""
+"""Consents and objections of a second person to a run."""
 
 from __future__ import annotations
 

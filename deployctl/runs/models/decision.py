@@ -1,4 +1,4 @@
-"""A person's finding about a run whose worker was lost while it changed the target."""
+"""Decisions on runs whose worker was lost while they changed the target."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Decision(models.Model):
-    """The outcome that a person decided for an unknown run, with the evidence."""
+    """A person's decision on the outcome of an unknown run, with the evidence."""
 
     run = models.OneToOneField("runs.Run", on_delete=models.PROTECT, related_name="decision")
     outcome = models.CharField(max_length=20)

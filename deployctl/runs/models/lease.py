@@ -1,4 +1,4 @@
-"""The lease of a worker on its run, and the fencing tokens that protect its writes."""
+"""The lease of a worker on its run, and the fencing tokens that guard its writes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from django.db import models
 
 from deployctl.audit import Machine
 
-# Three missed heartbeats (execution/heartbeat.py) let the lease expire; then the reaper cleans up.
+# The lease expires after three missed heartbeats (execution/heartbeat.py); then the reaper cleans up.
 LEASE = dt.timedelta(seconds=45)
 WORKER = Machine("worker")
 
 
 class LeaseLost(Exception):
-    """The run was taken over or has ended. The worker must end its child processes and write nothing."""
+    """The run was taken over or has ended. The worker must end its child processes and write nothing more."""
 
 
 class NextToken(models.Func):

@@ -8,9 +8,9 @@ from django.db import models
 
 from deployctl.runs.models.run import Run
 
-# A reader this far behind a program that floods its log would see the end minutes late.
-FAR_BEHIND = 10_000
-SHOWN_AGAIN = 1_000
+# A reader who is further behind than this skips to the last lines; reading all would take minutes.
+MAX_LAG = 10_000
+RESUME_WITH = 1_000
 
 
 class LogQuerySet(models.QuerySet["LogLine"]):
@@ -23,8 +23,8 @@ class LogQuerySet(models.QuerySet["LogLine"]):
     def tail(self, number: int, *, at_most: int) -> list[LogLine]:
         """Return the lines after a number; skip to the last lines for a reader who is far behind."""
         newest = self.order_by("-number").values_list("number", flat=True).first() or 0
-        if newest - number > FAR_BEHIND:
-            number = newest - SHOWN_AGAIN
+        if newest - number > MAX_LAG:
+            number = newest - RESUME_WITH
         return list(self.after(number, at_most=at_most))
 
     def newest(self, at_most: int) -> list[LogLine]:
@@ -33,7 +33,7 @@ class LogQuerySet(models.QuerySet["LogLine"]):
 
 
 class LogLine(models.Model):
-    """A numbered line; the live stream resumes by number."""
+    """A numbered line of a log; the live stream resumes by number."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="lines")
     number = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""The physical engine of a target: its stanza and configuration of pgBackRest."""
+"""The physical engine of a target: its pgBackRest stanza and configuration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PhysicalEngine(models.Model):
 
     @classmethod
     def of(cls, target: Target) -> Engine | None:
-        """Return the engine of a target for operations, None if it has none.
+        """Return the engine that operations use for a target, None if it has none.
 
         Raises:
             InvalidInput: a path is not allowed (any more).
@@ -73,8 +73,8 @@ class PhysicalEngine(models.Model):
         _check(stanza, configuration, scratch_folder)
         row = cls.objects.filter(target=target).first()
         before = row.facts() if row else {}
-        given = {"stanza": stanza, "configuration": configuration, "scratch_folder": scratch_folder}
-        row, _ = cls.objects.update_or_create(target=target, defaults=given)
+        values = {"stanza": stanza, "configuration": configuration, "scratch_folder": scratch_folder}
+        row, _ = cls.objects.update_or_create(target=target, defaults=values)
         audit.append(
             Action.TARGET_ENGINE_SET, by=by, subject=target, data={"before": before, "after": row.facts()}
         )
@@ -109,9 +109,7 @@ class PhysicalEngine(models.Model):
 
 def _check(stanza: str, configuration: str, scratch_folder: str) -> None:
     if not STANZA.fullmatch(stanza):
-        raise InvalidInput(
-            f"{stanza!r} cannot be a stanza. Use letters, digits, _, . and -, as pgBackRest does."
-        )
+        raise InvalidInput(f"“{stanza}” isn't a valid stanza name. Use letters, digits, _, . and - only.")
     if configuration:
         allowed_paths.check_pgbackrest_path(configuration)
     if scratch_folder:

@@ -1,4 +1,4 @@
-"""The retention policy of a target, and the backups that it would expire."""
+"""Retention policies of targets, and a preview of the backups that they expire."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _count(name: str) -> models.PositiveIntegerField[int, int]:
 
 
 class Retention(models.Model):
-    """The policy of a target; a target without a row has the defaults of `Policy`."""
+    """The retention policy of a target; a target without a row has the defaults of `Policy`."""
 
     target = models.OneToOneField(Target, on_delete=models.PROTECT, related_name="retention")
     keep_days = _count("keep_days")
@@ -42,7 +42,7 @@ class Retention(models.Model):
 
     @property
     def policy(self) -> Policy:
-        """The policy as an argument of `backup.retention.decide`."""
+        """The policy, for `backup.retention.decide`."""
         return Policy(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Policy)})
 
     @classmethod
@@ -54,27 +54,27 @@ class Retention(models.Model):
     @classmethod
     @transaction.atomic
     def set(cls, target: Target, policy: Policy, *, by: Actor) -> None:
-        """Set the policy of a target. Backups are removed when `expire_backups` runs.
+        """Set the policy of a target. The next run of `expire_backups` applies it.
 
         Raises:
             InvalidInput: a number exceeds its limits.
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
-        given = dataclasses.asdict(policy)
+        values = dataclasses.asdict(policy)
         for name, (minimum, maximum) in LIMITS.items():
-            if not minimum <= given[name] <= maximum:
-                raise InvalidInput(f"{name} must be from {minimum} to {maximum}. Nothing was changed.")
+            if not minimum <= values[name] <= maximum:
+                raise InvalidInput(f"{name} must be between {minimum} and {maximum}. Nothing was changed.")
         before = dataclasses.asdict(cls.policy_of(target))
-        cls.objects.update_or_create(target=target, defaults=given)
+        cls.objects.update_or_create(target=target, defaults=values)
         audit.append(
-            Action.TARGET_RETENTION_SET, by=by, subject=target, data={"before": before, "after": given}
+            Action.TARGET_RETENTION_SET, by=by, subject=target, data={"before": before, "after": values}
         )
         target.announce()
 
     @classmethod
     def preview(cls, target: Target, policy: Policy | None = None) -> tuple[RetentionDecision, ...]:
-        """Return the verdict on each dump by the target's policy or the given one, newest first.
+        """Return the decision on each dump under the target's policy or the given one, newest first.
 
         Physical backups are left out, because pgBackRest expires them by its own retention.
         """

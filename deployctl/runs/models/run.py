@@ -1,4 +1,4 @@
-"""A run: its columns, and how it is requested, consented to, executed, cancelled and decided."""
+"""Runs: how they are requested, consented to, executed, cancelled and decided."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from deployctl.runs.permissions import require_operator
 from deployctl.web.installation import installation_id
 from deployctl.web.live import announce
 
-CLOCK = Machine("scheduler")
+SCHEDULER = Machine("scheduler")
 # These columns are cleared when a run ends.
 CLEARED_AT_END: dict[str, Any] = {"lease_until": None, "phase": "", "progress_rate": None}
 
@@ -42,10 +42,10 @@ class Run(models.Model):
     kind = models.CharField(max_length=40)
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="runs")
     params = models.JSONField(default=dict)
-    # Copied from the operation's class when requested, so that the database can enforce it.
+    # Copied from the operation's class when requested; the database constraints use them.
     changes_target = models.BooleanField()
     exclusive = models.BooleanField()
-    # What permits the run: "" or "deployment:<number>" (deployments live on a higher floor).
+    # What permits the run: "" or "deployment:<number>" (deployments are in a higher layer).
     authority = models.CharField(max_length=60, blank=True, db_index=True)
     state = models.CharField(max_length=20, choices=RunState.choices, default=RunState.QUEUED)
 
@@ -70,7 +70,7 @@ class Run(models.Model):
     progress_done = models.BigIntegerField(null=True)
     progress_total = models.BigIntegerField(null=True)
     progress_unit = models.CharField(max_length=20, blank=True)
-    # Units per second over the last moments, as the worker measured it.
+    # Units per second over the last 10 s, as the worker measured it.
     progress_rate = models.FloatField(null=True)
 
     summary = models.TextField(blank=True)
@@ -145,12 +145,14 @@ class Run(models.Model):
         known = catalogue().get(self.kind)
         if known is None:
             return list(self.params.items())
-        taken = known.parse_params(self.params)
-        return [(one.label, getattr(taken, one.name)) for one in parameters_of(known.Params)]
+        values = known.parse_params(self.params)
+        return [
+            (parameter.label, getattr(values, parameter.name)) for parameter in parameters_of(known.Params)
+        ]
 
     @property
     def consent_deadline(self) -> dt.datetime:
-        """The time at which the run lapses without consent."""
+        """The time at which the run is cancelled if nobody has consented."""
         return self.requested_at + CONSENT_TIMEOUT
 
     @property
@@ -162,7 +164,7 @@ class Run(models.Model):
 
     @property
     def remaining_s(self) -> float | None:
-        """The estimated seconds left at the current rate, None if unknown."""
+        """The estimated remaining seconds at the current rate, None if unknown."""
         if not self.progress_rate or self.progress_total is None or self.progress_done is None:
             return None
         return max(self.progress_total - self.progress_done, 0) / self.progress_rate
@@ -192,9 +194,9 @@ class Run(models.Model):
         authority: str = "",
         typed_name: str = "",
     ) -> Run:
-        """Create a run that starts on the next free worker, or once a second person has consented.
+        """Create a run, which starts on the next free worker or after the consent of a second person.
 
-        The row is the request. The task is sent on commit; if that fails, the dispatcher sends it later.
+        The task is sent on commit; if that fails, the dispatcher sends it later.
 
         Args:
             target: the database to work on.
@@ -253,7 +255,7 @@ class Run(models.Model):
 
     @property
     def consents_missing(self) -> int:
-        """The number of consents still missing."""
+        """The number of consents that are still missing."""
         return self.consents_needed - self.consents.filter(given=True).count()
 
     @property
@@ -266,14 +268,14 @@ class Run(models.Model):
 
     @property
     def consent_effect(self) -> str:
-        """The effect of the next consent, as a sentence."""
+        """A sentence about the effect of the next consent."""
         if self.consents_missing == 1:
-            return "With your consent it starts."
-        return "After your consent it waits for one more operator."
+            return "Your consent starts the run."
+        return "After your consent, the run waits for one more operator."
 
     @transaction.atomic
     def consent(self, *, by: Actor, typed_name: str) -> bool:
-        """Record a consent, and queue the run once enough people have consented (waiting → queued).
+        """Record a consent, and queue the run if enough people have consented (waiting → queued).
 
         Args:
             by: a signed-in operator who did not request the run.
@@ -285,7 +287,7 @@ class Run(models.Model):
         Raises:
             NotAllowed: `by` is not an operator, or not a person.
             InvalidInput: the typed name is not the target's.
-            Refusal: it is their own run, they answered already, the run does not wait, or the target is busy.
+            Refusal: `by` requested the run or has answered, the run isn't waiting, or the target is busy.
         """
         run = self._lock_for_answer(by)
         preconditions.require_typed_name(run.target, typed_name)
@@ -298,7 +300,7 @@ class Run(models.Model):
             except IntegrityError:
                 busy = Run.objects.holding().filter(target=run.target).first()
                 message = preconditions.busy_message(busy, run.target, run.operation)
-                raise Refusal(f"{message} Your consent was not recorded; give it again then.") from None
+                raise Refusal(f"{message} Your consent wasn't recorded; consent again after that.") from None
             transaction.on_commit(self.publish)
         self.refresh_from_db()
         self._audit(Action.RUN_CONSENTED, by=by, data={"target": run.target.name, "starts": starts})
@@ -318,7 +320,7 @@ class Run(models.Model):
             NotAllowed, Refusal: as for `consent`.
         """
         if not reason.strip():
-            raise InvalidInput("Say why it should not be done; who asked for it reads it.")
+            raise InvalidInput("Enter a reason for your objection. The requester reads it.")
         self._lock_for_answer(by)
         reason = reason.strip()
         self._answer(by, given=False, reason=reason)
@@ -327,44 +329,44 @@ class Run(models.Model):
         self.announce()
 
     @transaction.atomic
-    def lapse(self) -> bool:
-        """Cancel the run if nobody consented in time (waiting → cancelled).
+    def expire_consent(self) -> bool:
+        """Cancel the run if nobody has consented in time (waiting → cancelled).
 
         Returns:
-            False if the run does not wait, or its time is not over.
+            False if the run isn't waiting, or its time isn't over.
         """
-        if not Run.objects.select_for_update().lapsed().filter(pk=self.pk).exists():
+        if not Run.objects.select_for_update().consent_expired().filter(pk=self.pk).exists():
             return False
         self._cancel_waiting(
-            f"Nobody consented in time, so it lapsed. Nothing was done to {self.target}. "
-            "Request it again when a second person is there."
+            f"Cancelled because nobody consented in time. Nothing was done to {self.target}. "
+            "Request the run again when a second person is available."
         )
-        self._audit(Action.RUN_CONSENT_EXPIRED, by=CLOCK)
+        self._audit(Action.RUN_CONSENT_EXPIRED, by=SCHEDULER)
         self.announce()
         return True
 
     def _lock_for_answer(self, by: Actor) -> Run:
-        """Lock and return the current row, if `by` may consent or object to it."""
+        """Lock and return the current row if `by` may consent or object to it."""
         require_operator(by)
         if isinstance(by, Machine):
             raise NotAllowed(
-                "A second person consents on the run's page, signed in. Nothing was changed: nobody can tell "
-                "who sits at a command line."
+                "The command line can't consent, because it doesn't identify a person. Nothing was changed. "
+                "Sign in, and consent on the run's page."
             )
         run = Run.objects.select_for_update(of=("self",)).select_related("target").get(pk=self.pk)
         if run.requested_by_id == by.pk:
             raise Refusal(
-                f"You requested run {self.pk} yourself, so somebody else has to answer. Nothing was changed. "
-                "Should it not be done after all, cancel it."
+                f"You requested run {self.pk}, so another operator must answer. Nothing was changed. Cancel "
+                "the run if it's no longer needed."
             )
         if run.state != RunState.WAITING:
             raise Refusal(preconditions.not_waiting_message(run))
-        if Run.objects.lapsed().filter(pk=self.pk).exists():
+        if Run.objects.consent_expired().filter(pk=self.pk).exists():
             raise Refusal(
-                f"Run {self.pk} has waited too long and lapses. Nothing was started. Request it again."
+                f"Nobody consented to run {self.pk} in time. Nothing was started. Request it again."
             )
         if run.consents.filter(by_id=by.pk).exists():
-            raise Refusal(f"You consented to run {self.pk} already; it waits for another person.")
+            raise Refusal(f"You've already consented to run {self.pk}. It waits for another person.")
         return run
 
     def _answer(self, by: Actor, *, given: bool, reason: str = "") -> None:
@@ -408,13 +410,13 @@ class Run(models.Model):
 
     @transaction.atomic
     def take_over(self) -> bool:
-        """Take over an abandoned run; the new token fences off its worker's later writes.
+        """Take over an abandoned run. The new token makes later writes of its worker fail.
 
         Returns:
             False if the lease was renewed, the run has ended, or another reaper was faster.
         """
-        taken = Run.objects.abandoned().filter(pk=self.pk, token=self.token)
-        if taken.update(token=NextToken(), lease_until=Now() + LEASE) != 1:
+        abandoned = Run.objects.abandoned().filter(pk=self.pk, token=self.token)
+        if abandoned.update(token=NextToken(), lease_until=Now() + LEASE) != 1:
             return False
         self.refresh_from_db()
         return True
@@ -429,7 +431,7 @@ class Run(models.Model):
             raise LeaseLost(str(self.pk))
 
     def renew(self) -> None:
-        """Renew the lease by the database's clock. Raises LeaseLost as `write` does."""
+        """Extend the lease by the database's clock. Raises LeaseLost as `write` does."""
         self.write(lease_until=Now() + LEASE)
 
     def is_cancel_requested(self) -> bool:
@@ -442,13 +444,13 @@ class Run(models.Model):
     # --- Outcome ---
 
     def succeed(self, summary: str, facts: Mapping[str, Any], artefact: Any = None, **proven: Any) -> None:
-        """Record success (running → succeeded), with backups and trust in the same transaction.
+        """Record success (running → succeeded), with backups and trust levels in the same transaction.
 
         Args:
             summary: one sentence.
             facts: figures for proofs.
-            artefact: an `framework.base.BackupArtefact` or None.
-            proven: `trust` and `database_oid` of an `framework.base.Outcome`.
+            artefact: a `framework.base.BackupArtefact` or None.
+            proven: `trust` and `database_oid` of a `framework.base.Outcome`.
 
         Raises:
             LeaseLost: this worker no longer holds the run; nothing was recorded.
@@ -461,7 +463,7 @@ class Run(models.Model):
         self._end(RunState.FAILED, summary, Action.RUN_FAILED)
 
     def mark_cancelled(self, summary: str) -> None:
-        """Record the cancellation after programs and sessions ended (running → cancelled).
+        """Record the cancellation after the programs and sessions have ended (running → cancelled).
 
         Raises LeaseLost as `succeed` does.
         """
@@ -492,7 +494,7 @@ class Run(models.Model):
         self.steps.end_running(state)
         hooks.run_ending.send(self)
         record()
-        # Append to the audit chain last: it is one lock for everybody, and handlers lock their rows first.
+        # Append to the audit chain last: its lock is global, and handlers lock their rows first.
         hooks.run_finished.send(self)
         self._audit(action, by=WORKER, data={"summary": summary})
         self.announce()
@@ -501,26 +503,26 @@ class Run(models.Model):
 
     @transaction.atomic
     def cancel(self, *, by: Actor) -> None:
-        """Cancel a waiting or queued run at once; ask a running one to stop, which takes up to 5 s.
+        """Cancel a waiting or queued run at once, or request a running one to stop, which takes up to 5 s.
 
         Raises:
-            Refusal: the run has ended, or is being cancelled already.
+            Refusal: the run has ended, or is already being cancelled.
             NotAllowed: `by` is not an operator.
         """
         require_operator(by)
         request = {"cancel_requested_at": Now(), "cancel_requested_by_name": actor_name(by)}
-        asked = Run.objects.filter(pk=self.pk, cancel_requested_at=None)
-        waiting = asked.filter(state__in=[RunState.QUEUED, RunState.WAITING])
+        cancellable = Run.objects.filter(pk=self.pk, cancel_requested_at=None)
+        waiting = cancellable.filter(state__in=[RunState.QUEUED, RunState.WAITING])
         if waiting.update(
             state=RunState.CANCELLED,
             finished_at=Now(),
-            summary=f"Cancelled by {actor_name(by)} before it started. The target was not touched.",
+            summary=f"Cancelled by {actor_name(by)} before it started. The target wasn't changed.",
             **request,
         ):
             self.refresh_from_db()
             hooks.run_finished.send(self)
             self._audit(Action.RUN_CANCELLED, by=by)
-        elif asked.filter(state=RunState.RUNNING).update(**request):
+        elif cancellable.filter(state=RunState.RUNNING).update(**request):
             self.refresh_from_db()
             self._audit(Action.RUN_CANCEL_REQUESTED, by=by)
         else:
@@ -530,27 +532,27 @@ class Run(models.Model):
 
     @transaction.atomic
     def decide(self, *, by: Actor, outcome: str, note: str) -> None:
-        """Record a person's finding about a lost run (unknown → succeeded or failed).
+        """Record a person's decision on a lost run (unknown → succeeded or failed).
 
         Args:
             by: an operator.
             outcome: "succeeded" or "failed".
-            note: the evidence on the target.
+            note: what the person checked and found on the target.
 
         Raises:
-            InvalidInput: the outcome is another one, or the note is empty.
-            Refusal: the run is not unknown (any more).
+            InvalidInput: the outcome is invalid, or the note is empty.
+            Refusal: the run isn't unknown.
             NotAllowed: `by` is not an operator.
         """
         require_operator(by)
         if outcome not in {RunState.SUCCEEDED, RunState.FAILED}:
-            raise InvalidInput("Decide for succeeded or failed.")
+            raise InvalidInput("Choose “succeeded” or “failed”.")
         if not note.strip():
-            raise InvalidInput("Say what you looked at on the target and what you saw; the record keeps it.")
-        if Run.objects.filter(pk=self.pk, state=RunState.UNKNOWN).update(state=outcome) != 1:
-            raise Refusal(
-                f"Run {self.pk} is not unknown (any more). Reload the page to see what was decided."
+            raise InvalidInput(
+                "Describe what you checked on the target and what you found. The note is recorded."
             )
+        if Run.objects.filter(pk=self.pk, state=RunState.UNKNOWN).update(state=outcome) != 1:
+            raise Refusal(f"Run {self.pk} needs no decision. Reload the page to see its outcome.")
         self.refresh_from_db()
         Decision.objects.create(
             run=self,
@@ -563,10 +565,10 @@ class Run(models.Model):
         self._audit(Action.RUN_DECIDED, by=by, data={"outcome": outcome, "note": note.strip()})
         self.announce()
 
-    # --- Notifying ---
+    # --- Notifications ---
 
     def announce(self) -> None:
-        """Make open pages reload everything about this run."""
+        """Make open pages reload their data about this run."""
         parts = (
             f"run-{self.pk}{part}" for part in ("", "-steps", "-progress", "-lock-waits", "-diagnostics")
         )

@@ -13,16 +13,16 @@ from deployctl.runs.permissions import may_operate, may_see
 if TYPE_CHECKING:
     from deployctl.runs.models.run import Run
 
-# The dispatcher sends a message again after this time, and less often for old runs, because a long queue
-# would otherwise fill with copies of the same message.
+# The dispatcher sends a message again after this time. It does so less often for old runs; otherwise a long
+# queue would fill with copies of the same message.
 REPEAT_AFTER = dt.timedelta(seconds=10)
 REPEAT_OLD_AFTER = dt.timedelta(seconds=60)
-# By then the requesting process has sent the message, given up or died.
+# By this time the requesting process has sent the message, given up or died.
 UNSENT_AFTER = dt.timedelta(seconds=4)
 
 
 class RunState(models.TextChoices):
-    """The state of a run. `unknown`: the worker was lost while it changed the target; a person decides."""
+    """The state of a run. `unknown`: its worker was lost while it changed the target; a person decides."""
 
     WAITING = "waiting", "Waiting for a second person"
     QUEUED = "queued", "Queued"
@@ -34,9 +34,9 @@ class RunState(models.TextChoices):
     UNKNOWN = "unknown", "Unknown"
 
 
-# In these states an exclusive run keeps other exclusive runs off its target.
+# An exclusive run in one of these states blocks other exclusive runs on its target.
 HOLDING = (RunState.QUEUED, RunState.RUNNING, RunState.UNKNOWN)
-# A run waits this long for consent: what the requester saw is likely still true then.
+# A run waits this long for consent; later, what the requester saw may no longer be true.
 CONSENT_TIMEOUT = dt.timedelta(hours=1)
 UNFINISHED = (RunState.WAITING, RunState.QUEUED, RunState.RUNNING)
 
@@ -59,12 +59,12 @@ class RunQuerySet(models.QuerySet["Run"]):
         answered = models.Q(requested_by=user) | models.Q(consents__by=user)
         return self.filter(state=RunState.WAITING).exclude(pk__in=self.filter(answered).values("pk"))
 
-    def lapsed(self) -> RunQuerySet:
-        """Return the runs that waited for consent too long, by the database's clock."""
+    def consent_expired(self) -> RunQuerySet:
+        """Return the waiting runs whose time for consent is over, by the database's clock."""
         return self.filter(state=RunState.WAITING, requested_at__lt=Now() - CONSENT_TIMEOUT)
 
     def holding(self) -> RunQuerySet:
-        """Return the exclusive runs that hold their target."""
+        """Return the exclusive runs that block others on their target."""
         return self.filter(exclusive=True, state__in=HOLDING)
 
     def newest_ended(self, target_id: int, kind: str) -> Run | None:
@@ -73,7 +73,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return ended.order_by("-finished_at", "-pk").first()
 
     def held(self, run: Run) -> RunQuerySet:
-        """Return the row of a run while its token is valid; every write of a worker goes through here."""
+        """Return the row of a run if its token is valid. Every write of a worker uses this filter."""
         return self.filter(pk=run.pk, state=RunState.RUNNING, token=run.token)
 
     def abandoned(self) -> RunQuerySet:
@@ -81,7 +81,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(state=RunState.RUNNING, lease_until__lt=Now())
 
     def undelivered(self) -> RunQuerySet:
-        """Return the queued runs whose message may not have reached the broker, or was lost."""
+        """Return the queued runs whose message may be lost."""
         unsent = models.Q(published_at=None, requested_at__lt=Now() - UNSENT_AFTER)
         stale = models.Q(published_at__lt=Now() - REPEAT_AFTER, requested_at__gt=Now() - REPEAT_OLD_AFTER)
         stale_old = models.Q(published_at__lt=Now() - REPEAT_OLD_AFTER)

@@ -44,7 +44,7 @@ class StepQuerySet(models.QuerySet["RunStep"]):
 
 
 class RunStep(models.Model):
-    """A named part of a run, in order."""
+    """A named, numbered part of a run."""
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="steps")
     number = models.PositiveIntegerField()
@@ -64,7 +64,7 @@ class RunStep(models.Model):
         return f"{self.run_id}.{self.number} {self.name}"
 
     def end(self, state: StepState, detail: str) -> None:
-        """End the step; `detail` is stored with it."""
+        """Record the end of the step."""
         RunStep.objects.filter(pk=self.pk).update(state=state, detail=detail, finished_at=Now())
 
     @property

@@ -1,4 +1,4 @@
-"""Secrets stored in our database, encrypted with a key outside of it."""
+"""Secrets stored in our database, encrypted with a key that is not in the database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_LENGTH = 65536  # characters, as for a `file:` secret
 
 
 class StoredSecret(models.Model):
-    """An encrypted value, named `<target>/<name>`. Only `read` returns the value."""
+    """An encrypted secret named `<target>/<name>`. Only `read` returns its value."""
 
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="stored_secrets")
     name = models.CharField(max_length=200, unique=True)
@@ -58,10 +58,10 @@ class StoredSecret(models.Model):
         require_administrator(by)
         value = value.removesuffix("\n").removesuffix("\r")
         if not value or len(value) > MAX_LENGTH or "\0" in value:
-            raise InvalidInput(f"A secret has 1 to {MAX_LENGTH} characters. Nothing was stored.")
+            raise InvalidInput(f"A secret must have 1 to {MAX_LENGTH} characters. Nothing was stored.")
         key = f"{target.name}/{name}"
         target.set_secret_reference(name, f"{stored.Stored.scheme}:{key}", by=by)
-        kept, _ = cls.objects.update_or_create(
+        secret, _ = cls.objects.update_or_create(
             name=key,
             defaults={
                 "target": target,
@@ -71,7 +71,7 @@ class StoredSecret(models.Model):
         )
         # The audit records that a value was stored, not the value.
         audit.append(Action.TARGET_SECRET_STORED, by=by, subject=target, data={"name": name})
-        return kept
+        return secret
 
     @classmethod
     @transaction.atomic
@@ -83,15 +83,15 @@ class StoredSecret(models.Model):
             NotAllowed: `by` is not an administrator.
         """
         require_administrator(by)
-        held = cls.objects.filter(target=target, name=f"{target.name}/{name}").first()
-        if held is not None and target.connection_reference == held.reference:
+        secret = cls.objects.filter(target=target, name=f"{target.name}/{name}").first()
+        if secret is not None and target.connection_reference == secret.reference:
             raise Refusal(
-                f"The connection URL of {target} is kept as {held.reference}. Nothing was forgotten. "
-                "Let the target's connection be kept elsewhere first."
+                f"{target} uses {secret.reference} as its connection reference. Nothing was removed. Change "
+                "the target's connection reference first."
             )
         target.set_secret_reference(name, "", by=by)
-        if held is not None:
-            held.delete()
+        if secret is not None:
+            secret.delete()
 
     @classmethod
     def read(cls, name: str) -> str:
@@ -103,7 +103,7 @@ class StoredSecret(models.Model):
         row = cls.objects.filter(name=name).first()
         if row is None:
             raise SecretError(
-                f"No value is stored as {name}. Store it in the target's settings, or with "
+                f"There is no stored secret {name}. Store it in the target's settings, or with "
                 "`deployctl target secret TARGET NAME --stdin`."
             )
         return row._open()
@@ -133,9 +133,9 @@ class StoredSecret(models.Model):
             return crypto.decrypt(self.token, context=_context(self.name))
         except (crypto.DecryptionError, ImproperlyConfigured):
             raise SecretError(
-                f"The value stored as {self.name} cannot be opened: DEPLOYCTL_FIELD_KEY does not hold the "
-                "key it was stored with. Put that key back, after a comma behind the new one, or store "
-                "the value anew."
+                f"The stored secret {self.name} can't be decrypted: DEPLOYCTL_FIELD_KEY doesn't contain the "
+                "key that encrypted it. Add that key after the current one, separated by a comma, or store "
+                "the value again."
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""A target: a database with its environment, connection, project, people and secrets."""
+"""Targets: PostgreSQL databases with their environment, connection, project, people and secrets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONNECTION_CHECK = Machine("connection check")
 
 
 class Environment(models.TextChoices):
-    """The use of a target; changes to `production` need a deployment or two people."""
+    """The environment of a target. Changes to `production` need a deployment or two people."""
 
     DEVELOPMENT = "development", "Development"
     STAGING = "staging", "Staging"
@@ -74,7 +74,7 @@ class TargetQuerySet(models.QuerySet["Target"]):
             return self.current().get(name__iexact=name)
         except self.model.DoesNotExist:
             known = ", ".join(self.current().values_list("name", flat=True)) or "none yet"
-            raise InvalidInput(f"There is no target {name!r}. There are: {known}.") from None
+            raise InvalidInput(f"There is no target “{name}”. Known targets: {known}.") from None
 
 
 def _newest(model: type[models.Model], related: str) -> models.QuerySet[Any]:
@@ -85,14 +85,14 @@ def _newest(model: type[models.Model], related: str) -> models.QuerySet[Any]:
 
 
 class Target(models.Model):
-    """A database under care; it stores a reference to the connection URL, never the URL."""
+    """A database that deployctl manages. It stores a reference to the connection URL, never the URL."""
 
     name = models.SlugField(max_length=60)
     environment = models.CharField(max_length=20, choices=Environment.choices)
     description = models.CharField(max_length=300, blank=True)
     connection_reference = models.CharField(max_length=300)
     project_folder = models.CharField(max_length=500, blank=True)
-    # The identity of the database, which its name is not.
+    # The target identity; a name does not identify a database.
     system_identifier = models.CharField(max_length=40, blank=True)
     database_oid = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -120,7 +120,7 @@ class Target(models.Model):
         description: str = "",
         project_folder: str = "",
     ) -> Target:
-        """Add a target. Neither its database nor its secret is read.
+        """Add a target without reading its database or secret.
 
         Args:
             name: lowercase letters, digits, `-` and `_`; part of URLs and backup names.
@@ -138,8 +138,8 @@ class Target(models.Model):
         require_administrator(by)
         if not NAME.fullmatch(name) or name in RESERVED_NAMES:
             raise InvalidInput(
-                f"{name!r} cannot be the name of a target. Use up to 60 small letters, digits, - and _, "
-                f"starting with a letter or digit, and not: {', '.join(RESERVED_NAMES)}."
+                f"“{name}” isn't a valid target name. Use up to 60 lowercase letters, digits, - and _, "
+                f"starting with a letter or digit. Reserved: {', '.join(RESERVED_NAMES)}."
             )
         _check(environment, connection_reference, project_folder)
         try:
@@ -154,7 +154,7 @@ class Target(models.Model):
                 )
         except IntegrityError:
             raise Refusal(
-                f"There is a target {name} already. Nothing was added. Choose another name."
+                f"A target named {name} already exists. Nothing was added. Choose another name."
             ) from None
         audit.append(Action.TARGET_ADDED, by=by, subject=target, data=target.facts())
         target.announce()
@@ -164,7 +164,7 @@ class Target(models.Model):
     def edit(
         self, *, environment: str, connection_reference: str, by: Actor, description: str, project_folder: str
     ) -> None:
-        """Change everything but the name, which backups and history contain.
+        """Change the settings, except the name, which backups and history contain.
 
         Raises:
             InvalidInput, SecretError, NotAllowed: as for `add`.
@@ -175,7 +175,7 @@ class Target(models.Model):
         is_other_connection = connection_reference != self.connection_reference
         self.environment, self.description = environment, description
         self.connection_reference, self.project_folder = connection_reference, project_folder
-        if is_other_connection:  # it may lead to another database; the next check records its identity
+        if is_other_connection:  # may be another database; the next check records its identity
             self.system_identifier, self.database_oid = "", None
         self.save(update_fields=[*(before.keys() - {"name"}), "system_identifier", "database_oid"])
         if changed := [field for field in IDENTIFYING if before[field] != getattr(self, field)]:
@@ -197,10 +197,11 @@ class Target(models.Model):
         require_administrator(by)
         if busy := self.runs.unfinished().first():
             raise Refusal(
-                f"Run {busy.pk} on {self} has not ended. Nothing was changed. Wait for it or cancel it."
+                f"Run {busy.pk} on {self} hasn't ended. Nothing was changed. "
+                "Wait for it to end, or cancel it."
             )
         if Target.objects.current().filter(pk=self.pk).update(archived_at=Now()) != 1:
-            raise Refusal(f"{self} is archived already.")
+            raise Refusal(f"{self} is already archived.")
         self.refresh_from_db(fields=["archived_at"])
         audit.append(Action.TARGET_ARCHIVED, by=by, subject=self)
         self.announce()
@@ -214,7 +215,9 @@ class Target(models.Model):
 
     def role_holders(self, role: str) -> list[User]:
         """Return the active users who hold a role for this target."""
-        return [held.user for held in self.role_assignments.filter(role=role, user__is_active=True)]
+        return [
+            assignment.user for assignment in self.role_assignments.filter(role=role, user__is_active=True)
+        ]
 
     @transaction.atomic
     def assign(self, user: User, role: str, *, by: Actor) -> None:
@@ -226,7 +229,7 @@ class Target(models.Model):
         """
         require_administrator(by)
         if role not in Role.values:
-            raise InvalidInput(f"There is no role {role!r}. There are: {', '.join(Role.values)}.")
+            raise InvalidInput(f"There is no role “{role}”. Use one of: {', '.join(Role.values)}.")
         _, is_new = self.roles.get_or_create(user=user, role=role)
         if is_new:
             audit.append(
@@ -236,7 +239,7 @@ class Target(models.Model):
 
     @transaction.atomic
     def unassign(self, user: User, role: str, *, by: Actor) -> None:
-        """Remove a role from a user; the audit keeps it.
+        """Remove a role from a user.
 
         Raises:
             NotAllowed: `by` is not an administrator.
@@ -251,7 +254,7 @@ class Target(models.Model):
 
     @transaction.atomic
     def set_secret_reference(self, name: str, reference: str, *, by: Actor) -> None:
-        """Set the reference of a secret that operations need by name, such as `ADMIN_DEFAULT_PASSWORD`.
+        """Set the reference of a secret that operations read by name, such as `ADMIN_DEFAULT_PASSWORD`.
 
         Args:
             name: the name that the project uses.
@@ -262,7 +265,9 @@ class Target(models.Model):
         """
         require_administrator(by)
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
-            raise InvalidInput(f"{name!r} cannot be the name of a secret. Use letters, digits and _.")
+            raise InvalidInput(
+                f"“{name}” isn't a valid secret name. Use letters, digits and _, not starting with a digit."
+            )
         if reference:
             allowed_paths.check_reference(reference)
             self.secrets.update_or_create(name=name, defaults={"reference": reference})
@@ -281,7 +286,8 @@ class Target(models.Model):
         referred = self.secrets.filter(name=name).first()
         if referred is None:
             raise SecretError(
-                f"{self} has no secret {name}. Add where it is kept on the target's page, as env:… or file:…"
+                f"{self} has no secret {name}. Add its reference in the target's settings, "
+                "such as env:… or file:…"
             )
         return allowed_paths.resolve_reference(referred.reference)
 
@@ -311,26 +317,26 @@ class Target(models.Model):
 
     @transaction.atomic
     def check_identity(self, system_identifier: str, database_oid: int) -> bool:
-        """Return True if a database is the target's. The first database seen is recorded as the target's.
+        """Return True if a database is the target's. The identity of the first database seen is recorded.
 
         Args:
             system_identifier: the cluster's, "" if the role may not read it.
-            database_oid: the oid within the cluster.
+            database_oid: the database's OID.
         """
-        found = {"system_identifier": system_identifier, "database_oid": database_oid}
-        is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**found)
-        self.refresh_from_db(fields=list(found))
+        identity = {"system_identifier": system_identifier, "database_oid": database_oid}
+        is_first = Target.objects.filter(pk=self.pk, database_oid=None).update(**identity)
+        self.refresh_from_db(fields=list(identity))
         if is_first:
-            hooks.target_changed.send(self, CONNECTION_CHECK, "its database was seen for the first time")
+            hooks.target_changed.send(self, CONNECTION_CHECK, "its identity was recorded")
         return (self.system_identifier, self.database_oid) == (system_identifier, database_oid)
 
     def facts(self) -> dict[str, str]:
         """Return the fields that the audit records; references are not secret."""
-        kept = ("name", "environment", "description", "connection_reference", "project_folder")
-        return {field: getattr(self, field) for field in kept}
+        names = ("name", "environment", "description", "connection_reference", "project_folder")
+        return {field: getattr(self, field) for field in names}
 
     def announce(self) -> None:
-        """Make open pages reload what they show of this target."""
+        """Make open pages reload their data about this target."""
         announce(f"target:{self.name}", f"target-{self.pk}")
         announce("home", "home-targets")
 
@@ -351,7 +357,7 @@ class TargetRole(models.Model):
 
 
 class TargetSecret(models.Model):
-    """The reference of a secret that operations need by name (`ADMIN_DEFAULT_PASSWORD`)."""
+    """The reference of a secret that operations read by name, such as `ADMIN_DEFAULT_PASSWORD`."""
 
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="secrets")
     name = models.CharField(max_length=100)
@@ -367,6 +373,8 @@ class TargetSecret(models.Model):
 
 def _check(environment: str, connection_reference: str, project_folder: str) -> None:
     if environment not in Environment.values:
-        raise InvalidInput(f"{environment!r} is no environment. Use one of {', '.join(Environment.values)}.")
+        raise InvalidInput(
+            f"“{environment}” isn't an environment. Use one of: {', '.join(Environment.values)}."
+        )
     allowed_paths.check_reference(connection_reference)
     allowed_paths.check_project_folder(project_folder)

@@ -1,4 +1,4 @@
-"""The operations on a backup, for its row in a table."""
+"""A template tag that lists the operations on a backup."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ KINDS = {
 @register.simple_tag(takes_context=True)
 def backup_offers(context: dict[str, Any], backup: Backup) -> list[Offer]:
     """Return the operations on a backup with their forms; empty for users who may not operate."""
-    gone = backup.expired_at is not None or backup.target.archived_at is not None
-    if gone or not may_operate(context["request"].user):
+    is_unavailable = backup.expired_at is not None or backup.target.archived_at is not None
+    if is_unavailable or not may_operate(context["request"].user):
         return []
     return [
         offer(

@@ -1,4 +1,4 @@
-"""Downloads and uploads of backups as one file, streamed without blocking a thread."""
+"""Views that download and upload backups as one file, streamed without blocking a thread."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from deployctl.web.live import while_session_is_open
 logger = logging.getLogger(__name__)
 
 WRITE_BYTES = 1 << 20
-# Each handles one chunk at a time: a slow client waits on the network, not in a thread.
-_files = ThreadPoolExecutor(4, thread_name_prefix="backup-files")
+# A thread handles one chunk at a time, so a slow client doesn't block it.
+_file_threads = ThreadPoolExecutor(4, thread_name_prefix="backup-files")
 
 
 @operator
@@ -44,7 +44,7 @@ _files = ThreadPoolExecutor(4, thread_name_prefix="backup-files")
 async def backup_downloads(request: HttpRequest, name: str) -> StreamingHttpResponse:
     """Download a backup as a tar."""
     archive = await sync_to_async(_download)(request, name)
-    size = await asyncio.get_running_loop().run_in_executor(_files, lambda: archive.size)
+    size = await asyncio.get_running_loop().run_in_executor(_file_threads, lambda: archive.size)
     pieces = while_session_is_open(request, _pieces(archive))
     response = StreamingHttpResponse(pieces, content_type="application/x-tar")
     response["Content-Length"] = str(size)
@@ -66,7 +66,7 @@ def backup_new(request: HttpRequest, name: str) -> HttpResponse:
 @step_up
 @require_POST
 async def backup_uploads(request: HttpRequest, name: str) -> HttpResponseBase:
-    """Receive an upload, and request the run that imports it."""
+    """Receive an uploaded file, and request a run that imports it."""
     target = await sync_to_async(_target)(request, name)
     form = UploadForm(request.POST)
     if form.is_valid():
@@ -80,19 +80,19 @@ async def backup_uploads(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 async def _receive(request: HttpRequest, target: Target, file: UploadedStream) -> Run:
-    """Write the file in chunks; it is removed unless a run was requested that imports it."""
+    """Write the file in chunks, and request its import; otherwise the file is removed."""
     run_in_thread = asyncio.get_running_loop().run_in_executor
-    # The upload may take an hour; release the database session that the policies used.
+    # The upload may take an hour, so release the database session that the policies used.
     await sync_to_async(connections.close_all)()
-    with uploads.of(target).receive(announced=file.announced) as incoming:
-        waiting = bytearray()
+    with uploads.of(target).receive(announced=file.declared_bytes) as incoming:
+        buffer = bytearray()
         async for chunk in file.chunks():
-            waiting += chunk
-            if len(waiting) >= WRITE_BYTES:
-                await run_in_thread(_files, incoming.write, bytes(waiting))
-                waiting.clear()
-        await run_in_thread(_files, incoming.write, bytes(waiting))
-        await run_in_thread(_files, incoming.finish)
+            buffer += chunk
+            if len(buffer) >= WRITE_BYTES:
+                await run_in_thread(_file_threads, incoming.write, bytes(buffer))
+                buffer.clear()
+        await run_in_thread(_file_threads, incoming.write, bytes(buffer))
+        await run_in_thread(_file_threads, incoming.finish)
         return await sync_to_async(_request_import)(request, target, incoming, file.name)
 
 
@@ -100,7 +100,7 @@ def _request_import(request: HttpRequest, target: Target, incoming: Incoming, fi
     session_is_open: Callable[[], bool] = getattr(request, "session_is_open", lambda: True)
     if not session_is_open():
         raise NotAllowed(
-            "Your session ended while the file came in. Nothing was kept. Sign in, send it again."
+            "Your session ended during the upload. Nothing was kept. Sign in and upload the file again."
         )
     by = User.objects.get(pk=current_user(request).pk)  # permissions may have been revoked meanwhile
     run = uploads.request_import(target, incoming.upload_id, file_name=file_name, by=by)
@@ -111,11 +111,11 @@ def _request_import(request: HttpRequest, target: Target, incoming: Incoming, fi
 async def _pieces(archive: Archive) -> AsyncIterator[bytes]:
     pieces, loop = archive.chunks(), asyncio.get_running_loop()
     try:
-        while (piece := await loop.run_in_executor(_files, next, pieces, None)) is not None:
+        while (piece := await loop.run_in_executor(_file_threads, next, pieces, None)) is not None:
             yield piece
     except Damaged as error:
         # Fewer bytes than announced: the client detects the incomplete download.
-        logger.error("A download broke off: %s", error)
+        logger.error("A download was interrupted: %s", error)
         raise
 
 
@@ -131,11 +131,11 @@ def _target(request: HttpRequest, name: str) -> Target:
 
 
 def _page(request: HttpRequest, target: Target, form: UploadForm, *, status: int = 200) -> HttpResponse:
-    room = uploads.of(target)
+    limits = uploads.of(target)
     context = {
         "target": target,
         "form": form,
-        "at_most": room.max_bytes,
-        "unpacked_at_most": room.max_unpacked_bytes,
+        "at_most": limits.max_bytes,
+        "unpacked_at_most": limits.max_unpacked_bytes,
     }
     return render(request, "runs/backup_new.html", context, status=status)

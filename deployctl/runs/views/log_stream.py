@@ -1,4 +1,4 @@
-"""The log of a run as server-sent events, and as a text file."""
+"""Views that stream the log of a run as server-sent events and as a text file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from deployctl.web.live import PING_S, event, event_stream
 from deployctl.web.live_hub import Hub
 
 LINES_AT_ONCE = 500
-# A burst of lines is fetched as one batch; twice the writer's interval of 100 ms.
+# Wait this long to fetch a burst of lines as one batch; twice the writer's interval of 100 ms.
 GATHER_S = 0.2
-# The database is polled in case the broker loses a notification.
-ASK_EVERY_S = 5.0
+# Poll the database, in case the broker loses a notification.
+POLL_EVERY_S = 5.0
 
-# Reading a few lines takes milliseconds; a handful of threads serves every reader of this process, and
-# none keeps a database session between two batches.
+# Reading a batch takes milliseconds, so a few threads serve all readers of this process. No thread keeps a
+# database session between two batches.
 _readers = ThreadPoolExecutor(4, thread_name_prefix="log")
 
 
@@ -44,9 +44,9 @@ class Batch(NamedTuple):
 @member
 @require_GET
 async def run_stream(request: HttpRequest, number: int) -> StreamingHttpResponse:
-    """Stream the lines after `Last-Event-ID` (or `?after=`), then new ones, then the end.
+    """Stream the lines after `Last-Event-ID` (or `?after=`), then new lines, and finally the state.
 
-    A reader who is thousands of lines behind skips some, see `LogQuerySet.tail`.
+    A reader who is thousands of lines behind skips some; see `LogQuerySet.tail`.
     """
     if not await sync_to_async(_may_read)(request, number):
         raise Http404
@@ -83,7 +83,7 @@ async def _events(number: int, after: int) -> AsyncIterator[str]:
             if batch.is_finished:
                 yield event("end", {"state": batch.state})
                 return
-            await changes.take(wait_s=ASK_EVERY_S, gather_s=GATHER_S)
+            await changes.take(wait_s=POLL_EVERY_S, gather_s=GATHER_S)
             if time.monotonic() - quiet_since > PING_S:
                 quiet_since = time.monotonic()
                 yield ": ping\n\n"
@@ -94,7 +94,7 @@ async def _text(number: int) -> AsyncIterator[str]:
     while lines := (await _read(number, after)).lines:
         if lines[0].number > after + 1:
             dropped = pluralize(lines[0].number - after - 1, "line")
-            yield f"[{dropped} dropped here: the log grew too long]\n"
+            yield f"[{dropped} dropped: the log exceeded its size limit]\n"
         yield "".join(f"{line.at:%Y-%m-%d %H:%M:%S.%f}Z {line.level:7} {line.text}\n" for line in lines)
         after = lines[-1].number
 

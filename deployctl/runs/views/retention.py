@@ -1,4 +1,4 @@
-"""Views of a target's retention policy and the backups that it expires."""
+"""Views of a target's retention policy, with a preview of the backups to be deleted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deployctl.web.http import see_other
 @member
 @require_GET
 def retention(request: HttpRequest, name: str) -> HttpResponse:
-    """Show the policy, and the verdict on every backup."""
+    """Show the policy, and its decision on every backup."""
     target = get_target(request, name)
     return _page(request, target, RetentionForm.of(Retention.policy_of(target)))
 
@@ -30,7 +30,7 @@ def retention(request: HttpRequest, name: str) -> HttpResponse:
 @administrator
 @require_POST
 def retention_policy(request: HttpRequest, name: str) -> HttpResponse:
-    """Set the policy; `preview` only shows the backups that it would delete."""
+    """Set the policy; with `preview`, only show the backups that it would delete."""
     target = get_target(request, name)
     form = RetentionForm(request.POST)
     if not form.is_valid():
@@ -39,7 +39,7 @@ def retention_policy(request: HttpRequest, name: str) -> HttpResponse:
     if "preview" in request.POST:
         return _page(request, target, form, proposed=policy)
     Retention.set(target, policy, by=current_user(request))
-    messages.success(request, f"Saved. Kept is {policy}.")
+    messages.success(request, f"Retention policy saved. Current policy: {policy}.")
     return see_other(request, reverse("runs:retention", args=[target.name]))
 
 
@@ -52,16 +52,16 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     user = current_user(request)
-    verdicts = Retention.preview(target, proposed)
-    expiring = [verdict for verdict in verdicts if verdict.is_deleted]
+    decisions = Retention.preview(target, proposed)
+    expiring = [decision for decision in decisions if decision.is_deleted]
     context = {
         "target": target,
         "policy": proposed or Retention.policy_of(target),
         "is_proposed": proposed is not None,
         "form": form,
-        "verdicts": verdicts,
+        "decisions": decisions,
         "expiring": expiring,
-        "freed_bytes": sum(verdict.backup.size_bytes for verdict in expiring),
+        "freed_bytes": sum(decision.backup.size_bytes for decision in expiring),
         "has_physical": Backup.objects.physical().filter(target=target).exists(),
         "may_administer": user.may(Permission.ADMINISTRATOR) and target.archived_at is None,
         "may_start": may_operate(user) and target.archived_at is None and proposed is None,

@@ -1,4 +1,4 @@
-"""Views of runs: list, live page, log, cancellation, decision and consent."""
+"""Views of runs and backups: lists, the live page of a run, its log, cancellation, decision and consent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployctl.web.http import page_or_fragment, posted, see_other, wants_fragme
 
 PER_PAGE = 50
 LOG_PER_PAGE = 1000
-LINES_AT_FIRST = 500
+INITIAL_LINES = 500
 
 # The parts of a run's page that are updated live, with their templates.
 PARTS = {
@@ -50,14 +50,14 @@ def run_detail(request: HttpRequest, number: int) -> HttpResponse:
     """Show a run: steps, progress, log and next step."""
     run = _run(request, number)
     context = _context(request, run)
-    context["lines"] = run.lines.newest(LINES_AT_FIRST)
+    context["lines"] = run.lines.newest(INITIAL_LINES)
     return render(request, "runs/run_detail.html", context)
 
 
 @member
 @require_safe
 def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
-    """Show a part of the page after an update."""
+    """Show a part of the page, for a live update."""
     if part not in PARTS:
         raise Http404
     return render(request, PARTS[part], _context(request, _run(request, number)))
@@ -66,7 +66,7 @@ def run_part(request: HttpRequest, number: int, part: str) -> HttpResponse:
 @member
 @require_safe
 def run_log(request: HttpRequest, number: int) -> HttpResponse:
-    """Show the log page by page; `?find=` filters by text."""
+    """Show a page of the log; `?find=` filters by text."""
     run = _run(request, number)
     find = request.GET.get("find", "").strip()
     lines = run.lines.filter(text__icontains=find) if find else run.lines.all()
@@ -90,7 +90,7 @@ def run_decision(request: HttpRequest, number: int) -> HttpResponse:
     run = _run(request, number)
     form = DecisionForm(request.POST)
     if not form.is_valid():
-        context = {**_context(request, run), "decision_form": form, "lines": run.lines.newest(LINES_AT_FIRST)}
+        context = {**_context(request, run), "decision_form": form, "lines": run.lines.newest(INITIAL_LINES)}
         return page_or_fragment(request, "runs/run_detail.html", "runs/_run.html", context, status=422)
     run.decide(by=current_user(request), outcome=form.cleaned_data["outcome"], note=form.cleaned_data["note"])
     return _changed(request, run)
@@ -127,7 +127,7 @@ def run_lock_waits(request: HttpRequest, number: int) -> HttpResponse:
 @member
 @require_safe
 def run_diagnostics(request: HttpRequest, number: int) -> HttpResponse:
-    """Show diagnostics of the target for a run with unknown outcome."""
+    """Show diagnostics of the target, for a run with unknown outcome."""
     run = _run(request, number)
     diagnostics = lost_run_diagnostics.diagnose(run) if run.state == RunState.UNKNOWN else None
     context = {"run": run, "diagnostics": diagnostics, "may_decide": may_operate(current_user(request))}
@@ -164,7 +164,7 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
     operates = may_operate(user)
     ended_badly = run.state in {RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED}
     may_restart = operates and ended_badly and _is_restartable(run)
-    asked_of = catalogue().get(run.kind) if may_restart or run.is_waiting else None
+    to_confirm = catalogue().get(run.kind) if may_restart or run.is_waiting else None
     return {
         "run": run,
         "steps": run.steps.all(),
@@ -175,7 +175,7 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "consents": run.consents.all(),
         "chosen_backup": _chosen_backup(run) if run.is_waiting else None,
         "may_restart": may_restart,
-        "confirmation": preconditions.confirmation(run.target, asked_of) if asked_of else None,
+        "confirmation": preconditions.confirmation(run.target, to_confirm) if to_confirm else None,
         "decision_form": DecisionForm(),
     }
 
@@ -183,15 +183,17 @@ def _context(request: HttpRequest, run: Run) -> dict[str, Any]:
 def _is_restartable(run: Run) -> bool:
     """Return True if the run can be started again from its page.
 
-    A run of a deployment is started again from there, which checks more; one that needs a second person
-    from the form that asks for the target's name; and the file of a failed upload is gone.
+    A run of a deployment is restarted from the deployment, which checks more. A run that needs a second
+    person is restarted from the form with the typed name. A failed import has no file any more.
     """
-    known = catalogue().get(run.kind)
-    return known is not None and known.has_button and not run.authority and not run.needs_second_person
+    operation = catalogue().get(run.kind)
+    return (
+        operation is not None and operation.has_button and not run.authority and not run.needs_second_person
+    )
 
 
 def _chosen_backup(run: Run) -> Backup | None:
-    """Return the backup named by a waiting run, for the person who consents."""
+    """Return the backup that a waiting run would restore, for the person who consents."""
     named = Backup.objects.for_display().filter(target=run.target_id, expired_at=None)
     return named.filter(name=run.params.get("backup", "")).first()
 

@@ -1,4 +1,4 @@
-"""Views of target settings: adding, editing, people, secrets, archiving."""
+"""Views that add, edit and archive targets, and manage their people and secrets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def target_new(request: HttpRequest) -> HttpResponse:
         by = current_user(request)
         target = add_to_form(form, lambda: Target.add(**form.cleaned_data, by=by))
         if target is not None:
-            messages.success(request, f"{target} was added. Check its connection next.")
+            messages.success(request, f"Target {target} added. Check its connection next.")
             return see_other(request, reverse("runs:target", args=[target.name]))
     return render(request, "runs/target_new.html", {"form": form}, status=422 if form.errors else 200)
 
@@ -48,7 +48,7 @@ def target_settings(request: HttpRequest, name: str) -> HttpResponse:
     if form.is_valid():
         by = current_user(request)
         if add_to_form(form, lambda: target.edit(**form.cleaned_data, by=by) or target):
-            messages.success(request, "Saved.")
+            messages.success(request, "Settings saved.")
             return see_other(request, reverse("runs:target", args=[target.name]))
     return _settings(request, target, form=form)
 
@@ -70,8 +70,8 @@ def target_roles(request: HttpRequest, name: str) -> HttpResponse:
 def target_role(request: HttpRequest, name: str, number: int) -> HttpResponse:
     """Remove a role from a user."""
     target = get_target(request, name)
-    held = get_object_or_404(target.role_assignments, pk=number)
-    target.unassign(held.user, held.role, by=current_user(request))
+    assignment = get_object_or_404(target.role_assignments, pk=number)
+    target.unassign(assignment.user, assignment.role, by=current_user(request))
     return see_other(request, reverse("runs:target_settings", args=[target.name]))
 
 
@@ -83,9 +83,9 @@ def target_secrets(request: HttpRequest, name: str) -> HttpResponse:
     form = SecretForm(request.POST)
     if form.is_valid():
         by = current_user(request)
-        given = form.cleaned_data
+        data = form.cleaned_data
         if add_to_form(
-            form, lambda: target.set_secret_reference(given["name"], given["reference"], by=by) or target
+            form, lambda: target.set_secret_reference(data["name"], data["reference"], by=by) or target
         ):
             return see_other(request, reverse("runs:target_settings", args=[target.name]))
     return _settings(request, target, secret_form=form)
@@ -107,10 +107,10 @@ def target_stored_secrets(request: HttpRequest, name: str) -> HttpResponse:
     target = get_target(request, name)
     form = StoredSecretForm(request.POST)
     if form.is_valid():
-        by, given = current_user(request), form.cleaned_data
-        kept = add_to_form(form, lambda: StoredSecret.store(target, given["name"], given["value"], by=by))
-        if kept is not None:
-            messages.success(request, f"Stored as {kept.reference}. It is not shown again.")
+        by, data = current_user(request), form.cleaned_data
+        secret = add_to_form(form, lambda: StoredSecret.store(target, data["name"], data["value"], by=by))
+        if secret is not None:
+            messages.success(request, f"Secret stored as {secret.reference}. Its value is never shown again.")
             return see_other(request, reverse("runs:target_settings", args=[target.name]))
     return _settings(request, target, stored_secret_form=form)
 
@@ -125,7 +125,7 @@ def target_physical_engine(request: HttpRequest, name: str) -> HttpResponse:
         return see_other(request, reverse("runs:target_settings", args=[target.name]))
     form = PhysicalEngineForm(request.POST)
     if form.is_valid() and add_to_form(form, lambda: PhysicalEngine.set(target, **form.cleaned_data, by=by)):
-        messages.success(request, "Saved. Check physical backups next.")
+        messages.success(request, "Physical engine saved. Run “Check physical backups” next.")
         return see_other(request, reverse("runs:target", args=[target.name]))
     return _settings(request, target, engine_form=form)
 
@@ -136,7 +136,7 @@ def target_archival(request: HttpRequest, name: str) -> HttpResponse:
     """Archive a target."""
     target = get_target(request, name)
     target.archive(by=current_user(request))
-    messages.success(request, f"{target} was archived. Its history stays.")
+    messages.success(request, f"Target {target} archived. Its history stays available.")
     return see_other(request, reverse("runs:targets"))
 
 

@@ -1,4 +1,4 @@
-"""Views of targets: list, page, connection check and starting operations."""
+"""Views that list and show targets, check connections and start operations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACKUPS_SHOWN = 5
 
 
 class Offer(NamedTuple):
-    """An operation on a page: with its form, or the reason why it is unavailable."""
+    """An operation that a page offers, with its form or the reason why it is unavailable."""
 
     operation: type[Operation]
     form: Form
@@ -39,12 +39,12 @@ class Offer(NamedTuple):
 
     @property
     def has_required_input(self) -> bool:
-        """True if the form has a required field without a value, so it must not be collapsed."""
+        """True if the form has a required field without a value; then it must not be collapsed."""
         return any(field.required and field.initial in (None, "") for field in self.form.fields.values())
 
 
 def offer(target: Target, operation: type[Operation], form: Form) -> Offer:
-    """Return the offer of an operation on a target, outside of deployments.
+    """Return an operation on a target with its form, for pages outside of deployments.
 
     Args:
         form: the form of the operation.
@@ -91,7 +91,7 @@ def target_recent(request: HttpRequest, name: str) -> HttpResponse:
 @operator
 @require_POST
 def target_connection(request: HttpRequest, name: str) -> HttpResponse:
-    """Check the connection of the database."""
+    """Check the connection to the target."""
     target = get_target(request, name)
     context: dict[str, Any] = {"target": target}
     try:
@@ -116,9 +116,9 @@ def target_runs(request: HttpRequest, name: str) -> HttpResponseBase:
     if (
         operation
         and preconditions.needs_second_person(target, operation)
-        and (ask := require_step_up(request))
+        and (step_up := require_step_up(request))
     ):
-        return ask
+        return step_up
     form = form_for(operation)(request.POST) if operation else Form(request.POST)
     # `Run.request` rejects what the form cannot clean, with a message that names it.
     params = form.cleaned_data if form.is_valid() else _posted_params(request)

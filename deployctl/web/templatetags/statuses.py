@@ -1,4 +1,4 @@
-"""What every status looks like: one icon and one word, so that colour is never the only sign."""
+"""The icon and word of every status. Colour alone must never carry the meaning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Appearance(NamedTuple):
-    """How a status is shown: a heroicon of the mini style, and its word."""
+    """The heroicon (mini style) and the word of a status."""
 
     icon: str
     word: str
@@ -67,11 +67,10 @@ APPEARANCES: dict[str, Appearance] = {
 
 
 def appearance(status: str) -> Appearance:
-    """How to show a status.
+    """Return the icon and word of a status.
 
     Args:
-        status: a stored value such as `signed_off`; one that nobody foresaw is shown with a question mark
-            and its own name, because hiding it would be worse.
+        status: a stored value such as `signed_off`; an unknown one gets a question mark and its own name.
     """
     known = APPEARANCES.get(status)
     return known or Appearance(UNKNOWN_STATUS_ICON, status.replace("_", " ").capitalize() or "None")

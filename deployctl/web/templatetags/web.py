@@ -1,4 +1,4 @@
-"""Template tags and filters that every page may use: icons, badges, times, sizes, durations, form fields."""
+"""Template tags and filters for icons, badges, times, sizes, durations and form fields."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 class RelativeTime(NamedTuple):
-    """How a time is written that is less than `below` seconds away, counted in `unit` seconds."""
+    """The text for a time less than `below` seconds away, counted in units of `unit` seconds."""
 
     below: int
     unit: int
@@ -33,7 +33,7 @@ class RelativeTime(NamedTuple):
     future: str
 
 
-# Nearest first. Pages carry this list (`relative_times`), and static/js/app.js goes by it.
+# Nearest first. Pages contain this list (`relative_times`) for static/js/app.js.
 RELATIVE_TIMES = (
     RelativeTime(45, 1, "just now", "in a moment"),
     RelativeTime(_HOUR, _MINUTE, "{} min ago", "in {} min"),
@@ -41,7 +41,7 @@ RELATIVE_TIMES = (
 )
 
 
-# A page of 170 items shows several hundred icons of some thirty kinds; drawing one takes about 50 µs.
+# A page of 170 items shows hundreds of icons of about 30 kinds; rendering one takes about 50 µs.
 @lru_cache(maxsize=256)
 def _draw_icon(name: str, size: int) -> SafeString:
     return SafeString(
@@ -51,7 +51,7 @@ def _draw_icon(name: str, size: int) -> SafeString:
 
 @register.simple_tag
 def icon(name: str, size: int = 16) -> SafeString:
-    """An icon for the eye only; put a word beside it, visible or `.visually-hidden`.
+    """Render an icon that screen readers ignore; put a word beside it, visible or `.visually-hidden`.
 
     Args:
         name: a heroicon of the mini style, such as `check`.
@@ -62,73 +62,73 @@ def icon(name: str, size: int = 16) -> SafeString:
 
 @register.simple_tag
 def badge(status: str, label: str = "") -> SafeString:
-    """A status with its icon, its word and its colour.
+    """Render a status with its icon, word and colour.
 
     Args:
         status: the stored value, such as `signed_off`.
-        label: another word than the usual one.
+        label: a word that replaces the status's own.
     """
-    looks = appearance(str(status))
+    shown = appearance(str(status))
     return format_html(
         '<span class="badge" data-status="{}">{}{}</span>',
         status,
-        _draw_icon(looks.icon, 16),
-        label or looks.word,
+        _draw_icon(shown.icon, 16),
+        label or shown.word,
     )
 
 
 @register.inclusion_tag("web/_nav_link.html", takes_context=True)
 def nav_link(context: template.Context, view_name: str, label: str, icon_name: str) -> dict[str, object]:
-    """A link of the main navigation that knows whether the page on screen lies below it.
+    """Render a link of the main navigation, marked if the current page is below it.
 
     Args:
         view_name: such as `runs:targets`.
-        label: its word.
-        icon_name: shown where the navigation is a menu.
+        label: the text of the link.
+        icon_name: the icon that is shown if the navigation is a menu.
     """
     address = reverse(view_name)
     request: HttpRequest | None = context.get("request")
     path = request.path if request else ""
-    below = path.startswith(address) if address != "/" else path == "/"
-    return {"address": address, "label": label, "icon_name": icon_name, "current": below}
+    is_current = path.startswith(address) if address != "/" else path == "/"
+    return {"address": address, "label": label, "icon_name": icon_name, "current": is_current}
 
 
 @register.inclusion_tag("web/_field.html")
 def field(bound_field: BoundField, label: str = "") -> dict[str, object]:
-    """A form field with label, help and errors, connected for screen readers.
+    """Render a form field with its label, help text and errors, linked for screen readers.
 
     Args:
         bound_field: a field of a form, such as `form.email`.
-        label: another label than the form's own.
+        label: a label that replaces the form's own.
     """
-    single = (
+    is_checkbox = (
         not bound_field.use_fieldset and getattr(bound_field.field.widget, "input_type", "") == "checkbox"
     )
     return {
         "field": bound_field,
         "label": label or bound_field.label,
-        "is_checkbox": single,
+        "is_checkbox": is_checkbox,
     }
 
 
 @register.simple_tag
 def when(moment: dt.datetime | None, exact: bool = False) -> SafeString:  # noqa: FBT001 - reads well in a template
-    """A moment in words, in the viewer's zone, with the exact time on hover.
+    """Render a time in words, in the viewer's time zone, with the exact time on hover.
 
     Args:
-        moment: aware date and time, or None for "not yet".
-        exact: show date and time even when it is near.
+        moment: an aware datetime, or None for "not yet".
+        exact: show the date and time even if it is less than a day away.
     """
     if moment is None:
         return SafeString('<span class="muted">not yet</span>')
     local = timezone.localtime(moment)
-    words = "" if exact else _relative(moment - timezone.now())
+    text = "" if exact else _relative(moment - timezone.now())
     return format_html(
         '<time datetime="{}" title="{}"{}>{}</time>',
         local.isoformat(timespec="seconds"),
         local.strftime("%A %-d %B %Y, %H:%M:%S %Z"),
         "" if exact else SafeString(" data-relative"),  # static/js/app.js updates it
-        words or _absolute(local),
+        text or _absolute(local),
     )
 
 
@@ -139,12 +139,12 @@ def relative_times() -> str:
 
 
 def _relative(distance: dt.timedelta) -> str:
-    """Return words for a distance below a day, else ""."""
+    """Return a text for a distance of less than a day, else ""."""
     seconds = distance.total_seconds()
     for step in RELATIVE_TIMES:
         if abs(seconds) < step.below:
-            words = step.past if seconds <= 0 else step.future
-            return words.format(max(1, round(abs(seconds) / step.unit)))
+            text = step.past if seconds <= 0 else step.future
+            return text.format(max(1, round(abs(seconds) / step.unit)))
     return ""
 
 
@@ -155,7 +155,7 @@ def _absolute(local: dt.datetime) -> str:
 
 @register.filter(name="bytes")
 def bytes_(size: float | None) -> str:
-    """A size in bytes as people say it, in PostgreSQL's own units: 1 kB is 1024 bytes (`pg_size_pretty`)."""
+    """Return a size in PostgreSQL's units: 1 kB is 1024 bytes, as in `pg_size_pretty`."""
     if size is None:
         return "—"
     number = float(size)
@@ -169,19 +169,19 @@ def bytes_(size: float | None) -> str:
 
 @register.filter
 def counted(number: int, noun: str) -> str:
-    """A number with its noun: `{{ files|length|counted:"file" }}`."""
+    """Return a number with its noun: `{{ files|length|counted:"file" }}`."""
     return pluralize(number, noun)
 
 
 @register.filter
 def in_units(number: int, units: str) -> str:
-    """A number of what progress is measured in, whose name is stored for several: `rows`, `tables`."""
+    """Return a number with the unit of a progress, which is stored in the plural: `rows`, `tables`."""
     return pluralize(number, units.removesuffix("s"), units)
 
 
 @register.filter
 def duration(length: dt.timedelta | float | None) -> str:
-    """A length of time as people say it, to two units at most.
+    """Return a duration in words, with at most two units.
 
     Args:
         length: seconds or a timedelta.
@@ -205,9 +205,9 @@ def duration(length: dt.timedelta | float | None) -> str:
 
 @register.simple_tag(takes_context=True)
 def with_query(context: template.Context, **changes: object) -> str:
-    """The page's own query string with some parameters changed; an empty value removes one.
+    """Return the page's query string with some parameters changed; an empty value removes one.
 
-    Used by filters and page numbers, so that the address keeps the whole view.
+    Used by filters and page numbers, so the URL keeps all parameters of the view.
     """
     query = context["request"].GET.copy()
     for name, value in changes.items():
