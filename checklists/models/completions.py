@@ -21,7 +21,7 @@ class Completion(models.Model):
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["item"], condition=models.Q(undone_at=None), name="one_standing_completion"
+                fields=["item"], condition=models.Q(undone_at=None), name="one_active_completion"
             )
         ]
 
@@ -44,7 +44,7 @@ class Waiver(models.Model):
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["item"], condition=models.Q(withdrawn_at=None), name="one_standing_waiver"
+                fields=["item"], condition=models.Q(withdrawn_at=None), name="one_active_waiver"
             )
         ]
 

@@ -68,7 +68,7 @@ class Deployment(models.Model):
     window_start = models.DateTimeField()
     window_end = models.DateTimeField()
     # It was signed off and reopened. Others may have its window by then, so it holds none.
-    gave_window_up = models.BooleanField(default=False)
+    window_released = models.BooleanField(default=False)
     rollback_plan = models.TextField()
     notes = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -148,7 +148,7 @@ class Deployment(models.Model):
     @property
     def holds_window(self) -> bool:
         """Return True if it keeps its window on the target for itself; the same as `HOLDS_WINDOW`."""
-        return self.state in HOLDING and not self.gave_window_up
+        return self.state in HOLDING and not self.window_released
 
     @property
     def channel(self) -> str:
@@ -395,7 +395,7 @@ class Deployment(models.Model):
             rows = Deployment.objects.select_for_update(no_key=True, of=("self",))
             current = rows.select_related("target").get(pk=self.pk)
             self.state, self.state_before_halt = current.state, current.state_before_halt
-            self.gave_window_up = current.gave_window_up
+            self.window_released = current.window_released
             yield current
 
     def record(self, action: Action, by: Actor, **data: object) -> None:
@@ -418,13 +418,13 @@ class Deployment(models.Model):
             after = current._next_state(verb)
             halted_in = before if verb == "halt" else ""
             here = Deployment.objects.filter(pk=self.pk, state=before)
-            given_up = current.gave_window_up or before == DeploymentState.SIGNED_OFF
-            moved = here.update(state=after, state_before_halt=halted_in, gave_window_up=given_up)
+            window_released = current.window_released or before == DeploymentState.SIGNED_OFF
+            moved = here.update(state=after, state_before_halt=halted_in, window_released=window_released)
             if moved != 1:  # the lock makes this impossible; if it ever breaks, nothing may happen twice
                 raise Refusal(f"“{self}” was changed by somebody else just now. Reload and look again.")
             self.state = current.state = after
             self.state_before_halt = current.state_before_halt = halted_in
-            self.gave_window_up = current.gave_window_up = given_up
+            self.window_released = current.window_released = window_released
             StateChange.objects.create(
                 deployment=current,
                 from_state=before,

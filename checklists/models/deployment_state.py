@@ -47,7 +47,7 @@ TRANSITIONS: Mapping[str, Mapping[DeploymentState, DeploymentState]] = {
 
 * `approve` and `sign_off` belong to the gates: each happens when the last signature of a gate is given.
 * `reopen` also takes `signed_off` back to `verifying`, when something that the second gate covers changed.
-  The window, which others may hold by then, stays given up (`gave_window_up`).
+  The window, which others may hold by then, stays given up (`window_released`).
 * `resume` returns to where the deployment was halted (`state_before_halt`), which may be `verifying`.
 * `cancel` is for what has not begun; what has begun is halted and then resumed or rolled back.
 * `closed`, `cancelled` and `rolled_back` are final.
@@ -76,7 +76,7 @@ HOLDING = (*NOT_BEGUN, *IN_PROGRESS, S.HALTED, S.ROLLING_BACK)
 # the window up for good: a signature can be lost whenever, and must not find the window taken then.
 HOLDS_WINDOW = models.Q(
     state__in=[state.value for state in HOLDING],
-    gave_window_up=False,
+    window_released=False,
 )
 
 

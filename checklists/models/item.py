@@ -340,7 +340,7 @@ class Item(models.Model):
         hooks.record_changed.send(self.deployment, by, f"“{self}” {what}", stage)
         self._audit(action, by, {key: value for key, value in data.items() if value != ""})
         for parent in (parent for parent, moved in above if moved):
-            parent._audit(Action.ITEM_ROLLED_UP, by, {"state": parent.state, "after": str(self)})
+            parent._audit(Action.ITEM_ROLLED_UP, by, {"state": parent.state, "caused_by": str(self)})
         ids = [f"item-{item.pk}" for item in (self, *(parent for parent, _ in above))]
         phase = f"phase-{self.deployment.pk}-{self.section.phase_position}"
         self.deployment.announce(*ids, f"section-{self.section_id}", phase)

@@ -112,13 +112,13 @@ class ItemQuerySet(models.QuerySet["Item"]):
         At most one completion and one waiver of an item stand, so that the joins multiply nothing.
         """
         return self.annotate(
-            standing=FilteredRelation("completions", condition=Q(completions__undone_at=None)),
-            waiving=FilteredRelation("waivers", condition=Q(waivers__withdrawn_at=None)),
+            active_completion=FilteredRelation("completions", condition=Q(completions__undone_at=None)),
+            active_waiver=FilteredRelation("waivers", condition=Q(waivers__withdrawn_at=None)),
         ).annotate(
-            done_by=F("standing__by_name"),
-            done_at=F("standing__at"),
-            done_note=F("standing__note"),
-            waived_by=F("waiving__by_name"),
-            waived_at=F("waiving__at"),
-            waived_because=F("waiving__reason"),
+            done_by=F("active_completion__by_name"),
+            done_at=F("active_completion__at"),
+            done_note=F("active_completion__note"),
+            waived_by=F("active_waiver__by_name"),
+            waived_at=F("active_waiver__at"),
+            waiver_reason=F("active_waiver__reason"),
         )
