@@ -40,10 +40,10 @@ def slots_waiting_for(user: User) -> list[Slot]:
     return [slot for slot in mine if not is_blocked[slot.gate_id]]
 
 
-def pending_signatures_for(user: User) -> list[readiness.Waiting]:
+def pending_signatures_for(user: User) -> list[readiness.PendingAction]:
     """The slots that this person could sign now, as lines for the home page."""
     return [
-        readiness.Waiting(
+        readiness.PendingAction(
             f"Sign {slot.gate.deployment.title}: {slot.gate.title}, as {slot.label}", sign_url(slot)
         )
         for slot in slots_waiting_for(user)

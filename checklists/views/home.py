@@ -49,7 +49,7 @@ def _waiting(by: User) -> dict[str, Any]:
     return {
         "items": items[:ITEMS_SHOWN],
         "more_items": len(items) > ITEMS_SHOWN,
-        "others": readiness.waiting_on(by),
+        "others": readiness.pending_actions(by),
         "decisions": _decisions(by),
         "consents": list(Run.objects.visible_to(by).waiting_for(by).select_related("target")),
     }
@@ -70,7 +70,7 @@ def _runs(by: User) -> dict[str, Any]:
 
 def _next(by: User) -> dict[str, Any]:
     found = list(Deployment.objects.visible_to(by).next_first().select_related("target")[:NEXT_SHOWN])
-    verdicts = readiness.verdicts(found)
+    verdicts = readiness.next_gate_blockers(found)
     return {"next": [(deployment, verdicts[deployment.pk]) for deployment in found]}
 
 

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from checklists.handlers import settle_left
+from checklists.handlers import settle_missed_proofs
 from checklists.models import Deployment, Item, ItemState
 from checklists.readiness import blockers
 from deployctl.accounts.models import User
@@ -211,21 +211,21 @@ def test_an_end_that_went_unheard_is_settled_later(
     with monkeypatch.context() as patched:
         patched.setattr(Item, "apply_proof", Mock(side_effect=RuntimeError("a defect")))
         finish(run, RunState.SUCCEEDED)
-        assert settle_left() == 0
+        assert settle_missed_proofs() == 0
     assert checklist_item.proofs.get().outcome == "pending"
 
-    assert settle_left() == 1
+    assert settle_missed_proofs() == 1
     checklist_item.refresh_from_db()
     assert (checklist_item.state, checklist_item.proofs.get().outcome) == ("done", "pass")
-    assert settle_left() == 0
+    assert settle_missed_proofs() == 0
 
 
 def test_what_still_runs_or_waits_for_a_decision_is_not_settled(deployment: Deployment, dba: User) -> None:
     checklist_item = item(deployment, "Connection")
     run = checklist_item.start(dba)
-    assert settle_left() == 0
+    assert settle_missed_proofs() == 0
     finish(run, RunState.UNKNOWN)
-    assert settle_left() == 0
+    assert settle_missed_proofs() == 0
     assert checklist_item.proofs.get().outcome == "pending"
 
 

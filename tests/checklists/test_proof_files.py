@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from checklists.proof_files import ACCEPTED, require_known_kind
+from checklists.proof_files import ACCEPTED, require_accepted_type
 from deployctl.errors import InvalidInput
 
 
@@ -42,7 +42,7 @@ PROGRAM = b"MZ\x90\0" + bytes(60)
 
 def look_at(name: str, content: bytes) -> None:
     upload = SimpleUploadedFile(name, content)
-    require_known_kind(upload, name)
+    require_accepted_type(upload, name)
     assert upload.read() == content, "it is left as it was found"
 
 
