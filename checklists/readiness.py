@@ -54,8 +54,8 @@ def require_warning(deployment: Deployment, stage: str, *, was_warned: bool) -> 
     """Raise Refusal if the stage is signed and the actor wasn't warned that a change affects signatures."""
     if not was_warned and stage in signed_stages(deployment):
         raise Refusal(
-            "This was signed after your page was loaded, and a change withdraws the signatures and reopens "
-            "the gate. Nothing was changed; to change it anyway, submit again."
+            "This was signed after your page was loaded. Nothing was changed, because a change withdraws the "
+            "signatures and reopens the gate; submit again to make it anyway."
         )
 
 

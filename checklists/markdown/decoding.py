@@ -59,7 +59,7 @@ def check_characters(text: str, *, filename: str = "") -> None:
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         bad = next((c for c in line if c != "\t" and unicodedata.category(c) in {"Cc", "Cs"}), None)
         if bad is not None:
-            message = f"This line contains the invisible character U+{ord(bad):04X}; remove it."
+            message = f"This line contains the control character U+{ord(bad):04X}; remove it."
             problems.append(Problem(number, message, filename))
     if problems:
         raise TemplateErrors(problems[:20])

@@ -192,7 +192,8 @@ class Reader:
     def _check_children(self, kind: ItemKind, name: str, children: Sequence[ParsedItem], line: int) -> None:
         if children and kind is not ItemKind.MANUAL:
             self.problems.add(
-                line, f"An item with sub-items can't have a {kind}; move “{kind}: {name}” to a sub-item."
+                line,
+                f"An item with sub-items can't have its own {kind}; move “{kind}: {name}” to a sub-item.",
             )
         if children and self.depth >= MAX_DEPTH:
             self.problems.add(line, f"Items can be nested at most {MAX_DEPTH} deep; use a section instead.")

@@ -88,7 +88,7 @@ class Template(models.Model):
             if latest and latest.source_sha256 == digest:
                 raise Refusal(
                     f"This text is identical to {latest} ({latest.get_state_display().lower()}). "
-                    "Nothing was imported; change the text first."
+                    "Nothing was imported."
                 )
             if template.name != name:
                 cls.objects.filter(pk=template.pk).update(name=name)

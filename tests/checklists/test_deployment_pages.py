@@ -60,7 +60,7 @@ def test_the_page_tells_the_story(deployment: Deployment, dba: User, viewer: Use
         "Shop goes live",
         "NO-GO",
         "for the first gate",
-        "“Anybody checks this” is open.",
+        "“Anybody checks this” is open; complete or waive it.",
         f'href="{deployment.get_absolute_url()}#item-{item(deployment, "Anybody").pk}"',
         "createdb it",
         "Pool <code>&gt; 80%</code>",
@@ -199,7 +199,7 @@ def test_a_refused_move_is_a_conflict_with_a_sentence(
 ) -> None:
     answer = signed_in(dba).post(f"{deployment.get_absolute_url()}launch")
     assert answer.status_code == 409
-    assert "is planning, so it cannot be begun" in answer.content.decode()
+    assert "is planning, so it can&#x27;t be begun" in answer.content.decode()
 
 
 def test_a_move_without_its_reason_cannot_be_processed(

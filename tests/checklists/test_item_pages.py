@@ -43,7 +43,7 @@ def test_the_second_person_gets_the_fresh_item_and_a_sentence(
     answer = signed_in(devops_lead).post(f"/items/{checklist_item.pk}/completion", headers=HTMX)
     assert answer.status_code == 409
     page = answer.content.decode()
-    assert "was done already, by Dana Baker on" in page
+    assert "was already completed by Dana Baker on" in page
     assert f'id="item-{checklist_item.pk}" data-status="done"' in page
     answer = signed_in(devops_lead).post(f"/items/{checklist_item.pk}/completion")
     assert answer.status_code == 409
@@ -192,7 +192,7 @@ def test_before_the_gate_the_refusal_says_what_to_do(
 ) -> None:
     answer = signed_in(dba).post(f"/items/{item(deployment, 'Migrations').pk}/runs", headers=HTMX)
     assert answer.status_code == 409
-    assert "Operations wait for the first gate" in answer.content.decode()
+    assert "signed yet; get it signed, then begin the deployment." in answer.content.decode()
 
 
 # --- Sections -----------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_a_section_is_ticked_together(deployment: Deployment, dba: User, signed_
     assert "4 of 6" in answer.content.decode()
     answer = signed_in(dba).post(f"/sections/{section.pk}/completions", {"note": "Again."}, headers=HTMX)
     assert answer.status_code == 409
-    assert "no open item left" in answer.content.decode()
+    assert "has no open items that can be completed together" in answer.content.decode()
 
 
 def test_a_proof_that_failed_is_no_evidence(

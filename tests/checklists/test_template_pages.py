@@ -108,7 +108,7 @@ def test_a_mended_file_goes_before_the_text_that_came_back(signed_in: Any, dba: 
     ("data", "sentence"),
     [
         ({}, "Choose a file or paste the text"),
-        (upload(b"\xff\xfe"), "not text in UTF-8"),
+        (upload(b"\xff\xfe"), "UTF-8 text; save it as UTF-8"),
         (upload(b"a\x00"), "control character"),
         (upload(b"a" * (MAX_BYTES + 1)), "larger than 1 MB"),
         ({"text": SOURCE, "slug": "new"}, "reserved"),
@@ -127,7 +127,7 @@ def test_what_cannot_be_used_is_explained(
 def test_the_same_text_again_is_a_conflict(signed_in: Any, dba: User, draft: TemplateVersion) -> None:
     answer = signed_in(dba).post(NEW, {"text": SOURCE, "slug": "go-live"})
     assert answer.status_code == 409
-    assert "This text is the same as Go live v1" in answer.content.decode()
+    assert "This text is identical to Go live v1" in answer.content.decode()
 
 
 def test_a_new_version_begins_with_the_text_of_the_newest(

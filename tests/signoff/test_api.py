@@ -54,7 +54,10 @@ def test_a_token_reads_the_gate_of_its_scope(deployment: Deployment, token: str)
     assert ApiToken.objects.get().last_used_at is not None
     item(deployment, "Server is there").undo(MACHINE)
     said = ask(deployment, token).json()
-    assert (said["go"], said["blockers"][0]["sentence"]) == (False, "“Server is there” is open.")
+    assert (said["go"], said["blockers"][0]["sentence"]) == (
+        False,
+        "“Server is there” is open; complete or waive it.",
+    )
 
 
 def test_another_scope_is_refused_and_audited(deployment: Deployment, token: str) -> None:

@@ -151,7 +151,7 @@ def test_once_begun_an_approval_is_given_again_though_a_proof_ended_that_nobody_
     approved = Deployment.objects.get(pk=deployment.pk)
     later = timezone.now() + timedelta(hours=2)
     monkeypatch.setattr("checklists.models.item_queries.Now", lambda: Value(later))
-    assert "“Server is there” was proven until" in _sentences(approved)
+    assert "The proof of “Server is there” expired on" in _sentences(approved)
     approved.begin(dba)
     approval.withdraw(by=dba, reason="I want to look once more.")
     assert "“Server is there”" not in _sentences(approved)

@@ -46,7 +46,7 @@ def _seats(deployment: Deployment) -> list[tuple[User, str]]:
 CHANGES: dict[str, tuple[Change, str]] = {
     "an item undone": (
         lambda deployment, by: factories.item(deployment, "Server").undo(by),
-        "“Server is there” opened again",
+        "“Server is there” reopened",
     ),
     "a proof added": (
         lambda deployment, by: factories.item(deployment, "Server").add_proof(by, "note", text="Look."),
@@ -186,7 +186,7 @@ def test_a_deployment_that_has_ended_keeps_its_signatures(approved: Deployment, 
 
 def test_a_change_that_escaped_is_noticed_at_begin(approved: Deployment, dba: User) -> None:
     Target.objects.filter(pk=approved.target_id).update(project_folder="/srv/elsewhere")
-    with pytest.raises(Refusal, match="is planning, so it cannot be begun"):
+    with pytest.raises(Refusal, match="is planning, so it can't be begun"):
         approved.begin(dba)
     assert all(signature.is_stale for signature in Signature.objects.all())
 
@@ -198,10 +198,10 @@ def test_begin_looks_whether_it_is_still_the_approved_database(
     sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     # The test's own database answers behind the target's connection, and it is another one than that.
-    with pytest.raises(Refusal, match="stands another database than the one that was approved"):
+    with pytest.raises(Refusal, match="leads to another database than the approved one"):
         Deployment.objects.get(pk=deployment.pk).begin(dba)
     monkeypatch.delenv("DATABASE_URL")
-    with pytest.raises(Refusal, match="Nobody knows whether shop is still the database"):
+    with pytest.raises(Refusal, match="shop couldn't be reached to check that it is still the approved"):
         Deployment.objects.get(pk=deployment.pk).begin(dba)
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.APPROVED
