@@ -98,20 +98,20 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
     """
     listed = list(deployments)
     found: dict[int, list[Blocker]] = {deployment.pk: [] for deployment in listed}
-    judged = [deployment for deployment in listed if deployment.pk in gates]
-    if not judged:
+    relevant = [deployment for deployment in listed if deployment.pk in gates]
+    if not relevant:
         return found
-    running = _runs_in_progress(judged)
+    running = _runs_in_progress(relevant)
     unsettled: dict[int, list[Item]] = {}
-    items = Item.objects.leaves().unsettled(running).filter(section__checklist__deployment__in=judged)
+    items = Item.objects.leaves().unsettled(running).filter(section__checklist__deployment__in=relevant)
     for item in items.select_related("section__checklist").order_by("section__position", "position"):
         unsettled.setdefault(item.section.checklist.deployment_id, []).append(item)
-    targets = {deployment.target_id for deployment in judged}
+    targets = {deployment.target_id for deployment in relevant}
     unknown = list(Run.objects.filter(target__in=targets, state=RunState.UNKNOWN))
     outdated: dict[int, list[Item]] = {}
-    for item in Item.objects.outdated().filter(section__checklist__deployment__in=judged):
+    for item in Item.objects.outdated().filter(section__checklist__deployment__in=relevant):
         outdated.setdefault(item.section.checklist.deployment_id, []).append(item)
-    for deployment in judged:
+    for deployment in relevant:
         found[deployment.pk] = _checklist_blockers(
             deployment,
             gates[deployment.pk],
@@ -120,7 +120,7 @@ def blockers_of(deployments: Iterable[Deployment], gates: Mapping[int, str]) -> 
             [run for run in unknown if run.target_id == deployment.target_id],
             outdated.get(deployment.pk, []),
         )
-    for deployment, blocker in _from_handlers({each: gates[each.pk] for each in judged}):
+    for deployment, blocker in _from_handlers({each: gates[each.pk] for each in relevant}):
         found[deployment.pk].append(blocker)
     return found
 

@@ -1,6 +1,6 @@
 """Warnings before a change makes signatures stale.
 
-A page that was loaded before somebody signed doesn't show the warning; such a request is refused once.
+A page that was loaded before the first signature doesn't show the warning, so its request is refused once.
 """
 
 from __future__ import annotations

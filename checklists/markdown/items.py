@@ -159,7 +159,7 @@ class Reader:
         if rest or self.depth > 1:
             self.problems.add(
                 line,
-                "A signature line can't be a sub-item or have content of its own; move it out of the item.",
+                "A signature line can't be a sub-item or have content below it; move it to the top level.",
             )
         quorum = read_quorum(values, line, self.problems)
         return [ParsedSlot(GateKey(gate), role, label_of(text, role), quorum, line)]

@@ -39,7 +39,7 @@ class ItemQuerySet(models.QuerySet["Item"]):
         return self.filter(state__in=OUTSTANDING)
 
     def unsettled(self, being_proven: Iterable[int]) -> ItemQuerySet:
-        """Return the items that are outstanding or being proven, also again: another run may still fail.
+        """Return the items that are outstanding, or that an unfinished run proves: it may still fail.
 
         Args:
             being_proven: the primary keys of the items that unfinished runs prove.
