@@ -55,7 +55,7 @@ def settle_missed_proofs() -> int:
             with transaction.atomic():
                 settle_proofs(run)
         except Exception:  # one failure must not block the other runs
-            logger.exception("The proofs of run %s could not be settled; the next sweep retries", run.pk)
+            logger.exception("The proofs of run %s could not be settled; the periodic task retries", run.pk)
         else:
             settled += 1
     return settled
