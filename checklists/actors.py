@@ -1,4 +1,4 @@
-"""Actors as rows keep them."""
+"""Actors as foreign keys."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from deployctl.audit import Actor
 
 
 def user_of(by: Actor) -> User | None:
-    """The person behind an act, for a foreign key; None where a machine acted."""
+    """Return the user for a foreign key, or None if a machine acted."""
     return by if isinstance(by, User) else None

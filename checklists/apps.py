@@ -5,5 +5,5 @@ class ChecklistsConfig(AppConfig):
     name = "checklists"
 
     def ready(self) -> None:
-        """Connect the handlers."""
+        """Connect the handlers to their hooks."""
         from checklists import handlers  # noqa: F401

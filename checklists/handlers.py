@@ -1,4 +1,4 @@
-"""The handlers that checklists connect to hooks: of runs, targets, people and live pages."""
+"""Handlers for the hooks of runs, targets, people and live channels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from deployctl.web.http import row_number
 
 logger = logging.getLogger(__name__)
 
-# `unknown` is not among them: its proof stays pending until a person has decided, and then we are told again.
+# `unknown` is missing: its proof stays pending until a person decides, and then `run_finished` is sent again.
 OUTCOMES = {
     RunState.SUCCEEDED: ProofOutcome.PASS,
     RunState.FAILED: ProofOutcome.FAIL,
@@ -34,7 +34,7 @@ OUTCOMES = {
 
 @run_finished.connect
 def settle_proofs(run: Run) -> None:
-    """Let the item that a run was to prove take over what came of it. Inside the run's transaction."""
+    """Apply a run's outcome to the items that it proves, in the transaction that ends the run."""
     outcome = OUTCOMES.get(RunState(run.state))
     if outcome is None:
         return
@@ -43,21 +43,19 @@ def settle_proofs(run: Run) -> None:
         proof.item.apply_proof(proof, outcome, by=by, summary=run.summary)
 
 
-def settle_left() -> int:
-    """Settle what runs left pending, because a defect or a lost connection kept us from hearing their end.
-
-    Without this an item would wait for ever for a run that has ended.
+def settle_missed_proofs() -> int:
+    """Settle proofs that are still pending although their run has ended, for example after a lost connection.
 
     Returns:
-        How many runs there were.
+        The number of runs whose proofs were settled.
     """
     settled = 0
     for run in Run.objects.filter(proofs__outcome=ProofOutcome.PENDING, state__in=OUTCOMES).distinct():
         try:
             with transaction.atomic():
                 settle_proofs(run)
-        except Exception:  # one that cannot be settled must not keep the others waiting
-            logger.exception("What run %s proves could not be settled; the next sweep tries again", run.pk)
+        except Exception:  # one failure must not block the other runs
+            logger.exception("The proofs of run %s could not be settled; the periodic task retries", run.pk)
         else:
             settled += 1
     return settled
@@ -65,11 +63,11 @@ def settle_left() -> int:
 
 @run_claimed.connect
 def check_claim(run: Run) -> None:
-    """Ask once more, just before the work begins: the deployment may have been halted since the request.
+    """Check the run again when a worker claims it: the deployment may have been halted since the request.
 
     Raises:
-        Refusal: the deployment is not where it may run this.
-        NotAllowed: the person left the team or may no longer keep the item.
+        Refusal: the deployment's state doesn't allow the run.
+        NotAllowed: the requester left the team or may no longer complete the item.
     """
     if run.deployment_id is None:
         return
@@ -83,8 +81,8 @@ def check_claim(run: Run) -> None:
     proof = Proof.objects.filter(run=run).select_related("item__section").first()
     if deployment is None or proof is None:
         raise Refusal(
-            f"Run {run.pk} says that it rests on deployment {run.deployment_id}, which has no such item. "
-            "Nothing was done; start it from the item on the deployment's page."
+            f"Run {run.pk} was not started: deployment {run.deployment_id} has no item for it. "
+            "Start it from an item on the deployment's page."
         )
     if reason := run_blocked_reason(deployment.state, proof.item.section.stage):
         raise Refusal(f"“{proof.item}” was not started. {reason}")
@@ -94,10 +92,9 @@ def check_claim(run: Run) -> None:
 
 @run_ending.connect
 def lock_deployments(run: Run) -> None:
-    """Lock what the run's end will change, before the run appends its first entry to the audit chain.
+    """Lock the deployments that the run's end will change, before the run locks the audit chain.
 
-    Everything that changes a deployment locks it first and the chain last; a run that did it the other way
-    round could wait for a person who waits for it.
+    Everything that changes a deployment locks it first and the chain last; the opposite order could deadlock.
     """
     _locked(Deployment.objects.unfinished().filter(target=run.target_id))
 
@@ -117,7 +114,7 @@ def record_new_name(person: User, by: Actor, before: str) -> None:
 
 @channel_permission.connect
 def may_watch(user: Any, kind: str, key: str) -> bool:
-    """Return True if a person may see the deployment of which a channel reports changes."""
+    """Return True if the user may see the deployment whose changes the channel reports."""
     return (
         kind == "deployment"
         and isinstance(user, User)
@@ -132,6 +129,6 @@ def _record(found: DeploymentQuerySet, by: Actor, what: str) -> None:
 
 
 def _locked(found: DeploymentQuerySet) -> list[Deployment]:
-    """Lock deployments in one order, so that two callers do not wait for each other, and return them."""
+    """Lock the deployments in ascending order, which prevents deadlocks, and return them."""
     rows = Deployment.objects.filter(pk__in=found.values("pk")).order_by("pk")
     return list(rows.select_for_update(no_key=True, of=("self",)).select_related("target"))

@@ -1,4 +1,4 @@
-"""The hooks of deployments."""
+"""Hooks through which deployments notify and ask higher packages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from deployctl.hooks import Hook
 if TYPE_CHECKING:
     from checklists.markdown.model import ParsedTemplate
     from checklists.models import Deployment, TemplateVersion
-    from checklists.readiness import Blocker, Waiting
+    from checklists.readiness import Blocker, PendingAction
     from deployctl.accounts.models import User
     from deployctl.audit import Actor
 
 deployment_requested: Hook[[TemplateVersion, ParsedTemplate], None] = Hook(
     "deployment_requested", on_error="raise"
 )
-"""Somebody asked for a deployment: `(version, parsed template)`. A handler raises `Refusal` to prevent it. It
-has no number yet, because an auditor must not find gaps in the numbers."""
+"""A deployment will be created: `(version, parsed template)`. A handler raises `Refusal` to prevent it.
+
+The deployment has no number yet: a refused one must leave no gap in the numbers that auditors check.
+"""
 
 deployment_created: Hook[[Deployment, ParsedTemplate, Actor], None] = Hook(
     "deployment_created", on_error="raise"
@@ -28,9 +30,9 @@ deployment_created: Hook[[Deployment, ParsedTemplate, Actor], None] = Hook(
 record_changed: Hook[[Deployment, Actor, str, str], None] = Hook("record_changed", on_error="raise")
 """Recorded content changed: `(deployment, by, what, stage)`.
 
-`what` is a phrase for people (“window moved to …”). `stage` tells which gate covers it: `pre` the first,
-`deploy` and `post` the second; `week`, `ongoing` and `reference` are covered by none. Window, team, plan and
-title count as `pre` until the deployment begins and as `deploy` from then on.
+`what` is a phrase for people (“window moved to …”). `stage` determines the gate that covers the content:
+`pre` the first, `deploy` and `post` the second; no gate covers `week`, `ongoing` and `reference`. Window,
+team, plan and title count as `pre` until the deployment begins, and as `deploy` from then on.
 """
 
 state_changed: Hook[[Deployment, Actor, str, str], None] = Hook("state_changed", on_error="raise")
@@ -39,14 +41,13 @@ state_changed: Hook[[Deployment, Actor, str, str], None] = Hook("state_changed",
 gate_blockers: Hook[[Mapping[Deployment, str]], Iterable[tuple[Deployment, Blocker]]] = Hook(
     "gate_blockers", on_error="raise"
 )
-"""Return what blocks the gates of several deployments at once, each blocker beside its deployment.
+"""Return the blockers of the gates of several deployments, as pairs of deployment and blocker.
 
-The argument maps each deployment to the key of a gate: `pre`, `post`, or `closure` for what closing waits
-for.
+The argument maps each deployment to a gate key: `pre`, `post`, or `closure` for closing the deployment.
 """
 
-pending_actions: Hook[[User], Iterable[Waiting]] = Hook("pending_actions", on_error="raise")
-"""Return what waits for a person besides items, such as a signature, for the home page."""
+pending_actions: Hook[[User], Iterable[PendingAction]] = Hook("pending_actions", on_error="raise")
+"""Return the pending actions of a user other than items, such as signatures, for the home page."""
 
 signed_gates: Hook[[Deployment], Iterable[str]] = Hook("signed_gates", on_error="raise")
-"""Return the keys of the gates with a signature that a change would break."""
+"""Return the keys of the gates that have valid signatures, which a change would make stale."""

@@ -1,8 +1,8 @@
-"""Which files may be kept as evidence: known by their ending, and their content has to fit it.
+"""Allowlist of evidence file types: the extension must be known, and the content must match it.
 
-So that a name tells whoever downloads a file what will open it. That makes no file harmless: a page may hold
-a script, an office document macros, an archive anything, and deployctl scans nothing for malware. It only
-ever hands files out as downloads without a type (`checklists.views.proofs`), and shows none itself.
+People who download a file can then tell from its name which program opens it. This doesn't make files
+harmless: an HTML page may contain scripts, an Office document macros, an archive anything. deployctl doesn't
+scan for malware; it serves files only as downloads without a media type (`checklists.views.proofs`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _HEIF = rb".{4}ftyp"  # ISO/IEC 23008-12, 10; ISO/IEC 14496-12, 4.3
 _ZIP = rb"PK(\x03\x04|\x05\x06)"  # APPNOTE.TXT, 4.3.7; 4.3.16 if empty
 _GZIP = rb"\x1f\x8b\x08"  # RFC 1952, 2.3.1
 _OLE = rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # MS-CFB, 2.2
-# Office documents are ZIP archives; those with a password lie in the older container: MS-OFFCRYPTO, 1.3.
+# Office documents are ZIP archives; encrypted ones use the older container format: MS-OFFCRYPTO, 1.3.
 _OFFICE = rb"%b|%b" % (_ZIP, _OLE)
 
-# How files of a kind begin.
-_BEGINNINGS: dict[str, bytes] = {
+# Patterns for the first bytes of each type ("magic numbers").
+_MAGIC: dict[str, bytes] = {
     ".png": rb"\x89PNG\r\n\x1a\n",  # RFC 2083, 3.1
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
@@ -43,65 +43,62 @@ _BEGINNINGS: dict[str, bytes] = {
     ".tar": rb".{257}ustar",  # POSIX.1, pax, ustar Interchange Format
     ".sig": rb"[\x88-\x8b\xc2]",  # a packet of OpenPGP: RFC 9580, 4.2, 5.2
 }
-_TEXTS = frozenset(
+_TEXT_EXTENSIONS = frozenset(
     [
         *(".txt", ".md", ".html", ".htm", ".eml", ".log", ".out", ".err", ".sql", ".diff", ".patch"),
         *(".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml"),
         *(".ini", ".conf", ".cfg", ".properties", ".asc", ".sig"),
     ]
 )
-# What logrotate adds behind an ending: a number or a date.
+# Suffixes that logrotate adds after the extension: a number or a date.
 _ROTATION = re.compile(r"([.-]\d+)+$")
-# For the `accept` of a form: what browsers offer to choose from.
-ACCEPTED = ",".join([*sorted(_TEXTS | _BEGINNINGS.keys()), *(f".{number}" for number in range(1, 10))])
-# Of the characters that control something, what texts, logs and records of terminals hold: bells, backspaces,
-# tabs, line ends, other character sets, the end of a file under DOS, colours.
-_NEVER_IN_TEXT = bytes(set(range(32)) - set(b"\a\b\t\n\v\f\r\x0e\x0f\x1a\x1b"))
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# The `accept` attribute of a file input.
+ACCEPTED = ",".join([*sorted(_TEXT_EXTENSIONS | _MAGIC.keys()), *(f".{number}" for number in range(1, 10))])
+# All control characters except those found in texts, logs and terminal recordings: bell, backspace, tabs,
+# line ends, shift out and in, the DOS end-of-file character, and escape (colors).
+_NOT_IN_TEXT = bytes(set(range(32)) - set(b"\a\b\t\n\v\f\r\x0e\x0f\x1a\x1b"))
+_UTF_16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def require_known_kind(upload: File[bytes], name: str) -> None:
-    """Refuse a file of no kind that is kept, or whose content is not of the kind that its name says.
+def require_accepted_type(upload: File[bytes], name: str) -> None:
+    """Raise InvalidInput if the file's extension isn't accepted, or its content doesn't match the extension.
 
     Args:
-        upload: small enough to be read whole; read from its beginning, and left there.
-        name: as it is shown to people.
-
-    Raises:
-        InvalidInput: it is refused; with a sentence.
+        upload: small enough to be read whole; it is rewound afterwards.
+        name: the file's name as people see it.
     """
-    ending = PurePosixPath(_ROTATION.sub("", name.lower())).suffix
-    if ending not in _TEXTS and ending not in _BEGINNINGS:
+    extension = PurePosixPath(_ROTATION.sub("", name.lower())).suffix
+    if extension not in _TEXT_EXTENSIONS and extension not in _MAGIC:
         raise InvalidInput(
-            f"“{name}” is of no kind that is kept as evidence. Nothing was added; put it into a ZIP archive"
-            " and attach that, give it the ending .txt if it is text, or give a link."
+            f"The file type of “{name}” isn't accepted as evidence. Nothing was added; attach it in a ZIP"
+            " archive, rename it to .txt if it is text, or add a link."
         )
     upload.seek(0)
     content = upload.read()
     upload.seek(0)
-    if not (_begins_as(content, ending) or (ending in _TEXTS and _is_text(content))):
+    if not (_has_magic(content, extension) or (extension in _TEXT_EXTENSIONS and _is_text(content))):
         raise InvalidInput(
-            f"“{name}” does not hold what its ending, {ending}, says. Nothing was added; put it into a ZIP"
-            " archive and attach that, or give it the ending that fits its content."
+            f"The content of “{name}” doesn't match its extension {extension}. Nothing was added; attach it"
+            " in a ZIP archive, or rename it with the correct extension."
         )
 
 
-def _begins_as(content: bytes, ending: str) -> bool:
-    beginning = _BEGINNINGS.get(ending)
-    return beginning is not None and re.match(beginning, content, re.DOTALL) is not None
+def _has_magic(content: bytes, extension: str) -> bool:
+    magic = _MAGIC.get(extension)
+    return magic is not None and re.match(magic, content, re.DOTALL) is not None
 
 
 def _is_text(content: bytes) -> bool:
-    """Whether it can be read as text, in whatever character set."""
-    if content.startswith(_UTF_16_MARKS):
+    """Return True if the content is text in any character set."""
+    if content.startswith(_UTF_16_BOMS):
         return _is_utf_16(content, "utf-16")
-    # A log that logrotate cut (copytruncate) begins with a hole where its program had already written.
-    written = content.lstrip(b"\0")
-    return bool(written) and (_has_no_controls(written) or _is_unmarked_utf_16(content))
+    # A log truncated by logrotate (copytruncate) may begin with zero bytes.
+    text = content.lstrip(b"\0")
+    return bool(text) and (_has_no_controls(text) or _is_utf_16_without_bom(content))
 
 
-def _is_unmarked_utf_16(content: bytes) -> bool:
-    """Whether it is UTF-16 of mostly Latin letters, which have a byte of zero; others look like any data."""
+def _is_utf_16_without_bom(content: bytes) -> bool:
+    """Return True for UTF-16 of mostly Latin letters; other scripts look like binary data."""
     characters = len(content) // 2
     return any(
         content[upper::2].count(0) * 2 > characters and _is_utf_16(content, encoding)
@@ -117,4 +114,4 @@ def _is_utf_16(content: bytes, encoding: str) -> bool:
 
 
 def _has_no_controls(content: bytes) -> bool:
-    return len(content.translate(None, _NEVER_IN_TEXT)) == len(content)
+    return len(content.translate(None, _NOT_IN_TEXT)) == len(content)

@@ -1,4 +1,7 @@
-"""Asking before signatures are withdrawn: a page that was opened before somebody signed did not warn."""
+"""Warnings before a change makes signatures stale.
+
+A page that was loaded before the first signature doesn't show the warning, so its request is refused once.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,19 @@ from checklists import readiness
 from checklists.models import Deployment
 from deployctl.web.http import posted
 
-# What a form says whose page has warned.
+# The form field that is present if the page showed the warning.
 FIELD = "confirm_revocation"
 
 
 @contextmanager
 def locked_if_warned(request: HttpRequest, deployment: Deployment, stage: str) -> Iterator[None]:
-    """Hold the deployment while something in it changes, if its signatures allow that or the page warned.
+    """Lock the deployment for a change that affects no signatures, or about which the page warned.
 
     Args:
-        stage: where the change is; see `readiness.signed_stages`.
+        stage: the stage of the changed content; see `readiness.signed_stages`.
 
     Raises:
-        Refusal: nothing was changed; the page that tells so warns, and its form may be sent.
+        Refusal: the stage is signed and the page did not warn. The reloaded page does.
     """
     with deployment.locked() as current:
         readiness.require_warning(current, stage, was_warned=is_warned(request))
@@ -31,5 +34,5 @@ def locked_if_warned(request: HttpRequest, deployment: Deployment, stage: str) -
 
 
 def is_warned(request: HttpRequest) -> bool:
-    """Whether the page that this form stood on said that signatures would be withdrawn."""
+    """Return True if the page with the submitted form warned about the signatures."""
     return bool(posted(request, FIELD))

@@ -1,4 +1,4 @@
-"""What workers are asked to do for checklists: load, call, done."""
+"""Celery tasks of checklists."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from checklists import handlers
 
 @shared_task(name="checklists.tasks.settle")
 def settle() -> None:
-    """Settle proofs whose runs ended unheard."""
-    handlers.settle_left()
+    """Settle proofs that are pending although their run has ended."""
+    handlers.settle_missed_proofs()

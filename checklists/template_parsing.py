@@ -1,4 +1,4 @@
-"""Reading templates with the operations and checks that this installation has."""
+"""Parse templates with the operations and checks of this installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployctl import operations
 
 @cache
 def known_operations() -> Mapping[str, tuple[str, ...]]:
-    """The operations by kind, each with the names of its parameters."""
+    """Return the operations by kind, each with the names of its parameters."""
     return {
         kind: tuple(field.name for field in fields(operation.Params))
         if is_dataclass(operation.Params)
@@ -22,13 +22,13 @@ def known_operations() -> Mapping[str, tuple[str, ...]]:
 
 
 def known_checks() -> Mapping[str, tuple[str, ...]]:
-    """The checks by name, each with the names of its parameters. This version has none yet."""
+    """Return the checks by name, each with the names of its parameters. There are none yet."""
     return {}
 
 
 @lru_cache(maxsize=32)
 def parse_template(source: str, filename: str = "") -> ParsedTemplate:
-    """Parse a template; the same text is read once, for pages show the same few templates again and again.
+    """Parse a template, with a cache: pages show the same few templates repeatedly.
 
     Raises:
         TemplateErrors: see `checklists.markdown.parse`.

@@ -1,4 +1,4 @@
-"""Addresses of the home page, deployments, their items and proofs, the history, and templates."""
+"""URLs of the home page, deployments, items, proofs, the history and templates."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ urlpatterns = [
         name="deployment_timeline",
     ),
     path("deployments/<int:number>/phases/<int:position>", deployments.phase_head, name="phase"),
-    # What moves them on
+    # Transitions
     path("deployments/<int:number>/start", transitions.start, name="start"),
     path("deployments/<int:number>/verification", transitions.verification, name="verification"),
     path("deployments/<int:number>/closure", transitions.closure, name="closure"),
@@ -58,7 +58,7 @@ urlpatterns = [
         transitions.rollback_completion,
         name="rollback_completion",
     ),
-    # Their promises
+    # Sections and items
     path("sections/<int:number>/", sections.section_head, name="section"),
     path("sections/<int:number>/completions", sections.completions, name="section_completions"),
     path("items/<int:number>/", items.item_detail, name="item"),
@@ -67,7 +67,7 @@ urlpatterns = [
     path("items/<int:number>/proofs", items.proofs, name="item_proofs"),
     path("items/<int:number>/runs", items.runs, name="item_runs"),
     path("proofs/<int:number>/file", proofs.file, name="proof_file"),
-    # What was
+    # History
     path("history/", history.history, name="history"),
     path("history.csv", history.history_csv, name="history_csv"),
     # Templates

@@ -1,4 +1,4 @@
-"""What people write into the record, checked and made uniform."""
+"""Validate and normalize the texts of a deployment: title, rollback plan, reasons and notes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ TEXT_LENGTH = 20_000
 
 
 def clean_title(title: str) -> str:
-    """A title that fits on a line.
+    """Return the title with normalized spaces.
 
     Raises:
-        InvalidInput: empty or too long.
+        InvalidInput: the title is empty or longer than `TITLE_LENGTH` characters.
     """
     title = " ".join(title.split())
     if not title:
         raise InvalidInput(
-            "A deployment needs a title. Nothing was changed; say in a few words what it brings."
+            "A deployment needs a title. Nothing was changed; describe the deployment in a few words."
         )
     if len(title) > TITLE_LENGTH:
         raise InvalidInput(
@@ -27,37 +27,37 @@ def clean_title(title: str) -> str:
 
 
 def clean_plan(plan: str) -> str:
-    """A rollback plan.
+    """Return the rollback plan with normalized newlines.
 
     Raises:
-        InvalidInput: empty.
+        InvalidInput: the plan is empty or longer than `TEXT_LENGTH` characters.
     """
     plan = clean_note(plan)
     if not plan:
         raise InvalidInput(
-            "A deployment needs a rollback plan: what is done, and by whom, when it goes wrong. "
-            "Nothing was changed; the first gate approves this plan."
+            "A deployment needs a rollback plan, which the first gate approves. Nothing was changed; "
+            "describe who does what if the deployment fails."
         )
     return plan
 
 
 def clean_reason(reason: str) -> str:
-    """A reason, which goes into the record.
+    """Return the reason with normalized newlines.
 
     Raises:
-        InvalidInput: empty.
+        InvalidInput: the reason is empty or longer than `TEXT_LENGTH` characters.
     """
     reason = clean_note(reason)
     if not reason:
-        raise InvalidInput("This needs a reason, which goes into the record. Nothing was changed.")
+        raise InvalidInput("This needs a reason, which becomes part of the record. Nothing was changed.")
     return reason
 
 
 def clean_note(note: str) -> str:
-    """A note, which may be empty.
+    """Return the note, which may be empty, with normalized newlines.
 
     Raises:
-        InvalidInput: longer than a page or two; that is a document, to be attached as a file.
+        InvalidInput: the note is longer than `TEXT_LENGTH` characters.
     """
     note = normalize_newlines(note)
     if len(note) > TEXT_LENGTH:
@@ -68,5 +68,5 @@ def clean_note(note: str) -> str:
 
 
 def normalize_newlines(text: str) -> str:
-    """Text with one kind of line end, and none around it; browsers send CR LF."""
+    """Return the text with LF line ends (browsers send CR LF) and without surrounding whitespace and NULs."""
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").strip()

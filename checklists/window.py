@@ -1,4 +1,4 @@
-"""The time in which a deployment may touch its target."""
+"""The window of a deployment: its planned start and end."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from django.utils import timezone
 
 from deployctl.errors import InvalidInput
 
-# Nobody keeps an application down for longer; a window of a year is a slip in the year's last digit, and
-# would keep every other deployment of the target out.
+# A longer window is probably a typing error, and would block every other deployment of the target.
 MAX_DURATION = timedelta(days=31)
-# Years beyond these are slips, and at the ends of the calendar some zones have no date to show.
+# Other years are typing errors; near the ends of the calendar, conversion to some time zones overflows.
 YEARS = range(2000, 3000)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A start and an end, each with its time zone."""
+    """A start and an end, each with a time zone."""
 
     start: datetime
     end: datetime
 
     @classmethod
     def validated(cls, start: datetime, end: datetime) -> Window:
-        """A window that a deployment can be planned for.
+        """Return a window for which a deployment can be planned.
 
         Raises:
-            InvalidInput: no time zone, ends before it starts, lies in the past or far ahead, or is longer
-                than 31 days.
+            InvalidInput: the times have no time zone or an implausible year, or the window ends before it
+                starts, is over, or is longer than 31 days.
         """
         if timezone.is_naive(start) or timezone.is_naive(end):
             raise InvalidInput(
-                "The window's times need a time zone, such as 2030-01-31T22:00+01:00. Nothing was changed."
+                "The window's times need a time zone. Nothing was changed; write them as in "
+                "2030-01-31T22:00+01:00."
             )
         if start.year not in YEARS or end.year not in YEARS:
             raise InvalidInput(
-                f"The window's years, {start.year} and {end.year}, look like a slip. Nothing was changed; "
-                f"give years from {YEARS[0]} to {YEARS[-1]}."
+                f"The window's years ({start.year} and {end.year}) aren't plausible. Nothing was changed; "
+                f"use years from {YEARS[0]} to {YEARS[-1]}."
             )
         window = cls(start, end)
         if end <= start:
@@ -47,18 +47,18 @@ class Window:
             )
         if end <= timezone.now():
             raise InvalidInput(
-                f"The window is over already ({window}). Nothing was changed; give a later one."
+                f"The window is already over ({window}). Nothing was changed; choose a later one."
             )
         if end - start > MAX_DURATION:
             raise InvalidInput(
-                f"The window is longer than {MAX_DURATION.days} days ({window}), which looks like a slip. "
-                "Nothing was changed; give a shorter one."
+                f"The window is longer than {MAX_DURATION.days} days ({window}). "
+                "Nothing was changed; choose a shorter one."
             )
         return window
 
     @property
     def has_opened(self) -> bool:
-        """Whether its start is behind us."""
+        """Return True if the window's start is past."""
         return self.start <= timezone.now()
 
     def __str__(self) -> str:

@@ -36,10 +36,10 @@ def signable_slots(user: User) -> list[Slot]:
     return [slot for slot in allowed if not is_blocked[slot.gate_id]]
 
 
-def pending_signatures_for(user: User) -> list[readiness.Waiting]:
+def pending_signatures_for(user: User) -> list[readiness.PendingAction]:
     """Return the person's pending signatures for the home page."""
     return [
-        readiness.Waiting(
+        readiness.PendingAction(
             f"Sign {slot.gate.deployment.title}: {slot.gate.title}, as {slot.label}", sign_url(slot)
         )
         for slot in signable_slots(user)

@@ -1,4 +1,4 @@
-"""The checklists that come with the product: each Markdown file in this folder is one, named by its slug."""
+"""The built-in templates: each Markdown file in this folder is one, named by its slug."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import resources
 
 
 def slugs() -> tuple[str, ...]:
-    """The names of the built-in templates."""
+    """Return the slugs of the built-in templates."""
     return tuple(
         sorted(
             file.name.removesuffix(".md")
@@ -17,10 +17,10 @@ def slugs() -> tuple[str, ...]:
 
 
 def source(slug: str) -> str:
-    """The Markdown of a built-in template.
+    """Return the Markdown of a built-in template.
 
     Raises:
-        KeyError: if there is none of this name.
+        KeyError: there is no built-in template with this slug.
     """
     if slug not in slugs():
         raise KeyError(slug)

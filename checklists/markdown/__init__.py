@@ -1,4 +1,4 @@
-"""The template language: checklists as Markdown task lists with annotations. No Django, no database."""
+"""The template language: checklists as Markdown task lists with annotations. Independent of Django."""
 
 from checklists.markdown.decoding import MAX_BYTES, decode, read_file
 from checklists.markdown.document import strip_markup

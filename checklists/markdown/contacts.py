@@ -1,4 +1,4 @@
-"""What the notes of a checklist tell a program: whom to call, and what the severities mean."""
+"""Extract contacts and severity definitions from the notes of a checklist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from checklists.markdown.vocabulary import SEVERITIES, role_of
 
 
 def contacts_of(phases: Iterable[ParsedPhase]) -> tuple[ParsedContact, ...]:
-    """The list entries `Role: how to reach them` below a heading that speaks of contacts."""
+    """Return the list entries `Role: details` below headings that contain “contact” or “contacts”."""
     found = []
     for phase in phases:
         for section in phase.sections:
@@ -25,7 +25,7 @@ def contacts_of(phases: Iterable[ParsedPhase]) -> tuple[ParsedContact, ...]:
 
 
 def severities_of(phases: Iterable[ParsedPhase]) -> tuple[ParsedSeverity, ...]:
-    """The list entries `Critical: …`, `High: …` and so on, wherever they stand; the first of each counts."""
+    """Return the first list entry of each severity (`Critical: …`, `High: …`) in the whole checklist."""
     found: dict[str, str] = {}
     for phase in phases:
         for section in phase.sections:

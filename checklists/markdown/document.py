@@ -1,4 +1,4 @@
-"""Markdown as a tree of blocks: the one place that knows the CommonMark library."""
+"""Parse Markdown into a tree of blocks with the library markdown-it-py."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 
-# Every list takes two levels. Deeper blocks would be dropped by the library without a word, so the limit is
-# far above the depth at which the parser of items complains.
+# Each list takes two levels. The library silently drops deeper blocks, so this is far above the nesting of
+# items that the parser accepts.
 MAX_NESTING = 80
 
-# Characters of one paragraph, heading or table cell. The library's time for unclosed brackets grows with the
-# square of their number: 0.03 s for this many, minutes for a file full of them.
+# Characters per paragraph, heading or table cell. Parsing time is quadratic in the number of unclosed
+# brackets: 0.03 s for this many, minutes for a file full of them.
 MAX_INLINE = 5000
 
-OPEN_BOXES = ("[ ]", "[x]", "[X]")
+BOXES = ("[ ]", "[x]", "[X]")
 
 
 class TooLong(ValueError):
-    """A paragraph is too long to be read in reasonable time."""
+    """A paragraph is too long to be parsed in reasonable time."""
 
     def __init__(self, line: int) -> None:
         self.line = line
-        super().__init__(f"This paragraph is longer than {MAX_INLINE} characters; divide it by empty lines.")
+        super().__init__(f"This paragraph is longer than {MAX_INLINE} characters; split it with empty lines.")
 
 
 @dataclass
 class Node:
-    """One block and the blocks in it. Inline content stays a flat list of tokens."""
+    """A block with its child blocks. Inline content remains a flat list of tokens."""
 
     type: str
     token: Token
@@ -50,11 +50,11 @@ class Node:
 
     @property
     def text(self) -> str:
-        """The inline content as it was written."""
+        """The source of the inline content."""
         return self.inline.content if self.inline else ""
 
     def walk(self) -> Iterator[Node]:
-        """This block, then everything in it."""
+        """Yield this block and all its descendants, depth first."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -62,18 +62,18 @@ class Node:
 
 @cache
 def markdown() -> MarkdownIt:
-    """GitHub's dialect as far as structure goes: CommonMark with tables and strikethrough.
+    """Return the parser: CommonMark with GitHub's tables and strikethrough.
 
-    Reference definitions (`[label]: address`) stay visible text: an item must make sense on its own.
+    Reference definitions (`[label]: URL`) are disabled and stay text, because each item is rendered alone.
     """
     parser = MarkdownIt("commonmark", {"html": True, "maxNesting": MAX_NESTING})
     parser.enable(["table", "strikethrough"]).disable("reference").use(front_matter_plugin)
-    parser.core.ruler.after("block", "limit", _limit)
+    parser.core.ruler.after("block", "limit", _check_inline_length)
     return parser
 
 
 def blocks(source: str) -> list[Node]:
-    """The top-level blocks of a document.
+    """Return the top-level blocks of a document.
 
     Raises:
         TooLong: a paragraph has more than `MAX_INLINE` characters.
@@ -82,7 +82,7 @@ def blocks(source: str) -> list[Node]:
 
 
 def plain_text(tokens: Sequence[Token] | None) -> str:
-    """What inline content says without its markup."""
+    """Return inline content without its markup."""
     parts = []
     for token in tokens or ():
         if token.type in {"text", "code_inline"}:
@@ -95,31 +95,31 @@ def plain_text(tokens: Sequence[Token] | None) -> str:
 
 
 def strip_markup(text: str) -> str:
-    """The same for inline Markdown that is not parsed yet."""
+    """Return inline Markdown without its markup."""
     return plain_text(markdown().parseInline(text)[0].children)
 
 
 def one_line(text: str) -> str:
-    """Inline content on one line; a line break at its end would be a stray backslash there."""
+    """Return inline content on one line, without the backslashes of hard line breaks."""
     lines = [line.strip() for line in text.split("\n")]
     return " ".join([*(_without_hard_break(line) for line in lines[:-1]), lines[-1]]).strip()
 
 
 def is_task(node: Node) -> bool:
-    """Whether a list item carries a box to tick; `[]` and `[ ]text` are meant as one."""
+    """Return True if a list item has a checkbox; `[]` and `[ ]text` count as one."""
     return task_text(node) is not None
 
 
 def task_text(node: Node) -> str | None:
-    """What follows the box of a list item, or None where there is no box."""
+    """Return the text after the checkbox of a list item, or None if there is no checkbox."""
     if node.type != "list_item" or not node.children or node.children[0].type != "paragraph":
         return None
-    return after_box(node.children[0].text)
+    return text_after_box(node.children[0].text)
 
 
-def after_box(text: str) -> str | None:
-    """What follows the box at the start of `text`, or None."""
-    for box in (*OPEN_BOXES, "[]"):
+def text_after_box(text: str) -> str | None:
+    """Return what follows the checkbox at the start of `text`, or None if there is no checkbox."""
+    for box in (*BOXES, "[]"):
         rest = text.removeprefix(box)
         if rest == text:
             continue
@@ -129,19 +129,19 @@ def after_box(text: str) -> str | None:
 
 
 def contains_task(node: Node) -> bool:
-    """Whether there is an item to tick anywhere in this block."""
+    """Return True if this block contains a list item with a checkbox."""
     return any(is_task(inner) for inner in node.walk())
 
 
 def looks_like_item(line: str) -> bool:
-    """Whether a line of text was probably meant to be an item."""
+    """Return True if a line of text is probably meant to be an item."""
     body = line.strip()
     for marker in ("- ", "* ", "+ "):
         body = body.removeprefix(marker).lstrip()
-    return body.startswith(tuple(f"{box} " for box in OPEN_BOXES))
+    return body.startswith(tuple(f"{box} " for box in BOXES))
 
 
-def _limit(state: StateCore) -> None:
+def _check_inline_length(state: StateCore) -> None:
     for token in state.tokens:
         if token.type == "inline" and len(token.content) > MAX_INLINE:
             raise TooLong(token.map[0] + 1 if token.map else 0)

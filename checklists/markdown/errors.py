@@ -1,4 +1,4 @@
-"""What can be wrong with a template, each with its place in the file."""
+"""Problems of a template with their line numbers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from deployctl.errors import InvalidInput
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong: the line it stands on (counted from 1; 0 is the whole file) and what to do."""
+    """A problem of a template: its line, counted from 1 (0 for the whole file), and a message with a fix."""
 
     line: int
     message: str
     file: str = ""
 
     def __str__(self) -> str:
-        place = self.file or "template"
-        return f"{place}:{self.line}: {self.message}" if self.line else f"{place}: {self.message}"
+        file = self.file or "template"
+        return f"{file}:{self.line}: {self.message}" if self.line else f"{file}: {self.message}"
 
 
 class TemplateErrors(InvalidInput):
-    """The template cannot be used; `problems` names every place, in the order of the file."""
+    """The template is invalid; `problems` holds all problems, ordered by line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(problems))
@@ -31,20 +31,16 @@ class TemplateErrors(InvalidInput):
 
 @dataclass
 class Collector:
-    """Gathers problems while a document is read, so that the author sees all of them at once."""
+    """A collector of problems during parsing, to report all of them at once."""
 
     file: str = ""
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, line: int, message: str) -> None:
-        """Note that something on `line` is wrong; `message` is a sentence that says what to do."""
+        """Add a problem; `message` is a sentence that also says how to fix it."""
         self.problems.append(Problem(line, message, self.file))
 
     def raise_if_any(self) -> None:
-        """End the reading with everything found so far.
-
-        Raises:
-            TemplateErrors: if anything was found.
-        """
+        """Raise TemplateErrors with all collected problems, if there are any."""
         if self.problems:
             raise TemplateErrors(dict.fromkeys(self.problems))

@@ -1,7 +1,6 @@
-"""A checklist filled in: the author's own text with boxes ticked, lines signed and remarks below the items.
+"""Fill in a checklist: tick its checkboxes, sign its signature lines, and add notes below its items.
 
-Only the lines concerned are touched, so everything else stays as it was written; and what comes out is still
-a valid template with the same items and signature lines.
+All other lines stay unchanged, and the result is a valid template with the same items and signature lines.
 """
 
 from __future__ import annotations
@@ -10,66 +9,67 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from checklists.markdown.decoding import plain_spaces
+from checklists.markdown.decoding import normalize_spaces
 from checklists.markdown.document import Node, blocks, task_text
 
-# Well below `document.MAX_INLINE`, also when every character has to be escaped.
-MAX_REMARK_LENGTH = 2000
+# Well below `document.MAX_INLINE`, even if every character is escaped.
+MAX_NOTE_LENGTH = 2000
 _SPECIAL = frozenset("\\`*_[]<>~&|")
-# What begins a block of its own at the start of a line; after digits, a dot or a bracket does.
+# Characters that begin a block at the start of a line; after digits, a dot or a parenthesis does.
 _BEGINS_BLOCK = frozenset("#+-=>:")
 _BOX = "[ ]"
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What became of an item.
+class ItemMark:
+    """The result of an item.
 
     Attributes:
-        ticked: whether its box is.
-        remarks: plain texts to write below it: who, when, how it is known.
+        ticked: True to tick its checkbox.
+        notes: plain texts to add below it, such as who completed it and when.
     """
 
     ticked: bool
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Signed:
-    """What stands on a signature line, as plain text."""
+class FilledSlot:
+    """The name and date for a signature line, as plain text."""
 
     name: str
     date: str
 
 
 def fill(
-    source: str, marks: Mapping[int, Mark], signatures: Mapping[int, Signed], preface: Sequence[str] = ()
+    source: str,
+    marks: Mapping[int, ItemMark],
+    signatures: Mapping[int, FilledSlot],
+    preface: Sequence[str] = (),
 ) -> str:
-    """Fill a checklist in.
+    """Return the checklist with its items and signature lines filled in.
 
     Args:
         source: the template.
-        marks: by the line of the item (`ParsedItem.line`).
-        signatures: by the line of the signature line (`ParsedSlot.line`).
-        preface: plain texts to write below the title.
+        marks: by line number of the item (`ParsedItem.line`).
+        signatures: by line number of the signature line (`ParsedSlot.line`).
+        preface: plain texts to add below the title.
     """
     source = source.removeprefix("\ufeff")
     lines = source.split("\n")
-    nodes = blocks(plain_spaces(source))
+    nodes = blocks(normalize_spaces(source))
     after: dict[int, list[str]] = {}
     for first, last in _tasks(nodes):
         if first in signatures:
             lines[first - 1] = _sign(lines[first - 1], signatures[first])
         elif first in marks:
             mark = marks[first]
-            margin = _margin(lines[first - 1])
+            margin = _indentation(lines[first - 1])
             lines[first - 1] = _tick(lines[first - 1], ticked=mark.ticked)
-            after[last] = [
-                f"{margin}- {shown(part)}" for remark in mark.remarks for part in _portions(remark)
-            ]
+            after[last] = [f"{margin}- {escape(part)}" for note in mark.notes for part in _chunks(note)]
     title_end = _end_of_title(nodes)
     if preface:
-        quoted = [f"> - {shown(part)}" for text in preface for part in _portions(text)]
+        quoted = [f"> - {escape(part)}" for text in preface for part in _chunks(text)]
         after[title_end] = ["", *quoted, *after.get(title_end, [])]
     filled = list(after.get(0, []))
     for number, line in enumerate(lines, 1):
@@ -77,10 +77,10 @@ def fill(
     return "\n".join(filled)
 
 
-def shown(text: str) -> str:
-    """Inline Markdown on one line that shows a plain text as it is, whatever it holds."""
+def escape(text: str) -> str:
+    """Return plain text as inline Markdown on one line, with special characters escaped."""
     one_line = " ".join(_printable(text).split())
-    # However it is escaped, a parser that looks for comments would take this for one.
+    # Some parsers recognize a comment here even if it is escaped.
     one_line = one_line.replace("<!--", "<! --")
     escaped = "".join(f"\\{character}" if character in _SPECIAL else character for character in one_line)
     digits = len(escaped) - len(escaped.lstrip("0123456789"))
@@ -90,17 +90,17 @@ def shown(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    # Separators of lines and characters that control would end the item, or hide what stands there.
+    # Line separators would end the item, and control characters could hide text.
     return "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c for c in text)
 
 
-def _portions(text: str) -> list[str]:
+def _chunks(text: str) -> list[str]:
     text = " ".join(text.split())
-    return [text[start : start + MAX_REMARK_LENGTH] for start in range(0, len(text), MAX_REMARK_LENGTH)]
+    return [text[start : start + MAX_NOTE_LENGTH] for start in range(0, len(text), MAX_NOTE_LENGTH)]
 
 
 def _tasks(nodes: Sequence[Node]) -> Iterator[tuple[int, int]]:
-    """First and last line of the paragraph of every item with a box."""
+    """Yield the first and last line number of the paragraph of each item with a checkbox."""
     for node in nodes:
         for inner in node.walk():
             if task_text(inner) is not None:
@@ -110,19 +110,19 @@ def _tasks(nodes: Sequence[Node]) -> Iterator[tuple[int, int]]:
 
 
 def _end_of_title(nodes: Sequence[Node]) -> int:
-    """The last line of the title; 0 where there is none."""
+    """Return the number of the title's last line, or 0 if there is no title."""
     title = next((node for node in nodes if node.type == "heading" and node.token.tag == "h1"), None)
     return title.token.map[1] if title and title.token.map else 0
 
 
 def _box_of(line: str) -> tuple[int, int]:
-    """Where the box of a line stands, `[]` included."""
+    """Return the start and end position of the checkbox in a line; `[]` counts as one."""
     start = line.index("[")
     return start, line.index("]", start) + 1
 
 
-def _margin(line: str) -> str:
-    """What stands before the text of an item, with spaces in place of the mark of its list."""
+def _indentation(line: str) -> str:
+    """Return the prefix of an item's text, with the list marker replaced by spaces."""
     before = line[: _box_of(line)[0]]
     return "".join(character if character in ">\t" else " " for character in before)
 
@@ -134,14 +134,14 @@ def _tick(line: str, *, ticked: bool) -> str:
     return f"{line[:start]}{'[x]' if ticked else _BOX}{gap}{rest}"
 
 
-def _sign(line: str, signed: Signed) -> str:
-    """Write name and date where the line leaves room for them, as strong text between underscores.
+def _sign(line: str, signed: FilledSlot) -> str:
+    """Return the signature line with its blanks replaced by name and date between double underscores.
 
-    The label of a signature line ends at its first pair of underscores, so it stays what it was.
+    The label of a signature line ends at its first double underscore, so the result has the same label.
     """
     line = _tick(line, ticked=True)
     blanks = list(_blanks(line))
-    values = [f"__{shown(signed.name)}__", f"__{shown(signed.date)}__"]
+    values = [f"__{escape(signed.name)}__", f"__{escape(signed.date)}__"]
     if not blanks:
         comment = line.find("<!--")
         at = len(line) if comment < 0 else comment
@@ -155,7 +155,7 @@ def _sign(line: str, signed: Signed) -> str:
 
 
 def _blanks(line: str) -> Iterator[tuple[int, int]]:
-    """Runs of at least two underscores, escaped or not, before any comment."""
+    """Yield start and end of each run of two or more underscores, escaped or not, before any comment."""
     end_of_text = line.find("<!--")
     at, end_of_text = 0, len(line) if end_of_text < 0 else end_of_text
     while at < end_of_text:

@@ -1,4 +1,4 @@
-"""What a heading says about everything below it."""
+"""Derive the scope of a heading: stage, due time, role and gate of everything below it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from checklists.markdown.vocabulary import Vocabulary
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-# Words in the headings of documents that carry no annotations. An annotation always wins.
+# Words in headings that indicate a stage if there is no annotation.
 _PRE = {"pre", "before", "prerequisites", "preparation", "planning", "preflight"}
 _POST = {"post", "after", "success"}
 _RECURRING = {"ongoing", "recurring", *Routine}
-_TO_READ = {"rollback", "contact", "contacts", "notes", "appendix", "references", "glossary"}
+_REFERENCE = {"rollback", "contact", "contacts", "values", "appendix", "references", "glossary"}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What holds for the items below a heading."""
+    """The properties that the items below a heading inherit."""
 
     stage: Stage = Stage.DEPLOY
     due: timedelta | None = None
@@ -35,12 +35,12 @@ class Scope:
     routine: Routine | None = None
     gate: GateKey | None = None
     rules: GateRules = NO_RULES
-    stated: bool = False  # the stage was written down rather than guessed from the words
+    explicit: bool = False  # the stage comes from an annotation, not from words in the heading
 
 
 def scope_of(
     title: str,
-    notes: Mapping[str, Value],
+    values: Mapping[str, Value],
     parent: Scope | None,
     *,
     has_items: bool,
@@ -48,51 +48,51 @@ def scope_of(
     vocabulary: Vocabulary,
     problems: Collector,
 ) -> Scope:
-    """Work out what a heading's annotations, its parent and its words say, in this order."""
-    for key in notes.keys() - set(HEADING_KEYS):
+    """Return the scope of a heading, from its annotations, its parent and its words, in this order."""
+    for key in values.keys() - set(HEADING_KEYS):
         if key in ITEM_KEYS:
-            problems.add(line, f"“{key}” belongs to an item; move it to the end of the item's line.")
+            problems.add(line, f"“{key}” is for items; move it to the end of an item's line.")
         else:
             problems.add(line, unknown_key(key, HEADING_KEYS, "headings"))
-    stage = read_choice(Stage, notes, "stage", line, problems)
-    routine = read_choice(Routine, notes, "routine", line, problems)
-    around = parent or Scope()
+    stage = read_choice(Stage, values, "stage", line, problems)
+    routine = read_choice(Routine, values, "routine", line, problems)
+    outer = parent or Scope()
     if routine and not stage:
         stage = Stage.ONGOING
-    resolved = stage or (around.stage if around.stated else _guess(title, parent, has_items=has_items))
+    resolved = stage or (outer.stage if outer.explicit else _guess(title, parent, has_items=has_items))
     if routine and resolved is not Stage.ONGOING:
-        problems.add(line, f"A routine recurs: its stage is “ongoing”, not “{resolved}”. Remove one.")
+        problems.add(line, f"A routine can't have the stage “{resolved}”; remove `routine` or `stage`.")
     if resolved is Stage.ONGOING:
-        routine = routine or _routine_in(title) or around.routine
-        if "due" in notes:
-            problems.add(line, "A recurring part has no due time in the window; remove `due`.")
+        routine = routine or _routine_in(title) or outer.routine
+        if "due" in values:
+            problems.add(line, "A recurring section can't have a due time; remove `due`.")
     return Scope(
         stage=resolved,
-        due=None if resolved is Stage.ONGOING else read_due(notes, line, problems, around.due),
-        role=read_role(notes, line, vocabulary, problems) or around.role,
+        due=None if resolved is Stage.ONGOING else read_due(values, line, problems, outer.due),
+        role=read_role(values, line, vocabulary, problems) or outer.role,
         routine=routine if resolved is Stage.ONGOING else None,
-        gate=read_choice(GateKey, notes, "gate", line, problems),
-        rules=read_rules(notes, line, vocabulary, problems),
-        stated=bool(stage) or around.stated,
+        gate=read_choice(GateKey, values, "gate", line, problems),
+        rules=read_rules(values, line, vocabulary, problems),
+        explicit=bool(stage) or outer.explicit,
     )
 
 
 def read_due(
-    notes: Mapping[str, Value], line: int, problems: Collector, inherited: timedelta | None
+    values: Mapping[str, Value], line: int, problems: Collector, inherited: timedelta | None
 ) -> timedelta | None:
-    """The due time of an annotation, relative to the window, or the inherited one."""
-    if "due" not in notes:
+    """Return the due time of an annotation, relative to the window, or the inherited one."""
+    if "due" not in values:
         return inherited
     try:
-        return parse_due(str(notes["due"]))
+        return parse_due(str(values["due"]))
     except ValueError as error:
         problems.add(line, str(error))
         return None
 
 
-def read_role(notes: Mapping[str, Value], line: int, vocabulary: Vocabulary, problems: Collector) -> str:
-    """The role of an annotation, or nothing."""
-    role = str(notes.get("role", ""))
+def read_role(values: Mapping[str, Value], line: int, vocabulary: Vocabulary, problems: Collector) -> str:
+    """Return the role of an annotation, or an empty string."""
+    role = str(values.get("role", ""))
     if role and role not in vocabulary.roles:
         problems.add(line, f"There is no role “{role}”; {suggestion(role, vocabulary.roles)}")
         return ""
@@ -100,22 +100,22 @@ def read_role(notes: Mapping[str, Value], line: int, vocabulary: Vocabulary, pro
 
 
 def read_choice(
-    kind: type[Choice], notes: Mapping[str, Value], key: str, line: int, problems: Collector
+    kind: type[Choice], values: Mapping[str, Value], key: str, line: int, problems: Collector
 ) -> Choice | None:
-    """One of a few words, or nothing."""
-    if key not in notes:
+    """Return the value of an annotation as a member of an enumeration, or None."""
+    if key not in values:
         return None
     try:
-        return kind(str(notes[key]))
+        return kind(str(values[key]))
     except ValueError:
         known = [choice.value for choice in kind]
-        problems.add(line, f"There is no {key} “{notes[key]}”; {suggestion(str(notes[key]), known)}")
+        problems.add(line, f"There is no {key} “{values[key]}”; {suggestion(str(values[key]), known)}")
         return None
 
 
 def _guess(title: str, parent: Scope | None, *, has_items: bool) -> Stage:
     words = set(slug(title).split("-"))
-    if not has_items and words & _TO_READ:
+    if not has_items and words & _REFERENCE:
         return Stage.REFERENCE
     if words & _PRE:
         return Stage.PRE

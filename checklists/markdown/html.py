@@ -1,4 +1,4 @@
-"""Inline and block Markdown as HTML that is safe to show: no raw HTML, links only to the web and to mail."""
+"""Render Markdown as safe HTML: no raw HTML, no images, and only web and mail links."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from markdown_it.token import Token
 from checklists.markdown.annotation import is_comment
 from checklists.markdown.document import TooLong, markdown, plain_text
 
-ALLOWED = ("http://", "https://", "mailto:")
+ALLOWED_SCHEMES = ("http://", "https://", "mailto:")
 
 
 def inline_html(text: str) -> str:
-    """One line of Markdown, such as an item's text, as HTML without a surrounding paragraph."""
+    """Return the HTML of one line of Markdown, such as an item's text, without a surrounding paragraph."""
     try:
         return _render(markdown().parseInline(text))
     except TooLong:
@@ -22,7 +22,7 @@ def inline_html(text: str) -> str:
 
 
 def block_html(text: str) -> str:
-    """A note as HTML. Headings in it become bold paragraphs, so that they never disturb the page's own."""
+    """Return the HTML of a note. Headings become bold paragraphs, to keep the outline of the page."""
     try:
         return _render(markdown().parse(text))
     except TooLong:
@@ -31,35 +31,35 @@ def block_html(text: str) -> str:
 
 def _render(tokens: Sequence[Token]) -> str:
     for token in tokens:
-        _tame(token)
-        _tame_links(token.children or ())
+        _sanitize(token)
+        _sanitize_links(token.children or ())
         for child in token.children or ():
-            _tame(child)
+            _sanitize(child)
     return str(markdown().renderer.render(list(tokens), markdown().options, {})).strip()
 
 
-def _tame(token: Token) -> None:
-    """Leave nothing but harmless elements; the library escapes all text."""
+def _sanitize(token: Token) -> None:
+    """Replace unsafe elements by text, which the library escapes."""
     match token.type:
         case "html_inline" | "html_block":
             token.content = "" if is_comment(token.content) else token.content
             token.type = "text"
         case "image":
-            # it would be fetched from somebody else's server by everyone who opens the page
+            # every viewer's browser would request it from a third-party server
             token.content, token.type = plain_text(token.children), "text"
         case "heading_open" | "heading_close":
             token.type, token.tag = "paragraph", "strong"
         case "td_open" | "th_open" | "fence" | "code_block":
-            # alignment would come as an inline style, which the content security policy refuses
+            # alignment uses inline styles, which the content security policy blocks
             token.attrs, token.info = {}, ""
 
 
-def _tame_links(tokens: Sequence[Token]) -> None:
-    """A link to anywhere else keeps its text only. Links do not nest, so the last opening one is meant."""
+def _sanitize_links(tokens: Sequence[Token]) -> None:
+    """Replace links with other schemes by their text. Links cannot be nested."""
     allowed = False
     for token in tokens:
         if token.type == "link_open":
-            allowed = str(token.attrs.get("href", "")).lower().startswith(ALLOWED)
+            allowed = str(token.attrs.get("href", "")).lower().startswith(ALLOWED_SCHEMES)
             token.attrs["rel"] = "noopener noreferrer nofollow"
         if token.type in {"link_open", "link_close"} and not allowed:
             token.type, token.tag, token.attrs = "span", "span", {}

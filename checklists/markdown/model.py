@@ -1,7 +1,6 @@
-"""What a template says, as plain values.
+"""The parsed template as dataclasses.
 
-Line numbers do not take part in comparisons: a template that was exported and imported again is the same
-template, wherever its lines ended up.
+Comparisons ignore line numbers, so that a template equals itself after export and import.
 """
 
 from __future__ import annotations
@@ -13,29 +12,29 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """The stage of a part of the checklist: when it is done, and which gate covers it."""
+    """The stage of a section: when its items are due, and which gate covers them."""
 
     PRE = "pre"
     DEPLOY = "deploy"
     POST = "post"
-    WEEK = "week"  # needed to close the deployment
-    ONGOING = "ongoing"  # recurring: becomes routines of the target
-    REFERENCE = "reference"  # to read: contacts, notes, emergency instructions
+    WEEK = "week"  # required to close the deployment
+    ONGOING = "ongoing"  # recurring routines of the target
+    REFERENCE = "reference"  # contacts, notes, emergency instructions
 
     @property
     def label(self) -> str:
         """The name shown to people."""
-        own = {
+        labels = {
             "pre": "Before approval",
             "deploy": "Deployment",
             "post": "After deployment",
             "week": "First week",
         }
-        return own.get(self, self.capitalize())
+        return labels.get(self, self.capitalize())
 
 
 class Routine(StrEnum):
-    """How often a recurring part comes round."""
+    """The frequency of a recurring section."""
 
     DAILY = "daily"
     WEEKLY = "weekly"
@@ -44,7 +43,7 @@ class Routine(StrEnum):
 
 
 class GateKey(StrEnum):
-    """The two points of a deployment that need signatures."""
+    """The two gates of a deployment."""
 
     PRE = "pre"
     POST = "post"
@@ -56,7 +55,7 @@ class GateKey(StrEnum):
 
 
 class ItemKind(StrEnum):
-    """How an item is completed."""
+    """The kind of an item, by what completes it."""
 
     MANUAL = "manual"
     CHECK = "check"
@@ -70,7 +69,7 @@ class ItemKind(StrEnum):
 
 @dataclass(frozen=True)
 class ParsedNote:
-    """Text to read, as Markdown: a paragraph, a plain list, a table, a quotation."""
+    """A note in Markdown: a paragraph, a plain list, a table or a quotation."""
 
     text: str
     line: int = field(default=0, compare=False)
@@ -78,7 +77,7 @@ class ParsedNote:
 
 @dataclass(frozen=True)
 class ParsedCommands:
-    """A block of commands that somebody may want to copy."""
+    """A block of commands or code."""
 
     source: str
     language: str = ""
@@ -87,10 +86,10 @@ class ParsedCommands:
 
 @dataclass(frozen=True)
 class ParsedItem:
-    """One promise. `text` is one line of inline Markdown without its annotation.
+    """An item. `text` is one line of inline Markdown without its annotation.
 
-    `stage`, `role` and `due` are resolved: what the item does not say itself comes from the item, section or
-    phase around it. `due` counts from the start of the window where negative, from its end otherwise.
+    `stage`, `role` and `due` are resolved: if the annotation lacks them, they come from the parent item, the
+    section or the phase. A negative `due` is relative to the start of the window, any other to its end.
     """
 
     key: str
@@ -108,7 +107,7 @@ class ParsedItem:
     children: tuple[ParsedItem, ...] = ()
 
     def walk(self) -> Iterator[ParsedItem]:
-        """This item, then everything below it, in the order of the document."""
+        """Yield this item and all its sub-items, in the order of the document."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -116,7 +115,7 @@ class ParsedItem:
 
 @dataclass(frozen=True)
 class ParsedSlot:
-    """A signature line: the role that signs at a gate, and how many people of it have to."""
+    """A signature line: the role that signs at a gate, and how many people with this role must sign."""
 
     gate: GateKey
     role: str
@@ -127,10 +126,12 @@ class ParsedSlot:
 
 @dataclass(frozen=True)
 class GateRules:
-    """What a gate asks for besides its signatures.
+    """The rules of a gate.
 
-    `creator`: whether who created the deployment may sign. `requires`: an operation whose newest run on the
-    target has to have succeeded, at most `within` ago; both are set, or neither.
+    Attributes:
+        creator: True if the creator of the deployment may sign.
+        requires: an operation whose newest run on the target must have succeeded, or an empty string.
+        within: the maximum age of that run; None without `requires`.
     """
 
     creator: bool = True
@@ -145,10 +146,10 @@ Block = ParsedItem | ParsedSlot | ParsedCommands | ParsedNote
 
 @dataclass(frozen=True)
 class ParsedSection:
-    """A part of a phase. The one that stands directly under the phase's heading has no title.
+    """A section of a phase. The section directly below the phase's heading has no title.
 
-    All its items have its stage: where an item states another one, the section is divided, and the further
-    parts are marked as `continued`; they have the same title.
+    All items of a section have its stage. If an item has another stage, the section is split; the following
+    parts have the same title and are marked as `continued`.
     """
 
     key: str
@@ -175,23 +176,23 @@ class ParsedSection:
 
     @property
     def commands(self) -> tuple[ParsedCommands, ...]:
-        """The blocks of commands of this section."""
+        """The command blocks of this section."""
         return tuple(block for block in self.blocks if isinstance(block, ParsedCommands))
 
     @property
     def notes(self) -> tuple[ParsedNote, ...]:
-        """The text of this section that is neither item nor command."""
+        """The notes of this section."""
         return tuple(block for block in self.blocks if isinstance(block, ParsedNote))
 
     def walk_items(self) -> Iterator[ParsedItem]:
-        """Every item of this section, sub-items after their parent."""
+        """Yield every item of this section, each parent before its sub-items."""
         for item in self.items:
             yield from item.walk()
 
 
 @dataclass(frozen=True)
 class ParsedPhase:
-    """A chapter of the checklist."""
+    """A phase of the checklist."""
 
     key: str
     title: str
@@ -205,14 +206,14 @@ class ParsedPhase:
     line: int = field(default=0, compare=False)
 
     def walk_items(self) -> Iterator[ParsedItem]:
-        """Every item of this phase, in the order of the document."""
+        """Yield every item of this phase, in the order of the document."""
         for section in self.sections:
             yield from section.walk_items()
 
 
 @dataclass(frozen=True)
 class ParsedGate:
-    """A point that needs signatures, and the lines to sign on."""
+    """A gate with its signature lines."""
 
     key: GateKey
     title: str
@@ -222,7 +223,7 @@ class ParsedGate:
 
 @dataclass(frozen=True)
 class ParsedContact:
-    """Somebody to call: `role` is one of the known roles, or empty; `details` is the rest of the line."""
+    """A contact: `role` is a known role or empty; `details` is the rest of the line."""
 
     label: str
     role: str
@@ -231,7 +232,7 @@ class ParsedContact:
 
 @dataclass(frozen=True)
 class ParsedSeverity:
-    """What the document means by a severity."""
+    """A severity with its definition."""
 
     name: str
     meaning: str
@@ -239,7 +240,7 @@ class ParsedSeverity:
 
 @dataclass(frozen=True)
 class ParsedTemplate:
-    """A whole checklist."""
+    """A whole template."""
 
     title: str
     phases: tuple[ParsedPhase, ...]
@@ -249,12 +250,12 @@ class ParsedTemplate:
 
     @property
     def sections(self) -> tuple[ParsedSection, ...]:
-        """Every section, in the order of the document."""
+        """All sections, in the order of the document."""
         return tuple(section for phase in self.phases for section in phase.sections)
 
     @property
     def slots(self) -> tuple[ParsedSlot, ...]:
-        """Every signature line, in the order of the document."""
+        """All signature lines, in the order of the document."""
         return tuple(slot for section in self.sections for slot in section.slots)
 
     @property
@@ -269,7 +270,7 @@ class ParsedTemplate:
 
     @property
     def success_criteria(self) -> tuple[ParsedItem, ...]:
-        """The items under a heading that speaks of success criteria."""
+        """The items below headings that contain “success criteria”."""
         return tuple(
             item
             for phase in self.phases
@@ -280,7 +281,7 @@ class ParsedTemplate:
 
     @property
     def routines(self) -> Mapping[Routine, tuple[ParsedItem, ...]]:
-        """The recurring items by how often they come round."""
+        """The recurring items by frequency."""
         found: dict[Routine, tuple[ParsedItem, ...]] = {}
         for section in self.sections:
             if section.routine and section.items:
@@ -288,12 +289,12 @@ class ParsedTemplate:
         return found
 
     def walk_items(self) -> Iterator[ParsedItem]:
-        """Every item, sub-items after their parent, in the order of the document."""
+        """Yield every item, in the order of the document, each parent before its sub-items."""
         for phase in self.phases:
             yield from phase.walk_items()
 
     def _gate_rules(self, key: GateKey) -> GateRules:
-        """What the first heading of the gate that states any rules says."""
+        """Return the rules of the gate's first heading that has any."""
         headings: list[tuple[GateKey | None, GateRules]] = []
         for phase in self.phases:
             headings += [(phase.gate, phase.rules), *((part.gate, part.rules) for part in phase.sections)]

@@ -1,4 +1,4 @@
-"""Text that is neither item nor command, written in one canonical way so that it survives any round trip."""
+"""Convert notes and commands to canonical Markdown, which survives export and import unchanged."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from itertools import groupby
 from checklists.markdown.document import Node, blocks, contains_task, one_line
 from checklists.markdown.model import ParsedCommands, ParsedNote
 
-_ROUNDS = 4
+_MAX_ROUNDS = 4
 _SENTINEL = "end"
 
 
 def note(nodes: Sequence[Node], line: int) -> ParsedNote | ParsedCommands:
-    """One block as a note (several list items make one list).
+    """Return a block, or several items of one list, as a note.
 
-    What cannot be written so that it reads the same again (HTML that is never closed, for example) is kept
-    literally, as a block of text.
+    A block without a stable Markdown form, such as unclosed HTML, becomes a code block with its literal text.
     """
-    text = original = _list(nodes) if nodes[0].type == "list_item" else serialise(nodes[0])
-    for _ in range(_ROUNDS):
+    text = original = _list(nodes) if nodes[0].type == "list_item" else to_markdown(nodes[0])
+    for _ in range(_MAX_ROUNDS):
         found = blocks(f"{text}\n\n{_SENTINEL}\n")
         if len(found) != 2 or found[1].text != _SENTINEL or not _is_note(found[0]):
             break
-        again = serialise(found[0])
+        again = to_markdown(found[0])
         if again == text:
             return ParsedNote(text, line)
         text = again
@@ -31,7 +30,7 @@ def note(nodes: Sequence[Node], line: int) -> ParsedNote | ParsedCommands:
 
 
 def _is_note(node: Node) -> bool:
-    """Whether a block reads as a note, rather than as items, a heading, commands or nothing."""
+    """Return True if a block is a note, not items, a heading, commands or a comment."""
     if node.type == "html_block":
         return not node.token.content.lstrip().startswith("<!--")
     return node.type not in {"fence", "code_block", "heading", "hr", "front_matter"} and not contains_task(
@@ -40,14 +39,14 @@ def _is_note(node: Node) -> bool:
 
 
 def commands(node: Node) -> ParsedCommands:
-    """A fenced or indented block of code."""
+    """Return a fenced or indented code block as commands."""
     words = node.token.info.split() if node.type == "fence" else []
     language = words[0] if words and all(c.isalnum() or c in "+-#._" for c in words[0]) else ""
     return ParsedCommands(node.token.content.removesuffix("\n"), language, node.line)
 
 
 def fence(source: str, language: str) -> str:
-    """A fenced block that its own content cannot close."""
+    """Return a fenced code block whose fence is longer than any run of backticks in its content."""
     longest = max((len(list(run)) for character, run in groupby(source) if character == "`"), default=0)
     marks = "`" * max(3, longest + 1)
     body = f"{source}\n" if source else ""
@@ -55,13 +54,13 @@ def fence(source: str, language: str) -> str:
 
 
 def indent(text: str, width: int) -> str:
-    """Move a block to the right; empty lines stay empty."""
+    """Indent a block by `width` spaces, except its empty lines."""
     margin = " " * width
     return "\n".join(margin + line if line else line for line in text.split("\n"))
 
 
-def serialise(node: Node) -> str:
-    """A block as Markdown that begins at the left margin."""
+def to_markdown(node: Node) -> str:
+    """Return a block as unindented Markdown."""
     match node.type:
         case "paragraph":
             return _paragraph(node.text)
@@ -83,7 +82,7 @@ def serialise(node: Node) -> str:
 
 
 def heading_text(text: str) -> str:
-    """A heading on one line; hash signs at its end would be read as the end of the heading."""
+    """Return a heading on one line, with hash signs at its end escaped: Markdown would drop them."""
     line = one_line(text)
     body = line.rstrip("#")
     if body != line and (not body or body[-1] in " \t"):
@@ -96,7 +95,7 @@ def _paragraph(text: str) -> str:
     found = blocks(lines)
     if len(found) == 1 and found[0].type == "paragraph":
         return lines
-    return one_line(text)  # a line that only its indentation kept from being a heading or a list
+    return one_line(text)  # without its indentation, a line would become a heading or a list
 
 
 def _list(items: Sequence[Node]) -> str:
@@ -112,7 +111,7 @@ def _list(items: Sequence[Node]) -> str:
 
 
 def _joined(nodes: Sequence[Node], separator: str = "\n\n") -> str:
-    return separator.join(serialise(node) for node in nodes)
+    return separator.join(to_markdown(node) for node in nodes)
 
 
 def _table(node: Node) -> str:

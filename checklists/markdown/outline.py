@@ -1,4 +1,4 @@
-"""Which heading is the title, which are phases and which are sections, in documents of any habit."""
+"""Determine title, phases and sections of a document from its heading levels."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from checklists.markdown.document import Node, contains_task
 from checklists.markdown.errors import Collector
 from checklists.markdown.notes import heading_text
 
-UNNAMED = "Checklist"  # the phase of items that stand before any heading
+DEFAULT_TITLE = "Checklist"  # also for the phase of items before the first heading
 MAX_TITLE = 300  # characters
 
 
 @dataclass
 class Part:
-    """A heading with what stands between it and the next one."""
+    """A heading with the blocks between it and the next heading."""
 
     title: str
     level: int
     line: int
-    notes: dict[str, Value] = field(default_factory=dict)
+    annotations: dict[str, Value] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
 
     @property
     def has_items(self) -> bool:
-        """Whether there is anything to tick directly below this heading."""
+        """Return True if there are items directly below this heading."""
         return any(contains_task(node) for node in self.nodes)
 
 
 @dataclass
 class Chapter:
-    """A phase: its heading, and its sections. The first section may be the phase's own text."""
+    """A phase: its heading and its sections. The first section may be the text below the phase's heading."""
 
     head: Part
     sections: list[Part] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Chapter:
 
 @dataclass
 class Outline:
-    """A document taken apart by its headings."""
+    """The structure of a document."""
 
     title: str
     preface: list[Node]
@@ -50,23 +50,23 @@ class Outline:
 
 
 def outline(nodes: Sequence[Node], *, filename: str, problems: Collector) -> Outline:
-    """Find title, phases and sections by the heading levels that the document really uses.
+    """Return title, phases and sections according to the heading levels that the document uses.
 
-    The only heading of the first level is the title if it comes first. Of the rest, the highest level in use
-    makes the phases, the next one the sections; deeper headings are sections named after their parents.
+    The first heading is the title if it is the only one of level 1. The highest level of the other headings
+    makes phases and the next one sections; deeper headings make sections whose titles include their parents'.
     """
     preface, parts = _parts(nodes, problems)
     title = _title_from(filename)
     if parts and _is_title(parts):
         head = parts.pop(0)
         title, preface = head.title, [*preface, *head.nodes]
-        if head.notes:
-            problems.add(head.line, "The title takes no annotations; put them on the headings below it.")
+        if head.annotations:
+            problems.add(head.line, "The title can't have annotations; move them to the headings below it.")
     elif parts and parts[0].level == 1:
         title = parts[0].title
     chapters: list[Chapter] = []
     if any(contains_task(node) for node in preface):
-        chapters.append(Chapter(Part(UNNAMED, 0, preface[0].line), [_untitled(preface)]))
+        chapters.append(Chapter(Part(DEFAULT_TITLE, 0, preface[0].line), [_untitled(preface)]))
         preface = []
     return Outline(title, preface, [*chapters, *_chapters(parts)])
 
@@ -83,13 +83,13 @@ def _parts(nodes: Sequence[Node], problems: Collector) -> tuple[list[Node], list
 
 
 def _part(node: Node, problems: Collector) -> Part:
-    text, notes = annotation.split(node.inline, node.line, problems) if node.inline else ("", {})
+    text, annotations = annotation.split(node.inline, node.line, problems) if node.inline else ("", {})
     title = heading_text(text)
     if not title:
-        problems.add(node.line, "This heading has no text; name it or remove it.")
+        problems.add(node.line, "This heading has no text; add a text or remove it.")
     if len(title) > MAX_TITLE:
         problems.add(node.line, f"This heading is longer than {MAX_TITLE} characters; shorten it.")
-    return Part(title, int(node.token.tag[1:]), node.line, notes)
+    return Part(title, int(node.token.tag[1:]), node.line, annotations)
 
 
 def _is_title(parts: Sequence[Part]) -> bool:
@@ -99,7 +99,7 @@ def _is_title(parts: Sequence[Part]) -> bool:
 
 def _title_from(filename: str) -> str:
     words = heading_text(" ".join(PurePath(filename).stem.replace("_", " ").replace("-", " ").split()))
-    return words[:MAX_TITLE] or UNNAMED
+    return words[:MAX_TITLE] or DEFAULT_TITLE
 
 
 def _chapters(parts: Sequence[Part]) -> list[Chapter]:
@@ -113,28 +113,30 @@ def _chapters(parts: Sequence[Part]) -> list[Chapter]:
             above = []
             continue
         if not chapters:
-            chapters.append(Chapter(Part(UNNAMED, 0, part.line)))
+            chapters.append(Chapter(Part(DEFAULT_TITLE, 0, part.line)))
         above = [parent for parent in above if parent.level < part.level]
-        _drop_if_only_a_name(chapters[-1], above)
+        _drop_empty_parent(chapters[-1], above)
         above.append(part)
-        chapters[-1].sections.append(_named_after(above))
+        chapters[-1].sections.append(_with_path_title(above))
     return chapters
 
 
-def _drop_if_only_a_name(chapter: Chapter, above: Sequence[Part]) -> None:
-    """A heading with nothing but deeper headings below it lives on in their names."""
+def _drop_empty_parent(chapter: Chapter, above: Sequence[Part]) -> None:
+    """Drop a section that has only deeper headings: their titles include its title."""
     last = chapter.sections[-1] if chapter.sections else None
-    if above and last and last.line == above[-1].line and not last.nodes and not last.notes.get("gate"):
+    if above and last and last.line == above[-1].line and not last.nodes and not last.annotations.get("gate"):
         chapter.sections.pop()
 
 
-def _named_after(path: Sequence[Part]) -> Part:
+def _with_path_title(path: Sequence[Part]) -> Part:
     own = path[-1]
     inherited = {
-        k: v for part in path[:-1] for k, v in part.notes.items() if k in HEADING_KEYS and k != "gate"
+        k: v for part in path[:-1] for k, v in part.annotations.items() if k in HEADING_KEYS and k != "gate"
     }
-    notes = inherited | own.notes
-    return Part(" › ".join(part.title for part in path)[:MAX_TITLE], own.level, own.line, notes, own.nodes)
+    annotations = inherited | own.annotations
+    return Part(
+        " › ".join(part.title for part in path)[:MAX_TITLE], own.level, own.line, annotations, own.nodes
+    )
 
 
 def _untitled(nodes: list[Node]) -> Part:

@@ -1,11 +1,11 @@
-"""From Markdown to a checklist."""
+"""Parse a template."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
 from checklists.markdown.contacts import contacts_of, severities_of
-from checklists.markdown.decoding import MAX_BYTES, check_characters, decode, plain_spaces
+from checklists.markdown.decoding import MAX_BYTES, check_characters, decode, normalize_spaces
 from checklists.markdown.document import TooLong, blocks
 from checklists.markdown.errors import Collector, Problem, TemplateErrors
 from checklists.markdown.headings import Scope, scope_of
@@ -26,7 +26,7 @@ from checklists.markdown.outline import Chapter, Part, outline
 from checklists.markdown.slugs import Keys
 from checklists.markdown.vocabulary import Vocabulary
 
-MAX_ITEMS = 2000  # ten times what people keep an eye on; each becomes rows of every deployment
+MAX_ITEMS = 2000  # more than people can handle; each item becomes rows in every deployment
 
 
 def parse(
@@ -36,26 +36,24 @@ def parse(
     operations: Collection[str] = (),
     checks: Collection[str] = (),
 ) -> ParsedTemplate:
-    """Read a checklist written in Markdown.
+    """Parse a checklist written in Markdown.
 
     Args:
         source: the whole document, at most 1 MiB.
-        filename: names the file in messages, and the checklist if it has no title.
-        operations: the operations that annotations may name; a mapping also names each one's parameters.
+        filename: the file name for messages, and the title if the document has none.
+        operations: the operations that annotations may name; in a mapping, the values are the names of their
+            parameters.
         checks: the same for checks.
 
-    Returns:
-        everything the document says, in its order.
-
     Raises:
-        TemplateErrors: with every problem and its line, if there is any.
+        TemplateErrors: the template is invalid; the error lists all problems with their lines.
     """
-    if len(source) > MAX_BYTES:  # characters; bytes only where it may matter
+    if len(source) > MAX_BYTES:  # encoding is needed only if the number of characters is this large
         decode(source[: MAX_BYTES + 1].encode("utf-8", "replace"), filename=filename)
     check_characters(source, filename=filename)
     problems = Collector(filename)
     parser = _Parser(Vocabulary(operations, checks), problems)
-    template = parser.template(plain_spaces(source.removeprefix("\ufeff")), filename)
+    template = parser.template(normalize_spaces(source.removeprefix("\ufeff")), filename)
     problems.raise_if_any()
     return template
 
@@ -84,11 +82,13 @@ class _Parser:
         )
         count = sum(1 for _ in template.walk_items())
         if count > MAX_ITEMS:
-            self.problems.add(0, f"There are {count} items; a checklist has at most {MAX_ITEMS}. Divide it.")
+            self.problems.add(
+                0, f"There are {count} items, but the maximum is {MAX_ITEMS}; split the checklist."
+            )
         if not template.slots and not count:
             self.problems.add(
                 0,
-                "There is nothing to tick here; write each promise on a line of its own as `- [ ] text`.",
+                "This template has no items; write each item on its own line as `- [ ] text`.",
             )
         return template
 
@@ -98,7 +98,7 @@ class _Parser:
         scope = self._scope(head, None, has_items=has_items)
         sections = [section for part in chapter.sections for section in self._sections(head, part, scope)]
         if scope.gate and not any(section.slots for section in sections):
-            self._complain_about_empty_gate(head)
+            self._report_empty_gate(head)
         return ParsedPhase(
             key=self.heading_keys.take(head.title),
             title=head.title,
@@ -112,17 +112,17 @@ class _Parser:
             line=head.line,
         )
 
-    def _sections(self, phase: Part, part: Part, around: Scope) -> Iterator[ParsedSection]:
-        """A heading's section, and its further parts where items state another stage."""
-        scope = self._scope(part, around, has_items=part.has_items) if part.title else around
+    def _sections(self, phase: Part, part: Part, outer: Scope) -> Iterator[ParsedSection]:
+        """Yield the section of a heading, split into parts if its items have different stages."""
+        scope = self._scope(part, outer, has_items=part.has_items) if part.title else outer
         reader = self._reader((phase.title, part.title) if part.title else (phase.title,), scope)
         blocks = reader.read(part.nodes)
         gate = scope.gate if part.title else None
         if gate and not any(isinstance(block, ParsedSlot) for block in blocks):
-            self._complain_about_empty_gate(part)
-        for number, (stage, some) in enumerate(_by_stage(blocks, scope.stage)):
-            if not (part.title or some):
-                continue  # nothing stands directly below the phase's heading
+            self._report_empty_gate(part)
+        for number, (stage, stage_blocks) in enumerate(_by_stage(blocks, scope.stage)):
+            if not (part.title or stage_blocks):
+                continue  # there is nothing directly below the phase's heading
             section = ParsedSection(
                 key=self.heading_keys.take(phase.title, part.title),
                 title=part.title,
@@ -133,24 +133,24 @@ class _Parser:
                 gate=None if number else gate,
                 rules=NO_RULES if number or not gate else scope.rules,
                 continued=number > 0,
-                blocks=some,
+                blocks=stage_blocks,
                 line=part.line,
             )
-            self._complain_about_frequency(phase, part, section)
+            self._check_frequency(phase, part, section)
             yield section
 
-    def _complain_about_frequency(self, phase: Part, part: Part, section: ParsedSection) -> None:
+    def _check_frequency(self, phase: Part, part: Part, section: ParsedSection) -> None:
         if section.items and section.stage is Stage.ONGOING and not section.routine:
             self.problems.add(
                 part.line,
-                f"How often does “{part.title or phase.title}” recur? Add `routine: daily` "
+                f"“{part.title or phase.title}” is recurring but has no frequency; add `routine: daily` "
                 "(or weekly, monthly, quarterly) to the heading.",
             )
 
     def _scope(self, part: Part, parent: Scope | None, *, has_items: bool) -> Scope:
         return scope_of(
             part.title,
-            part.notes,
+            part.annotations,
             parent,
             has_items=has_items,
             line=part.line,
@@ -161,7 +161,7 @@ class _Parser:
     def _reader(self, path: tuple[str, ...], scope: Scope) -> Reader:
         return Reader(path, scope, self.vocabulary, self.item_keys, self.problems)
 
-    def _complain_about_empty_gate(self, part: Part) -> None:
+    def _report_empty_gate(self, part: Part) -> None:
         self.problems.add(
             part.line,
             f"The gate “{part.title}” has no signature lines; "
@@ -170,10 +170,10 @@ class _Parser:
 
 
 def _by_stage(blocks: Sequence[Block], stage: Stage) -> list[tuple[Stage, tuple[Block, ...]]]:
-    """Divide a section before each item whose stage is another than that of what stands above it."""
+    """Split a section before each item whose stage differs from that of the preceding blocks."""
     parts: list[tuple[Stage, list[Block]]] = [(stage, [])]
     for block in blocks:
         if isinstance(block, ParsedItem) and block.stage != parts[-1][0]:
             parts.append((block.stage, []))
         parts[-1][1].append(block)
-    return [(found, tuple(some)) for found, some in parts]
+    return [(stage, tuple(grouped)) for stage, grouped in parts]

@@ -1,4 +1,4 @@
-"""A template as plain data for JSON: strings, numbers, lists and mappings only."""
+"""Serialize a parsed template to JSON-compatible data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from checklists.markdown.model import (
 
 
 def as_dict(template: ParsedTemplate) -> dict[str, Any]:
-    """Everything a template says. `counts` leads, so that a reader sees its size first."""
+    """Return the template as JSON-compatible data, with the counts at the top."""
     return {
         "title": template.title,
         "counts": {
@@ -51,7 +51,7 @@ def _section(section: ParsedSection) -> dict[str, Any]:
         "notes": [_block(note) for note in section.notes],
     }
     facts = _heading(section) | {"continued": section.continued}
-    return facts | {name: some for name, some in blocks.items() if some or name == "items"}
+    return facts | {name: found for name, found in blocks.items() if found or name == "items"}
 
 
 def _heading(heading: ParsedPhase | ParsedSection) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Names of items that stay the same when the template is exported and imported again."""
+"""Unique keys for phases, sections and items, which export and import preserve."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ PART_LENGTH = 60  # three parts, two slashes and a number stay below 200 charact
 
 
 class Keys:
-    """Hands out each key once; a second one with the same words gets a number."""
+    """An allocator of unique keys; duplicates get a number."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
-        self._last: dict[str, int] = {}  # the number given last, so that a thousand equal items stay cheap
+        self._last: dict[str, int] = {}  # the last number per key, to keep many equal items cheap
 
     def take(self, *parts: str) -> str:
-        """A key from the slugs of `parts`, joined by slashes."""
-        wanted = "/".join(slug(part) for part in parts)
-        key, number = wanted, self._last.get(wanted, 1)
+        """Return a new key made of the slugs of `parts`, joined with slashes."""
+        base = "/".join(slug(part) for part in parts)
+        key, number = base, self._last.get(base, 1)
         while key in self._taken:
             number += 1
-            key = f"{wanted}-{number}"
+            key = f"{base}-{number}"
         self._taken.add(key)
-        self._last[wanted] = number
+        self._last[base] = number
         return key
 
 
 def slug(text: str) -> str:
-    """Letters and digits of any script in lower case, everything else one hyphen; never empty."""
+    """Return a slug of lower-case letters and digits of any script, joined with hyphens; never empty."""
     plain = unicodedata.normalize("NFKC", text).lower()
     words = "".join(character if character.isalnum() else " " for character in plain).split()
     short = "-".join(words)[:PART_LENGTH].rstrip("-")

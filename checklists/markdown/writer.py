@@ -1,4 +1,4 @@
-"""From a checklist back to Markdown. What is written here reads as the same checklist again."""
+"""Write a parsed template as Markdown; parsing the result gives an equal template."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from checklists.markdown.model import (
 )
 from checklists.markdown.notes import fence, indent
 
-# A comment without a word keeps two neighbouring lists apart; the parser drops it.
+# An empty comment separates two adjacent lists; the parser ignores it.
 _SEPARATOR = "<!-- -->"
 _SIGNATURE = "_________________ Date: _______"
 
 
 @dataclass(frozen=True)
-class _Around:
-    """What holds where a block stands; a block says only what differs."""
+class _Inherited:
+    """The properties that a block inherits; its annotation lists only differences."""
 
     stage: Stage
     role: str
@@ -38,21 +38,21 @@ class _Around:
 
 
 def render(template: ParsedTemplate) -> str:
-    """Write a template as Markdown with annotations.
+    """Return the template as canonical Markdown with annotations.
 
     Parsing the result gives an equal template, and rendering that gives the same text.
     """
-    parts = [f"# {template.title}", *_blocks(template.notes, _Around(Stage.REFERENCE, "", None))]
+    parts = [f"# {template.title}", *_blocks(template.notes, _Inherited(Stage.REFERENCE, "", None))]
     for phase in template.phases:
-        parts.append(f"## {phase.title}{write(_phase_says(phase))}")
+        parts.append(f"## {phase.title}{write(_phase_values(phase))}")
         for sections in _under_one_heading(phase.sections):
             head = sections[0]
             if head.title:
-                parts.append(f"### {head.title}{write(_section_says(head, phase))}")
+                parts.append(f"### {head.title}{write(_section_values(head, phase))}")
             blocks = [block for section in sections for block in section.blocks]
-            # a first part without a heading may have been empty, and then is not there
+            # an empty first section without a heading was dropped, so the head may be a continued one
             stage = phase.stage if not head.title else head.stage
-            parts += _blocks(blocks, _Around(stage, head.role, head.due))
+            parts += _blocks(blocks, _Inherited(stage, head.role, head.due))
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,43 +66,45 @@ def _under_one_heading(sections: Sequence[ParsedSection]) -> list[list[ParsedSec
     return groups
 
 
-def _phase_says(phase: ParsedPhase) -> dict[str, Value]:
-    said: dict[str, Value] = {"stage": phase.stage.value}
-    return said | _heading_says(phase.due, phase.role, phase.routine, phase.gate) | write_rules(phase.rules)
+def _phase_values(phase: ParsedPhase) -> dict[str, Value]:
+    values: dict[str, Value] = {"stage": phase.stage.value}
+    return (
+        values | _heading_values(phase.due, phase.role, phase.routine, phase.gate) | write_rules(phase.rules)
+    )
 
 
-def _section_says(section: ParsedSection, phase: ParsedPhase) -> dict[str, Value]:
-    said: dict[str, Value] = {} if section.stage == phase.stage else {"stage": section.stage.value}
-    said |= _heading_says(
+def _section_values(section: ParsedSection, phase: ParsedPhase) -> dict[str, Value]:
+    values: dict[str, Value] = {} if section.stage == phase.stage else {"stage": section.stage.value}
+    values |= _heading_values(
         None if section.due == phase.due else section.due,
         "" if section.role == phase.role else section.role,
         None if section.routine == phase.routine else section.routine,
         section.gate,
     )
-    return said | write_rules(section.rules)
+    return values | write_rules(section.rules)
 
 
-def _heading_says(
+def _heading_values(
     due: timedelta | None, role: str, routine: str | None, gate: str | None
 ) -> dict[str, Value]:
-    said: dict[str, Value] = {}
+    values: dict[str, Value] = {}
     if due is not None:
-        said["due"] = format_due(due)
+        values["due"] = format_due(due)
     if role:
-        said["role"] = role
+        values["role"] = role
     if routine:
-        said["routine"] = str(routine)
+        values["routine"] = str(routine)
     if gate:
-        said["gate"] = str(gate)
-    return said
+        values["gate"] = str(gate)
+    return values
 
 
-def _blocks(blocks: Sequence[Block], around: _Around) -> list[str]:
-    """Each block as text; neighbouring items and signature lines make one tight list."""
+def _blocks(blocks: Sequence[Block], inherited: _Inherited) -> list[str]:
+    """Return each block as text; adjacent items and signature lines form one tight list."""
     written: list[str] = []
     previous: Block | None = None
     for block in blocks:
-        text = _block(block, around)
+        text = _block(block, inherited)
         if _continues_list(previous, block):
             written[-1] += f"\n{text}"
         else:
@@ -113,24 +115,24 @@ def _blocks(blocks: Sequence[Block], around: _Around) -> list[str]:
     return written
 
 
-def _block(block: Block, around: _Around) -> str:
+def _block(block: Block, inherited: _Inherited) -> str:
     match block:
         case ParsedItem():
-            return _item(block, around)
+            return _item(block, inherited)
         case ParsedSlot():
-            said: dict[str, Value] = {"sign": block.gate.value, "role": block.role}
+            values: dict[str, Value] = {"sign": block.gate.value, "role": block.role}
             if block.quorum > 1:
-                said["quorum"] = block.quorum
-            return f"- [ ] {block.label}: {_SIGNATURE}{write(said)}"
+                values["quorum"] = block.quorum
+            return f"- [ ] {block.label}: {_SIGNATURE}{write(values)}"
         case ParsedCommands():
             return fence(block.source, block.language)
         case ParsedNote():
             return block.text
 
 
-def _item(item: ParsedItem, around: _Around) -> str:
-    text = f"- [ ] {item.text}{write(_item_says(item, around))}"
-    inside = _Around(item.stage, item.role, item.due)
+def _item(item: ParsedItem, inherited: _Inherited) -> str:
+    text = f"- [ ] {item.text}{write(_item_values(item, inherited))}"
+    inside = _Inherited(item.stage, item.role, item.due)
     notes, children = _blocks(item.notes, inside), _blocks(item.children, inside)
     if notes:
         if children and _is_list(item.notes[-1]):
@@ -139,22 +141,22 @@ def _item(item: ParsedItem, around: _Around) -> str:
     return "\n".join([text, *(indent(child, 2) for child in children)])
 
 
-def _item_says(item: ParsedItem, around: _Around) -> dict[str, Value]:
-    said: dict[str, Value] = {}
+def _item_values(item: ParsedItem, inherited: _Inherited) -> dict[str, Value]:
+    values: dict[str, Value] = {}
     if item.kind is ItemKind.OPERATION:
-        said["operation"] = item.operation
+        values["operation"] = item.operation
     if item.kind is ItemKind.CHECK:
-        said["check"] = item.check
-    said |= item.params
-    if item.stage != around.stage:
-        said["stage"] = item.stage.value
-    if item.role != around.role:
-        said["role"] = item.role
-    if item.due != around.due and item.due is not None:
-        said["due"] = format_due(item.due)
+        values["check"] = item.check
+    values |= item.params
+    if item.stage != inherited.stage:
+        values["stage"] = item.stage.value
+    if item.role != inherited.role:
+        values["role"] = item.role
+    if item.due != inherited.due and item.due is not None:
+        values["due"] = format_due(item.due)
     if item.evidence:
-        said["evidence"] = True
-    return said
+        values["evidence"] = True
+    return values
 
 
 def _continues_list(previous: Block | None, block: Block) -> bool:

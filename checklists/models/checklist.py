@@ -1,4 +1,4 @@
-"""The checklist of a deployment: sections in phases, with items."""
+"""Checklists: the sections and items of a deployment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_TIME = timedelta()
 
 
 class Checklist(models.Model):
-    """The items of one deployment."""
+    """The checklist of one deployment."""
 
     deployment = models.OneToOneField(
         "checklists.Deployment", on_delete=models.PROTECT, related_name="checklist"
@@ -48,7 +48,7 @@ class Checklist(models.Model):
         number = 0
         for phase_number, phase in enumerate(parsed.phases):
             for parsed_section in phase.sections:
-                # Signature lines belong to the gates; a section with nothing else is left out.
+                # Signature lines belong to the gates; a section with nothing else is skipped.
                 if not (parsed_section.items or parsed_section.notes or parsed_section.commands):
                     continue
                 section = Section.objects.create(
@@ -69,8 +69,8 @@ class Checklist(models.Model):
                 number += 1
         return checklist
 
-    def follow_window(self, window: Window) -> None:
-        """Recompute every due time relative to the new window."""
+    def reschedule(self, window: Window) -> None:
+        """Recompute all due times relative to the new window."""
         items = Item.objects.filter(section__checklist=self)
         items.filter(due_offset__lt=NO_TIME).update(due_at=Value(window.start) + F("due_offset"))
         items.filter(due_offset__gte=NO_TIME).update(due_at=Value(window.end) + F("due_offset"))
@@ -99,7 +99,7 @@ class Section(models.Model):
         return self.title or self.phase
 
     def write_items(self, parsed: ParsedSection, window: Window) -> None:
-        """Create the items of a template's section, sub-items after their parent."""
+        """Create the items of a template's section, each parent before its sub-items."""
         position = 0
 
         def write(parsed_items: tuple[ParsedItem, ...], parent: Item | None) -> None:
@@ -113,35 +113,35 @@ class Section(models.Model):
         write(parsed.items, None)
 
     def complete_open(self, by: Actor, note: str) -> list[Item]:
-        """Tick every open manual item of the section with one shared note.
+        """Complete every open manual item of the section with one shared note.
 
-        Left out: items with a check or an operation, those that require evidence, those with sub-items, and
-        those that `by` may not complete.
+        Skip items with a check or an operation, those that require evidence, those with sub-items, and those
+        that `by` may not complete.
 
         Returns:
-            The items that were ticked.
+            The completed items.
 
         Raises:
             InvalidInput: the note is too long.
-            NotAllowed: the open items are for others.
-            Refusal: there is nothing to tick.
+            NotAllowed: the open items are for other people.
+            Refusal: there is nothing to complete.
         """
         note = clean_note(note)
         deployment = self.checklist.deployment
         with deployment.locked() as current:
             permissions = DeploymentPermissions.of(by, current)
-            together = list(self.items.for_bulk())
-            ticked = [item for item in together if permissions.may_complete(item)]
-            if not ticked:
-                if together:
-                    permissions.require_complete(together[0])
+            candidates = list(self.items.for_bulk())
+            completed = [item for item in candidates if permissions.may_complete(item)]
+            if not completed:
+                if candidates:
+                    permissions.require_complete(candidates[0])
                 raise Refusal(
-                    f"In “{self}” there is no open item left that you may tick together with others. "
-                    "Nothing was changed; what is open there is proven one by one."
+                    f"“{self}” has no open items that can be completed together. Nothing was changed; "
+                    "complete the open items one by one."
                 )
-            for item in ticked:
+            for item in completed:
                 item.complete(by, note)
-        return ticked
+        return completed
 
     def _item(self, parsed_item: ParsedItem, position: int, parent: Item | None, window: Window) -> Item:
         return Item(

@@ -1,4 +1,4 @@
-"""Who kept a promise, and who declared that it does not apply."""
+"""Completions and waivers of items."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Completion(models.Model):
-    """Who ticked an item and when; undone, not deleted."""
+    """A record of who completed an item, when, and with which note. It may be undone; it is never deleted."""
 
     item = models.ForeignKey("checklists.Item", on_delete=models.PROTECT, related_name="completions")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
@@ -21,7 +21,7 @@ class Completion(models.Model):
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["item"], condition=models.Q(undone_at=None), name="one_standing_completion"
+                fields=["item"], condition=models.Q(undone_at=None), name="one_active_completion"
             )
         ]
 
@@ -30,7 +30,10 @@ class Completion(models.Model):
 
 
 class Waiver(models.Model):
-    """Who declared an item not applicable, and why; withdrawn, not deleted."""
+    """A record of who waived an item as not applicable, when and why.
+
+    It may be withdrawn; it is never deleted.
+    """
 
     item = models.ForeignKey("checklists.Item", on_delete=models.PROTECT, related_name="waivers")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
@@ -44,7 +47,7 @@ class Waiver(models.Model):
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["item"], condition=models.Q(withdrawn_at=None), name="one_standing_waiver"
+                fields=["item"], condition=models.Q(withdrawn_at=None), name="one_active_waiver"
             )
         ]
 

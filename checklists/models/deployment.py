@@ -1,4 +1,4 @@
-"""A deployment of one target: its plan, its states and its transitions."""
+"""Deployments: plan, transitions and preconditions."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ from deployctl.runs import preconditions
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.web.live import announce
 
-# The parts of the deployment's page that any change may touch.
-PARTS = ("state", "progress", "timeline")
+# The fragments of the deployment's page that any change may affect.
+FRAGMENTS = ("state", "progress", "timeline")
 # "wind" in ASCII: no other pair of advisory locks of the product begins with this number.
 WINDOWS_LOCK = 0x77696E64
 
 
 class Deployment(models.Model):
-    """A deployment of a target, with its window, team and rollback plan. Only its verbs move it."""
+    """A deployment of a target, with window, team and rollback plan. Only its methods change its state."""
 
     title = models.CharField(max_length=200)
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="deployments")
@@ -63,12 +63,12 @@ class Deployment(models.Model):
         TemplateVersion, on_delete=models.PROTECT, related_name="deployments"
     )
     state = models.CharField(max_length=20, choices=DeploymentState.choices, default=DeploymentState.PLANNING)
-    # Where a halted deployment returns to.
+    # The state to which a halted deployment returns.
     state_before_halt = models.CharField(max_length=20, choices=DeploymentState.choices, blank=True)
     window_start = models.DateTimeField()
     window_end = models.DateTimeField()
-    # It was signed off and reopened. Others may have its window by then, so it holds none.
-    gave_window_up = models.BooleanField(default=False)
+    # True once it was signed off. After a reopening, other deployments may hold its window.
+    window_released = models.BooleanField(default=False)
     rollback_plan = models.TextField()
     notes = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -92,7 +92,7 @@ class Deployment(models.Model):
             models.CheckConstraint(
                 condition=Q(window_end__gt=F("window_start")), name="window_ends_after_start"
             ),
-            # A range of one number replaces “=”, which GiST supports only with the extension btree_gist.
+            # One-element ranges replace “=”, which GiST supports only with the extension btree_gist.
             ExclusionConstraint(
                 name="one_deployment_per_target_and_time",
                 expressions=[
@@ -122,9 +122,9 @@ class Deployment(models.Model):
 
     @cached_property
     def window_conflicts(self) -> list[Deployment]:
-        """Return the deployments that took its window after it was signed off, once it is reopened.
+        """The deployments that hold the window of this one, which was signed off and reopened.
 
-        The page only warns of them: runs on a target are serialized anyway.
+        The page only shows a warning: runs on a target are serialized anyway.
         """
         if self.holds_window or self.state not in HOLDING:
             return []
@@ -137,18 +137,18 @@ class Deployment(models.Model):
 
     @property
     def has_begun(self) -> bool:
-        """Return True if the deployment has begun, that is, somebody pressed Begin after the first gate."""
+        """Return True if somebody has begun the deployment after the first gate was signed."""
         return self.state not in {*NOT_BEGUN, DeploymentState.CANCELLED}
 
     @property
     def is_final(self) -> bool:
-        """Return True if nothing about it may change any more."""
+        """Return True if it may no longer change."""
         return self.state in FINAL
 
     @property
     def holds_window(self) -> bool:
-        """Return True if it keeps its window on the target for itself; the same as `HOLDS_WINDOW`."""
-        return self.state in HOLDING and not self.gave_window_up
+        """Return True if no other deployment of the target may overlap its window; same as `HOLDS_WINDOW`."""
+        return self.state in HOLDING and not self.window_released
 
     @property
     def channel(self) -> str:
@@ -181,16 +181,17 @@ class Deployment(models.Model):
         by: Actor,
         notes: str = "",
     ) -> Deployment:
-        """Create a deployment with the checklist of a template, its due times relative to the window.
+        """Create a deployment with a checklist from a template.
 
         Args:
-            window_start, window_end: with time zone; the window must not be over yet.
-            team: people with the value of their role; a person may hold several.
-            rollback_plan: what is done when it goes wrong; the first gate approves it.
+            window_start, window_end: with time zone; the window must not be over yet. Due times are relative
+                to it.
+            team: pairs of user and role value; a user may have several roles.
+            rollback_plan: what to do if the deployment fails; the first gate approves it.
 
         Raises:
-            NotAllowed: by somebody who is not an operator.
-            InvalidInput: an empty title, plan or team, a bad window, an unknown role.
+            NotAllowed: `by` is not an operator.
+            InvalidInput: the title, plan or team is empty, the window is invalid, or a role is unknown.
             Refusal: the target is archived, the template's version is a draft, or another deployment of the
                 target holds an overlapping window.
         """
@@ -198,10 +199,10 @@ class Deployment(models.Model):
         window, seats = Window.validated(window_start, window_end), clean_team(team)
         title, rollback_plan = clean_title(title), clean_plan(rollback_plan)
         if target.archived_at:
-            raise Refusal(f"Target {target} is archived. Nothing was created; choose one that is in use.")
+            raise Refusal(f"Target {target} is archived. Nothing was created; choose another target.")
         if template_version.state != VersionState.PUBLISHED:
             raise Refusal(
-                f"{template_version} is a draft. Nothing was created; publish it, or choose another."
+                f"{template_version} is a draft. Nothing was created; publish it, or choose another version."
             )
         parsed = template_version.parsed()
         hooks.deployment_requested.send(template_version, parsed)
@@ -244,18 +245,18 @@ class Deployment(models.Model):
             seen: the `plan_digest` of the plan that the user edited, against lost updates; empty to skip the
                 check.
             may_withdraw: True if `by` was warned that signatures over the changes are withdrawn.
-            changes: any of `title`, `window_start`, `window_end`, `team`, `rollback_plan`, `notes`, with the
-                meaning they have in `create`.
+            changes: any of `title`, `window_start`, `window_end`, `team`, `rollback_plan`, `notes`, as in
+                `create`.
 
         Returns:
             The changes as phrases; empty if nothing changed.
 
         Raises:
-            NotAllowed: by somebody who does not lead.
-            InvalidInput: as `create`.
+            NotAllowed: `by` may not lead the deployment.
+            InvalidInput: as in `create`.
             Refusal: it is final; it has begun, and title, start or plan would change; the new window overlaps
-                with another deployment's; somebody else changed the plan meanwhile; or it is signed, and `by`
-                was not warned.
+                with another deployment's; somebody else has changed the plan; or it is signed, and `by` was
+                not warned.
         """
         with self.locked() as current:
             DeploymentPermissions.of(by, current).require_lead()
@@ -280,19 +281,20 @@ class Deployment(models.Model):
         self._transition("reopen", by, Action.DEPLOYMENT_REOPENED, reason=reason)
 
     def begin(self, by: Actor, reason: str = "") -> None:
-        """Begin the deployment. If this happens outside its window, the reason says so.
+        """Begin the deployment. If this happens outside its window, the recorded reason says so.
 
         Raises:
-            Refusal: one of its runs is unfinished, which would change what the first gate approved, or the
-                target's connection leads to another database than the approved one.
+            NotAllowed: `by` may not lead the deployment.
+            Refusal: one of its runs is unfinished, or the target's connection leads to another database than
+                the approved one.
         """
         DeploymentPermissions.of(by, self).require_lead()
         if self.state == DeploymentState.APPROVED:
             # This uses the network, so it comes before any lock.
             self._require_approved_database()
             with self.locked() as current:
-                # Every change of the record is reported when it happens; this catches any that was not.
-                hooks.record_changed.send(current, by, "the record is not the approved one", Stage.PRE)
+                # Each change of the record was reported when it happened; this is a second check.
+                hooks.record_changed.send(current, by, "the record differs from the approved one", Stage.PRE)
         now = timezone.now()
         if not self.window_start <= now <= self.window_end:
             outside = "before the window opens" if now < self.window_start else "after the window closed"
@@ -302,7 +304,7 @@ class Deployment(models.Model):
             self._transition("begin", by, Action.DEPLOYMENT_STARTED, reason=reason, needs="lead")
 
     def start_verification(self, by: Actor) -> None:
-        """Start verification. Refused while a run of the deployment is unfinished."""
+        """Start verification. Raise Refusal while a run of the deployment is unfinished."""
         with self.locked():
             self._require_no_unfinished_runs()
             self._transition("start_verification", by, Action.DEPLOYMENT_VERIFICATION_STARTED, needs="lead")
@@ -312,17 +314,14 @@ class Deployment(models.Model):
         self._transition("sign_off", by, Action.DEPLOYMENT_SIGNED_OFF)
 
     def close(self, by: Actor) -> None:
-        """Close the deployment. Refused while items of the first week are open."""
+        """Close the deployment. Raise Refusal while items of the first week are outstanding."""
         # A real cycle: readiness queries all models of this package.
         from checklists.readiness import CLOSURE, blockers
 
         with self.locked() as current:
-            if self.state == DeploymentState.SIGNED_OFF and (open_ones := blockers(current, CLOSURE)):
-                raise Refusal(
-                    f"“{self}” cannot be closed yet: {open_ones[0].sentence}"
-                    f"{f' ({len(open_ones) - 1} more)' if len(open_ones) > 1 else ''} It stays signed off; "
-                    "keep or waive what is open, then close it."
-                )
+            if self.state == DeploymentState.SIGNED_OFF and (found := blockers(current, CLOSURE)):
+                more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
+                raise Refusal(f"“{self}” can't be closed and stays signed off. {found[0].sentence}{more}")
             self._transition("close", by, Action.DEPLOYMENT_CLOSED, needs="lead")
 
     def cancel(self, by: Actor, reason: str) -> None:
@@ -330,16 +329,16 @@ class Deployment(models.Model):
         self._transition("cancel", by, Action.DEPLOYMENT_CANCELLED, reason=clean_reason(reason), needs="lead")
 
     def halt(self, by: Actor, reason: str) -> None:
-        """Halt it: no run starts until it is resumed. Running ones may finish or be cancelled."""
+        """Halt the deployment: no new runs start until it is resumed; started ones may finish."""
         reason = clean_reason(reason)
         self._transition("halt", by, Action.DEPLOYMENT_HALTED, reason=reason, needs="halt")
 
     def resume(self, by: Actor, reason: str = "") -> None:
-        """Return to the state in which it was halted."""
+        """Return the deployment to the state in which it was halted."""
         self._transition("resume", by, Action.DEPLOYMENT_RESUMED, reason=reason, needs="lead")
 
     def start_rollback(self, by: Actor, reason: str) -> None:
-        """Start to carry out the approved rollback plan."""
+        """Start the rollback, following the approved rollback plan."""
         reason = clean_reason(reason)
         self._transition(
             "start_rollback", by, Action.DEPLOYMENT_ROLLBACK_STARTED, reason=reason, needs="lead"
@@ -349,21 +348,21 @@ class Deployment(models.Model):
         """Request a run of the operation `rollback`.
 
         Args:
-            params: of the operation `rollback`.
-            typed_name: the target's name as the person gave it; on production the run also waits for a second
-                person.
+            params: parameters of the operation `rollback`.
+            typed_name: the target's name as typed by the user; on production the run also waits for a second
+                person's consent.
 
         Raises:
-            NotAllowed: by somebody who does not lead, or may not operate.
-            InvalidInput: parameters that the operation cannot take, or the name not given.
-            Refusal: it is not being rolled back, or something else works on the target.
+            NotAllowed: `by` may not lead the deployment, or is not an operator.
+            InvalidInput: the parameters are invalid, or the typed name is wrong.
+            Refusal: the deployment is not being rolled back, or another run holds the target.
         """
         with self.locked() as current:
             DeploymentPermissions.of(by, current).require_lead()
             if reason := rollback_blocked_reason(self.state):
                 raise Refusal(f"Nothing was started. {reason}")
-            waits = preconditions.needs_second_person(current.target, operation(ROLLBACK))
-            current.require_free_target("The rollback", waits=waits)
+            needs_consent = preconditions.needs_second_person(current.target, operation(ROLLBACK))
+            current.require_free_target("The rollback", needs_consent=needs_consent)
             return Run.request(
                 target=current.target,
                 kind=ROLLBACK,
@@ -374,7 +373,7 @@ class Deployment(models.Model):
             )
 
     def finish_rollback(self, by: Actor, reason: str) -> None:
-        """Record that the target is as it was before. Refused while a run is unfinished."""
+        """Record that the rollback is complete. Raise Refusal while a run is unfinished."""
         reason = clean_reason(reason)
         with self.locked():
             self._require_no_unfinished_runs()
@@ -386,16 +385,16 @@ class Deployment(models.Model):
 
     @contextmanager
     def locked(self) -> Iterator[Deployment]:
-        """Lock the deployment: nobody else changes it or its items until the block has ended.
+        """Lock the deployment and its items against other changes within the block.
 
         Everything that changes a deployment takes this lock first and the audit chain's lock last, to avoid
-        deadlocks. This instance takes over the locked row's state.
+        deadlocks. This instance's state is refreshed from the locked row.
         """
         with transaction.atomic():
             rows = Deployment.objects.select_for_update(no_key=True, of=("self",))
             current = rows.select_related("target").get(pk=self.pk)
             self.state, self.state_before_halt = current.state, current.state_before_halt
-            self.gave_window_up = current.gave_window_up
+            self.window_released = current.window_released
             yield current
 
     def record(self, action: Action, by: Actor, **data: object) -> None:
@@ -403,8 +402,8 @@ class Deployment(models.Model):
         audit.append(action, by=by, subject=self, deployment_id=self.pk, data=data)
 
     def announce(self, *fragments: str) -> None:
-        """Announce changed fragments to open pages; state, progress and timeline are always among them."""
-        announce(self.channel, *fragments, *(f"deployment-{self.pk}-{part}" for part in PARTS))
+        """Announce changed fragments to open pages, besides state, progress and timeline."""
+        announce(self.channel, *fragments, *(f"deployment-{self.pk}-{name}" for name in FRAGMENTS))
         announce("home", "home-tasks", "home-next")
 
     def _transition(self, verb: str, by: Actor, action: Action, *, reason: str = "", needs: str = "") -> None:
@@ -417,14 +416,17 @@ class Deployment(models.Model):
             before = DeploymentState(current.state)
             after = current._next_state(verb)
             halted_in = before if verb == "halt" else ""
-            here = Deployment.objects.filter(pk=self.pk, state=before)
-            given_up = current.gave_window_up or before == DeploymentState.SIGNED_OFF
-            moved = here.update(state=after, state_before_halt=halted_in, gave_window_up=given_up)
-            if moved != 1:  # the lock makes this impossible; if it ever breaks, nothing may happen twice
-                raise Refusal(f"“{self}” was changed by somebody else just now. Reload and look again.")
+            row = Deployment.objects.filter(pk=self.pk, state=before)
+            window_released = current.window_released or before == DeploymentState.SIGNED_OFF
+            updated = row.update(state=after, state_before_halt=halted_in, window_released=window_released)
+            if updated != 1:  # the lock should prevent this
+                raise Refusal(
+                    f"Somebody else has just changed “{self}”, so your change wasn't made. Reload the page "
+                    "and try again."
+                )
             self.state = current.state = after
             self.state_before_halt = current.state_before_halt = halted_in
-            self.gave_window_up = current.gave_window_up = given_up
+            self.window_released = current.window_released = window_released
             StateChange.objects.create(
                 deployment=current,
                 from_state=before,
@@ -437,47 +439,45 @@ class Deployment(models.Model):
             self.announce()
 
     def _next_state(self, verb: str) -> DeploymentState:
-        """Return the state that a verb leads to from the current one."""
-        moves, state = TRANSITIONS[verb], DeploymentState(self.state)
-        if state not in moves:
-            sources = " or ".join(source.label.lower() for source in moves)
+        """Return the state to which a transition leads from the current one."""
+        transitions, state = TRANSITIONS[verb], DeploymentState(self.state)
+        if state not in transitions:
+            sources = " or ".join(source.label.lower() for source in transitions)
             raise Refusal(
-                f"“{self}” is {self.state_phrase}, so it cannot be {PAST_PARTICIPLES[verb]}. Nothing was "
-                f"changed; that is possible while it is {sources}."
+                f"“{self}” is {self.state_phrase}, so it can't be {PAST_PARTICIPLES[verb]}. Nothing was "
+                f"changed; this is possible only while it is {sources}."
             )
         if verb == "resume" and self.state_before_halt:
             return DeploymentState(self.state_before_halt)
-        return moves[state]
+        return transitions[state]
 
     # --- Preconditions ---------------------------------------------------------------------------------
 
-    def require_free_target(self, what: str, *, waits: bool) -> None:
-        """Refuse to start an exclusive operation while another run holds the target.
+    def require_free_target(self, what: str, *, needs_consent: bool) -> None:
+        """Raise Refusal if another run holds the target, for an exclusive operation.
 
-        Checked before the insert. A run that is ending keeps its place in the database's constraint while it
-        waits for this deployment's lock; an insert now would deadlock with it.
+        The check precedes the insert because an ending run keeps its entry in the database's constraint while
+        it waits for this deployment's lock; an insert at that moment would deadlock with it.
 
         Args:
-            what: the thing to be started, as the subject of a sentence.
-            waits: the new run needs a second person's consent, and conflicts only with another one that does.
-
-        Raises:
-            Refusal: another run holds the target.
+            what: the operation to be started, as the subject of a sentence.
+            needs_consent: True if the new run needs a second person's consent; then it conflicts only with
+                another run that waits for consent.
         """
         runs = Run.objects.filter(target=self.target)
-        busy = (runs.filter(state=RunState.WAITING) if waits else runs.holding()).first()
+        busy = (runs.filter(state=RunState.WAITING) if needs_consent else runs.holding()).first()
         if busy is not None:
             raise Refusal(
-                f"{what} was not started: {busy.requested_by_name} started run {busy.pk} ({busy.kind}) on "
-                f"{self.target}, which is {busy.get_state_display().lower()}. Wait until it has ended, "
-                "cancel it, or decide its outcome on its page."
+                f"{what} was not started: run {busy.pk} ({busy.kind}) of {busy.requested_by_name} on "
+                f"{self.target} is {busy.get_state_display().lower()}. Wait for the run to end, cancel it, "
+                "or decide its outcome on its page."
             )
 
     def _require_free_window(self) -> None:
-        """Lock the target's windows until the transaction ends, and refuse an overlap.
+        """Lock the target's windows until the transaction ends, and raise Refusal if this one overlaps.
 
-        Checked before the row is written. The exclusion constraint would refuse a new deployment only after
-        its number has been used up, and an auditor asks about missing numbers.
+        The check precedes the insert because the exclusion constraint rejects a new deployment only after its
+        number was assigned, and auditors ask about missing numbers.
         """
         if not self.holds_window:
             return
@@ -486,31 +486,27 @@ class Deployment(models.Model):
         others = Deployment.objects.overlapping(self.target, self.window)
         if other := others.exclude(pk=self.pk).first():
             raise Refusal(
-                f"“{other}” holds {self.target} from {other.window}, and two deployments cannot have the "
-                "same target at the same time. Nothing was changed; choose another window for one of them, "
-                "or cancel the other one."
+                f"The window overlaps with that of “{other}” on {self.target} ({other.window}). Nothing was "
+                f"changed; choose another window, or move or cancel “{other}”."
             )
 
     def _require_approved_database(self) -> None:
-        """Compare the target's database with the one that was approved.
-
-        A database that the deployment itself creates has no identity yet; then there is nothing to compare.
-        """
+        """Raise Refusal if the target's connection doesn't lead to the approved database."""
         target = self.target
-        if target.database_oid is None:
+        if target.database_oid is None:  # the deployment itself will create the database
             return
         try:
             facts = target_connection.check(target)
         except DeployctlError as error:
             raise Refusal(
-                f"Nobody knows whether {target} is still the database that was approved: it was not reached. "
-                f"“{self}” stays {self.state_phrase}. {error.message}"
+                f"{target} couldn't be reached to check that it is still the approved database, so “{self}” "
+                f"stays {self.state_phrase}. {error.message}"
             ) from error
         if facts.identity_differs:
             raise Refusal(
-                f"Behind the connection of {target} stands another database than the one that was approved. "
-                f"“{self}” stays {self.state_phrase}, and nothing was touched. Find out why; where the "
-                "other one is right, correct the target, which opens the first gate again."
+                f"The connection of {target} leads to another database than the approved one, so “{self}” "
+                f"stays {self.state_phrase}. Find out why; if the new database is the right one, update the "
+                "target, which reopens the first gate."
             )
 
     def _require_no_unfinished_runs(self) -> None:

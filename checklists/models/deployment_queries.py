@@ -1,4 +1,4 @@
-"""The queries of deployments, by name."""
+"""Queries of deployments."""
 
 from __future__ import annotations
 
@@ -29,42 +29,46 @@ ENDED = (
 
 
 class DeploymentQuerySet(models.QuerySet["Deployment"]):
-    """Deployments."""
+    """A query of deployments."""
 
     def visible_to(self, user: User) -> DeploymentQuerySet:
-        """What a person may read: everything, while their account is active."""
+        """Return the deployments that a user may read: all if the account is active, otherwise none."""
         return self if user.is_active else self.none()
 
     def with_team(self) -> DeploymentQuerySet:
-        """With the people of their teams."""
+        """Prefetch the teams with their people."""
         return self.prefetch_related(models.Prefetch("team", TeamMember.objects.with_people()))
 
     def for_page(self) -> DeploymentQuerySet:
-        """With everything about themselves that their page shows, and the lost runs on their target."""
+        """Fetch everything that the deployment's page shows, with the lost runs on its target."""
         lost = Run.objects.filter(target=OuterRef("target"), state=RunState.UNKNOWN)
         found = self.select_related("target", "template_version__template").with_team()
         lost_runs = ArraySubquery(lost.order_by("pk").values(known=JSONObject(pk="pk", kind="kind")))
         return found.annotate(**{LOST_RUNS: lost_runs})
 
     def unfinished(self) -> DeploymentQuerySet:
-        """Everything that is neither closed, cancelled nor rolled back."""
+        """Return the deployments that are not closed, cancelled or rolled back."""
         return self.exclude(state__in=FINAL)
 
     def next_first(self) -> DeploymentQuerySet:
-        """Unfinished ones by window, the nearest first."""
+        """Return the unfinished deployments, ordered by the start of their window."""
         return self.unfinished().order_by("window_start", "pk")
 
     def overlapping(self, target: Target, window: Window) -> DeploymentQuerySet:
-        """Those of this target that hold a window that overlaps with this one."""
+        """Return the target's deployments that hold a window overlapping `window`."""
         overlapping = {"window_start__lt": window.end, "window_end__gt": window.start}
         return self.filter(HOLDS_WINDOW, target=target, **overlapping)
 
     def of_person(self, user: User) -> DeploymentQuerySet:
-        """Those in whose team somebody is, or that they created."""
+        """Return the deployments that the user created or whose team includes the user."""
         return self.filter(Q(team__user=user) | Q(created_by=user)).distinct()
 
     def in_period(self, since: date | None, until: date | None) -> DeploymentQuerySet:
-        """Those whose window opened in a period of days, in the viewer's zone; None leaves a side open."""
+        """Return the deployments whose window starts in a period, in the current time zone.
+
+        Args:
+            since, until: the first and the last day; None means no limit.
+        """
         found = self
         if since is not None:
             found = found.filter(window_start__date__gte=since)
@@ -73,12 +77,14 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         return found
 
     def with_times(self) -> DeploymentQuerySet:
-        """With `began_at` and `ended_at`, read from the rows of its moves; None where it has not yet."""
-        began, ended = _first_move_to((DeploymentState.DEPLOYING,)), _first_move_to(ENDED)
+        """Annotate `began_at` and `ended_at`, which are None until the deployment begins or ends."""
+        began, ended = _first_change_to((DeploymentState.DEPLOYING,)), _first_change_to(ENDED)
         times = {"began_at": began, "ended_at": ended}
         return self.annotate(**times)
 
 
-def _first_move_to(states: tuple[DeploymentState, ...]) -> Subquery:
-    moves: QuerySet[StateChange] = StateChange.objects.filter(deployment=OuterRef("pk"), to_state__in=states)
-    return Subquery(moves.order_by().values("deployment").annotate(first=Min("at")).values("first"))
+def _first_change_to(states: tuple[DeploymentState, ...]) -> Subquery:
+    changes: QuerySet[StateChange] = StateChange.objects.filter(
+        deployment=OuterRef("pk"), to_state__in=states
+    )
+    return Subquery(changes.order_by().values("deployment").annotate(first=Min("at")).values("first"))

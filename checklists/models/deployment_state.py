@@ -1,4 +1,4 @@
-"""Where a deployment can be, and the only ways from one place to another."""
+"""The states of a deployment, and the transitions between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class DeploymentState(models.TextChoices):
-    """Where a deployment is."""
+    """The state of a deployment."""
 
     PLANNING = "planning", "Planning"
     APPROVED = "approved", "Approved"
@@ -37,7 +37,7 @@ TRANSITIONS: Mapping[str, Mapping[DeploymentState, DeploymentState]] = {
     "start_rollback": {S.HALTED: S.ROLLING_BACK},
     "finish_rollback": {S.ROLLING_BACK: S.ROLLED_BACK},
 }
-"""Every move of a deployment: verb → the state it leaves → the state it reaches.
+"""All transitions of a deployment: verb → state before → state after.
 
     planning ──approve──▶ approved ──begin──▶ deploying ──start_verification──▶ verifying ──sign_off──▶
        ▲                     │                    │                                 │
@@ -45,11 +45,12 @@ TRANSITIONS: Mapping[str, Mapping[DeploymentState, DeploymentState]] = {
                                                                                     ▼
     signed_off ──close──▶ closed                   rolled_back ◀── rolling_back ◀── halted ──resume──▶ back
 
-* `approve` and `sign_off` belong to the gates: each happens when the last signature of a gate is given.
-* `reopen` also takes `signed_off` back to `verifying`, when something that the second gate covers changed.
-  The window, which others may hold by then, stays given up (`gave_window_up`).
-* `resume` returns to where the deployment was halted (`state_before_halt`), which may be `verifying`.
-* `cancel` is for what has not begun; what has begun is halted and then resumed or rolled back.
+* Gates call `approve` and `sign_off` when their last signature is given.
+* `reopen` also leads from `signed_off` back to `verifying` if content that the second gate covers changes.
+  The window stays released (`window_released`), because another deployment may already hold it.
+* `resume` returns to the state in which the deployment was halted (`state_before_halt`), which may also be
+  `verifying`.
+* `cancel` is possible before the deployment begins; afterwards it is halted, and then resumed or rolled back.
 * `closed`, `cancelled` and `rolled_back` are final.
 """
 
@@ -57,7 +58,7 @@ PAST_PARTICIPLES: Mapping[str, str] = {
     "approve": "approved",
     "reopen": "reopened",
     "begin": "begun",
-    "start_verification": "taken to verification",
+    "start_verification": "moved to verification",
     "sign_off": "signed off",
     "close": "closed",
     "cancel": "cancelled",
@@ -66,22 +67,22 @@ PAST_PARTICIPLES: Mapping[str, str] = {
     "start_rollback": "rolled back",
     "finish_rollback": "marked as rolled back",
 }
-"""How a verb reads in a sentence: “it cannot be …”."""
+"""Verbs as past participles, for sentences such as “it can't be closed”."""
 
 NOT_BEGUN = (S.PLANNING, S.APPROVED)
 IN_PROGRESS = (S.DEPLOYING, S.VERIFYING)
 FINAL = (S.CLOSED, S.CANCELLED, S.ROLLED_BACK)
 HOLDING = (*NOT_BEGUN, *IN_PROGRESS, S.HALTED, S.ROLLING_BACK)
-# Holds its window: no other deployment of the same target may do so at the same time. Being signed off gives
-# the window up for good: a signature can be lost whenever, and must not find the window taken then.
+# Matches deployments that hold their window; held windows of one target must not overlap. Signing off
+# releases the window permanently: signatures can become stale at any time, and reopening must not conflict.
 HOLDS_WINDOW = models.Q(
     state__in=[state.value for state in HOLDING],
-    gave_window_up=False,
+    window_released=False,
 )
 
 
 class StateChange(models.Model):
-    """A deployment's move from one state to another: who, when, why."""
+    """A transition of a deployment, with actor, time and reason."""
 
     deployment = models.ForeignKey(
         "checklists.Deployment", on_delete=models.PROTECT, related_name="state_changes"

@@ -1,4 +1,4 @@
-"""An item of a checklist, and the verbs that change its state."""
+"""Items of a checklist, and the methods that change their state."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Item(models.Model):
-    """A task of a checklist. Only its verbs change its state; an item with sub-items follows them."""
+    """An item of a checklist. Only its methods change its state; sub-items determine their parent's state."""
 
     section: models.ForeignKey[Section, Section] = models.ForeignKey(
         "checklists.Section", on_delete=models.PROTECT, related_name="items"
@@ -57,16 +57,16 @@ class Item(models.Model):
     kind = models.CharField(
         max_length=20, choices=[(kind.value, kind.label) for kind in ItemKind], default=ItemKind.MANUAL
     )
-    # Names from the catalogues, which are discovered at runtime: no `choices` in migrations.
+    # Operations and checks are discovered at runtime, so these have no `choices`.
     operation = models.CharField(max_length=40, blank=True)
     check_name = models.CharField(max_length=60, blank=True)
     params = models.JSONField(default=dict)
     role = models.CharField(max_length=20, choices=Role.choices, blank=True)
     evidence_required = models.BooleanField(default=False)
-    # Relative to the window: to its start if negative, else to its end. Due times follow when it moves.
+    # Relative to the window: to its start if negative, else to its end.
     due_offset = models.DurationField(null=True)
     due_at = models.DateTimeField(null=True)
-    # Text and commands below the item, as in a section.
+    # Text and commands below the item, as in `Section.blocks`.
     blocks = models.JSONField(default=list)
 
     objects: ClassVar[models.Manager[Item]] = models.Manager.from_queryset(ItemQuerySet)()
@@ -104,18 +104,18 @@ class Item(models.Model):
         known = catalogue().get(self.operation)
         return known is not None and known.exclusive
 
-    # --- Verbs of people -------------------------------------------------------------------------------
+    # --- Changes by people -----------------------------------------------------------------------------
 
     def complete(self, by: Actor, note: str = "") -> None:
-        """Tick it.
+        """Complete the item.
 
         Args:
-            note: required if an operation should prove the item and it is ticked by hand instead. Becomes
-                the evidence if the item requires some and has none.
+            note: required to complete an item by hand that an operation should prove. If the item requires
+                evidence and has none, the note becomes the evidence.
 
         Raises:
-            NotAllowed: `by` may not complete it.
-            Refusal: it is done or waived already, follows its sub-items, or lacks the required evidence.
+            NotAllowed: `by` may not complete the item.
+            Refusal: the item is already done or waived, has sub-items, or lacks required evidence.
             InvalidInput: the required note is missing.
         """
         note = clean_note(note)
@@ -126,22 +126,22 @@ class Item(models.Model):
             )
             if lacks_evidence and not note:
                 raise Refusal(
-                    f"“{self}” asks for evidence. It was not ticked; say in the note what shows it, or add a "
-                    "link or a file first."
+                    f"“{self}” requires evidence, so it was not completed. Describe the evidence in the note,"
+                    " or add a link or a file first."
                 )
             if self.kind == ItemKind.OPERATION and self.state != ItemState.DONE and not note:
                 raise InvalidInput(
-                    f"“{self}” is proven by the operation “{self.operation}”. It was not ticked; run it, "
-                    "or say in the note how you know that it is done."
+                    f"“{self}” is proven by the operation “{self.operation}”, so it was not completed. Run "
+                    "the operation, or explain in the note how you know that the item is done."
                 )
-            self._move(ItemState.DONE, ItemState.OPEN, ItemState.FAILED)
+            self._set_state(ItemState.DONE, ItemState.OPEN, ItemState.FAILED)
             if lacks_evidence:
                 self._save_proof(note_proof(note), by)
             self._complete(by, note)
-            self._record(by, Action.ITEM_COMPLETED, "ticked", note=note)
+            self._record(by, Action.ITEM_COMPLETED, "completed", note=note)
 
     def undo(self, by: Actor) -> None:
-        """Open it again after it was ticked, proven or failed.
+        """Reopen the item after it was completed, proven or failed.
 
         Raises:
             NotAllowed, Refusal: as for `complete`.
@@ -149,12 +149,12 @@ class Item(models.Model):
         with self._locked(by):
             self._require_leaf()
             before = self.state
-            self._move(ItemState.OPEN, ItemState.DONE, ItemState.FAILED)
-            self._withdraw_completion(by)
-            self._record(by, Action.ITEM_REOPENED, "opened again", before=before)
+            self._set_state(ItemState.OPEN, ItemState.DONE, ItemState.FAILED)
+            self._undo_completion(by)
+            self._record(by, Action.ITEM_REOPENED, "reopened", before=before)
 
     def waive(self, by: Actor, reason: str) -> None:
-        """Waive it as not applicable; with sub-items, waive those that are still open.
+        """Waive the item as not applicable. If it has sub-items, waive those that are outstanding.
 
         Raises:
             InvalidInput: no reason.
@@ -164,25 +164,25 @@ class Item(models.Model):
         with self._locked(by):
             children = list(self.children.all())
             if children:
-                open_ones = [c for c in children if c.state in {ItemState.OPEN, ItemState.FAILED}]
-                if not open_ones:
-                    raise Refusal(f"No sub-item of “{self}” is open, so there is nothing to waive.")
-                for child in open_ones:
+                outstanding = [c for c in children if c.state in OUTSTANDING]
+                if not outstanding:
+                    raise Refusal(f"“{self}” has no open sub-items, so there is nothing to waive.")
+                for child in outstanding:
                     child.waive(by, reason)
                 return
-            self._move(ItemState.WAIVED, ItemState.OPEN, ItemState.FAILED)
+            self._set_state(ItemState.WAIVED, ItemState.OPEN, ItemState.FAILED)
             Waiver.objects.create(item=self, by=user_of(by), by_name=actor_name(by), reason=reason)
             self._record(by, Action.ITEM_WAIVED, "waived", reason=reason)
 
     def unwaive(self, by: Actor) -> None:
-        """Withdraw the waiver and open the item again.
+        """Withdraw the waiver and reopen the item.
 
         Raises:
             NotAllowed, Refusal: as for `complete`.
         """
         with self._locked(by):
             self._require_leaf()
-            self._move(ItemState.OPEN, ItemState.WAIVED)
+            self._set_state(ItemState.OPEN, ItemState.WAIVED)
             self.waivers.filter(withdrawn_at=None).update(
                 withdrawn_at=timezone.now(), withdrawn_by_name=actor_name(by)
             )
@@ -194,7 +194,7 @@ class Item(models.Model):
         """Add a note, a link or a file as proof.
 
         Args:
-            kind: `note`, `link` or `file`; runs and checks add their own proofs.
+            kind: `note`, `link` or `file`; proofs of other kinds come from runs and checks.
             text: the note, or a description of the link or file.
 
         Raises:
@@ -210,7 +210,8 @@ class Item(models.Model):
                 proof = file_proof(file, text)
             case _:
                 raise InvalidInput(
-                    f"A person adds a note, a link or a file, not “{kind}”. Nothing was added."
+                    f"“{kind}” isn't a kind of proof that people can add. Nothing was added; add a note, a "
+                    "link or a file."
                 )
         try:
             with self._locked(by):
@@ -229,35 +230,35 @@ class Item(models.Model):
     # --- Runs as proof ---------------------------------------------------------------------------------
 
     def start(self, by: Actor, params: Mapping[str, object] | None = None, *, typed_name: str = "") -> Run:
-        """Run the operation that proves the item.
+        """Request a run of the operation that proves the item.
+
+        The run also proves the section's other outstanding items with the same operation, parameters and
+        role.
 
         Args:
-            params: override those of the template.
+            params: override the parameters of the template.
             typed_name: the target's name as typed by the user, if the operation overwrites something.
-
-        The run also proves the other open items of the section that name the same operation with the same
-        parameters and role.
 
         Returns:
             The run, queued or waiting for consent; its proof is pending until it ends.
 
         Raises:
-            Refusal: before the first gate is signed (unless that gate covers the item), while the deployment
-                is halted or over, while the item is waived, or while something else works on the target.
+            Refusal: the deployment's state doesn't allow the run, the item is waived or has no operation, or
+                another run holds the target.
             NotAllowed: `by` may not complete the item, or is not an operator.
-            InvalidInput: parameters that the operation cannot take.
+            InvalidInput: the parameters are invalid.
         """
         with self._locked(by) as deployment:
             self._require_leaf()
             if self.kind != ItemKind.OPERATION:
-                raise Refusal(f"“{self}” has no operation to run; it is kept by a person.")
+                raise Refusal(f"“{self}” has no operation, so nothing was started. Complete it by hand.")
             if reason := run_blocked_reason(deployment.state, self.section.stage):
                 raise Refusal(f"“{self}” was not started. {reason}")
             if self.state == ItemState.WAIVED:
                 raise Refusal(f"“{self}” is waived, so nothing was started. Withdraw the waiver first.")
             if self.is_exclusive:
-                waits = self.needs_second_person(deployment.target)
-                deployment.require_free_target(f"“{self}”", waits=waits)
+                needs_consent = self.needs_second_person(deployment.target)
+                deployment.require_free_target(f"“{self}”", needs_consent=needs_consent)
             run = Run.request(
                 target=deployment.target,
                 kind=self.operation,
@@ -266,12 +267,12 @@ class Item(models.Model):
                 authority=deployment.authority,
                 typed_name=typed_name,
             )
-            alike = Item.objects.with_same_operation(self) if not params else Item.objects.none()
-            for item in (self, *alike):
-                item._await_proof(run, by)
+            others = Item.objects.with_same_operation(self) if not params else Item.objects.none()
+            for item in (self, *others):
+                item._add_pending_proof(run, by)
         return run
 
-    def _await_proof(self, run: Run, by: Actor) -> None:
+    def _add_pending_proof(self, run: Run, by: Actor) -> None:
         Proof.objects.create(
             item=self,
             kind=ProofKind.RUN,
@@ -299,20 +300,20 @@ class Item(models.Model):
             if outcome == ProofOutcome.PASS:
                 action, what = Action.ITEM_PROVEN, f"proven by {proof.title}"
                 if self.state in {ItemState.OPEN, ItemState.FAILED}:
-                    self._move(ItemState.DONE, self.state)
+                    self._set_state(ItemState.DONE, self.state)
                     self._complete(by, summary)
             elif outcome == ProofOutcome.FAIL:
                 action, what = Action.ITEM_FAILED, f"failed by {proof.title}"
                 if self.state in {ItemState.OPEN, ItemState.DONE}:
-                    self._move(ItemState.FAILED, self.state)
-                    self._withdraw_completion(by)
+                    self._set_state(ItemState.FAILED, self.state)
+                    self._undo_completion(by)
             self._record(by, action, what, run=proof.run_id, outcome=outcome.value)
 
     # --- Locking, state, audit -------------------------------------------------------------------------
 
     @contextmanager
     def _locked(self, by: Actor) -> Iterator[Deployment]:
-        """Lock the deployment and reload the item's state; refuse those who may not change it."""
+        """Lock the deployment, reload the item's state, and check that `by` may change the item now."""
         with self.deployment.locked() as deployment:
             self.refresh_from_db(fields=["state"])
             DeploymentPermissions.of(by, deployment).require_complete(self)
@@ -320,7 +321,7 @@ class Item(models.Model):
                 raise Refusal(f"“{self}” was not changed. {reason}")
             yield deployment
 
-    def _move(self, to: ItemState, *sources: str) -> None:
+    def _set_state(self, to: ItemState, *sources: str) -> None:
         if Item.objects.filter(pk=self.pk, state__in=sources).update(state=to) != 1:
             raise Refusal(self._conflict_message())
         self.state = to
@@ -328,33 +329,33 @@ class Item(models.Model):
     def _complete(self, by: Actor, note: str) -> None:
         Completion.objects.create(item=self, by=user_of(by), by_name=actor_name(by), note=note)
 
-    def _withdraw_completion(self, by: Actor) -> None:
+    def _undo_completion(self, by: Actor) -> None:
         self.completions.filter(undone_at=None).update(
             undone_at=timezone.now(), undone_by_name=actor_name(by)
         )
 
     def _record(self, by: Actor, action: Action, what: str, **data: object) -> None:
         """Update parents, notify handlers, append audit entries and announce the changed fragments."""
-        above = list(self._update_parents())
+        ancestors = list(self._update_ancestors())
         stage = self.section.stage
         hooks.record_changed.send(self.deployment, by, f"“{self}” {what}", stage)
         self._audit(action, by, {key: value for key, value in data.items() if value != ""})
-        for parent in (parent for parent, moved in above if moved):
-            parent._audit(Action.ITEM_ROLLED_UP, by, {"state": parent.state, "after": str(self)})
-        ids = [f"item-{item.pk}" for item in (self, *(parent for parent, _ in above))]
+        for ancestor in (ancestor for ancestor, changed in ancestors if changed):
+            ancestor._audit(Action.ITEM_ROLLED_UP, by, {"state": ancestor.state, "caused_by": str(self)})
+        ids = [f"item-{item.pk}" for item in (self, *(ancestor for ancestor, _ in ancestors))]
         phase = f"phase-{self.deployment.pk}-{self.section.phase_position}"
         self.deployment.announce(*ids, f"section-{self.section_id}", phase)
 
-    def _update_parents(self) -> Iterator[tuple[Item, bool]]:
-        """Derive the state of each ancestor from its sub-items; yield it, and whether it changed."""
+    def _update_ancestors(self) -> Iterator[tuple[Item, bool]]:
+        """Derive each ancestor's state from its sub-items; yield it with True if its state changed."""
         child = self
         while child.parent_id is not None:
             parent = Item.objects.get(pk=child.parent_id)
             state = ItemState.of_children(parent.children.values_list("state", flat=True))
-            moved = state != parent.state
-            if moved:
-                parent._move(state, parent.state)
-            yield parent, moved
+            changed = state != parent.state
+            if changed:
+                parent._set_state(state, parent.state)
+            yield parent, changed
             child = parent
 
     def _audit(self, action: Action, by: Actor, data: dict[str, object]) -> None:
@@ -363,30 +364,37 @@ class Item(models.Model):
         )
 
     def _require_leaf(self) -> None:
-        """Refuse to change an item with sub-items: its state follows from theirs."""
+        """Raise Refusal if the item has sub-items, which determine its state."""
         if self.children.exists():
-            raise Refusal(f"“{self}” follows its sub-items. Nothing was changed; tick, waive or open those.")
+            raise Refusal(
+                f"The state of “{self}” follows from its sub-items. Nothing was changed; complete, waive or "
+                "reopen the sub-items."
+            )
 
     def _conflict_message(self) -> str:
-        """Say who brought the item into its state, and when, for the person who came second."""
+        """Return a message that says who brought the item into its current state, and when."""
         state = ItemState(self.state)
         if state == ItemState.DONE:
             completion = self.completions.filter(undone_at=None).first()
-            who = f"{completion.by_name} on {_at(completion.at)}" if completion else "its sub-items"
-            stands = f"was done already, by {who}"
+            who = f"{completion.by_name} on {_format_time(completion.at)}" if completion else "its sub-items"
+            status = f"was already completed by {who}"
         elif state == ItemState.WAIVED:
             waiver = self.waivers.filter(withdrawn_at=None).first()
-            who = f"{waiver.by_name} on {_at(waiver.at)} ({waiver.reason})" if waiver else "its sub-items"
-            stands = f"was waived already, by {who}"
+            who = (
+                f"{waiver.by_name} on {_format_time(waiver.at)} ({waiver.reason})"
+                if waiver
+                else "its sub-items"
+            )
+            status = f"was already waived by {who}"
         elif state == ItemState.FAILED:
-            stands = "has failed; its last proof says why"
+            status = "has failed; see its last proof for the reason"
         else:
             undone = self.completions.exclude(undone_at=None).order_by("-undone_at").first()
-            stands = "is open"
+            status = "is open"
             if undone is not None and undone.undone_at is not None:
-                stands += f"; {undone.undone_by_name} opened it again on {_at(undone.undone_at)}"
-        return f"“{self}” {stands}. You changed nothing; this is how it stands now."
+                status += f"; {undone.undone_by_name} reopened it on {_format_time(undone.undone_at)}"
+        return f"“{self}” {status}. Nothing was changed; the page shows the current state."
 
 
-def _at(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{timezone.localtime(moment):%-d %b at %H:%M %Z}"

@@ -1,4 +1,4 @@
-"""Questions about items, by name."""
+"""Queries of items."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
 
 
 class ItemQuerySet(models.QuerySet["Item"]):
-    """Items."""
+    """A query of items."""
 
     def of_deployment(self, deployment_id: int) -> ItemQuerySet:
-        """All promises of a deployment, in the order of its template."""
+        """Return all items of a deployment, in the order of its template."""
         return self.filter(section__checklist__deployment=deployment_id).order_by(
             "section__position", "position"
         )
 
     def leaves(self) -> ItemQuerySet:
-        """Without those that follow their sub-items."""
+        """Return the items without sub-items."""
         return self.filter(children=None)
 
     def outstanding(self) -> ItemQuerySet:
-        """Open or failed."""
+        """Return the open and failed items."""
         return self.filter(state__in=OUTSTANDING)
 
     def unsettled(self, being_proven: Iterable[int]) -> ItemQuerySet:
-        """Unkept, or about to change: a second run may take the tick of the first away.
+        """Return the items that are outstanding, or that an unfinished run proves: it may still fail.
 
         Args:
-            being_proven: the numbers of the items that runs prove just now.
+            being_proven: the primary keys of the items that unfinished runs prove.
         """
         return self.filter(Q(state__in=OUTSTANDING) | Q(pk__in=being_proven))
 
     def outdated(self) -> ItemQuerySet:
-        """Done, but the newest proof that was good for a time is so no more, with `proven_until`.
+        """Return the items that are done but whose newest time-limited proof has expired.
 
-        A tick by hand after that moment counts: then a person has looked again.
+        Annotate `proven_until`, the time of expiry. Items completed by hand after that time are not included.
         """
         newest = (
             Proof.objects.filter(item=OuterRef("pk"), outcome=ProofOutcome.PASS, valid_until__isnull=False)
@@ -71,11 +71,11 @@ class ItemQuerySet(models.QuerySet["Item"]):
         )
 
     def for_bulk(self) -> ItemQuerySet:
-        """Open, kept by hand, and asking for nothing of their own."""
+        """Return the open manual items that require no evidence, so that they can be completed together."""
         return self.leaves().filter(state=ItemState.OPEN, kind=ItemKind.MANUAL, evidence_required=False)
 
     def with_same_operation(self, item: Item) -> ItemQuerySet:
-        """The other outstanding items of the section with the same operation, parameters and role."""
+        """Return the section's other outstanding items with the same operation, parameters and role."""
         return (
             self.leaves()
             .outstanding()
@@ -85,16 +85,16 @@ class ItemQuerySet(models.QuerySet["Item"]):
         )
 
     def in_current_stage(self) -> ItemQuerySet:
-        """Those whose stage is what their deployment is on the way to now."""
-        turns = Q(pk__in=[])
+        """Return the items in a stage that the next gate of their deployment covers."""
+        current = Q(pk__in=[])
         for state, gate_key in NEXT_GATE.items():
-            turns |= Q(section__checklist__deployment__state=state, section__stage__in=COVERED_BY[gate_key])
-        return self.filter(turns)
+            current |= Q(section__checklist__deployment__state=state, section__stage__in=COVERED_BY[gate_key])
+        return self.filter(current)
 
     def outstanding_for(self, user: User) -> ItemQuerySet:
-        """What a person's part in a team asks of them now: outstanding leaves, the ones due first first.
+        """Return the outstanding items that a user's team roles assign to them now, ordered by due time.
 
-        Items without a role wait on everybody in the team; nothing waits on somebody who is in none.
+        Items without a role are assigned to all team members.
         """
         seats = TeamMember.objects.filter(user=user, deployment=OuterRef("section__checklist__deployment"))
         return (
@@ -107,18 +107,18 @@ class ItemQuerySet(models.QuerySet["Item"]):
         )
 
     def for_pages(self) -> ItemQuerySet:
-        """With who ticked or waived each, when and in which words, in the same query.
+        """Annotate who completed or waived each item, when, and with which note or reason.
 
-        At most one completion and one waiver of an item stand, so that the joins multiply nothing.
+        An item has at most one active completion and one active waiver, so the joins add no rows.
         """
         return self.annotate(
-            standing=FilteredRelation("completions", condition=Q(completions__undone_at=None)),
-            waiving=FilteredRelation("waivers", condition=Q(waivers__withdrawn_at=None)),
+            active_completion=FilteredRelation("completions", condition=Q(completions__undone_at=None)),
+            active_waiver=FilteredRelation("waivers", condition=Q(waivers__withdrawn_at=None)),
         ).annotate(
-            done_by=F("standing__by_name"),
-            done_at=F("standing__at"),
-            done_note=F("standing__note"),
-            waived_by=F("waiving__by_name"),
-            waived_at=F("waiving__at"),
-            waived_because=F("waiving__reason"),
+            done_by=F("active_completion__by_name"),
+            done_at=F("active_completion__at"),
+            done_note=F("active_completion__note"),
+            waived_by=F("active_waiver__by_name"),
+            waived_at=F("active_waiver__at"),
+            waiver_reason=F("active_waiver__reason"),
         )

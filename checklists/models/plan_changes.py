@@ -65,13 +65,13 @@ def apply_changes(
 
     if seen and seen != plan_digest(deployment):
         raise Refusal(
-            f"Somebody else changed the plan of “{deployment}” after you opened it. Nothing of yours was "
-            "saved. “What happened” on the deployment's page says who changed what; take over what should "
-            "stay, then save again."
+            f"Somebody else changed the plan of “{deployment}” after you opened it, so your changes were not "
+            "saved. See “What happened” on the deployment's page, then edit the current plan."
         )
     if deployment.is_final:
         raise Refusal(
-            f"“{deployment}” is {deployment.state_phrase} and no longer changes. Nothing was changed."
+            f"“{deployment}” is {deployment.state_phrase}, so its plan can no longer change. Nothing was "
+            "changed."
         )
     done = [change for step in STEPS for change in step(deployment, changes)]
     if not done:
@@ -109,29 +109,27 @@ def _edit_window(deployment: Deployment, changes: Changes) -> Iterator[Change]:
     if window.start != before.start:
         _refuse_begun(deployment, "start of the window")
     deployment.write_window(window)
-    deployment.checklist.follow_window(window)
+    deployment.checklist.reschedule(window)
     yield Change("window", f"window moved from {before} to {window}", str(before), str(window))
 
 
 def _edit_team(deployment: Deployment, changes: Changes) -> Iterator[Change]:
-    wanted = changes.get("team")
-    if wanted is None:
+    team = changes.get("team")
+    if team is None:
         return
     members = list(deployment.team.select_related("user"))
-    present: list[Seat] = [(member.user, member.role) for member in members]
-    seats = clean_team(wanted, present)
-    gone = [seat for seat in present if seat not in seats]
-    new = [seat for seat in seats if seat not in present]
-    if not gone and not new:
+    current: list[Seat] = [(member.user, member.role) for member in members]
+    seats = clean_team(team, current)
+    removed = [seat for seat in current if seat not in seats]
+    added = [seat for seat in seats if seat not in current]
+    if not removed and not added:
         return
     # Rows may be deleted: the audit entry of this edit records the former team.
-    deployment.team.filter(pk__in=[m.pk for m in members if (m.user, m.role) in gone]).delete()
-    TeamMember.objects.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in new)
-    parts = [f"without {describe_team(gone)}"] if gone else []
-    parts += [f"with {describe_team(new)}"] if new else []
-    yield Change(
-        "team", f"team changed: now {' and '.join(parts)}", describe_team(present), describe_team(seats)
-    )
+    deployment.team.filter(pk__in=[m.pk for m in members if (m.user, m.role) in removed]).delete()
+    TeamMember.objects.bulk_create(TeamMember(deployment=deployment, user=u, role=r) for u, r in added)
+    parts = [f"{describe_team(removed)} removed"] if removed else []
+    parts += [f"{describe_team(added)} added"] if added else []
+    yield Change("team", f"team changed: {'; '.join(parts)}", describe_team(current), describe_team(seats))
 
 
 def _edit_plan(deployment: Deployment, changes: Changes) -> Iterator[Change]:
@@ -163,9 +161,9 @@ STEPS: tuple[Callable[[Deployment, Changes], Iterator[Change]], ...] = (
 
 
 def _refuse_begun(deployment: Deployment, what: str) -> None:
-    """Refuse a change of what the first gate approved after the deployment has begun."""
+    """Raise Refusal if the deployment has begun: the first gate approved this part of the plan."""
     if deployment.has_begun:
         raise Refusal(
-            f"“{deployment}” is {deployment.state_phrase}: its {what} was approved and no longer changes. "
-            "Nothing was changed; the end of the window, the team and the notes still may."
+            f"“{deployment}” is {deployment.state_phrase}, so its {what} can no longer change. Nothing was "
+            "changed; you can still change the end of the window, the team and the notes."
         )

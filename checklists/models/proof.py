@@ -1,4 +1,4 @@
-"""What backs an item: a run, a check's result, a file, a link or a note."""
+"""Proofs of items: runs, check results, files, links and notes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.core.files import File
 from django.core.validators import URLValidator
 from django.db import models
 
-from checklists.proof_files import require_known_kind
+from checklists.proof_files import require_accepted_type
 from checklists.validators import clean_note
 from deployctl.errors import InvalidInput
 from deployctl.runs.models import Run
@@ -27,7 +27,7 @@ MAX_URL_LENGTH = 1000
 
 
 class ProofKind(models.TextChoices):
-    """What a proof is made of."""
+    """The kind of a proof."""
 
     NOTE = "note", "Note"
     LINK = "link", "Link"
@@ -37,7 +37,7 @@ class ProofKind(models.TextChoices):
 
 
 class ProofOutcome(models.TextChoices):
-    """What a proof says; people's notes, links and files say nothing by themselves."""
+    """The outcome of a proof; `NONE` for notes, links and files."""
 
     NONE = "", "—"
     PENDING = "pending", "Pending"
@@ -47,25 +47,25 @@ class ProofOutcome(models.TextChoices):
     ERROR = "error", "Error"
 
 
-# What counts as evidence where an item asks for some.
+# Proofs that satisfy an item's requirement for evidence.
 COUNTS_AS_EVIDENCE = (ProofOutcome.NONE, ProofOutcome.PASS)
 
 
 def stored_name(_proof: Proof, _name: str) -> str:
-    """Where an uploaded file is kept: under a name of ours, because theirs may be anything."""
+    """Return a random storage name; the uploaded file's own name is never used as a path."""
     return f"{FOLDER}{uuid.uuid4().hex}"
 
 
 class ProofQuerySet(models.QuerySet["Proof"]):
-    """Proofs."""
+    """A query of proofs."""
 
     def of_deployment(self, deployment_id: int) -> ProofQuerySet:
-        """All proofs of a deployment with their runs, the oldest first."""
+        """Return all proofs of a deployment with their runs, oldest first."""
         return self.filter(item__section__checklist__deployment=deployment_id).select_related("run")
 
 
 class Proof(models.Model):
-    """A row that backs an item; never edited, never deleted."""
+    """A proof of an item. Once its outcome is known, it is never edited; it is never deleted."""
 
     item = models.ForeignKey("checklists.Item", on_delete=models.PROTECT, related_name="proofs")
     kind = models.CharField(max_length=20, choices=ProofKind.choices)
@@ -101,7 +101,7 @@ class Proof(models.Model):
 
     @property
     def title(self) -> str:
-        """What to call it in a sentence."""
+        """The proof's name for use inside a sentence."""
         match self.kind:
             case ProofKind.FILE:
                 return f"file “{self.file_name}”"
@@ -114,34 +114,34 @@ class Proof(models.Model):
 
     @property
     def outcome_phrase(self) -> str:
-        """What its run found, as it reads after “run 5”."""
-        in_words = {ProofOutcome.PASS: "passed", ProofOutcome.FAIL: "failed"}
-        return in_words.get(ProofOutcome(self.outcome)) or self.get_outcome_display().lower()
+        """The outcome as it reads after “run 5”, such as “passed”."""
+        phrases = {ProofOutcome.PASS: "passed", ProofOutcome.FAIL: "failed"}
+        return phrases.get(ProofOutcome(self.outcome)) or self.get_outcome_display().lower()
 
     def delete_file(self) -> None:
-        """Remove the file of a proof whose row was not kept: it does not go with the transaction."""
+        """Delete the file after the row was rolled back: a transaction doesn't cover files."""
         name = self.file.name or ""
         if name.startswith(FOLDER):
             self.file.storage.delete(name)
 
 
 def note_proof(text: str) -> Proof:
-    """A note, not yet saved.
+    """Return an unsaved proof with a note.
 
     Raises:
-        InvalidInput: empty or too long.
+        InvalidInput: the note is empty or too long.
     """
     text = clean_note(text)
     if not text:
-        raise InvalidInput("The note is empty. Nothing was added; write what you saw.")
+        raise InvalidInput("The note is empty. Nothing was added; describe what you checked.")
     return Proof(kind=ProofKind.NOTE, text=text)
 
 
 def link_proof(url: str, text: str) -> Proof:
-    """A link to a page of the web, not yet saved.
+    """Return an unsaved proof with a link.
 
     Raises:
-        InvalidInput: not an address that begins with http:// or https://, or too long.
+        InvalidInput: the URL isn't http or https, is too long, or contains credentials.
     """
     url = url.strip()
     try:
@@ -150,37 +150,39 @@ def link_proof(url: str, text: str) -> Proof:
         url = ""
     if not url or len(url) > MAX_URL_LENGTH:
         raise InvalidInput(
-            "The link cannot be used. Nothing was added; give an address that begins with https:// or "
-            f"http://, at most {MAX_URL_LENGTH} characters long."
+            "The link isn't a valid URL. Nothing was added; enter a URL that begins with https:// or http:// "
+            f"and has at most {MAX_URL_LENGTH} characters."
         )
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
         raise InvalidInput(
-            "The link holds a user name or a password, and everybody who sees the deployment would read it. "
-            "Nothing was added; give the address without."
+            "The link contains a user name or password, which everybody would see. "
+            "Nothing was added; remove it from the link."
         )
     return Proof(kind=ProofKind.LINK, url=url, text=clean_note(text))
 
 
 def file_proof(upload: File[bytes] | None, text: str) -> Proof:
-    """A file with its size and digest, not yet saved.
+    """Return an unsaved proof with a file, its size in bytes and its SHA-256.
 
     Args:
-        upload: at most 10 MB; its name is kept for people and never used as a path.
+        upload: at most 10 MB; its name is shown to people and never used as a path.
 
     Raises:
-        InvalidInput: no file, an empty one, one that is too large or of no kind that is kept.
+        InvalidInput: the file is missing, empty or too large, or its type isn't accepted.
     """
     if upload is None:
-        raise InvalidInput("No file was given. Nothing was added; choose one.")
+        raise InvalidInput("No file was selected. Nothing was added; choose a file.")
     if not upload.size:
-        raise InvalidInput(f"The file “{_shown_name(upload)}” is empty. Nothing was added.")
+        raise InvalidInput(
+            f"The file “{_display_name(upload)}” is empty. Nothing was added; choose another file."
+        )
     if upload.size > MAX_FILE_BYTES:
         raise InvalidInput(
-            f"The file “{_shown_name(upload)}” has {upload.size:,} bytes; the most is "
-            f"{MAX_FILE_BYTES:,} (10 MB). Nothing was added; attach a part of it, or a link."
+            f"The file “{_display_name(upload)}” has {upload.size:,} bytes; the maximum is "
+            f"{MAX_FILE_BYTES:,} (10 MB). Nothing was added; attach an excerpt, or add a link."
         )
-    require_known_kind(upload, _shown_name(upload))
+    require_accepted_type(upload, _display_name(upload))
     digest = hashlib.sha256()
     for chunk in upload.chunks():
         digest.update(chunk)
@@ -189,18 +191,15 @@ def file_proof(upload: File[bytes] | None, text: str) -> Proof:
         kind=ProofKind.FILE,
         text=clean_note(text),
         file=upload,
-        file_name=_shown_name(upload),
+        file_name=_display_name(upload),
         file_size=upload.size,
         file_sha256=digest.hexdigest(),
     )
 
 
-def _shown_name(upload: File[bytes]) -> str:
-    """The name a person gave, without folders and without characters that cannot be seen.
-
-    A long one loses its end, but not its ending.
-    """
+def _display_name(upload: File[bytes]) -> str:
+    """Return the file's name without folders and invisible characters, shortened before its extension."""
     name = PurePosixPath((upload.name or "").replace("\\", "/")).name
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C").strip(" .") or "file"
-    ending = PurePosixPath(name).suffix[:MAX_NAME_LENGTH]
-    return name.removesuffix(ending)[: MAX_NAME_LENGTH - len(ending)] + ending
+    extension = PurePosixPath(name).suffix[:MAX_NAME_LENGTH]
+    return name.removesuffix(extension)[: MAX_NAME_LENGTH - len(extension)] + extension

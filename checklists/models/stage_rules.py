@@ -1,13 +1,13 @@
-"""Which stage of a checklist has its turn in which state of the deployment: the rules, once.
+"""Rules for the stages of a checklist in each state of the deployment.
 
-| stage | its operations run while | what it records may change |
+| stage | operations may run while | items may change |
 |---|---|---|
 | pre | planning, approved | until the deployment begins |
 | deploy, post | deploying, verifying | until the deployment has ended |
 | week, ongoing, reference | deploying, verifying, signed off | until the deployment has ended |
 
-Before the first gate only the stage that this gate covers has operations: its signers need their proof.
-Changing what a signed gate covers is allowed, and reopens that gate.
+Before the first gate, only operations of the stage that it covers may run: its signers need the proofs.
+Content that a signed gate covers may change; this reopens the gate.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ RUNS_WHILE: dict[str, tuple[DeploymentState, ...]] = {
 }
 
 ROLLBACK = "rollback"
-"""The operation of the rollback plan: it proves no item, and has its turn while a deployment rolls back."""
+"""The operation of the rollback plan. It proves no item, and runs only while a deployment is rolling back."""
 
 COVERED_BY: dict[str, tuple[Stage, ...]] = {
     **{key.value: key.stages for key in GateKey},
     "closure": (Stage.WEEK,),
 }
-"""The stages that the two gates cover, and those that closing waits for."""
+"""The stages that each gate covers, and those whose items must be done before closing."""
 
 NEXT_GATE: dict[str, str] = {
     DeploymentState.PLANNING: "pre",
@@ -41,39 +41,41 @@ NEXT_GATE: dict[str, str] = {
     DeploymentState.HALTED: "post",
     DeploymentState.SIGNED_OFF: "closure",
 }
-"""What a deployment is on its way to; the final states and a rollback are on the way to none."""
+"""The next gate in each state; final states and a rollback have none."""
 
 
 def current_stages(state: str) -> tuple[Stage, ...]:
-    """The stages whose open items wait for somebody in this state."""
+    """Return the stages that the next gate covers in this state."""
     return COVERED_BY.get(NEXT_GATE.get(state, ""), ())
 
 
 def plan_stage(state: str) -> Stage:
-    """Which gate covers a change of window, team, plan or target: the first until the deployment begins."""
+    """Return the stage to which changes of window, team, plan and target count in this state."""
     return Stage.PRE if state in NOT_BEGUN else Stage.DEPLOY
 
 
 def run_blocked_reason(state: str, stage: str) -> str:
-    """Why an operation of a stage may not start now, as a sentence; empty when it may."""
+    """Return a message that says why a stage's operations may not start in this state, or an empty string."""
     now = DeploymentState(state)
     if now in RUNS_WHILE[stage]:
         return ""
     if now in FINAL:
-        return f"The deployment is {now.label.lower()}; nothing of it starts any more."
+        return f"The deployment is {now.label.lower()}; its operations can no longer run."
     if now == DeploymentState.PLANNING:
-        return "Operations wait for the first gate. Have it signed, then begin the deployment."
+        return "The first gate isn't signed yet; get it signed, then begin the deployment."
     if now == DeploymentState.APPROVED:
-        return "The deployment is approved and has not begun. Begin it first."
-    if now in {DeploymentState.HALTED, DeploymentState.ROLLING_BACK}:
-        return f"The deployment is {now.label.lower()}: nothing new starts."
+        return "The deployment hasn't begun yet; begin it first."
+    if now == DeploymentState.HALTED:
+        return "The deployment is halted; resume it first."
+    if now == DeploymentState.ROLLING_BACK:
+        return "The deployment is rolling back; only rollback runs can start."
     if stage == Stage.PRE:
-        return "What the first gate approved does not change once the deployment has begun."
-    return "The second gate is signed; this part of the work is over."
+        return "The deployment has begun, so items that the first gate approved can no longer change."
+    return "The second gate is signed; only operations of later stages can run."
 
 
 def rollback_blocked_reason(state: str) -> str:
-    """Why the rollback plan is not carried out now, as a sentence; empty when it may be."""
+    """Return a message that says why a rollback run may not start in this state, or an empty string."""
     now = DeploymentState(state)
     if now == DeploymentState.ROLLING_BACK:
         return ""
@@ -81,20 +83,20 @@ def rollback_blocked_reason(state: str) -> str:
 
 
 def frozen_reason(state: str, stage: str) -> str:
-    """Why an item of a stage no longer changes, as a sentence; empty when it may."""
+    """Return a message that says why items of a stage can no longer change, or an empty string."""
     now = DeploymentState(state)
     if now in FINAL:
-        return f"The deployment is {now.label.lower()} and no longer changes."
+        return f"The deployment is {now.label.lower()}, so it can no longer change."
     if stage == Stage.PRE and now not in NOT_BEGUN:
         return (
-            "What the first gate approved does not change once the deployment has begun; "
-            "write what you found into the deployment's notes."
+            "The deployment has begun, so items that the first gate approved can no longer change. "
+            "Write your findings into the deployment's notes."
         )
     return ""
 
 
 def is_signed(state: str, stage: str) -> bool:
-    """Whether a signed gate covers the stage now, so that a change would withdraw its signatures."""
+    """Return True if a signed gate covers the stage, so a change would make its signatures stale."""
     signed = {DeploymentState.APPROVED: "pre", DeploymentState.SIGNED_OFF: "post"}.get(
         DeploymentState(state), ""
     )

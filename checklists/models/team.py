@@ -1,4 +1,4 @@
-"""Who takes part in a deployment, and as what."""
+"""The team of a deployment: people with their roles."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from deployctl.accounts.roles import Permission, Role
 from deployctl.errors import InvalidInput
 from deployctl.runs.models import Target
 
+# A user and the value of their role.
 Seat = tuple[User, str]
 
 
 class TeamMemberQuerySet(models.QuerySet["TeamMember"]):
-    """Parts in teams."""
+    """A query of team members."""
 
     def with_people(self) -> TeamMemberQuerySet:
-        """With the people, and whether each could sign: `may_approve`, `has_factor`."""
+        """Fetch the people, and annotate `may_approve` and `has_factor`: both are required to sign."""
         person = {"pk": OuterRef("user")}
         return self.select_related("user").annotate(
             may_approve=Exists(User.objects.with_permission(Permission.APPROVER).filter(**person)),
@@ -30,7 +31,7 @@ class TeamMemberQuerySet(models.QuerySet["TeamMember"]):
 
 
 class TeamMember(models.Model):
-    """A person's part in a deployment."""
+    """A person's role in the team of a deployment. One person may have several roles."""
 
     deployment = models.ForeignKey("checklists.Deployment", on_delete=models.PROTECT, related_name="team")
     user = models.ForeignKey(
@@ -50,37 +51,38 @@ class TeamMember(models.Model):
         return f"{self.user}: {self.get_role_display()}"
 
 
-def clean_team(seats: Iterable[Seat], present: Iterable[Seat] = ()) -> list[Seat]:
-    """A team that can do the work, each seat once, in the order given.
+def clean_team(seats: Iterable[Seat], current: Iterable[Seat] = ()) -> list[Seat]:
+    """Return a valid team without duplicates, in the given order.
 
     Args:
-        seats: people with the value of their role, such as `dba`; a person may hold several.
-        present: who is in it already, and may stay when their account is disabled.
+        seats: users with the value of their role, such as `dba`; a user may have several roles.
+        current: the present team, whose members may stay although their account is disabled.
 
     Raises:
-        InvalidInput: nobody at all, an unknown role, or somebody new whose account is disabled.
+        InvalidInput: the team is empty, a role is unknown, or a new member's account is disabled.
     """
-    staying = set(present)
+    staying = set(current)
     team = list(dict.fromkeys((user, str(role)) for user, role in seats))
     if not team:
         raise InvalidInput(
-            "A deployment needs a team. Nothing was changed; name at least one person with a role."
+            "A deployment needs a team. Nothing was changed; add at least one person with a role."
         )
     for user, role in team:
         if role not in Role.values:
             raise InvalidInput(
-                f"“{role}” is not a role. Nothing was changed; the roles are {', '.join(Role.values)}."
+                f"“{role}” isn't a role. Nothing was changed; the roles are {', '.join(Role.values)}."
             )
         if not user.is_active and (user, role) not in staying:
-            raise InvalidInput(f"{user}'s account is disabled. Nothing was changed; name somebody else.")
+            raise InvalidInput(f"{user}'s account is disabled. Nothing was changed; choose another person.")
     return team
 
 
 def default_team(target: Target) -> list[Seat]:
-    """The target's people, who usually take part; without those whose accounts are disabled."""
-    return [(held.user, held.role) for held in target.roles.select_related("user") if held.user.is_active]
+    """Return the target's people with active accounts and their roles, as the initial team."""
+    roles = target.roles.select_related("user")
+    return [(assigned.user, assigned.role) for assigned in roles if assigned.user.is_active]
 
 
 def describe_team(seats: Iterable[Seat]) -> str:
-    """Names with their roles, in one phrase."""
+    """Return the names with their roles as one phrase."""
     return ", ".join(f"{user} ({Role(role).label})" for user, role in seats) or "nobody"

@@ -1,4 +1,4 @@
-"""A checklist written in Markdown, in versions that never change once published."""
+"""Templates: checklists in Markdown, with versions that never change once they are published."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from deployctl import audit
 from deployctl.audit import Action, Actor, Machine
 from deployctl.errors import InvalidInput, Refusal
 
-# Addresses of pages below /templates/, which no template may take.
+# Slugs that would collide with pages below /templates/.
 RESERVED_SLUGS = frozenset({"new"})
 
 
 class VersionState(models.TextChoices):
-    """A draft may be published once; a published version never changes."""
+    """The state of a template version: a draft can be published; a published version never changes."""
 
     DRAFT = "draft", "Draft"
     PUBLISHED = "published", "Published"
 
 
 class TemplateQuerySet(models.QuerySet["Template"]):
-    """Templates by what they are good for."""
+    """A query of templates."""
 
     def published(self) -> TemplateQuerySet:
-        """Those with a version that deployments can be created from."""
+        """Return the templates with a published version, from which deployments can be created."""
         return self.filter(versions__state=VersionState.PUBLISHED).distinct()
 
     def with_versions(self) -> TemplateQuerySet:
-        """With the versions fetched at once, newest first and without their text."""
+        """Prefetch the versions, newest first, without their source."""
         return self.prefetch_related(
             models.Prefetch("versions", TemplateVersion.objects.defer("source").order_by("-number"))
         )
 
 
 class Template(models.Model):
-    """A named checklist."""
+    """A named template with its versions."""
 
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=200)
@@ -60,18 +60,19 @@ class Template(models.Model):
 
     @classmethod
     def import_source(cls, *, slug: str, name: str, source: str, by: Actor) -> TemplateVersion:
-        """Keep a text as the next version of a template, as a draft; the template is made if there is none.
+        """Save a text as a draft of the template's next version; create the template if it doesn't exist.
 
         Args:
-            slug: letters, digits, hyphens and underscores, at most 60; names the template in addresses.
-            name: what people call it; an existing template takes the new name.
+            slug: identifies the template in URLs; up to 60 letters, digits, hyphens and underscores.
+            name: the name that people see; an existing template is renamed. If it is empty, the text's title
+                is used.
             source: Markdown, see `checklists.markdown`.
-            by: who imports it.
+            by: the actor who imports it.
 
         Raises:
-            TemplateErrors: the text is no usable template.
-            InvalidInput: slug or name cannot be used.
-            Refusal: the text is that of the latest version.
+            TemplateErrors: the text is not a valid template.
+            InvalidInput: the slug or name is invalid.
+            Refusal: the text equals that of the latest version.
         """
         _require_slug(slug)
         source = source.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
@@ -82,11 +83,11 @@ class Template(models.Model):
         digest = hashlib.sha256(source.encode()).hexdigest()
         with transaction.atomic():
             cls.objects.get_or_create(slug=slug, defaults={"name": name})
-            template = cls.objects.select_for_update().get(slug=slug)  # numbers are given out one at a time
+            template = cls.objects.select_for_update().get(slug=slug)  # serializes version numbers
             latest = template.versions.first()
             if latest and latest.source_sha256 == digest:
                 raise Refusal(
-                    f"This text is the same as {latest} ({latest.get_state_display().lower()}). "
+                    f"This text is identical to {latest} ({latest.get_state_display().lower()}). "
                     "Nothing was imported."
                 )
             if template.name != name:
@@ -103,9 +104,9 @@ class Template(models.Model):
 
     @classmethod
     def ensure_builtin(cls, slug: str = "healthcare") -> TemplateVersion:
-        """The published version of a built-in template, imported and published if it is new or was changed.
+        """Return the published version of a built-in template; import and publish it first if necessary.
 
-        Calling it again changes nothing, so that every start may do it.
+        This is idempotent: it is called at every start.
         """
         source, by = builtin.source(slug), Machine("built-in templates")
         digest = hashlib.sha256(source.encode()).hexdigest()
@@ -128,13 +129,13 @@ class Template(models.Model):
 
     @property
     def current(self) -> TemplateVersion | None:
-        """The newest published version: what a new deployment is created from."""
+        """The newest published version, from which new deployments are created."""
         published = (version for version in self.versions.all() if version.is_published)
         return next(published, None)
 
 
 class TemplateVersion(models.Model):
-    """One version of a template: its Markdown source. A trigger refuses changes once it is published."""
+    """One version of a template, with its Markdown source. A trigger rejects changes once it is published."""
 
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -156,36 +157,36 @@ class TemplateVersion(models.Model):
         return f"{self.template} v{self.number}"
 
     def get_absolute_url(self) -> str:
-        """The page that shows what this version says."""
+        """Return the URL of the version's page."""
         return reverse("checklists:template_version", args=[self.template.slug, self.number])
 
     @property
     def is_published(self) -> bool:
-        """Whether deployments can be created from it."""
+        """Return True if deployments can be created from this version."""
         return self.state == VersionState.PUBLISHED
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What an audit entry says about this version."""
+        """The data that audit entries record about this version."""
         return {"template": self.template.slug, "version": self.number, "sha256": self.source_sha256}
 
     def parsed(self) -> ParsedTemplate:
-        """What the text says.
+        """Return the parsed template.
 
         Raises:
-            TemplateErrors: it was written for operations that this installation no longer has.
+            TemplateErrors: it names operations that this installation no longer has.
         """
         return parse_template(self.source, f"{self.template.slug} v{self.number}")
 
     def exported(self) -> str:
-        """The canonical Markdown of this version; importing it gives an equal template."""
+        """Return the canonical Markdown of this version; importing it gives an equal template."""
         return render(self.parsed())
 
     def publish(self, by: Actor) -> None:
-        """Let deployments be created from this version; from now on it never changes.
+        """Publish this version: deployments can be created from it, and it never changes again.
 
         Raises:
-            Refusal: it is published already.
+            Refusal: it is already published.
             TemplateErrors: it names operations that this installation no longer has.
         """
         self.parsed()
@@ -195,7 +196,7 @@ class TemplateVersion(models.Model):
                 state=VersionState.PUBLISHED, published_at=now, published_by_name=name
             )
             if changed != 1:
-                raise Refusal(f"{self} is published already, and a published version never changes.")
+                raise Refusal(f"{self} is already published. Nothing was changed.")
             self.state, self.published_at, self.published_by_name = VersionState.PUBLISHED, now, name
             audit.append(Action.TEMPLATE_PUBLISHED, by=by, subject=self, data=self.facts)
 
@@ -205,7 +206,9 @@ def _require_slug(slug: str) -> None:
         validate_slug(slug)
     except ValidationError:
         raise InvalidInput(
-            f"“{slug}” is no short name: use letters, digits, - and _ only. Nothing was imported."
+            f"“{slug}” isn't a valid short name. Nothing was imported; use only letters, digits, - and _."
         ) from None
     if len(slug) > 60 or slug in RESERVED_SLUGS:
-        raise InvalidInput(f"“{slug}” is too long or reserved. Nothing was imported; choose another name.")
+        raise InvalidInput(
+            f"The short name “{slug}” is too long or reserved. Nothing was imported; choose another one."
+        )

@@ -208,7 +208,7 @@ class DeploymentPage:
         target = self.deployment.target
         unknown = [Run(target=target, **facts) for facts in self.deployment.lost_runs]
         outdated = [row.item for row in self.rows if row.is_outdated and not row.is_parent]
-        return readiness.judge(self.deployment, gate_key, unsettled, running, unknown, outdated)
+        return readiness.evaluate(self.deployment, gate_key, unsettled, running, unknown, outdated)
 
     @property
     def running(self) -> list[tuple[ItemRow, Run]]:

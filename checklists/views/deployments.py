@@ -30,7 +30,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
     by = current_user(request)
     deployments = Deployment.objects.visible_to(by).next_first().for_page()
     page = Paginator(deployments, PER_PAGE).get_page(request.GET.get("page"))
-    verdicts = readiness.verdicts(page.object_list)
+    verdicts = readiness.next_gate_blockers(page.object_list)
     context = {
         "page": page,
         "rows": [(deployment, verdicts[deployment.pk]) for deployment in page.object_list],

@@ -49,7 +49,7 @@ def _tasks(by: User) -> dict[str, Any]:
     return {
         "items": items[:ITEMS_SHOWN],
         "more_items": len(items) > ITEMS_SHOWN,
-        "pending_actions": readiness.waiting_on(by),
+        "pending_actions": readiness.pending_actions(by),
         "decisions": _decisions(by),
         "consents": list(Run.objects.visible_to(by).waiting_for(by).select_related("target")),
     }
@@ -69,7 +69,7 @@ def _runs(by: User) -> dict[str, Any]:
 
 def _next(by: User) -> dict[str, Any]:
     deployments = list(Deployment.objects.visible_to(by).next_first().select_related("target")[:NEXT_SHOWN])
-    verdicts = readiness.verdicts(deployments)
+    verdicts = readiness.next_gate_blockers(deployments)
     return {"next": [(deployment, verdicts[deployment.pk]) for deployment in deployments]}
 
 

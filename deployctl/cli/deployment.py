@@ -105,7 +105,7 @@ def list_(*, include_ended: bool, target_name: str | None, as_json: bool) -> Non
     if target_name:
         found = found.filter(target=Target.objects.by_name(target_name))
     listed = list(found)
-    verdicts = readiness.verdicts(listed)
+    verdicts = readiness.next_gate_blockers(listed)
     rows = [_facts(one, verdicts[one.pk]) for one in listed]
     columns = {"number": "no.", "title": "title", "target": "target", "state": "state"}
     columns |= {"window_start": "window start", "blockers": "blockers"}
@@ -138,7 +138,7 @@ def _print(found: Deployment, *, as_json: bool) -> None:
     from checklists.models import Item
     from checklists.presenters.deployment_page import REQUIRED_STAGES
 
-    facts = _facts(found, readiness.verdicts([found])[found.pk])
+    facts = _facts(found, readiness.next_gate_blockers([found])[found.pk])
     items = Item.objects.of_deployment(found.pk).select_related("section")
     facts["items"] = [
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checklists.markdown import parse
-from checklists.markdown.fill_in import Mark, Signed, fill
+from checklists.markdown.fill_in import FilledSlot, ItemMark, fill
 from checklists.markdown.model import ParsedTemplate
 from signoff.evidence import pack_reader
 from signoff.evidence.pack_reader import Json
@@ -21,9 +21,9 @@ def render(pack: Json, digest: str) -> str:
     runs = pack_reader.runs_by_number(contents)
     items = {item["key"]: item for item in contents["checklist"]}
     marks = {
-        parsed.line: Mark(
+        parsed.line: ItemMark(
             ticked=items[parsed.key]["state"] == "done",
-            remarks=tuple(pack_reader.item_lines(items[parsed.key], runs)),
+            notes=tuple(pack_reader.item_lines(items[parsed.key], runs)),
         )
         for parsed in template.walk_items()
         if parsed.key in items
@@ -46,7 +46,7 @@ def _template(contents: Json) -> ParsedTemplate:
     )
 
 
-def _signatures(template: ParsedTemplate, contents: Json) -> dict[int, Signed]:
+def _signatures(template: ParsedTemplate, contents: Json) -> dict[int, FilledSlot]:
     """Return the valid signatures for each signature line, joined if there are several."""
     found = {}
     for gate in template.gates:
@@ -57,7 +57,7 @@ def _signatures(template: ParsedTemplate, contents: Json) -> dict[int, Signed]:
                 if one["gate"] == gate.key.value and one["slot"] == position
             ]
             if signatures:
-                found[slot.line] = Signed(
+                found[slot.line] = FilledSlot(
                     name="; ".join(map(pack_reader.signer, signatures)),
                     date=", ".join(
                         pack_reader.format_time(one["signed_at"], one["timezone"]) for one in signatures

@@ -1,4 +1,4 @@
-"""A deployment to work with, and its people."""
+"""Fixtures: a target, a template version and a deployment with a team."""
 
 from __future__ import annotations
 

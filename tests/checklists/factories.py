@@ -1,4 +1,4 @@
-"""Deployments for tests: a small template, a target, a team."""
+"""Factories for tests: a small template, targets, deployments and runs."""
 
 from __future__ import annotations
 
@@ -57,26 +57,26 @@ createdb it
 
 
 def published(source: str = SMALL, slug: str = "small") -> TemplateVersion:
-    """A published version of a template."""
+    """Import and publish a template, and return the version."""
     version = Template.import_source(slug=slug, name=slug.title(), source=source, by=MACHINE)
     version.publish(by=MACHINE)
     return version
 
 
 def a_target(name: str = "shop", environment: str = "production") -> Target:
-    """A target whose connection nobody uses."""
+    """Create a target whose connection isn't used."""
     return Target.add(name=name, environment=environment, connection_reference="env:DATABASE_URL", by=MACHINE)
 
 
 def in_hours(hours: float) -> datetime:
-    """A moment from now."""
+    """Return the time in `hours` from now."""
     return timezone.now() + timedelta(hours=hours)
 
 
 def plan(
     target: Target, version: TemplateVersion, team: list[tuple[User, str]], **changes: Any
 ) -> Deployment:
-    """A deployment with a window from tomorrow on."""
+    """Create a deployment whose window starts in 24 hours; `changes` override its other arguments."""
     facts: dict[str, Any] = {
         "title": "Shop goes live",
         "window_start": in_hours(24),
@@ -88,17 +88,17 @@ def plan(
 
 
 def item(deployment: Deployment, text: str) -> Item:
-    """The item whose text begins like this."""
+    """Return the item whose text starts with `text`."""
     return Item.objects.of_deployment(deployment.pk).get(text__startswith=text)
 
 
 def team_of(dba: User, devops_lead: User, qa_lead: User) -> list[tuple[User, str]]:
-    """Three people, one role each."""
+    """Return a team of three people with one role each."""
     return [(dba, Role.DBA), (devops_lead, Role.DEVOPS_LEAD), (qa_lead, Role.QA_LEAD)]
 
 
 def finish(run: Run, state: RunState, summary: str = "It went well.") -> None:
-    """End a run as its worker would, without one."""
+    """End a run as a worker would."""
     from django.db import transaction
 
     from deployctl.runs import hooks

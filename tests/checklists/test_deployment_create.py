@@ -1,4 +1,4 @@
-"""Planning a deployment: what it is made of, and what it refuses."""
+"""Creation of deployments from a template, and invalid plans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.checklists.factories import MACHINE, a_target, in_hours, item, plan, 
 from tests.people import person
 
 
-def test_the_checklist_is_made_from_the_template_in_its_order(deployment: Deployment) -> None:
+def test_the_checklist_has_the_order_of_the_template(deployment: Deployment) -> None:
     sections = Section.objects.filter(checklist__deployment=deployment)
     assert [(s.phase, s.title, s.stage) for s in sections] == [
         ("Before", "Groundwork", "pre"),
@@ -57,43 +57,43 @@ def test_the_whole_production_checklist_becomes_items(target: Target, dba: User)
     assert items.filter(parent__isnull=False).count() == 10
 
 
-def test_creating_is_audited_and_told(target: Target, version: TemplateVersion, dba: User) -> None:
-    heard = []
+def test_creating_is_audited_and_calls_handlers(target: Target, version: TemplateVersion, dba: User) -> None:
+    received = []
 
     def handler(made: Deployment, parsed: object, by: object) -> None:
-        heard.append((made.pk, by, made.checklist.sections.count()))
+        received.append((made.pk, by, made.checklist.sections.count()))
 
     with hooks.deployment_created.connected(handler):
         made = plan(target, version, [(dba, Role.DBA)], by=dba)
-    assert heard == [(made.pk, dba, 4)]
+    assert received == [(made.pk, dba, 4)]
     assert Entry.objects.filter(action="deployment.created", deployment_id=made.pk, actor=dba).exists()
     assert made.state_changes.get().to_state == "planning"
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"title": "  "}, "needs a title"),
         ({"title": "x" * 201}, "longer than 200"),
         ({"rollback_plan": " \r\n "}, "needs a rollback plan"),
-        ({"window_end": in_hours(-1), "window_start": in_hours(-2)}, "over already"),
+        ({"window_end": in_hours(-1), "window_start": in_hours(-2)}, "already over"),
         ({"window_end": in_hours(20)}, "ends before it starts"),
         ({"window_end": in_hours(24 * 365)}, "longer than 31 days"),
         ({"window_start": in_hours(24).replace(tzinfo=None)}, "time zone"),
     ],
 )
-def test_unusable_plans_are_refused_in_a_sentence(
-    target: Target, version: TemplateVersion, dba: User, changes: dict[str, object], words: str
+def test_an_invalid_plan_is_refused_with_a_message(
+    target: Target, version: TemplateVersion, dba: User, changes: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(InvalidInput, match=words):
+    with pytest.raises(InvalidInput, match=message):
         plan(target, version, [(dba, Role.DBA)], **changes)
     assert not Deployment.objects.exists()
 
 
-def test_an_unknown_role_is_refused_with_the_known_ones(
+def test_the_refusal_of_an_unknown_role_lists_the_roles(
     target: Target, version: TemplateVersion, dba: User
 ) -> None:
-    with pytest.raises(InvalidInput, match=r"“boss” is not a role.*dba"):
+    with pytest.raises(InvalidInput, match=r"“boss” isn't a role.*dba"):
         plan(target, version, [(dba, "boss")])
 
 
@@ -122,26 +122,26 @@ def test_a_draft_cannot_be_deployed(target: Target, version: TemplateVersion, db
         plan(target, draft, [(dba, Role.DBA)])
 
 
-def test_somebody_who_is_no_operator_cannot_plan(target: Target, version: TemplateVersion, cto: User) -> None:
-    with pytest.raises(NotAllowed, match="for operators"):
+def test_only_operators_can_create_deployments(target: Target, version: TemplateVersion, cto: User) -> None:
+    with pytest.raises(NotAllowed, match="Only operators may create deployments"):
         plan(target, version, [(cto, Role.CTO)], by=cto)
 
 
-def test_overlapping_windows_of_one_target_are_refused_naming_the_other(
+def test_an_overlapping_window_of_the_same_target_is_refused(
     deployment: Deployment, version: TemplateVersion, dba: User
 ) -> None:
-    with pytest.raises(Refusal, match="“Shop goes live” holds shop from"):
+    with pytest.raises(Refusal, match="overlaps with that of “Shop goes live” on shop"):
         plan(
             deployment.target, version, [(dba, Role.DBA)], window_start=in_hours(25), window_end=in_hours(27)
         )
 
 
-def test_what_is_refused_uses_up_no_number(
+def test_a_refused_deployment_uses_no_number(
     deployment: Deployment, version: TemplateVersion, dba: User
 ) -> None:
     team, later = [(dba, str(Role.DBA))], {"window_start": in_hours(25), "window_end": in_hours(27)}
     unsigned = published("# Short\n\n- [ ] one\n", "short")
-    with pytest.raises(Refusal, match="holds shop"):
+    with pytest.raises(Refusal, match="overlaps with that of “Shop goes live” on shop"):
         plan(deployment.target, version, team, **later)
     with pytest.raises(Refusal, match="has no signature line for the gate"):
         plan(a_target("other"), unsigned, team)
@@ -149,15 +149,15 @@ def test_what_is_refused_uses_up_no_number(
     assert plan(a_target("third"), version, team).pk == deployment.pk + 1
 
 
-def test_of_several_planned_at_once_for_one_window_one_is_and_no_number_is_missing(
+def test_concurrent_plans_for_one_window_create_one_deployment(
     committed_db: Any,
 ) -> None:
     ann = person("Ann One", Permission.OPERATOR)
     target, version = a_target(), published()
-    together = threading.Barrier(4)
+    barrier = threading.Barrier(4)
 
-    def one(_: int) -> int | str:
-        together.wait(60)
+    def create_one(_: int) -> int | str:
+        barrier.wait(60)
         try:
             return plan(target, version, [(ann, Role.DBA)]).pk
         except Refusal as refusal:
@@ -166,15 +166,16 @@ def test_of_several_planned_at_once_for_one_window_one_is_and_no_number_is_missi
             connection.close()
 
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(one, range(4)))
-    (made,) = (answer for answer in answers if isinstance(answer, int))
-    assert sum("“Shop goes live” holds shop from" in str(answer) for answer in answers) == 3
+        results = list(pool.map(create_one, range(4)))
+    (made,) = (result for result in results if isinstance(result, int))
+    refusal = "overlaps with that of “Shop goes live” on shop"
+    assert sum(refusal in str(result) for result in results) == 3
 
     following = plan(target, version, [(ann, Role.DBA)], window_start=in_hours(30), window_end=in_hours(31))
     assert following.pk == made + 1
 
 
-def test_windows_that_only_touch_and_other_targets_are_no_overlap(
+def test_adjacent_windows_and_other_targets_do_not_overlap(
     deployment: Deployment, version: TemplateVersion, dba: User
 ) -> None:
     team = [(dba, str(Role.DBA))]
@@ -182,14 +183,14 @@ def test_windows_that_only_touch_and_other_targets_are_no_overlap(
     plan(a_target("other"), version, team)
 
 
-def test_a_cancelled_deployment_holds_its_window_no_longer(
+def test_a_cancelled_deployment_releases_its_window(
     deployment: Deployment, version: TemplateVersion, dba: User
 ) -> None:
     deployment.cancel(dba, "Not this week.")
     plan(deployment.target, version, [(dba, Role.DBA)])
 
 
-def test_a_template_without_sections_of_its_own_works(target: Target, dba: User) -> None:
+def test_a_template_without_headings_works(target: Target, dba: User) -> None:
     lines = "".join(
         f"- [ ] DBA: ____ Date: ____ <!-- sign: {gate}, role: dba -->\n" for gate in ("pre", "post")
     )

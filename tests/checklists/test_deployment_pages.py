@@ -62,7 +62,7 @@ def test_the_page_shows_state_blockers_checklist_and_plan(
         "Shop goes live",
         "NO-GO",
         "for the first gate",
-        "“Anybody checks this” is open.",
+        "“Anybody checks this” is open; complete or waive it.",
         f'href="{deployment.get_absolute_url()}#item-{item(deployment, "Anybody").pk}"',
         "createdb it",
         "Pool <code>&gt; 80%</code>",

@@ -10,7 +10,6 @@ from django.test.utils import CaptureQueriesContext
 
 from checklists import hooks
 from checklists.models import Deployment, Item
-from checklists.readiness import Waiting
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run, RunState
 from tests.checklists.factories import a_target, item, plan
@@ -61,7 +60,7 @@ def test_only_operators_are_asked_to_decide_lost_runs(
 
 
 def test_other_packages_add_pending_actions(dba: User, signed_in: Any) -> None:
-    with hooks.pending_actions.connected(lambda _user: [Waiting("Sign here.", "/deployments/")]):
+    with hooks.pending_actions.connected(lambda _user: [PendingAction("Sign here.", "/deployments/")]):
         assert "Sign here." in home(signed_in(dba))
 
 

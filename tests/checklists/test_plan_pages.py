@@ -208,7 +208,7 @@ def test_saving_shows_what_changed(deployment: Deployment, dba: User, signed_in:
     response = signed_in(dba).post(f"{deployment.get_absolute_url()}plan", data, follow=True)
     page = response.content.decode()
     assert "title changed from “Shop goes live” to “Renamed”" in page
-    assert "without Quinn Adler (QA Lead)" in page
+    assert "Quinn Adler (QA Lead) removed" in page
 
 
 def test_submitting_a_plan_needs_permission_to_lead(

@@ -1,4 +1,4 @@
-"""Which files are kept as evidence."""
+"""File types that are accepted as evidence."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Literal
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from checklists.proof_files import ACCEPTED, require_known_kind
+from checklists.proof_files import ACCEPTED, require_accepted_type
 from deployctl.errors import InvalidInput
 
 
 def zipped(name: str = "[Content_Types].xml", content: bytes = b"<Types/>") -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        # Not now: parallel workers have to make the same.
+        # A fixed time: parallel test workers must generate the same parameters.
         file.writestr(zipfile.ZipInfo(name), content)
     return archive.getvalue()
 
@@ -40,10 +40,10 @@ WEBP = b"RIFF\x24\0\0\0WEBPVP8 " + bytes(16)
 PROGRAM = b"MZ\x90\0" + bytes(60)
 
 
-def look_at(name: str, content: bytes) -> None:
+def check_file(name: str, content: bytes) -> None:
     upload = SimpleUploadedFile(name, content)
-    require_known_kind(upload, name)
-    assert upload.read() == content, "it is left as it was found"
+    require_accepted_type(upload, name)
+    assert upload.read() == content, "the file is rewound"
 
 
 @pytest.mark.parametrize(
@@ -79,63 +79,65 @@ def look_at(name: str, content: bytes) -> None:
         ("flyway.properties", b"flyway.schemas=shop"),
     ],
 )
-def test_a_file_whose_content_fits_its_ending_is_taken(name: str, content: bytes) -> None:
-    look_at(name, content)
+def test_a_file_whose_content_matches_its_extension_is_accepted(name: str, content: bytes) -> None:
+    check_file(name, content)
 
 
-def test_a_gzipped_tar_is_taken_by_its_short_ending() -> None:
-    look_at("logs.tgz", tar("w:gz"))
+def test_a_gzipped_tar_is_accepted_as_tgz() -> None:
+    check_file("logs.tgz", tar("w:gz"))
 
 
 @pytest.mark.parametrize(
     "name", ["a.docx", "a.xlsx", "a.pptx", "a.doc", "a.xls", "a.ppt", "a.msg", "SIGNED OFF.DOC"]
 )
-def test_office_documents_with_a_password_or_of_old_are_taken(name: str) -> None:
-    look_at(name, OLE)
+def test_encrypted_and_old_office_documents_are_accepted(name: str) -> None:
+    check_file(name, OLE)
 
 
 @pytest.mark.parametrize(
     "name",
     ["server.log.1", "SERVER.LOG.12", "server.log-20260101", "server.log.2026-01-01", "server.log.2.gz"],
 )
-def test_a_rotated_log_is_taken_by_the_ending_before_its_number(name: str) -> None:
-    look_at(name, gzip.compress(b"text", mtime=0) if name.endswith(".gz") else b"LOG:  ready\n")
+def test_a_rotated_log_is_accepted(name: str) -> None:
+    check_file(name, gzip.compress(b"text", mtime=0) if name.endswith(".gz") else b"LOG:  ready\n")
 
 
-@pytest.mark.parametrize("ending", [".log", ".1", ".heic", ".doc"])
-def test_browsers_offer_what_is_taken(ending: str) -> None:
-    assert ending in ACCEPTED.split(",")
+@pytest.mark.parametrize("extension", [".log", ".1", ".heic", ".doc"])
+def test_the_accept_attribute_lists_the_accepted_extensions(extension: str) -> None:
+    assert extension in ACCEPTED.split(",")
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param(b"\x1b]0;psql\x07shop=# select 1;\r\n", id="a title, as script and tmux keep it"),
-        pytest.param(b"\x1b[1mok\x1b(B\x1b[m\x0f \x0emqqj\x0f\n", id="colours ended, lines drawn"),
-        pytest.param(b"selct\b\b\bect 1;\r\n", id="typed and corrected"),
-        pytest.param(b"a;b\r\n1;2\r\n\x1a", id="the end of a file under DOS"),
-        pytest.param(bytes(4096) + b"LOG:  ready\n", id="what logrotate leaves with copytruncate"),
-        pytest.param("geprüft ✓\r\n".encode("utf-16-le"), id="UTF-16 without a mark"),
-        pytest.param("geprüft ✓\r\n".encode("utf-16-be"), id="UTF-16 of the other order"),
+        pytest.param(
+            b"\x1b]0;psql\x07shop=# select 1;\r\n", id="terminal title in a recording of script or tmux"
+        ),
+        pytest.param(b"\x1b[1mok\x1b(B\x1b[m\x0f \x0emqqj\x0f\n", id="colors and line drawing"),
+        pytest.param(b"selct\b\b\bect 1;\r\n", id="backspaces"),
+        pytest.param(b"a;b\r\n1;2\r\n\x1a", id="DOS end-of-file character"),
+        pytest.param(bytes(4096) + b"LOG:  ready\n", id="logrotate with copytruncate"),
+        pytest.param("geprüft ✓\r\n".encode("utf-16-le"), id="UTF-16-LE without BOM"),
+        pytest.param("geprüft ✓\r\n".encode("utf-16-be"), id="UTF-16-BE without BOM"),
     ],
 )
-def test_a_text_is_taken_as_terminals_and_programs_leave_it(content: bytes) -> None:
-    look_at("session.log", content)
+def test_terminal_recordings_and_unusual_encodings_are_accepted(content: bytes) -> None:
+    check_file("session.log", content)
 
 
 @pytest.mark.parametrize(
     "name",
     ["setup.exe", "run.sh", "dump.bin", "evidence", "logo.svg", ".txt", "a.pdf.lnk", "setup.exe.1", "v1.2"],
 )
-def test_a_file_of_no_known_kind_is_refused(name: str) -> None:
-    with pytest.raises(InvalidInput, match="no kind that is kept as evidence"):
-        look_at(name, b"text")
+def test_a_file_of_unknown_type_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="isn't accepted as evidence"):
+        check_file(name, b"text")
 
 
-def test_a_text_of_no_known_kind_is_taken_with_the_ending_that_the_refusal_names() -> None:
-    with pytest.raises(InvalidInput, match=r"give it the ending \.txt if it is text"):
-        look_at("run.sh", b"#!/bin/sh")
-    look_at("run.sh.txt", b"#!/bin/sh")
+def test_a_text_of_unknown_type_is_accepted_as_txt() -> None:
+    with pytest.raises(InvalidInput, match=r"rename it to \.txt if it is text"):
+        check_file("run.sh", b"#!/bin/sh")
+    check_file("run.sh.txt", b"#!/bin/sh")
 
 
 @pytest.mark.parametrize(
@@ -168,16 +170,16 @@ def test_a_text_of_no_known_kind_is_taken_with_the_ending_that_the_refusal_names
         ("windows.csv", b"\xff\xfe\x00"),
     ],
 )
-def test_a_file_that_is_something_else_than_its_ending_says_is_refused(name: str, content: bytes) -> None:
-    with pytest.raises(InvalidInput, match="does not hold what its ending"):
-        look_at(name, content)
+def test_a_file_whose_content_contradicts_its_extension_is_refused(name: str, content: bytes) -> None:
+    with pytest.raises(InvalidInput, match="doesn't match its extension"):
+        check_file(name, content)
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [("run.sh", b"#!/bin/sh"), ("result.txt", PROGRAM), ("all.zip", b"7z\xbc\xaf\x27\x1c")],
 )
-def test_whatever_is_refused_is_taken_in_a_zip_archive_as_the_refusal_says(name: str, content: bytes) -> None:
-    with pytest.raises(InvalidInput, match="put it into a ZIP archive and attach that"):
-        look_at(name, content)
-    look_at(f"{name}.zip", zipped(name, content))
+def test_a_refused_file_is_accepted_in_a_zip_archive(name: str, content: bytes) -> None:
+    with pytest.raises(InvalidInput, match="attach it in a ZIP archive"):
+        check_file(name, content)
+    check_file(f"{name}.zip", zipped(name, content))

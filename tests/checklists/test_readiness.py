@@ -1,4 +1,4 @@
-"""GO or NO-GO beyond open items: proofs whose time is over."""
+"""Readiness of a gate: expired proofs are blockers."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ def _proof(deployment: Deployment, text: str, hours: float, outcome: str = Proof
     )
 
 
-def _said(deployment: Deployment, viewer: User) -> str:
-    """What both ways of asking say, which must be the same."""
+def _sentences(deployment: Deployment, viewer: User) -> str:
+    """Return the blockers; those of the page must be the same as those of `readiness.blockers`."""
     fresh = [blocker.sentence for blocker in readiness.blockers(deployment, "pre")]
     page = DeploymentPage(Deployment.objects.for_page().get(pk=deployment.pk), viewer)
     assert [blocker.sentence for blocker in page.blockers] == fresh
     return " ".join(fresh)
 
 
-def test_an_item_whose_proof_is_too_old_is_in_the_way(deployment: Deployment, dba: User) -> None:
+def test_an_item_with_an_expired_proof_is_a_blocker(deployment: Deployment, dba: User) -> None:
     item(deployment, "Server").complete(MACHINE)
-    assert "Server is there" not in _said(deployment, dba)
+    assert "Server is there" not in _sentences(deployment, dba)
     proof = _proof(deployment, "Server", -1)
-    # It was ticked by hand after the proof's time: somebody has looked.
-    assert "Server is there" not in _said(deployment, dba)
+    # The item was completed by hand after the proof expired.
+    assert "Server is there" not in _sentences(deployment, dba)
     Proof.objects.filter(pk=proof.pk).update(valid_until=timezone.now())
-    said = _said(deployment, dba)
-    assert "“Server is there” was proven until" in said
-    assert "only; prove it again." in said
+    sentences = _sentences(deployment, dba)
+    assert "The proof of “Server is there” expired on" in sentences
+    assert "; prove it again." in sentences
     _proof(deployment, "Server", 1)
-    assert "Server is there" not in _said(deployment, dba)
+    assert "Server is there" not in _sentences(deployment, dba)
 
 
 @pytest.mark.parametrize("outcome", [ProofOutcome.FAIL, ProofOutcome.NOT_MEASURABLE])
-def test_only_what_passed_is_good_for_a_time(deployment: Deployment, dba: User, outcome: str) -> None:
+def test_only_passed_proofs_expire(deployment: Deployment, dba: User, outcome: str) -> None:
     item(deployment, "Server").complete(MACHINE)
     _proof(deployment, "Server", -1, outcome)
-    assert "Server is there" not in _said(deployment, dba)
+    assert "Server is there" not in _sentences(deployment, dba)

@@ -1,4 +1,4 @@
-"""The way back: what the page of a deployment offers while it rolls back, and what its run rests on."""
+"""Rollbacks: the form on the deployment's page, and the preconditions of rollback runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.checklists.factories import MACHINE, finish
 SignedIn = Callable[..., Client]
 
 
-def put(deployment: Deployment, state: str) -> None:
+def set_state(deployment: Deployment, state: str) -> None:
     Deployment.objects.filter(pk=deployment.pk).update(state=state)
 
 
@@ -52,7 +52,7 @@ def back_up(deployment: Deployment, name: str, taken_at: dt.datetime) -> Backup:
 
 @pytest.fixture
 def rolling_back(deployment: Deployment) -> Deployment:
-    """Rolling back, begun an hour ago, with backups from before and after; one restore was measured."""
+    """A deployment that began an hour ago and rolls back, with earlier and later backups."""
     begun = timezone.now() - dt.timedelta(hours=1)
     StateChange.objects.create(deployment=deployment, to_state="deploying", by_name="test")
     StateChange.objects.filter(deployment=deployment, to_state="deploying").update(at=begun)
@@ -62,16 +62,16 @@ def rolling_back(deployment: Deployment) -> Deployment:
     finish(proof, RunState.SUCCEEDED)
     Run.objects.filter(pk=proof.pk).update(facts={"restore_s": 754.0})
     BackupTrust.objects.create(backup=Backup.objects.get(name="shop-before"), level=Trust.RESTORED, run=proof)
-    put(deployment, "rolling_back")
+    set_state(deployment, "rolling_back")
     return Deployment.objects.get(pk=deployment.pk)
 
 
-def ask(deployment: Deployment, by: Any, **changes: Any) -> Run:
+def request(deployment: Deployment, by: Any, **changes: Any) -> Run:
     facts = {"params": {"backup": "shop-before"}, "typed_name": "shop", **changes}
     return deployment.request_rollback(by, **facts)
 
 
-def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
+def test_the_page_offers_the_rollback_with_the_latest_earlier_backup(
     rolling_back: Deployment, dba: User, devops_lead: User, signed_in: SignedIn
 ) -> None:
     browser, address = signed_in(dba), f"/deployments/{rolling_back.pk}/rollback/runs"
@@ -81,11 +81,15 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     assert page.index('label="Taken later"') < page.index("shop-after")
     assert "shop-before</span> took 12 min 34 s last time" in page
 
-    given = {"backup": "shop-before", "jobs": "2", "migration": "2_two"}
-    wrong = browser.post(address, {**given, "typed_name": "Shop"})
-    asked = browser.post(address, {**given, "typed_name": "shop"})
+    data = {"backup": "shop-before", "jobs": "2", "migration": "2_two"}
+    rejected = browser.post(address, {**data, "typed_name": "Shop"})
+    accepted = browser.post(address, {**data, "typed_name": "shop"})
     run = Run.objects.get(kind="rollback")
-    assert (wrong.status_code, asked.status_code, asked["Location"]) == (422, 303, f"/runs/{run.pk}/")
+    assert (rejected.status_code, accepted.status_code, accepted["Location"]) == (
+        422,
+        303,
+        f"/runs/{run.pk}/",
+    )
     assert (run.state, run.authority) == (RunState.WAITING, rolling_back.authority)
     assert (run.params["backup"], run.params["migration"]) == ("shop-before", "2_two")
 
@@ -102,7 +106,7 @@ def test_the_page_offers_it_with_the_backup_from_before_and_its_measured_time(
     assert f'action="{address}"' in page
 
 
-def test_a_physical_backup_is_not_among_those_to_roll_back_to(
+def test_physical_backups_are_not_offered_for_a_rollback(
     rolling_back: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
     Backup.objects.filter(name="shop-before").update(engine=PGBACKREST)
@@ -113,7 +117,7 @@ def test_a_physical_backup_is_not_among_those_to_roll_back_to(
     assert '<option value="shop-old" selected>' in page
 
 
-def test_what_somebody_uploaded_is_not_proposed_and_says_where_it_comes_from(
+def test_an_uploaded_backup_is_labeled_and_not_the_default(
     rolling_back: Deployment, dba: User, signed_in: SignedIn
 ) -> None:
     Backup.objects.filter(name="shop-before").update(uploaded_from="staging.dump")
@@ -124,7 +128,7 @@ def test_what_somebody_uploaded_is_not_proposed_and_says_where_it_comes_from(
     assert "uploaded by test from staging.dump: shop-before" in page
 
 
-def test_what_is_rolled_back_is_on_the_way_to_no_gate(
+def test_a_deployment_that_rolls_back_shows_no_verdict(
     rolling_back: Deployment, viewer: User, signed_in: SignedIn
 ) -> None:
     browser = signed_in(viewer)
@@ -134,49 +138,47 @@ def test_what_is_rolled_back_is_on_the_way_to_no_gate(
         assert 'data-status="go"' not in text
 
 
-def test_without_a_fresh_code_no_rollback_is_asked_for(
-    rolling_back: Deployment, dba: User, signed_in: SignedIn
-) -> None:
+def test_a_rollback_needs_a_fresh_code(rolling_back: Deployment, dba: User, signed_in: SignedIn) -> None:
     browser = signed_in(dba)
     SignIn.objects.update(code_given_at=timezone.now() - dt.timedelta(hours=1))
-    posted = {"backup": "shop-before", "typed_name": "shop"}
-    answer = browser.post(f"/deployments/{rolling_back.pk}/rollback/runs", posted)
-    assert (answer.status_code, answer["Location"]) == (302, "/account/step-up/")
+    data = {"backup": "shop-before", "typed_name": "shop"}
+    answer = browser.post(f"/deployments/{rolling_back.pk}/rollback/runs", data)
+    assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
     assert not Run.objects.filter(kind="rollback").exists()
 
 
 @pytest.mark.parametrize("state", ["deploying", "halted", "rolled_back", "signed_off"])
-def test_it_has_its_turn_only_while_the_deployment_rolls_back(
+def test_rollback_runs_start_only_while_the_deployment_rolls_back(
     rolling_back: Deployment, dba: User, devops_lead: User, signed_in: SignedIn, state: str
 ) -> None:
-    run = ask(rolling_back, dba)
+    run = request(rolling_back, dba)
     run.consent(by=devops_lead, typed_name="shop")
     run.claim(host="here", pid=1)
-    put(rolling_back, state)
+    set_state(rolling_back, state)
     with pytest.raises(Refusal, match="The rollback was not started"):
         check_claim(run)
     run.fail("x")
     with pytest.raises(Refusal, match="halt it and start its rollback first"):
-        ask(rolling_back, dba)
+        request(rolling_back, dba)
     assert "rollback/runs" not in signed_in(dba).get(rolling_back.get_absolute_url()).text
 
 
-def test_it_needs_an_operator_and_a_backup(
+def test_a_rollback_needs_an_operator_and_a_backup(
     rolling_back: Deployment, dba: User, qa_lead: User, cto: User, signed_in: SignedIn
 ) -> None:
-    for somebody in (qa_lead, cto):
+    for user in (qa_lead, cto):
         with pytest.raises(NotAllowed):
-            ask(rolling_back, somebody)
-        assert "rollback/runs" not in signed_in(somebody).get(rolling_back.get_absolute_url()).text
-    with pytest.raises(InvalidInput, match="requires the parameter backup"):
-        ask(rolling_back, dba, params={})
+            request(rolling_back, user)
+        assert "rollback/runs" not in signed_in(user).get(rolling_back.get_absolute_url()).text
+    with pytest.raises(InvalidInput, match="needs the parameter backup"):
+        request(rolling_back, dba, params={})
     assert not Run.objects.filter(kind="rollback").exists()
 
 
-def test_a_rollback_that_waits_or_runs_is_not_done(
+def test_a_rollback_with_an_unfinished_run_cannot_be_finished(
     rolling_back: Deployment, dba: User, devops_lead: User
 ) -> None:
-    run = ask(rolling_back, dba)
+    run = request(rolling_back, dba)
     with pytest.raises(Refusal, match=rf"Run {run.pk} \(rollback\) is waiting for a second person"):
         rolling_back.finish_rollback(dba, "It is as it was.")
     run.object(by=devops_lead, reason="Wrong backup.")
@@ -184,22 +186,24 @@ def test_a_rollback_that_waits_or_runs_is_not_done(
     assert rolling_back.state == "rolled_back"
 
 
-def test_who_is_in_the_way_is_named(rolling_back: Deployment, dba: User, devops_lead: User) -> None:
+def test_the_refusal_of_a_rollback_names_the_run_on_the_target(
+    rolling_back: Deployment, dba: User, devops_lead: User
+) -> None:
     backup = Run.request(target=rolling_back.target, kind="backup", params={}, by=dba)
-    run = ask(rolling_back, dba)  # it waits, and keeps out nobody but another one that waits
-    told = rf"The rollback was not started: Dana Baker started run {run.pk} \(rollback\)"
-    with pytest.raises(Refusal, match=told):
-        ask(rolling_back, devops_lead)
+    run = request(rolling_back, dba)  # it waits for consent, so it conflicts only with another waiting run
+    message = rf"The rollback was not started: run {run.pk} \(rollback\) of Dana Baker on shop is waiting"
+    with pytest.raises(Refusal, match=message):
+        request(rolling_back, devops_lead)
     run.cancel(by=dba)
 
     Target.objects.filter(pk=rolling_back.target_id).update(environment="staging")
-    with pytest.raises(Refusal, match=rf"Dana Baker started run {backup.pk} \(backup\)"):
-        ask(rolling_back, dba)
+    with pytest.raises(Refusal, match=rf"run {backup.pk} \(backup\) of Dana Baker on shop is queued"):
+        request(rolling_back, dba)
     backup.cancel(by=dba)
-    assert ask(rolling_back, dba).state == RunState.QUEUED
+    assert request(rolling_back, dba).state == RunState.QUEUED
 
 
-def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
+def test_an_item_that_needs_consent_asks_for_the_target_name(
     dba: User, devops_lead: User, qa_lead: User, signed_in: SignedIn
 ) -> None:
     source = factories.SMALL.replace("operation: migrate", "operation: restore")
@@ -208,7 +212,7 @@ def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
         factories.published(source, "restoring"),
         factories.team_of(dba, devops_lead, qa_lead),
     )
-    put(planned, "deploying")
+    set_state(planned, "deploying")
     for name, hours in (("live-1", -2), ("live-2", -1)):
         back_up(planned, name, timezone.now() + dt.timedelta(hours=hours))
     checklist_item = factories.item(planned, "Migrations")
@@ -220,13 +224,13 @@ def test_an_item_whose_operation_needs_a_second_person_asks_for_the_name(
     assert browser.post(address).status_code == 422
     assert browser.post(address, {"typed_name": "live"}).status_code == 303
     run = Run.objects.get(kind="restore")
-    assert (run.state, run.params["backup"]) == (RunState.WAITING, "live-2"), "chosen now, not at the start"
+    assert (run.state, run.params["backup"]) == (RunState.WAITING, "live-2"), "chosen at the request"
     run.consent(by=devops_lead, typed_name="live")
     run.claim(host="here", pid=1)
     check_claim(run)
 
 
-def test_a_part_of_a_run_locks_deployments_before_it_appends_to_the_audit_chain(
+def test_a_run_locks_deployments_before_the_audit_chain(
     rolling_back: Deployment,
 ) -> None:
     run = Run.request(target=rolling_back.target, kind="test_restore", params={}, by=MACHINE)
@@ -236,7 +240,7 @@ def test_a_part_of_a_run_locks_deployments_before_it_appends_to_the_audit_chain(
     with CaptureQueriesContext(connection) as queries:
         backup_catalog.record_outcome(Outcome("Proven.", trust={"shop-old": ["restored"]}))
 
-    said = [query["sql"] for query in queries.captured_queries]
-    locked = next(n for n, sql in enumerate(said) if "checklists_deployment" in sql and "FOR NO KEY" in sql)
-    appended = next(n for n, sql in enumerate(said) if "pg_advisory_xact_lock" in sql)
-    assert locked < appended
+    statements = [query["sql"] for query in queries.captured_queries]
+    locks = [n for n, sql in enumerate(statements) if "checklists_deployment" in sql and "FOR NO KEY" in sql]
+    appends = [n for n, sql in enumerate(statements) if "pg_advisory_xact_lock" in sql]
+    assert locks[0] < appends[0]

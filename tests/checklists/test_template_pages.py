@@ -108,7 +108,7 @@ def test_a_new_file_replaces_the_text_of_the_failed_import(signed_in: Any, dba: 
     ("data", "sentence"),
     [
         ({}, "Choose a file or paste the text"),
-        (upload(b"\xff\xfe"), "not text in UTF-8"),
+        (upload(b"\xff\xfe"), "UTF-8 text; save it as UTF-8"),
         (upload(b"a\x00"), "control character"),
         (upload(b"a" * (MAX_BYTES + 1)), "larger than 1 MB"),
         ({"text": SOURCE, "slug": "new"}, "reserved"),

@@ -54,7 +54,7 @@ def test_create_plans_and_says_what_it_planned(asked: dict[str, str], dba: User)
     assert made["template"] == "small@1"
     assert made["team"] == [{"name": "Dana Baker", "email": dba.email, "role": "dba"}]
     assert len(made["items"]) == 11
-    assert "“Server is there” is open." in made["blockers"]
+    assert "“Server is there” is open; complete or waive it." in made["blockers"]
 
 
 def test_without_members_the_targets_people_are_the_team(
@@ -111,7 +111,7 @@ def test_show_says_where_it_stands(deployment: Deployment, dba: User) -> None:  
     item(deployment, "Server").complete(dba)
     output = invoke("show", str(deployment.pk)).output
     assert output.count("1 of 10 done") == 2, "without the one that follows its two sub-items"
-    assert "“Anybody checks this” is open." in output
+    assert "“Anybody checks this” is open; complete or waive it." in output
     shown: dict[str, Any] = json.loads(invoke("show", str(deployment.pk), "--json").output)
     assert shown["items"][0]["state"] == "done"
 

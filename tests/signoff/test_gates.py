@@ -155,7 +155,7 @@ def test_expired_proofs_do_not_block_an_approval_after_the_beginning(
     approved = Deployment.objects.get(pk=deployment.pk)
     later = timezone.now() + timedelta(hours=2)
     monkeypatch.setattr("checklists.models.item_queries.Now", lambda: Value(later))
-    assert "“Server is there” was proven until" in _sentences(approved)
+    assert "The proof of “Server is there” expired on" in _sentences(approved)
     approved.begin(dba)
     approval.revoke(by=dba, reason="I want to look once more.")
     assert "“Server is there”" not in _sentences(approved)

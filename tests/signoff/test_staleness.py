@@ -46,7 +46,7 @@ def _team(deployment: Deployment) -> list[tuple[User, str]]:
 CHANGES: dict[str, tuple[Change, str]] = {
     "an item undone": (
         lambda deployment, by: factories.item(deployment, "Server").undo(by),
-        "“Server is there” opened again",
+        "“Server is there” reopened",
     ),
     "a proof added": (
         lambda deployment, by: factories.item(deployment, "Server").add_proof(by, "note", text="Look."),
@@ -184,7 +184,7 @@ def test_a_deployment_that_has_ended_keeps_its_signatures(approved: Deployment, 
 
 def test_begin_detects_an_unannounced_change(approved: Deployment, dba: User) -> None:
     Target.objects.filter(pk=approved.target_id).update(project_folder="/srv/elsewhere")
-    with pytest.raises(Refusal, match="is planning, so it cannot be begun"):
+    with pytest.raises(Refusal, match="is planning, so it can't be begun"):
         approved.begin(dba)
     assert all(signature.is_stale for signature in Signature.objects.all())
 
@@ -199,7 +199,7 @@ def test_begin_checks_the_target_identity(
     with pytest.raises(Refusal, match="stands another database than the one that was approved"):
         Deployment.objects.get(pk=deployment.pk).begin(dba)
     monkeypatch.delenv("DATABASE_URL")
-    with pytest.raises(Refusal, match="Nobody knows whether shop is still the database"):
+    with pytest.raises(Refusal, match="shop couldn't be reached to check that it is still the approved"):
         Deployment.objects.get(pk=deployment.pk).begin(dba)
     deployment.refresh_from_db()
     assert deployment.state == DeploymentState.APPROVED

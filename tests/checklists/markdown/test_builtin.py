@@ -1,4 +1,4 @@
-"""The built-in checklist says exactly what the document it was made from says."""
+"""The built-in checklist has exactly the content of the document from which it was made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from checklists.markdown import ROLE_LABELS, ParsedTemplate, Stage, parse, rende
 from checklists.template_parsing import known_operations, parse_template
 from deployctl.accounts.roles import Role
 
-# The headings and items of the document in order, sub-items indented, taken from it line by line.
+# The document's headings and items in order, copied line by line, with sub-items indented.
 EXPECTED = (Path(__file__).parent / "healthcare_items.txt").read_text(encoding="utf-8").splitlines()
 
 
@@ -27,7 +27,7 @@ def test_it_has_all_items_and_signature_lines(healthcare: ParsedTemplate) -> Non
     assert len(healthcare.slots) == 6
 
 
-def test_its_items_and_headings_are_those_of_the_document_in_order(healthcare: ParsedTemplate) -> None:
+def test_its_headings_and_items_match_the_document(healthcare: ParsedTemplate) -> None:
     found = []
     for phase in healthcare.phases:
         found.append(f"## {phase.title}")
@@ -40,7 +40,7 @@ def test_its_items_and_headings_are_those_of_the_document_in_order(healthcare: P
     assert found == EXPECTED
 
 
-def test_stripping_the_annotations_gives_the_same_items(healthcare: ParsedTemplate) -> None:
+def test_without_annotations_it_has_the_same_items(healthcare: ParsedTemplate) -> None:
     bare = "\n".join(line.split(" <!-- ")[0] for line in builtin.source("healthcare").splitlines())
     texts = [item.text for item in parse(bare).walk_items()]
     lines = [line.strip() for line in EXPECTED if not line.startswith("#")]
@@ -70,14 +70,14 @@ def test_the_first_gate_covers_everything_before_the_deployment(healthcare: Pars
     ]
 
 
-def test_the_team_sign_off_waits_for_the_first_week_not_for_itself(healthcare: ParsedTemplate) -> None:
+def test_the_team_sign_off_belongs_to_the_first_week(healthcare: ParsedTemplate) -> None:
     stages = {item.text: item.stage for item in healthcare.success_criteria}
     assert stages.pop("Team sign-off received") is Stage.WEEK
     assert set(stages.values()) == {Stage.POST}
     assert len(stages) == 9
 
 
-def test_recurring_items_have_their_routine(healthcare: ParsedTemplate) -> None:
+def test_recurring_items_have_a_routine(healthcare: ParsedTemplate) -> None:
     assert {str(routine): len(items) for routine, items in healthcare.routines.items()} == {
         "daily": 4,
         "weekly": 5,
@@ -97,7 +97,7 @@ def test_due_times_follow_the_headings(healthcare: ParsedTemplate) -> None:
     assert due["Review error logs"] is None
 
 
-def test_its_operations_exist_and_take_part(healthcare: ParsedTemplate) -> None:
+def test_its_operations_exist(healthcare: ParsedTemplate) -> None:
     named = Counter(item.operation for item in healthcare.walk_items() if item.operation)
     assert set(named) == {
         "backup",
@@ -128,7 +128,7 @@ def test_every_item_has_a_role(healthcare: ParsedTemplate) -> None:
     assert {item.role for item in healthcare.walk_items()} == set(Role.values)
 
 
-def test_nothing_in_it_is_remarkable(healthcare: ParsedTemplate) -> None:
+def test_it_has_no_warnings(healthcare: ParsedTemplate) -> None:
     assert template_warnings(healthcare) == ()
 
 
@@ -139,5 +139,5 @@ def test_export_and_import_give_the_same_template(healthcare: ParsedTemplate) ->
     assert render(again) == exported
 
 
-def test_the_parser_knows_the_roles_of_the_accounts_app() -> None:
+def test_the_parser_has_the_roles_of_the_accounts_app() -> None:
     assert dict(ROLE_LABELS) == dict(Role.choices)

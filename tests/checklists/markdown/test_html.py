@@ -1,4 +1,4 @@
-"""What reaches a page is harmless."""
+"""Markdown is rendered as safe HTML."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from checklists.markdown import block_html, inline_html
 
 
-def test_inline_markup_is_shown() -> None:
+def test_inline_markup_is_rendered() -> None:
     assert inline_html("**a** `b<c` ~~d~~") == "<strong>a</strong> <code>b&lt;c</code> <s>d</s>"
 
 
@@ -15,22 +15,20 @@ def test_inline_markup_is_shown() -> None:
     "text",
     ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<a href=javascript:x>y</a>", "<b>bold"],
 )
-def test_html_is_shown_instead_of_obeyed(text: str) -> None:
-    for shown in (inline_html(text), block_html(text)):
-        assert text.replace("<", "&lt;").replace(">", "&gt;") in shown
+def test_raw_html_is_escaped(text: str) -> None:
+    for html in (inline_html(text), block_html(text)):
+        assert text.replace("<", "&lt;").replace(">", "&gt;") in html
+
+
+@pytest.mark.parametrize("url", ["http://a.org", "https://a.org/?q=1&r=2", "mailto:a@a.org", "HTTPS://a.org"])
+def test_web_and_mail_links_are_rendered(url: str) -> None:
+    html = inline_html(f"[text]({url})")
+    assert html.startswith('<a href="')
+    assert 'rel="noopener noreferrer nofollow"' in html
 
 
 @pytest.mark.parametrize(
-    "address", ["http://a.org", "https://a.org/?q=1&r=2", "mailto:a@a.org", "HTTPS://a.org"]
-)
-def test_links_to_the_web_and_to_mail_are_links(address: str) -> None:
-    shown = inline_html(f"[text]({address})")
-    assert shown.startswith('<a href="')
-    assert 'rel="noopener noreferrer nofollow"' in shown
-
-
-@pytest.mark.parametrize(
-    "address",
+    "url",
     [
         "javascript:alert(1)",
         "JaVaScRiPt:x",
@@ -40,28 +38,28 @@ def test_links_to_the_web_and_to_mail_are_links(address: str) -> None:
         "file:///etc/passwd",
     ],
 )
-def test_other_links_keep_their_text_only(address: str) -> None:
-    shown = inline_html(f"[text]({address})")
-    assert "<a" not in shown
-    assert "text" in shown
+def test_other_links_are_replaced_by_their_text(url: str) -> None:
+    html = inline_html(f"[text]({url})")
+    assert "<a" not in html
+    assert "text" in html
 
 
-def test_pictures_are_not_fetched() -> None:
+def test_images_are_replaced_by_their_text() -> None:
     assert inline_html("![the *alt*](https://a.org/x.png)") == "the alt"
 
 
-def test_comments_are_invisible() -> None:
+def test_comments_are_not_rendered() -> None:
     assert inline_html("a <!-- secret --> b") == "a  b"
     assert block_html("<!-- secret -->") == ""
 
 
-def test_blocks_use_no_inline_style_and_no_headings() -> None:
-    shown = block_html("# Big\n\n| a |\n|:-:|\n| b |\n\n```bash\nls\n```\n")
-    assert "style" not in shown
-    assert "<h1" not in shown
-    assert "<strong>Big</strong>" in shown
+def test_blocks_have_no_inline_styles_and_no_headings() -> None:
+    html = block_html("# Big\n\n| a |\n|:-:|\n| b |\n\n```bash\nls\n```\n")
+    assert "style" not in html
+    assert "<h1" not in html
+    assert "<strong>Big</strong>" in html
 
 
-def test_endless_text_is_shown_without_being_read_as_markdown() -> None:
+def test_overlong_text_is_escaped_but_not_parsed() -> None:
     assert inline_html("<" * 6000) == "&lt;" * 6000
     assert block_html("[" * 6000) == f"<p>{'[' * 6000}</p>"

@@ -1,4 +1,4 @@
-"""What documents of many habits say."""
+"""Parsing of documents in many styles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_headings_make_phases_and_sections() -> None:
 
 
 @pytest.mark.parametrize("marker", ["- [ ]", "* [ ]", "+ [x]", "1. [X]", "7) [ ]"])
-def test_every_kind_of_list_holds_items(marker: str) -> None:
+def test_every_kind_of_list_may_contain_items(marker: str) -> None:
     assert texts(read(f"{marker} one\n")) == ["one"]
 
 
@@ -41,7 +41,7 @@ def test_nested_items_are_sub_items() -> None:
     assert item.children[0].children[0].text == "c"
 
 
-def test_a_list_entry_without_a_box_groups_the_items_below_it() -> None:
+def test_an_entry_without_a_checkbox_groups_its_items() -> None:
     (item,) = read("1. Security\n   - [ ] a\n   - [ ] b\n").sections[0].items
     assert item.text == "Security"
     assert [child.text for child in item.children] == ["a", "b"]
@@ -61,17 +61,17 @@ def test_items_between_plain_entries_keep_their_order() -> None:
     ]
 
 
-def test_a_box_that_was_written_carelessly_is_meant_as_a_box() -> None:
+def test_sloppy_checkboxes_are_recognized() -> None:
     assert texts(read("- [] a\n- [ ]b\n- [ ](https://example.org) is a link\n- [ ] c\n")) == ["a", "b", "c"]
 
 
-def test_a_document_without_headings_has_one_phase_and_the_name_of_its_file() -> None:
+def test_a_document_without_headings_is_one_phase_named_after_the_file() -> None:
     found = read("- [ ] a\n", filename="docs/go_live-list.md")
     assert found.title == "go live list"
     assert outline(found) == [("Checklist", [""])]
 
 
-def test_items_below_the_only_title_stand_in_a_phase_of_their_own() -> None:
+def test_items_directly_below_the_title_get_their_own_phase() -> None:
     found = read("# Go live\n\nRead this.\n\n- [ ] a\n\n## Later\n\n- [ ] b\n")
     assert found.title == "Go live"
     assert outline(found) == [("Checklist", [""]), ("Later", [""])]
@@ -81,22 +81,22 @@ def test_several_first_level_headings_are_phases() -> None:
     assert outline(read("# A\n- [ ] a\n## B\n- [ ] b\n# C\n- [ ] c\n")) == [("A", ["", "B"]), ("C", [""])]
 
 
-def test_levels_that_are_not_used_do_not_matter() -> None:
+def test_unused_heading_levels_are_ignored() -> None:
     assert outline(read("# T\n#### A\n- [ ] a\n###### B\n- [ ] b\n")) == [("A", ["", "B"])]
 
 
-def test_deeper_headings_are_sections_named_after_their_parents() -> None:
+def test_titles_of_deeper_sections_include_their_parents() -> None:
     found = read("# T\n## A\n### B\n#### C\n- [ ] c\n#### D\n- [ ] d\n### E\ntext\n#### F\n- [ ] f\n")
     assert outline(found) == [("A", ["B › C", "B › D", "E", "E › F"])]
 
 
-def test_underlined_headings_and_front_matter_are_understood() -> None:
+def test_underlined_headings_and_front_matter_are_supported() -> None:
     found = read("---\ntitle: x\n---\n\nGo\nlive\n=======\n\nA #\n---\n\n- [ ] a\n")
     assert found.title == "Go live"
     assert found.phases[0].title == "A \\#"
 
 
-def test_fenced_and_indented_code_are_commands_and_the_rest_is_notes() -> None:
+def test_code_blocks_are_commands_and_other_text_is_notes() -> None:
     (section,) = read(
         "## A\n\nRead.\n\n```bash\nls -l\n```\n\n    make\n\n| a |\n|---|\n| b |\n\n- [ ] a\n"
     ).sections
@@ -104,17 +104,17 @@ def test_fenced_and_indented_code_are_commands_and_the_rest_is_notes() -> None:
     assert [note.text for note in section.notes] == ["Read.", "| a |\n| --- |\n| b |"]
 
 
-def test_what_stands_below_an_item_belongs_to_it() -> None:
+def test_content_below_an_item_belongs_to_it() -> None:
     (item,) = read("- [ ] a\n\n  Because.\n\n  ```sql\n  SELECT 1;\n  ```\n  - [ ] b\n").sections[0].items
     assert len(item.notes) == 2
     assert [child.text for child in item.children] == ["b"]
 
 
-def test_text_over_several_lines_becomes_one_line() -> None:
+def test_multi_line_text_becomes_one_line() -> None:
     assert texts(read("- [ ] a\n  b\\\n  c\n")) == ["a b c"]
 
 
-def test_items_inherit_role_and_due_from_the_headings_and_items_above() -> None:
+def test_items_inherit_role_and_due_time() -> None:
     found = read(
         """
         ## A <!-- due: -1w, role: dba -->
@@ -133,12 +133,12 @@ def test_items_inherit_role_and_due_from_the_headings_and_items_above() -> None:
     ]
 
 
-def test_an_item_may_be_due_at_the_end_of_the_window_though_its_heading_says_otherwise() -> None:
+def test_a_zero_offset_overrides_the_inherited_due_time() -> None:
     found = read("## A <!-- due: -2h -->\n- [ ] a <!-- due: +0h -->\n")
     assert [item.due for item in found.walk_items()] == [timedelta()]
 
 
-def test_an_operation_takes_its_parameters() -> None:
+def test_an_operation_has_parameters() -> None:
     (item,) = read("- [ ] a <!-- operation: migrate, lock_timeout_s: 5, evidence: true -->\n").walk_items()
     assert (item.kind, item.operation, item.params) == (ItemKind.OPERATION, "migrate", {"lock_timeout_s": 5})
     assert item.evidence
@@ -151,13 +151,13 @@ def test_values_may_be_quoted_and_annotations_may_be_split() -> None:
     assert item.role == "dba"
 
 
-def test_comments_that_are_no_annotations_are_nobodys_business() -> None:
+def test_comments_other_than_annotations_are_ignored() -> None:
     found = read("<!-- toc -->\n## A <!-- omit in toc -->\n- [ ] a <!-- see https://example.org -->\n")
     assert outline(found) == [("A", [""])]
     assert texts(found) == ["a"]
 
 
-def test_a_section_is_divided_where_an_item_states_another_stage() -> None:
+def test_a_section_is_split_at_items_with_another_stage() -> None:
     found = read("## A <!-- stage: post -->\n- [ ] a\n- [ ] b <!-- stage: week -->\n- [ ] c\n")
     assert [(section.stage, section.continued) for section in found.sections] == [
         (Stage.POST, False),
@@ -179,7 +179,7 @@ def test_routines_come_from_the_annotation_or_the_title() -> None:
     assert list(found.routines) == [Routine.DAILY, Routine.WEEKLY]
 
 
-def test_headings_without_annotations_are_placed_by_their_words() -> None:
+def test_the_words_of_a_heading_determine_its_stage() -> None:
     found = read(
         """
         ## Pre-flight, before we start
@@ -208,7 +208,7 @@ def test_headings_without_annotations_are_placed_by_their_words() -> None:
     ]
 
 
-def test_a_stated_stage_holds_for_all_sections_whatever_their_words() -> None:
+def test_an_explicit_stage_overrides_the_words_of_sections() -> None:
     found = read("## A <!-- stage: week -->\n### Pre-deployment\n- [ ] a\n")
     assert found.sections[0].stage is Stage.WEEK
 
@@ -231,7 +231,7 @@ def test_signature_lines_are_slots_and_not_items() -> None:
     assert texts(found) == []
 
 
-def test_keys_are_slugs_that_are_never_given_twice() -> None:
+def test_keys_are_unique_slugs() -> None:
     found = read("## A b\n### C!\n- [ ] Same `text`\n- [ ] same text\n- [ ] Größe: 5 > 3\n- [ ] !!\n")
     assert [item.key for item in found.walk_items()] == [
         "a-b/c/same-text",
@@ -241,7 +241,7 @@ def test_keys_are_slugs_that_are_never_given_twice() -> None:
     ]
 
 
-def test_keys_stay_below_the_length_that_the_database_keeps() -> None:
+def test_keys_fit_into_the_database_column() -> None:
     long = "word " * 500
     found = read(f"## {long[:290]}\n### {long[:290]}\n- [ ] {long}\n- [ ] {long}\n")
     assert max(len(item.key) for item in found.walk_items()) < 200
@@ -252,15 +252,15 @@ def test_line_numbers_are_those_of_the_file() -> None:
     assert [(item.text, item.line) for item in found.walk_items()] == [("a", 5), ("b", 9)]
 
 
-def test_spaces_of_every_kind_are_one_kind() -> None:
+def test_all_unicode_spaces_are_normalized() -> None:
     assert texts(read("-\u00a0[ ]\u00a0a\u2028b\n- [ ] c\n")) == ["a b", "c"]
 
 
-def test_windows_line_ends_are_understood() -> None:
+def test_windows_line_ends_are_supported() -> None:
     assert texts(parse("## A\r\n- [ ] a\r\n- [ ] b\r\n")) == ["a", "b"]
 
 
-def test_a_gate_states_its_rules_and_a_signature_line_its_quorum() -> None:
+def test_gates_have_rules_and_signature_lines_have_quorums() -> None:
     source = (
         "## A\n### Approval <!-- gate: pre, creator: false, requires: test_restore, within: 36h -->\n"
         "- [ ] DBA: ____ <!-- sign: pre, role: dba, quorum: 2 -->\n"

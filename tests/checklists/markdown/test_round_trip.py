@@ -1,4 +1,4 @@
-"""Import, export, import: the same template, whatever was imported."""
+"""Export and import of random documents preserve the template."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from checklists.markdown import TemplateErrors, block_html, inline_html, parse, render
 
-# Pieces of Markdown that mean something, so that random documents are nasty ones.
+# Significant pieces of Markdown, to generate difficult documents.
 PIECES = st.sampled_from(
     [
         *[
@@ -54,11 +54,11 @@ DOCUMENTS = st.lists(PIECES, max_size=30).map("".join)
 
 @settings(database=None, deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(before=DOCUMENTS, after=DOCUMENTS)
-def test_what_was_imported_can_be_exported_and_imported_again(before: str, after: str) -> None:
+def test_export_and_import_round_trip(before: str, after: str) -> None:
     try:
         first = parse(f"{before}\n\n- [ ] z\n{after}", filename="list.md", operations={"op"})
     except TemplateErrors:
-        return  # a refusal is an answer; anything else would be a defect
+        return  # invalid documents are rejected; any other exception is a bug
     exported = render(first)
     second = parse(exported, operations={"op"})
     assert second == first
@@ -67,18 +67,18 @@ def test_what_was_imported_can_be_exported_and_imported_again(before: str, after
 
 @settings(database=None, deadline=None, max_examples=200)
 @given(DOCUMENTS)
-def test_any_text_can_be_shown(text: str) -> None:
-    for shown in (inline_html(text), block_html(text)):
-        assert "<script" not in shown
-        assert "<div" not in shown
-        assert "<!--" not in shown
+def test_any_text_renders_as_safe_html(text: str) -> None:
+    for html in (inline_html(text), block_html(text)):
+        assert "<script" not in html
+        assert "<div" not in html
+        assert "<!--" not in html
 
 
 @settings(database=None, deadline=None, max_examples=200)
 @given(st.text(max_size=200))
-def test_any_text_is_a_template_or_a_list_of_problems(text: str) -> None:
+def test_any_text_parses_or_has_problems(text: str) -> None:
     try:
-        said = bool(parse(text).phases)
+        result = bool(parse(text).phases)
     except TemplateErrors as errors:
-        said = bool(errors.problems)
-    assert said
+        result = bool(errors.problems)
+    assert result

@@ -10,7 +10,7 @@ import pytest
 
 from checklists import builtin
 from checklists.markdown import ParsedItem, ParsedTemplate, parse
-from checklists.markdown.fill_in import Mark, Signed, fill
+from checklists.markdown.fill_in import FilledSlot, ItemMark, fill
 from checklists.template_parsing import known_operations
 from signoff.evidence import filled_checklist
 from signoff.models import EvidencePack
@@ -50,8 +50,8 @@ def test_any_user_content_leaves_the_template_unchanged(name: str, text: str) ->
     source = SMALL if name == "small" else builtin.source("healthcare")
     template = parse_template(source)
     items = [*template.walk_items()][:20]
-    marks = {item.line: Mark(ticked=True, remarks=(text, "Seen.")) for item in items}
-    signed = {slot.line: Signed(text[:200], "2031-01-31") for slot in template.slots}
+    marks = {item.line: ItemMark(ticked=True, notes=(text, "Seen.")) for item in items}
+    signed = {slot.line: FilledSlot(text[:200], "2031-01-31") for slot in template.slots}
     again = parse_template(fill(source, marks, signed, [text, "Preface"]))
     assert bare_items(again) == bare_items(template)
     assert again.slots == template.slots
@@ -72,12 +72,12 @@ def test_any_user_content_leaves_the_template_unchanged(name: str, text: str) ->
 )
 def test_a_box_is_ticked_in_its_line_with_the_remark_below(line: str, filled: str) -> None:
     source = f"# List\n\n## Before\n\n{line}\n"
-    assert f"\n{filled}\n" in fill(source, {5: Mark(ticked=True, remarks=("Seen",))}, {})
+    assert f"\n{filled}\n" in fill(source, {5: ItemMark(ticked=True, notes=("Seen",))}, {})
 
 
 def test_a_box_ticked_in_the_template_is_unticked_for_an_open_item() -> None:
     source = "# List\n\n## Before\n\n- [x] Text\n"
-    assert "- [ ] Text" in fill(source, {5: Mark(ticked=False)}, {})
+    assert "- [ ] Text" in fill(source, {5: ItemMark(ticked=False)}, {})
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_box_ticked_in_the_template_is_unticked_for_an_open_item() -> None:
 def test_name_and_date_fill_the_blanks_of_a_signature_line(line: str, filled: str) -> None:
     comment = "<!-- sign: pre, role: dba -->"
     source = f"# List\n\n## Before\n\n- [ ] {line} {comment}\n"
-    assert f"- [x] {filled} {comment}\n" in fill(source, {}, {5: Signed("Dana", "today")})
+    assert f"- [x] {filled} {comment}\n" in fill(source, {}, {5: FilledSlot("Dana", "today")})
 
 
 def test_the_filled_checklist_shows_who_did_what(pack: EvidencePack) -> None:
