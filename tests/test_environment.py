@@ -16,9 +16,9 @@ from deployctl import environment
         ([".Example.org", "localhost"], "example.org"),
     ],
 )
-def test_passkeys_are_kept_for_the_first_allowed_host_that_is_a_domain(hosts: list[str], domain: str) -> None:
+def test_the_passkey_domain_is_the_first_allowed_domain_name(hosts: list[str], domain: str) -> None:
     assert environment.first_domain(hosts) == domain
 
 
-def test_the_origin_of_an_address_is_what_a_content_policy_names() -> None:
+def test_the_origin_is_scheme_host_and_port() -> None:
     assert environment.origin("https://id.example.org:8443/realms/staff") == "https://id.example.org:8443"

@@ -144,7 +144,7 @@ def _tests_in(path: str) -> frozenset[str]:
     return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def test_every_test_that_is_named_exists() -> None:
+def test_every_cited_test_exists() -> None:
     named = {test for line in [*PARAGRAPHS, *REQUIREMENTS] for test in line.tests}
     missing = sorted(f"{path}::{name}" for path, name in named if name not in _tests_in(path))
 
@@ -152,7 +152,7 @@ def test_every_test_that_is_named_exists() -> None:
     assert not missing, "docs/compliance.md names tests that are not there:\n" + "\n".join(missing)
 
 
-def test_whatever_looks_like_a_test_is_read_as_one() -> None:
+def test_every_test_reference_is_recognized() -> None:
     page = PAGE.read_text(encoding="utf-8")
     read = sum(len(line.tests) for line in [*PARAGRAPHS, *REQUIREMENTS])
 
@@ -161,7 +161,7 @@ def test_whatever_looks_like_a_test_is_read_as_one() -> None:
     assert page.count("`tests/") == read + 1
 
 
-def test_a_line_names_a_handful_of_tests_and_each_once() -> None:
+def test_a_line_cites_a_few_tests_and_each_once() -> None:
     wrong = [
         line.name
         for line in [*PARAGRAPHS, *REQUIREMENTS]
@@ -170,16 +170,16 @@ def test_a_line_names_a_handful_of_tests_and_each_once() -> None:
     assert wrong == []
 
 
-def test_every_paragraph_of_part_11_has_its_line_in_order() -> None:
+def test_every_paragraph_of_part_11_has_a_line_in_order() -> None:
     assert [line.name for line in PARAGRAPHS] == PART_11
 
 
-def test_each_paragraph_is_shown_by_a_test_or_says_why_not() -> None:
+def test_each_paragraph_cites_a_test_or_explains_why_not() -> None:
     bare = [line.name for line in PARAGRAPHS if not line.tests and not line.cells[2].startswith(WHY_NO_TEST)]
     assert bare == []
 
 
-def test_requirements_of_level_3_are_marked_as_such_and_no_others() -> None:
+def test_exactly_the_level_3_requirements_are_marked() -> None:
     wrong = [
         line.name
         for line in REQUIREMENTS
@@ -188,7 +188,7 @@ def test_requirements_of_level_3_are_marked_as_such_and_no_others() -> None:
     assert wrong == []
 
 
-def test_numbers_are_the_standards_and_each_stands_once() -> None:
+def test_the_requirement_numbers_are_complete_and_unique() -> None:
     stated = [number for line in REQUIREMENTS for number in numbers(line.name)]
 
     assert set(stated) - KNOWN == set(), "the standard has no such requirement"
@@ -197,7 +197,7 @@ def test_numbers_are_the_standards_and_each_stands_once() -> None:
     assert PROMISED - set(stated) == set(), "promised requirements of level 3 without a line"
 
 
-def test_each_status_is_backed_by_what_it_needs() -> None:
+def test_each_status_has_the_required_evidence() -> None:
     wrong = []
     for line in REQUIREMENTS:
         status, how = line.cells[2], line.cells[3]
@@ -207,13 +207,13 @@ def test_each_status_is_backed_by_what_it_needs() -> None:
     assert wrong == []
 
 
-def test_every_page_that_is_linked_exists() -> None:
+def test_every_linked_page_exists() -> None:
     links = LINK.findall(PAGE.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (PAGE.parent / link).exists()]
 
     assert missing == []
 
 
-def test_the_image_leaves_out_history_and_secrets() -> None:
+def test_the_image_excludes_history_and_secrets() -> None:
     left_out = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert {".git", ".env", "secrets", ".deployctl*"} <= set(left_out)

@@ -6,7 +6,7 @@ from tests.faults import page
 from tests.faults.catalogue import FAULTS, marked_tests
 
 
-def test_every_fault_has_a_test_and_every_mark_is_a_fault() -> None:
+def test_every_fault_has_a_test_and_every_marked_test_a_fault() -> None:
     assert set(marked_tests()) == set(FAULTS) == set(range(1, len(FAULTS) + 1))
 
 

@@ -64,7 +64,7 @@ def addresses(
 ADDRESSES = list(addresses())
 
 
-def test_every_page_that_templates_link_to_is_among_the_addresses() -> None:
+def test_every_link_in_a_template_has_a_url() -> None:
     linked = {
         name: str(path.relative_to(TEMPLATES))
         for path in TEMPLATES.rglob("*.html")
@@ -77,17 +77,17 @@ def test_every_page_that_templates_link_to_is_among_the_addresses() -> None:
 
 
 @pytest.mark.parametrize(("route", "view"), [(route, view) for route, _, view in ADDRESSES])
-def test_the_view_carries_one_policy(route: str, view: Callable[..., Any]) -> None:
+def test_every_view_has_a_policy(route: str, view: Callable[..., Any]) -> None:
     policy = getattr(view, "policy", None)
     assert policy in POLICIES, f"{route}: {view.__module__}.{view.__name__} carries no policy"
 
 
-def test_only_what_was_thought_about_is_public() -> None:
+def test_only_listed_views_are_public() -> None:
     public = {name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "public"}
     assert public <= PUBLIC, f"public, but not on the list: {sorted(public - PUBLIC)}"
 
 
-def test_who_has_still_to_set_something_up_sees_the_pages_for_it_and_no_others() -> None:
+def test_setup_policies_are_limited_to_the_setup_pages() -> None:
     assert {
         name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "must_change_password"
     } == MUST_CHANGE_PASSWORD
@@ -96,7 +96,7 @@ def test_who_has_still_to_set_something_up_sees_the_pages_for_it_and_no_others()
     } == MUST_ENROLL
 
 
-def test_nothing_is_asked_for_a_fresh_code_without_a_permission_or_a_factor() -> None:
+def test_step_up_is_used_only_with_a_permission_or_a_second_factor() -> None:
     weak = [
         name
         for _, name, view in ADDRESSES
@@ -105,6 +105,6 @@ def test_nothing_is_asked_for_a_fresh_code_without_a_permission_or_a_factor() ->
     assert weak == []
 
 
-def test_names_are_unique() -> None:
+def test_url_names_are_unique() -> None:
     names = [name for _, name, _ in ADDRESSES]
     assert len(names) == len(set(names))

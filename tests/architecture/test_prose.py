@@ -112,9 +112,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ("name", "line", "rule", "message"),
     [(name, *finding) for name, (_, expected) in PLANTED.items() for finding in expected],
 )
-def test_a_planted_sentence_is_found(
-    findings: list[str], name: str, line: int, rule: str, message: str
-) -> None:
+def test_a_bad_sentence_is_found(findings: list[str], name: str, line: int, rule: str, message: str) -> None:
     assert [
         found
         for found in findings

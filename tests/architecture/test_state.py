@@ -51,7 +51,7 @@ def test_only_the_module_of_a_model_changes_its_state() -> None:
         MODEL.format('Other.objects.filter(pk=1).update(state="done")'),
     ],
 )
-def test_a_change_of_state_elsewhere_is_found(code: str) -> None:
+def test_a_state_change_in_another_module_is_found(code: str) -> None:
     assert changes(ast.parse(code))
 
 
@@ -73,5 +73,5 @@ def test_a_change_of_state_elsewhere_is_found(code: str) -> None:
         MODEL.format('self.rows.filter(pk=self.pk).update(state="done")'),
     ],
 )
-def test_what_changes_no_state_of_another_module_passes(code: str) -> None:
+def test_other_code_passes(code: str) -> None:
     assert not changes(ast.parse(code))

@@ -47,7 +47,7 @@ def create(asked: dict[str, str], **changes: str | None) -> Result:
     return invoke("create", *words, "--json")
 
 
-def test_create_plans_and_says_what_it_planned(asked: dict[str, str], dba: User) -> None:
+def test_create_plans_and_prints_the_deployment(asked: dict[str, str], dba: User) -> None:
     made = json.loads(create(asked).output)
     found = Deployment.objects.get(pk=made["number"])
     assert (found.title, found.created_by_name[:13]) == ("Shop goes live", "command line:")
@@ -57,7 +57,7 @@ def test_create_plans_and_says_what_it_planned(asked: dict[str, str], dba: User)
     assert "“Server is there” is open." in made["blockers"]
 
 
-def test_without_members_the_targets_people_are_the_team(
+def test_the_team_defaults_to_the_people_of_the_target(
     asked: dict[str, str],
     target: Target,  # noqa: F811
     qa_lead: User,
@@ -67,7 +67,7 @@ def test_without_members_the_targets_people_are_the_team(
     assert [seat["role"] for seat in made["team"]] == ["qa_lead"]
 
 
-def test_the_plan_may_come_from_a_file(asked: dict[str, str], tmp_path: Path) -> None:
+def test_the_rollback_plan_can_be_read_from_a_file(asked: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "plan.md"
     file.write_text("Restore, then tell everybody.\n", encoding="utf-8")
     create(asked, rollback_plan=None, rollback_plan_file=str(file))
@@ -91,14 +91,14 @@ def test_the_plan_may_come_from_a_file(asked: dict[str, str], tmp_path: Path) ->
         ({"rollback_plan": None, "rollback_plan_file": "/nonexistent"}, "can't be read"),
     ],
 )
-def test_what_cannot_be_used_is_a_sentence(
+def test_invalid_input_is_reported_and_creates_nothing(
     asked: dict[str, str], changes: dict[str, str | None], words: str
 ) -> None:
     assert words in error_of(create(asked, **changes)).message
     assert not Deployment.objects.exists()
 
 
-def test_list_shows_what_is_under_way(deployment: Deployment, dba: User) -> None:  # noqa: F811
+def test_list_shows_current_deployments(deployment: Deployment, dba: User) -> None:  # noqa: F811
     assert "Shop goes live" in invoke("list").output
     assert "planning" in invoke("list", "--target", "shop").output
     deployment.cancel(dba, "Later.")
@@ -107,7 +107,7 @@ def test_list_shows_what_is_under_way(deployment: Deployment, dba: User) -> None
     assert [(one["title"], one["state"]) for one in listed] == [("Shop goes live", "cancelled")]
 
 
-def test_show_says_where_it_stands(deployment: Deployment, dba: User) -> None:  # noqa: F811
+def test_show_prints_progress_and_blockers(deployment: Deployment, dba: User) -> None:  # noqa: F811
     item(deployment, "Server").complete(dba)
     output = invoke("show", str(deployment.pk)).output
     assert output.count("1 of 10 done") == 2, "without the one that follows its two sub-items"
@@ -117,5 +117,5 @@ def test_show_says_where_it_stands(deployment: Deployment, dba: User) -> None:  
 
 
 @pytest.mark.django_db
-def test_show_of_nothing_is_a_sentence() -> None:
+def test_show_of_an_unknown_deployment_is_an_error() -> None:
     assert isinstance(error_of(invoke("show", "4711")), InvalidInput)

@@ -20,7 +20,7 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(evidence, arguments)
 
 
-def test_a_deployment_is_exported_in_three_forms(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
+def test_a_deployment_is_exported_in_three_formats(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
     made = call("export", "--deployment", str(deployment.pk), "--output", str(tmp_path), "--json")
     written = [Path(path) for path in json.loads(made.output)["files"]]
     assert sorted(path.suffix for path in written) == [".json", ".md", ".pdf"]
@@ -39,6 +39,6 @@ def test_a_period_is_exported_as_one_archive(deployment: Deployment, tmp_path: P
     assert files.verify(archive).ok
 
 
-def test_what_to_export_has_to_be_said(deployment: Deployment) -> None:  # noqa: F811
+def test_export_needs_a_deployment_or_a_target_and_a_period(deployment: Deployment) -> None:  # noqa: F811
     for arguments in [(), ("--deployment", "1", "--target", "shop"), ("--target", "shop")]:
         assert isinstance(call("export", *arguments).exception, InvalidInput), arguments

@@ -86,7 +86,7 @@ def test_every_operation_has_a_command_with_its_parameters() -> None:
             assert f"--{field.replace('_', '-')}" in helped
 
 
-def test_without_waiting_it_is_accepted(target: Target) -> None:  # noqa: F811
+def test_without_wait_the_run_is_queued(target: Target) -> None:  # noqa: F811
     result = invoke(run, "sleep", "--target", "shop", "--seconds", "5", "--json")
 
     assert result.exit_code == 0
@@ -105,7 +105,7 @@ def test_without_waiting_it_is_accepted(target: Target) -> None:  # noqa: F811
         (("nothing", "--target", "shop"), 2),
     ],
 )
-def test_what_cannot_be_used_has_status_2(target: Target, arguments: tuple[str, ...], status: int) -> None:  # noqa: F811
+def test_invalid_arguments_have_status_2(target: Target, arguments: tuple[str, ...], status: int) -> None:  # noqa: F811
     result = invoke(run, *arguments)
 
     assert result.exit_code == status
@@ -121,7 +121,7 @@ def test_a_refusal_has_status_3(target: Target) -> None:  # noqa: F811
     assert "started “Sleep” on shop" in result.stderr
 
 
-def test_production_is_refused_from_the_command_line_too(
+def test_a_change_of_production_is_refused(
     db: Any,
     kinds: None,  # noqa: F811
     add_target: Callable[..., Target],  # noqa: F811
@@ -131,7 +131,7 @@ def test_production_is_refused_from_the_command_line_too(
     assert invoke(run, "change", "--target", "live").exit_code == 3
 
 
-def test_what_needs_a_second_person_says_whom_it_waits_for(
+def test_a_run_that_needs_consent_shows_where_to_give_it(
     db: Any,
     kinds: None,  # noqa: F811
     add_target: Callable[..., Target],  # noqa: F811
@@ -150,7 +150,7 @@ def test_what_needs_a_second_person_says_whom_it_waits_for(
     assert f"/runs/{waiting.pk}/" in result.stderr
 
 
-def test_waiting_goes_on_while_a_second_person_is_waited_for(
+def test_wait_continues_until_consent_is_given_or_refused(
     committed_db: Any,
     kinds: None,  # noqa: F811
     add_target: Callable[..., Target],  # noqa: F811
@@ -179,7 +179,7 @@ def test_waiting_goes_on_while_a_second_person_is_waited_for(
         ("break", ("--how", "exit"), 4, "interrupted"),
     ],
 )
-def test_waiting_shows_the_log_and_ends_with_the_outcome(
+def test_wait_shows_the_log_and_exits_with_the_outcome(
     real_target: Target,  # noqa: F811
     meanwhile: Callable[..., None],
     kind: str,
@@ -217,7 +217,7 @@ def test_targets_are_added_listed_shown_and_checked(
     assert url.split(":")[2].partition("@")[0] not in str(shown)
 
 
-def test_a_target_that_does_not_answer_has_status_1(db: Any, secret_file: Callable[[str], str]) -> None:
+def test_check_of_an_unreachable_target_has_status_1(db: Any, secret_file: Callable[[str], str]) -> None:
     reference = secret_file("postgresql://nobody:secret-word@127.0.0.1:1/nothing")
     Target.add(name="gone", environment="staging", connection_reference=reference, by=SYSTEM)
     result = invoke(target_command, "check", "gone")

@@ -127,7 +127,7 @@ def shown_by(process: psutil.Process) -> str:
         return ""
 
 
-def test_it_starts_says_how_to_sign_in_and_stops_everything(up: StartUp, data: Path) -> None:
+def test_it_starts_shows_how_to_sign_in_and_stops_everything(up: StartUp, data: Path) -> None:
     # What somebody's shell may hold: another database, a proxy. What an installation behind a proxy is given.
     elsewhere = {"DATABASE_URL": "postgresql://somebody@elsewhere.invalid/other"}
     running = up(**elsewhere, http_proxy="http://127.0.0.1:1", ALLOWED_HOSTS="deployctl.example.org")
@@ -160,7 +160,7 @@ def test_it_starts_says_how_to_sign_in_and_stops_everything(up: StartUp, data: P
     assert again.process.wait(GONE_WITHIN_S) == 0
 
 
-def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Path) -> None:
+def test_conflicts_are_reported_before_anything_starts(up: StartUp, data: Path) -> None:
     running = up()
     running.says("^ready ")
     second = up()
@@ -181,7 +181,7 @@ def test_what_cannot_start_says_why_before_anything_starts(up: StartUp, data: Pa
     up().says("contains a demo.* Nothing was changed")
 
 
-def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp, data: Path) -> None:
+def test_a_killed_program_is_restarted_and_a_killed_up_leaves_no_process(up: StartUp, data: Path) -> None:
     running = up()
     running.says("^ready ")
     for program in ("web", "maintenance", "postgres"):
@@ -199,7 +199,7 @@ def test_a_killed_program_comes_back_and_a_killed_up_leaves_nothing(up: StartUp,
     up().says("^ready ")
 
 
-def test_it_outlives_its_terminal_under_nohup(up: StartUp) -> None:
+def test_it_survives_the_end_of_its_terminal_under_nohup(up: StartUp) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
     try:
         running = up()
@@ -212,13 +212,13 @@ def test_it_outlives_its_terminal_under_nohup(up: StartUp) -> None:
     assert running.end() == 0
 
 
-def test_settings_that_cannot_work_end_everything_with_a_sentence(up: StartUp) -> None:
+def test_an_invalid_setting_stops_everything_with_a_message(up: StartUp) -> None:
     broken = up(LOG_LEVEL="nonsense")
     broken.says("could not be prepared, so everything was stopped")
     assert broken.process.wait(GONE_WITHIN_S) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(up: StartUp, data: Path) -> None:
+def test_an_unusable_data_folder_is_reported(up: StartUp, data: Path) -> None:
     data.write_text("a file is in the way")
     refused = up(folder=data / "below")
     refused.says("can't be used: Not a directory. Nothing was started")

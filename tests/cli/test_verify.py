@@ -56,7 +56,7 @@ def test_a_pack_is_verified_without_django_database_or_environment(file: Path, t
     assert said["problems"][0]["place"].startswith("/contents/")
 
 
-def test_a_key_that_cannot_be_used_is_a_sentence(file: Path, tmp_path: Path) -> None:
+def test_an_unusable_key_is_reported(file: Path, tmp_path: Path) -> None:
     nonsense = tmp_path / "nonsense"
     nonsense.write_text("nonsense")
     refused = verify(file, "--public-key", nonsense)

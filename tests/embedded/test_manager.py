@@ -95,7 +95,7 @@ def begun(folder: Path, *names: str) -> Callable[[], bool]:
     return lambda: diary.exists() and all(f"begin {name}\n" in diary.read_text() for name in names)
 
 
-def test_programs_stop_in_the_reverse_order_of_their_groups(open_manager: Open, folder: Path) -> None:
+def test_groups_of_programs_stop_in_reverse_order(open_manager: Open, folder: Path) -> None:
     manager = open_manager(
         diarist(folder, "database", "one"), diarist(folder, "web", "two"), diarist(folder, "worker", "two")
     )
@@ -106,9 +106,7 @@ def test_programs_stop_in_the_reverse_order_of_their_groups(open_manager: Open, 
     assert set(ends[:2]) == {"end web", "end worker"}
 
 
-def test_a_program_that_is_killed_is_started_again_and_reported_once(
-    open_manager: Open, folder: Path
-) -> None:
+def test_a_killed_program_is_restarted_and_reported_once(open_manager: Open, folder: Path) -> None:
     manager = open_manager(diarist(folder, "web", "one"))
     messages: list[str] = []
     supervisor = Supervisor(manager, logs=folder, say=messages.append)
@@ -127,7 +125,7 @@ def test_a_program_that_is_killed_is_started_again_and_reported_once(
     assert "hello from web" in messages[0]
 
 
-def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
+def test_a_failing_program_is_given_up_with_the_end_of_its_log(
     open_manager: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deployctl.embedded.programs.RETRIES", 1)  # each is waited longer for
@@ -145,7 +143,7 @@ def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
     assert messages
 
 
-def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: Open, folder: Path) -> None:
+def test_the_end_of_the_process_manager_is_detected(open_manager: Open, folder: Path) -> None:
     manager = open_manager(diarist(folder, "web", "one"))
     until(begun(folder, "web"))
     pid = manager.statuses()[0].pid
@@ -156,7 +154,7 @@ def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: O
         check_until_given_up(Supervisor(manager, logs=folder, say=print))
 
 
-def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
+def test_all_programs_end_when_the_parent_is_killed(folder: Path) -> None:
     sleeper = parent_death.command(["/bin/sleep", "600"], signal_name="TERM")
     parent = subprocess.Popen(
         [sys.executable, "-c", MANAGE, str(folder), *sleeper], stdout=subprocess.PIPE, text=True
@@ -170,7 +168,7 @@ def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
     until(lambda: all(is_gone(pid) for pid in pids))
 
 
-def test_a_process_manager_left_over_is_ended(open_manager: Open, folder: Path) -> None:
+def test_a_leftover_process_manager_is_stopped(open_manager: Open, folder: Path) -> None:
     manager = open_manager(diarist(folder, "web", "one"))
     until(begun(folder, "web"))
     pid = manager.statuses()[0].pid
@@ -187,7 +185,7 @@ def test_a_folder_with_a_very_long_name_works(open_manager: Open, folder: Path) 
     assert manager.is_running
 
 
-def test_only_the_owner_may_speak_to_the_process_manager(open_manager: Open, folder: Path) -> None:
+def test_only_the_owner_can_access_the_process_manager(open_manager: Open, folder: Path) -> None:
     open_manager(diarist(folder, "web", "one"))
     assert (folder / "supervisor.sock").stat().st_mode & 0o777 == 0o600
     assert (folder / "supervisord.conf").stat().st_mode & 0o777 == 0o600
@@ -203,13 +201,13 @@ def test_unusual_folder_names_reach_the_program_unchanged(
     until(begun(odd, "web"))
 
 
-def test_a_folder_name_that_cannot_be_expressed_is_refused(folder: Path) -> None:
+def test_an_unsupported_folder_name_is_rejected(folder: Path) -> None:
     program = replace(diarist(folder, "web", "one"), argv=["/bin/echo", "number #1"])
     with pytest.raises(EmbeddedError, match="Nothing was started"):
         configuration([program], socket=folder, pid_file=folder, logs=folder)
 
 
-def test_the_end_of_a_log_is_bounded_and_of_a_missing_one_empty(tmp_path: Path) -> None:
+def test_tail_reads_a_limited_part_and_accepts_a_missing_file(tmp_path: Path) -> None:
     log = tmp_path / "web.log"
     assert tail(log) == []
     log.write_bytes(b"x" * 100_000 + "\nén\n\nlast\n".encode())

@@ -34,7 +34,7 @@ def test_no_file_is_too_long() -> None:
     } == {}
 
 
-def test_no_function_needs_scrolling() -> None:
+def test_no_function_is_too_long() -> None:
     long = {
         f"{source.path}:{node.name}": lines
         for source in PRODUCT
@@ -45,12 +45,12 @@ def test_no_function_needs_scrolling() -> None:
     assert long == {}
 
 
-def test_no_class_is_cut_up_by_inheritance() -> None:
+def test_no_class_is_split_by_inheritance() -> None:
     found = cut_up(PRODUCT)
     assert not found, "make each of these one class, in one file:\n" + "\n".join(found)
 
 
-def test_no_module_of_a_few_lines_has_one_importer() -> None:
+def test_no_small_module_has_only_one_importer() -> None:
     found = lonely(PRODUCT)
     assert not found, "merge each of these into the module that imports it:\n" + "\n".join(found)
 
@@ -68,7 +68,7 @@ def test_no_module_of_a_few_lines_has_one_importer() -> None:
         {"a": "class Verbs:\n    def end(self):\n        return typing.cast(Row, self).pk"},
     ],
 )
-def test_a_cut_up_class_is_found(files: Mapping[str, str]) -> None:
+def test_a_split_class_is_found(files: Mapping[str, str]) -> None:
     assert cut_up(_sources(files))
 
 
@@ -85,11 +85,11 @@ def test_a_cut_up_class_is_found(files: Mapping[str, str]) -> None:
         {"a": "class _Section: ...\nclass Whole(_Section): ..."},
     ],
 )
-def test_a_base_that_several_classes_share_passes(files: Mapping[str, str]) -> None:
+def test_a_shared_base_class_passes(files: Mapping[str, str]) -> None:
     assert not cut_up(_sources(files))
 
 
-def test_a_module_of_a_few_lines_with_one_importer_is_found() -> None:
+def test_a_small_module_with_one_importer_is_found() -> None:
     short, long = "def f(): ...\n", "x = 1\n" * (FEW_LINES + 1)
 
     assert lonely(_sources({"p.a": short, "p.b": "from p.a import f"}))

@@ -22,5 +22,5 @@ from deployctl.text import pluralize
         (2, ["more person", "more people"], "2 more people"),
     ],
 )
-def test_a_noun_follows_its_number(number: int, nouns: list[str], words: str) -> None:
+def test_a_noun_is_pluralized_after_its_number(number: int, nouns: list[str], words: str) -> None:
     assert pluralize(number, *nouns) == words
