@@ -1,4 +1,4 @@
-"""Settings that follow from others."""
+"""Settings that are derived from others."""
 
 from __future__ import annotations
 

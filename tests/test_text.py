@@ -1,4 +1,4 @@
-"""Numbers of things read right for one, for none and for many."""
+"""Text helpers."""
 
 from __future__ import annotations
 

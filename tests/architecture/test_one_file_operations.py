@@ -1,4 +1,4 @@
-"""An operation is one file: form, command and documentation find it by themselves."""
+"""A new operation is one file: its form, command and documentation are generated."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CountTeaspoons(Operation):
 
 @pytest.fixture
 def added(tmp_path: Path) -> Iterator[None]:
-    """One more file with an operation, and nothing else."""
+    """Add one file with an operation."""
     with temporary_package(tmp_path, {KIND: FILE}) as package, OPERATIONS.extended(package):
         yield
 
@@ -73,9 +73,9 @@ def test_a_new_file_adds_a_button_with_its_field(
 def test_a_new_file_adds_a_command_with_its_option(added: None) -> None:
     assert KIND in CliRunner().invoke(run, ["--help"]).output
 
-    helped = CliRunner().invoke(run, [KIND, "--help"]).output
-    assert "Counts every teaspoon in the drawer." in helped
-    assert "--least-size" in helped
+    command_help = CliRunner().invoke(run, [KIND, "--help"]).output
+    assert "Counts every teaspoon in the drawer." in command_help
+    assert "--least-size" in command_help
 
 
 def test_a_new_file_adds_a_line_to_the_documentation(added: None) -> None:

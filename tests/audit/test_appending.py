@@ -1,4 +1,4 @@
-"""Entries are sealed, in order, and stand with the change that they record."""
+"""Audit entries are hashed, in order, and committed with the change that they record."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_an_entry_outside_a_transaction_is_refused(committed_db: Any) -> None:
 
 
 def test_each_entry_contains_the_hash_of_the_previous_one(db: Any) -> None:
-    made = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(3)]
+    appended = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(3)]
     stored = list(Entry.objects.order_by("sequence"))
     assert [entry.sequence for entry in stored] == [1, 2, 3]
-    assert [entry.previous_hash for entry in stored] == [GENESIS, made[0].hash, made[1].hash]
-    assert [compute_hash(entry) for entry in stored] == [entry.hash for entry in made]
+    assert [entry.previous_hash for entry in stored] == [GENESIS, appended[0].hash, appended[1].hash]
+    assert [compute_hash(entry) for entry in stored] == [entry.hash for entry in appended]
 
 
 def test_a_rollback_leaves_no_gap(db: Any) -> None:

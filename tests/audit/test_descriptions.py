@@ -1,4 +1,4 @@
-"""Facts of entries, as a reader sees them."""
+"""The data of audit entries as text."""
 
 from __future__ import annotations
 

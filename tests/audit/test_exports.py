@@ -1,4 +1,4 @@
-"""Entries as JSON lines, which verify anywhere."""
+"""Exports of the audit log, which the offline verifier accepts."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_an_export_verifies_and_is_audited_but_does_not_contain_itself(exported:
 
 def test_a_filtered_export_verifies(exported: list[bytes]) -> None:
     found = Entry.objects.of_deployment(1)
-    chosen = list(exports.export(found, by=TEST, filters={"deployment": 1}))
-    finding = verifier.verify(chosen)
+    lines = list(exports.export(found, by=TEST, filters={"deployment": 1}))
+    finding = verifier.verify(lines)
     assert (finding.problems, finding.facts["entries"]) == ([], 2)
-    assert json.loads(chosen[-1])["filters"] == {"deployment": "1"}
+    assert json.loads(lines[-1])["filters"] == {"deployment": "1"}
 
 
 Change = Callable[[list[bytes]], list[bytes]]

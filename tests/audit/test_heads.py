@@ -1,4 +1,4 @@
-"""Signed heads: kept outside the database, they show what the chain alone cannot."""
+"""Signed heads in anchor stores detect changes that the chain alone can't."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEST = Machine("test")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for heads."""
+    """An anchor store."""
     monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", [tmp_path.as_uri()])
     return tmp_path
 
@@ -36,10 +36,10 @@ def grow(count: int) -> None:
 
 
 def signed_by_another(text: str) -> str:
-    """The same head under another key."""
-    said = {name: value for name, value in json.loads(text).items() if name != "signature"}
+    """Return the same head, signed with another key."""
+    statement = {name: value for name, value in json.loads(text).items() if name != "signature"}
     return json.dumps(
-        signed_statements.sign(said, signed_statements.read_private(signed_statements.new_key()))
+        signed_statements.sign(statement, signed_statements.read_private(signed_statements.new_key()))
     )
 
 
@@ -48,7 +48,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def cut_after(sequence: int) -> None:
-    """What only the owner of the table can do."""
+    """Delete the entries after this one, which only the owner of the table can do."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
@@ -71,8 +71,8 @@ def test_the_head_is_signed_and_written_to_the_store(chain: None, folder: Path) 
 def test_verification_compares_with_anchored_heads(chain: None, folder: Path) -> None:
     tasks.sign_head()
     tasks.verify_chain()
-    kept = Verification.objects.get()
-    assert (kept.ok, kept.heads, kept.problems, kept.by_name) == (True, 1, [], "scheduler")
+    stored = Verification.objects.get()
+    assert (stored.ok, stored.heads, stored.problems, stored.by_name) == (True, 1, [], "scheduler")
 
 
 def test_a_cut_off_end_is_detected_by_an_anchored_head(chain: None, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who could alter the audit log, and how it is put out of reach."""
+"""The check of deployctl's privileges on the audit log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_with_another_owner_the_application_can_only_append_and_read(
 ) -> None:
     url = urlsplit(postgres_superuser_url)._replace(path=f"/{committed_db.name}").geturl()
     with psycopg.connect(url, autocommit=True) as admin:
-        # As docs/audit.md has it.
+        # As in docs/audit.md.
         admin.execute(
             "DO $$ BEGIN CREATE ROLE deployctl_audit NOLOGIN;"
             " EXCEPTION WHEN duplicate_object THEN NULL; END $$"

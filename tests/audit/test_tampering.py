@@ -1,4 +1,4 @@
-"""The table refuses changes; where somebody makes them all the same, verification names the first."""
+"""The table rejects changes. If somebody makes them all the same, verification reports the first one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TEST = Machine("test")
 
 @pytest.fixture
 def chain(db: Any) -> list[Entry]:
-    made = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(1, 7)]
-    # TRUNCATE is refused for another reason while foreign keys are still to be checked.
+    entries = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(1, 7)]
+    # With pending foreign key checks, TRUNCATE would fail for another reason.
     connection.check_constraints()
-    return made
+    return entries
 
 
 @contextmanager
 def triggers_off() -> Iterator[Any]:
-    """What only the owner of the table can do."""
+    """Disable the triggers, which only the owner of the table can do."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
@@ -138,8 +138,8 @@ def test_a_rewritten_chain_does_not_contain_an_earlier_head(chain: list[Entry]) 
 
 
 def test_a_verification_is_stored_with_its_requester(chain: list[Entry]) -> None:
-    kept = Verification.objects.perform(by=TEST)
-    assert (kept.ok, kept.checked, kept.by_name) == (True, 6, "test")
+    verification = Verification.objects.perform(by=TEST)
+    assert (verification.ok, verification.checked, verification.by_name) == (True, 6, "test")
     assert Entry.objects.first().action == Action.CHAIN_VERIFIED
 
 

@@ -44,8 +44,8 @@ def test_verify_reports_the_first_broken_entry(dba: User) -> None:
         cursor.execute("ALTER TABLE audit_entry ENABLE TRIGGER audit_entry_append_only")
     result = call("verify", "--json")
     assert result.exit_code == 1
-    found = json.loads(result.output)
-    assert (found["ok"], found["first_broken_sequence"]) == (False, 2)
+    verification = json.loads(result.output)
+    assert (verification["ok"], verification["first_broken_sequence"]) == (False, 2)
 
 
 @pytest.mark.parametrize("head", ["", "x", "5", "5:abc", f"-1:{'a' * 64}"])

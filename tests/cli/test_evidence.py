@@ -21,8 +21,8 @@ def call(*arguments: str) -> Result:
 
 
 def test_a_deployment_is_exported_in_three_formats(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
-    made = call("export", "--deployment", str(deployment.pk), "--output", str(tmp_path), "--json")
-    written = [Path(path) for path in json.loads(made.output)["files"]]
+    result = call("export", "--deployment", str(deployment.pk), "--output", str(tmp_path), "--json")
+    written = [Path(path) for path in json.loads(result.output)["files"]]
     assert sorted(path.suffix for path in written) == [".json", ".md", ".pdf"]
     pack = next(path for path in written if path.suffix == ".json")
     assert files.verify(pack, [signing_keys.public_key()]).ok
@@ -30,11 +30,11 @@ def test_a_deployment_is_exported_in_three_formats(deployment: Deployment, tmp_p
 
 
 def test_a_period_is_exported_as_one_archive(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
-    made = call(
+    result = call(
         *("export", "--target", "shop", "--from", "2020-01-01", "--to", "2999-12-31"),
         *("--output", str(tmp_path)),
     )
-    assert made.exit_code == 0, made.output
+    assert result.exit_code == 0, result.output
     [archive] = tmp_path.glob("*.zip")
     assert files.verify(archive).ok
 

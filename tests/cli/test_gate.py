@@ -1,4 +1,4 @@
-"""`deployctl gate`: a pipeline branches on its exit status."""
+"""`deployctl gate` and its exit status."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_no_go_lists_every_blocker_with_status_3(deployment: Deployment) -> None
     item(deployment, "Server is there").undo(MACHINE)
     no_go = ask(deployment)
     assert (no_go.exit_code, "“Server is there” is open." in no_go.output) == (NO_GO, True)
-    said = json.loads(ask(deployment, "--json").output)
-    assert (said["verdict"], said["go"], said["stage"]) == ("NO-GO", False, "pre")
-    assert said["blockers"][0]["url"].startswith(f"/deployments/{deployment.pk}/")
+    result = json.loads(ask(deployment, "--json").output)
+    assert (result["verdict"], result["go"], result["stage"]) == ("NO-GO", False, "pre")
+    assert result["blockers"][0]["url"].startswith(f"/deployments/{deployment.pk}/")
 
 
 @pytest.mark.parametrize("verbs", [["cancel"], ["halt", "start_rollback", "finish_rollback"]])
@@ -61,8 +61,8 @@ def test_a_stopped_deployment_is_no_go_even_if_it_is_signed(
     for verb in verbs:
         getattr(stopped, verb)(MACHINE, "Smoke.")
         no_go = ask(deployment, "--signed")
-        told = f"  The deployment is {stopped.now_in}.\n"
-        assert (no_go.exit_code, told in no_go.output) == (NO_GO, True)
+        blocker = f"  The deployment is {stopped.now_in}.\n"
+        assert (no_go.exit_code, blocker in no_go.output) == (NO_GO, True)
 
 
 def test_errors_are_neither_go_nor_no_go(deployment: Deployment) -> None:  # noqa: F811

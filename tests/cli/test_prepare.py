@@ -1,4 +1,4 @@
-"""What every start brings up to date before it is ready."""
+"""The preparation of an installation at every start."""
 
 from __future__ import annotations
 

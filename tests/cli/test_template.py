@@ -1,4 +1,4 @@
-"""`deployctl template`: what scripts and people get from it."""
+"""`deployctl template`: text and JSON output."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_import_accepts_slug_and_name_and_publishes(good: Path) -> None:
 @pytest.mark.django_db
 def test_errors_are_printed_with_status_1(good: Path, bad: Path) -> None:
     run("import", good)
-    for arguments, sentence in (
+    for arguments, message in (
         (("template", "import", good), "Nothing was imported."),
         (("template", "import", bad), "did you mean “role”?"),
         (("template", "publish", "none"), "There is no template or file named “none”"),
@@ -120,4 +120,4 @@ def test_errors_are_printed_with_status_1(good: Path, bad: Path) -> None:
     ):
         result: Any = CliRunner().invoke(cli, [str(argument) for argument in arguments])
         assert result.exit_code == 1, result.output
-        assert sentence in result.output
+        assert message in result.output

@@ -1,4 +1,4 @@
-"""The command line itself: quick, helpful, and consistent."""
+"""The command group: help, errors, completion and tables."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_tables_align_wide_characters(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_tables_align_with_joined_emoji(capsys: pytest.CaptureFixture[str]) -> None:
-    engineer = "\U0001f469\u200d\U0001f680"  # three characters, drawn as one that is two columns wide
+    engineer = "\U0001f469\u200d\U0001f680"  # three characters, shown as one that is two columns wide
     _output.print_facts({"name": engineer, engineer: "x"}, as_json=False)
     assert capsys.readouterr().out == f"name  {engineer}\n{engineer}    x\n"
 

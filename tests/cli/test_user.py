@@ -22,7 +22,7 @@ def call(*arguments: str, stdin: str = "") -> str:
     return result.output
 
 
-def refused(*arguments: str, stdin: str = "") -> str:
+def error_of(*arguments: str, stdin: str = "") -> str:
     result = CliRunner().invoke(user, arguments, input=stdin)
     assert isinstance(result.exception, DeployctlError), result.output
     return str(result.exception)
@@ -81,13 +81,13 @@ def test_a_password_from_standard_input_is_not_printed(db: Any) -> None:
 def test_invalid_input_is_rejected_with_a_reason(
     db: Any, arguments: tuple[str, ...], stdin: str, words: str
 ) -> None:
-    assert words in refused(*arguments, stdin=stdin)
+    assert words in error_of(*arguments, stdin=stdin)
     assert not User.objects.exists()
 
 
 def test_an_e_mail_address_is_unique_regardless_of_case(db: Any) -> None:
     call(*ADD)
-    assert "already" in refused("add", "NELL@example.ORG", "--name", "Other")
+    assert "already" in error_of("add", "NELL@example.ORG", "--name", "Other")
 
 
 def test_users_are_listed(dba: User) -> None:
@@ -101,7 +101,7 @@ def test_a_user_is_disabled_and_enabled(dba: User) -> None:
     call("disable", dba.email)
     dba.refresh_from_db()
     assert not dba.is_active
-    assert "disabled already" in refused("disable", dba.email)
+    assert "disabled already" in error_of("disable", dba.email)
     call("enable", dba.email)
     dba.refresh_from_db()
     assert dba.is_active
@@ -116,6 +116,6 @@ def test_a_lost_password_is_replaced(dba: User) -> None:
 def test_a_new_password_cannot_be_the_name(db: Any) -> None:
     call("add", "nell@example.org", "--name", "Nell Longworth-Newcomer")
     stdin = "nell longworth-newcomer\n"
-    assert "too similar to the name" in refused(
+    assert "too similar to the name" in error_of(
         "password", "nell@example.org", "--password-stdin", stdin=stdin
     )

@@ -1,4 +1,4 @@
-"""A Redis server of our own."""
+"""The embedded Redis server."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def test_a_second_start_reuses_port_and_password(redis_server: RedisServer) -> N
 
 
 def test_it_requires_a_password_that_is_not_in_its_arguments(redis_server: RedisServer) -> None:
-    with redis_server, redis.Redis(port=redis_server.port) as stranger:
+    with redis_server, redis.Redis(port=redis_server.port) as client:
         with pytest.raises(redis.AuthenticationError):
-            stranger.set("key", "value")
+            client.set("key", "value")
         password = (redis_server.folder / "password").read_text().strip()
         assert password not in "".join(psutil.Process(redis_server.pid).cmdline())
         assert {one.laddr.ip for one in psutil.Process(redis_server.pid).net_connections()} == {"127.0.0.1"}
