@@ -148,7 +148,7 @@ def test_the_end_of_the_process_manager_is_detected(open_manager: Open, folder: 
     supervisord = int((folder / "supervisord.pid").read_text())
     os.kill(supervisord, signal.SIGKILL)
     until(lambda: is_gone(pid))
-    with pytest.raises(RestartLimitReached, match="process manager ended unexpectedly"):
+    with pytest.raises(RestartLimitReached, match="The process manager and its programs ended unexpectedly"):
         check_until_given_up(Supervisor(manager, logs=folder, say=print))
 
 

@@ -94,7 +94,7 @@ def test_yes_is_meant_for_the_target_in_whatever_case_it_is_named(target: Target
 
 def test_without_standard_input_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    assert importlib.import_module("deployctl.cli.run")._is_meant("It is gone.") is False
+    assert importlib.import_module("deployctl.cli.run")._confirm("It is gone.") is False
 
 
 @pytest.mark.parametrize(("answer", "runs"), [("n", 0), ("", 0), ("y", 1)])
