@@ -1,4 +1,4 @@
-"""Test settings that are derived from others."""
+"""Settings that are derived from others."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from deployctl import environment
         ([".Example.org", "localhost"], "example.org"),
     ],
 )
-def test_passkeys_use_the_first_allowed_host_that_is_a_domain(hosts: list[str], domain: str) -> None:
+def test_the_passkey_domain_is_the_first_allowed_domain_name(hosts: list[str], domain: str) -> None:
     assert environment.first_domain(hosts) == domain
 
 
-def test_the_origin_of_a_url_has_no_path() -> None:
+def test_the_origin_is_scheme_host_and_port() -> None:
     assert environment.origin("https://id.example.org:8443/realms/staff") == "https://id.example.org:8443"

@@ -20,7 +20,7 @@ from deployctl.audit.verification import Head
 from deployctl.errors import DeployctlError
 
 FOLDER = "deployctl-heads"
-MAX_HEAD_BYTES = 10_000  # ours have some 400
+MAX_HEAD_BYTES = 10_000  # a head has some 400
 # A bucket is read one object at a time: read the newest heads, and as many spread over the older ones.
 MAX_NEWEST = 50
 

@@ -176,9 +176,9 @@ def expire(*, name: str, dry_run: bool, as_json: bool) -> None:
 @backup.command()
 @click.option("--target", "name", metavar="NAME", required=True, help="The target.")
 @click.option("--keep-days", type=int, help="Keep every backup that is younger than this many days.")
-@click.option("--daily", type=int, help="Keep the newest backup of each of this many days with backups.")
-@click.option("--weekly", type=int, help="Keep the newest backup of each of this many weeks with backups.")
-@click.option("--monthly", type=int, help="Keep the newest backup of each of this many months with backups.")
+@click.option("--daily", type=int, help="Number of daily backups to keep: the newest of a day.")
+@click.option("--weekly", type=int, help="Number of weekly backups to keep: the newest of a week.")
+@click.option("--monthly", type=int, help="Number of monthly backups to keep: the newest of a month.")
 @json_option
 def retention(*, name: str, as_json: bool, **given: int | None) -> None:
     """Show a target's retention policy; the options change it."""

@@ -1,4 +1,4 @@
-"""The source files of the product, as the tests of the architecture read them."""
+"""The source files of the product, for the tests of its architecture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Source:
     """A Python file.
 
     Attributes:
-        path: from the root of the repository.
+        path: relative to the root of the repository.
         text: the content.
     """
 
@@ -26,12 +26,12 @@ class Source:
 
     @property
     def module(self) -> str:
-        """The dotted name; of a package that of its folder."""
+        """The import path."""
         return ".".join(self.path.with_suffix("").parts).removesuffix(".__init__")
 
     @cached_property
     def tree(self) -> ast.Module:
-        """The content, parsed."""
+        """The syntax tree."""
         return ast.parse(self.text)
 
     @property
@@ -41,7 +41,7 @@ class Source:
 
 
 def product() -> list[Source]:
-    """Return every Python file of the product except the migrations of its database."""
+    """Return every Python file of the product except the database migrations."""
     listed = subprocess.run(
         ["/usr/bin/env", "git", "ls-files", "--", *(f"{package}/*.py" for package in PACKAGES)],
         cwd=ROOT,

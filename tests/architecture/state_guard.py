@@ -1,4 +1,4 @@
-"""Find code that changes the `state` of a row outside the module of its model (house rule 1)."""
+"""Find code that changes the `state` of a row outside the module of its model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SQL = re.compile(r"\bUPDATE\b.+\bSET\b.+\bstate\b\s*=", re.DOTALL)
 
 
 def changes(tree: ast.Module) -> list[tuple[int, str]]:
-    """Return line and source of everything in a module that changes a state which is not its own.
+    """Return line and source of the expressions in a module that change the state of another module's model.
 
-    A module owns the states of the models that it defines: those of its classes that have a field `state`.
+    A module owns the states of the models that it defines: its classes with a field `state`.
     """
     owned = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and _has_field(node)}
     foreign = [
@@ -28,7 +28,7 @@ def changes(tree: ast.Module) -> list[tuple[int, str]]:
 def _walk(
     tree: ast.AST, enclosing: tuple[ast.AST, ...] = ()
 ) -> Iterator[tuple[ast.expr, tuple[ast.AST, ...]]]:
-    """Yield every expression with the classes and functions around it, the innermost last."""
+    """Yield every expression with its enclosing classes and functions, the innermost last."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.expr):
             yield node, enclosing
@@ -64,7 +64,7 @@ def _names_state(keyword: ast.keyword, enclosing: tuple[ast.AST, ...]) -> bool:
         return keyword.arg == FIELD
     if not isinstance(keyword.value, ast.Name):
         return _holds(keyword.value)
-    # What the function around it put into the dictionary, at once or key by key.
+    # The values that the enclosing function puts into the dictionary, as a literal or key by key.
     return any(
         _holds(target) or (statement.value is not None and _holds(statement.value))
         for scope in enclosing[-1:]
@@ -89,12 +89,12 @@ def _is(node: ast.AST) -> bool:
 
 
 def _is_own(node: ast.expr, enclosing: tuple[ast.AST, ...], owned: set[str]) -> bool:
-    """Return True if what changes belongs to a model of the module, or is no row."""
+    """Return True if the changed object belongs to a model of the module or isn't a row."""
     if managers := re.findall(r"\b([A-Z]\w*)\.(?:objects|_default_manager)\b", ast.unparse(node)):
         return set(managers) <= owned
     if owned:
         return True
-    # An object that is no model may have a state.
+    # An object that isn't a model may have a state.
     classes = [scope for scope in enclosing if isinstance(scope, ast.ClassDef)]
     return ast.unparse(node) == f"self.{FIELD}" and bool(classes) and not classes[-1].bases
 

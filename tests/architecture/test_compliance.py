@@ -1,4 +1,4 @@
-"""docs/compliance.md speaks of tests that exist, and leaves out nothing that it promises to have."""
+"""docs/compliance.md cites existing tests and covers every requirement."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PART_11 = [
     "11.200(b)",
     *(f"11.300({letter})" for letter in "abcde"),
 ]
-# How a line says that it takes people, or has nothing to be about, instead of a test.
+# The openings of a line without a test: an organizational measure, or not applicable.
 WHY_NO_TEST = ("By the operator", "Not applicable")
 
-# OWASP ASVS 5.0.0: how many requirements the sections of each chapter have, and which of them are of level 3.
+# OWASP ASVS 5.0.0: the number of requirements in each section of each chapter.
 CHAPTERS = {
     1: (2, 10, 12, 3, 3),
     2: (3, 3, 5, 2),
@@ -48,8 +48,8 @@ CHAPTERS = {
 KNOWN = {
     f"{chapter}.{section}.{number}"
     for chapter, sections in CHAPTERS.items()
-    for section, most in enumerate(sections, start=1)
-    for number in range(1, most + 1)
+    for section, count in enumerate(sections, start=1)
+    for number in range(1, count + 1)
 }
 _LEVEL_3 = """
     1.2.10 1.3.12 1.5.3 2.3.5 2.4.2
@@ -63,13 +63,13 @@ _LEVEL_3 = """
     17.1.2 17.2.5 17.2.6 17.2.7 17.2.8
 """
 LEVEL_3 = set(_LEVEL_3.split())
-# Of level 3: a fresh code, a second person, signing.
-_PROMISED = """
+# Covered requirements of level 3: step-up, dual approval, signing.
+_COVERED_LEVEL_3 = """
     2.3.5 4.1.5 6.3.5 6.3.6 6.3.7 6.3.8 6.4.6 6.5.6 6.5.7 6.5.8 6.7.1 6.7.2 7.5.3 8.3.2 8.3.3
     11.2.4 11.2.5 13.3.3 15.4.2 16.5.4
 """
-PROMISED = set(_PROMISED.split())
-# Which status has to name a test, which a page, and which may name neither.
+COVERED_LEVEL_3 = set(_COVERED_LEVEL_3.split())
+# The evidence that a line must cite, by its status.
 STATUSES = {
     "met": "a test",
     "documented": "a page",
@@ -79,30 +79,34 @@ STATUSES = {
     "not met": "",
 }
 
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+TEST_REFERENCE = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\(([^)#]+)(?:#[\w-]+)?\)")
-MOST_TESTS = 5
+MAX_TESTS = 5
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table: its cells, as they are written."""
+    """A line of a table.
+
+    Attributes:
+        cells: the text of its cells.
+    """
 
     cells: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """The paragraph, or the requirements."""
+        """The paragraph or the requirements."""
         return self.cells[0]
 
     @property
     def tests(self) -> list[tuple[str, str]]:
-        """The tests that it names, as file and function."""
-        return NAMED.findall(self.cells[-1])
+        """The cited tests as pairs of file and function."""
+        return TEST_REFERENCE.findall(self.cells[-1])
 
 
 def _lines(*, columns: int, first: str) -> Iterator[Line]:
-    """The lines of all tables with this many columns whose first column is called so."""
+    """Yield the lines of all tables with this many columns and this first heading."""
     inside = False
     for text in PAGE.read_text(encoding="utf-8").splitlines():
         cells = tuple(cell.strip() for cell in text.strip("|").split("|"))
@@ -112,7 +116,7 @@ def _lines(*, columns: int, first: str) -> Iterator[Line]:
             inside = True
             assert len(cells) == columns
         elif inside and not set(cells[0]) <= {"-"}:
-            assert len(cells) == columns, f"a line with other columns than its table: {text[:80]}"
+            assert len(cells) == columns, f"wrong number of columns: {text[:80]}"
             yield Line(cells)
 
 
@@ -121,7 +125,7 @@ REQUIREMENTS = list(_lines(columns=5, first="requirement"))
 
 
 def numbers(text: str) -> list[str]:
-    """Requirements by number, from `1.2.3, 1.2.5–1.2.7`."""
+    """Return the requirement numbers in a text such as `1.2.3, 1.2.5–1.2.7`."""
     found: list[str] = []
     for part in text.split(", "):
         first, dash, last = part.partition("–")
@@ -130,7 +134,7 @@ def numbers(text: str) -> list[str]:
             continue
         section, start = first.rsplit(".", 1)
         also_section, end = last.rsplit(".", 1)
-        assert section == also_section, f"{part} leads from one section into another"
+        assert section == also_section, f"{part} spans two sections"
         found += [f"{section}.{number}" for number in range(int(start), int(end) + 1)]
     return found
 
@@ -144,42 +148,44 @@ def _tests_in(path: str) -> frozenset[str]:
     return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def test_every_test_that_is_named_exists() -> None:
-    named = {test for line in [*PARAGRAPHS, *REQUIREMENTS] for test in line.tests}
-    missing = sorted(f"{path}::{name}" for path, name in named if name not in _tests_in(path))
+def test_every_cited_test_exists() -> None:
+    cited = {test for line in [*PARAGRAPHS, *REQUIREMENTS] for test in line.tests}
+    missing = sorted(f"{path}::{name}" for path, name in cited if name not in _tests_in(path))
 
-    assert len(named) > 100
-    assert not missing, "docs/compliance.md names tests that are not there:\n" + "\n".join(missing)
+    assert len(cited) > 100
+    assert not missing, "docs/compliance.md cites missing tests:\n" + "\n".join(missing)
 
 
-def test_whatever_looks_like_a_test_is_read_as_one() -> None:
+def test_every_test_reference_is_recognized() -> None:
     page = PAGE.read_text(encoding="utf-8")
     read = sum(len(line.tests) for line in [*PARAGRAPHS, *REQUIREMENTS])
 
-    # All but the file named in the introduction, and nothing that is misspelt or in another column.
+    # Except the file in the introduction. A misspelled reference or one in another column would not be read.
     assert page.count("::test_") == read
     assert page.count("`tests/") == read + 1
 
 
-def test_a_line_names_a_handful_of_tests_and_each_once() -> None:
+def test_a_line_cites_a_few_tests_and_each_once() -> None:
     wrong = [
         line.name
         for line in [*PARAGRAPHS, *REQUIREMENTS]
-        if not len(set(line.tests)) == len(line.tests) <= MOST_TESTS
+        if not len(set(line.tests)) == len(line.tests) <= MAX_TESTS
     ]
     assert wrong == []
 
 
-def test_every_paragraph_of_part_11_has_its_line_in_order() -> None:
+def test_every_paragraph_of_part_11_has_a_line_in_order() -> None:
     assert [line.name for line in PARAGRAPHS] == PART_11
 
 
-def test_each_paragraph_is_shown_by_a_test_or_says_why_not() -> None:
-    bare = [line.name for line in PARAGRAPHS if not line.tests and not line.cells[2].startswith(WHY_NO_TEST)]
-    assert bare == []
+def test_each_paragraph_cites_a_test_or_explains_why_not() -> None:
+    unproven = [
+        line.name for line in PARAGRAPHS if not line.tests and not line.cells[2].startswith(WHY_NO_TEST)
+    ]
+    assert unproven == []
 
 
-def test_requirements_of_level_3_are_marked_as_such_and_no_others() -> None:
+def test_exactly_the_level_3_requirements_are_marked() -> None:
     wrong = [
         line.name
         for line in REQUIREMENTS
@@ -188,16 +194,16 @@ def test_requirements_of_level_3_are_marked_as_such_and_no_others() -> None:
     assert wrong == []
 
 
-def test_numbers_are_the_standards_and_each_stands_once() -> None:
+def test_the_requirement_numbers_are_complete_and_unique() -> None:
     stated = [number for line in REQUIREMENTS for number in numbers(line.name)]
 
     assert set(stated) - KNOWN == set(), "the standard has no such requirement"
     assert sorted(number for number in set(stated) if stated.count(number) > 1) == []
     assert KNOWN - LEVEL_3 - set(stated) == set(), "requirements of level 1 or 2 without a line"
-    assert PROMISED - set(stated) == set(), "promised requirements of level 3 without a line"
+    assert COVERED_LEVEL_3 - set(stated) == set(), "covered requirements of level 3 without a line"
 
 
-def test_each_status_is_backed_by_what_it_needs() -> None:
+def test_each_status_has_the_required_evidence() -> None:
     wrong = []
     for line in REQUIREMENTS:
         status, how = line.cells[2], line.cells[3]
@@ -207,13 +213,13 @@ def test_each_status_is_backed_by_what_it_needs() -> None:
     assert wrong == []
 
 
-def test_every_page_that_is_linked_exists() -> None:
+def test_every_linked_page_exists() -> None:
     links = LINK.findall(PAGE.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (PAGE.parent / link).exists()]
 
     assert missing == []
 
 
-def test_the_image_leaves_out_history_and_secrets() -> None:
-    left_out = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    assert {".git", ".env", "secrets", ".deployctl*"} <= set(left_out)
+def test_the_image_excludes_history_and_secrets() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {".git", ".env", "secrets", ".deployctl*"} <= set(ignored)

@@ -1,4 +1,4 @@
-"""An operation is one file: form, command and documentation find it by themselves."""
+"""A new operation is one file: its form, command and documentation are generated."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class CountTeaspoons(Operation):
 
 @pytest.fixture
 def added(tmp_path: Path) -> Iterator[None]:
-    """One more file with an operation, and nothing else."""
+    """Add one file with an operation."""
     with temporary_package(tmp_path, {KIND: FILE}) as package, OPERATIONS.extended(package):
         yield
 
 
-def test_one_file_is_a_button_with_its_field(
+def test_a_new_file_adds_a_button_with_its_field(
     added: None, dba: User, signed_in: Callable[..., Client], secret_file: Callable[[str], str]
 ) -> None:
     Target.add(
@@ -70,15 +70,15 @@ def test_one_file_is_a_button_with_its_field(
     assert 'name="least_size"' in page
 
 
-def test_one_file_is_a_command_with_its_option(added: None) -> None:
+def test_a_new_file_adds_a_command_with_its_option(added: None) -> None:
     assert KIND in CliRunner().invoke(run, ["--help"]).output
 
-    helped = CliRunner().invoke(run, [KIND, "--help"]).output
-    assert "Counts every teaspoon in the drawer." in helped
-    assert "--least-size" in helped
+    command_help = CliRunner().invoke(run, [KIND, "--help"]).output
+    assert "Counts every teaspoon in the drawer." in command_help
+    assert "--least-size" in command_help
 
 
-def test_one_file_is_a_line_of_the_documentation(added: None) -> None:
+def test_a_new_file_adds_a_line_to_the_documentation(added: None) -> None:
     page = catalogue_page.in_page(catalogue_page.PAGE.read_text())
 
     assert f"| `{KIND}` | Count the teaspoons | Counts every teaspoon in the drawer. | no | no |" in page
@@ -91,6 +91,6 @@ def test_the_documentation_is_up_to_date() -> None:
     assert catalogue_page.in_page(page) == page, "docs/operations.md is out of date: run make docs"
 
 
-def test_a_page_without_a_place_for_it_is_refused() -> None:
+def test_a_page_without_markers_is_rejected() -> None:
     with pytest.raises(catalogue_page.NoMarkers, match="Put <!-- catalogue"):
         catalogue_page.in_page("# Nothing here")

@@ -1,4 +1,4 @@
-"""Every address of the product says who may call it."""
+"""Every URL has an access policy."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ POLICIES = {
     *("operator", "approver", "administrator", "token"),
 }
 
-# What who has no password of their own yet sees nevertheless.
+# Pages for users who must change a temporary password.
 MUST_CHANGE_PASSWORD = {"account_change_password"}
 
-# What who has no second factor, where everybody needs one, sees nevertheless.
+# Pages for users who must set up a required second factor.
 MUST_ENROLL = {
     "accounts:factor",
     "accounts:new_passkey",
     "accounts:passkey_registration",
 }
 
-# What asks for neither a permission nor a second factor.
+# Policies that require neither a permission nor a second factor.
 WEAK = {"public", "identified", "must_change_password", "must_enroll", "member"}
 
-# What anybody may call without signing in, by name. Whoever adds to this list has thought about it.
+# Views that are accessible without signing in. Consider an addition carefully.
 PUBLIC = {
     "account_inactive",
     "account_login",
@@ -40,18 +40,18 @@ PUBLIC = {
     "account_reset_password_done",
     "account_reset_password_from_key",
     "account_reset_password_from_key_done",
-    "account_signup",  # closed; it says so
-    "accounts:sign_in_code",  # between password and code; checks by itself that a password was given
-    "accounts:sign_in_passkey",  # the same
-    "accounts:single_sign_on",  # leads to the provider, and says so where there is none
-    "openid_connect_callback",  # takes only what this browser's session asked the provider for
+    "account_signup",  # only shows that sign-up is closed
+    "accounts:sign_in_code",  # checks that the password was given
+    "accounts:sign_in_passkey",  # checks that the password was given
+    "accounts:single_sign_on",  # redirects to the provider
+    "openid_connect_callback",  # accepts only the response to a request of this session
 }
 
 
 def addresses(
     patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "", namespace: str = ""
 ) -> Iterator[tuple[str, str, Callable[..., Any]]]:
-    """Every address with its full name and its view."""
+    """Yield the route, the full name and the view of every URL."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         route = f"{prefix}{pattern.pattern}"
         if isinstance(pattern, URLResolver):
@@ -64,7 +64,7 @@ def addresses(
 ADDRESSES = list(addresses())
 
 
-def test_every_page_that_templates_link_to_is_among_the_addresses() -> None:
+def test_every_link_in_a_template_has_a_url() -> None:
     linked = {
         name: str(path.relative_to(TEMPLATES))
         for path in TEMPLATES.rglob("*.html")
@@ -73,21 +73,21 @@ def test_every_page_that_templates_link_to_is_among_the_addresses() -> None:
     missing = linked.keys() - {name for _, name, _ in ADDRESSES}
 
     assert linked
-    assert not missing, f"linked, but not an address: {sorted((linked[name], name) for name in missing)}"
+    assert not missing, f"links without a URL: {sorted((linked[name], name) for name in missing)}"
 
 
 @pytest.mark.parametrize(("route", "view"), [(route, view) for route, _, view in ADDRESSES])
-def test_the_view_carries_one_policy(route: str, view: Callable[..., Any]) -> None:
+def test_every_view_has_a_policy(route: str, view: Callable[..., Any]) -> None:
     policy = getattr(view, "policy", None)
-    assert policy in POLICIES, f"{route}: {view.__module__}.{view.__name__} carries no policy"
+    assert policy in POLICIES, f"{route}: {view.__module__}.{view.__name__} has no policy"
 
 
-def test_only_what_was_thought_about_is_public() -> None:
+def test_only_listed_views_are_public() -> None:
     public = {name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "public"}
-    assert public <= PUBLIC, f"public, but not on the list: {sorted(public - PUBLIC)}"
+    assert public <= PUBLIC, f"public, but not in the list: {sorted(public - PUBLIC)}"
 
 
-def test_who_has_still_to_set_something_up_sees_the_pages_for_it_and_no_others() -> None:
+def test_setup_policies_are_limited_to_the_setup_pages() -> None:
     assert {
         name for _, name, view in ADDRESSES if getattr(view, "policy", None) == "must_change_password"
     } == MUST_CHANGE_PASSWORD
@@ -96,7 +96,7 @@ def test_who_has_still_to_set_something_up_sees_the_pages_for_it_and_no_others()
     } == MUST_ENROLL
 
 
-def test_nothing_is_asked_for_a_fresh_code_without_a_permission_or_a_factor() -> None:
+def test_step_up_is_used_only_with_a_permission_or_a_second_factor() -> None:
     weak = [
         name
         for _, name, view in ADDRESSES
@@ -105,6 +105,6 @@ def test_nothing_is_asked_for_a_fresh_code_without_a_permission_or_a_factor() ->
     assert weak == []
 
 
-def test_names_are_unique() -> None:
+def test_url_names_are_unique() -> None:
     names = [name for _, name, _ in ADDRESSES]
     assert len(names) == len(set(names))

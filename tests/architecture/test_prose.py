@@ -1,4 +1,4 @@
-"""`make prose` finds what the style of `.make/prose.toml` rules out, and nothing in plain English."""
+"""`make prose` reports violations of `.make/prose.toml` and accepts plain English."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Each file, and the line, rule and part of the message of every finding in it.
-PLANTED = {
+# Each file, with line, rule and part of the message of its findings.
+BAD = {
     "module.py": (
         '''"""A module."""
 
@@ -59,7 +59,7 @@ They run by itself.
     ),
 }
 
-PLAIN = {
+GOOD = {
     "module.py": '''"""The answers."""
 
 LOCKED = "SELECT 1 -- whoever"
@@ -102,19 +102,17 @@ def check(folder: Path, files: dict[str, str]) -> subprocess.CompletedProcess[st
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("planted")
-    checked = check(folder, {name: text for name, (text, _) in PLANTED.items()})
-    assert checked.returncode == 1, checked.stderr
-    return [line.removeprefix(f"{folder}/") for line in checked.stdout.splitlines()]
+    folder = tmp_path_factory.mktemp("bad")
+    result = check(folder, {name: text for name, (text, _) in BAD.items()})
+    assert result.returncode == 1, result.stderr
+    return [line.removeprefix(f"{folder}/") for line in result.stdout.splitlines()]
 
 
 @pytest.mark.parametrize(
     ("name", "line", "rule", "message"),
-    [(name, *finding) for name, (_, expected) in PLANTED.items() for finding in expected],
+    [(name, *finding) for name, (_, expected) in BAD.items() for finding in expected],
 )
-def test_a_planted_sentence_is_found(
-    findings: list[str], name: str, line: int, rule: str, message: str
-) -> None:
+def test_a_bad_sentence_is_found(findings: list[str], name: str, line: int, rule: str, message: str) -> None:
     assert [
         found
         for found in findings
@@ -123,9 +121,9 @@ def test_a_planted_sentence_is_found(
 
 
 def test_nothing_else_is_found(findings: list[str]) -> None:
-    assert len(findings) == sum(len(expected) for _, expected in PLANTED.values())
+    assert len(findings) == sum(len(expected) for _, expected in BAD.values())
 
 
 def test_plain_english_and_code_pass(tmp_path: Path) -> None:
-    checked = check(tmp_path, PLAIN)
-    assert (checked.returncode, checked.stdout) == (0, "")
+    result = check(tmp_path, GOOD)
+    assert (result.returncode, result.stdout) == (0, "")

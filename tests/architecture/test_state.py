@@ -1,4 +1,4 @@
-"""State moves by verbs on the model (house rule 1)."""
+"""Only methods in a model's own module change its state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Thing(models.Model):
 
 def test_only_the_module_of_a_model_changes_its_state() -> None:
     found = [f"{source.path}:{line}: {code}" for source in product() for line, code in changes(source.tree)]
-    assert not found, "move these into verbs of the model:\n" + "\n".join(found)
+    assert not found, "move these into methods of the model:\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_only_the_module_of_a_model_changes_its_state() -> None:
         'def task():\n    fields = {"state": "done"}\n    items.update(**fields)',
         'def task():\n    fields = {}\n    fields["state"] = "done"\n    items.update(**fields)',
         'class Job(Base):\n    def end(self):\n        self.state = "done"',
-        # In a module that has a model of its own.
+        # In a module that defines another model.
         MODEL.format('Other.objects.filter(pk=1).update(state="done")'),
     ],
 )
-def test_a_change_of_state_elsewhere_is_found(code: str) -> None:
+def test_a_state_change_in_another_module_is_found(code: str) -> None:
     assert changes(ast.parse(code))
 
 
@@ -73,5 +73,5 @@ def test_a_change_of_state_elsewhere_is_found(code: str) -> None:
         MODEL.format('self.rows.filter(pk=self.pk).update(state="done")'),
     ],
 )
-def test_what_changes_no_state_of_another_module_passes(code: str) -> None:
+def test_other_code_passes(code: str) -> None:
     assert not changes(ast.parse(code))

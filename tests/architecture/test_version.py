@@ -28,5 +28,5 @@ def test_the_footer_shows_the_version_to_signed_in_people(viewer: User, signed_i
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/account/login/", "/nothing-here/"])
-def test_the_version_is_hidden_from_everybody_else(path: str) -> None:
+def test_the_version_is_hidden_from_signed_out_visitors(path: str) -> None:
     assert VERSION not in Client().get(path).content.decode()

@@ -1,4 +1,4 @@
-"""Entries are sealed, in order, and stand with the change that they record."""
+"""Audit entries are hashed, in order, and committed with the change that they record."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def test_an_entry_outside_a_transaction_is_refused(committed_db: Any) -> None:
     assert not Entry.objects.exists()
 
 
-def test_the_first_entry_follows_nothing_and_each_other_the_one_before(db: Any) -> None:
-    made = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(3)]
+def test_each_entry_contains_the_hash_of_the_previous_one(db: Any) -> None:
+    appended = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(3)]
     stored = list(Entry.objects.order_by("sequence"))
     assert [entry.sequence for entry in stored] == [1, 2, 3]
-    assert [entry.previous_hash for entry in stored] == [GENESIS, made[0].hash, made[1].hash]
-    assert [compute_hash(entry) for entry in stored] == [entry.hash for entry in made]
+    assert [entry.previous_hash for entry in stored] == [GENESIS, appended[0].hash, appended[1].hash]
+    assert [compute_hash(entry) for entry in stored] == [entry.hash for entry in appended]
 
 
-def test_what_is_undone_leaves_no_gap(db: Any) -> None:
+def test_a_rollback_leaves_no_gap(db: Any) -> None:
     audit.append(Action.PERSON_EDITED, by=TEST)
     with transaction.atomic():
         audit.append(Action.PERSON_EDITED, by=TEST)
@@ -46,7 +46,7 @@ def test_what_is_undone_leaves_no_gap(db: Any) -> None:
     assert audit.verify().ok
 
 
-def test_an_entry_keeps_the_names_of_its_moment(dba: User) -> None:
+def test_an_entry_keeps_the_names_at_the_time(dba: User) -> None:
     entry = audit.append(Action.PERSON_EDITED, by=dba, subject=dba)
     User.objects.filter(pk=dba.pk).update(name="Somebody Else")
     entry.refresh_from_db()
@@ -54,7 +54,7 @@ def test_an_entry_keeps_the_names_of_its_moment(dba: User) -> None:
     assert audit.verify().ok
 
 
-def test_the_time_is_the_databases(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_comes_from_the_database(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django.utils.timezone.now", lambda: dt.datetime(1999, 1, 1, tzinfo=dt.UTC))
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
@@ -62,19 +62,19 @@ def test_the_time_is_the_databases(db: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert audit.append(Action.PERSON_EDITED, by=TEST).at >= before
 
 
-def test_a_machine_acts_under_its_name(db: Any) -> None:
+def test_an_entry_of_a_machine_has_its_name(db: Any) -> None:
     entry = audit.append(Action.PERSON_EDITED, by=Machine("worker"))
     assert (entry.actor_id, entry.actor_name) == (None, "worker")
 
 
-def test_entries_are_found_by_what_they_are_about(dba: User, viewer: User) -> None:
+def test_entries_are_found_by_deployment_and_subject(dba: User, viewer: User) -> None:
     audit.append(Action.PERSON_EDITED, by=TEST, subject=dba, deployment_id=7)
     audit.append(Action.PERSON_EDITED, by=TEST, subject=viewer)
     assert [entry.subject for entry in Entry.objects.of_deployment(7)] == ["Dana Baker"]
     assert Entry.objects.about(viewer).first().subject == "Vi Ewing"
 
 
-def test_eight_writers_at_once_make_one_chain(committed_db: Any) -> None:
+def test_concurrent_writers_produce_one_chain(committed_db: Any) -> None:
     threads, each = 8, 10
     start = threading.Barrier(threads)
 
@@ -104,7 +104,7 @@ _values = st.recursive(
 
 
 @given(_values)
-def test_whatever_is_recorded_survives_json_unchanged(value: Any) -> None:
+def test_recorded_values_survive_json_unchanged(value: Any) -> None:
     once = jsonable(value)
     assert jsonable(json.loads(json.dumps(once))) == once
 
@@ -126,7 +126,7 @@ def test_whatever_is_recorded_survives_json_unchanged(value: Any) -> None:
         [1e15],
     ],
 )
-def test_what_jsonb_would_change_is_sealed_as_it_is_stored(db: Any, value: Any) -> None:
+def test_the_hash_covers_values_as_jsonb_stores_them(db: Any, value: Any) -> None:
     audit.append(Action.PERSON_EDITED, by=TEST, data={"value": value})
     assert audit.verify().ok
 

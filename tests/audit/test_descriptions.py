@@ -1,4 +1,4 @@
-"""Facts of entries, as a reader sees them."""
+"""The data of audit entries as text."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ from deployctl.audit.descriptions import facts
         ({"before": "x"}, [("before", "x")]),
     ],
 )
-def test_facts_are_said_in_words(data: dict[str, Any], words: list[tuple[str, str]]) -> None:
+def test_facts_are_shown_as_text(data: dict[str, Any], words: list[tuple[str, str]]) -> None:
     assert facts(data) == words

@@ -1,4 +1,4 @@
-"""Entries as JSON lines, which verify anywhere."""
+"""Exports of the audit log, which the offline verifier accepts."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def exported(db: Any) -> list[bytes]:
     return list(exports.export(Entry.objects.all(), by=TEST, filters={}))
 
 
-def test_an_export_verifies_and_is_in_the_audit_log_but_not_in_itself(exported: list[bytes]) -> None:
+def test_an_export_verifies_and_is_audited_but_does_not_contain_itself(exported: list[bytes]) -> None:
     finding = verifier.verify(exported, [signing_keys.public_key()])
     assert finding.problems == []
     assert (finding.facts["entries"], finding.key_is_trusted) == (5, True)
     assert Entry.objects.first().action == Action.AUDIT_EXPORTED
 
 
-def test_a_filtered_export_verifies_although_entries_are_left_out(exported: list[bytes]) -> None:
+def test_a_filtered_export_verifies(exported: list[bytes]) -> None:
     found = Entry.objects.of_deployment(1)
-    chosen = list(exports.export(found, by=TEST, filters={"deployment": 1}))
-    finding = verifier.verify(chosen)
+    lines = list(exports.export(found, by=TEST, filters={"deployment": 1}))
+    finding = verifier.verify(lines)
     assert (finding.problems, finding.facts["entries"]) == ([], 2)
-    assert json.loads(chosen[-1])["filters"] == {"deployment": "1"}
+    assert json.loads(lines[-1])["filters"] == {"deployment": "1"}
 
 
 Change = Callable[[list[bytes]], list[bytes]]
@@ -56,14 +56,14 @@ Change = Callable[[list[bytes]], list[bytes]]
     ],
     ids=["edited", "space", "broken", "removed", "swapped", "cut", "appended", "closing"],
 )
-def test_what_was_changed_in_an_export_is_named(
+def test_a_change_of_an_export_is_located(
     exported: list[bytes], change: Change, place: str, words: str
 ) -> None:
     problems = verifier.verify(change(exported)).problems
     assert any(problem.location == place and words in problem.sentence for problem in problems), problems
 
 
-def test_many_entries_are_read_in_portions(
+def test_many_entries_are_read_in_chunks(
     db: Any, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     monkeypatch.setattr(exports, "CHUNK_SIZE", 3)
@@ -74,13 +74,13 @@ def test_many_entries_are_read_in_portions(
 
 
 @pytest.mark.parametrize("key", [{}, {"public_key": 5}, {"public_key": "x"}, {"public_key": None}])
-def test_a_closing_line_without_a_usable_key_is_named(exported: list[bytes], key: dict[str, Any]) -> None:
+def test_a_closing_line_without_a_usable_key_is_a_problem(exported: list[bytes], key: dict[str, Any]) -> None:
     closing = {name: value for name, value in json.loads(exported[-1]).items() if name != "public_key"} | key
     problems = verifier.verify([*exported[:-1], pack_format.canonical(closing)]).problems
     assert ("the last line", "This isn't a public key.") in [(one.location, one.sentence) for one in problems]
 
 
-def test_lines_of_any_other_form_are_findings(exported: list[bytes]) -> None:
+def test_malformed_lines_do_not_verify(exported: list[bytes]) -> None:
     entry = json.loads(exported[2])
     for name in entry:
         for other in (None, True, 5, "x", [5], {"x": 5}):

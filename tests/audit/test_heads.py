@@ -1,4 +1,4 @@
-"""Signed heads: kept outside the database, they show what the chain alone cannot."""
+"""Signed heads in anchor stores detect changes that the chain alone can't."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEST = Machine("test")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for heads."""
+    """An anchor store."""
     monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", [tmp_path.as_uri()])
     return tmp_path
 
@@ -36,10 +36,10 @@ def grow(count: int) -> None:
 
 
 def signed_by_another(text: str) -> str:
-    """The same head under another key."""
-    said = {name: value for name, value in json.loads(text).items() if name != "signature"}
+    """Return the same head, signed with another key."""
+    statement = {name: value for name, value in json.loads(text).items() if name != "signature"}
     return json.dumps(
-        signed_statements.sign(said, signed_statements.read_private(signed_statements.new_key()))
+        signed_statements.sign(statement, signed_statements.read_private(signed_statements.new_key()))
     )
 
 
@@ -48,7 +48,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def cut_after(sequence: int) -> None:
-    """What only the owner of the table can do."""
+    """Delete the entries after this one, which only the owner of the table can do."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
@@ -56,7 +56,7 @@ def cut_after(sequence: int) -> None:
         cursor.execute("ALTER TABLE audit_entry ENABLE TRIGGER audit_entry_append_only")
 
 
-def test_the_head_is_signed_and_kept_in_the_folder(chain: None, folder: Path) -> None:
+def test_the_head_is_signed_and_written_to_the_store(chain: None, folder: Path) -> None:
     tasks.sign_head()
     tasks.sign_head()
     [file] = files_in(folder)
@@ -68,14 +68,14 @@ def test_the_head_is_signed_and_kept_in_the_folder(chain: None, folder: Path) ->
     assert head.exported_to == str(folder)
 
 
-def test_verification_compares_with_the_heads_kept_elsewhere(chain: None, folder: Path) -> None:
+def test_verification_compares_with_anchored_heads(chain: None, folder: Path) -> None:
     tasks.sign_head()
     tasks.verify_chain()
-    kept = Verification.objects.get()
-    assert (kept.ok, kept.heads, kept.problems, kept.by_name) == (True, 1, [], "scheduler")
+    stored = Verification.objects.get()
+    assert (stored.ok, stored.heads, stored.problems, stored.by_name) == (True, 1, [], "scheduler")
 
 
-def test_a_missing_tail_is_found_without_anybody_giving_a_head(chain: None, folder: Path) -> None:
+def test_a_cut_off_end_is_detected_by_an_anchored_head(chain: None, folder: Path) -> None:
     tasks.sign_head()
     cut_after(4)
     result = Verification.objects.perform(by=TEST)
@@ -83,7 +83,7 @@ def test_a_missing_tail_is_found_without_anybody_giving_a_head(chain: None, fold
     assert "entry 6 was the head earlier" in result.reason
 
 
-def test_a_rewritten_chain_is_found(chain: None, folder: Path) -> None:
+def test_a_rewritten_chain_is_detected(chain: None, folder: Path) -> None:
     tasks.sign_head()
     cut_after(0)
     grow(9)
@@ -92,7 +92,7 @@ def test_a_rewritten_chain_is_found(chain: None, folder: Path) -> None:
     assert "rewritten" in result.reason
 
 
-def test_an_older_head_convicts_a_chain_that_was_rewritten_and_signed_anew(chain: None, folder: Path) -> None:
+def test_an_older_head_detects_a_chain_that_was_rewritten_and_signed(chain: None, folder: Path) -> None:
     tasks.sign_head()
     cut_after(0)
     grow(9)
@@ -111,7 +111,7 @@ def test_an_older_head_convicts_a_chain_that_was_rewritten_and_signed_anew(chain
     ],
     ids=["edited", "cut", "too large", "signed over"],
 )
-def test_a_head_that_is_not_ours_is_told_and_not_believed(
+def test_a_foreign_head_is_reported_and_not_trusted(
     chain: None, folder: Path, change: Any, words: str
 ) -> None:
     tasks.sign_head()
@@ -122,7 +122,7 @@ def test_a_head_that_is_not_ours_is_told_and_not_believed(
     assert words in result.problems[0]
 
 
-def test_heads_of_a_former_key_count_where_it_is_named(
+def test_heads_of_a_configured_former_key_count(
     chain: None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks.sign_head()
@@ -133,7 +133,7 @@ def test_heads_of_a_former_key_count_where_it_is_named(
     assert Verification.objects.perform(by=TEST).heads == 1
 
 
-def test_a_place_that_is_not_there_is_told_and_the_chain_is_verified_all_the_same(
+def test_a_missing_store_is_reported_and_the_chain_is_still_verified(
     chain: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", ["file:///nonexistent/heads"])
@@ -145,12 +145,12 @@ def test_a_place_that_is_not_there_is_told_and_the_chain_is_verified_all_the_sam
     assert SignedHead.objects.get().exported_at is None
 
 
-def test_a_setting_that_cannot_be_used_is_named(chain: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_setting_is_reported(chain: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "DEPLOYCTL_HEADS", ["ftp://example.org/heads"])
     assert "DEPLOYCTL_HEADS is invalid" in Verification.objects.perform(by=TEST).problems[0]
 
 
-def test_without_a_place_the_head_is_signed_and_exporting_it_is_refused(chain: None) -> None:
+def test_without_a_store_the_head_is_signed_but_not_exported(chain: None) -> None:
     tasks.sign_head()
     with pytest.raises(DeployctlError, match="Set DEPLOYCTL_HEADS to an anchor store"):
         anchor_stores.export(SignedHead.objects.get())
@@ -175,7 +175,7 @@ def test_without_a_key_nothing_is_signed(
     assert SignedHead.objects.sign().sequence == 6
 
 
-def test_a_public_key_is_read_from_its_pem_and_from_hexadecimal() -> None:
+def test_a_public_key_is_read_from_pem_and_hexadecimal() -> None:
     public = signed_statements.public_of(signed_statements.read_private(signed_statements.new_key()))
     assert (
         signed_statements.read_public(signed_statements.public_pem(public))

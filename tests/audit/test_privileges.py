@@ -1,4 +1,4 @@
-"""Who could alter the audit log, and how it is put out of reach."""
+"""The check of deployctl's privileges on the audit log."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from tests.conftest import Committed
 TEST = Machine("test")
 
 
-def test_the_owner_of_the_table_could(db: Any) -> None:
+def test_the_owner_of_the_table_could_alter_entries(db: Any) -> None:
     found = audit_log_privileges()
     assert any("owns the table audit_entry" in reason for reason in found.reasons)
     assert audit_log_is_write_protected(databases=["default"])[0].id == "deployctl.W005"
     assert audit_log_is_write_protected(databases=None) == []
 
 
-def test_a_missing_trigger_is_told(db: Any) -> None:
+def test_a_disabled_trigger_is_reported(db: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
     assert any("missing or disabled" in reason for reason in audit_log_privileges().reasons)
 
 
-def test_with_an_owner_of_its_own_the_application_can_only_add_and_read(
+def test_with_another_owner_the_application_can_only_append_and_read(
     committed_db: Committed, postgres_superuser_url: str
 ) -> None:
     url = urlsplit(postgres_superuser_url)._replace(path=f"/{committed_db.name}").geturl()
     with psycopg.connect(url, autocommit=True) as admin:
-        # As docs/audit.md has it.
+        # As in docs/audit.md.
         admin.execute(
             "DO $$ BEGIN CREATE ROLE deployctl_audit NOLOGIN;"
             " EXCEPTION WHEN duplicate_object THEN NULL; END $$"

@@ -1,4 +1,4 @@
-"""The table refuses changes; where somebody makes them all the same, verification names the first."""
+"""The table rejects changes. If somebody makes them all the same, verification reports the first one."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TEST = Machine("test")
 
 @pytest.fixture
 def chain(db: Any) -> list[Entry]:
-    made = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(1, 7)]
-    # TRUNCATE is refused for another reason while foreign keys are still to be checked.
+    entries = [audit.append(Action.PERSON_EDITED, by=TEST, data={"number": number}) for number in range(1, 7)]
+    # With pending foreign key checks, TRUNCATE would fail for another reason.
     connection.check_constraints()
-    return made
+    return entries
 
 
 @contextmanager
 def triggers_off() -> Iterator[Any]:
-    """What only the owner of the table can do."""
+    """Disable the triggers, which only the owner of the table can do."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
@@ -79,7 +79,7 @@ def test_an_empty_chain_is_intact(db: Any) -> None:
         "previous_hash = repeat('0', 64)",
     ],
 )
-def test_an_edited_entry_is_named(chain: list[Entry], change: str) -> None:
+def test_a_changed_entry_is_reported(chain: list[Entry], change: str) -> None:
     with triggers_off() as cursor:
         cursor.execute(f"UPDATE audit_entry SET {change} WHERE sequence = 3")  # noqa: S608
     result = audit.verify()
@@ -87,7 +87,7 @@ def test_an_edited_entry_is_named(chain: list[Entry], change: str) -> None:
     assert "Entry 3 was changed" in result.reason
 
 
-def test_an_edited_entry_with_a_recomputed_hash_is_found_at_the_next_one(chain: list[Entry]) -> None:
+def test_a_changed_entry_with_a_new_hash_breaks_the_next_entry(chain: list[Entry]) -> None:
     forged = chain[2]
     forged.actor_name = "Nobody"
     with triggers_off() as cursor:
@@ -100,7 +100,7 @@ def test_an_edited_entry_with_a_recomputed_hash_is_found_at_the_next_one(chain: 
     assert "doesn't follow entry 3" in result.reason
 
 
-def test_a_removed_entry_is_named(chain: list[Entry]) -> None:
+def test_a_removed_entry_is_reported(chain: list[Entry]) -> None:
     with triggers_off() as cursor:
         cursor.execute("DELETE FROM audit_entry WHERE sequence = 4")
     result = audit.verify()
@@ -108,7 +108,7 @@ def test_a_removed_entry_is_named(chain: list[Entry]) -> None:
     assert "Entry 4 is missing" in result.reason
 
 
-def test_swapped_entries_are_found(chain: list[Entry]) -> None:
+def test_swapped_entries_are_detected(chain: list[Entry]) -> None:
     with triggers_off() as cursor:
         cursor.execute("UPDATE audit_entry SET sequence = 100 WHERE sequence = 2")
         cursor.execute("UPDATE audit_entry SET sequence = 2 WHERE sequence = 5")
@@ -117,7 +117,7 @@ def test_swapped_entries_are_found(chain: list[Entry]) -> None:
 
 
 @pytest.mark.fault(27)
-def test_a_cut_tail_shows_only_against_a_head_kept_elsewhere(chain: list[Entry]) -> None:
+def test_a_cut_off_end_is_detected_only_with_an_earlier_head(chain: list[Entry]) -> None:
     with triggers_off() as cursor:
         cursor.execute("DELETE FROM audit_entry WHERE sequence > 4")
     assert audit.verify().ok
@@ -126,7 +126,7 @@ def test_a_cut_tail_shows_only_against_a_head_kept_elsewhere(chain: list[Entry])
     assert "The end of the chain is missing" in result.reason
 
 
-def test_a_chain_that_was_rewritten_as_a_whole_does_not_contain_the_old_head(chain: list[Entry]) -> None:
+def test_a_rewritten_chain_does_not_contain_an_earlier_head(chain: list[Entry]) -> None:
     with triggers_off() as cursor:
         cursor.execute("DELETE FROM audit_entry")
     for _ in chain:
@@ -137,13 +137,13 @@ def test_a_chain_that_was_rewritten_as_a_whole_does_not_contain_the_old_head(cha
     assert "rewritten" in result.reason
 
 
-def test_a_verification_is_kept_with_who_asked_for_it(chain: list[Entry]) -> None:
-    kept = Verification.objects.perform(by=TEST)
-    assert (kept.ok, kept.checked, kept.by_name) == (True, 6, "test")
+def test_a_verification_is_stored_with_its_requester(chain: list[Entry]) -> None:
+    verification = Verification.objects.perform(by=TEST)
+    assert (verification.ok, verification.checked, verification.by_name) == (True, 6, "test")
     assert Entry.objects.first().action == Action.CHAIN_VERIFIED
 
 
-def test_administrators_are_told_by_e_mail_of_a_broken_chain(
+def test_administrators_get_an_e_mail_about_a_broken_chain(
     chain: list[Entry],
     administrator: User,
     viewer: User,
@@ -165,14 +165,14 @@ def test_administrators_are_told_by_e_mail_of_a_broken_chain(
     assert "If you didn't do this" not in sent.body
 
 
-def test_the_whole_chain_is_read_by_one_statement(db: Any, django_assert_max_num_queries: Any) -> None:
+def test_the_whole_chain_is_read_with_one_query(db: Any, django_assert_max_num_queries: Any) -> None:
     for _ in range(50):
         audit.append(Action.PERSON_EDITED, by=TEST)
     with django_assert_max_num_queries(1):
         assert audit.verify().checked == 50
 
 
-def test_the_triggers_can_be_taken_back(db: Any) -> None:
+def test_the_triggers_can_be_removed_and_reinstalled(db: Any) -> None:
     from deployctl.audit import triggers
 
     with connection.cursor() as cursor:

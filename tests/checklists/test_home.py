@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from checklists import hooks
 from checklists.models import Deployment, Item
+from checklists.readiness import PendingAction
 from deployctl.accounts.models import User
 from deployctl.runs.models import Run, RunState
 from tests.checklists.factories import a_target, item, plan

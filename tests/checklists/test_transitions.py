@@ -133,7 +133,7 @@ def test_only_one_of_two_concurrent_beginnings_succeeds() -> None:
         try:
             mine.begin(by)
         except Refusal as refusal:
-            refusals.append(refusal.sentence)
+            refusals.append(refusal.message)
         finally:
             connection.close()
 

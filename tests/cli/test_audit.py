@@ -18,25 +18,25 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(audit, arguments)
 
 
-def test_an_intact_chain_is_told_with_its_head(dba: User) -> None:
+def test_verify_prints_the_number_of_entries(dba: User) -> None:
     result = call("verify")
     assert result.exit_code == 0
     assert "intact: 3 entries" in result.output
 
 
-def test_the_head_that_was_printed_is_found_again(dba: User) -> None:
+def test_verify_accepts_the_head_that_it_printed(dba: User) -> None:
     head = json.loads(call("verify", "--json").output)["head"]
     result = call("verify", "--expect-head", f"{head['sequence']}:{head['hash']}")
     assert result.exit_code == 0
 
 
-def test_a_missing_tail_is_found_against_a_head(dba: User) -> None:
+def test_verify_detects_a_cut_off_end_with_an_earlier_head(dba: User) -> None:
     result = call("verify", "--expect-head", f"99:{'a' * 64}")
     assert result.exit_code == 1
     assert "entry 99 was the head earlier" in result.stderr
 
 
-def test_the_first_broken_entry_is_named(dba: User) -> None:
+def test_verify_reports_the_first_broken_entry(dba: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER audit_entry_append_only")
@@ -44,12 +44,12 @@ def test_the_first_broken_entry_is_named(dba: User) -> None:
         cursor.execute("ALTER TABLE audit_entry ENABLE TRIGGER audit_entry_append_only")
     result = call("verify", "--json")
     assert result.exit_code == 1
-    found = json.loads(result.output)
-    assert (found["ok"], found["first_broken_sequence"]) == (False, 2)
+    verification = json.loads(result.output)
+    assert (verification["ok"], verification["first_broken_sequence"]) == (False, 2)
 
 
 @pytest.mark.parametrize("head", ["", "x", "5", "5:abc", f"-1:{'a' * 64}"])
-def test_what_is_no_head_is_refused(db: Any, head: str) -> None:
+def test_an_invalid_head_is_rejected(db: Any, head: str) -> None:
     result = call("verify", "--expect-head", head or " ")
     assert isinstance(result.exception, InvalidInput)
 

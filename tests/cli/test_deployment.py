@@ -28,8 +28,8 @@ def error_of(result: Result) -> DeployctlError:
 
 
 @pytest.fixture
-def asked(target: Target, version: TemplateVersion, dba: User) -> dict[str, str]:  # noqa: F811
-    """What a usable `create` says."""
+def options(target: Target, version: TemplateVersion, dba: User) -> dict[str, str]:  # noqa: F811
+    """Valid options of `create`."""
     return {
         "--target": "shop",
         "--template": "small",
@@ -41,36 +41,36 @@ def asked(target: Target, version: TemplateVersion, dba: User) -> dict[str, str]
     }
 
 
-def create(asked: dict[str, str], **changes: str | None) -> Result:
-    given = asked | {f"--{name.replace('_', '-')}": text for name, text in changes.items()}
-    words = [word for option, text in given.items() if text is not None for word in (option, text)]
-    return invoke("create", *words, "--json")
+def create(options: dict[str, str], **changes: str | None) -> Result:
+    given = options | {f"--{name.replace('_', '-')}": text for name, text in changes.items()}
+    arguments = [part for option, text in given.items() if text is not None for part in (option, text)]
+    return invoke("create", *arguments, "--json")
 
 
-def test_create_plans_and_says_what_it_planned(asked: dict[str, str], dba: User) -> None:
-    made = json.loads(create(asked).output)
-    found = Deployment.objects.get(pk=made["number"])
+def test_create_plans_and_prints_the_deployment(options: dict[str, str], dba: User) -> None:
+    created = json.loads(create(options).output)
+    found = Deployment.objects.get(pk=created["number"])
     assert (found.title, found.created_by_name[:13]) == ("Shop goes live", "command line:")
-    assert made["template"] == "small@1"
-    assert made["team"] == [{"name": "Dana Baker", "email": dba.email, "role": "dba"}]
-    assert len(made["items"]) == 11
-    assert "“Server is there” is open; complete or waive it." in made["blockers"]
+    assert created["template"] == "small@1"
+    assert created["team"] == [{"name": "Dana Baker", "email": dba.email, "role": "dba"}]
+    assert len(created["items"]) == 11
+    assert "“Server is there” is open; complete or waive it." in created["blockers"]
 
 
-def test_without_members_the_targets_people_are_the_team(
-    asked: dict[str, str],
+def test_the_team_defaults_to_the_people_of_the_target(
+    options: dict[str, str],
     target: Target,  # noqa: F811
     qa_lead: User,
 ) -> None:
     TargetRole.objects.create(target=target, user=qa_lead, role="qa_lead")
-    made = json.loads(create(asked, member=None).output)
-    assert [seat["role"] for seat in made["team"]] == ["qa_lead"]
+    created = json.loads(create(options, member=None).output)
+    assert [seat["role"] for seat in created["team"]] == ["qa_lead"]
 
 
-def test_the_plan_may_come_from_a_file(asked: dict[str, str], tmp_path: Path) -> None:
+def test_the_rollback_plan_can_be_read_from_a_file(options: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "plan.md"
     file.write_text("Restore, then tell everybody.\n", encoding="utf-8")
-    create(asked, rollback_plan=None, rollback_plan_file=str(file))
+    create(options, rollback_plan=None, rollback_plan_file=str(file))
     assert Deployment.objects.get().rollback_plan == "Restore, then tell everybody."
 
 
@@ -91,14 +91,14 @@ def test_the_plan_may_come_from_a_file(asked: dict[str, str], tmp_path: Path) ->
         ({"rollback_plan": None, "rollback_plan_file": "/nonexistent"}, "can't be read"),
     ],
 )
-def test_what_cannot_be_used_is_a_sentence(
-    asked: dict[str, str], changes: dict[str, str | None], words: str
+def test_invalid_input_is_reported_and_creates_nothing(
+    options: dict[str, str], changes: dict[str, str | None], words: str
 ) -> None:
-    assert words in error_of(create(asked, **changes)).message
+    assert words in error_of(create(options, **changes)).message
     assert not Deployment.objects.exists()
 
 
-def test_list_shows_what_is_under_way(deployment: Deployment, dba: User) -> None:  # noqa: F811
+def test_list_shows_current_deployments(deployment: Deployment, dba: User) -> None:  # noqa: F811
     assert "Shop goes live" in invoke("list").output
     assert "planning" in invoke("list", "--target", "shop").output
     deployment.cancel(dba, "Later.")
@@ -107,15 +107,15 @@ def test_list_shows_what_is_under_way(deployment: Deployment, dba: User) -> None
     assert [(one["title"], one["state"]) for one in listed] == [("Shop goes live", "cancelled")]
 
 
-def test_show_says_where_it_stands(deployment: Deployment, dba: User) -> None:  # noqa: F811
+def test_show_prints_progress_and_blockers(deployment: Deployment, dba: User) -> None:  # noqa: F811
     item(deployment, "Server").complete(dba)
     output = invoke("show", str(deployment.pk)).output
-    assert output.count("1 of 10 done") == 2, "without the one that follows its two sub-items"
+    assert output.count("1 of 10 done") == 2, "a parent with two sub-items doesn't count"
     assert "“Anybody checks this” is open; complete or waive it." in output
     shown: dict[str, Any] = json.loads(invoke("show", str(deployment.pk), "--json").output)
     assert shown["items"][0]["state"] == "done"
 
 
 @pytest.mark.django_db
-def test_show_of_nothing_is_a_sentence() -> None:
+def test_show_of_an_unknown_deployment_is_an_error() -> None:
     assert isinstance(error_of(invoke("show", "4711")), InvalidInput)

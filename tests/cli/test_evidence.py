@@ -20,9 +20,9 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(evidence, arguments)
 
 
-def test_a_deployment_is_exported_in_three_forms(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
-    made = call("export", "--deployment", str(deployment.pk), "--output", str(tmp_path), "--json")
-    written = [Path(path) for path in json.loads(made.output)["files"]]
+def test_a_deployment_is_exported_in_three_formats(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
+    result = call("export", "--deployment", str(deployment.pk), "--output", str(tmp_path), "--json")
+    written = [Path(path) for path in json.loads(result.output)["files"]]
     assert sorted(path.suffix for path in written) == [".json", ".md", ".pdf"]
     pack = next(path for path in written if path.suffix == ".json")
     assert files.verify(pack, [signing_keys.public_key()]).ok
@@ -30,15 +30,15 @@ def test_a_deployment_is_exported_in_three_forms(deployment: Deployment, tmp_pat
 
 
 def test_a_period_is_exported_as_one_archive(deployment: Deployment, tmp_path: Path) -> None:  # noqa: F811
-    made = call(
+    result = call(
         *("export", "--target", "shop", "--from", "2020-01-01", "--to", "2999-12-31"),
         *("--output", str(tmp_path)),
     )
-    assert made.exit_code == 0, made.output
+    assert result.exit_code == 0, result.output
     [archive] = tmp_path.glob("*.zip")
     assert files.verify(archive).ok
 
 
-def test_what_to_export_has_to_be_said(deployment: Deployment) -> None:  # noqa: F811
+def test_export_needs_a_deployment_or_a_target_and_a_period(deployment: Deployment) -> None:  # noqa: F811
     for arguments in [(), ("--deployment", "1", "--target", "shop"), ("--target", "shop")]:
         assert isinstance(call("export", *arguments).exception, InvalidInput), arguments

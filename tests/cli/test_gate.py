@@ -1,4 +1,4 @@
-"""`deployctl gate`: a pipeline branches on its exit status."""
+"""`deployctl gate` and its exit status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ask(deployment: Deployment, *arguments: str) -> Result:  # noqa: F811
     return CliRunner().invoke(gate, [str(deployment.pk), "--stage", "pre", *arguments])
 
 
-def test_nothing_in_the_way_is_0_and_being_signed_is_asked_for_apart(
+def test_go_is_status_0_and_signed_is_checked_separately(
     deployment: Deployment,  # noqa: F811
     dba: User,
     devops_lead: User,
@@ -36,20 +36,20 @@ def test_nothing_in_the_way_is_0_and_being_signed_is_asked_for_apart(
     assert ask(deployment, "--signed").exit_code == 0
 
 
-def test_every_blocker_is_listed_and_the_status_is_3(deployment: Deployment) -> None:  # noqa: F811
+def test_no_go_lists_every_blocker_with_status_3(deployment: Deployment) -> None:  # noqa: F811
     item(deployment, "Server is there").undo(MACHINE)
     no_go = ask(deployment)
     assert (no_go.exit_code, "“Server is there” is open; complete or waive it." in no_go.output) == (
         NO_GO,
         True,
     )
-    said = json.loads(ask(deployment, "--json").output)
-    assert (said["verdict"], said["go"], said["stage"]) == ("NO-GO", False, "pre")
-    assert said["blockers"][0]["url"].startswith(f"/deployments/{deployment.pk}/")
+    result = json.loads(ask(deployment, "--json").output)
+    assert (result["verdict"], result["go"], result["stage"]) == ("NO-GO", False, "pre")
+    assert result["blockers"][0]["url"].startswith(f"/deployments/{deployment.pk}/")
 
 
 @pytest.mark.parametrize("verbs", [["cancel"], ["halt", "start_rollback", "finish_rollback"]])
-def test_a_deployment_that_does_not_go_on_is_no_go_however_well_it_was_signed(
+def test_a_stopped_deployment_is_no_go_even_if_it_is_signed(
     deployment: Deployment,  # noqa: F811
     dba: User,
     devops_lead: User,
@@ -64,11 +64,11 @@ def test_a_deployment_that_does_not_go_on_is_no_go_however_well_it_was_signed(
     for verb in verbs:
         getattr(stopped, verb)(MACHINE, "Smoke.")
         no_go = ask(deployment, "--signed")
-        told = f"  The deployment is {stopped.state_phrase}.\n"
-        assert (no_go.exit_code, told in no_go.output) == (NO_GO, True)
+        blocker = f"  The deployment is {stopped.state_phrase}.\n"
+        assert (no_go.exit_code, blocker in no_go.output) == (NO_GO, True)
 
 
-def test_what_cannot_be_answered_is_neither_go_nor_no_go(deployment: Deployment) -> None:  # noqa: F811
+def test_errors_are_neither_go_nor_no_go(deployment: Deployment) -> None:  # noqa: F811
     unknown = CliRunner().invoke(gate, ["4711", "--stage", "pre"])
     assert isinstance(unknown.exception, InvalidInput)
     assert CliRunner().invoke(gate, [str(deployment.pk), "--stage", "later"]).exit_code == 2

@@ -1,4 +1,4 @@
-"""What every start brings up to date before it is ready."""
+"""The preparation of an installation at every start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from checklists.models import Template
 from deployctl.cli import prepare
 
 
-def test_a_new_installation_has_the_built_in_checklist_to_plan_with(db: None) -> None:
+def test_a_new_installation_has_the_published_built_in_template(db: None) -> None:
     for _ in range(2):
         prepare._publish_builtin_templates()
     template = Template.objects.get(slug="healthcare")

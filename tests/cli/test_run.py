@@ -41,7 +41,7 @@ def invoke(command: Any, *arguments: str) -> Result:
 
 
 @pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Run], None]], None]]:
+def in_background(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Run], None]], None]]:
     """Return a function that calls `act(run)` in another thread once the run's state is shown."""
     shown: SimpleQueue[int] = SimpleQueue()
     threads: list[threading.Thread] = []
@@ -80,13 +80,13 @@ def test_every_operation_has_a_command_with_its_parameters() -> None:
     assert shown.exit_code == 0
     for kind, operation in catalogue().items():
         assert kind in shown.output
-        helped = invoke(run, kind, "--help").output
-        assert "Exit status:" in helped
+        command_help = invoke(run, kind, "--help").output
+        assert "Exit status:" in command_help
         for field in operation.Params.__dataclass_fields__:
-            assert f"--{field.replace('_', '-')}" in helped
+            assert f"--{field.replace('_', '-')}" in command_help
 
 
-def test_without_waiting_it_is_accepted(target: Target) -> None:  # noqa: F811
+def test_without_wait_the_run_is_queued(target: Target) -> None:  # noqa: F811
     result = invoke(run, "sleep", "--target", "shop", "--seconds", "5", "--json")
 
     assert result.exit_code == 0
@@ -105,7 +105,7 @@ def test_without_waiting_it_is_accepted(target: Target) -> None:  # noqa: F811
         (("nothing", "--target", "shop"), 2),
     ],
 )
-def test_what_cannot_be_used_has_status_2(target: Target, arguments: tuple[str, ...], status: int) -> None:  # noqa: F811
+def test_invalid_arguments_have_status_2(target: Target, arguments: tuple[str, ...], status: int) -> None:  # noqa: F811
     result = invoke(run, *arguments)
 
     assert result.exit_code == status
@@ -121,7 +121,7 @@ def test_a_refusal_has_status_3(target: Target) -> None:  # noqa: F811
     assert "started “Sleep” on shop" in result.stderr
 
 
-def test_production_is_refused_from_the_command_line_too(
+def test_a_change_of_production_is_refused(
     db: Any,
     kinds: None,  # noqa: F811
     add_target: Callable[..., Target],  # noqa: F811
@@ -131,7 +131,7 @@ def test_production_is_refused_from_the_command_line_too(
     assert invoke(run, "change", "--target", "live").exit_code == 3
 
 
-def test_what_needs_a_second_person_says_whom_it_waits_for(
+def test_a_run_that_needs_consent_shows_where_to_give_it(
     db: Any,
     kinds: None,  # noqa: F811
     add_target: Callable[..., Target],  # noqa: F811
@@ -150,20 +150,20 @@ def test_what_needs_a_second_person_says_whom_it_waits_for(
     assert f"/runs/{waiting.pk}/" in result.stderr
 
 
-def test_waiting_goes_on_while_a_second_person_is_waited_for(
+def test_wait_continues_until_consent_is_given_or_refused(
     committed_db: Any,
     kinds: None,  # noqa: F811
     add_target: Callable[..., Target],  # noqa: F811
-    meanwhile: Callable[..., None],
+    in_background: Callable[..., None],
 ) -> None:
     add_target("live", "production")
-    answers = [person(name, Permission.OPERATOR) for name in ("Ann One", "Bo Two")]
+    operators = [person(name, Permission.OPERATOR) for name in ("Ann One", "Bo Two")]
 
-    def object_to_it(asked: Run) -> None:
-        assert asked.consent(by=answers[0], typed_name="live") is False
-        asked.object(by=answers[1], reason="Not tonight.")
+    def object_to_run(run: Run) -> None:
+        assert run.consent(by=operators[0], typed_name="live") is False
+        run.object(by=operators[1], reason="Not tonight.")
 
-    meanwhile(object_to_it)
+    in_background(object_to_run)
     result = invoke(run, "drop_kept_database", "--database", "live_before_1", "--target", "live", "--wait")
 
     assert result.exit_code == 4
@@ -179,15 +179,15 @@ def test_waiting_goes_on_while_a_second_person_is_waited_for(
         ("break", ("--how", "exit"), 4, "interrupted"),
     ],
 )
-def test_waiting_shows_the_log_and_ends_with_the_outcome(
+def test_wait_shows_the_log_and_exits_with_the_outcome(
     real_target: Target,  # noqa: F811
-    meanwhile: Callable[..., None],
+    in_background: Callable[..., None],
     kind: str,
     option: tuple[str, ...],
     status: int,
     state: str,
 ) -> None:
-    meanwhile(execute)
+    in_background(execute)
     result = invoke(run, kind, "--target", "shop", *option, "--wait", "--json")
 
     assert result.exit_code == status
@@ -217,7 +217,7 @@ def test_targets_are_added_listed_shown_and_checked(
     assert url.split(":")[2].partition("@")[0] not in str(shown)
 
 
-def test_a_target_that_does_not_answer_has_status_1(db: Any, secret_file: Callable[[str], str]) -> None:
+def test_check_of_an_unreachable_target_has_status_1(db: Any, secret_file: Callable[[str], str]) -> None:
     reference = secret_file("postgresql://nobody:secret-word@127.0.0.1:1/nothing")
     Target.add(name="gone", environment="staging", connection_reference=reference, by=SYSTEM)
     result = invoke(target_command, "check", "gone")
@@ -229,13 +229,13 @@ def test_a_target_that_does_not_answer_has_status_1(db: Any, secret_file: Callab
 
 def test_backups_are_made_and_listed(
     real_target: Target,  # noqa: F811
-    meanwhile: Callable[..., None],
+    in_background: Callable[..., None],
 ) -> None:
     assert "There are no backups yet" in invoke(backup, "list").output
-    meanwhile(execute)
-    made = invoke(run, "backup", "--target", "shop", "--wait")
+    in_background(execute)
+    result = invoke(run, "backup", "--target", "shop", "--wait")
 
-    assert made.exit_code == 0, made.output
+    assert result.exit_code == 0, result.output
     (listed,) = json.loads(invoke(backup, "list", "--json", "--target", "shop").stdout)
     assert listed["trust"] == "hashed"
     assert listed["name"] == Backup.objects.get().name

@@ -1,4 +1,4 @@
-"""`deployctl template`: what scripts and people get from it."""
+"""`deployctl template`: text and JSON output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bad(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_built_in_template_has_142_items_and_6_signature_lines_in_json() -> None:
+def test_the_built_in_template_has_142_items_and_6_signature_lines() -> None:
     shown = json.loads(run("show", "healthcare", "--json").output)
     assert shown["counts"] == {"items": 142, "signatures": 6, "phases": 10}
     first = shown["phases"][0]["sections"][0]["items"][0]
@@ -59,7 +59,7 @@ def test_a_file_is_shown_by_its_path(good: Path) -> None:
     assert run("show", good).output.startswith("Go live: 1 item, 0 signature lines")
 
 
-def test_lint_names_every_problem_with_file_and_line(good: Path, bad: Path) -> None:
+def test_lint_prints_every_problem_with_file_and_line(good: Path, bad: Path) -> None:
     result = run("lint", good, bad)
     assert result.exit_code == 1
     assert f"{bad}:1: error: “rol” is not an annotation of items" in result.output
@@ -67,16 +67,16 @@ def test_lint_names_every_problem_with_file_and_line(good: Path, bad: Path) -> N
     assert f"{good}: warning: There are no signature lines" in result.output
 
 
-def test_remarks_alone_are_no_failure(good: Path) -> None:
+def test_warnings_alone_do_not_fail(good: Path) -> None:
     assert run("lint", good).exit_code == 0
 
 
-def test_lint_tells_scripts_the_same_in_json(bad: Path) -> None:
+def test_lint_prints_problems_as_json(bad: Path) -> None:
     found = json.loads(run("lint", bad, "--json").stdout)
     assert [(one["line"], one["level"]) for one in found] == [(1, "error"), (2, "error")]
 
 
-def test_lint_says_so_when_all_is_well(tmp_path: Path) -> None:
+def test_lint_confirms_a_valid_template(tmp_path: Path) -> None:
     path = tmp_path / "list.md"
     path.write_text(run("export", "healthcare").output, encoding="utf-8")
     assert run("lint", path).output == "The template is valid.\n"
@@ -101,16 +101,16 @@ def test_import_list_publish_and_show(good: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_import_takes_name_and_short_name_and_publishes(good: Path) -> None:
+def test_import_accepts_slug_and_name_and_publishes(good: Path) -> None:
     result = run("import", good, "--slug", "ours", "--name", "Ours", "--publish", "--json")
     facts = json.loads(result.output)
     assert (facts["template"], facts["version"], facts["state"]) == ("ours", 1, "published")
 
 
 @pytest.mark.django_db
-def test_a_refused_import_leaves_nothing_and_says_why(good: Path, bad: Path) -> None:
+def test_errors_are_printed_with_status_1(good: Path, bad: Path) -> None:
     run("import", good)
-    for arguments, sentence in (
+    for arguments, message in (
         (("template", "import", good), "Nothing was imported."),
         (("template", "import", bad), "did you mean “role”?"),
         (("template", "publish", "none"), "There is no template or file named “none”"),
@@ -120,4 +120,4 @@ def test_a_refused_import_leaves_nothing_and_says_why(good: Path, bad: Path) -> 
     ):
         result: Any = CliRunner().invoke(cli, [str(argument) for argument in arguments])
         assert result.exit_code == 1, result.output
-        assert sentence in result.output
+        assert message in result.output

@@ -1,4 +1,4 @@
-"""The command line itself: quick, helpful, and consistent."""
+"""The command group: help, errors, completion and tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deployctl.errors import Refusal
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_list_of_commands_says_what_each_command_says(name: str) -> None:
+def test_the_list_of_commands_repeats_the_help_of_each_command(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     assert COMMANDS[name][1].rstrip(".") == command.get_short_help_str(limit=200).rstrip(".")
@@ -36,7 +36,7 @@ def test_help_imports_neither_django_nor_any_command() -> None:
     assert shown.endswith("[]\n")
 
 
-def test_an_error_is_one_sentence_and_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_printed_with_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def refuse() -> None:
         raise Refusal("The database healthcare_db exists already. Nothing was changed.")
@@ -60,18 +60,18 @@ def test_completion_knows_the_commands() -> None:
     assert "plain,up" in result.stdout
 
 
-def test_tables_align_whatever_the_letters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_align_wide_characters(capsys: pytest.CaptureFixture[str]) -> None:
     _output.print_table(["name", "state"], [["数据", "done"], ["plain", "open"]])
     assert capsys.readouterr().out == "NAME   STATE\n数据   done\nplain  open\n"
 
 
 def test_tables_align_with_joined_emoji(capsys: pytest.CaptureFixture[str]) -> None:
-    engineer = "\U0001f469\u200d\U0001f680"  # three characters, drawn as one that is two columns wide
+    engineer = "\U0001f469\u200d\U0001f680"  # three characters, shown as one that is two columns wide
     _output.print_facts({"name": engineer, engineer: "x"}, as_json=False)
     assert capsys.readouterr().out == f"name  {engineer}\n{engineer}    x\n"
 
 
-def test_rows_are_a_table_for_people_and_json_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_are_printed_as_table_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"id": 7, "name": "nightly\x1b[2J", "done": True, "note": None}]
     columns = {"name": "name", "done": "done", "note": "note"}
     _output.print_rows(rows, columns=columns, as_json=False, empty="There are none.")
@@ -85,7 +85,7 @@ def test_rows_are_a_table_for_people_and_json_for_scripts(capsys: pytest.Capture
 @pytest.mark.parametrize(
     "arguments", [["backup", "list"], ["run", "connect", "--target", "x"], ["user", "list"]]
 )
-def test_a_command_beside_nothing_that_runs_says_so_in_a_sentence(
+def test_a_command_without_an_installation_explains_how_to_start_one(
     arguments: list[str], tmp_path: Path
 ) -> None:
     answer = subprocess.run(

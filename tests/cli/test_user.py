@@ -22,7 +22,7 @@ def call(*arguments: str, stdin: str = "") -> str:
     return result.output
 
 
-def refused(*arguments: str, stdin: str = "") -> str:
+def error_of(*arguments: str, stdin: str = "") -> str:
     result = CliRunner().invoke(user, arguments, input=stdin)
     assert isinstance(result.exception, DeployctlError), result.output
     return str(result.exception)
@@ -31,7 +31,7 @@ def refused(*arguments: str, stdin: str = "") -> str:
 ADD = ("add", "Nell@Example.org", "--name", "Nell New")
 
 
-def test_a_person_is_added_with_a_password_that_is_printed_once(db: Any) -> None:
+def test_a_user_is_added_with_a_password_that_is_printed_once(db: Any) -> None:
     shown = json.loads(call(*ADD, "--permission", "operator", "--permission", "approver", "--json"))
     added = User.objects.get()
     assert (added.email, added.name) == ("nell@example.org", "Nell New")
@@ -41,7 +41,7 @@ def test_a_person_is_added_with_a_password_that_is_printed_once(db: Any) -> None
     assert Entry.objects.last().actor_name.startswith("command line: ")
 
 
-def test_a_password_that_the_command_line_sets_is_short_lived_and_to_be_replaced(db: Any) -> None:
+def test_a_password_set_by_command_is_temporary(db: Any) -> None:
     shown = json.loads(call(*ADD, "--json"))
     nell = User.objects.get()
     assert nell.temporary_password_until is not None
@@ -55,7 +55,7 @@ def test_a_password_that_the_command_line_sets_is_short_lived_and_to_be_replaced
     assert f"valid until {nell.temporary_password_until:%Y-%m-%d %H:%M} UTC" in output
 
 
-def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> None:
+def test_a_password_from_standard_input_is_not_printed(db: Any) -> None:
     output = call(*ADD, "--password-stdin", stdin="correct horse battery staple\n")
     assert "horse" not in output
     assert User.objects.get().check_password("correct horse battery staple")
@@ -78,30 +78,30 @@ def test_a_password_is_taken_from_standard_input_and_not_printed(db: Any) -> Non
         (("disable", "nobody@example.org"), "", "No user has the e-mail address"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_words(
+def test_invalid_input_is_rejected_with_a_reason(
     db: Any, arguments: tuple[str, ...], stdin: str, words: str
 ) -> None:
-    assert words in refused(*arguments, stdin=stdin)
+    assert words in error_of(*arguments, stdin=stdin)
     assert not User.objects.exists()
 
 
-def test_an_address_is_taken_once_in_whatever_case(db: Any) -> None:
+def test_an_e_mail_address_is_unique_regardless_of_case(db: Any) -> None:
     call(*ADD)
-    assert "already" in refused("add", "NELL@example.ORG", "--name", "Other")
+    assert "already" in error_of("add", "NELL@example.ORG", "--name", "Other")
 
 
-def test_people_are_listed(dba: User) -> None:
+def test_users_are_listed(dba: User) -> None:
     assert "Dana Baker" in call("list")
     [row] = json.loads(call("list", "--json"))
     assert row["permissions"] == ["approver", "operator"]
     assert row["active"] is True
 
 
-def test_a_person_is_disabled_and_enabled(dba: User) -> None:
+def test_a_user_is_disabled_and_enabled(dba: User) -> None:
     call("disable", dba.email)
     dba.refresh_from_db()
     assert not dba.is_active
-    assert "is already disabled" in refused("disable", dba.email)
+    assert "is already disabled" in error_of("disable", dba.email)
     call("enable", dba.email)
     dba.refresh_from_db()
     assert dba.is_active
@@ -113,9 +113,9 @@ def test_a_lost_password_is_replaced(dba: User) -> None:
     assert dba.check_password(new)
 
 
-def test_a_lost_password_is_not_replaced_by_the_name(db: Any) -> None:
+def test_a_new_password_cannot_be_the_name(db: Any) -> None:
     call("add", "nell@example.org", "--name", "Nell Longworth-Newcomer")
     stdin = "nell longworth-newcomer\n"
-    assert "too similar to the name" in refused(
+    assert "too similar to the name" in error_of(
         "password", "nell@example.org", "--password-stdin", stdin=stdin
     )

@@ -1,4 +1,4 @@
-"""`deployctl verify` on a machine without Django settings and database."""
+"""`deployctl verify` on a machine without an installation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from signoff.models import EvidencePack
 from tests.signoff.conftest import deployment  # noqa: F401 (fixture)
 from tests.signoff.evidence.conftest import pack, signed  # noqa: F401 (fixtures)
 
-ALONE = """
+ISOLATED = """
 import sys
 from deployctl.cli import main
 try:
@@ -26,8 +26,8 @@ finally:
 
 
 def verify(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command in a separate process with an empty environment."""
-    argv = [sys.executable, "-c", ALONE, "verify", *map(str, arguments)]
+    """Run `deployctl verify` in a separate process, without environment and settings."""
+    argv = [sys.executable, "-c", ISOLATED, "verify", *map(str, arguments)]
     return subprocess.run(argv, env={"LANG": "C.UTF-8"}, cwd="/", capture_output=True, text=True, check=False)
 
 
@@ -39,9 +39,9 @@ def file(pack: EvidencePack, tmp_path: Path) -> Path:  # noqa: F811
 
 
 def test_a_pack_is_verified_without_django_database_or_environment(file: Path, tmp_path: Path) -> None:
-    alone = verify(file)
-    assert (alone.returncode, "byte for byte" in alone.stdout) == (0, True), alone.stderr
-    assert "The key comes from the file itself" in alone.stderr
+    result = verify(file)
+    assert (result.returncode, "byte for byte" in result.stdout) == (0, True), result.stderr
+    assert "The key comes from the file itself" in result.stderr
     key_file = tmp_path / "key.pem"
     key_file.write_text(signed_statements.public_pem(signing_keys.public_key()))
     trusted = verify(file, "--public-key", key_file)
@@ -51,12 +51,12 @@ def test_a_pack_is_verified_without_django_database_or_environment(file: Path, t
     file.write_bytes(file.read_bytes().replace(b"Anybody checks", b"Nobody checks!", 1))
     broken = verify(file, "--json")
     assert broken.returncode == 1
-    result = json.loads(broken.stdout)
-    assert not result["ok"]
-    assert result["problems"][0]["location"].startswith("/contents/")
+    finding = json.loads(broken.stdout)
+    assert not finding["ok"]
+    assert finding["problems"][0]["location"].startswith("/contents/")
 
 
-def test_a_key_that_cannot_be_used_is_a_sentence(file: Path, tmp_path: Path) -> None:
+def test_an_unusable_key_is_reported(file: Path, tmp_path: Path) -> None:
     nonsense = tmp_path / "nonsense"
     nonsense.write_text("nonsense")
     refused = verify(file, "--public-key", nonsense)

@@ -1,4 +1,4 @@
-"""Folders for servers of a test's own."""
+"""Folders and servers for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUICK = {"fsync": "off"}
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, waited for by its parent or not."""
+    """Return True if a process has ended; a zombie counts as ended."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -26,7 +26,7 @@ def is_gone(pid: int) -> bool:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every account can enter, unlike pytest's own when root runs the tests."""
+    """A folder that every account can enter, unlike pytest's own if root runs the tests."""
     path = Path(tempfile.mkdtemp(prefix="deployctl-embedded-"))
     path.chmod(0o755)
     yield path
@@ -35,22 +35,22 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def make_postgres(folder: Path) -> Iterator[Callable[..., PostgresServer]]:
-    """A factory of servers that are stopped and deleted afterwards."""
-    made: list[PostgresServer] = []
+    """Return a function that makes servers, which are stopped and deleted afterwards."""
+    servers: list[PostgresServer] = []
 
-    def make(where: Path | None = None, **options: object) -> PostgresServer:
-        server = PostgresServer(where or folder / "postgres", settings=QUICK, **options)  # type: ignore[arg-type]
-        made.append(server)
+    def make(path: Path | None = None, **options: object) -> PostgresServer:
+        server = PostgresServer(path or folder / "postgres", settings=QUICK, **options)  # type: ignore[arg-type]
+        servers.append(server)
         return server
 
     yield make
-    for server in made:
+    for server in servers:
         server.discard()
 
 
 @pytest.fixture
 def redis_server(folder: Path) -> Iterator[RedisServer]:
-    """A Redis server that is not started yet."""
+    """A Redis server that isn't running yet."""
     server = RedisServer(folder / "redis")
     yield server
     server.discard()

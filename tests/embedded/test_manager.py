@@ -1,4 +1,4 @@
-"""The process manager and the watch over it, with programs of a test's own."""
+"""The process manager and its supervision, with small test programs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from deployctl.embedded.supervision import RestartLimitReached, Supervisor, tail
 from tests.embedded.conftest import is_gone
 from tests.waiting import until
 
-# Writes when it starts and when it is asked to end, so that the order can be read afterwards.
-DIARIST = """
+# Logs its start and its end, so that the order can be checked afterwards.
+LOGGER = """
 import signal, sys, time
 from pathlib import Path
 def write(word):
-    with Path(sys.argv[1]).open("a") as diary:
-        diary.write(f"{word} {sys.argv[2]}\\n")
+    with Path(sys.argv[1]).open("a") as log:
+        log.write(f"{word} {sys.argv[2]}\\n")
 def end(*_):
     time.sleep(0.2)
     write("end")
@@ -36,7 +36,7 @@ write("begin")
 print("hello from", sys.argv[2], flush=True)
 time.sleep(600)
 """
-# Lives for long enough to be seen, and too short to count as started.
+# Runs long enough to be seen, but too short to count as started.
 FAILING = "import time; print('cannot go on: no disk'); time.sleep(0.5); exit(7)"
 
 MANAGE = """
@@ -65,7 +65,7 @@ Open = Callable[..., ProcessManager]
 
 @pytest.fixture
 def open_manager(folder: Path) -> Iterator[Open]:
-    """Open a process manager over some programs."""
+    """Return a function that opens a process manager and starts its programs."""
     managers: list[ProcessManager] = []
 
     def make(*programs: Program, run_folder: Path = folder) -> ProcessManager:
@@ -81,35 +81,31 @@ def open_manager(folder: Path) -> Iterator[Open]:
         manager.close()
 
 
-def diarist(folder: Path, name: str, group: str) -> Program:
-    script = folder / "diarist.py"
-    script.write_text(DIARIST)
-    argv = parent_death.command(
-        [sys.executable, str(script), str(folder / "diary"), name], signal_name="TERM"
-    )
+def logger(folder: Path, name: str, group: str) -> Program:
+    script = folder / "logger.py"
+    script.write_text(LOGGER)
+    argv = parent_death.command([sys.executable, str(script), str(folder / "log"), name], signal_name="TERM")
     return Program(name, argv, "TERM", 60, group)
 
 
-def begun(folder: Path, *names: str) -> Callable[[], bool]:
-    diary = folder / "diary"
-    return lambda: diary.exists() and all(f"begin {name}\n" in diary.read_text() for name in names)
+def started(folder: Path, *names: str) -> Callable[[], bool]:
+    log = folder / "log"
+    return lambda: log.exists() and all(f"begin {name}\n" in log.read_text() for name in names)
 
 
-def test_programs_stop_in_the_reverse_order_of_their_groups(open_manager: Open, folder: Path) -> None:
+def test_groups_of_programs_stop_in_reverse_order(open_manager: Open, folder: Path) -> None:
     manager = open_manager(
-        diarist(folder, "database", "one"), diarist(folder, "web", "two"), diarist(folder, "worker", "two")
+        logger(folder, "database", "one"), logger(folder, "web", "two"), logger(folder, "worker", "two")
     )
-    until(begun(folder, "database", "web", "worker"))
+    until(started(folder, "database", "web", "worker"))
     manager.close()
-    ends = [line for line in (folder / "diary").read_text().splitlines() if line.startswith("end")]
+    ends = [line for line in (folder / "log").read_text().splitlines() if line.startswith("end")]
     assert ends[2] == "end database"
     assert set(ends[:2]) == {"end web", "end worker"}
 
 
-def test_a_program_that_is_killed_is_started_again_and_reported_once(
-    open_manager: Open, folder: Path
-) -> None:
-    manager = open_manager(diarist(folder, "web", "one"))
+def test_a_killed_program_is_restarted_and_reported_once(open_manager: Open, folder: Path) -> None:
+    manager = open_manager(logger(folder, "web", "one"))
     messages: list[str] = []
     supervisor = Supervisor(manager, logs=folder, say=messages.append)
 
@@ -127,10 +123,10 @@ def test_a_program_that_is_killed_is_started_again_and_reported_once(
     assert "hello from web" in messages[0]
 
 
-def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
+def test_a_failing_program_is_given_up_with_the_end_of_its_log(
     open_manager: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.embedded.programs.RETRIES", 1)  # each is waited longer for
+    monkeypatch.setattr("deployctl.embedded.programs.RETRIES", 1)  # the delay grows with each retry
     manager = open_manager(
         Program(
             "web", parent_death.command([sys.executable, "-c", FAILING], signal_name="TERM"), "TERM", 5, "one"
@@ -145,18 +141,18 @@ def test_a_program_that_cannot_run_is_given_up_with_the_end_of_its_log(
     assert messages
 
 
-def test_the_end_of_the_process_manager_itself_is_noticed_by_all(open_manager: Open, folder: Path) -> None:
-    manager = open_manager(diarist(folder, "web", "one"))
-    until(begun(folder, "web"))
+def test_the_end_of_the_process_manager_is_detected(open_manager: Open, folder: Path) -> None:
+    manager = open_manager(logger(folder, "web", "one"))
+    until(started(folder, "web"))
     pid = manager.statuses()[0].pid
     supervisord = int((folder / "supervisord.pid").read_text())
     os.kill(supervisord, signal.SIGKILL)
     until(lambda: is_gone(pid))
-    with pytest.raises(RestartLimitReached, match="process manager ended unexpectedly"):
+    with pytest.raises(RestartLimitReached, match="The process manager and its programs ended unexpectedly"):
         check_until_given_up(Supervisor(manager, logs=folder, say=print))
 
 
-def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
+def test_all_programs_end_when_the_parent_is_killed(folder: Path) -> None:
     sleeper = parent_death.command(["/bin/sleep", "600"], signal_name="TERM")
     parent = subprocess.Popen(
         [sys.executable, "-c", MANAGE, str(folder), *sleeper], stdout=subprocess.PIPE, text=True
@@ -170,9 +166,9 @@ def test_everything_ends_when_whoever_opened_it_is_killed(folder: Path) -> None:
     until(lambda: all(is_gone(pid) for pid in pids))
 
 
-def test_a_process_manager_left_over_is_ended(open_manager: Open, folder: Path) -> None:
-    manager = open_manager(diarist(folder, "web", "one"))
-    until(begun(folder, "web"))
+def test_a_leftover_process_manager_is_stopped(open_manager: Open, folder: Path) -> None:
+    manager = open_manager(logger(folder, "web", "one"))
+    until(started(folder, "web"))
     pid = manager.statuses()[0].pid
     assert ProcessManager.end_leftover(folder)
     assert is_gone(pid)
@@ -182,13 +178,13 @@ def test_a_process_manager_left_over_is_ended(open_manager: Open, folder: Path) 
 def test_a_folder_with_a_very_long_name_works(open_manager: Open, folder: Path) -> None:
     deep = folder / ("long" * 30)
     deep.mkdir()
-    manager = open_manager(diarist(folder, "web", "one"), run_folder=deep)
-    until(begun(folder, "web"))
+    manager = open_manager(logger(folder, "web", "one"), run_folder=deep)
+    until(started(folder, "web"))
     assert manager.is_running
 
 
-def test_only_the_owner_may_speak_to_the_process_manager(open_manager: Open, folder: Path) -> None:
-    open_manager(diarist(folder, "web", "one"))
+def test_only_the_owner_can_access_the_process_manager(open_manager: Open, folder: Path) -> None:
+    open_manager(logger(folder, "web", "one"))
     assert (folder / "supervisor.sock").stat().st_mode & 0o777 == 0o600
     assert (folder / "supervisord.conf").stat().st_mode & 0o777 == 0o600
 
@@ -199,17 +195,17 @@ def test_unusual_folder_names_reach_the_program_unchanged(
 ) -> None:
     odd = folder / name
     odd.mkdir()
-    open_manager(diarist(odd, "web", "one"))
-    until(begun(odd, "web"))
+    open_manager(logger(odd, "web", "one"))
+    until(started(odd, "web"))
 
 
-def test_a_folder_name_that_cannot_be_expressed_is_refused(folder: Path) -> None:
-    program = replace(diarist(folder, "web", "one"), argv=["/bin/echo", "number #1"])
+def test_an_unsupported_folder_name_is_rejected(folder: Path) -> None:
+    program = replace(logger(folder, "web", "one"), argv=["/bin/echo", "number #1"])
     with pytest.raises(EmbeddedError, match="Nothing was started"):
         configuration([program], socket=folder, pid_file=folder, logs=folder)
 
 
-def test_the_end_of_a_log_is_bounded_and_of_a_missing_one_empty(tmp_path: Path) -> None:
+def test_tail_reads_a_limited_part_and_accepts_a_missing_file(tmp_path: Path) -> None:
     log = tmp_path / "web.log"
     assert tail(log) == []
     log.write_bytes(b"x" * 100_000 + "\nén\n\nlast\n".encode())

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, through every kind of end and beginning."""
+"""The embedded PostgreSQL server: starts, stops and crashes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from deployctl.embedded.postgres import PostgresServer
 from tests.embedded.conftest import is_gone
 from tests.waiting import until
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="is about what root must do differently")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="tests what only root does")
 MakePostgres = Callable[..., PostgresServer]
 
-START_AND_TELL = """
+START_AND_PRINT_PID = """
 import sys, time
 from pathlib import Path
 from deployctl.embedded.postgres import PostgresServer
@@ -38,22 +38,22 @@ time.sleep(600)
 """
 
 
-def ask(server: PostgresServer, statement: LiteralString) -> tuple[Any, ...] | None:
+def query(server: PostgresServer, statement: LiteralString) -> tuple[Any, ...] | None:
     with server.connect() as connection:
         cursor = connection.execute(statement)
         return cursor.fetchone() if cursor.description else None
 
 
-def test_a_second_start_finds_data_port_and_password_again(make_postgres: MakePostgres) -> None:
+def test_a_second_start_reuses_data_port_and_password(make_postgres: MakePostgres) -> None:
     with make_postgres() as first:
         url = first.url()
-        ask(first, "CREATE TABLE kept (id int)")
+        query(first, "CREATE TABLE kept (id int)")
     with make_postgres() as second:
         assert second.url() == url
-        assert ask(second, "SELECT count(*) FROM kept") == (0,)
+        assert query(second, "SELECT count(*) FROM kept") == (0,)
 
 
-def test_it_wants_a_password_and_listens_on_loopback_only(make_postgres: MakePostgres) -> None:
+def test_it_requires_a_password_and_listens_only_on_loopback(make_postgres: MakePostgres) -> None:
     with make_postgres() as server:
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(server.url(password="guessed"), connect_timeout=5)
@@ -63,7 +63,7 @@ def test_it_wants_a_password_and_listens_on_loopback_only(make_postgres: MakePos
         assert listening == {"127.0.0.1"}
 
 
-def test_no_password_shows_in_process_arguments_or_in_the_log(make_postgres: MakePostgres) -> None:
+def test_passwords_are_not_in_process_arguments_or_the_log(make_postgres: MakePostgres) -> None:
     with make_postgres() as server:
         server.ensure_database("app", owner="app", password="a secret for the application")
         shown = "".join(psutil.Process(server.pid).cmdline()) + server.log_file.read_text()
@@ -72,7 +72,7 @@ def test_no_password_shows_in_process_arguments_or_in_the_log(make_postgres: Mak
         assert stat.S_IMODE((server.folder / "password").stat().st_mode) == 0o600
 
 
-def test_the_application_gets_an_ordinary_role_and_a_changed_password_counts(
+def test_the_application_role_is_ordinary_and_its_password_is_updated(
     make_postgres: MakePostgres,
 ) -> None:
     with make_postgres() as server:
@@ -87,36 +87,38 @@ def test_the_application_gets_an_ordinary_role_and_a_changed_password_counts(
             psycopg.connect(server.url("app", "app", "first"), connect_timeout=5)
 
 
-def test_after_a_crash_it_recovers_what_was_committed(make_postgres: MakePostgres) -> None:
+def test_committed_data_is_recovered_after_a_crash(make_postgres: MakePostgres) -> None:
     first = make_postgres().start()
-    ask(first, "CREATE TABLE kept AS SELECT 1 AS id")
+    query(first, "CREATE TABLE kept AS SELECT 1 AS id")
     os.kill(first.pid, signal.SIGKILL)
     first.stop()
     with make_postgres() as second:
-        assert ask(second, "SELECT id FROM kept") == (1,)
+        assert query(second, "SELECT id FROM kept") == (1,)
 
 
-def test_a_pid_file_that_names_another_program_does_not_block_the_start(make_postgres: MakePostgres) -> None:
+def test_a_pid_file_with_a_reused_pid_does_not_block_the_start(make_postgres: MakePostgres) -> None:
     with make_postgres() as server:
         pid_file = server.cluster / "postmaster.pid"
         text = pid_file.read_text()
-    # As after a reboot: the number now belongs to somebody else, here to this test.
+    # As after a reboot: another process, here this test, has the PID now.
     pid_file.write_text(text.replace(text.split("\n")[0], str(os.getpid()), 1))
     with make_postgres() as again:
         assert again.is_ready()
 
 
 def link_or_copy(source: str, into: str) -> None:
-    """The same file under another name, where the file system can; it takes no time."""
+    """Hard-link a file, which is fast, or copy it if the file system doesn't support links."""
     try:
         os.link(source, into)
     except OSError:
         shutil.copy2(source, into)
 
 
-def test_it_ends_when_whoever_started_it_is_killed(folder: Path) -> None:
+def test_it_ends_when_its_parent_is_killed(folder: Path) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", START_AND_TELL, str(folder / "postgres")], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", START_AND_PRINT_PID, str(folder / "postgres")],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert parent.stdout is not None
     with parent.stdout as output:
@@ -126,9 +128,9 @@ def test_it_ends_when_whoever_started_it_is_killed(folder: Path) -> None:
     until(lambda: is_gone(pid))
 
 
-def test_a_server_left_running_is_stopped_first(make_postgres: MakePostgres) -> None:
+def test_a_leftover_server_is_stopped_first(make_postgres: MakePostgres) -> None:
     server = make_postgres().start()
-    # What a killed parent leaves where children do not notice: the server runs, the lock is free.
+    # The state after a parent was killed, if the server doesn't end with it: it runs, and the lock is free.
     left, server._process = server._process, None
     assert left is not None
     server.release()
@@ -137,40 +139,42 @@ def test_a_server_left_running_is_stopped_first(make_postgres: MakePostgres) -> 
         assert left.wait(60) == 0
 
 
-def test_a_folder_in_use_is_refused_and_names_who_uses_it(make_postgres: MakePostgres) -> None:
+def test_a_folder_in_use_is_refused_with_the_process_id(make_postgres: MakePostgres) -> None:
     with make_postgres() as server:
         with pytest.raises(FolderInUse, match=f"in use by process {os.getpid()}"):
             make_postgres().start()
         assert server.is_ready()
 
 
-def test_a_taken_port_is_refused_when_asked_for_and_replaced_when_remembered(
+def test_a_taken_port_is_refused_if_requested_and_replaced_if_remembered(
     make_postgres: MakePostgres, folder: Path
 ) -> None:
     with make_postgres() as server:
-        usual = server.port
-    with socket.socket() as taker:
-        # As servers do: connections of the server just stopped may still be in TIME_WAIT.
-        taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taker.bind(("127.0.0.1", usual))
-        taker.listen()
-        with pytest.raises(PortTaken, match=f"Port {usual} .* Nothing was started"):
-            make_postgres(port=usual).start()
+        port = server.port
+    with socket.socket() as other:
+        # Connections of the stopped server may still be in TIME_WAIT.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(PortTaken, match=f"Port {port}.* Nothing was started"):
+            make_postgres(port=port).start()
         with make_postgres() as moved:
-            assert moved.port != usual
+            assert moved.port != port
             assert int((folder / "postgres" / "port").read_text()) == moved.port
 
 
-def test_what_a_killed_first_start_left_is_replaced(make_postgres: MakePostgres, folder: Path) -> None:
-    half_made = folder / "postgres" / "cluster.partial"
-    half_made.mkdir(parents=True)
-    (half_made / "PG_VERSION").write_text("15\n")
+def test_leftovers_of_an_interrupted_first_start_are_replaced(
+    make_postgres: MakePostgres, folder: Path
+) -> None:
+    partial = folder / "postgres" / "cluster.partial"
+    partial.mkdir(parents=True)
+    (partial / "PG_VERSION").write_text("15\n")
     with make_postgres() as server:
         assert server.is_ready()
-    assert not half_made.exists()
+    assert not partial.exists()
 
 
-def test_data_of_a_version_that_is_gone_is_refused_and_left_alone(make_postgres: MakePostgres) -> None:
+def test_data_of_a_missing_version_is_refused_and_unchanged(make_postgres: MakePostgres) -> None:
     with make_postgres() as server:
         version = server.cluster / "PG_VERSION"
     version.write_text("9\n")
@@ -185,30 +189,30 @@ def test_the_packaged_server_works_too(
     monkeypatch.setenv("DEPLOYCTL_EMBEDDED", "packaged")
     with make_postgres(version=major) as server:
         assert server.binaries.packaged
-        row = ask(server, "SELECT upper('é'), current_setting('data_checksums')")
+        row = query(server, "SELECT upper('é'), current_setting('data_checksums')")
         assert row == ("É", "on")
 
 
 @as_root
-def test_root_keeps_the_cluster_where_postgres_can_reach_it_and_says_where(
+def test_root_puts_the_cluster_where_its_account_can_enter(
     make_postgres: MakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os_account, "SHARED_FOLDER", folder / "shared")
     closed = folder / "home"
     closed.mkdir(mode=0o700)
-    said: list[str] = []
-    with make_postgres(closed / "data", say=said.append) as server:
+    messages: list[str] = []
+    with make_postgres(closed / "data", say=messages.append) as server:
         assert server.cluster.is_relative_to(folder / "shared")
-        assert str(server.cluster.parent) in said[0]
-    with make_postgres(closed / "data", say=said.append) as again:
+        assert str(server.cluster.parent) in messages[0]
+    with make_postgres(closed / "data", say=messages.append) as again:
         assert again.cluster == server.cluster
-    assert len(said) == 1, "it is said once"
+    assert len(messages) == 1, "the message is shown once"
     again.discard()
     assert not server.cluster.parent.exists()
 
 
 @as_root
-def test_a_cluster_whose_data_folder_was_deleted_is_put_aside(
+def test_a_cluster_without_its_data_folder_is_moved_aside(
     make_postgres: MakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os_account, "SHARED_FOLDER", folder / "shared")
@@ -217,14 +221,14 @@ def test_a_cluster_whose_data_folder_was_deleted_is_put_aside(
     with make_postgres(closed / "data"):
         pass
     shutil.rmtree(closed / "data")
-    said: list[str] = []
-    with make_postgres(closed / "data", say=said.append) as server:
+    messages: list[str] = []
+    with make_postgres(closed / "data", say=messages.append) as server:
         assert server.is_ready()
-    assert "was moved to" in said[0]
+    assert "was moved to" in messages[0]
 
 
 @as_root
-def test_root_copies_packaged_programs_that_postgres_cannot_reach(
+def test_root_copies_packaged_programs_that_the_account_cannot_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os_account, "SHARED_FOLDER", folder / "shared")
@@ -244,11 +248,11 @@ def test_root_copies_packaged_programs_that_postgres_cannot_reach(
     assert reachable_binaries(hidden, choose_account()) == found, "copied once"
 
 
-def test_a_missing_version_is_named() -> None:
+def test_a_missing_version_is_reported() -> None:
     with pytest.raises(BinariesMissing, match="PostgreSQL 8 was not found"):
         find_postgres(8)
 
 
-def test_an_account_can_enter_what_it_may(tmp_path: Path) -> None:
+def test_the_current_account_can_enter_a_folder(tmp_path: Path) -> None:
     assert Account().can_enter(tmp_path)
     assert cluster.major_of(tmp_path) is None

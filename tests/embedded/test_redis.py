@@ -1,4 +1,4 @@
-"""A Redis server of our own."""
+"""The embedded Redis server."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import redis
 from deployctl.embedded.redis import RedisServer
 
 
-def test_a_second_start_finds_port_and_password_again(redis_server: RedisServer) -> None:
+def test_a_second_start_reuses_port_and_password(redis_server: RedisServer) -> None:
     with redis_server:
         url = redis_server.url()
     with RedisServer(redis_server.folder) as again:
         assert again.url() == url
 
 
-def test_it_wants_a_password_which_shows_nowhere(redis_server: RedisServer) -> None:
-    with redis_server, redis.Redis(port=redis_server.port) as stranger:
+def test_it_requires_a_password_that_is_not_in_its_arguments(redis_server: RedisServer) -> None:
+    with redis_server, redis.Redis(port=redis_server.port) as client:
         with pytest.raises(redis.AuthenticationError):
-            stranger.set("key", "value")
+            client.set("key", "value")
         password = (redis_server.folder / "password").read_text().strip()
         assert password not in "".join(psutil.Process(redis_server.pid).cmdline())
         assert {one.laddr.ip for one in psutil.Process(redis_server.pid).net_connections()} == {"127.0.0.1"}
 
 
-def test_it_starts_again_after_a_crash(redis_server: RedisServer) -> None:
+def test_it_restarts_after_a_crash(redis_server: RedisServer) -> None:
     redis_server.start()
     os.kill(redis_server.pid, signal.SIGKILL)
     redis_server.stop()

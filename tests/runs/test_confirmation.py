@@ -94,7 +94,7 @@ def test_yes_confirms_a_target_named_in_any_case(target: Target) -> None:
 
 def test_without_a_terminal_there_is_no_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    assert importlib.import_module("deployctl.cli.run")._is_meant("It is gone.") is False
+    assert importlib.import_module("deployctl.cli.run")._confirm("It is gone.") is False
 
 
 @pytest.mark.parametrize(("answer", "runs"), [("n", 0), ("", 0), ("y", 1)])

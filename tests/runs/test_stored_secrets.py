@@ -145,6 +145,6 @@ def test_the_command_stores_the_value_from_standard_input(target: Target) -> Non
     stored = invoke("secret", "shop", "API_KEY", "--stdin", input=VALUE + "\n")
     assert stored.output == "shop now reads API_KEY from stored:shop/API_KEY.\n"
     assert target.secret("API_KEY").reveal() == VALUE
-    assert "1 stored secrets" in invoke("rotate-secrets").output
+    assert "1 stored secret " in invoke("rotate-secrets").output
     assert "either a reference or --stdin" in invoke("secret", "shop", "API_KEY").output
     assert "either a reference or --stdin" in invoke("secret", "shop", "A", "env:A", "--stdin").output

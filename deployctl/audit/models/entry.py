@@ -58,7 +58,7 @@ class EntryManager(models.Manager.from_queryset(EntryQuerySet)):  # type: ignore
 
         Args:
             action: what happened.
-            by: who did it; the name is kept as it is now.
+            by: the actor, whose current name is stored.
             subject: the object it happened to; its current `str()` is stored.
             deployment_id: the deployment that the entry belongs to.
             data: further facts as JSON, such as earlier and later values or a reason. No secrets.

@@ -58,7 +58,7 @@ class SignedHeadManager(models.Manager["SignedHead"]):
 
 
 class SignedHead(models.Model):
-    """A head with its signature; `statement` is what is exported."""
+    """A head with its signature. Exports contain `statement`."""
 
     sequence = models.BigIntegerField()
     hash = models.CharField(max_length=64)

@@ -1,4 +1,4 @@
-"""Test the pluralization of nouns."""
+"""Text helpers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deployctl.text import pluralize
 
 
 @pytest.mark.parametrize(
-    ("number", "nouns", "text"),
+    ("number", "nouns", "words"),
     [
         (0, ["file"], "0 files"),
         (1, ["file"], "1 file"),
@@ -22,5 +22,5 @@ from deployctl.text import pluralize
         (2, ["more person", "more people"], "2 more people"),
     ],
 )
-def test_a_noun_is_pluralized_by_its_number(number: int, nouns: list[str], text: str) -> None:
-    assert pluralize(number, *nouns) == text
+def test_a_noun_is_pluralized_after_its_number(number: int, nouns: list[str], words: str) -> None:
+    assert pluralize(number, *nouns) == words

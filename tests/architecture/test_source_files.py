@@ -1,4 +1,4 @@
-"""House rule 11: a file holds one noun, whole."""
+"""Size and structure of the source files: a file contains one noun, whole."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ import pytest
 
 from tests.architecture.source import Source, product
 
-# The rule says "about 500": a model with its verbs must not be cut up for the sake of a number.
-LONGEST_FILE = 600
-LONGEST_FUNCTION = 60
-LONGEST_VIEW = 40
-# A module of so few lines belongs into the only one that imports it.
-FEW_LINES = 20
-# They are found by their name, or are one file each by another rule.
+# The rule says "about 500", because a model with its methods must not be split for the sake of a number.
+MAX_FILE_LINES = 600
+MAX_FUNCTION_LINES = 60
+MAX_VIEW_LINES = 40
+# A module this small belongs in its only importer.
+SMALL_MODULE_LINES = 20
+# Exempt: modules that are found by name, and folders with another rule.
 BY_NAME = {
     "apps": "Django finds it",
     "tasks": "Celery finds it",
     "urls": "Django finds it",
 }
-BY_FOLDER = {"queries": "SQL against targets is one module per topic (house rule 5)"}
+BY_FOLDER = {"queries": "SQL against targets has one module per topic"}
 
 PRODUCT = product()
 
 
 def test_no_file_is_too_long() -> None:
     assert {
-        str(source.path): source.line_count for source in PRODUCT if source.line_count > LONGEST_FILE
+        str(source.path): source.line_count for source in PRODUCT if source.line_count > MAX_FILE_LINES
     } == {}
 
 
-def test_no_function_needs_scrolling() -> None:
+def test_no_function_is_too_long() -> None:
     long = {
         f"{source.path}:{node.name}": lines
         for source in PRODUCT
         for node in ast.walk(source.tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (lines := _lines_of_code(node)) > _longest(source)
+        and (lines := _lines_of_code(node)) > _max_lines(source)
     }
     assert long == {}
 
 
-def test_no_class_is_cut_up_by_inheritance() -> None:
-    found = cut_up(PRODUCT)
+def test_no_class_is_split_by_inheritance() -> None:
+    found = split_classes(PRODUCT)
     assert not found, "make each of these one class, in one file:\n" + "\n".join(found)
 
 
-def test_no_module_of_a_few_lines_has_one_importer() -> None:
-    found = lonely(PRODUCT)
+def test_no_small_module_has_only_one_importer() -> None:
+    found = small_modules_with_one_importer(PRODUCT)
     assert not found, "merge each of these into the module that imports it:\n" + "\n".join(found)
 
 
@@ -68,8 +68,8 @@ def test_no_module_of_a_few_lines_has_one_importer() -> None:
         {"a": "class Verbs:\n    def end(self):\n        return typing.cast(Row, self).pk"},
     ],
 )
-def test_a_cut_up_class_is_found(files: Mapping[str, str]) -> None:
-    assert cut_up(_sources(files))
+def test_a_split_class_is_found(files: Mapping[str, str]) -> None:
+    assert split_classes(_sources(files))
 
 
 @pytest.mark.parametrize(
@@ -85,23 +85,25 @@ def test_a_cut_up_class_is_found(files: Mapping[str, str]) -> None:
         {"a": "class _Section: ...\nclass Whole(_Section): ..."},
     ],
 )
-def test_a_base_that_several_classes_share_passes(files: Mapping[str, str]) -> None:
-    assert not cut_up(_sources(files))
+def test_a_shared_base_class_passes(files: Mapping[str, str]) -> None:
+    assert not split_classes(_sources(files))
 
 
-def test_a_module_of_a_few_lines_with_one_importer_is_found() -> None:
-    short, long = "def f(): ...\n", "x = 1\n" * (FEW_LINES + 1)
+def test_a_small_module_with_one_importer_is_found() -> None:
+    short, long = "def f(): ...\n", "x = 1\n" * (SMALL_MODULE_LINES + 1)
 
-    assert lonely(_sources({"p.a": short, "p.b": "from p.a import f"}))
-    assert lonely(_sources({"p.a": short, "p.b": "from p import a"}))
-    assert not lonely(_sources({"p.a": short, "p.b": "from p import a", "p.c": "import p.a"}))
-    assert not lonely(_sources({"p.a": short}))
-    assert not lonely(_sources({"p.a": long, "p.b": "from p import a"}))
-    assert not lonely(_sources({"p.tasks": short, "p.b": "from p import tasks"}))
+    assert small_modules_with_one_importer(_sources({"p.a": short, "p.b": "from p.a import f"}))
+    assert small_modules_with_one_importer(_sources({"p.a": short, "p.b": "from p import a"}))
+    assert not small_modules_with_one_importer(
+        _sources({"p.a": short, "p.b": "from p import a", "p.c": "import p.a"})
+    )
+    assert not small_modules_with_one_importer(_sources({"p.a": short}))
+    assert not small_modules_with_one_importer(_sources({"p.a": long, "p.b": "from p import a"}))
+    assert not small_modules_with_one_importer(_sources({"p.tasks": short, "p.b": "from p import tasks"}))
 
 
-def cut_up(sources: list[Source]) -> list[str]:
-    """Return the classes of which a part is a base that no other class has, and casts of `self`."""
+def split_classes(sources: list[Source]) -> list[str]:
+    """Return base classes in another module with only one subclass, and casts of `self`."""
     bases: dict[str, tuple[Source, ast.ClassDef]] = {}
     subclasses: dict[str, set[tuple[str, str]]] = defaultdict(set)
     found = []
@@ -119,12 +121,12 @@ def cut_up(sources: list[Source]) -> list[str]:
             f"{module}.{subclass}" for module, subclass in subclasses[name] if module != source.module
         ]
         if len(subclasses[name]) == len(elsewhere) == 1:
-            found.append(f"{source.path}:{node.lineno}: {name} is a part of {elsewhere[0]} only")
+            found.append(f"{source.path}:{node.lineno}: {name} is a base of only {elsewhere[0]}")
     return found
 
 
-def lonely(sources: list[Source]) -> list[str]:
-    """Return the modules of a few lines that exactly one other module imports."""
+def small_modules_with_one_importer(sources: list[Source]) -> list[str]:
+    """Return the small modules that exactly one other module imports."""
     modules = {source.module for source in sources}
     importers: dict[str, set[str]] = defaultdict(set)
     for source in sources:
@@ -132,9 +134,9 @@ def lonely(sources: list[Source]) -> list[str]:
             known = imported if imported in modules else imported.rpartition(".")[0]
             importers[known].add(source.module)
     return [
-        f"{source.path} ({source.line_count} lines) is imported by {min(importers[source.module])} only"
+        f"{source.path} ({source.line_count} lines) is imported only by {min(importers[source.module])}"
         for source in sources
-        if source.line_count <= FEW_LINES
+        if source.line_count <= SMALL_MODULE_LINES
         and len(importers[source.module] - {source.module}) == 1
         and source.path.name != "__init__.py"
         and source.path.stem not in BY_NAME
@@ -143,15 +145,15 @@ def lonely(sources: list[Source]) -> list[str]:
 
 
 def _lines_of_code(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Return the lines of a function from its name on, without its docstring."""
+    """Return the number of lines of a function without its decorators and docstring."""
     docstring = node.body[0] if ast.get_docstring(node) is not None else None
     described = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
     return (node.end_lineno or 0) - node.lineno + 1 - described
 
 
-def _longest(source: Source) -> int:
+def _max_lines(source: Source) -> int:
     is_view = source.path.stem == "views" or source.path.parent.name == "views"
-    return LONGEST_VIEW if is_view else LONGEST_FUNCTION
+    return MAX_VIEW_LINES if is_view else MAX_FUNCTION_LINES
 
 
 def _is_abstract(node: ast.ClassDef) -> bool:
