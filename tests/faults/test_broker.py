@@ -206,7 +206,7 @@ def test_without_a_broker_pages_work_and_runs_are_queued(
 ) -> None:
     settings.REDIS_URL = UNREACHABLE
     monkeypatch.setitem(app.conf, "broker_url", UNREACHABLE)
-    monkeypatch.setattr(live, "_silent_until", 0.0)
+    monkeypatch.setattr(live, "_paused_until", 0.0)
     live.broker.cache_clear()
     browser = signed_in(dba)
     try:
