@@ -92,5 +92,5 @@ def test_the_documentation_is_up_to_date() -> None:
 
 
 def test_a_page_without_markers_is_rejected() -> None:
-    with pytest.raises(catalogue_page.NoMarkers, match="Put <!-- catalogue"):
+    with pytest.raises(catalogue_page.NoMarkers, match="Add <!-- catalogue"):
         catalogue_page.in_page("# Nothing here")

@@ -142,7 +142,7 @@ def test_a_redirect_is_reported_and_not_followed(
     tmp_path: Path, base: str, requests: list[tuple[str, str, bytes]]
 ) -> None:
     with pytest.raises(
-        OperationFailed, match=r"answered 302, a redirect to http://169.254.169.254/.* not followed"
+        OperationFailed, match=r"status 302, a redirect to http://169.254.169.254/.* not followed"
     ):
         check(tmp_path, f"{base}/moved")
     assert len(requests) == 1

@@ -85,7 +85,7 @@ def test_vacuum_reports_what_prevents_removing_dead_rows(url: str) -> None:
 
     assert outcome.facts["dead_rows_after"] != 0
     assert "forgotten report" in str(outcome.facts["kept_by"])
-    assert "dead rows can't be removed" in job.text
+    assert "dead rows are left. The oldest snapshot is held by" in job.text
 
 
 @pytest.mark.parametrize("kind", [Analyze, Vacuum])
@@ -119,7 +119,7 @@ def test_a_table_of_another_owner_is_named_with_the_grant(url: str, make_databas
 
 @pytest.mark.parametrize("name", ["plan", "public.nothing", 'Plan"; DROP TABLE visits; --'])
 def test_an_unknown_table_is_refused(url: str, name: str) -> None:
-    with pytest.raises(OperationFailed, match="Nothing was done: there is no table"):
+    with pytest.raises(OperationFailed, match=r"Nothing was done: database \S+ has no table"):
         perform(Analyze, url, table=name)
     assert rows(url, "SELECT to_regclass('visits') IS NULL") == [(False,)]
 

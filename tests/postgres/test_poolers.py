@@ -109,7 +109,7 @@ def test_verify_connection_warns_about_a_pooler(bouncer: ConnectionSpec, tmp_pat
     assert outcome.facts["tls"] is False
     for item in ("advisory locks", "prepared statements", "LISTEN", "settings", "application names"):
         assert item in outcome.summary
-    assert "A pooler such as PgBouncer answers" in job.text
+    assert "The connection goes through a pooler such as PgBouncer." in job.text
     assert reason_for(bouncer.with_database("missing"))[0] in {Reason.NO_SUCH_DATABASE, Reason.OTHER}
 
 

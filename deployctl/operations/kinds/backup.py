@@ -58,8 +58,7 @@ class Backup(Operation):
         digests: bool = param(
             True,
             label="Digest every table",
-            help="Reads every row again, so that a test restore can compare the content and not only the "
-            "number of rows.",
+            help="Reads every row again; a test restore can then compare the content, not only row counts.",
         )
 
     def perform(self, job: Job) -> Outcome:

@@ -36,10 +36,14 @@ class Generate(Operation):
                     path = project.folder / name
                     if not path.exists():
                         raise OperationFailed(
-                            f"The command succeeded, but {name} doesn't exist in {project.folder}."
+                            f"The command succeeded, but {name} doesn't exist in {project.folder}. "
+                            "Check expect.generated in deployctl.toml."
                         )
                     if path.stat().st_mtime < started:
-                        raise OperationFailed(f"The command succeeded, but it didn't write {name}.")
+                        raise OperationFailed(
+                            f"The command succeeded, but it didn't write {name}. "
+                            "Check commands.generate in deployctl.toml."
+                        )
         return Outcome(
             summary=f"Generated in {completed.duration_s:.1f} s"
             + (f": {', '.join(written)}." if written else "."),

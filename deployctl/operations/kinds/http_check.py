@@ -37,8 +37,8 @@ class HttpCheck(Operation):
     kind: ClassVar[str] = "http_check"
     title: ClassVar[str] = "Check endpoints"
     help: ClassVar[str] = (
-        "Sends a request to the application's health address and to every endpoint in deployctl.toml, and "
-        "checks the statuses. POST, PUT and PATCH send an empty JSON object; redirects aren't followed."
+        "Requests the application's health address and every endpoint in deployctl.toml, and checks the "
+        "status of each response. POST, PUT and PATCH send an empty JSON object; redirects aren't followed."
     )
     changes_target: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False

@@ -99,7 +99,7 @@ def _replace(
                 found = pg_restore.compare(job, session_on_copy, written, state=state)
             with (
                 job.step("Update statistics"),
-                failure_on_error(job, f"ANALYZE failed. {state} The server said"),
+                failure_on_error(job, f"ANALYZE failed. {state} The server reported"),
             ):
                 session_on_copy.execute("ANALYZE")
         with job.step("Swap names"):

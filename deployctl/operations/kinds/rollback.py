@@ -86,7 +86,7 @@ def _resolve(job: Job) -> str:
     project = job.target.project
     migrator = migrator_for(project) if project is not None else None
     if not named and not isinstance(migrator, PrismaHistory):
-        job.log("The migration tool doesn't record failed migrations, so there is none to resolve.")
+        job.log("No failed migration to resolve: the target has no Prisma project.")
         return ""
     with job.step("Look for a failed migration"):
         failed = _failed(job, migrator) if isinstance(migrator, PrismaHistory) else []

@@ -83,7 +83,8 @@ def _remaining_dead_rows(job: Job, done: list[MaintainableTable]) -> dict[str, J
         since = f" since {snapshot.since:%Y-%m-%d %H:%M:%S %Z}" if snapshot.since else ""
         kept_by = f"{snapshot.kind} {snapshot.name}{since}"
         job.log(
-            f"{pluralize(dead, 'dead row')} can't be removed: the oldest snapshot is held by {kept_by}.",
+            f"{pluralize(dead, 'dead row is left', 'dead rows are left')}. "
+            f"The oldest snapshot is held by {kept_by}.",
             level="warning",
         )
     return {

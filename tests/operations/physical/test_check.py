@@ -37,7 +37,7 @@ def test_a_valid_stanza_passes_and_the_records_are_updated(
 
     outcome = PhysicalCheck().perform(running)
 
-    assert "its WAL arrives" in outcome.summary
+    assert "Its WAL arrives" in outcome.summary
     assert outcome.facts["stanza"] == "shop"
     assert full.details["label"] in outcome.facts["not_on_record"]  # type: ignore[operator]
     assert "successfully archived" in running.text
