@@ -199,7 +199,7 @@ def test_a_transition_from_the_wrong_state_is_a_conflict(
 ) -> None:
     response = signed_in(dba).post(f"{deployment.get_absolute_url()}start")
     assert response.status_code == 409
-    assert "is planning, so it cannot be begun" in response.content.decode()
+    assert "is planning, so it can&#x27;t be begun" in response.content.decode()
 
 
 def test_a_cancellation_needs_a_reason(deployment: Deployment, dba: User, signed_in: Any) -> None:

@@ -45,7 +45,7 @@ def test_a_second_completion_shows_the_current_item_and_an_error(
     response = signed_in(devops_lead).post(f"/items/{checklist_item.pk}/completion", headers=HTMX)
     assert response.status_code == 409
     page = response.content.decode()
-    assert "was done already, by Dana Baker on" in page
+    assert "was already completed by Dana Baker on" in page
     assert f'id="item-{checklist_item.pk}" data-status="done"' in page
     response = signed_in(devops_lead).post(f"/items/{checklist_item.pk}/completion")
     assert response.status_code == 409
@@ -192,7 +192,7 @@ def test_operations_cannot_start_before_the_first_gate(
 ) -> None:
     response = signed_in(dba).post(f"/items/{item(deployment, 'Migrations').pk}/runs", headers=HTMX)
     assert response.status_code == 409
-    assert "Operations wait for the first gate" in response.content.decode()
+    assert "signed yet; get it signed, then begin the deployment." in response.content.decode()
 
 
 # --- Sections -----------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_the_open_items_of_a_section_are_completed_together(
     assert "4 of 6" in response.content.decode()
     response = signed_in(dba).post(f"/sections/{section.pk}/completions", {"note": "Again."}, headers=HTMX)
     assert response.status_code == 409
-    assert "no open item left" in response.content.decode()
+    assert "has no open items that can be completed together" in response.content.decode()
 
 
 def test_a_failed_check_does_not_count_as_evidence(

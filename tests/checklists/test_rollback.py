@@ -93,7 +93,7 @@ def test_the_page_offers_the_rollback_with_the_latest_earlier_backup(
     assert (run.state, run.authority) == (RunState.WAITING, rolling_back.authority)
     assert (run.params["backup"], run.params["migration"]) == ("shop-before", "2_two")
 
-    assert "restored in 12 min 34 s the last time" in signed_in(devops_lead).get(f"/runs/{run.pk}/").text
+    assert "its last restore took 12 min 34 s" in signed_in(devops_lead).get(f"/runs/{run.pk}/").text
     page = browser.get(rolling_back.get_absolute_url()).text
     assert f'<a href="/runs/{run.pk}/">Roll back</a>' in page
     assert f'action="{address}"' not in page  # one at a time
@@ -143,7 +143,7 @@ def test_a_rollback_needs_a_fresh_code(rolling_back: Deployment, dba: User, sign
     SignIn.objects.update(code_given_at=timezone.now() - dt.timedelta(hours=1))
     data = {"backup": "shop-before", "typed_name": "shop"}
     answer = browser.post(f"/deployments/{rolling_back.pk}/rollback/runs", data)
-    assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/step-up/")
     assert not Run.objects.filter(kind="rollback").exists()
 
 
@@ -170,7 +170,7 @@ def test_a_rollback_needs_an_operator_and_a_backup(
         with pytest.raises(NotAllowed):
             request(rolling_back, user)
         assert "rollback/runs" not in signed_in(user).get(rolling_back.get_absolute_url()).text
-    with pytest.raises(InvalidInput, match="needs the parameter backup"):
+    with pytest.raises(InvalidInput, match="requires the parameter backup"):
         request(rolling_back, dba, params={})
     assert not Run.objects.filter(kind="rollback").exists()
 

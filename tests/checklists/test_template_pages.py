@@ -129,7 +129,7 @@ def test_importing_the_same_text_again_is_a_conflict(
 ) -> None:
     response = signed_in(dba).post(NEW, {"text": SOURCE, "slug": "go-live"})
     assert response.status_code == 409
-    assert "This text is the same as Go live v1" in response.content.decode()
+    assert "This text is identical to Go live v1" in response.content.decode()
 
 
 def test_a_new_version_starts_with_the_newest_text(signed_in: Any, dba: User, draft: TemplateVersion) -> None:

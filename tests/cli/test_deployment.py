@@ -77,7 +77,7 @@ def test_the_rollback_plan_can_be_read_from_a_file(options: dict[str, str], tmp_
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"target": "nowhere"}, "There is no target 'nowhere'"),
+        ({"target": "nowhere"}, "There is no target “nowhere”"),
         ({"template": "nothing"}, "There is no template 'nothing'; available: small"),
         ({"template": "small@9"}, "no version '9'; available: 1"),
         ({"window_start": "tomorrow"}, "--window-start 'tomorrow' isn't a date"),
@@ -85,7 +85,7 @@ def test_the_rollback_plan_can_be_read_from_a_file(options: dict[str, str], tmp_
         ({"window_end": "2031-01-31T21:00+01:00"}, "ends before it starts"),
         ({"member": "dba"}, "Use ROLE=EMAIL"),
         ({"member": "dba=nobody@example.org"}, "No user has the e-mail address"),
-        ({"member": "boss=dana.baker@example.org"}, "is not a role"),
+        ({"member": "boss=dana.baker@example.org"}, "isn't a role"),
         ({"rollback_plan": None}, "Give the rollback plan"),
         ({"rollback_plan_file": "/nonexistent"}, "Give the rollback plan"),
         ({"rollback_plan": None, "rollback_plan_file": "/nonexistent"}, "can't be read"),

@@ -62,8 +62,8 @@ def test_a_file_is_shown_by_its_path(good: Path) -> None:
 def test_lint_prints_every_problem_with_file_and_line(good: Path, bad: Path) -> None:
     result = run("lint", good, bad)
     assert result.exit_code == 1
-    assert f"{bad}:1: error: “rol” is not an annotation of items" in result.output
-    assert f"{bad}:2: error: “x” is not a due time" in result.output
+    assert f"{bad}:1: error: “rol” isn't an annotation for items" in result.output
+    assert f"{bad}:2: error: “x” isn't a valid due time" in result.output
     assert f"{good}: warning: There are no signature lines" in result.output
 
 

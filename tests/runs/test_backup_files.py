@@ -138,7 +138,7 @@ def test_a_dump_is_uploaded_imported_listed_and_downloaded(
 
 def test_an_invalid_upload_shows_an_error_and_leaves_no_file(shop: Target, browser: Browser) -> None:
     for content, fields, words in (
-        (os.urandom(2 << 20), {}, "larger than the 1 MB that an upload may have"),
+        (os.urandom(2 << 20), {}, "larger than the upload limit of 1 MB"),
         (b"PGDMP", {"origin": ""}, "Confirm that you know where the dump comes from."),
     ):
         answer = browser.upload(content, **fields)
@@ -296,7 +296,7 @@ def test_an_upload_is_kept_by_its_upload_time_and_displaces_no_backup(target: Ta
     decisions = {decision.backup.name: decision for decision in Retention.preview(target)}
 
     assert decisions["uploaded"].why == "uploaded less than 30 days ago"
-    assert decisions["ours"].why.startswith("the newest one; the newest hashed one")
+    assert decisions["ours"].why.startswith("newest backup; newest hashed backup")
 
 
 def test_an_abandoned_upload_is_removed_after_a_day(target: Target) -> None:

@@ -71,7 +71,7 @@ def test_restarting_a_run_asks_for_confirmation_again(target: Target, dba: User,
     page = signed_in(dba).get(f"/runs/{ended.pk}/").text
 
     assert "Start again" in page
-    assert "The database that a restore of shop kept is dropped for good." in page
+    assert "This permanently deletes the database that a restore of shop kept." in page
     assert 'name="typed_name" value="shop" required' in page
 
 
@@ -106,7 +106,7 @@ def test_a_person_at_the_command_line_is_prompted(
     result = CliRunner().invoke(run_command, ["restore", "--target", "shop"], input=f"{answer}\n")
 
     assert "This replaces shop with the backup and ends its sessions." in result.stderr
-    assert "Is that meant?" in result.stderr
+    assert "Continue?" in result.stderr
     assert Run.objects.count() == runs
     assert ("Nothing was started." in result.stderr) == (not runs)
     assert "add --yes" not in result.stderr

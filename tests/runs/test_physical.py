@@ -106,7 +106,7 @@ def test_operations_on_dumps_reject_physical_backups(
         params=operation.parse_params({"backup": physical_backup.name}),
         backup_catalog=RunBackupCatalog(physical_backup.run, call_once),
     )
-    words = f"{physical_backup.name} is a physical backup, which pgBackRest keeps"
+    words = f"{physical_backup.name} is a physical backup, which this operation can't use"
     with pytest.raises(OperationFailed, match=words):
         operation().perform(job)
 

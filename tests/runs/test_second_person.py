@@ -270,7 +270,7 @@ def test_requesting_and_consenting_need_the_name_and_a_fresh_code(
     assert "so another operator must consent" in own
     assert f'action="/runs/{run.pk}/consent"' not in own
     assert "Consent to" not in requester.get("/").text
-    assert "Consent to “Restore” on live" in consenter.get("/").text
+    assert "Consent to “Restore backup” on live" in consenter.get("/").text
 
     page = consenter.get(f"/runs/{run.pk}/").text
     assert f'action="/runs/{run.pk}/consent"' in page
@@ -293,7 +293,7 @@ def test_nothing_is_requested_or_consented_without_a_fresh_code(
     requester, consenter = signed_in(dba), signed_in(devops_lead)
     make_stale(dba)
     answer = requester.post("/targets/live/runs", {"kind": "restore", "typed_name": "live"})
-    assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/step-up/")
     assert not Run.objects.exists()
     # An operation that needs no second person needs no fresh code.
     assert requester.post("/targets/live/runs", {"kind": "look"}).status_code == 303
@@ -301,7 +301,7 @@ def test_nothing_is_requested_or_consented_without_a_fresh_code(
     run = request_restore(live, dba)
     make_stale(devops_lead)
     answer = consenter.post(f"/runs/{run.pk}/consent", {"typed_name": "live"})
-    assert (answer.status_code, answer["Location"]) == (302, "/account/code/")
+    assert (answer.status_code, answer["Location"]) == (302, "/account/step-up/")
     run.refresh_from_db()
     assert run.state == RunState.WAITING
 

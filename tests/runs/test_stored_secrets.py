@@ -94,7 +94,7 @@ def test_invalid_values_are_not_stored(target: Target, dba: User) -> None:
 
 @pytest.mark.parametrize("reference", ["stored:x", "stored:shop/", "stored:shop/a b", "stored:shop/A\n"])
 def test_a_reference_needs_a_target_and_a_name(reference: str) -> None:
-    with pytest.raises(SecretError, match="After stored: come a target and a name"):
+    with pytest.raises(SecretError, match="stored: must be followed by a target and a name"):
         resolve(reference)
 
 

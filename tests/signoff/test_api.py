@@ -54,7 +54,10 @@ def test_a_token_reads_the_gate_of_its_scope(deployment: Deployment, token: str)
     assert ApiToken.objects.get().last_used_at is not None
     item(deployment, "Server is there").undo(MACHINE)
     verdict = get_gate(deployment, token).json()
-    assert (verdict["go"], verdict["blockers"][0]["sentence"]) == (False, "“Server is there” is open.")
+    assert (verdict["go"], verdict["blockers"][0]["sentence"]) == (
+        False,
+        "“Server is there” is open; complete or waive it.",
+    )
 
 
 def test_a_token_without_the_scope_is_rejected_and_audited(deployment: Deployment, token: str) -> None:
@@ -100,7 +103,7 @@ def test_a_token_in_the_url_is_rejected_even_if_it_is_valid(
     deployment: Deployment, token: str, name: str
 ) -> None:
     response = get_gate(deployment, token, f"stage=pre&{name}={token}")
-    assert (response.status_code, "does not belong into an address" in response.json()["error"]) == (
+    assert (response.status_code, "Don't send a token in the URL" in response.json()["error"]) == (
         400,
         True,
     )

@@ -124,4 +124,4 @@ def test_a_date_without_zeros_stays_visible_in_the_form(approver_client: Client)
 def test_a_filter_without_matches_shows_a_message(approver_client: Client) -> None:
     response = approver_client.get("/audit/", {"since": "2001-01-01", "until": "2001-01-02"})
     assert response.status_code == 200
-    assert "No entry fits this filter" in response.text
+    assert "No entries match this filter" in response.text

@@ -220,7 +220,7 @@ def test_a_temporary_password_cannot_sign(
         f"/deployments/{deployment.pk}/signatures", form_data | {"digest": digest_of(deployment)}
     )
     assert rejected.status_code == 422
-    assert "Choose a password of your own first, under My account" in rejected.content.decode()
+    assert "Choose your own password under My account" in rejected.content.decode()
     assert not Signature.objects.exists()
 
     new_password = "another horse, another staple"
@@ -262,7 +262,7 @@ def test_after_a_reset_the_signature_shows_that_the_factor_is_new(
     client.post("/account/factor/", {"code": current_code(dba)})
     signature = sign(deployment, dba, Role.DBA)
     assert signature.has_new_factor
-    assert "set up less than a day before" in client.get(sign_page(deployment)).content.decode()
+    assert "added less than a day before" in client.get(sign_page(deployment)).content.decode()
     entries = Entry.objects.filter(action__in=["factor.removed", "factor.enrolled"])
     assert list(entries.values_list("action", flat=True)) == ["factor.enrolled", "factor.removed"]
 

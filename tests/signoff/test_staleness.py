@@ -196,7 +196,7 @@ def test_begin_checks_the_target_identity(
     sign(deployment, dba, Role.DBA)
     sign(deployment, devops_lead, Role.DEVOPS_LEAD)
     # The target's connection leads to the test database, which has a different identity.
-    with pytest.raises(Refusal, match="stands another database than the one that was approved"):
+    with pytest.raises(Refusal, match="leads to another database than the approved one"):
         Deployment.objects.get(pk=deployment.pk).begin(dba)
     monkeypatch.delenv("DATABASE_URL")
     with pytest.raises(Refusal, match="shop couldn't be reached to check that it is still the approved"):
