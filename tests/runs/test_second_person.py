@@ -274,8 +274,8 @@ def test_requesting_and_consenting_need_the_name_and_a_fresh_code(
 
     page = consenter.get(f"/runs/{run.pk}/").text
     assert f'action="/runs/{run.pk}/consent"' in page
-    assert "No backup first, because" in page
-    assert "The backup takes the place of what is in live now" in page
+    assert "Reason to skip the pre-restore backup" in page
+    assert "This replaces live with the backup" in page
     assert "Your consent starts the run." in page
     refused = requester.post(f"/runs/{run.pk}/consent", {"typed_name": "live"})
     wrong = consenter.post(f"/runs/{run.pk}/consent", {"typed_name": "LIVE"})

@@ -217,7 +217,7 @@ def test_the_page_warns_before_a_change_after_one_signature(
     sign(deployment, dba, Role.DBA)
     page = signed_in(devops_lead).get(f"{item.get_absolute_url()}?open").content.decode()
     assert "This item is signed. If you change it, its signatures become stale" in page
-    assert f'aria-label="Open: {item}"' in page  # its box opens the item instead of undoing it at once
+    assert f'aria-label="Show details: {item}"' in page  # its box opens the item instead of undoing it at once
     item.undo(devops_lead)
     page = signed_in(devops_lead).get(f"{item.get_absolute_url()}?open").content.decode()
     assert "This is signed." not in page
@@ -235,7 +235,7 @@ def test_permissions_are_checked_again_when_the_form_is_sent(
         expected = (403, "You are not this deployment's Database Administrator.")
     elif lost == "the permission":
         dba.revoke(Permission.APPROVER, by=MACHINE)
-        expected = (403, "This takes the permission “Approver”")
+        expected = (403, "This needs the permission “Approver”")
     else:
         dba.disable(by=MACHINE)
         expected = (302, "")
