@@ -1,0 +1,61 @@
+"""What a part in the team permits."""
+
+from __future__ import annotations
+
+import pytest
+
+from checklists.models import Item
+from checklists.permissions import DeploymentPermissions
+from deployctl.accounts.roles import Role
+from deployctl.errors import NotAllowed
+
+ROLES = [role.value for role in Role]
+
+
+def _with(*roles: str, all_verbs: bool = False) -> DeploymentPermissions:
+    return DeploymentPermissions(all_verbs=all_verbs, roles=frozenset(roles))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_three_roles_lead_and_every_role_halts(role: str) -> None:
+    part = _with(role)
+    assert part.may_lead is (role in {"dba", "devops_lead", "cto"})
+    assert part.may_halt
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_item_is_for_its_role_only(role: str) -> None:
+    part = _with("qa_lead")
+    assert part.may_complete(Item(role=role)) is (role == "qa_lead")
+    assert part.is_assigned(Item(role=role)) is (role == "qa_lead")
+
+
+def test_an_item_without_a_role_is_for_the_team() -> None:
+    assert _with("qa_lead").may_complete(Item(role=""))
+    assert _with("qa_lead").is_assigned(Item(role=""))
+    assert not _with().may_complete(Item(role=""))
+    assert not _with().is_assigned(Item(role=""))
+
+
+def test_an_operator_may_do_everything_and_is_assigned_nothing() -> None:
+    part = _with(all_verbs=True)
+    assert part.may_lead
+    assert part.may_halt
+    for role in ("", "dba"):
+        assert part.may_complete(Item(role=role))
+        assert not part.is_assigned(Item(role=role))
+    part.require_lead()
+    part.require_halt()
+    part.require_complete(Item(role="dba"))
+
+
+def test_people_outside_the_team_are_refused() -> None:
+    part = _with()
+    with pytest.raises(NotAllowed):
+        part.require_lead()
+    with pytest.raises(NotAllowed):
+        part.require_halt()
+    with pytest.raises(NotAllowed, match="Database Administrator"):
+        part.require_complete(Item(role="dba"))
+    with pytest.raises(NotAllowed):
+        part.require_complete(Item(role=""))
