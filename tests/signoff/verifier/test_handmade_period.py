@@ -106,3 +106,12 @@ def test_an_archive_that_was_packed_again_is_named_by_its_byte(path: Path, given
         for name, data in {LIST: _sealed_list(given), **given}.items():
             archive.writestr(zipfile.ZipInfo(name, period.NO_TIME), data)
     assert _places(path)[0].startswith("byte ")
+
+
+def test_the_form_of_the_archive_never_changes(path: Path) -> None:
+    _archive(path, b"list", {"a": b"1", "b": b"2"})
+    # Archives that were exported earlier are compared with this form, byte for byte.
+    assert (
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        == "7107ecc8d5ae6c820d95baca728e7936fb5888205887637a41ba3e3c0747b6db"
+    )
