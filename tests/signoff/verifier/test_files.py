@@ -52,9 +52,13 @@ def test_every_line_of_an_export_is_read(tmp_path: Path) -> None:
 )
 def test_a_part_that_is_not_in_its_form_is_a_problem(error: type[Exception]) -> None:
     finding = Finding("pack")
+
+    def fail() -> None:
+        raise error
+
     with finding.inside("/contents") as note:
         note("/below", "Wrong.")
-        raise error
+        fail()
     assert [problem.place for problem in finding.problems] == ["/contents/below", "/contents"]
     assert not finding.ok
 
