@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from checklists.models import Item
-from checklists.permissions import DeploymentPermissions
+from checklists.models import Deployment, Item
+from checklists.permissions import DeploymentPermissions, require_creator
+from deployctl.accounts.models import User
 from deployctl.accounts.roles import Role
 from deployctl.errors import NotAllowed
+from tests.checklists.factories import MACHINE
 
 ROLES = [role.value for role in Role]
 
@@ -59,3 +61,25 @@ def test_people_outside_the_team_are_refused() -> None:
         part.require_complete(Item(role="dba"))
     with pytest.raises(NotAllowed):
         part.require_complete(Item(role=""))
+
+
+def test_only_operators_and_the_command_line_plan_deployments(
+    dba: User, administrator: User, qa_lead: User, outsider: User
+) -> None:
+    for by in (dba, administrator, MACHINE):
+        require_creator(by)
+    for by in (qa_lead, outsider):
+        with pytest.raises(NotAllowed):
+            require_creator(by)
+
+
+def test_a_part_is_read_from_the_team(deployment: Deployment, dba: User, qa_lead: User, cto: User) -> None:
+    parts = {by: DeploymentPermissions.of(by, deployment) for by in (dba, qa_lead, cto, MACHINE)}
+    assert parts == {
+        dba: _with("dba", all_verbs=True),
+        qa_lead: _with("qa_lead"),
+        cto: _with(),
+        MACHINE: _with(all_verbs=True),
+    }
+    dba.is_active = False
+    assert DeploymentPermissions.of(dba, deployment) == _with()

@@ -121,3 +121,12 @@ def test_an_old_proven_one_outlives_newer_unproven_ones() -> None:
     assert verdicts["shop-0"].why.startswith("the newest one")
     assert verdicts["shop-50"].is_deleted
     assert verdicts["shop-100"].is_deleted
+
+
+def test_the_default_policy() -> None:
+    assert Policy() == Policy(keep_days=30, daily=7, weekly=4, monthly=3)
+
+
+def test_the_same_month_of_another_year_is_another_month() -> None:
+    monthly = Policy(keep_days=1, daily=0, weekly=0, monthly=2)
+    assert gone([taken(10), taken(10 + 365), taken(11 + 365)], monthly) == {f"shop-{11 + 365}"}

@@ -23,6 +23,7 @@ from deployctl.runs.execution import dispatcher
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.runs.models.run_states import CONSENT_TIMEOUT
 from tests.people import person
+from tests.runs.test_backup_files import make_backup
 
 SYSTEM = Machine("test")
 SignedIn = Callable[..., Client]
@@ -314,3 +315,11 @@ def test_objecting_from_the_page(waiting: Run, devops_lead: User, viewer: User, 
     assert answer.status_code == 200
     assert f"{devops_lead.name} objected" in answer.text
     assert "Start it again" not in answer.text
+
+
+def test_a_backup_is_chosen_by_default_but_never_a_database(live: Target, dba: User) -> None:
+    backup = make_backup(live, name="live-1")
+    backup.trust_levels.create(level="hashed", run=backup.run)
+    with pytest.raises(InvalidInput, match="Name one under “Kept database”"):
+        ask(live, dba, kind="drop_kept_database", params={})
+    assert ask(live, dba, params={}).params["backup"] == "live-1"

@@ -66,6 +66,6 @@ def test_a_part_that_is_not_in_its_form_is_a_problem(error: type[Exception]) -> 
 def test_a_problem_of_the_whole_file_has_a_place_in_words() -> None:
     finding = Finding("pack")
     assert finding.ok
-    finding.add("", "Wrong\x00.")
+    finding.add("", "Wrong é\x00.")
     finding.add("/a", "Wrong.")
-    assert [str(problem) for problem in finding.problems] == ["the file: Wrong\\x00.", "/a: Wrong."]
+    assert [str(problem) for problem in finding.problems] == ["the file: Wrong é\\x00.", "/a: Wrong."]

@@ -95,3 +95,10 @@ def test_a_forged_closing_line_is_named() -> None:
 def test_nothing_after_the_closing_line_is_read() -> None:
     lines = _export(_entries())
     assert [place for place, _ in _problems([*lines, lines[0], lines[0]])] == ["line 5"]
+
+
+@pytest.mark.parametrize("change", [lambda line: b" " + line, lambda line: line[:-1] + b" \n"])
+def test_a_line_in_another_form_is_named(change: Callable[[bytes], bytes]) -> None:
+    lines = _export(_entries())
+    lines[1] = change(lines[1])
+    assert [place for place, _ in _problems(lines)] == ["line 2", "the last line"]

@@ -83,8 +83,9 @@ def test_the_list_itself_is_verified(path: Path, given: Files) -> None:
     assert _places(path) == [LIST]
     _archive(path, _sealed_list(given, pack_format.SCHEMA), given)
     assert _places(path) == [f"{LIST}/seal/schema"]
-    _archive(path, b"{}\n", given)
-    assert _places(path) == [LIST]
+    for broken in (b"{}\n", b"5\n", b"x"):
+        _archive(path, broken, given)
+        assert _places(path) == [LIST]
     _archive(path, handmade.sealed({"files": 5}, schema=pack_format.PERIOD_SCHEMA), given)
     assert _places(path) == [f"{LIST}/contents/files", f"{LIST}/contents/about"]
     _archive(path, _sealed_list(given), given)

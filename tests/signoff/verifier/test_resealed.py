@@ -136,3 +136,21 @@ def test_another_order_is_named_by_the_member() -> None:
     at = changed.index(b'"deployment"')
     assert problem.place == "/contents/about/deployment"
     assert f"(byte {at})" in problem.sentence
+
+
+@pytest.mark.parametrize("value", [{}, [], None, 5, "x", {"a/b": []}, [{}]])
+def test_contents_of_any_form_are_covered_by_the_seal(value: Any) -> None:
+    content = handmade.sealed({**handmade.contents(), "more": value})
+    assert places(content) == []
+    changed = json.loads(content)
+    changed["contents"]["more"] = "changed"
+    assert places(pack_format.canonical(changed)) != []
+
+
+@pytest.mark.parametrize("schema", ["a", "z"])
+def test_the_head_has_its_own_schema(schema: str) -> None:
+    contents = handmade.contents()
+    head = {**contents["chain"]["head"], "schema": schema}
+    contents["chain"]["head"] = signed_statements.sign(head, KEY)
+    assert places(handmade.sealed(contents)) == ["/contents/chain/head"]
+    assert places(handmade.sealed(handmade.contents(), schema=schema)) == ["/seal/schema"]
