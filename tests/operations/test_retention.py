@@ -130,3 +130,19 @@ def test_the_default_policy() -> None:
 def test_the_same_month_of_another_year_is_another_month() -> None:
     monthly = Policy(keep_days=1, daily=0, weekly=0, monthly=2)
     assert gone([taken(10), taken(10 + 365), taken(11 + 365)], monthly) == {f"shop-{11 + 365}"}
+
+
+def test_of_two_backups_of_one_moment_the_later_name_is_the_newest() -> None:
+    first, second = (KeptBackup(name, NOW, "hashed", 10, "0" * 64) for name in ("shop-a", "shop-b"))
+    for backups in ([first, second], [second, first]):
+        decided = decide(backups, NOTHING_KEPT, now=NOW)
+        assert [each.backup.name for each in decided] == ["shop-b", "shop-a"]
+
+
+def test_an_upload_is_kept_by_the_time_of_its_upload() -> None:
+    old, recent = NOW - dt.timedelta(days=9), NOW - dt.timedelta(hours=1)
+    uploads = [
+        KeptBackup("recent", old, "hashed", 10, "0" * 64, uploaded_at=recent),
+        KeptBackup("old", recent, "hashed", 10, "0" * 64, uploaded_at=old),
+    ]
+    assert gone([*uploads, taken(0)], NOTHING_KEPT) == {"old"}

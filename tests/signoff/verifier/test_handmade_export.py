@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployctl.audit import signed_statements
 from deployctl.audit.chain import GENESIS
-from signoff.verifier import audit_export, pack_format
+from signoff.verifier import audit_export, files, pack_format
 from tests.signoff.verifier.handmade import KEY, PUBLIC_KEY, entry
 
 Entries = list[dict[str, Any]]
@@ -43,6 +44,15 @@ def test_a_handmade_export_is_accepted_with_its_facts() -> None:
     assert finding.problems == []
     assert finding.key_is_trusted
     assert finding.facts == {"entries": 3, "filters": {"deployment": "7"}, "last": 3}
+
+
+def test_an_export_is_verified_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "export.jsonl"
+    for entries in (_entries(), []):
+        path.write_bytes(b"".join(_export(entries)))
+        finding = files.verify(path, [PUBLIC_KEY])
+        assert (finding.problems, finding.facts["entries"]) == ([], len(entries))
+        assert finding.key_is_trusted
 
 
 def test_entries_may_be_left_out() -> None:

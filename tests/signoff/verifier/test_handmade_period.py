@@ -58,6 +58,7 @@ def test_a_handmade_archive_is_accepted_with_its_facts(path: Path, given: Files)
     [
         (lambda g: g.update({"1/evidence.pdf": b"%PDF+"}), ["1/evidence.pdf"]),
         (lambda g: g.pop("1/evidence.pdf"), ["1/evidence.pdf"]),
+        (lambda g: g.update(more=g.pop("1/evidence.pdf")), ["1/evidence.pdf"]),
         (lambda g: g.update(more=b""), ["more"]),
         (lambda g: g.update({"1/evidence.json": g.pop("1/evidence.json")}), [LIST]),
         (lambda g: g.update({"1/evidence.json": b"{}\n"}), ["1/evidence.json"] * 2),
@@ -72,10 +73,12 @@ def test_files_that_are_not_those_of_the_list_are_named(
     assert _places(path) == places
 
 
-def test_a_damaged_pack_that_was_listed_is_still_named(path: Path, given: Files) -> None:
-    given["1/evidence.json"] = b"{}\n"
+# One sorts before the list's own name and one after it.
+@pytest.mark.parametrize("name", ["1/evidence.json", "deployment-1/evidence.json"])
+def test_a_damaged_pack_that_was_listed_is_still_named(path: Path, given: Files, name: str) -> None:
+    given[name] = b"{}\n"
     _archive(path, _sealed_list(given), given)
-    assert _places(path) == ["1/evidence.json"]
+    assert _places(path) == [name]
 
 
 def test_the_list_itself_is_verified(path: Path, given: Files) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from deployctl.audit import signed_statements
 from signoff.verifier import pack, pack_format
+from signoff.verifier.findings import Finding
 from tests.signoff.verifier import handmade
 from tests.signoff.verifier.handmade import KEY, PUBLIC_KEY
 
@@ -102,6 +105,10 @@ def test_contents_that_disagree_are_named(change: Change, expected: list[str]) -
             lambda p: p["seal"]["parts"].update({"/contents/about/title": "0"}),
             ["/seal/parts/~1contents~1about~1title"],
         ),
+        (
+            lambda p: p["seal"]["parts"].update({"/contents/about/title": "f" * 64}),
+            ["/seal/parts/~1contents~1about~1title"],
+        ),
         (lambda p: p["seal"].update(extra=1), ["/seal/extra"]),
         (lambda p: p["seal"].pop("schema"), ["/seal"]),
         (lambda p: p["seal"].update(parts=5), ["/seal"]),
@@ -154,3 +161,23 @@ def test_the_head_has_its_own_schema(schema: str) -> None:
     contents["chain"]["head"] = signed_statements.sign(head, KEY)
     assert places(handmade.sealed(contents)) == ["/contents/chain/head"]
     assert places(handmade.sealed(handmade.contents(), schema=schema)) == ["/seal/schema"]
+
+
+def test_a_file_that_is_no_pack_trusts_no_key() -> None:
+    assert not pack.verify(b"").key_is_trusted
+
+
+def test_without_a_chain_a_broken_signature_is_named_itself() -> None:
+    changed = json.loads(handmade.sealed({"about": 1}))
+    changed["seal"]["signature"] = "0" * 128
+    finding = Finding("pack")
+    pack.check_seal(changed["contents"], changed["seal"], pack_format.SCHEMA, finding)
+    assert [problem.place for problem in finding.problems] == ["/seal/signature"]
+
+
+def test_a_streamed_list_is_written_like_any_other() -> None:
+    streamed, listed = io.BytesIO(), io.BytesIO()
+    digest = pack_format.write({"a": {"b": pack_format.Streamed(iter([1, "x", {}]))}}, KEY, streamed)
+    pack_format.write({"a": {"b": [1, "x", {}]}}, KEY, listed)
+    assert streamed.getvalue() == listed.getvalue()
+    assert digest == hashlib.sha256(streamed.getvalue()).hexdigest()
