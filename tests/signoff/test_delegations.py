@@ -20,6 +20,7 @@ from signoff import permissions
 from signoff.models import Delegation
 from signoff.pending_signatures import slots_waiting_for
 from tests.checklists import factories
+from tests.people import person
 from tests.signoff.signing import MACHINE, gate_of, plan_by_rules, sign, slot_of
 
 SignedIn = Callable[..., Client]
@@ -225,3 +226,15 @@ def _sentences(deployment: Deployment) -> str:
 
 def _team(deployment: Deployment) -> list[tuple[User, str]]:
     return [(member.user, member.role) for member in deployment.team.select_related("user")]
+
+
+def test_a_withdrawn_delegation_can_be_given_again(
+    deployment: Deployment, dba: User, cto: User, app_lead: User
+) -> None:
+    second = person("Sam Second", Permission.APPROVER)
+    deployment.edit(MACHINE, team=[*_team(deployment), (second, Role.DBA)])
+    _give(deployment, cto, second)
+    given = _give(deployment, app_lead, dba)
+    assert permissions.delegation_denied_reason(slot_of(deployment, Role.DBA), dba) != ""
+    given.withdraw(by=dba, reason="I am back.")
+    assert permissions.delegation_denied_reason(slot_of(deployment, Role.DBA), dba) == ""
