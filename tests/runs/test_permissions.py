@@ -1,4 +1,4 @@
-"""Who may see, operate, manage and move backups."""
+"""Permissions to see, operate, manage, and move backups."""
 
 from __future__ import annotations
 
