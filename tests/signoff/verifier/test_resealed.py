@@ -157,8 +157,9 @@ def test_contents_of_any_form_are_covered_by_the_seal(value: Any) -> None:
 @pytest.mark.parametrize("schema", ["a", "z"])
 def test_the_head_has_its_own_schema(schema: str) -> None:
     contents = handmade.contents()
-    head = {**contents["chain"]["head"], "schema": schema}
-    contents["chain"]["head"] = signed_statements.sign(head, KEY)
+    head = {name: contents["chain"]["head"][name] for name in ("sequence", "hash")}
+    contents["chain"]["head"] = signed_statements.sign({**head, "schema": schema}, KEY)
+    assert signed_statements.has_valid_signature(contents["chain"]["head"])
     assert places(handmade.sealed(contents)) == ["/contents/chain/head"]
     assert places(handmade.sealed(handmade.contents(), schema=schema)) == ["/seal/schema"]
 
