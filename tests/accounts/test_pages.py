@@ -230,7 +230,7 @@ def test_audit_data_is_escaped(admin_client: Client, dba: User) -> None:
 
 
 def test_the_audit_page_verifies_the_chain(admin_client: Client) -> None:
-    assert "not been verified yet" in admin_client.get("/audit/").content.decode()
+    assert "hasn't been verified yet" in admin_client.get("/audit/").content.decode()
     assert admin_client.post("/audit/verification/").status_code == 303
     assert "Intact" in admin_client.get("/audit/").content.decode()
     fragment = admin_client.post("/audit/verification/", headers={"HX-Request": "true"}).content.decode()

@@ -8,10 +8,11 @@ import pytest
 from django.utils import timezone
 
 from checklists import readiness
-from checklists.models import Deployment, Proof, ProofOutcome
+from checklists.models import Deployment, Item, ItemState, Proof, ProofOutcome
 from checklists.presenters import DeploymentPage
 from deployctl.accounts.models import User
-from tests.checklists.factories import MACHINE, item
+from deployctl.runs.models import Run, RunState
+from tests.checklists.factories import MACHINE, a_target, item, plan
 
 
 def _proof(deployment: Deployment, text: str, hours: float, outcome: str = ProofOutcome.PASS) -> Proof:
@@ -51,3 +52,19 @@ def test_only_passed_proofs_expire(deployment: Deployment, dba: User, outcome: s
     item(deployment, "Server").complete(MACHINE)
     _proof(deployment, "Server", -1, outcome)
     assert "Server is there" not in _sentences(deployment, dba)
+
+
+def test_a_lost_run_blocks_only_the_deployments_of_its_target(deployment: Deployment, dba: User) -> None:
+    other = plan(a_target("depot"), deployment.template_version, [(dba, "dba")], title="Second")
+    run = Run.request(target=deployment.target, kind="connect", params={}, by=dba)
+    Run.objects.filter(pk=run.pk).update(state=RunState.UNKNOWN)
+    found = readiness.blockers_of([deployment, other], {deployment.pk: "pre", other.pk: "pre"})
+    lost = {pk: [b.url for b in blockers if b.url == f"/runs/{run.pk}/"] for pk, blockers in found.items()}
+    assert lost == {deployment.pk: [f"/runs/{run.pk}/"], other.pk: []}
+
+
+def test_a_failed_item_is_not_called_open(deployment: Deployment, dba: User) -> None:
+    Item.objects.filter(pk=item(deployment, "Server").pk).update(state=ItemState.FAILED)
+    said = _sentences(deployment, dba)
+    assert "“Server is there” has failed" in said
+    assert "“Anybody checks this” is open" in said

@@ -142,7 +142,7 @@ def test_a_run_that_needs_consent_shows_where_to_give_it(
     result = invoke(run, "restore", "--backup", "live-1", "--target", "live", "--json")
 
     assert mistyped.exit_code == 2
-    assert "Type the target's name, live, exactly" in mistyped.stderr
+    assert "Type the target's name exactly: live" in mistyped.stderr
     assert result.exit_code == 5
     assert json.loads(result.stdout)["state"] == "waiting"
     waiting = Run.objects.get()

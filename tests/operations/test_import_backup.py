@@ -82,7 +82,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
 def job_with(content: Path | bytes, tmp_path: Path, **limits: int) -> FakeJob:
     """Return a job that imports an upload with this content."""
     (tmp_path / "backups").mkdir(exist_ok=True)
-    limits = {"at_most": 1 << 30, "unpacked_at_most": 1 << 30} | limits
+    limits = {"max_bytes": 1 << 30, "max_unpacked_bytes": 1 << 30} | limits
     uploads = Uploads(LocalFolder(tmp_path / "backups"), **limits)
     with uploads.receive() as incoming:
         incoming.write(content.read_bytes() if isinstance(content, Path) else content)
@@ -238,7 +238,7 @@ def test_a_tar_that_exceeds_the_unpacking_limit_is_refused(
     assert len(bomb) < 100_000
 
     with pytest.raises(UploadRefused, match="unpacks to more than the limit of 10 MB"):
-        import_backup(bomb, tmp_path, unpacked_at_most=10 << 20)
+        import_backup(bomb, tmp_path, max_unpacked_bytes=10 << 20)
 
     assert is_upload_deleted(tmp_path)
 
@@ -247,7 +247,7 @@ def test_a_tar_larger_than_the_disk_space_is_refused(tmp_path: Path) -> None:
     huge = member("d/1.dat")
     huge.size = 1 << 60
     with pytest.raises(OperationFailed, match=r"unpacks to more than the .* bytes free on the backup disk"):
-        import_backup(huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path, unpacked_at_most=1 << 61)
+        import_backup(huge.tobuf(tarfile.GNU_FORMAT) + bytes(4096), tmp_path, max_unpacked_bytes=1 << 61)
     assert is_upload_deleted(tmp_path)
 
 

@@ -118,3 +118,28 @@ def test_an_old_proven_backup_outlives_newer_unproven_ones() -> None:
     assert decisions["shop-0"].why.startswith("newest backup")
     assert decisions["shop-50"].is_deleted
     assert decisions["shop-100"].is_deleted
+
+
+def test_the_default_policy() -> None:
+    assert Policy() == Policy(keep_days=30, daily=7, weekly=4, monthly=3)
+
+
+def test_the_same_month_of_another_year_is_another_month() -> None:
+    monthly = Policy(keep_days=1, daily=0, weekly=0, monthly=2)
+    assert deleted([taken(10), taken(10 + 365), taken(11 + 365)], monthly) == {f"shop-{11 + 365}"}
+
+
+def test_of_two_backups_of_one_moment_the_later_name_is_the_newest() -> None:
+    first, second = (KeptBackup(name, NOW, "hashed", 10, "0" * 64) for name in ("shop-a", "shop-b"))
+    for backups in ([first, second], [second, first]):
+        decided = decide(backups, KEEP_NOTHING, now=NOW)
+        assert [each.backup.name for each in decided] == ["shop-b", "shop-a"]
+
+
+def test_an_upload_is_kept_by_the_time_of_its_upload() -> None:
+    old, recent = NOW - dt.timedelta(days=9), NOW - dt.timedelta(hours=1)
+    uploads = [
+        KeptBackup("recent", old, "hashed", 10, "0" * 64, uploaded_at=recent),
+        KeptBackup("old", recent, "hashed", 10, "0" * 64, uploaded_at=old),
+    ]
+    assert deleted([*uploads, taken(0)], KEEP_NOTHING) == {"old"}

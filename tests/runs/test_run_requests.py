@@ -15,6 +15,8 @@ from deployctl.audit import Action, Machine
 from deployctl.audit.models import Entry
 from deployctl.celery import app
 from deployctl.errors import InvalidInput, NotAllowed, Refusal
+from deployctl.operations.framework.registry import OPERATIONS
+from deployctl.runs import preconditions
 from deployctl.runs.models import Run, RunState, Target
 
 SYSTEM = Machine("test")
@@ -186,4 +188,10 @@ def test_forty_simultaneous_requests_start_one_run(
     assert len(accepted) == Run.objects.count() == 1
     refused = sum("test started “Sleep” on shop" in answer for answer in answers)
     assert refused == 39
-    seen(f"{len(accepted)} accepted, {refused} refused with the name of who runs what")
+    seen(f"{len(accepted)} accepted, {refused} told who runs what")
+
+
+def test_a_run_that_has_just_ended_is_not_named(target: Target) -> None:
+    message = preconditions.busy_message(None, target, OPERATIONS["connect"])
+    assert "shop" in message
+    assert "(run" not in message

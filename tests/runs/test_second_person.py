@@ -23,6 +23,7 @@ from deployctl.runs.execution import dispatcher
 from deployctl.runs.models import Run, RunState, Target
 from deployctl.runs.models.run_states import CONSENT_TIMEOUT
 from tests.people import person
+from tests.runs.test_backup_files import make_backup
 
 SYSTEM = Machine("test")
 SignedIn = Callable[..., Client]
@@ -316,3 +317,11 @@ def test_an_operator_objects_on_the_page_of_the_run(
     assert answer.status_code == 200
     assert f"{devops_lead.name} objected" in answer.text
     assert "Start again" not in answer.text
+
+
+def test_a_backup_is_chosen_by_default_but_never_a_database(live: Target, dba: User) -> None:
+    backup = make_backup(live, name="live-1")
+    backup.trust_levels.create(level="hashed", run=backup.run)
+    with pytest.raises(InvalidInput, match="Name one under “Kept database”"):
+        request_restore(live, dba, kind="drop_kept_database", params={})
+    assert request_restore(live, dba, params={}).params["backup"] == "live-1"

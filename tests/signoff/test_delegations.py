@@ -222,3 +222,15 @@ def _sentences(deployment: Deployment) -> str:
 
 def _team(deployment: Deployment) -> list[tuple[User, str]]:
     return [(member.user, member.role) for member in deployment.team.select_related("user")]
+
+
+def test_a_revoked_delegation_can_be_given_again(
+    deployment: Deployment, dba: User, cto: User, app_lead: User
+) -> None:
+    second = person("Sam Second", Permission.APPROVER)
+    deployment.edit(MACHINE, team=[*_team(deployment), (second, Role.DBA)])
+    _delegate(deployment, cto, second)
+    given = _delegate(deployment, app_lead, dba)
+    assert permissions.delegation_denied_reason(slot_of(deployment, Role.DBA), dba) != ""
+    given.revoke(by=dba, reason="I am back.")
+    assert permissions.delegation_denied_reason(slot_of(deployment, Role.DBA), dba) == ""

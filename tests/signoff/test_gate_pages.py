@@ -217,7 +217,9 @@ def test_the_page_warns_before_a_change_after_one_signature(
     sign(deployment, dba, Role.DBA)
     page = signed_in(devops_lead).get(f"{item.get_absolute_url()}?open").content.decode()
     assert "This item is signed. If you change it, its signatures become stale" in page
-    assert f'aria-label="Show details: {item}"' in page  # its box opens the item instead of undoing it at once
+    assert (
+        f'aria-label="Show details: {item}"' in page
+    )  # its box opens the item instead of undoing it at once
     item.undo(devops_lead)
     page = signed_in(devops_lead).get(f"{item.get_absolute_url()}?open").content.decode()
     assert "This is signed." not in page

@@ -7,39 +7,10 @@ from typing import Any
 
 import pytest
 
-from deployctl.audit.chain import GENESIS, content_digest, link
+from deployctl.audit.chain import GENESIS
 from signoff.verifier import chain
-
-DEPLOYMENT = 7
-
-
-def _entry(number: int, previous: str, **changes: Any) -> dict[str, Any]:
-    content = {
-        "sequence": number,
-        "at": "2026-12-01T00:00:00Z",
-        "actor": None,
-        "actor_name": "test",
-        "action": "item.completed",
-        "subject_type": "item",
-        "subject_id": "1",
-        "subject": "Item",
-        "deployment": DEPLOYMENT,
-        "data": {},
-        **changes,
-    }
-    return {**content, "previous_hash": previous, "hash": link(previous, content_digest(content))}
-
-
-def _chain(**changes: Any) -> dict[str, Any]:
-    """Entries 4 and 6 of the deployment, and entry 5 of another one. `changes` are made to entry 6."""
-    first = _entry(4, GENESIS)
-    hidden = content_digest(_entry(5, first["hash"], deployment=8))
-    last = _entry(6, link(first["hash"], hidden), **changes)
-    return {
-        "start": {"sequence": 4, "previous_hash": GENESIS},
-        "links": [first, hidden, last],
-        "head": {"sequence": 6, "hash": last["hash"]},
-    }
+from tests.signoff.verifier import handmade
+from tests.signoff.verifier.handmade import DEPLOYMENT
 
 
 def _verify(carried: dict[str, Any]) -> tuple[dict[int, Any], list[tuple[str, str]]]:
@@ -49,7 +20,7 @@ def _verify(carried: dict[str, Any]) -> tuple[dict[int, Any], list[tuple[str, st
 
 
 def test_an_intact_chain_gives_the_deployments_entries() -> None:
-    carried = _chain()
+    carried = handmade.chain()
     entries, notes = _verify(carried)
     assert notes == []
     assert entries == {4: carried["links"][0], 6: carried["links"][2]}
@@ -72,7 +43,7 @@ def test_an_intact_chain_gives_the_deployments_entries() -> None:
     ],
 )
 def test_a_change_is_noted_where_it_is(change: Callable[[dict[str, Any]], object], places: list[str]) -> None:
-    carried = _chain()
+    carried = handmade.chain()
     change(carried)
     assert [place for place, _ in _verify(carried)[1]] == places
 
@@ -87,11 +58,11 @@ def test_a_change_is_noted_where_it_is(change: Callable[[dict[str, Any]], object
     ],
 )
 def test_an_entry_that_does_not_belong_here_is_noted(changes: dict[str, int], place: str) -> None:
-    assert [found for found, _ in _verify(_chain(**changes))[1]] == [place]
+    assert [found for found, _ in _verify(handmade.chain(**changes))[1]] == [place]
 
 
 def test_a_gap_is_between_the_entries_around_it() -> None:
-    carried = _chain()
+    carried = handmade.chain()
     carried["links"][1] = "f" * 64
     ((_, sentence),) = _verify(carried)[1]
     assert "/links/0" in sentence

@@ -36,6 +36,11 @@ def test_bytes_are_counted_not_characters() -> None:
     assert pointer_at(content, 9) == "/1"
 
 
+def test_broken_text_is_followed_as_far_as_possible() -> None:
+    assert pointer_of('{"a\nb": 1}', 8) == "/a\nb"
+    assert pointer_of('{5 "a": 1}', 8) == "/a"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
