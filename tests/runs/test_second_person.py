@@ -322,6 +322,6 @@ def test_an_operator_objects_on_the_page_of_the_run(
 def test_a_backup_is_chosen_by_default_but_never_a_database(live: Target, dba: User) -> None:
     backup = make_backup(live, name="live-1")
     backup.trust_levels.create(level="hashed", run=backup.run)
-    with pytest.raises(InvalidInput, match="Name one under “Kept database”"):
+    with pytest.raises(InvalidInput, match="Fill in “Kept database”"):
         request_restore(live, dba, kind="drop_kept_database", params={})
     assert request_restore(live, dba, params={}).params["backup"] == "live-1"

@@ -79,7 +79,7 @@ def test_entries_that_do_not_follow_each_other_are_named(
     change(entries)
     ((found, sentence),) = _problems(_export(entries))
     assert found == place
-    words = sentence.replace(":", "").replace(".", "").split()
+    words = sentence.translate(str.maketrans("", "", ":.,")).split()
     assert tuple(word for word in words if word.isdigit()) == numbers
 
 
