@@ -1,4 +1,4 @@
-"""What a part in the team permits."""
+"""The permissions that each role in a deployment's team gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pack says must agree with itself, even if whoever changed it owns the key."""
+"""Packs that were changed and sealed again: the changes that verification must detect."""
 
 from __future__ import annotations
 
