@@ -140,6 +140,7 @@ def test_another_order_is_named_by_the_member() -> None:
     first = b'"final":false,'
     changed = content.replace(first, b"").replace(b'"about":{', b'"about":{' + first)
     problems = {problem.location: problem.sentence for problem in pack.verify(changed).problems}
+    assert set(problems) == {"/contents/about/deployment", "/contents/about/final"}
     at = changed.index(b'"deployment"')
     assert f"(byte {at})" in problems["/contents/about/deployment"]
 
