@@ -17,7 +17,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     Returns:
         nav: the main pages that the person can open; None when signed out.
         section: the first part of the path; `home` for the start page.
-        demo: whether this is a demonstration.
+        demo: True if this is the demo.
         single_sign_on: the provider's name; "" without one.
         version: the version of deployctl.
     """
